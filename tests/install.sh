@@ -1,0 +1,115 @@
+#!/bin/sh
+# Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
+# not root), npm packages by the lock files. Usage: sh tests/install.sh [demo|check|test]
+# Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# what must exist (a command, or a file if it has a slash)    the Debian package that brings it
+demo='
+cc                                          gcc
+/usr/include/stdio.h                        libc6-dev
+'
+check="$demo"'
+gcc                                         gcc
+nm                                          binutils
+python3                                     python3
+/usr/include/cmocka.h                       libcmocka-dev
+arm-none-eabi-gcc                           gcc-arm-none-eabi
+/usr/include/newlib/string.h                libnewlib-arm-none-eabi
+'
+tests="$check"'
+g++                                         g++
+clang                                       clang
+/usr/lib/llvm-14/lib/clang/*/lib/linux/*asan*x86_64.a libclang-rt-14-dev
+avr-gcc                                     gcc-avr
+/usr/lib/avr/include/string.h               avr-libc
+powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
+/usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
+qemu-ppc                                    qemu-user
+curl                                        curl
+valgrind                                    valgrind
+/usr/lib/debug/.build-id                    libc6-dbg
+cppcheck                                    cppcheck
+chromium                                    chromium
+node                                        nodejs
+npm                                         npm
+git                                         git
+'
+
+want="${1:-test}"
+case "$want" in
+    demo) list="$demo" ;;
+    check) list="$check" ;;
+    test) list="$tests" ;;
+    *) echo "usage: sh tests/install.sh [demo|check|test]" >&2; exit 2 ;;
+esac
+
+present() {
+    case "$1" in
+        */*) ls $1 >/dev/null 2>&1 ;; # a pattern may stand for a version
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+# Packages of which something is missing, each once.
+missing_packages() {
+    echo "$list" | while read -r thing package; do
+        if [ -n "$thing" ] && ! present "$thing"; then
+            echo "$package"
+        fi
+    done | sort -u | tr '\n' ' '
+}
+
+packages="$(missing_packages)"
+if [ -n "$packages" ]; then
+    root=''
+    if [ "$(id -u)" != 0 ]; then
+        root='sudo'
+    fi
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "install: missing, and no apt-get here; install what Debian calls: $packages" >&2
+        exit 1
+    fi
+    echo "install: $packages"
+    mkdir -p build
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086 # the list is meant to split
+    if ! { $root apt-get -o DPkg::Lock::Timeout=300 update &&
+        $root apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $packages
+        } >build/install.log 2>&1 </dev/null; then
+        tail -n 20 build/install.log >&2
+        echo "install: apt-get failed for: $packages(build/install.log)" >&2
+        exit 1
+    fi
+    packages="$(missing_packages)"
+    if [ -n "$packages" ]; then
+        echo "install: still missing after apt-get: $packages" >&2
+        exit 1
+    fi
+fi
+
+if [ "$want" != test ]; then
+    exit 0
+fi
+
+# npm packages, exactly those of the lock files. The stamp is the lock file they came from.
+failed=0
+for lock in tests/*/package-lock.json examples/*/package-lock.json; do
+    folder="${lock%/package-lock.json}"
+    if [ ! -e "$lock" ] || cmp -s "$lock" "$folder/node_modules/.rtpush-lock"; then
+        continue
+    fi
+    echo "install: npm ci in $folder"
+    mkdir -p build
+    if npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund >build/npm.log 2>&1 </dev/null
+    then
+        mkdir -p "$folder/node_modules"
+        cp "$lock" "$folder/node_modules/.rtpush-lock"
+    else
+        tail -n 20 build/npm.log >&2
+        echo "install: npm ci failed in $folder" >&2
+        failed=1
+    fi
+done
+exit "$failed"

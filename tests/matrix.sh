@@ -1,0 +1,246 @@
+#!/bin/sh
+# The build matrix: the core under every compiler, language, optimisation and option we promise,
+# with strict warnings as errors. Each combination is one test; those that fit are also run.
+# Usage: sh tests/matrix.sh [PATTERN]    only combinations whose name matches the grep pattern
+set -u
+cd "$(dirname "$0")/.." || exit 1
+out=build/matrix
+rm -rf "$out"
+mkdir -p "$out/job"
+only="${1:-.}"
+
+# What a user's own project may be compiled with; the header must be silent under all of it.
+both='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wcast-qual -Wvla -Werror'
+c_only='-Wstrict-prototypes -Wmissing-prototypes'
+strict_gcc="$both $c_only"
+strict_clang="$both $c_only -Wreserved-identifier"
+strict_gcc_cxx="$both"
+strict_clang_cxx="$both -Wreserved-identifier"
+# avr-gcc is 5.4: its -Wconversion does not follow masks and shifts, so it is left out there.
+strict_avr='-Wall -Wextra -Wpedantic -Wshadow -Wundef -Wcast-qual -Wvla -Werror'
+
+# The options that leave something out, as rtpush.h itself names them.
+options="$(grep -oE 'RTPUSH_NO_[A-Z_]+' rtpush.h | sort -u)"
+all_off="$(for o in $options; do printf ' -D%s' "$o"; done)"
+
+# -- sources --------------------------------------------------------------------------------------
+printf '#define RTPUSH_IMPLEMENTATION\n#include "rtpush.h"\n' >"$out/core.c"
+cp "$out/core.c" "$out/core.cpp"
+cat >"$out/user.c" <<'END'
+// Uses the header without its implementation, as a second file of a program does.
+#include "rtpush.h"
+int user_init(rtpush_server *srv, const rtpush_desc *desc);
+int user_init(rtpush_server *srv, const rtpush_desc *desc)
+{
+    return rtpush_init(srv, desc);
+}
+END
+sed 's/int user_init(rtpush_server \*srv, const rtpush_desc \*desc);/extern "C" &/' \
+    "$out/user.c" >"$out/user.cpp"
+cat >"$out/main.c" <<'END'
+// Two files, one implementation: the program must link, and an empty desc be refused with a reason.
+#define RTPUSH_IMPLEMENTATION
+#include "rtpush.h"
+#include "rtpush.h" // once more does no harm
+int user_init(rtpush_server *srv, const rtpush_desc *desc);
+static rtpush_server server;
+int main(void)
+{
+    rtpush_desc desc;
+    unsigned char *bytes = (unsigned char *)&desc;
+    for (size_t i = 0; i < sizeof desc; i++) {
+        bytes[i] = 0;
+    }
+    if (user_init(&server, &desc) != RTPUSH_ERR_CONFIG) {
+        return 1;
+    }
+    return rtpush_config_error(&server)[0] == '\0';
+}
+END
+cat >"$out/late.c" <<'END'
+// The implementation may be asked for after the header was already seen.
+#include "rtpush.h"
+#define RTPUSH_IMPLEMENTATION
+#include "rtpush.h"
+END
+
+count=0
+# job NAME COMMAND: one test; the command is run by sh -e from the top of the repository.
+job() {
+    if ! echo "$1" | grep -qE -- "$only"; then
+        return 0
+    fi
+    count=$((count + 1))
+    id="$(printf '%03d' "$count")"
+    echo "$1" >"$out/job/$id.name"
+    printf 'set -e\n%s\n' "$2" | sed "s|@|$out/job/$id|g" >"$out/job/$id.sh"
+}
+
+# -- the core: compiler x language x optimisation -------------------------------------------------
+for o in -O0 -Os -O3; do
+    for std in c99 c11; do
+        job "gcc -std=$std $o" "gcc -std=$std $o $strict_gcc -I. -c $out/core.c -o @.o"
+        job "clang -std=$std $o" "clang -std=$std $o $strict_clang -I. -c $out/core.c -o @.o"
+    done
+    job "g++ -std=c++11 $o" "g++ -std=c++11 $o $strict_gcc_cxx -I. -c $out/core.cpp -o @.o"
+    job "clang++ -std=c++11 $o" \
+        "clang++ -std=c++11 $o $strict_clang_cxx -I. -c $out/core.cpp -o @.o"
+done
+
+# -- every option singly, and all together --------------------------------------------------------
+for o in $options; do
+    job "gcc -D$o" "gcc -std=c99 -Os $strict_gcc -D$o -I. -c $out/core.c -o @.o"
+    job "clang -D$o" "clang -std=c99 -Os $strict_clang -D$o -I. -c $out/core.c -o @.o"
+    job "g++ -D$o" "g++ -std=c++11 -Os $strict_gcc_cxx -D$o -I. -c $out/core.cpp -o @.o"
+done
+if [ -n "$options" ]; then
+    job "gcc, every option off" "gcc -std=c99 -Os $strict_gcc $all_off -I. -c $out/core.c -o @.o"
+    job "clang, every option off" \
+        "clang -std=c99 -Os $strict_clang $all_off -I. -c $out/core.c -o @.o"
+fi
+
+# -- the header alone, and two files --------------------------------------------------------------
+for std in c99 c11 c17 c2x; do
+    job "gcc, header only, -std=$std" "gcc -std=$std $strict_gcc -I. -c $out/user.c -o @.o"
+    job "clang, header only, -std=$std" "clang -std=$std $strict_clang -I. -c $out/user.c -o @.o"
+done
+for std in c++11 c++17 c++20; do
+    job "g++, header only, -std=$std" "g++ -std=$std $strict_gcc_cxx -I. -c $out/user.cpp -o @.o"
+    job "clang++, header only, -std=$std" \
+        "clang++ -std=$std $strict_clang_cxx -I. -c $out/user.cpp -o @.o"
+done
+job "gcc, header first, implementation later" \
+    "gcc -std=c99 -Os $strict_gcc -I. -c $out/late.c -o @.o"
+job "two C files link and run" \
+    "gcc -std=c99 $strict_gcc -I. $out/main.c $out/user.c -o @.bin
+@.bin"
+job "a C++ file beside the C implementation links and runs" \
+    "gcc -std=c99 $strict_gcc -I. -c $out/main.c -o @.1.o
+g++ -std=c++11 $strict_gcc_cxx -I. -c $out/user.cpp -o @.2.o
+g++ @.1.o @.2.o -o @.bin
+@.bin"
+# Deviation: gcc's analyzer sees only paths within its own budget; a clean run is a hint, no proof.
+job "cppcheck finds nothing" \
+    "cppcheck --quiet --std=c99 --language=c --enable=warning,portability,performance \
+--inline-suppr --error-exitcode=1 --check-config -I. $out/core.c
+cppcheck --quiet --std=c99 --language=c --enable=warning,portability,performance --inline-suppr \
+--suppress=missingIncludeSystem --error-exitcode=1 -DRTPUSH_IMPLEMENTATION -I. $out/core.c"
+
+# -- microcontrollers -----------------------------------------------------------------------------
+arm="arm-none-eabi-gcc -mthumb -std=c99 -Os -ffunction-sections $strict_gcc -I."
+for cpu in cortex-m0plus cortex-m3; do
+    job "arm-none-eabi-gcc $cpu" "$arm -mcpu=$cpu -c $out/core.c -o @.o"
+    if [ -n "$options" ]; then
+        job "arm-none-eabi-gcc $cpu, every option off" \
+            "$arm -mcpu=$cpu $all_off -c $out/core.c -o @.o"
+    fi
+done
+avr="avr-gcc -mmcu=atmega2560 -std=c99 -Os $strict_avr -I."
+job "avr-gcc atmega2560, int of 16 bits" "$avr -c $out/core.c -o @.o"
+if [ -n "$options" ]; then
+    job "avr-gcc atmega2560, every option off" "$avr $all_off -c $out/core.c -o @.o"
+fi
+job "powerpc-linux-gnu-gcc, big-endian" \
+    "powerpc-linux-gnu-gcc -std=c99 -Os $strict_gcc -I. -c $out/core.c -o @.o"
+
+# -- ports ----------------------------------------------------------------------------------------
+for port in ports/rtpush_*.h; do
+    [ -e "$port" ] || continue
+    macro="$(grep -oE 'RTPUSH_[A-Z]*_?IMPLEMENTATION' "$port" | sort -u | head -n 1)"
+    name="$(basename "$port" .h)"
+    case "$name" in
+        rtpush_posix) ;;
+        *) continue ;; # needs its stack's headers: built by its own tests
+    esac
+    printf '#define RTPUSH_IMPLEMENTATION\n#define %s\n#include "rtpush.h"\n#include "%s"\n' \
+        "${macro:-RTPUSH_IMPLEMENTATION}" "$port" | awk '!seen[$0]++' >"$out/$name.c"
+    cp "$out/$name.c" "$out/$name.cpp"
+    printf '#include "rtpush.h"\n#include "%s"\n' "$port" >"$out/${name}_user.c"
+    for std in c99 gnu11; do
+        job "$name, gcc -std=$std" "gcc -std=$std -Os $strict_gcc -I. -c $out/$name.c -o @.o"
+        job "$name, clang -std=$std" "clang -std=$std -Os $strict_clang -I. -c $out/$name.c -o @.o"
+    done
+    job "$name with poll(), gcc" \
+        "gcc -std=c99 -Os $strict_gcc -DRTPUSH_POSIX_POLL -I. -c $out/$name.c -o @.o"
+    job "$name with poll(), clang" \
+        "clang -std=c99 -Os $strict_clang -DRTPUSH_POSIX_POLL -I. -c $out/$name.c -o @.o"
+    job "$name, g++" "g++ -std=c++11 -Os $strict_gcc_cxx -I. -c $out/$name.cpp -o @.o"
+    job "$name, header only" "gcc -std=c99 $strict_gcc -I. -c $out/${name}_user.c -o @.o"
+    job "$name, big-endian" \
+        "powerpc-linux-gnu-gcc -std=c99 -Os $strict_gcc -I. -c $out/$name.c -o @.o"
+done
+
+# -- examples: clean under the same warnings, since people copy from them -------------------------
+for example in examples/*/; do
+    name="$(basename "$example")"
+    ls "$example"*.c >/dev/null 2>&1 || continue
+    before=''
+    if [ -e "$example/bundle.sh" ]; then
+        before="sh $example/bundle.sh @_assets.h
+mkdir -p @.d
+cp @_assets.h @.d/${name}_assets.h
+"
+    fi
+    job "example $name, gcc" \
+        "${before}gcc -std=c99 -O2 $strict_gcc -I@.d -I. $example*.c -o @.bin -lpthread"
+    job "example $name, clang" \
+        "${before}clang -std=c99 -O2 $strict_clang -I@.d -I. $example*.c -o @.bin -lpthread"
+done
+
+# -- programs in the documentation: every one that has a main() must build ------------------------
+if [ -e README.md ]; then
+    awk -v out="$out/readme" '
+        /^```c$/ { inside = 1; n++; text = ""; next }
+        /^```/ { if (inside && text ~ /int main\(/) { printf "%s", text >(out n ".c") } inside = 0 }
+        inside { text = text $0 "\n" }' README.md
+fi
+# In rtpush.h: the indented lines of the chapter QUICK START, up to the next chapter.
+awk -v out="$out/quickstart" '
+    /^\/\/ QUICK START/ { inside = 1; next }
+    inside && (/^\/\/ [A-Z][A-Z ]+( |$)/ || !/^\/\//) { exit }
+    inside && /^\/\/ *$/ { text = text "\n" }
+    inside && /^\/\/     / { text = text substr($0, 8) "\n" }
+    END { if (text ~ /int main\(/) { printf "%s", text >(out ".c") } }' rtpush.h
+for program in "$out"/readme*.c "$out"/quickstart.c; do
+    [ -e "$program" ] || continue
+    job "the program $(basename "$program" .c) of the documentation builds" \
+        "gcc -std=c99 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror -I. -Iports $program \
+-o @.bin -lpthread"
+done
+
+# -- the self-test, built without a test framework, where the machine differs ---------------------
+selftest=tests/unit/selftest.c
+flags='-std=c99 -g -Wall -Wextra -I. -Itests/unit'
+job "self-test under gcc -O3" "gcc $flags -O3 $selftest -o @.bin
+timeout 60 @.bin"
+job "self-test under clang -Os" "clang $flags -Os $selftest -o @.bin
+timeout 60 @.bin"
+job "self-test under valgrind" "gcc $flags -O1 $selftest -o @.bin
+timeout 300 valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=all @.bin"
+job "self-test with char unsigned" "gcc $flags -funsigned-char -O2 $selftest -o @.bin
+timeout 60 @.bin"
+job "self-test on big-endian PowerPC of 32 bits" \
+    "powerpc-linux-gnu-gcc $flags -O2 -static $selftest -o @.bin
+timeout 300 qemu-ppc @.bin"
+
+# -- run ------------------------------------------------------------------------------------------
+jobs="$(nproc 2>/dev/null || echo 2)"
+ls "$out"/job/*.sh 2>/dev/null | xargs -P "$jobs" -I '{}' \
+    sh -c 'timeout 400 sh "$1" >"$1.log" 2>&1 </dev/null && : >"$1.ok"' job '{}'
+
+passed=0
+failed=0
+for script in "$out"/job/*.sh; do
+    [ -e "$script" ] || continue
+    name="$(cat "${script%.sh}.name")"
+    if [ -e "$script.ok" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name"
+        sed 's/^/    /' "$script.log" | head -n 15
+        echo "    (again: sh $script)"
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
