@@ -21,7 +21,7 @@ extern "C" {
 // rtpush_strerror() turns it into words.
 enum {
     RTPUSH_OK = 0,
-    RTPUSH_LATER = 1,             // a callback's answer: not now, offer it again after progress
+    RTPUSH_LATER = -10,           // a callback's answer: not now, offer it again after progress
     RTPUSH_ERR_WOULD_BLOCK = -1,  // no room in the connection's tx bytes now; on_writable follows
     RTPUSH_ERR_FULL = -2,         // the log has no free margin; readers are told of the gap
     RTPUSH_ERR_TOO_BIG = -3,      // can never fit: the message names the limit in its comment
@@ -472,15 +472,16 @@ typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stand
     uint8_t sweep_i;         // next topic of the sweep
     uint8_t notice;          // RTPI_NOTICE_...
     uint8_t form;            // RTPI_FORM_...: how records are written for this reader
-    uint8_t ping;            // 1 a ping is due, 2 it was sent
+    uint8_t ping;            // RTPI_PING_...
+    uint8_t turn;            // 1: values went last, a record is next
 } rtpi_stream;
 
-typedef struct rtpi_reply { // an HTTP answer
+typedef struct rtpi_answer { // an HTTP answer
     const uint8_t *body;    // static body, or NULL
     rtpush_pull pull;
     void *user;
     uint32_t left; // bytes left of body, or pulled so far
-} rtpi_reply;
+} rtpi_answer;
 
 typedef struct rtpi_http { // the request as it arrives
     uint32_t candidates;   // names that still match, a bit each
@@ -506,6 +507,7 @@ typedef struct rtpi_ws { // the frame as it arrives
     uint8_t utf8;        // validator state
     uint8_t control_len; // bytes of control payload gathered
     uint8_t bits;        // RTPI_WS_...
+    uint16_t close_code; // of a Close that waits for room
 } rtpi_ws;
 
 struct rtpush_conn {
@@ -541,7 +543,7 @@ struct rtpush_conn {
     } in;
     union {
         rtpi_stream stream;
-        rtpi_reply reply;
+        rtpi_answer reply;
     } out;
 };
 
@@ -594,16 +596,17 @@ struct rtpush_server {
     uint32_t plan_body;    // of them from a static body
     uint32_t plan_seq;     // cursor when all of it is sent
     uint32_t plan_off;
+    uint32_t plan_part;    // bytes of the record at plan_seq among them
     uint32_t plan_first;   // first record offered, 0 none
     uint32_t plan_records; // records completed then
 
     uint8_t reserved; // 1: between reserve and commit
-    uint8_t swept;    // 0: something was published since the last sweep
+    uint8_t news;      // a STATE value was stored since the last look (under the lock)
+    uint8_t sweep_due; // streams are to be looked through
     uint8_t woken;    // wake was called since the last look
     uint8_t started;  // the clock was set
     uint8_t scan_armed;
     uint8_t shut;
-    uint8_t reserved_topic;
 };
 
 int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
@@ -619,3 +622,4765 @@ static inline int rtpush_init(rtpush_server *srv, const rtpush_desc *desc) {
 #endif
 
 #endif // RTPUSH_H
+
+// =================================================================================================
+#ifdef RTPUSH_IMPLEMENTATION
+#ifndef RTPUSH_IMPLEMENTED
+#define RTPUSH_IMPLEMENTED
+
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Broken promises of this file or of its port, never the peer's input. Yours to define.
+#ifndef RTPUSH_ASSERT
+#define RTPUSH_ASSERT(condition) ((void)0)
+#endif
+
+// >>text ------------------------------------------------------------------------------------------
+// A writer appends to memory of fixed size and remembers when something did not fit, so that a whole
+// block of text is written first and judged once: rtpi_text.over means throw all of it away.
+
+typedef struct rtpi_text {
+    uint8_t *data;
+    uint32_t cap;
+    uint32_t len;
+    uint8_t over;
+} rtpi_text;
+
+static void rtpi_put(rtpi_text *t, const void *data, size_t len) {
+    if (t->over || len > t->cap - t->len) {
+        t->over = 1;
+        return;
+    }
+    if (len > 0) {
+        memcpy(t->data + t->len, data, len);
+        t->len += (uint32_t)len;
+    }
+}
+
+static void rtpi_put_text(rtpi_text *t, const char *text) {
+    rtpi_put(t, text, strlen(text));
+}
+
+static void rtpi_put_byte(rtpi_text *t, unsigned value) {
+    uint8_t byte = (uint8_t)value;
+    rtpi_put(t, &byte, 1);
+}
+
+static void rtpi_put_hex(rtpi_text *t, uint32_t value, unsigned digits) {
+    while (digits > 0) {
+        digits--;
+        rtpi_put_byte(t, (uint8_t)"0123456789abcdef"[(value >> (4 * digits)) & 15u]);
+    }
+}
+
+static void rtpi_put_decimal(rtpi_text *t, uint32_t value) {
+    char digits[10]; // 2^32 has 10
+    unsigned n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10u);
+        value /= 10u;
+    } while (value > 0);
+    while (n > 0) {
+        rtpi_put_byte(t, (uint8_t)digits[--n]);
+    }
+}
+
+static void rtpi_put_id(rtpi_text *t, uint32_t epoch, uint32_t seq) {
+    rtpi_put_hex(t, epoch, 8);
+    rtpi_put_byte(t, '-');
+    rtpi_put_hex(t, seq, 8);
+}
+
+static uint8_t rtpi_lower(uint8_t c) {
+    return (c >= 'A' && c <= 'Z') ? (uint8_t)(c + 32) : c;
+}
+
+// len bytes at data, ASCII case ignored, against a text already in lower case.
+static int rtpi_is(const uint8_t *data, size_t len, const char *lower) {
+    size_t i = 0;
+    while (i < len && lower[i] != '\0' && rtpi_lower(data[i]) == (uint8_t)lower[i]) {
+        i++;
+    }
+    return i == len && lower[i] == '\0';
+}
+
+static int rtpi_same_text(const char *a, const char *b) {
+    while (*a != '\0' && rtpi_lower((uint8_t)*a) == rtpi_lower((uint8_t)*b)) {
+        a++;
+        b++;
+    }
+    return *a == '\0' && *b == '\0';
+}
+
+// Value of a hexadecimal digit, or 16.
+static unsigned rtpi_hex_value(uint8_t c) {
+    c = rtpi_lower(c);
+    if (c >= '0' && c <= '9') {
+        return (unsigned)(c - '0');
+    }
+    return (c >= 'a' && c <= 'f') ? (unsigned)(c - 'a') + 10u : 16u;
+}
+
+// Reads exactly `digits` hexadecimal digits. Returns 0 if there is anything else.
+static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
+    *value = 0;
+    while (digits-- > 0) {
+        unsigned nibble = rtpi_hex_value((uint8_t)*text++);
+        if (nibble > 15) {
+            return 0;
+        }
+        *value = (*value << 4) | nibble;
+    }
+    return 1;
+}
+
+// Percent-decodes in place up to `end`; returns the new end, or NULL where '%' is not followed by
+// two digits or stands for a control character (an attacker's %00 would end the string early).
+static char *rtpi_percent_decode(char *at, char *end, int plus_is_space) {
+    char *out = at;
+    while (at < end) {
+        uint8_t c = (uint8_t)*at++;
+        if (c == '+' && plus_is_space) {
+            c = ' ';
+        } else if (c == '%') {
+            unsigned high = (end - at < 2) ? 16u : rtpi_hex_value((uint8_t)at[0]);
+            unsigned low = (end - at < 2) ? 16u : rtpi_hex_value((uint8_t)at[1]);
+            if (high > 15 || low > 15) {
+                return NULL;
+            }
+            c = (uint8_t)((high << 4) | low);
+            at += 2;
+            if (c < 0x20 || c == 0x7F) {
+                return NULL;
+            }
+        }
+        *out++ = (char)c;
+    }
+    return out;
+}
+
+// The raw value of a query parameter, or NULL; *len its length.
+static const char *rtpi_query_find(const char *query, const char *name, size_t *len) {
+    size_t name_len = strlen(name);
+    while (*query != '\0') {
+        const char *end = strchr(query, '&');
+        size_t pair = end ? (size_t)(end - query) : strlen(query);
+        if (pair > name_len && query[name_len] == '=' && memcmp(query, name, name_len) == 0) {
+            *len = pair - name_len - 1;
+            return query + name_len + 1;
+        }
+        query += pair;
+        query += (*query == '&');
+    }
+    return NULL;
+}
+
+#ifndef RTPUSH_NO_WEBSOCKET
+// >>base64 ----------------------------------------------------------------------------------------
+// RFC 4648 4, only what the opening handshake needs: encode 20 bytes, check that a key is 16.
+
+static void rtpi_put_base64(rtpi_text *t, const uint8_t *data, size_t len) {
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t i;
+    for (i = 0; i < len; i += 3) {
+        uint32_t bits = (uint32_t)data[i] << 16;
+        bits |= (i + 1 < len) ? (uint32_t)data[i + 1] << 8 : 0;
+        bits |= (i + 2 < len) ? data[i + 2] : 0;
+        rtpi_put_byte(t, (uint8_t)alphabet[bits >> 18]);
+        rtpi_put_byte(t, (uint8_t)alphabet[(bits >> 12) & 63u]);
+        rtpi_put_byte(t, (i + 1 < len) ? (uint8_t)alphabet[(bits >> 6) & 63u] : '=');
+        rtpi_put_byte(t, (i + 2 < len) ? (uint8_t)alphabet[bits & 63u] : '=');
+    }
+}
+
+// RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
+static int rtpi_ws_key_valid(const char *key) {
+    unsigned i;
+    if (strlen(key) != 24 || key[22] != '=' || key[23] != '=') {
+        return 0;
+    }
+    for (i = 0; i < 22; i++) {
+        uint8_t c = (uint8_t)key[i];
+        uint8_t lower = rtpi_lower(c);
+        if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '/') {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+// >>sha1 ------------------------------------------------------------------------------------------
+// FIPS 180-4 6.1, for Sec-WebSocket-Accept only, where it protects nothing (RFC 6455 10.8). The
+// message schedule is kept as a ring of 16 words: 64 bytes of stack instead of 320.
+
+static uint32_t rtpi_rotate_left(uint32_t x, unsigned n) {
+    return (uint32_t)(x << n) | (x >> (32u - n));
+}
+
+static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
+    uint32_t w[16];
+    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    unsigned i;
+    for (i = 0; i < 80; i++) {
+        uint32_t f, k, t;
+        if (i < 16) {
+            w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
+                   (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+        } else {
+            w[i & 15u] = rtpi_rotate_left(w[(i + 13) & 15u] ^ w[(i + 8) & 15u] ^
+                                              w[(i + 2) & 15u] ^ w[i & 15u], 1);
+        }
+        if (i < 20) {
+            f = (b & c) | (~b & d);
+            k = 0x5A827999u;
+        } else if (i < 40) {
+            f = b ^ c ^ d;
+            k = 0x6ED9EBA1u;
+        } else if (i < 60) {
+            f = (b & c) | (b & d) | (c & d);
+            k = 0x8F1BBCDCu;
+        } else {
+            f = b ^ c ^ d;
+            k = 0xCA62C1D6u;
+        }
+        t = rtpi_rotate_left(a, 5) + f + e + k + w[i & 15u];
+        e = d;
+        d = c;
+        c = rtpi_rotate_left(b, 30);
+        b = a;
+        a = t;
+    }
+    h[0] += a;
+    h[1] += b;
+    h[2] += c;
+    h[3] += d;
+    h[4] += e;
+}
+
+static void rtpi_sha1(const uint8_t *data, size_t len, uint8_t digest[20]) {
+    uint32_t h[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u, 0xC3D2E1F0u};
+    uint8_t block[64];
+    size_t left = len;
+    unsigned i;
+    while (left >= 64) {
+        rtpi_sha1_block(h, data);
+        data += 64;
+        left -= 64;
+    }
+    memset(block, 0, sizeof block);
+    memcpy(block, data, left);
+    block[left] = 0x80;
+    if (left >= 56) { // no room for the 8 bytes of length
+        rtpi_sha1_block(h, block);
+        memset(block, 0, sizeof block);
+    }
+    // The length in bits ends the message: 8 bytes, of which 5 can be other than 0 here.
+    block[59] = (uint8_t)((uint32_t)len >> 29);
+    for (i = 0; i < 4; i++) {
+        block[60 + i] = (uint8_t)((uint32_t)len << 3 >> (24u - 8u * i));
+    }
+    rtpi_sha1_block(h, block);
+    for (i = 0; i < 20; i++) {
+        digest[i] = (uint8_t)(h[i / 4] >> (24u - 8u * (i & 3u)));
+    }
+}
+#endif // RTPUSH_NO_WEBSOCKET
+
+// >>utf8 ------------------------------------------------------------------------------------------
+// RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what the
+// next byte must be; the four special states exclude overlong forms, surrogates and what lies above
+// U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
+
+enum {
+    RTPI_UTF8_OK,    // between characters
+    RTPI_UTF8_TAIL1, // one more 80..BF
+    RTPI_UTF8_TAIL2,
+    RTPI_UTF8_TAIL3,
+    RTPI_UTF8_E0, // A0..BF then one tail
+    RTPI_UTF8_ED, // 80..9F then one tail
+    RTPI_UTF8_F0, // 90..BF then two
+    RTPI_UTF8_F4, // 80..8F then two
+    RTPI_UTF8_BAD
+};
+
+static uint8_t rtpi_utf8_lead(uint8_t c) {
+    if (c < 0x80) {
+        return RTPI_UTF8_OK;
+    }
+    if (c < 0xC2 || c > 0xF4) {
+        return RTPI_UTF8_BAD;
+    }
+    if (c < 0xE0) {
+        return RTPI_UTF8_TAIL1;
+    }
+    if (c < 0xF0) {
+        return (c == 0xE0) ? RTPI_UTF8_E0 : (c == 0xED) ? RTPI_UTF8_ED : RTPI_UTF8_TAIL2;
+    }
+    return (c == 0xF0) ? RTPI_UTF8_F0 : (c == 0xF4) ? RTPI_UTF8_F4 : RTPI_UTF8_TAIL3;
+}
+
+static uint8_t rtpi_utf8_tail(uint8_t state, uint8_t c) {
+    static const uint8_t low[] = {0, 0x80, 0x80, 0x80, 0xA0, 0x80, 0x90, 0x80};
+    static const uint8_t high[] = {0, 0xBF, 0xBF, 0xBF, 0xBF, 0x9F, 0xBF, 0x8F};
+    static const uint8_t next[] = {0, RTPI_UTF8_OK, RTPI_UTF8_TAIL1, RTPI_UTF8_TAIL2,
+                                   RTPI_UTF8_TAIL1, RTPI_UTF8_TAIL1, RTPI_UTF8_TAIL2,
+                                   RTPI_UTF8_TAIL2};
+    return (c < low[state] || c > high[state]) ? (uint8_t)RTPI_UTF8_BAD : next[state];
+}
+
+// Advances the state over len bytes; stops at the first bad one.
+static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
+    const uint8_t *end = data + len;
+    while (data < end && state != RTPI_UTF8_BAD) {
+        if (state != RTPI_UTF8_OK) {
+            state = rtpi_utf8_tail(state, *data++);
+            continue;
+        }
+        // ASCII a word at a time: nearly all text is.
+        while ((size_t)(end - data) >= sizeof(size_t)) {
+            size_t word;
+            memcpy(&word, data, sizeof word);
+            if (word & (size_t)(~(size_t)0 / 255u * 0x80u)) {
+                break;
+            }
+            data += sizeof word;
+        }
+        if (data < end) {
+            state = rtpi_utf8_lead(*data++);
+        }
+    }
+    return state;
+}
+
+// >>conn ------------------------------------------------------------------------------------------
+// A slot's life:
+//
+//   FREE -> HEAD -> BODY -> WAIT -> REPLY -> HEAD ...      plain HTTP, keep-alive
+//             |-> WS | SSE | POLL                          streams; POLL -> REPLY -> HEAD
+//   any of them -> CLOSING -> LINGER -> DEAD -> FREE       a polite end
+//   any of them ---------------------> DEAD -> FREE        reset, timeout, eviction
+//
+// CLOSING sends what is queued and waits until all of it is acknowledged, then asks for FIN. LINGER
+// reads and discards until the peer's FIN: closing with unread input would send a reset, and the
+// reset would take our last answer with it (RFC 9112 9.6).
+// Nothing frees a slot but rtpi_reap, called from rtpush_next, _tick and _accept at depth 0. So no
+// callback and no port function ever sees its connection vanish. The ready list is also the list of
+// the dead to be reaped.
+
+enum {
+    RTPI_FREE,
+    RTPI_HEAD,
+    RTPI_BODY,
+    RTPI_WAIT,
+    RTPI_REPLY,
+    RTPI_WS,
+    RTPI_SSE,
+    RTPI_POLL,
+    RTPI_CLOSING,
+    RTPI_LINGER,
+    RTPI_DEAD
+};
+
+// rtpush_conn.flags
+enum {
+    RTPI_F_READY = 0x0001,      // in the ready list
+    RTPI_F_OPENED = 0x0002,     // on_close is owed
+    RTPI_F_REFUSED = 0x0004,    // the port holds input for us
+    RTPI_F_LATER = 0x0008,      // a callback said LATER
+    RTPI_F_THROTTLED = 0x0010,  // out of tokens
+    RTPI_F_PENDING = 0x0020,    // bytes are on their way: `moved` counts
+    RTPI_F_CLOSE_DUE = 0x0040,  // a WebSocket Close waits for room
+    RTPI_F_CLOSE_SENT = 0x0080, // it is queued: no data frame may follow
+    RTPI_F_PARTS = 0x0100,      // a fragmented direct message is open
+    RTPI_F_WANT_WRITE = 0x0200, // on_writable is owed
+    RTPI_F_FIN = 0x0400,        // FIN was asked for
+    RTPI_F_EOF = 0x0800,        // the peer's FIN came
+    RTPI_F_SECURE = 0x1000,     // TLS
+    RTPI_F_EXPIRES = 0x2000,    // `expires` counts
+    RTPI_F_KEEP = 0x4000        // keep the connection after the answer
+};
+#define RTPI_F_ANSWER 0x8000u // poll: the answer has begun; request: it was given
+
+#define RTPI_NO_ROUTE 255u
+
+static uint32_t rtpi_index(const rtpush_server *srv, const rtpush_conn *c) {
+    return (uint32_t)(c - srv->desc.conns);
+}
+
+static uint8_t *rtpi_rx(const rtpush_server *srv, const rtpush_conn *c) {
+    return (uint8_t *)srv->desc.bytes + (size_t)rtpi_index(srv, c) *
+           ((size_t)srv->desc.rx_size + srv->desc.tx_size);
+}
+
+static uint8_t *rtpi_tx(const rtpush_server *srv, const rtpush_conn *c) {
+    return rtpi_rx(srv, c) + srv->desc.rx_size;
+}
+
+static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_conn *c) {
+    return (c->route == RTPI_NO_ROUTE) ? NULL : &srv->desc.routes[c->route];
+}
+
+static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
+    rtpush_handle h;
+    h.serial = c->serial;
+    h.index = rtpi_index(srv, c);
+    return h;
+}
+
+static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
+    rtpush_conn *c;
+    if (h.serial == 0 || h.index >= srv->desc.conn_count) {
+        return NULL;
+    }
+    c = &srv->desc.conns[h.index];
+    return (c->state != RTPI_FREE && c->serial == h.serial) ? c : NULL;
+}
+
+static int rtpi_has(const rtpush_conn *c, unsigned flag) {
+    return (c->flags & flag) != 0;
+}
+
+static void rtpi_set(rtpush_conn *c, unsigned flag) {
+    c->flags = (uint16_t)(c->flags | flag);
+}
+
+static void rtpi_clear(rtpush_conn *c, unsigned flag) {
+    c->flags = (uint16_t)(c->flags & ~flag);
+}
+
+static int rtpi_is_stream(const rtpush_conn *c) {
+    return c->state == RTPI_WS || c->state == RTPI_SSE || c->state == RTPI_POLL;
+}
+
+static void rtpi_ready(rtpush_server *srv, rtpush_conn *c) {
+    uint32_t me = rtpi_index(srv, c) + 1;
+    if (rtpi_has(c, RTPI_F_READY)) {
+        return;
+    }
+    rtpi_set(c, RTPI_F_READY);
+    c->next = 0;
+    if (srv->ready_last) {
+        srv->desc.conns[srv->ready_last - 1].next = me;
+    } else {
+        srv->ready_first = me;
+    }
+    srv->ready_last = me;
+}
+
+static rtpush_conn *rtpi_ready_pop(rtpush_server *srv) {
+    rtpush_conn *c;
+    if (!srv->ready_first) {
+        return NULL;
+    }
+    c = &srv->desc.conns[srv->ready_first - 1];
+    srv->ready_first = c->next;
+    if (!srv->ready_first) {
+        srv->ready_last = 0;
+    }
+    rtpi_clear(c, RTPI_F_READY);
+    return c;
+}
+
+// Deadlines are quarter seconds in 16 bits, compared by difference: right for 2 hours 16 minutes.
+static uint16_t rtpi_quarters(uint32_t ms) {
+    return (uint16_t)((ms + 249u) / 250u);
+}
+
+static int rtpi_passed(const rtpush_server *srv, uint16_t quarter) {
+    return (uint16_t)((uint16_t)srv->quarter - quarter) < 0x8000u;
+}
+
+static void rtpi_scan_by(rtpush_server *srv, uint32_t quarter) {
+    if (!srv->scan_armed || (uint32_t)(srv->scan_at - quarter) < 0x80000000u) {
+        srv->scan_at = quarter;
+        srv->scan_armed = 1;
+    }
+}
+
+// One quarter more than asked: the quarter under way has partly passed.
+static uint16_t rtpi_after(rtpush_server *srv, uint32_t ms) {
+    uint32_t quarter = srv->quarter + rtpi_quarters(ms) + 1u;
+    rtpi_scan_by(srv, quarter);
+    return (uint16_t)quarter;
+}
+
+static void rtpi_state(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint32_t ms) {
+    c->state = state;
+    c->due = rtpi_after(srv, ms);
+}
+
+static void rtpi_set_why(rtpush_conn *c, uint8_t why) {
+    if (c->why == RTPUSH_WHY_NONE) { // the first cause is the true one
+        c->why = why;
+    }
+}
+
+static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
+    if (rtpi_is_stream(c)) {
+        srv->count.streams--;
+    }
+}
+
+// The transport of the connection being served is left to the reaper, so that the port does not lose
+// what it is working on.
+static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
+    if (c != srv->busy && c->port && srv->hooks.drop) {
+        srv->hooks.drop(srv->hooks.ctx, c, c->port, reset);
+    }
+    if (c != srv->busy) {
+        c->port = NULL;
+    }
+}
+
+// Ends a connection at once.
+static void rtpi_kill(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
+    if (c->state == RTPI_FREE || c->state == RTPI_DEAD) {
+        return;
+    }
+    rtpi_stream_ended(srv, c);
+    rtpi_set_why(c, why);
+    c->state = RTPI_DEAD;
+    rtpi_drop(srv, c, 1);
+    rtpi_ready(srv, c);
+}
+
+// Begins the polite end.
+static void rtpi_finish(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
+    if (c->state == RTPI_FREE || c->state >= RTPI_CLOSING) {
+        return;
+    }
+    rtpi_stream_ended(srv, c);
+    if (!rtpi_is_stream(c)) {
+        memset(&c->out, 0, sizeof c->out); // from here on `out` is a stream, perhaps an empty one
+    }
+    rtpi_set_why(c, why);
+    rtpi_state(srv, c, RTPI_CLOSING, srv->desc.stall_ms);
+    rtpi_ready(srv, c);
+}
+
+// The one place where a slot becomes free.
+static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    rtpi_drop(srv, c, !rtpi_has(c, RTPI_F_EOF) || !rtpi_has(c, RTPI_F_FIN));
+    srv->count.why[c->why]++;
+    if (rtpi_has(c, RTPI_F_OPENED) && route && route->on_close) {
+        rtpush_closed closed;
+        memset(&closed, 0, sizeof closed);
+        closed.why = c->why;
+        closed.code = c->code;
+        closed.reason = (const char *)rtpi_rx(srv, c);
+        closed.reason_len = c->reason_len;
+        route->on_close(srv, rtpi_handle(srv, c), &closed);
+    }
+    memset(c, 0, sizeof *c); // nothing of one connection may reach the next
+    c->next = srv->free_first;
+    srv->free_first = rtpi_index(srv, c) + 1;
+    srv->count.slots_used--;
+}
+
+static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: spreads retries, protects nothing
+    uint32_t x = srv->random;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    srv->random = x;
+    return x;
+}
+
+// tx is linear: bytes queued are [tx_head, tx_len). Opening it for writing moves them to the front.
+static rtpi_text rtpi_tx_open(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_text t;
+    uint8_t *tx = rtpi_tx(srv, c);
+    if (c->tx_head > 0) {
+        c->tx_len = (uint16_t)(c->tx_len - c->tx_head);
+        memmove(tx, tx + c->tx_head, c->tx_len);
+        c->tx_head = 0;
+    }
+    t.data = tx;
+    t.cap = srv->desc.tx_size;
+    t.len = c->tx_len;
+    t.over = 0;
+    return t;
+}
+
+// Whole or not at all (invariant 11).
+static int rtpi_tx_commit(rtpush_conn *c, const rtpi_text *t) {
+    if (!t->over) {
+        c->tx_len = (uint16_t)t->len;
+    }
+    return !t->over;
+}
+
+static uint32_t rtpi_tx_queued(const rtpush_conn *c) {
+    return (uint32_t)c->tx_len - c->tx_head;
+}
+
+// Token buckets, refilled a second at a time. Spending below zero is not possible: a frame is
+// paid when its header is complete, its bytes as they pass.
+static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
+    uint32_t seconds = (uint16_t)((uint16_t)srv->quarter - c->token_at) / 4u;
+    uint32_t messages = srv->desc.rate_messages;
+    uint32_t blocks = srv->desc.rate_bytes / 64u + 1u;
+    if (seconds == 0) {
+        return;
+    }
+    c->token_at = (uint16_t)(c->token_at + 4u * seconds);
+    if (seconds > 2) {
+        seconds = 2; // the burst
+    }
+    if (messages != RTPUSH_UNLIMITED) {
+        uint32_t now = c->tokens + messages * seconds;
+        c->tokens = (uint16_t)(now > 2 * messages ? 2 * messages : now);
+    }
+    if (srv->desc.rate_bytes != RTPUSH_UNLIMITED) {
+        uint32_t now = c->byte_tokens + blocks * seconds;
+        c->byte_tokens = (uint16_t)(now > 2 * blocks ? 2 * blocks : now);
+    }
+}
+
+static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
+    if (srv->desc.rate_messages == RTPUSH_UNLIMITED) {
+        return 1;
+    }
+    rtpi_tokens_refill(srv, c);
+    if (c->tokens == 0) {
+        rtpi_set(c, RTPI_F_THROTTLED);
+        rtpi_scan_by(srv, srv->quarter + 4u);
+        return 0;
+    }
+    c->tokens--;
+    return 1;
+}
+
+// How many of want bytes may pass now; they are paid. A rest under 64 costs a whole block.
+static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
+    uint32_t blocks = (uint32_t)((want + 63u) / 64u);
+    if (srv->desc.rate_bytes == RTPUSH_UNLIMITED || want == 0) {
+        return want;
+    }
+    rtpi_tokens_refill(srv, c);
+    if (blocks > c->byte_tokens) {
+        blocks = c->byte_tokens;
+        want = (size_t)blocks * 64u;
+        if (blocks == 0) {
+            rtpi_set(c, RTPI_F_THROTTLED);
+            rtpi_scan_by(srv, srv->quarter + 4u);
+        }
+    }
+    c->byte_tokens = (uint16_t)(c->byte_tokens - blocks);
+    return want;
+}
+
+// >>log -------------------------------------------------------------------------------------------
+// A ring of records, oldest at tail, next one at head; each stands in one piece, 4-byte aligned. At
+// `wrap` the ring jumps to offset 0 (wrap is log_size while it does not).
+//
+//   record: seq 4 | size4 2 | len 2 | lines 2 | topic 1 | flags 1 | ws 4 | payload len | "\n\n"
+//
+// ws holds the WebSocket frame header, right-aligned against the payload, so that a raw WebSocket
+// reader's whole frame is one span; "\n\n" ends an SSE event in the same way. Encoded once.
+//
+// Who may touch what. rtpush_publish_from may interrupt the loop at any point: between lock and
+// unlock it claims a sequence number and space, copies outside, and marks the record DONE under the
+// lock again. Readers stop at the first record that is not DONE (invariant 10); the loop takes its
+// own copy of that limit in rtpi_sync, once a step, and works without the lock below it.
+//
+// Sequence numbers decide everything; offsets are only caches. A number without a record (there was
+// no space) is a hole, and a hole is a gap to readers, as is a record evicted before they came.
+//
+// Holders: a transport may still refer to bytes of records it was given (HOLD spans), and a reader
+// in the middle of a record needs the rest. A record that has to go takes its holders with it: they
+// are dropped and resume. hold_floor is a lower bound of all held records, so that an eviction looks
+// through the slots only when it reaches it.
+
+typedef struct rtpi_record {
+    uint32_t seq;
+    uint16_t size4; // whole record in units of 4 bytes
+    uint16_t len;   // payload
+    uint16_t lines; // line ends in it
+    uint8_t topic;
+    uint8_t flags;
+    uint8_t ws[4];
+} rtpi_record;
+
+enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2 }; // rtpi_record.flags; VOID: nobody's
+
+// Sequence numbers and revisions end well before 2^32: then a new epoch begins.
+#ifndef RTPI_SEQ_END
+#define RTPI_SEQ_END 0xFFFF0000u
+#endif
+
+static void rtpi_lock(rtpush_server *srv) {
+    if (srv->hooks.lock) {
+        srv->hooks.lock(srv->hooks.ctx);
+    }
+}
+
+static void rtpi_unlock(rtpush_server *srv) {
+    if (srv->hooks.unlock) {
+        srv->hooks.unlock(srv->hooks.ctx);
+    }
+}
+
+static rtpi_record *rtpi_record_at(const rtpush_server *srv, uint32_t off) {
+    return (rtpi_record *)(void *)((uint8_t *)srv->desc.log + off);
+}
+
+static const uint8_t *rtpi_payload(const rtpi_record *rec) {
+    return (const uint8_t *)rec + sizeof(rtpi_record);
+}
+
+static uint8_t *rtpi_payload_open(rtpi_record *rec) { // while it is being written
+    return (uint8_t *)rec + sizeof(rtpi_record);
+}
+
+static uint32_t rtpi_record_size(uint32_t len) {
+    return ((uint32_t)sizeof(rtpi_record) + len + 2u + 3u) & ~3u;
+}
+
+static uint32_t rtpi_record_max(const rtpush_server *srv) { // largest payload
+    uint32_t room = (srv->desc.log_size / 4u) & ~3u;
+    room = (room > sizeof(rtpi_record) + 2u) ? room - (uint32_t)sizeof(rtpi_record) - 2u : 0;
+    return room > 65535u ? 65535u : room;
+}
+
+// Line ends as WHATWG HTML 9.2.5 counts them: CR LF is one, CR and LF alone are one each.
+static uint32_t rtpi_lines(const uint8_t *data, size_t len) {
+    uint32_t lines = 0;
+    size_t i;
+    for (i = 0; i < len; i++) {
+        lines += (data[i] == '\n' && (i == 0 || data[i - 1] != '\r')) || data[i] == '\r';
+    }
+    return lines;
+}
+
+// Where `need` bytes could go now, or ~0. Called under the lock.
+static uint32_t rtpi_log_fit(const rtpush_server *srv, uint32_t need) {
+    if (srv->used == 0) {
+        return need <= srv->desc.log_size ? 0 : ~(uint32_t)0;
+    }
+    if (srv->head > srv->tail) {
+        if (need <= srv->desc.log_size - srv->head) {
+            return srv->head;
+        }
+        return need <= srv->tail ? 0 : ~(uint32_t)0;
+    }
+    return need <= srv->tail - srv->head ? srv->head : ~(uint32_t)0;
+}
+
+// The loop's own copy of how far readers may go.
+static void rtpi_sync(rtpush_server *srv) {
+    rtpi_lock(srv);
+    if (srv->news || srv->limit_seq != srv->done_seq) {
+        srv->news = 0;
+        srv->sweep_due = 1;
+    }
+    srv->limit_seq = srv->done_seq;
+    srv->limit_rec = srv->done_rec;
+    srv->limit_off = srv->done_off;
+    srv->limit_wrap = srv->wrap;
+    if (srv->used == 0) {
+        srv->tail_seq = srv->done_seq;
+    }
+    srv->woken = 0;
+    rtpi_unlock(srv);
+}
+
+// The oldest record this connection needs unchanged, or 0.
+static uint32_t rtpi_held(const rtpush_conn *c) {
+    uint32_t held = c->mark_seq ? c->hold_seq : 0;
+    if (rtpi_is_stream(c) || c->state == RTPI_CLOSING) {
+        if (c->out.stream.part > 0 && (held == 0 || c->out.stream.seq < held)) {
+            held = c->out.stream.seq;
+        }
+    }
+    return c->port ? held : 0; // dropped: the transport has forgotten our bytes
+}
+
+static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
+    if (seq < srv->hold_floor) {
+        srv->hold_floor = seq;
+    }
+}
+
+// Frees record `seq` of its holders. 0 if one of them is being served and cannot go now.
+static int rtpi_release(rtpush_server *srv, uint32_t seq) {
+    uint32_t i;
+    uint32_t floor = ~(uint32_t)0;
+    for (i = 0; i < srv->slots_top; i++) {
+        rtpush_conn *c = &srv->desc.conns[i];
+        uint32_t held = rtpi_held(c);
+        if (held != 0 && held <= seq) {
+            if (c == srv->busy) {
+                return 0;
+            }
+            rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_LOG);
+            rtpi_drop(srv, c, 1); // also one that was killed while it was being served
+        } else if (held != 0 && held < floor) {
+            floor = held;
+        }
+    }
+    srv->hold_floor = floor;
+    return 1;
+}
+
+// Loop only. 0 when nothing more can go.
+static int rtpi_evict(rtpush_server *srv) {
+    uint32_t seq;
+    if (srv->used == 0 || srv->tail_seq >= srv->limit_rec) {
+        return 0;
+    }
+    seq = rtpi_record_at(srv, srv->tail)->seq;
+    if (srv->hold_floor <= seq && !rtpi_release(srv, seq)) {
+        return 0;
+    }
+    rtpi_lock(srv);
+    srv->tail += (uint32_t)rtpi_record_at(srv, srv->tail)->size4 * 4u;
+    srv->used--;
+    if (srv->tail == srv->wrap) {
+        srv->tail = 0;
+        srv->wrap = srv->desc.log_size;
+    }
+    srv->tail_seq = srv->used ? rtpi_record_at(srv, srv->tail)->seq : srv->done_seq;
+    rtpi_unlock(srv);
+    return 1;
+}
+
+// Evicts until `need` bytes fit.
+static int rtpi_make_room(rtpush_server *srv, uint32_t need) {
+    for (;;) {
+        uint32_t off;
+        rtpi_lock(srv);
+        off = rtpi_log_fit(srv, need);
+        rtpi_unlock(srv);
+        if (off != ~(uint32_t)0) {
+            return 1;
+        }
+        rtpi_sync(srv);
+        if (!rtpi_evict(srv)) {
+            return 0;
+        }
+    }
+}
+
+// Under the lock: takes a sequence number and, if there is room, space for it.
+static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len) {
+    uint32_t size = rtpi_record_size(len);
+    uint32_t off = rtpi_log_fit(srv, size);
+    rtpi_record *rec;
+    uint32_t seq = srv->seq_next++;
+    if (off == ~(uint32_t)0) {
+        srv->count.full++;
+        if (srv->undone == 0) {
+            srv->done_seq = srv->seq_next; // a hole at the end: nothing to wait for
+        }
+        return NULL;
+    }
+    if (srv->used == 0) { // an empty ring starts afresh
+        srv->tail = 0;
+        srv->wrap = srv->desc.log_size;
+        srv->done_off = 0;
+    } else if (off == 0 && srv->head != 0) {
+        srv->wrap = srv->head;
+        if (srv->undone == 0) {
+            srv->done_off = 0;
+        }
+    }
+    rec = rtpi_record_at(srv, off);
+    rec->seq = seq;
+    rec->size4 = (uint16_t)(size / 4u);
+    rec->len = (uint16_t)len;
+    rec->lines = 0;
+    rec->topic = (uint8_t)topic;
+    rec->flags = 0;
+    srv->head = off + size;
+    srv->used++;
+    srv->undone++;
+    return rec;
+}
+
+// Frame header, line count, end of event: what is computed once for all readers.
+static void rtpi_encode(const rtpush_server *srv, rtpi_record *rec) {
+    uint8_t *payload = rtpi_payload_open(rec);
+    uint8_t first = 0x80u | RTPUSH_TEXT_MESSAGE; // RFC 6455 5.2: FIN and opcode
+    if (srv->desc.topics[rec->topic].flags & RTPUSH_BINARY) {
+        first = 0x80u | RTPUSH_BINARY_MESSAGE;
+    }
+    if (rec->len < 126) {
+        rec->ws[2] = first;
+        rec->ws[3] = (uint8_t)rec->len;
+    } else { // RFC 6455 5.2: 126 announces 16 bits of length
+        rec->ws[0] = first;
+        rec->ws[1] = 126;
+        rec->ws[2] = (uint8_t)(rec->len >> 8);
+        rec->ws[3] = (uint8_t)rec->len;
+    }
+    rec->lines = (uint16_t)rtpi_lines(payload, rec->len);
+    payload[rec->len] = '\n';
+    payload[rec->len + 1] = '\n';
+}
+
+// Under the lock: the record is complete; readers may go on to the next one that is not.
+static void rtpi_done(rtpush_server *srv, rtpi_record *rec) {
+    rec->flags |= RTPI_REC_DONE;
+    while (srv->undone > 0) {
+        const rtpi_record *next;
+        if (srv->done_off == srv->wrap) {
+            srv->done_off = 0;
+        }
+        next = rtpi_record_at(srv, srv->done_off);
+        if (!(next->flags & RTPI_REC_DONE)) {
+            return;
+        }
+        srv->done_rec = next->seq + 1;
+        srv->done_seq = next->seq + 1;
+        srv->done_off += (uint32_t)next->size4 * 4u;
+        srv->undone--;
+    }
+    srv->done_seq = srv->seq_next;
+}
+
+static void rtpi_log_high(rtpush_server *srv) {
+    uint32_t used = 0;
+    if (srv->used > 0) {
+        used = srv->head > srv->tail ? srv->head - srv->tail
+                                     : srv->head + srv->wrap - srv->tail;
+    }
+    srv->count.log_used = used;
+    if (used > srv->count.log_high) {
+        srv->count.log_high = used;
+    }
+}
+
+static int rtpi_topic_check(const rtpush_server *srv, unsigned topic, const void *data,
+                            size_t len) {
+    const rtpush_topic *t;
+    if (topic >= srv->desc.topic_count || (data == NULL && len > 0)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    t = &srv->desc.topics[topic];
+    if (len > (t->kind == RTPUSH_STATE ? t->max : rtpi_record_max(srv))) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    // Checked once here, or one bad record would close every WebSocket (RFC 6455 8.1).
+    if (!(t->flags & RTPUSH_BINARY) &&
+        rtpi_utf8(RTPI_UTF8_OK, (const uint8_t *)data, len) != RTPI_UTF8_OK) {
+        return RTPUSH_ERR_UTF8;
+    }
+    return RTPUSH_OK;
+}
+
+// Any context, once the topic is checked.
+static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    rtpi_record *rec;
+    rtpi_lock(srv);
+    rec = rtpi_claim(srv, topic, (uint32_t)len);
+    rtpi_unlock(srv);
+    if (!rec) {
+        return RTPUSH_ERR_FULL;
+    }
+    if (len > 0) {
+        memcpy(rtpi_payload_open(rec), data, len);
+    }
+    rtpi_encode(srv, rec);
+    rtpi_lock(srv);
+    srv->count.published++;
+    rtpi_done(srv, rec);
+    rtpi_unlock(srv);
+    return RTPUSH_OK;
+}
+
+// >>state -----------------------------------------------------------------------------------------
+// One value a STATE topic, replaced in place. Every change gets the next revision, of one counter
+// for all topics. A reader's sweep visits each of its topics once and takes those newer than the
+// last sweep: bounded work, the newest value, and never an older one after it (invariant 8).
+
+typedef struct rtpi_value {
+    uint32_t rev; // 0: never published
+    uint32_t off; // of the bytes
+    uint32_t len;
+} rtpi_value;
+
+static rtpi_value *rtpi_value_at(const rtpush_server *srv, unsigned topic) {
+    return (rtpi_value *)srv->desc.state + topic;
+}
+
+#ifndef RTPUSH_NO_STATE
+static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
+    return (uint8_t *)srv->desc.state + v->off;
+}
+
+// Bytes of tx an SSE reader can need beside the value: chunk size and end 10, "event: " name LF 9 +
+// 32, "data: " LF LF 8; "data: " and LF again for each further line.
+#define RTPI_VALUE_OVERHEAD 64u
+
+static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    rtpi_value *v = rtpi_value_at(srv, topic);
+    uint32_t lines = rtpi_lines((const uint8_t *)data, len);
+    if (len + 7u * lines + RTPI_VALUE_OVERHEAD > srv->desc.tx_size) {
+        return RTPUSH_ERR_TOO_BIG; // could never be sent
+    }
+    rtpi_lock(srv);
+    if (len > 0) {
+        memcpy(rtpi_value_data(srv, v), data, len);
+    }
+    v->len = (uint32_t)len;
+    v->rev = ++srv->rev;
+    srv->count.published++;
+    srv->news = 1;
+    rtpi_unlock(srv);
+    return RTPUSH_OK;
+}
+#endif
+
+// Is any of `topics` newer than this reader's last sweep?
+static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
+    uint32_t wanted = s->topics & srv->state_topics;
+    unsigned i;
+    for (i = 0; wanted != 0; i++, wanted >>= 1) {
+        if ((wanted & 1u) && rtpi_value_at(srv, i)->rev > s->sweep_prev) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+// >>wire ------------------------------------------------------------------------------------------
+// How one record, value or notice looks on each transport. For records it is a pure function
+// (record, form, bytes already sent) -> spans.
+//
+//   RAW     frame header and payload as they stand in the log
+//   TAGGED  rtpush.1: frame header, "id SP topic LF", payload
+//   SSE     "id: id\nevent: topic\ndata: " payload "\n\n", with "\ndata: " between lines
+//   CHUNK   the same as one chunk of HTTP/1.1 (RFC 9112 7.1): long poll
+
+enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
+
+#define RTPI_PREFIX_MAX 88u // chunk size 6 + "id: " 4 + 17 + "\nevent: " 8 + 32 + "\ndata: " 7, spare
+
+typedef struct rtpi_emit {
+    rtpush_span *spans;
+    int max;
+    int count;
+    uint8_t full;   // spans did not suffice
+    uint8_t *copy;  // instead of spans: copy the bytes here
+    uint32_t skip;  // bytes already sent
+    uint32_t total; // bytes in all, spans or not
+    uint32_t given; // bytes in spans
+} rtpi_emit;
+
+static void rtpi_emit_bytes(rtpi_emit *e, const void *data, uint32_t len, uint8_t kind) {
+    const uint8_t *at = (const uint8_t *)data;
+    e->total += len;
+    if (e->skip >= len) {
+        e->skip -= len;
+        return;
+    }
+    at += e->skip;
+    len -= e->skip;
+    e->skip = 0;
+    if (e->copy) {
+        memcpy(e->copy, at, len);
+        e->copy += len;
+        return;
+    }
+    while (len > 0) {
+        uint16_t n = (uint16_t)(len > 0xFFFCu ? 0xFFFCu : len);
+        if (e->count >= e->max) {
+            e->full = 1;
+            return;
+        }
+        e->spans[e->count].data = at;
+        e->spans[e->count].len = n;
+        e->spans[e->count].kind = kind;
+        e->count++;
+        e->given += n;
+        at += n;
+        len -= n;
+    }
+}
+
+static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
+    rtpi_put_byte(t, first);
+    if (len < 126) { // RFC 6455 5.2: the shortest form
+        rtpi_put_byte(t, len);
+        return;
+    }
+    rtpi_put_byte(t, len < 65536u ? 126 : 127);
+    if (len >= 65536u) {
+        rtpi_put(t, "\0\0\0\0", 4);
+        rtpi_put_byte(t, len >> 24);
+        rtpi_put_byte(t, (len >> 16) & 255u);
+    }
+    rtpi_put_byte(t, (len >> 8) & 255u);
+    rtpi_put_byte(t, len & 255u);
+}
+
+// Bytes of the text form of an event, without chunk framing.
+static uint32_t rtpi_sse_len(uint32_t name, uint32_t len, uint32_t lines, int with_id) {
+    return (with_id ? 22u : 0) + 7u + name + 1u + 6u + len + 2u + 7u * lines;
+}
+
+// Payload of text lines: each line end becomes "\ndata: ". With `lines` 0 it is one span, "\n\n"
+// included, since that follows it in the log.
+static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uint32_t lines) {
+    uint32_t start = 0;
+    uint32_t i;
+    for (i = 0; lines > 0 && i < len; i++) {
+        if (data[i] == '\n' || data[i] == '\r') {
+            rtpi_emit_bytes(e, data + start, i - start, RTPUSH_SPAN_HOLD);
+            rtpi_emit_bytes(e, "\ndata: ", 7, RTPUSH_SPAN_STATIC);
+            i += (data[i] == '\r' && i + 1 < len && data[i + 1] == '\n');
+            start = i + 1;
+        }
+    }
+    rtpi_emit_bytes(e, data + start, len + 2u - start, RTPUSH_SPAN_HOLD);
+}
+
+// CR LF counts one line end but two bytes: what the text form loses against rtpi_sse_len.
+static uint32_t rtpi_line_bytes(const uint8_t *data, uint32_t len) {
+    uint32_t bytes = 0;
+    uint32_t i;
+    for (i = 0; i < len; i++) {
+        bytes += data[i] == '\n' || data[i] == '\r';
+    }
+    return bytes;
+}
+
+// Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
+// emitted and t->over is set.
+static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t form,
+                      rtpi_text *t, rtpi_emit *e) {
+    const uint8_t *payload = rtpi_payload(rec);
+    const char *name = srv->desc.topics[rec->topic].name;
+    uint32_t name_len = (uint32_t)strlen(name);
+    uint32_t start = t->len;
+    uint32_t lines = rec->lines;
+    if (form == RTPI_FORM_RAW) {
+        uint32_t header = rec->len < 126 ? 2u : 4u;
+        rtpi_emit_bytes(e, payload - header, rec->len + header, RTPUSH_SPAN_HOLD);
+        return;
+    }
+    if (form == RTPI_FORM_TAGGED) {
+        unsigned binary = srv->desc.topics[rec->topic].flags & RTPUSH_BINARY;
+        rtpi_put_frame_header(t, 0x80u | (binary ? 2u : 1u), 17u + 1u + name_len + 1u + rec->len);
+        rtpi_put_id(t, srv->epoch, rec->seq);
+        rtpi_put_byte(t, ' ');
+        rtpi_put(t, name, name_len);
+        rtpi_put_byte(t, '\n');
+    } else {
+        if (form == RTPI_FORM_CHUNK) {
+            uint32_t size = rtpi_sse_len(name_len, rec->len, 0, 1);
+            if (lines > 0) {
+                uint32_t ends = rtpi_lines(payload, rec->len);
+                size += 7u * ends - rtpi_line_bytes(payload, rec->len);
+            }
+            rtpi_put_hex(t, size, 5); // leading zeros are allowed (RFC 9112 7.1)
+            rtpi_put_text(t, "\r\n");
+        }
+        rtpi_put_text(t, "id: ");
+        rtpi_put_id(t, srv->epoch, rec->seq);
+        rtpi_put_text(t, "\nevent: ");
+        rtpi_put(t, name, name_len);
+        rtpi_put_text(t, "\ndata: ");
+    }
+    if (t->over) {
+        return;
+    }
+    rtpi_emit_bytes(e, t->data + start, t->len - start, RTPUSH_SPAN_COPY);
+    if (form == RTPI_FORM_TAGGED) {
+        rtpi_emit_bytes(e, payload, rec->len, RTPUSH_SPAN_HOLD);
+    } else {
+        rtpi_emit_lines(e, payload, rec->len, lines);
+        if (form == RTPI_FORM_CHUNK) {
+            rtpi_emit_bytes(e, "\r\n", 2, RTPUSH_SPAN_STATIC);
+        }
+    }
+}
+
+// Writes a notice or a STATE value into tx. with_id: give the reader's position, so that a page
+// that reconnects resumes there. `lines` of the text must be right.
+static void rtpi_put_event(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
+                           int with_id, const char *name, const uint8_t *data, uint32_t len,
+                           unsigned opcode) {
+    uint32_t name_len = (uint32_t)strlen(name);
+    uint32_t start;
+    uint32_t i;
+    if (form == RTPI_FORM_RAW) {
+        rtpi_put_frame_header(t, 0x80u | opcode, len);
+        rtpi_put(t, data, len);
+        return;
+    }
+    if (form == RTPI_FORM_TAGGED) {
+        rtpi_put_frame_header(t, 0x80u | opcode, 17u + 1u + name_len + 1u + len);
+        rtpi_put_id(t, srv->epoch, seq);
+        rtpi_put_byte(t, ' ');
+        rtpi_put(t, name, name_len);
+        rtpi_put_byte(t, '\n');
+        rtpi_put(t, data, len);
+        return;
+    }
+    start = t->len;
+    if (form == RTPI_FORM_CHUNK) {
+        rtpi_put_text(t, "00000\r\n"); // filled in below
+    }
+    if (with_id) {
+        rtpi_put_text(t, "id: ");
+        rtpi_put_id(t, srv->epoch, seq);
+        rtpi_put_text(t, "\n");
+    }
+    rtpi_put_text(t, "event: ");
+    rtpi_put(t, name, name_len);
+    rtpi_put_text(t, "\ndata: ");
+    for (i = 0; i < len; i++) {
+        if (data[i] == '\n' || data[i] == '\r') {
+            rtpi_put_text(t, "\ndata: ");
+            i += (data[i] == '\r' && i + 1 < len && data[i + 1] == '\n');
+        } else {
+            rtpi_put_byte(t, data[i]);
+        }
+    }
+    rtpi_put_text(t, "\n\n");
+    if (form == RTPI_FORM_CHUNK && !t->over) {
+        rtpi_text size = *t;
+        size.len = start;
+        rtpi_put_hex(&size, t->len - start - 7u, 5);
+        rtpi_put_text(t, "\r\n");
+    }
+}
+
+// >>stream ----------------------------------------------------------------------------------------
+// A reader: a cursor in the log, a sweep over the STATE values, and one notice that has to be told
+// first. `missed` collects what is skipped until the reader can be told.
+//
+//   Order of output: rest of the record in progress | tx (notice, values, control) | records.
+
+enum {
+    RTPI_NOTICE_NONE,
+    RTPI_NOTICE_FRESH,
+    RTPI_NOTICE_REPLAYED,
+    RTPI_NOTICE_RESET,
+    RTPI_NOTICE_GAP
+};
+
+// rtpi_stream.ping: a ping (WebSocket), keep-alive (SSE) or the answer (poll) is due ... or done.
+enum { RTPI_PING_DUE = 1, RTPI_PING_SENT = 2, RTPI_POLL_SWEPT = 2 };
+
+static void rtpi_skip_missed(rtpi_stream *s, uint32_t to) {
+    s->missed += to - s->seq;
+    s->seq = to;
+}
+
+// The next record for this reader, or NULL; moves the cursor past what does not concern it and
+// counts what is gone. Offsets are believed only where the sequence number agrees.
+static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream *s) {
+    while (s->seq < srv->limit_seq) {
+        const rtpi_record *rec;
+        if (s->seq <= srv->tail_seq) {
+            int gone = srv->tail_seq >= srv->limit_seq; // what is left is not complete yet
+            rtpi_skip_missed(s, gone ? srv->limit_seq : srv->tail_seq);
+            s->off = srv->tail;
+            if (gone) {
+                break;
+            }
+        }
+        if (s->seq >= srv->limit_rec) { // only holes up to the limit
+            rtpi_skip_missed(s, srv->limit_seq);
+            break;
+        }
+        if (s->off == srv->limit_wrap) {
+            s->off = 0;
+        }
+        rec = rtpi_record_at(srv, s->off);
+        RTPUSH_ASSERT(rec->seq >= s->seq);
+        if (rec->seq != s->seq) {
+            rtpi_skip_missed(s, rec->seq);
+        }
+        if ((s->topics >> rec->topic & 1u) && !(rec->flags & RTPI_REC_VOID)) {
+            return rec;
+        }
+        s->seq++;
+        s->off += (uint32_t)rec->size4 * 4u;
+    }
+    if (s->seq >= srv->limit_seq) {
+        s->off = srv->limit_off;
+    }
+    return NULL;
+}
+
+static void rtpi_reader_advance(rtpi_stream *s, const rtpi_record *rec) {
+    s->seq = rec->seq + 1;
+    s->off += (uint32_t)rec->size4 * 4u;
+    s->part = 0;
+}
+
+// The last id this reader has, or will have once what is under way is out.
+static uint32_t rtpi_reader_id(const rtpi_stream *s) {
+    return s->part > 0 ? s->seq : s->seq - 1;
+}
+
+// Places a new reader. `text` is the id it brings ("epoch-seq", for polls "epoch-seq-rev"), or NULL.
+static void rtpi_reader_start(const rtpush_server *srv, rtpi_stream *s, const char *text) {
+    uint32_t epoch, seq, rev;
+    rtpi_stream walk;
+    const rtpi_record *rec;
+    size_t len = text ? strlen(text) : 0;
+    s->seq = srv->limit_seq;
+    s->off = srv->limit_off;
+    s->notice = RTPI_NOTICE_FRESH;
+    if (!text) {
+        return;
+    }
+    s->notice = RTPI_NOTICE_RESET;
+    if ((len != 17 && len != 26) || !rtpi_get_hex(text, 8, &epoch) || text[8] != '-' ||
+        !rtpi_get_hex(text + 9, 8, &seq) || epoch != srv->epoch || seq >= srv->limit_seq) {
+        return;
+    }
+    if (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, &rev) && rev <= srv->rev) {
+        s->sweep_prev = rev;
+    }
+    s->notice = RTPI_NOTICE_REPLAYED;
+    s->seq = seq + 1;
+    walk = *s; // from the tail to the first record wanted ...
+    walk.topics = ~(uint32_t)0;
+    walk.seq = srv->tail_seq;
+    walk.off = srv->tail;
+    while ((rec = rtpi_reader_next(srv, &walk)) != NULL && rec->seq < s->seq) {
+        rtpi_reader_advance(&walk, rec);
+    }
+    s->off = walk.off;
+    walk = *s; // ... and on to the end, to count what is replayed
+    while ((rec = rtpi_reader_next(srv, &walk)) != NULL) {
+        rtpi_reader_advance(&walk, rec);
+        s->replay++;
+    }
+}
+
+static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
+    return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
+}
+
+// Has this stream anything to send?
+static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    if (rtpi_tx_queued(c) > 0 || s->part > 0 || s->ping == 1 || rtpi_has(c, RTPI_F_CLOSE_DUE)) {
+        return 1;
+    }
+    if (rtpi_reader_blocked(c)) {
+        return 0;
+    }
+    return rtpi_reader_next(srv, s) != NULL || s->missed > 0 ||
+           s->notice != RTPI_NOTICE_NONE || rtpi_state_newer(srv, s);
+}
+
+// The text of a notice, or an empty one.
+static void rtpi_notice_text(rtpi_text *t, const rtpi_stream *s) {
+    if (s->notice == RTPI_NOTICE_RESET) {
+        rtpi_put_text(t, "reset");
+    } else if (s->missed > 0) {
+        rtpi_put_text(t, "gap ");
+        rtpi_put_decimal(t, s->missed);
+    } else if (s->notice == RTPI_NOTICE_REPLAYED) {
+        rtpi_put_text(t, "replayed ");
+        rtpi_put_decimal(t, s->replay);
+    } else if (s->notice == RTPI_NOTICE_FRESH) {
+        rtpi_put_text(t, "fresh");
+    }
+}
+
+// Puts the notice into tx. 0: no room now. The application hears of gaps in on_gap, raw WebSocket
+// readers only there.
+static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    rtpi_stream *s = &c->out.stream;
+    uint8_t buffer[24];
+    rtpi_text text = {buffer, sizeof buffer, 0, 0};
+    uint32_t missed = s->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
+    rtpi_notice_text(&text, s);
+    if (text.len > 0 && s->form != RTPI_FORM_RAW) {
+        rtpi_text t = rtpi_tx_open(srv, c);
+        if (s->form == RTPI_FORM_SSE && s->notice != RTPI_NOTICE_NONE) {
+            rtpi_put_text(&t, "retry: ");
+            rtpi_put_decimal(&t, srv->desc.retry_ms);
+            rtpi_put_text(&t, "\n");
+        }
+        rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), 1, "rtpush", buffer, text.len,
+                       RTPUSH_TEXT_MESSAGE);
+        if (!rtpi_tx_commit(c, &t)) {
+            return 0;
+        }
+    }
+    s->notice = RTPI_NOTICE_NONE;
+    s->missed = 0;
+    if (missed > 0) {
+        srv->count.gaps++;
+        srv->count.missed += missed;
+        if (route && route->on_gap) {
+            route->on_gap(srv, rtpi_handle(srv, c), missed);
+        }
+    }
+    return 1;
+}
+
+#ifndef RTPUSH_NO_STATE
+// Copies values newer than the last sweep into tx while they fit. Values and records take turns: a
+// flood of one must not starve the other.
+static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    int record = rtpi_reader_next(srv, s) != NULL;
+    if (c->state == RTPI_POLL && s->ping == RTPI_POLL_SWEPT) {
+        return;
+    }
+    if (s->turn && record) {
+        s->turn = 0;
+        return;
+    }
+    for (;;) {
+        if (s->sweep_i == 0) {
+            if (!rtpi_state_newer(srv, s)) {
+                break;
+            }
+            s->sweep_now = srv->rev;
+        }
+        for (; s->sweep_i < srv->desc.topic_count; s->sweep_i++) {
+            const rtpi_value *v = rtpi_value_at(srv, s->sweep_i);
+            const rtpush_topic *topic = &srv->desc.topics[s->sweep_i];
+            rtpi_text t;
+            if (!((s->topics & srv->state_topics) >> s->sweep_i & 1u) || v->rev <= s->sweep_prev) {
+                continue;
+            }
+            t = rtpi_tx_open(srv, c);
+            if (record && t.len > 0 && t.cap - t.len < v->len + RTPI_VALUE_OVERHEAD +
+                                                           RTPI_PREFIX_MAX) {
+                return; // leave room for the record's prefix
+            }
+            rtpi_lock(srv);
+            rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), 0, topic->name,
+                           rtpi_value_data(srv, v), v->len,
+                           (topic->flags & RTPUSH_BINARY) ? 2u : 1u);
+            rtpi_unlock(srv);
+            if (!rtpi_tx_commit(c, &t)) {
+                return;
+            }
+            s->turn = (uint8_t)record;
+            srv->count.states_sent++;
+        }
+        s->sweep_prev = s->sweep_now;
+        s->sweep_i = 0;
+        if (c->state == RTPI_POLL) { // one sweep an answer
+            break;
+        }
+    }
+    if (c->state == RTPI_POLL) {
+        s->ping = RTPI_POLL_SWEPT;
+    }
+}
+#endif
+
+// SSE: a comment and an id. The comment is what proxies and dead connections need, the id keeps
+// Last-Event-ID fresh where nothing concerned this reader (WHATWG HTML 9.2.6: an id field counts
+// without data too).
+static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_text t = rtpi_tx_open(srv, c);
+    rtpi_put_text(&t, ":\nid: ");
+    rtpi_put_id(&t, srv->epoch, rtpi_reader_id(&c->out.stream));
+    rtpi_put_text(&t, "\n\n");
+    if (rtpi_tx_commit(c, &t)) {
+        c->out.stream.ping = 0;
+    }
+}
+
+// Poll: the end of the answer. Its id holds the STATE revision too, or a page that asks again with
+// it would be answered at once, for ever.
+static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    rtpi_text t = rtpi_tx_open(srv, c);
+    int chunked = s->form == RTPI_FORM_CHUNK;
+    rtpi_put_text(&t, chunked ? "20\r\nid: " : "id: "); // 0x20 = 4 + 26 + 2
+    rtpi_put_id(&t, srv->epoch, s->stop - 1);
+    rtpi_put_byte(&t, '-');
+    rtpi_put_hex(&t, s->sweep_prev, 8);
+    rtpi_put_text(&t, chunked ? "\n\n\r\n0\r\n\r\n" : "\n\n");
+    return rtpi_tx_commit(c, &t);
+}
+
+// Fills tx with what goes before the next record.
+static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    if (rtpi_reader_blocked(c)) {
+        return;
+    }
+    (void)rtpi_reader_next(srv, s); // counts what is missed
+    if ((s->notice != RTPI_NOTICE_NONE || s->missed > 0) && s->part == 0 &&
+        !rtpi_put_notice(srv, c)) {
+        return;
+    }
+    if (!rtpi_is_stream(c)) {
+        return; // on_gap ended it
+    }
+    if (c->state == RTPI_SSE && s->ping == 1) {
+        rtpi_put_keepalive(srv, c);
+    }
+#ifndef RTPUSH_NO_STATE
+    rtpi_put_values(srv, c);
+#endif
+}
+
+// >>reply -----------------------------------------------------------------------------------------
+// An answer is a head in tx, then a copied body in tx, a static one sent from where it lies, or one
+// that is pulled into tx piece by piece. What does not fit is refused before a byte of it is sent.
+
+// rtpi_http.bits
+enum {
+    RTPI_B_ABSOLUTE = 0x0001,   // the target named the host (RFC 9112 3.2.2)
+    RTPI_B_GZIP = 0x0002,       // Accept-Encoding has gzip
+    RTPI_B_MATCH = 0x0004,      // If-None-Match names the asset's ETag
+    RTPI_B_MATCH_GZIP = 0x0008, // ... that of its gzip form
+    RTPI_B_HTTP10 = 0x0010,
+    RTPI_B_CLOSE = 0x0020,     // Connection: close
+    RTPI_B_UPGRADE = 0x0040,   // Connection: upgrade
+    RTPI_B_WEBSOCKET = 0x0080, // Upgrade: websocket
+    RTPI_B_VERSION13 = 0x0100, // Sec-WebSocket-Version: 13
+    RTPI_B_OVER = 0x0200,      // the list element being read did not fit
+    RTPI_B_CORS = 0x0400,      // a foreign origin from desc.origins
+    RTPI_B_STAR = 0x0800,      // OPTIONS *
+    RTPI_B_CONTINUE = 0x1000,  // Expect: 100-continue
+    RTPI_B_CHUNKED = 0x2000,   // the answer is chunked
+    RTPI_B_COOKIE = 0x4000     // desc.cookie is kept
+};
+
+enum {
+    RTPI_H_HOST,
+    RTPI_H_ORIGIN,
+    RTPI_H_KEY,
+    RTPI_H_LAST_EVENT_ID,
+    RTPI_H_LENGTH,
+    RTPI_H_EXPECT,
+    RTPI_H_VERSION,
+    RTPI_H_TRANSFER_ENCODING,
+    RTPI_H_CONNECTION, // lists from here on
+    RTPI_H_UPGRADE,
+    RTPI_H_PROTOCOL,
+    RTPI_H_NONE_MATCH,
+    RTPI_H_ACCEPT_ENCODING,
+    RTPI_H_COOKIE,
+    RTPI_H_ROUTE, // the first of the route's own
+    RTPI_H_UNKNOWN = 255
+};
+
+// The kept value of a header, or NULL. The arena: path NUL query NUL, then tag value NUL ...
+static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, unsigned header) {
+    const char *at = (const char *)rtpi_rx(srv, c);
+    const char *end = at + c->in.http.mark;
+    at += strlen(at) + 1;
+    at += strlen(at) + 1;
+    while (at < end) {
+        if ((uint8_t)*at == header) {
+            return at + 1;
+        }
+        at += strlen(at) + 1;
+    }
+    return NULL;
+}
+
+static const char *rtpi_status_text(unsigned status) {
+    static const struct {
+        uint16_t status;
+        char text[24];
+    } known[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
+                 {303, "See Other"}, {304, "Not Modified"}, {400, "Bad Request"},
+                 {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+                 {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
+                 {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"},
+                 {417, "Expectation Failed"}, {421, "Misdirected Request"},
+                 {426, "Upgrade Required"}, {429, "Too Many Requests"},
+                 {431, "Header Fields Too Large"}, {500, "Internal Server Error"},
+                 {501, "Not Implemented"}, {503, "Service Unavailable"},
+                 {505, "Version Not Supported"}};
+    unsigned i;
+    for (i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (known[i].status == status) {
+            return known[i].text;
+        }
+    }
+    return ""; // RFC 9112 4: the phrase may be empty
+}
+
+static const char *const rtpi_methods[] = {"GET",    "HEAD",  "POST",   "PUT",
+                                           "DELETE", "PATCH", "OPTIONS"};
+#define RTPI_METHOD_COUNT 7u
+
+static void rtpi_put_header(rtpi_text *t, const char *name, const char *value) {
+    rtpi_put_text(t, name);
+    rtpi_put_text(t, ": ");
+    rtpi_put_text(t, value);
+    rtpi_put_text(t, "\r\n");
+}
+
+// RFC 9110 10.2.1
+static void rtpi_put_allow(rtpi_text *t, const char *name, unsigned methods) {
+    unsigned i;
+    const char *comma = "";
+    rtpi_put_text(t, name);
+    rtpi_put_text(t, ": ");
+    for (i = 0; i < RTPI_METHOD_COUNT; i++) {
+        if (methods >> i & 1u) {
+            rtpi_put_text(t, comma);
+            rtpi_put_text(t, rtpi_methods[i]);
+            comma = ", ";
+        }
+    }
+    rtpi_put_text(t, "\r\n");
+}
+
+// Status line and the fields every answer has. The caller adds its own and the empty line.
+static void rtpi_put_head(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t,
+                          unsigned status, const char *type, const char *cache) {
+    rtpi_put_text(t, "HTTP/1.1 ");
+    rtpi_put_decimal(t, status);
+    rtpi_put_byte(t, ' ');
+    rtpi_put_text(t, rtpi_status_text(status));
+    rtpi_put_text(t, "\r\n");
+    if (type) {
+        rtpi_put_header(t, "Content-Type", type);
+        rtpi_put_header(t, "X-Content-Type-Options", "nosniff");
+    }
+    rtpi_put_header(t, "Cache-Control", cache);
+    if (!rtpi_has(c, RTPI_F_KEEP)) {
+        rtpi_put_header(t, "Connection", "close");
+    }
+    if (c->in.http.bits & RTPI_B_CORS) { // WHATWG Fetch 3.2.3
+        const char *origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
+        rtpi_put_header(t, "Access-Control-Allow-Origin", origin ? origin : "null");
+        rtpi_put_header(t, "Access-Control-Allow-Credentials", "true");
+        rtpi_put_header(t, "Vary", "Origin");
+    }
+}
+
+static void rtpi_put_length(rtpi_text *t, uint32_t len) {
+    rtpi_put_text(t, "Content-Length: ");
+    rtpi_put_decimal(t, len);
+    rtpi_put_text(t, "\r\n");
+}
+
+static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream_ended(srv, c);
+    memset(&c->out, 0, sizeof c->out);
+    rtpi_set(c, RTPI_F_ANSWER);
+    rtpi_state(srv, c, RTPI_REPLY, srv->desc.stall_ms);
+    rtpi_ready(srv, c);
+}
+
+static unsigned rtpi_route_methods(const rtpush_route *route) {
+    if (route->kind != RTPUSH_HANDLER || route->methods == 0) {
+        return route->kind == RTPUSH_WEBSOCKET ? RTPUSH_GET | RTPUSH_OPTIONS
+                                               : RTPUSH_GET | RTPUSH_HEAD | RTPUSH_OPTIONS;
+    }
+    return route->methods | (unsigned)RTPUSH_OPTIONS;
+}
+
+static uint8_t rtpi_status_why(unsigned status) {
+    static const struct {
+        uint16_t status;
+        uint8_t why;
+    } table[] = {{400, RTPUSH_WHY_SYNTAX}, {403, RTPUSH_WHY_ORIGIN}, {404, RTPUSH_WHY_NOT_FOUND},
+                 {405, RTPUSH_WHY_METHOD}, {411, RTPUSH_WHY_LENGTH}, {413, RTPUSH_WHY_BODY},
+                 {414, RTPUSH_WHY_TOO_LONG}, {417, RTPUSH_WHY_EXPECT}, {421, RTPUSH_WHY_HOST},
+                 {426, RTPUSH_WHY_UPGRADE}, {429, RTPUSH_WHY_RATE}, {431, RTPUSH_WHY_TOO_LONG},
+                 {501, RTPUSH_WHY_METHOD}, {505, RTPUSH_WHY_VERSION}};
+    unsigned i;
+    for (i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (table[i].status == status) {
+            return table[i].why;
+        }
+    }
+    return RTPUSH_WHY_APP;
+}
+
+const char *rtpush_why(int why) {
+    static const char *const text[RTPUSH_WHY_COUNT] = {
+        "ended", "ended by the application", "closed by the peer", "transport failed", "shutdown",
+        "request head too slow", "request body too slow", "idle too long",
+        "no answer from the application", "no pong", "closing too slow", "stalled reader",
+        "authorisation expired", "slot given to another", "too slow for the log", "no slot free",
+        "too many connections of this peer", "too many streams", "too many requests",
+        "malformed request", "too long", "HTTP version", "method", "not found",
+        "unknown Host: name it in desc.hosts", "foreign Origin: name it in desc.origins",
+        "Content-Length required", "body too large", "unknown expectation",
+        "not a WebSocket upgrade", "WebSocket protocol error", "text is not UTF-8",
+        "message too large"};
+    return (why >= 0 && why < RTPUSH_WHY_COUNT) ? text[why] : "";
+}
+
+// Answers with an error, for the reason given. The rest of what the peer sends with this request is
+// never interpreted where the connection does not keep.
+static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned status, uint8_t why) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    const char *text = rtpush_why(why);
+    rtpi_text t;
+    srv->count.why[why]++;
+    if (srv->desc.on_refuse) {
+        srv->desc.on_refuse(srv, c->peer, (int)status, why);
+    }
+    if (c->state >= RTPI_CLOSING) {
+        return; // on_refuse ended it
+    }
+    t = rtpi_tx_open(srv, c);
+    rtpi_put_head(srv, c, &t, status, "text/plain", "no-store");
+    if (status == 405 && route) {
+        rtpi_put_allow(&t, "Allow", rtpi_route_methods(route));
+    } else if (status == 426) { // RFC 9110 15.5.22, RFC 6455 4.2.2
+        rtpi_put_text(&t, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+        if (rtpi_has(c, RTPI_F_KEEP)) {
+            rtpi_put_header(&t, "Connection", "Upgrade");
+        }
+    } else if (status == 503 || status == 429) {
+        rtpi_put_header(&t, "Retry-After", "2");
+    }
+    rtpi_put_length(&t, (uint32_t)strlen(text) + 1);
+    rtpi_put_text(&t, "\r\n");
+    if (c->in.http.method != RTPUSH_HEAD) {
+        rtpi_put_text(&t, text);
+        rtpi_put_byte(&t, '\n');
+    }
+    if (rtpi_tx_commit(c, &t)) {
+        rtpi_begin_reply(srv, c);
+    } else {
+        rtpi_finish(srv, c, why);
+    }
+}
+
+static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned status) {
+    rtpi_refuse_why(srv, c, status, rtpi_status_why(status));
+}
+
+static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
+    for (; *text; text++) {
+        if ((uint8_t)*text < 0x20 && *text != '\t') {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r) {
+    unsigned status = r->status ? r->status : 200u;
+    const char *const *h;
+    int bodyless = status == 204 || status == 304; // RFC 9110 6.4.1
+    int chunked = r->pull && !(c->in.http.bits & RTPI_B_HTTP10);
+    const char *type = r->content_type ? r->content_type : "text/plain; charset=utf-8";
+    const char *cache = r->cache_control ? r->cache_control : "no-store";
+    rtpi_text t;
+    if (status < 200 || status > 999 || !rtpi_header_clean(type) || !rtpi_header_clean(cache) ||
+        (r->len > 0 && !r->body)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if ((r->pull && !chunked) || c->in.http.length > 0) {
+        rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
+    }
+    t = rtpi_tx_open(srv, c);
+    rtpi_put_head(srv, c, &t, status, bodyless ? NULL : type, cache);
+    for (h = r->headers; h && h[0]; h += 2) {
+        if (!h[1] || !rtpi_header_clean(h[0]) || !rtpi_header_clean(h[1])) {
+            return RTPUSH_ERR_ARGUMENT;
+        }
+        rtpi_put_header(&t, h[0], h[1]);
+    }
+    if (chunked) {
+        rtpi_put_text(&t, "Transfer-Encoding: chunked\r\n");
+    } else if (!r->pull && !bodyless) {
+        rtpi_put_length(&t, r->len);
+    }
+    rtpi_put_text(&t, "\r\n");
+    if (c->in.http.method == RTPUSH_HEAD) {
+        bodyless = 1;
+    }
+    if (!bodyless && !r->body_static && !r->pull) {
+        rtpi_put(&t, r->body, r->len);
+    }
+    if (!rtpi_tx_commit(c, &t)) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    rtpi_begin_reply(srv, c);
+    if (!bodyless) {
+        c->out.reply.pull = r->pull;
+        c->out.reply.user = r->user;
+        if (r->body_static && !r->pull) {
+            c->out.reply.body = (const uint8_t *)r->body;
+            c->out.reply.left = r->len;
+        }
+        if (chunked) {
+            c->in.http.bits |= RTPI_B_CHUNKED;
+        }
+    }
+    return RTPUSH_OK;
+}
+
+// ASSET: RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
+static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_asset *a) {
+    unsigned bits = c->in.http.bits;
+    int gzip = a->gzip && ((bits & RTPI_B_GZIP) || !a->data);
+    int same = (bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH)) != 0;
+    uint32_t len = gzip ? a->gzip_len : a->len;
+    rtpi_text t;
+    if (gzip && !(bits & RTPI_B_GZIP)) {
+        rtpi_refuse(srv, c, 406);
+        return;
+    }
+    t = rtpi_tx_open(srv, c);
+    rtpi_put_head(srv, c, &t, same ? 304 : 200, same ? NULL : a->content_type,
+                  a->cache_control ? a->cache_control : "no-cache");
+    if (a->etag) { // each encoding is a representation with a tag of its own
+        rtpi_put_text(&t, "ETag: \"");
+        rtpi_put_text(&t, a->etag);
+        rtpi_put_text(&t, gzip ? "-gz\"\r\n" : "\"\r\n");
+    }
+    if (a->gzip) {
+        rtpi_put_text(&t, gzip ? "Vary: Accept-Encoding\r\nContent-Encoding: gzip\r\n"
+                               : "Vary: Accept-Encoding\r\n");
+    }
+    if (!same) {
+        rtpi_put_length(&t, len);
+    }
+    rtpi_put_text(&t, "\r\n");
+    if (!rtpi_tx_commit(c, &t)) {
+        rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
+        return;
+    }
+    rtpi_begin_reply(srv, c);
+    if (!same && c->in.http.method != RTPUSH_HEAD) {
+        c->out.reply.body = (const uint8_t *)(gzip ? a->gzip : a->data);
+        c->out.reply.left = len;
+    }
+}
+
+// OPTIONS (RFC 9110 9.3.7), also a CORS preflight from an origin in desc.origins.
+static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c, unsigned methods) {
+    rtpi_text t = rtpi_tx_open(srv, c);
+    rtpi_put_head(srv, c, &t, 204, NULL, "no-store");
+    rtpi_put_allow(&t, "Allow", methods);
+    if (c->in.http.bits & RTPI_B_CORS) {
+        rtpi_put_allow(&t, "Access-Control-Allow-Methods", methods);
+        rtpi_put_header(&t, "Access-Control-Allow-Headers",
+                        "Content-Type, Last-Event-ID, Authorization");
+    }
+    rtpi_put_text(&t, "\r\n");
+    (void)rtpi_tx_commit(c, &t);
+    rtpi_begin_reply(srv, c);
+}
+
+// Ready for the next request on this connection.
+static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c) {
+    memset(&c->in, 0, sizeof c->in);
+    memset(&c->out, 0, sizeof c->out);
+    c->in.http.candidates = (1u << RTPI_METHOD_COUNT) - 1u;
+    c->route = RTPI_NO_ROUTE;
+    c->rx_used = 0;
+    c->user = NULL;
+    c->serial = ++srv->serial ? srv->serial : ++srv->serial; // 0 names nobody
+    rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_LATER | RTPI_F_EXPIRES);
+    rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
+}
+
+// The answer is out.
+static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    if (rtpi_has(c, RTPI_F_OPENED)) {
+        rtpi_clear(c, RTPI_F_OPENED);
+        if (route && route->on_close) {
+            rtpush_closed closed;
+            memset(&closed, 0, sizeof closed);
+            route->on_close(srv, rtpi_handle(srv, c), &closed);
+            if (c->state != RTPI_REPLY) {
+                return;
+            }
+        }
+    }
+    if (rtpi_has(c, RTPI_F_KEEP) && !srv->shut && !rtpi_has(c, RTPI_F_EOF)) {
+        rtpi_await_request(srv, c);
+        rtpi_ready(srv, c); // the port may hold the next request
+    } else {
+        rtpi_finish(srv, c, RTPUSH_WHY_NONE);
+    }
+}
+
+// >>http ------------------------------------------------------------------------------------------
+// The request head is read a byte at a time and kept only where it is needed: an arena (the rx
+// bytes) takes path, query and the few header values somebody will ask for; all else passes by. A
+// name is recognised without storing it: a bit for each known name, cleared at the first byte that
+// differs.
+//
+//   START  empty lines before the request (RFC 9112 2.2)       -> METHOD
+//   METHOD -> TARGET -> PROTOCOL -> LF
+//   NAME   at line start: CR ends the head, else a field name  -> OWS or END
+//   OWS    white space before the value                        -> VALUE, LIST or SKIP
+//   VALUE  kept whole      LIST  kept element by element       SKIP  not kept
+//   LF     after CR        -> NAME        END  LF after the last CR -> the request
+//
+// Strict on purpose: whatever two parsers could read differently (bare LF, space before a colon,
+// folded lines, two lengths, Transfer-Encoding) is refused, so nothing can be smuggled past a proxy
+// in front of us (RFC 9112 11.2). Every refusal in the head closes the connection.
+
+enum {
+    RTPI_S_START,
+    RTPI_S_METHOD,
+    RTPI_S_TARGET,
+    RTPI_S_PROTOCOL,
+    RTPI_S_LF,
+    RTPI_S_NAME,
+    RTPI_S_OWS,
+    RTPI_S_VALUE,
+    RTPI_S_LIST,
+    RTPI_S_SKIP,
+    RTPI_S_END
+};
+
+#define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
+#define RTPI_METHOD_MAX 16u  // longest unknown method answered 501 and not 400
+
+static const char *const rtpi_names[RTPI_H_ROUTE] = {
+    "host", "origin", "sec-websocket-key", "last-event-id", "content-length", "expect",
+    "sec-websocket-version", "transfer-encoding", "connection", "upgrade",
+    "sec-websocket-protocol", "if-none-match", "accept-encoding", "cookie"};
+
+static int rtpi_is_tchar(uint8_t c) { // RFC 9110 5.6.2
+    uint8_t lower = rtpi_lower(c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ||
+           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static const char *rtpi_name(const rtpush_route *route, unsigned i) {
+    return i < RTPI_H_ROUTE ? rtpi_names[i] : route->headers[i - RTPI_H_ROUTE];
+}
+
+static uint32_t rtpi_name_candidates(const rtpush_route *route) {
+    unsigned n = RTPI_H_ROUTE;
+    while (route && route->headers && n < RTPI_H_ROUTE + RTPUSH_ROUTE_HEADERS &&
+           route->headers[n - RTPI_H_ROUTE]) {
+        n++;
+    }
+    return ((uint32_t)1 << n) - 1u;
+}
+
+// Appends a byte to the arena, leaving one for the NUL. 0 if it is full.
+static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, uint32_t limit, uint8_t byte) {
+    if (c->rx_used + 1u >= limit) {
+        return 0;
+    }
+    rtpi_rx(srv, c)[c->rx_used++] = byte;
+    return 1;
+}
+
+static unsigned rtpi_step_method(rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    unsigned i;
+    if (byte == ' ' && h->pos > 0) {
+        for (i = 0; i < RTPI_METHOD_COUNT; i++) {
+            if ((h->candidates >> i & 1u) && rtpi_methods[i][h->pos] == '\0') {
+                h->method = (uint8_t)(1u << i);
+            }
+        }
+        h->step = RTPI_S_TARGET;
+        return h->method ? 0 : 501;
+    }
+    if (!rtpi_is_tchar(byte)) {
+        return 400; // also a TLS hello on the plain port
+    }
+    if (h->pos >= RTPI_METHOD_MAX) {
+        return 501;
+    }
+    for (i = 0; i < RTPI_METHOD_COUNT; i++) {
+        if ((h->candidates >> i & 1u) && rtpi_methods[i][h->pos] != (char)byte) {
+            h->candidates &= ~((uint32_t)1 << i); // never past a name's NUL: that clears it
+        }
+    }
+    h->pos++;
+    return 0;
+}
+
+static int rtpi_path_plain(const char *path) { // no "." or ".." segment: clients remove them
+    while (*path) {
+        size_t dots = 0;
+        path++; // '/'
+        while (path[dots] == '.') {
+            dots++;
+        }
+        if ((dots == 1 || dots == 2) && (path[dots] == '/' || path[dots] == '\0')) {
+            return 0;
+        }
+        while (*path && *path != '/') {
+            path++;
+        }
+    }
+    return 1;
+}
+
+static uint8_t rtpi_route_find(const rtpush_server *srv, const char *path) {
+    unsigned i;
+    for (i = 0; i < srv->desc.route_count; i++) {
+        const char *pattern = srv->desc.routes[i].path;
+        size_t len = strlen(pattern);
+        if (strcmp(pattern, path) == 0 || (len > 0 && pattern[len - 1] == '*' &&
+                                           strncmp(pattern, path, len - 1) == 0)) {
+            return (uint8_t)i;
+        }
+    }
+    return RTPI_NO_ROUTE;
+}
+
+// RFC 9112 3.2.2: "http://authority/path" counts as Host: authority and /path. Moves the authority
+// to the end of the rx bytes and leaves the rest as the target. Returns its length, 0 if there is
+// none.
+static size_t rtpi_absolute_form(const rtpush_server *srv, char *target, size_t *len) {
+    const uint8_t *t = (const uint8_t *)target;
+    size_t scheme = (*len > 7 && rtpi_is(t, 7, "http://"))    ? 7u
+                    : (*len > 8 && rtpi_is(t, 8, "https://")) ? 8u : 0u;
+    char *path = strpbrk(target + scheme, "/?");
+    size_t rest = path ? strlen(path) : 0;
+    size_t authority = *len - scheme - rest;
+    size_t slash = rest == 0 || *path == '?';
+    if (scheme == 0 || authority == 0) {
+        return 0;
+    }
+    memmove(target + srv->desc.rx_size - authority, target + scheme, authority);
+    memmove(target + slash, target + scheme + authority, rest);
+    target[0] = '/';
+    *len = slash + rest;
+    target[*len] = '\0';
+    return authority;
+}
+
+// The target is whole: cut it into path and query, decode the path, find the route.
+static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
+    char *target = (char *)rtpi_rx(srv, c);
+    size_t len = c->rx_used;
+    size_t authority = 0;
+    size_t query_len;
+    char *query;
+    char *end;
+    target[len] = '\0';
+    if (len == 1 && target[0] == '*' && c->in.http.method == RTPUSH_OPTIONS) {
+        c->in.http.bits |= RTPI_B_STAR;
+    } else if (target[0] != '/') {
+        authority = rtpi_absolute_form(srv, target, &len);
+        if (authority == 0) {
+            return 400;
+        }
+    }
+    query = strchr(target, '?');
+    query_len = query ? (size_t)(target + len - query - 1) : 0;
+    end = rtpi_percent_decode(target, query ? query : target + len, 0);
+    if (!end) {
+        return 400;
+    }
+    if (query_len > 0) {
+        memmove(end + 1, query + 1, query_len);
+    }
+    end[0] = '\0';
+    end[1 + query_len] = '\0';
+    c->rx_used = (uint16_t)((size_t)(end - target) + query_len + 2);
+    if (authority > 0) {
+        if (c->rx_used + 2 * authority + 2 > srv->desc.rx_size) {
+            return 414;
+        }
+        target[c->rx_used] = RTPI_H_HOST;
+        memcpy(target + c->rx_used + 1, target + srv->desc.rx_size - authority, authority);
+        target[c->rx_used + 1 + authority] = '\0';
+        c->rx_used = (uint16_t)(c->rx_used + authority + 2);
+        c->in.http.bits |= RTPI_B_ABSOLUTE;
+    }
+    if (!rtpi_path_plain(target)) {
+        return 400;
+    }
+    c->route = rtpi_route_find(srv, target);
+    return 0;
+}
+
+static unsigned rtpi_step_target(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    if (byte == ' ') {
+        c->in.http.step = RTPI_S_PROTOCOL;
+        c->in.http.pos = 0;
+        return c->rx_used > 0 ? rtpi_target_done(srv, c) : 400u;
+    }
+    if (byte <= 0x20 || byte >= 0x7F || byte == '#') { // RFC 3986: never in a request target
+        return 400;
+    }
+    // A quarter stays free for Host, Origin and the key.
+    return rtpi_keep(srv, c, srv->desc.rx_size / 4u * 3u - 4u, byte) ? 0 : 414u;
+}
+
+static unsigned rtpi_step_protocol(rtpush_conn *c, uint8_t byte) {
+    static const char expected[] = "HTTP/1.";
+    rtpi_http *h = &c->in.http;
+    uint8_t pos = h->pos++;
+    if (pos == 8) {
+        h->step = RTPI_S_LF;
+        return byte == '\r' ? 0 : 400u;
+    }
+    if (pos == 7) {
+        if (byte == '0') {
+            h->bits |= RTPI_B_HTTP10;
+        }
+        return (byte == '0' || byte == '1') ? 0 : (byte >= '2' && byte <= '9') ? 505u : 400u;
+    }
+    if (pos == 5 && byte >= '0' && byte <= '9') {
+        return byte == '1' ? 0 : 505u;
+    }
+    return byte == (uint8_t)expected[pos] ? 0 : 400u;
+}
+
+static int rtpi_is_list(unsigned header) {
+    return header >= RTPI_H_CONNECTION && header <= RTPI_H_COOKIE;
+}
+
+// The name is complete: what is to be done with the value?
+static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    unsigned i;
+    h->header = RTPI_H_UNKNOWN;
+    for (i = 0; h->candidates >> i != 0; i++) {
+        if ((h->candidates >> i & 1u) && rtpi_name(route, i)[h->pos] == '\0') {
+            h->header = (uint8_t)i;
+            break;
+        }
+    }
+    h->step = RTPI_S_OWS;
+    if (h->header == RTPI_H_UNKNOWN) {
+        return 0;
+    }
+    if (h->header == RTPI_H_TRANSFER_ENCODING) {
+        return 411; // RFC 9112 6.3 allows it; there is nothing left to smuggle with
+    }
+    // RFC 9110 5.3: only lists may come twice.
+    if (!rtpi_is_list(h->header) && (h->seen >> h->header & 1u)) {
+        return 400;
+    }
+    h->seen |= (uint32_t)1 << h->header;
+    h->mark = c->rx_used;
+    return 0;
+}
+
+static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    uint32_t left;
+    unsigned i;
+    if (h->pos == 0) {
+        if (byte == '\r') {
+            h->step = RTPI_S_END;
+            return 0;
+        }
+        h->candidates = rtpi_name_candidates(route);
+    } else if (byte == ':') {
+        return rtpi_name_done(srv, c);
+    }
+    // RFC 9112 5.1 and 5.2: no space before the colon, no folded line, no empty name.
+    if (!rtpi_is_tchar(byte)) {
+        return 400;
+    }
+    byte = rtpi_lower(byte);
+    for (i = 0, left = h->candidates; left != 0; i++, left >>= 1) {
+        if ((left & 1u) && (uint8_t)rtpi_name(route, i)[h->pos] != byte) {
+            h->candidates &= ~((uint32_t)1 << i);
+        }
+    }
+    h->pos = (uint8_t)(h->pos + (h->pos < 255));
+    return 0;
+}
+
+// An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
+static void rtpi_match_etag(rtpush_conn *c, const rtpush_asset *a, const char *v, size_t len) {
+    size_t tag = a->etag ? strlen(a->etag) : 0;
+    if (len == 1 && v[0] == '*') {
+        c->in.http.bits |= RTPI_B_MATCH | RTPI_B_MATCH_GZIP;
+        return;
+    }
+    if (len > 2 && v[0] == 'W' && v[1] == '/') {
+        v += 2;
+        len -= 2;
+    }
+    if (tag == 0 || len < tag + 2 || v[0] != '"' || memcmp(v + 1, a->etag, tag) != 0) {
+        return;
+    }
+    if (len == tag + 2 && v[tag + 1] == '"') {
+        c->in.http.bits |= RTPI_B_MATCH;
+    } else if (len == tag + 5 && memcmp(v + tag + 1, "-gz\"", 4) == 0) {
+        c->in.http.bits |= RTPI_B_MATCH_GZIP;
+    }
+}
+
+// One element of a list, `len` bytes at v. Returns 1 if the cookie is to be kept.
+static int rtpi_list_element(const rtpush_server *srv, rtpush_conn *c, const uint8_t *v,
+                             size_t len) {
+    rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    unsigned i;
+    switch (h->header) {
+    case RTPI_H_CONNECTION:
+        if (rtpi_is(v, len, "upgrade")) {
+            h->bits |= RTPI_B_UPGRADE;
+        } else if (rtpi_is(v, len, "close")) {
+            h->bits |= RTPI_B_CLOSE;
+        }
+        break;
+    case RTPI_H_UPGRADE:
+        if (rtpi_is(v, len, "websocket")) {
+            h->bits |= RTPI_B_WEBSOCKET;
+        }
+        break;
+    case RTPI_H_ACCEPT_ENCODING: // "gzip", but not with weight 0 (RFC 9110 12.4.2)
+        if (len >= 4 && rtpi_is(v, 4, "gzip")) {
+            const uint8_t *q = (const uint8_t *)memchr(v, '=', len);
+            int zero = q != NULL;
+            for (i = 1; q && q + i < v + len; i++) {
+                zero = zero && (q[i] == '0' || q[i] == '.');
+            }
+            if (!zero && (len == 4 || v[4] == ';' || v[4] == ' ')) {
+                h->bits |= RTPI_B_GZIP;
+            }
+        }
+        break;
+    case RTPI_H_NONE_MATCH:
+        if (route && route->kind == RTPUSH_ASSET && route->asset) {
+            rtpi_match_etag(c, route->asset, (const char *)v, len);
+        }
+        break;
+    case RTPI_H_PROTOCOL: // RFC 6455 4.2.2: the client's first that we know
+        for (i = 0; !h->subprotocol && route && route->subprotocols && route->subprotocols[i]; i++) {
+            const char *known = route->subprotocols[i];
+            if (strlen(known) == len && memcmp(known, v, len) == 0) {
+                h->subprotocol = (uint8_t)(i + 1);
+            }
+        }
+        if (!h->subprotocol && len == 8 && memcmp(v, "rtpush.1", 8) == 0) {
+            h->subprotocol = 255;
+        }
+        break;
+    default: { // RTPI_H_COOKIE: the first pair of that name
+        size_t name = srv->desc.cookie ? strlen(srv->desc.cookie) : len;
+        return name < len && v[name] == '=' && memcmp(v, srv->desc.cookie, name) == 0;
+    }
+    }
+    return 0;
+}
+
+// The end of a list element: look at it and forget it, but keep the cookie's value.
+static unsigned rtpi_element_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    uint8_t *v = rtpi_rx(srv, c) + h->mark + 1;
+    size_t len = c->rx_used > h->mark ? (size_t)(c->rx_used - h->mark - 1) : 0;
+    unsigned over = h->bits & RTPI_B_OVER;
+    h->bits &= (uint16_t)~RTPI_B_OVER;
+    c->rx_used = h->mark;
+    while (len > 0 && (v[len - 1] == ' ' || v[len - 1] == '\t')) {
+        len--;
+    }
+    if (len == 0 || (h->header != RTPI_H_COOKIE && over) || !rtpi_list_element(srv, c, v, len)) {
+        return 0; // one that did not fit matches nothing: every known one is shorter
+    }
+    if (over) {
+        return 431;
+    }
+    if (!(h->bits & RTPI_B_COOKIE)) { // the first one counts: a second may be tossed in
+        size_t name = strlen(srv->desc.cookie) + 1;
+        memmove(v, v + name, len - name);
+        v[len - name] = '\0';
+        c->rx_used = (uint16_t)(h->mark + 1 + len - name + 1);
+        h->mark = c->rx_used;
+        h->bits |= RTPI_B_COOKIE;
+    }
+    return 0;
+}
+
+static unsigned rtpi_step_list(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    uint8_t separator = h->header == RTPI_H_COOKIE ? ';' : ',';
+    if (byte == '\r' || byte == separator) {
+        h->step = byte == '\r' ? RTPI_S_LF : RTPI_S_LIST;
+        return rtpi_element_done(srv, c);
+    }
+    if (c->rx_used == h->mark) {
+        if (byte == ' ' || byte == '\t' ||
+            (h->bits & RTPI_B_OVER)) { // white space before the element, or no room to begin it
+            return 0;
+        }
+        if (!rtpi_keep(srv, c, srv->desc.rx_size, h->header)) {
+            h->bits |= RTPI_B_OVER;
+            return 0;
+        }
+    }
+    if (!(h->bits & RTPI_B_OVER) && !rtpi_keep(srv, c, srv->desc.rx_size, byte)) {
+        h->bits |= RTPI_B_OVER;
+    }
+    return 0;
+}
+
+// RFC 9110 8.6: digits only. More than 32 bits is a body nobody here takes.
+static unsigned rtpi_content_length(rtpi_http *h, const char *v) {
+    uint32_t n = 0;
+    if (*v == '\0') {
+        return 400;
+    }
+    for (; *v; v++) {
+        if (*v < '0' || *v > '9') {
+            return 400;
+        }
+        if (n > 429496728u) { // the next digit could pass 2^32 - 1
+            h->length = ~(uint32_t)0;
+            n = 429496728u;
+            h->bits |= RTPI_B_OVER;
+            continue;
+        }
+        n = n * 10u + (uint32_t)(*v - '0');
+    }
+    h->length = (h->bits & RTPI_B_OVER) ? ~(uint32_t)0 : n;
+    h->bits &= (uint16_t)~RTPI_B_OVER;
+    return 0;
+}
+
+// A value that comes once is whole. Some are looked at and forgotten, the others stay.
+static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    char *v = (char *)rtpi_rx(srv, c) + h->mark + 1;
+    size_t len = (size_t)(c->rx_used - h->mark - 1);
+    unsigned status = 0;
+    while (len > 0 && (v[len - 1] == ' ' || v[len - 1] == '\t')) {
+        len--;
+    }
+    v[len] = '\0';
+    c->rx_used = (uint16_t)(h->mark + len + 2);
+    switch (h->header) {
+    case RTPI_H_LENGTH:
+        status = rtpi_content_length(h, v);
+        break;
+    case RTPI_H_EXPECT: // RFC 9110 10.1.1
+        status = rtpi_is((const uint8_t *)v, len, "100-continue") ? 0 : 417u;
+        h->bits |= RTPI_B_CONTINUE;
+        break;
+    case RTPI_H_VERSION:
+        if (strcmp(v, "13") == 0) {
+            h->bits |= RTPI_B_VERSION13;
+        }
+        break;
+    case RTPI_H_HOST:
+        if (!(h->bits & RTPI_B_ABSOLUTE)) {
+            return 0;
+        }
+        break;
+    default:
+        return 0;
+    }
+    c->rx_used = h->mark;
+    return status;
+}
+
+static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    if (byte == '\r') {
+        c->in.http.step = RTPI_S_LF;
+        return rtpi_value_done(srv, c);
+    }
+    return rtpi_keep(srv, c, srv->desc.rx_size, byte) ? 0 : 431u;
+}
+
+// A byte of a value, past the white space before it.
+static unsigned rtpi_step_content(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    if (h->step == RTPI_S_LIST) {
+        return rtpi_step_list(srv, c, byte);
+    }
+    if (h->step == RTPI_S_VALUE) {
+        return rtpi_step_value(srv, c, byte);
+    }
+    h->step = byte == '\r' ? RTPI_S_LF : RTPI_S_SKIP;
+    return 0;
+}
+
+static unsigned rtpi_step_white(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    if (byte == ' ' || byte == '\t') {
+        return 0;
+    }
+    h->step = h->header == RTPI_H_UNKNOWN ? RTPI_S_SKIP
+              : rtpi_is_list(h->header)   ? RTPI_S_LIST : RTPI_S_VALUE;
+    if (h->step == RTPI_S_VALUE && !rtpi_keep(srv, c, srv->desc.rx_size, h->header)) {
+        return 431;
+    }
+    return rtpi_step_content(srv, c, byte);
+}
+
+// One byte of the head. Returns 0 or the status to refuse with.
+static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    if (h->step >= RTPI_S_OWS && h->step <= RTPI_S_SKIP && byte != '\r' && byte != '\t' &&
+        (byte < 0x20 || byte == 0x7F)) {
+        return 400; // RFC 9110 5.5: no control character in a value
+    }
+    switch (h->step) {
+    case RTPI_S_START:
+        if (byte == '\r' || (byte == '\n' && h->pos == '\r')) {
+            if (byte == h->pos) {
+                return 400;
+            }
+            h->pos = byte; // RFC 9112 2.2: an empty line before the request is ignored
+            return 0;
+        }
+        if (h->pos == '\r') {
+            return 400;
+        }
+        h->pos = 0;
+        h->step = RTPI_S_METHOD;
+        return rtpi_step_method(c, byte);
+    case RTPI_S_METHOD:
+        return rtpi_step_method(c, byte);
+    case RTPI_S_TARGET:
+        return rtpi_step_target(srv, c, byte);
+    case RTPI_S_PROTOCOL:
+        return rtpi_step_protocol(c, byte);
+    case RTPI_S_LF: // RFC 9112 2.2: a bare CR is no line end
+        h->step = RTPI_S_NAME;
+        h->pos = 0;
+        return byte == '\n' ? 0 : 400u;
+    case RTPI_S_NAME:
+        return rtpi_step_name(srv, c, byte);
+    case RTPI_S_OWS:
+        return rtpi_step_white(srv, c, byte);
+    case RTPI_S_END:
+        return byte == '\n' ? 0 : 400u;
+    default:
+        return rtpi_step_content(srv, c, byte);
+    }
+}
+
+// Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
+static size_t rtpi_host_name(const char *host) {
+    size_t len = 0;
+    size_t at;
+    if (host[0] == '[') {
+        len = strspn(host + 1, "0123456789abcdefABCDEF:.") + 1;
+        if (len < 3 || host[len] != ']') {
+            return 0;
+        }
+        len++;
+    } else {
+        while (host[len] && host[len] != ':') {
+            uint8_t c = rtpi_lower((uint8_t)host[len]);
+            if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '.' &&
+                c != '_') {
+                return 0;
+            }
+            len++;
+        }
+    }
+    at = len;
+    if (host[at] == ':') {
+        at += 1 + strspn(host + at + 1, "0123456789");
+    }
+    return host[at] == '\0' ? len : 0;
+}
+
+// DNS rebinding: a page of evil.example whose name now points here is same-origin with us in its
+// browser, but its requests still say Host: evil.example. Literal addresses cannot be rebound.
+static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
+    const char *const *listed = srv->desc.hosts;
+    size_t len = rtpi_host_name(host);
+    if (len == 0) {
+        return 400;
+    }
+    if (host[0] == '[' || strspn(host, "0123456789.") == len) {
+        return 0;
+    }
+    if (len > 1 && host[len - 1] == '.') { // the root's dot changes no name
+        len--;
+    }
+    if (rtpi_is((const uint8_t *)host, len, "localhost")) {
+        return 0;
+    }
+    for (; listed && *listed; listed++) {
+        if (strcmp(*listed, "*") == 0 || rtpi_is((const uint8_t *)host, len, *listed)) {
+            return 0;
+        }
+    }
+    return 421;
+}
+
+// 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4: scheme, host and port all count; over a
+// plain listener an https page of the same authority (a proxy adds TLS) counts too.
+static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, const char *origin,
+                             const char *host) {
+    const char *const *listed = srv->desc.origins;
+    const char *authority = strstr(origin, "://");
+    for (; listed && *listed; listed++) {
+        if (strcmp(*listed, origin) == 0) {
+            return 2;
+        }
+    }
+    if (!authority || !host || !rtpi_same_text(authority + 3, host)) {
+        return 0;
+    }
+    if (rtpi_is((const uint8_t *)origin, (size_t)(authority - origin), "https")) {
+        return 1;
+    }
+    return !rtpi_has(c, RTPI_F_SECURE) &&
+           rtpi_is((const uint8_t *)origin, (size_t)(authority - origin), "http");
+}
+
+static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_request *req) {
+    const rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    const char *path = (const char *)rtpi_rx(srv, c);
+    size_t prefix = route ? strlen(route->path) : 0;
+    unsigned i;
+    memset(req, 0, sizeof *req);
+    req->conn = rtpi_handle(srv, c);
+    req->route = route;
+    req->method = h->method;
+    req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
+    req->content_length = h->length;
+    req->peer = c->peer;
+    req->path = path;
+    req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? path + prefix - 1 : "";
+    req->query = path + strlen(path) + 1;
+    req->host = rtpi_kept(srv, c, RTPI_H_HOST);
+    req->origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
+    req->cookie = rtpi_kept(srv, c, RTPI_H_COOKIE);
+    for (i = 0; route && route->headers && i < RTPUSH_ROUTE_HEADERS && route->headers[i]; i++) {
+        req->headers[i] = rtpi_kept(srv, c, RTPI_H_ROUTE + i);
+    }
+    if (h->subprotocol == 255) {
+        req->subprotocol = "rtpush.1";
+    } else if (h->subprotocol > 0) {
+        req->subprotocol = route->subprotocols[h->subprotocol - 1];
+    }
+}
+
+// ?topics=a,b as bits; all of the route's if absent. 0: an unknown one.
+static uint32_t rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *route,
+                                  const char *query) {
+    uint32_t count = srv->desc.topic_count;
+    uint32_t all = count >= 32 ? ~(uint32_t)0 : ((uint32_t)1 << count) - 1u;
+    uint32_t allowed = route->topics ? route->topics & all : all;
+    uint32_t asked = 0;
+    size_t len;
+    const char *names = rtpi_query_find(query, "topics", &len);
+    if (route->kind != RTPUSH_WEBSOCKET) {
+        allowed &= srv->text_topics;
+    }
+    while (names && len > 0) {
+        const char *comma = (const char *)memchr(names, ',', len);
+        size_t n = comma ? (size_t)(comma - names) : len;
+        uint32_t i = 0;
+        while (i < count && (strlen(srv->desc.topics[i].name) != n ||
+                             memcmp(srv->desc.topics[i].name, names, n) != 0)) {
+            i++;
+        }
+        if (i == count || !(allowed >> i & 1u)) {
+            return 0;
+        }
+        asked |= (uint32_t)1 << i;
+        n += comma != NULL;
+        names += n;
+        len -= n;
+    }
+    return names ? asked : allowed;
+}
+
+// The id a client resumes from: the header wins, it is newer than the page's URL.
+static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c,
+                                  const char *query, char out[27]) {
+    const char *id = rtpi_kept(srv, c, RTPI_H_LAST_EVENT_ID);
+    int n;
+    if (id && *id) {
+        return id;
+    }
+    n = rtpush_query(query, "last_event_id", out, 27);
+    return n == 0 || n == RTPUSH_ERR_ARGUMENT ? NULL : n < 0 ? "" : out;
+}
+
+static int rtpi_stream_room(const rtpush_server *srv) {
+    return !srv->shut && srv->count.streams < srv->desc.max_streams;
+}
+
+// Turns the request into a reader. `state` is WS, SSE or POLL; tx already holds the head.
+static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint8_t form,
+                             const rtpush_request *req) {
+    const rtpush_route *route = req->route;
+    rtpi_stream *s = &c->out.stream;
+    char id[27];
+    const char *resume = rtpi_resume_id(srv, c, req->query, id);
+    memset(s, 0, sizeof *s);
+    rtpi_sync(srv);
+    s->topics = req->topics;
+    s->form = form;
+    rtpi_reader_start(srv, s, resume);
+    rtpi_set(c, RTPI_F_OPENED);
+    srv->count.streams++;
+    if (srv->count.streams > srv->count.streams_high) {
+        srv->count.streams_high = srv->count.streams;
+    }
+    rtpi_state(srv, c, state, state == RTPI_WS ? srv->desc.ping_ms : srv->desc.keepalive_ms);
+    rtpi_ready(srv, c);
+    if (route->on_open) {
+        route->on_open(srv, req);
+    }
+}
+
+#ifndef RTPUSH_NO_EVENTS
+static void rtpi_put_sse_head(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t) {
+    rtpi_put_head(srv, c, t, 200, "text/event-stream", "no-store");
+    rtpi_put_text(t, "X-Accel-Buffering: no\r\n"); // proxies hold back what looks like a file
+}
+
+// An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). So a full
+// server answers 200, says when to come back, and ends.
+static void rtpi_refuse_sse(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_text t;
+    rtpi_clear(c, RTPI_F_KEEP);
+    srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
+    t = rtpi_tx_open(srv, c);
+    rtpi_put_sse_head(srv, c, &t);
+    rtpi_put_text(&t, "\r\nretry: ");
+    rtpi_put_decimal(&t, srv->desc.retry_ms + rtpi_random(srv) % (4u * srv->desc.retry_ms + 1u));
+    rtpi_put_text(&t, "\n\n");
+    (void)rtpi_tx_commit(c, &t);
+    rtpi_begin_reply(srv, c);
+}
+
+static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+    rtpi_text t;
+    if (!rtpi_stream_room(srv)) {
+        rtpi_refuse_sse(srv, c);
+        return;
+    }
+    rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
+    t = rtpi_tx_open(srv, c);
+    rtpi_put_sse_head(srv, c, &t);
+    rtpi_put_text(&t, "\r\n");
+    if (!rtpi_tx_commit(c, &t)) {
+        rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
+    } else if (req->method == RTPUSH_HEAD) {
+        rtpi_begin_reply(srv, c);
+    } else {
+        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, req);
+    }
+}
+#endif
+
+#ifndef RTPUSH_NO_POLL
+static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+    char text[8];
+    uint32_t wait_ms = srv->desc.poll_ms;
+    int n = rtpush_query(req->query, "timeout", text, sizeof text);
+    if (n > 0) {
+        uint32_t seconds = 0;
+        int i;
+        for (i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++) {
+            seconds = seconds * 10u + (uint32_t)(text[i] - '0');
+        }
+        if (seconds < wait_ms / 1000u) {
+            wait_ms = seconds * 1000u;
+        }
+    }
+    if (!rtpi_stream_room(srv)) {
+        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
+        return;
+    }
+    if (c->in.http.bits & RTPI_B_HTTP10) {
+        rtpi_clear(c, RTPI_F_KEEP);
+    }
+    rtpi_stream_open(srv, c, RTPI_POLL,
+                     (c->in.http.bits & RTPI_B_HTTP10) ? RTPI_FORM_SSE : RTPI_FORM_CHUNK, req);
+    if (c->state == RTPI_POLL) {
+        c->due = rtpi_after(srv, wait_ms);
+        if (c->out.stream.notice == RTPI_NOTICE_REPLAYED) {
+            c->out.stream.notice = RTPI_NOTICE_NONE; // nothing was missed: wait for news
+        }
+    }
+}
+#endif
+
+#ifndef RTPUSH_NO_WEBSOCKET
+// RFC 6455 4.2.1: what a valid opening handshake has.
+static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *c) {
+    unsigned bits = c->in.http.bits;
+    const char *key = rtpi_kept(srv, c, RTPI_H_KEY);
+    if (!(bits & RTPI_B_WEBSOCKET)) {
+        return 426;
+    }
+    if ((bits & RTPI_B_HTTP10) || !(bits & RTPI_B_UPGRADE) || c->in.http.length > 0) {
+        return 400;
+    }
+    if (!(bits & RTPI_B_VERSION13)) {
+        return (c->in.http.seen >> RTPI_H_VERSION & 1u) ? 426 : 400;
+    }
+    return key && rtpi_ws_key_valid(key) ? 0 : 400u;
+}
+
+static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+    uint8_t digest[20];
+    uint8_t text[60]; // key 24 and GUID 36
+    rtpi_text t;
+    if (!rtpi_stream_room(srv)) {
+        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
+        return;
+    }
+    // RFC 6455 4.2.2 /5.4
+    memcpy(text, rtpi_kept(srv, c, RTPI_H_KEY), 24);
+    memcpy(text + 24, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", 36);
+    rtpi_sha1(text, sizeof text, digest);
+    t = rtpi_tx_open(srv, c);
+    rtpi_put_text(&t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                      "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+    rtpi_put_base64(&t, digest, sizeof digest);
+    if (req->subprotocol) {
+        rtpi_put_text(&t, "\r\nSec-WebSocket-Protocol: ");
+        rtpi_put_text(&t, req->subprotocol);
+    }
+    rtpi_put_text(&t, "\r\n\r\n");
+    if (!rtpi_tx_commit(c, &t)) {
+        rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
+        return;
+    }
+    rtpi_stream_open(srv, c, RTPI_WS, c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED
+                                                                      : RTPI_FORM_RAW, req);
+    if (c->state < RTPI_CLOSING) { // on_open has read the request; frames take its place
+        memset(&c->in, 0, sizeof c->in);
+        c->rx_used = 0;
+        c->code = 1006;
+    }
+}
+#endif
+
+static void rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    const rtpush_route *route = req->route;
+    rtpi_set(c, RTPI_F_OPENED);
+    if (c->state == RTPI_HEAD || c->state == RTPI_BODY) {
+        rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
+    }
+    if (route->on_request) {
+        route->on_request(srv, req);
+    }
+}
+
+#ifndef RTPUSH_NO_BODY
+// RFC 9110 10.1.1: only when a body is still to come and will be read.
+static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_text t = rtpi_tx_open(srv, c);
+    rtpi_put_text(&t, "HTTP/1.1 100 Continue\r\n\r\n");
+    (void)rtpi_tx_commit(c, &t);
+    rtpi_ready(srv, c);
+}
+#endif
+
+static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    const rtpush_route *route = req->route;
+    switch (route->kind) {
+    case RTPUSH_ASSET:
+        rtpi_reply_asset(srv, c, route->asset);
+        return;
+#ifndef RTPUSH_NO_WEBSOCKET
+    case RTPUSH_WEBSOCKET:
+        rtpi_open_websocket(srv, c, req);
+        return;
+#endif
+#ifndef RTPUSH_NO_EVENTS
+    case RTPUSH_EVENTS:
+        rtpi_open_events(srv, c, req);
+        return;
+#endif
+#ifndef RTPUSH_NO_POLL
+    case RTPUSH_POLL:
+        rtpi_open_poll(srv, c, req);
+        return;
+#endif
+    default:
+        break;
+    }
+#ifndef RTPUSH_NO_BODY
+    if (c->in.http.length > 0) {
+        rtpi_state(srv, c, RTPI_BODY, srv->desc.body_ms);
+        if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
+            rtpi_put_continue(srv, c);
+        }
+        if (!route->on_body) {
+            return; // on_request comes with the whole body
+        }
+        rtpi_set(c, RTPI_F_OPENED);
+        if (route->on_request) {
+            route->on_request(srv, req);
+        }
+        return;
+    }
+#endif
+    rtpi_open_handler(srv, c, req);
+}
+
+// What the request may not do, in the order of what must be known first: who it is for, who sent
+// it, what it wants. No callback before Host and Origin are judged (invariant 21).
+static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    const rtpush_route *route = req->route;
+    unsigned status;
+    int origin = 1;
+    if (!req->host && !(c->in.http.bits & RTPI_B_HTTP10)) {
+        return 400; // RFC 9112 3.2
+    }
+    status = req->host ? rtpi_host_check(srv, req->host) : 0;
+    if (status) {
+        return status;
+    }
+    if (req->origin) {
+        origin = rtpi_origin_check(srv, c, req->origin, req->host);
+        if (origin == 2) {
+            c->in.http.bits |= RTPI_B_CORS;
+        }
+    }
+    if (origin == 0 && !(route && (route->flags & RTPUSH_ANY_ORIGIN)) &&
+        !(route && route->kind == RTPUSH_ASSET &&
+          (req->method & (RTPUSH_GET | RTPUSH_HEAD)))) {
+        return 403; // cross-site request forgery, cross-site WebSocket hijacking
+    }
+    if (c->in.http.bits & RTPI_B_STAR) {
+        return 0;
+    }
+    if (!route) {
+        return 404;
+    }
+    if (!(req->method & rtpi_route_methods(route))) {
+        return 405;
+    }
+#ifdef RTPUSH_NO_BODY
+    if (c->in.http.length > 0) {
+        return 413;
+    }
+#else
+    if (c->in.http.length > (route->kind == RTPUSH_HANDLER ? route->max_body : 0)) {
+        return 413;
+    }
+    if (!route->on_body && c->in.http.length + c->rx_used > srv->desc.rx_size) {
+        return 413;
+    }
+#endif
+    return 0;
+}
+
+static unsigned rtpi_request_stream_check(rtpush_server *srv, rtpush_conn *c,
+                                          rtpush_request *req) {
+    if (req->route->kind != RTPUSH_WEBSOCKET && req->route->kind != RTPUSH_EVENTS &&
+        req->route->kind != RTPUSH_POLL) {
+        return 0;
+    }
+#ifndef RTPUSH_NO_WEBSOCKET
+    if (req->route->kind == RTPUSH_WEBSOCKET) {
+        unsigned status = rtpi_upgrade_check(srv, c);
+        if (status) {
+            return status;
+        }
+    }
+#else
+    (void)c;
+#endif
+    req->topics = rtpi_topics_asked(srv, req->route, req->query);
+    return (req->topics == 0 && (srv->desc.topic_count > 0 &&
+                                 (req->route->kind != RTPUSH_WEBSOCKET || *req->query)))
+               ? 404 : 0u;
+}
+
+static unsigned rtpi_authorize(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    rtpush_grant grant;
+    uint32_t asked = req->topics;
+    int status;
+    if (!srv->desc.authorize) {
+        return 0;
+    }
+    memset(&grant, 0, sizeof grant);
+    grant.topics = asked;
+    status = srv->desc.authorize(srv, req, &grant);
+    if (status != 0) {
+        return status >= 400 && status <= 599 ? (unsigned)status : 500u;
+    }
+    req->topics = grant.topics & asked;
+    if (asked != 0 && req->topics == 0) {
+        return 403;
+    }
+    c->user = grant.user;
+    if (grant.expires_s > 0) {
+        c->expires = rtpi_after(srv, grant.expires_s > 8000u ? 8000000u : grant.expires_s * 1000u);
+        rtpi_set(c, RTPI_F_EXPIRES);
+    }
+    return 0;
+}
+
+// The head is complete.
+static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    rtpush_request req;
+    unsigned status;
+    h->mark = c->rx_used;
+    srv->count.requests++;
+    if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE)) && h->length == 0) {
+        rtpi_set(c, RTPI_F_KEEP);
+    }
+    rtpi_request(srv, c, &req);
+    status = rtpi_request_check(srv, c, &req);
+    if (status == 0 && !rtpi_token_take(srv, c)) {
+        rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
+        status = 429;
+    }
+    if (status == 0 && req.method == RTPUSH_OPTIONS &&
+        (!req.route || !(req.route->methods & RTPUSH_OPTIONS))) {
+        rtpi_reply_options(srv, c, req.route ? rtpi_route_methods(req.route)
+                                             : RTPUSH_GET | RTPUSH_HEAD | RTPUSH_OPTIONS);
+        return;
+    }
+    if (status == 0) {
+        status = rtpi_request_stream_check(srv, c, &req);
+    }
+    if (status) {
+        rtpi_refuse_why(srv, c, status, status == 400 && req.route && req.host &&
+                                                req.route->kind == RTPUSH_WEBSOCKET
+                                            ? (uint8_t)RTPUSH_WHY_UPGRADE
+                                            : rtpi_status_why(status));
+        return;
+    }
+    status = rtpi_authorize(srv, c, &req);
+    if (status) {
+        rtpi_refuse_why(srv, c, status, RTPUSH_WHY_APP);
+        return;
+    }
+    // From here on a body that is read to its end keeps the connection.
+    if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE))) {
+        rtpi_set(c, RTPI_F_KEEP);
+    }
+    rtpi_take_request(srv, c, &req);
+}
+
+static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                              size_t len) {
+    size_t i = 0;
+    while (i < len && c->state == RTPI_HEAD) {
+        uint8_t step = c->in.http.step;
+        uint8_t byte = data[i++];
+        unsigned status = rtpi_head_byte(srv, c, byte);
+        if (step == RTPI_S_START && c->in.http.total == 0) {
+            c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
+        }
+        c->in.http.total++;
+        if (status == 0 && c->in.http.total > RTPI_HEAD_MAX) {
+            status = 431;
+        }
+        if (status) {
+            rtpi_clear(c, RTPI_F_KEEP);
+            c->in.http.mark = c->rx_used;
+            rtpi_refuse(srv, c, status);
+        } else if (step == RTPI_S_END) {
+            rtpi_head_done(srv, c);
+        }
+    }
+    return i;
+}
+
+#ifndef RTPUSH_NO_BODY
+static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                              size_t len) {
+    rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    rtpush_request req;
+    uint32_t before = h->length;
+    size_t n;
+    if (len > h->length) {
+        len = (size_t)h->length;
+    }
+    n = rtpi_bytes_take(srv, c, len);
+    if (n == 0) {
+        return 0;
+    }
+    rtpi_request(srv, c, &req);
+    h->length -= (uint32_t)n;
+    if (!route->on_body) {
+        memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
+        c->rx_used = (uint16_t)(c->rx_used + n);
+    } else if (route->on_body(srv, &req, data, n, h->length == 0) == RTPUSH_LATER) {
+        h->length = before;
+        rtpi_set(c, RTPI_F_LATER);
+        return 0;
+    }
+    if (h->length / 4096u != before / 4096u && c->state == RTPI_BODY) {
+        c->due = rtpi_after(srv, srv->desc.body_ms); // slowloris: 4 KiB in each body_ms
+    }
+    if (h->length == 0 && c->state == RTPI_BODY) {
+        if (route->on_body) {
+            rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
+        } else {
+            req.body = rtpi_rx(srv, c) + h->mark;
+            req.body_len = (uint16_t)(c->rx_used - h->mark);
+            req.content_length = req.body_len;
+            rtpi_open_handler(srv, c, &req);
+        }
+    }
+    return n;
+}
+#endif
+
+#ifndef RTPUSH_NO_WEBSOCKET
+// >>ws --------------------------------------------------------------------------------------------
+// RFC 6455 5. Frames are read as they stream; each header byte is judged when it comes, so a broken
+// peer is told at once. The rx bytes are divided: data up to rx_size - 125, and the last 125 for
+// the payload of a control frame, which may come between the fragments of a message (5.4).
+//
+//   HEADER  step 0, 1, then 2 or 8 bytes of length, then 4 of mask  -> PAYLOAD
+//   PAYLOAD unmasked into rx; at its end: control -> act, data -> deliver if FIN
+//
+// A message is delivered whole if it fits; with STREAM_MESSAGES in pieces whenever rx is full. When
+// the application says LATER the piece stays where it is and no further byte is taken: TCP holds
+// the peer back, and with it our own pong deadline.
+
+enum { RTPI_WS_PAYLOAD = 14, RTPI_WS_CLOSED }; // rtpi_ws.step beyond the header's 0 to 13; CLOSED:
+                                               // nothing is read any more
+
+// rtpi_ws.bits
+enum {
+    RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
+    RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
+    RTPI_WS_PONG = 4,    // the control payload waits for room to be sent back
+    RTPI_WS_LAST = 8     // the piece to deliver is the last one
+};
+
+#define RTPI_CONTROL_MAX 125u // RFC 6455 5.5
+
+static uint32_t rtpi_ws_room(const rtpush_server *srv) {
+    return srv->desc.rx_size - RTPI_CONTROL_MAX;
+}
+
+// Queues a Close frame (RFC 6455 5.5.1). Code 1005: one without a body.
+static int rtpi_ws_put_close(const rtpush_server *srv, rtpush_conn *c, uint16_t code,
+                             const char *reason) {
+    rtpi_text t = rtpi_tx_open(srv, c);
+    uint32_t len = reason ? (uint32_t)strlen(reason) : 0;
+    rtpi_put_frame_header(&t, 0x88, code == 1005 ? 0 : 2 + len);
+    if (code != 1005) {
+        rtpi_put_byte(&t, code >> 8);
+        rtpi_put_byte(&t, code & 255u);
+        rtpi_put(&t, reason, len);
+    }
+    if (!rtpi_tx_commit(c, &t)) {
+        return 0;
+    }
+    rtpi_set(c, RTPI_F_CLOSE_SENT);
+    rtpi_clear(c, RTPI_F_CLOSE_DUE);
+    return 1;
+}
+
+// Both sides have said Close, or we gave the peer up: the server ends TCP (RFC 6455 7.1.1).
+static void rtpi_ws_closed(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_has(c, RTPI_F_CLOSE_SENT) && c->in.ws.step == RTPI_WS_CLOSED) {
+        rtpi_finish(srv, c, c->why);
+    }
+}
+
+// Begins or answers the closing handshake. Without room now it is sent, bare, when there is.
+static void rtpi_ws_close(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
+                          uint8_t why) {
+    if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
+        rtpi_set_why(c, why);
+        if (!rtpi_ws_put_close(srv, c, code, reason)) {
+            rtpi_set(c, RTPI_F_CLOSE_DUE);
+            c->in.ws.close_code = code;
+        }
+        c->due = rtpi_after(srv, srv->desc.close_ms);
+        rtpi_ready(srv, c);
+    }
+    rtpi_ws_closed(srv, c);
+}
+
+// RFC 6455 7.1.7: fail the connection. What came before the fault has been answered.
+static void rtpi_ws_fail(rtpush_server *srv, rtpush_conn *c, unsigned code) {
+    uint8_t why = code == 1007   ? RTPUSH_WHY_WS_UTF8
+                  : code == 1009 ? RTPUSH_WHY_WS_TOO_BIG : RTPUSH_WHY_WS_PROTOCOL;
+    c->in.ws.step = RTPI_WS_CLOSED;
+    rtpi_ws_close(srv, c, (uint16_t)code, NULL, why);
+}
+
+// RFC 6455 7.4.1 and 7.4.2: codes that may stand in a frame; 1012 to 1014 came by the registry.
+static int rtpi_ws_code_valid(unsigned code) {
+    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+           (code >= 3000 && code <= 4999);
+}
+
+static uint32_t rtpi_ws_max(const rtpush_server *srv, const rtpush_route *route) {
+    uint32_t room = rtpi_ws_room(srv);
+    if (route->max_message > 0) {
+        return (route->flags & RTPUSH_STREAM_MESSAGES) || route->max_message < room
+                   ? route->max_message : room;
+    }
+    return (route->flags & RTPUSH_STREAM_MESSAGES) ? ~(uint32_t)0 : room;
+}
+
+// Opcode, FIN and RSV (RFC 6455 5.2, 5.4, 5.5).
+static unsigned rtpi_ws_first_byte(rtpush_conn *c, uint8_t byte) {
+    rtpi_ws *w = &c->in.ws;
+    unsigned opcode = byte & 15u;
+    if (byte & 0x70) {
+        return 1002; // RSV without an extension
+    }
+    if (opcode >= 8) {
+        if (opcode > 10 || !(byte & 0x80)) {
+            return 1002; // reserved, or a fragmented control frame
+        }
+    } else if (opcode > 2 || (opcode == 0) != (w->opcode != 0)) {
+        return 1002; // reserved; continuation of nothing; a new message inside another
+    } else if (opcode != 0) {
+        w->opcode = (uint8_t)opcode;
+        w->utf8 = RTPI_UTF8_OK;
+        w->total = 0;
+        w->bits = 0;
+    }
+    w->first = byte;
+    w->left = 0;
+    return 0;
+}
+
+// MASK and the 7-bit length.
+static unsigned rtpi_ws_second_byte(rtpush_conn *c, uint8_t byte) {
+    rtpi_ws *w = &c->in.ws;
+    unsigned len = byte & 127u;
+    if (!(byte & 0x80)) {
+        return 1002; // RFC 6455 5.1: a client must mask
+    }
+    if ((w->first & 8) && len > RTPI_CONTROL_MAX) {
+        return 1002;
+    }
+    w->left = len;
+    w->step = len < 126 ? 10 : len == 126 ? 8 : 2; // 2..7 and 8, 9: length; 10..13: mask
+    if (len >= 126) {
+        w->left = 0;
+    }
+    w->mask[0] = (uint8_t)len; // remembers the form until the mask comes
+    return 0;
+}
+
+// A byte of the extended length. RFC 6455 5.2: network order, the shortest form only.
+static unsigned rtpi_ws_length_byte(rtpush_conn *c, uint8_t byte) {
+    rtpi_ws *w = &c->in.ws;
+    if (w->step == 2 && (byte & 0x80)) {
+        return 1002; // the most significant bit must be 0
+    }
+    if (w->left > 0x00FFFFFFu) {
+        return 1009; // over 32 bits: larger than anything here takes
+    }
+    w->left = w->left << 8 | byte;
+    w->step++;
+    if (w->step == 10 && w->left < (w->mask[0] == 126 ? 126u : 65536u)) {
+        return 1002;
+    }
+    return 0;
+}
+
+// The header is complete: is the message still within the route's limit?
+static unsigned rtpi_ws_header_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_ws *w = &c->in.ws;
+    w->step = RTPI_WS_PAYLOAD;
+    w->control_len = 0;
+    if (!(w->first & 8)) {
+        uint32_t max = rtpi_ws_max(srv, rtpi_route(srv, c));
+        if (w->left > max - w->total) {
+            return 1009; // total never passes max
+        }
+        w->total += max == ~(uint32_t)0 ? 0 : w->left; // no limit, no count: it would wrap
+    }
+    return 0;
+}
+
+// One byte of the header. Returns 0 or the close code to fail with.
+static unsigned rtpi_ws_header_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_ws *w = &c->in.ws;
+    if (w->step == 0) {
+        w->step = 1;
+        return rtpi_ws_first_byte(c, byte);
+    }
+    if (w->step == 1) {
+        return rtpi_ws_second_byte(c, byte);
+    }
+    if (w->step < 10) {
+        return rtpi_ws_length_byte(c, byte);
+    }
+    w->mask[w->step - 10] = byte;
+    w->step++;
+    return w->step == RTPI_WS_PAYLOAD ? rtpi_ws_header_done(srv, c) : 0;
+}
+
+// Copies and unmasks (RFC 6455 5.3), a word at a time; leaves the mask turned to the next byte.
+static void rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint8_t mask[4]) {
+    uint8_t turned[4];
+    size_t word_mask;
+    size_t i = 0;
+    unsigned k;
+    for (k = 0; k < sizeof word_mask; k += 2) { // sizeof is 2, 4 or 8
+        memcpy((uint8_t *)&word_mask + k, mask + (k & 3u), 2);
+    }
+    if (sizeof word_mask >= 4) {
+        for (; len - i >= sizeof word_mask; i += sizeof word_mask) {
+            size_t word;
+            memcpy(&word, in + i, sizeof word);
+            word ^= word_mask;
+            memcpy(out + i, &word, sizeof word);
+        }
+    }
+    for (; i < len; i++) {
+        out[i] = in[i] ^ mask[i & 3u];
+    }
+    for (k = 0; k < 4; k++) {
+        turned[k] = mask[(len + k) & 3u];
+    }
+    memcpy(mask, turned, 4);
+}
+
+// Hands over or sends what waits. 0: it still waits, read no further.
+static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_ws *w = &c->in.ws;
+    const rtpush_route *route = rtpi_route(srv, c);
+    if (w->bits & RTPI_WS_DELIVER) {
+        rtpush_message m;
+        m.data = rtpi_rx(srv, c);
+        m.len = c->rx_used;
+        m.opcode = w->opcode;
+        m.first = !(w->bits & RTPI_WS_PIECE);
+        m.last = (w->bits & RTPI_WS_LAST) != 0;
+        if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
+            route->on_message(srv, rtpi_handle(srv, c), &m) == RTPUSH_LATER) {
+            rtpi_set(c, RTPI_F_LATER);
+            rtpi_scan_by(srv, srv->quarter + 1u);
+            return 0;
+        }
+        if (c->state != RTPI_WS) {
+            return 1;
+        }
+        c->rx_used = 0;
+        w->bits = RTPI_WS_PIECE;
+        if (m.last) {
+            srv->count.messages_in++;
+            w->opcode = 0;
+        }
+    }
+    if (w->bits & RTPI_WS_PONG) {
+        rtpi_text t = rtpi_tx_open(srv, c);
+        if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) { // RFC 6455 5.5.3: the ping's own payload
+            rtpi_put_frame_header(&t, 0x8A, w->control_len);
+            rtpi_put(&t, rtpi_rx(srv, c) + rtpi_ws_room(srv), w->control_len);
+            if (!rtpi_tx_commit(c, &t)) {
+                return 0;
+            }
+        }
+        w->bits &= (uint8_t)~RTPI_WS_PONG;
+        rtpi_ready(srv, c);
+    }
+    return 1;
+}
+
+// RFC 6455 5.5.1: the peer's Close.
+static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c) {
+    uint8_t *rx = rtpi_rx(srv, c);
+    uint8_t *payload = rx + rtpi_ws_room(srv);
+    uint32_t len = c->in.ws.control_len;
+    uint16_t code = 1005;
+    if (len == 1) {
+        rtpi_ws_fail(srv, c, 1002);
+        return;
+    }
+    if (len >= 2) {
+        code = (uint16_t)((unsigned)payload[0] << 8 | payload[1]);
+        if (!rtpi_ws_code_valid(code)) {
+            rtpi_ws_fail(srv, c, 1002);
+            return;
+        }
+        if (rtpi_utf8(RTPI_UTF8_OK, payload + 2, len - 2) != RTPI_UTF8_OK) {
+            rtpi_ws_fail(srv, c, 1007);
+            return;
+        }
+        memmove(rx, payload + 2, len - 2); // for on_close
+        c->reason_len = (uint8_t)(len - 2);
+    }
+    c->code = code;
+    c->in.ws.step = RTPI_WS_CLOSED;
+    rtpi_ws_close(srv, c, code, NULL, RTPUSH_WHY_NONE);
+}
+
+// The frame's payload is complete. 0: stop reading.
+static int rtpi_ws_frame_done(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_ws *w = &c->in.ws;
+    unsigned opcode = w->first & 15u;
+    w->step = 0;
+    if (opcode == 8) {
+        rtpi_ws_close_frame(srv, c);
+        return 1;
+    }
+    if (opcode == 9) {
+        w->bits |= RTPI_WS_PONG;
+    } else if (opcode == 10) { // RFC 6455 5.5.3: an answer to our ping, or to none
+        if (w->control_len == 4) {
+            uint8_t *p = rtpi_rx(srv, c) + rtpi_ws_room(srv);
+            uint32_t rtt = srv->now_ms - ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+                                          (uint32_t)p[2] << 8 | p[3]);
+            c->rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : c->rtt_ms;
+        }
+    } else if (w->first & 0x80) {
+        if (w->opcode == RTPUSH_TEXT_MESSAGE && w->utf8 != RTPI_UTF8_OK) {
+            rtpi_ws_fail(srv, c, 1007);
+            return 1;
+        }
+        w->bits |= RTPI_WS_DELIVER | RTPI_WS_LAST;
+    }
+    return rtpi_ws_flush(srv, c);
+}
+
+// Takes payload bytes. Returns how many; 0 with left > 0 means stop.
+static size_t rtpi_ws_payload(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                              size_t len) {
+    rtpi_ws *w = &c->in.ws;
+    uint8_t *to = rtpi_rx(srv, c);
+    uint32_t room = rtpi_ws_room(srv);
+    if (len > w->left) {
+        len = (size_t)w->left;
+    }
+    if (w->first & 8) {
+        rtpi_unmask(to + room + w->control_len, data, len, w->mask);
+        w->control_len = (uint8_t)(w->control_len + len);
+    } else if (len > 0) {
+        if (c->rx_used == room) { // only a streamed message can be larger than rx
+            w->bits |= RTPI_WS_DELIVER;
+            if (!rtpi_ws_flush(srv, c) || c->state != RTPI_WS) {
+                return 0;
+            }
+        }
+        len = len > room - c->rx_used ? room - c->rx_used : len;
+        len = rtpi_bytes_take(srv, c, len);
+        to += c->rx_used;
+        rtpi_unmask(to, data, len, w->mask);
+        c->rx_used = (uint16_t)(c->rx_used + len);
+        if (w->opcode == RTPUSH_TEXT_MESSAGE) {
+            w->utf8 = rtpi_utf8(w->utf8, to, len);
+        }
+    }
+    w->left -= (uint32_t)len;
+    return len;
+}
+
+static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
+    rtpi_ws *w = &c->in.ws;
+    size_t i = 0;
+    if (!rtpi_ws_flush(srv, c)) {
+        return 0;
+    }
+    while (c->state == RTPI_WS && w->step != RTPI_WS_CLOSED) {
+        if (w->step == RTPI_WS_PAYLOAD) {
+            size_t n = rtpi_ws_payload(srv, c, data + i, len - i);
+            i += n;
+            if (c->state != RTPI_WS) {
+                break;
+            }
+            if (w->utf8 == RTPI_UTF8_BAD && w->opcode == RTPUSH_TEXT_MESSAGE) {
+                rtpi_ws_fail(srv, c, 1007);
+            } else if (w->left == 0) {
+                if (!rtpi_ws_frame_done(srv, c)) {
+                    return i;
+                }
+            } else if (n == 0) {
+                return i;
+            }
+        } else {
+            unsigned code;
+            if (i == len || (w->step == 13 && !rtpi_token_take(srv, c))) {
+                return i; // a frame is paid with the last byte of its header
+            }
+            code = rtpi_ws_header_byte(srv, c, data[i++]);
+            if (code) {
+                rtpi_ws_fail(srv, c, code);
+            }
+        }
+    }
+    return len; // the rest is discarded
+}
+
+// Control frames of our own that are due.
+static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    if (rtpi_has(c, RTPI_F_CLOSE_DUE) &&
+        rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
+        rtpi_ws_closed(srv, c);
+    } else if (s->ping == RTPI_PING_DUE && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
+        rtpi_text t = rtpi_tx_open(srv, c);
+        uint32_t now = srv->now_ms; // comes back in the pong: the round-trip time
+        rtpi_put_frame_header(&t, 0x89, 4);
+        rtpi_put_byte(&t, now >> 24);
+        rtpi_put_byte(&t, (now >> 16) & 255u);
+        rtpi_put_byte(&t, (now >> 8) & 255u);
+        rtpi_put_byte(&t, now & 255u);
+        if (rtpi_tx_commit(c, &t)) {
+            s->ping = RTPI_PING_SENT;
+            c->due = rtpi_after(srv, srv->desc.ping_ms);
+        }
+    }
+}
+#endif // RTPUSH_NO_WEBSOCKET
+
+// >>output ----------------------------------------------------------------------------------------
+// rtpush_output makes spans and remembers in the server what they stand for (the plan); rtpush_sent,
+// which must follow, moves the connection by as much as the transport took. All of it is the common
+// case and costs a few assignments; part of it walks the same order again.
+
+static void rtpi_emit_tx(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
+    uint32_t before = e->given;
+    rtpi_emit_bytes(e, rtpi_tx(srv, c) + c->tx_head, rtpi_tx_queued(c), RTPUSH_SPAN_COPY);
+    srv->plan_tx = e->given - before;
+}
+
+// Wire length of a record for this reader.
+static uint32_t rtpi_wire_len(const rtpush_server *srv, const rtpi_stream *s,
+                              const rtpi_record *rec) {
+    uint8_t prefix[RTPI_PREFIX_MAX];
+    rtpi_text t = {prefix, sizeof prefix, 0, 0};
+    rtpi_emit e;
+    memset(&e, 0, sizeof e);
+    rtpi_wire(srv, rec, s->form, &t, &e);
+    return e.total;
+}
+
+// Emits the record at the cursor from byte `part` on and moves the cursor past it, or `part` to
+// where the spans end. 0: no more spans, or no room for a prefix.
+static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_record *rec,
+                            rtpi_text *scratch, rtpi_emit *e) {
+    uint32_t before = e->given;
+    if (e->count >= e->max) {
+        return 0;
+    }
+    e->skip = at->part;
+    e->full = 0;
+    rtpi_wire(srv, rec, at->form, scratch, e);
+    if (scratch->over) {
+        scratch->over = 0;
+        return 0;
+    }
+    if (srv->plan_first == 0) {
+        srv->plan_first = rec->seq;
+    }
+    if (e->full) {
+        at->part += e->given - before;
+        return 0;
+    }
+    rtpi_reader_advance(at, rec);
+    srv->plan_records++;
+    return 1;
+}
+
+static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
+    rtpi_stream at = c->out.stream;
+    const rtpi_record *rec;
+    rtpi_text scratch = rtpi_tx_open(srv, c);
+    int open = 1;
+    if (at.part > 0) {
+        rec = rtpi_record_at(srv, at.off == srv->limit_wrap ? 0 : at.off);
+        open = rtpi_emit_record(srv, &at, rec, &scratch, e);
+    }
+    if (open) {
+        rtpi_emit_tx(srv, c, e);
+        open = !rtpi_reader_blocked(c) && rtpi_is_stream(c) && at.notice == RTPI_NOTICE_NONE &&
+               !e->full;
+    }
+    while (open && (rec = rtpi_reader_next(srv, &at)) != NULL) {
+        if (at.missed > 0 || (c->state == RTPI_POLL && rec->seq >= at.stop)) {
+            break; // the gap is told first
+        }
+        open = rtpi_emit_record(srv, &at, rec, &scratch, e);
+    }
+    if (at.missed == 0) {
+        srv->plan_seq = at.seq;
+        srv->plan_off = at.off;
+        srv->plan_part = at.part;
+    } else { // stay before the gap; fill counts it again, in the reader itself
+        srv->plan_seq = c->out.stream.seq;
+    }
+}
+
+#ifndef RTPUSH_NO_POLL
+// Begins or ends the answer to a poll. 0: not yet.
+static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    const rtpi_record *rec;
+    rtpi_text t;
+    if (!rtpi_has(c, RTPI_F_ANSWER)) {
+        if (!rtpi_stream_work(srv, c)) {
+            return 0;
+        }
+        t = rtpi_tx_open(srv, c);
+        rtpi_put_head(srv, c, &t, 200, "text/event-stream", "no-store");
+        rtpi_put_text(&t, s->form == RTPI_FORM_CHUNK ? "Transfer-Encoding: chunked\r\n\r\n"
+                                                     : "\r\n");
+        if (!rtpi_tx_commit(c, &t)) {
+            return 0;
+        }
+        rtpi_set(c, RTPI_F_ANSWER);
+        s->stop = srv->limit_seq;
+        s->ping = 0;
+#ifdef RTPUSH_NO_STATE
+        s->ping = RTPI_POLL_SWEPT;
+#endif
+    }
+    rtpi_stream_fill(srv, c);
+    if (c->state != RTPI_POLL || s->part > 0 || s->notice != RTPI_NOTICE_NONE || s->missed > 0 ||
+        s->ping != RTPI_POLL_SWEPT) {
+        return 1;
+    }
+    rec = rtpi_reader_next(srv, s);
+    if (s->missed == 0 && (!rec || rec->seq >= s->stop) && rtpi_put_poll_end(srv, c)) {
+        rtpi_begin_reply(srv, c);
+    }
+    return 1;
+}
+#endif
+
+// Calls the application for more of a long answer, while tx has room worth asking for.
+static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_answer *r = &c->out.reply;
+    int chunked = (c->in.http.bits & RTPI_B_CHUNKED) != 0;
+    uint32_t head = chunked ? 6u : 0;       // "ffff\r\n"
+    uint32_t tail = chunked ? 2u + 5u : 0u; // "\r\n" and the last chunk
+    while (r->pull && !rtpi_has(c, RTPI_F_LATER)) {
+        rtpi_text t = rtpi_tx_open(srv, c);
+        uint32_t room = t.cap - t.len;
+        int n;
+        if (room < head + tail + srv->desc.tx_size / 4u) {
+            return;
+        }
+        room -= head + tail;
+        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t.data + t.len + head,
+                    room > 32767u ? 32767u : (size_t)room);
+        if (c->state != RTPI_REPLY) {
+            return;
+        }
+        if (n == RTPUSH_LATER) {
+            rtpi_set(c, RTPI_F_LATER);
+            rtpi_scan_by(srv, srv->quarter + 1u);
+            return;
+        }
+        if (n < 0 || (uint32_t)n > room) {
+            rtpi_kill(srv, c, RTPUSH_WHY_APP); // cut short: the peer must not take it for whole
+            return;
+        }
+        c->due = rtpi_after(srv, srv->desc.reply_ms);
+        r->left += (uint32_t)n;
+        if (n == 0) {
+            r->pull = NULL;
+            rtpi_put_text(&t, chunked ? "0\r\n\r\n" : "");
+        } else {
+            if (chunked) {
+                rtpi_put_hex(&t, (uint32_t)n, 4);
+                rtpi_put_text(&t, "\r\n");
+            }
+            t.len += (uint32_t)n;
+            rtpi_put_text(&t, chunked ? "\r\n" : "");
+        }
+        (void)rtpi_tx_commit(c, &t);
+    }
+}
+
+// Moves a connection by n of the bytes planned.
+static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, size_t sent) {
+    rtpi_stream *s = &c->out.stream;
+    uint32_t n = (uint32_t)sent;
+    uint32_t tx;
+    const rtpi_record *rec;
+    if (n == srv->plan_total) {
+        c->tx_head = (uint16_t)(c->tx_head + srv->plan_tx);
+        srv->count.delivered += srv->plan_records;
+        if (srv->plan_first != 0) {
+            s->seq = srv->plan_seq;
+            s->off = srv->plan_off;
+            s->part = srv->plan_part;
+        }
+        return;
+    }
+    tx = srv->plan_tx;
+    while (n > 0) {
+        uint32_t rest;
+        if (s->part == 0 && tx > 0) {
+            rest = n < tx ? n : tx;
+            c->tx_head = (uint16_t)(c->tx_head + rest);
+            tx = 0;
+            n -= rest;
+            continue;
+        }
+        if (s->part > 0) {
+            s->off = s->off == srv->limit_wrap ? 0 : s->off;
+            rec = rtpi_record_at(srv, s->off);
+        } else {
+            rec = rtpi_reader_next(srv, s);
+        }
+        rest = rtpi_wire_len(srv, s, rec) - s->part;
+        if (n < rest) {
+            s->part += n;
+            return;
+        }
+        n -= rest;
+        rtpi_reader_advance(s, rec);
+        srv->count.delivered++;
+    }
+}
+
+// A reader stopped in the middle of a record: if the rest fits, it moves into tx, before what is
+// there, and the log may forget the record.
+static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    uint8_t prefix[RTPI_PREFIX_MAX];
+    rtpi_text scratch = {prefix, sizeof prefix, 0, 0};
+    rtpi_text t;
+    rtpi_emit e;
+    const rtpi_record *rec = rtpi_record_at(srv, s->off);
+    uint32_t rest = rtpi_wire_len(srv, s, rec) - s->part;
+    if (rest > srv->desc.tx_size - rtpi_tx_queued(c)) {
+        return;
+    }
+    t = rtpi_tx_open(srv, c);
+    memmove(t.data + rest, t.data, t.len);
+    memset(&e, 0, sizeof e);
+    e.copy = t.data;
+    e.skip = s->part;
+    rtpi_wire(srv, rec, s->form, &scratch, &e);
+    c->tx_len = (uint16_t)(c->tx_len + rest);
+    rtpi_reader_advance(s, rec);
+    srv->count.delivered++;
+}
+
+// What is still to be sent, acknowledgements aside.
+static int rtpi_drained(const rtpush_conn *c) {
+    if (rtpi_tx_queued(c) > 0) {
+        return 0;
+    }
+    if (c->state == RTPI_REPLY) {
+        return c->out.reply.pull == NULL && (c->out.reply.body == NULL || c->out.reply.left == 0);
+    }
+    return (!rtpi_is_stream(c) && c->state != RTPI_CLOSING) || c->out.stream.part == 0;
+}
+
+// After bytes went out or were acknowledged.
+static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
+    if (c->unacked == 0 && rtpi_drained(c)) {
+        rtpi_clear(c, RTPI_F_PENDING);
+        if (c->state == RTPI_REPLY) {
+            rtpi_http_done(srv, c);
+        } else if (c->state == RTPI_CLOSING) {
+            rtpi_ready(srv, c); // FIN is next
+        }
+    }
+    if (c->state == RTPI_WS) {
+        const rtpush_route *route = rtpi_route(srv, c);
+        if ((c->in.ws.bits & (RTPI_WS_DELIVER | RTPI_WS_PONG)) != 0) {
+            rtpi_clear(c, RTPI_F_LATER);
+            rtpi_ready(srv, c);
+        }
+        if (rtpi_has(c, RTPI_F_WANT_WRITE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
+            rtpi_clear(c, RTPI_F_WANT_WRITE);
+            if (route->on_writable) {
+                route->on_writable(srv, rtpi_handle(srv, c));
+            }
+        }
+    }
+}
+
+// >>time ------------------------------------------------------------------------------------------
+// Every state that is not an open stream has a deadline in `due` (invariant 17); streams have their
+// ping or keep-alive there. Activity only stamps; one scan visits all slots when the nearest
+// deadline comes, at most four times a second.
+
+static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
+    uint16_t wait = (uint16_t)(quarter - (uint16_t)srv->quarter);
+    rtpi_scan_by(srv, srv->quarter + (wait == 0 || wait >= 0x8000u ? 1u : wait));
+}
+
+static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_clear(c, RTPI_F_EXPIRES);
+#ifndef RTPUSH_NO_WEBSOCKET
+    if (c->state == RTPI_WS) {
+        rtpi_ws_close(srv, c, 4401, "expired", RTPUSH_WHY_EXPIRED);
+        return;
+    }
+#endif
+    if (c->state == RTPI_SSE) {
+        rtpi_text t = rtpi_tx_open(srv, c);
+        rtpi_put_text(&t, "event: rtpush\ndata: expired\n\n");
+        (void)rtpi_tx_commit(c, &t);
+        rtpi_finish(srv, c, RTPUSH_WHY_EXPIRED);
+    } else if (c->state == RTPI_POLL) {
+        c->out.stream.ping = RTPI_PING_DUE;
+        rtpi_ready(srv, c);
+    }
+}
+
+// The deadline of a WebSocket has come: ping, or give up.
+static void rtpi_due_websocket(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    uint16_t quiet = (uint16_t)(c->heard + rtpi_quarters(srv->desc.ping_ms) + 1u);
+    if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
+        rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+    } else if (!rtpi_passed(srv, quiet)) {
+        c->due = quiet; // heard of it meanwhile
+    } else if (s->ping == 0) {
+        s->ping = RTPI_PING_DUE;
+        c->due = rtpi_after(srv, srv->desc.ping_ms);
+        rtpi_ready(srv, c);
+    } else if (rtpi_has(c, RTPI_F_REFUSED)) {
+        c->due = rtpi_after(srv, srv->desc.ping_ms); // it is us who do not read its pong
+    } else {
+        rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
+    }
+}
+
+static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
+    switch (c->state) {
+    case RTPI_HEAD:
+        rtpi_clear(c, RTPI_F_KEEP);
+        if (c->in.http.total == 0) {
+            rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_IDLE);
+        } else {
+            c->in.http.mark = c->rx_used;
+            rtpi_refuse_why(srv, c, 408, RTPUSH_WHY_TIMEOUT_HEAD);
+        }
+        break;
+    case RTPI_BODY:
+        rtpi_clear(c, RTPI_F_KEEP);
+        rtpi_refuse_why(srv, c, 408, RTPUSH_WHY_TIMEOUT_BODY);
+        break;
+    case RTPI_WAIT:
+        rtpi_clear(c, RTPI_F_KEEP);
+        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_TIMEOUT_REPLY);
+        break;
+    case RTPI_REPLY:
+        if (c->out.reply.pull && rtpi_tx_queued(c) == 0) {
+            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_REPLY); // begun, so no status can say it
+        } else {
+            c->due = rtpi_after(srv, srv->desc.stall_ms); // `moved` watches the peer
+        }
+        break;
+    case RTPI_WS:
+        rtpi_due_websocket(srv, c);
+        break;
+    case RTPI_SSE:
+        c->out.stream.ping = RTPI_PING_DUE;
+        c->due = rtpi_after(srv, srv->desc.keepalive_ms);
+        rtpi_ready(srv, c);
+        break;
+    case RTPI_POLL:
+        if (!rtpi_has(c, RTPI_F_ANSWER)) {
+            c->out.stream.ping = RTPI_PING_DUE;
+        }
+        c->due = rtpi_after(srv, srv->desc.stall_ms);
+        rtpi_ready(srv, c);
+        break;
+    case RTPI_CLOSING:
+        rtpi_kill(srv, c, RTPUSH_WHY_STALLED);
+        break;
+    case RTPI_LINGER:
+        rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+        break;
+    default:
+        break;
+    }
+}
+
+static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
+    uint16_t stall = (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u);
+    if (rtpi_has(c, RTPI_F_LATER | RTPI_F_THROTTLED)) {
+        rtpi_clear(c, RTPI_F_LATER | RTPI_F_THROTTLED);
+        rtpi_ready(srv, c);
+    }
+    if (rtpi_has(c, RTPI_F_PENDING)) {
+        if (rtpi_passed(srv, stall)) {
+            rtpi_kill(srv, c, RTPUSH_WHY_STALLED);
+            return;
+        }
+        rtpi_scan_at16(srv, stall);
+    }
+    if (rtpi_has(c, RTPI_F_EXPIRES)) {
+        if (rtpi_passed(srv, c->expires)) {
+            rtpi_expire(srv, c);
+        } else {
+            rtpi_scan_at16(srv, c->expires);
+        }
+    }
+    if (rtpi_passed(srv, c->due)) {
+        rtpi_due(srv, c);
+    }
+    if (c->state != RTPI_DEAD) {
+        rtpi_scan_at16(srv, c->due);
+    }
+}
+
+static void rtpi_scan(rtpush_server *srv) {
+    uint32_t i;
+    srv->scan_armed = 0;
+    for (i = 0; i < srv->slots_top; i++) {
+        rtpush_conn *c = &srv->desc.conns[i];
+        if (c->state != RTPI_FREE && c->state != RTPI_DEAD) {
+            rtpi_scan_conn(srv, c);
+        }
+    }
+}
+
+// Sequence numbers near their end: everything begins anew under the next epoch.
+static void rtpi_new_epoch(rtpush_server *srv) {
+    uint32_t i;
+    uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
+    if (srv->busy || srv->undone > 0 || !rtpi_release(srv, ~(uint32_t)0)) {
+        return; // later: there are 65,536 numbers left
+    }
+    rtpi_lock(srv);
+    srv->epoch = epoch;
+    srv->seq_next = srv->done_seq = srv->done_rec = 1;
+    srv->head = srv->tail = srv->done_off = 0;
+    srv->wrap = srv->desc.log_size;
+    srv->used = 0;
+    srv->rev = 0;
+    for (i = 0; i < srv->desc.topic_count && srv->state_topics != 0; i++) {
+        rtpi_value *v = rtpi_value_at(srv, i);
+        v->rev = v->rev ? ++srv->rev : 0;
+    }
+    rtpi_unlock(srv);
+    rtpi_sync(srv);
+    for (i = 0; i < srv->slots_top; i++) {
+        rtpush_conn *c = &srv->desc.conns[i];
+        if (rtpi_is_stream(c)) {
+            rtpi_stream *s = &c->out.stream;
+            s->seq = s->stop = 1;
+            s->off = 0;
+            s->missed = 0;
+            s->sweep_prev = s->sweep_now = 0;
+            s->sweep_i = 0;
+            s->notice = RTPI_NOTICE_RESET;
+            rtpi_ready(srv, c);
+        }
+    }
+}
+
+// >>public ----------------------------------------------------------------------------------------
+// Thin: check arguments, resolve the handle, call inward.
+
+const char *rtpush_strerror(int error) {
+    static const char *const text[] = {
+        "ok", "no room now", "log full", "too big", "the connection has ended", "wrong state",
+        "bad argument", "not UTF-8", "bad configuration", "built with another rtpush.h", "later"};
+    return (error <= 0 && error >= -10) ? text[-error] : "";
+}
+
+static const char *rtpi_check_topics(rtpush_server *srv) {
+    const rtpush_desc *d = &srv->desc;
+    uint32_t state = RTPUSH_STATE_SIZE(d->topic_count, 0);
+    uint32_t events = 0;
+    unsigned i;
+    for (i = 0; i < d->topic_count; i++) {
+        const rtpush_topic *t = &d->topics[i];
+        size_t len = t->name ? strlen(t->name) : 0;
+        if (len < 1 || len > 32 || strncmp(t->name, "rtpush", 6) == 0 ||
+            strspn(t->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") !=
+                len) {
+            return "topic.name";
+        }
+        if (!(t->flags & RTPUSH_BINARY)) {
+            srv->text_topics |= (uint32_t)1 << i;
+        }
+        if (t->kind == RTPUSH_EVENT) {
+            events++;
+            continue;
+        }
+#ifndef RTPUSH_NO_STATE
+        if (t->max == 0 || t->max + RTPI_VALUE_OVERHEAD > d->tx_size) {
+            return "topic.max (with 64 bytes it must fit tx_size)";
+        }
+        if (d->state && state + t->max <= d->state_size) {
+            rtpi_value *v = rtpi_value_at(srv, i);
+            v->rev = 0;
+            v->len = 0;
+            v->off = state;
+        }
+        state += t->max;
+        srv->state_topics |= (uint32_t)1 << i;
+#else
+        return "topic.kind (built with RTPUSH_NO_STATE)";
+#endif
+    }
+    if (events > 0 && (!d->log || d->log_size < 256 || ((uintptr_t)d->log & 3u) ||
+                       (d->log_size & 3u))) {
+        return "log (4-byte aligned, at least 256 bytes, a multiple of 4)";
+    }
+    if (srv->state_topics && (!d->state || d->state_size < state || ((uintptr_t)d->state & 3u))) {
+        return "state (4-byte aligned, RTPUSH_STATE_SIZE bytes)";
+    }
+    return NULL;
+}
+
+static const char *rtpi_check_routes(const rtpush_server *srv) {
+    const rtpush_desc *d = &srv->desc;
+    unsigned i;
+    for (i = 0; i < d->route_count; i++) {
+        const rtpush_route *r = &d->routes[i];
+        if (!r->path || r->path[0] != '/') {
+            return "route.path";
+        }
+        if (r->kind > RTPUSH_POLL || (r->kind == RTPUSH_HANDLER && !r->on_request) ||
+            (r->kind == RTPUSH_ASSET &&
+             (!r->asset || !r->asset->content_type || (!r->asset->data && !r->asset->gzip)))) {
+            return "route (a HANDLER needs on_request, an ASSET its asset)";
+        }
+        // Bytes have no form in an event stream; a mask that names them is a mistake.
+        if ((r->kind == RTPUSH_EVENTS || r->kind == RTPUSH_POLL) &&
+            (r->topics & ~srv->text_topics) != 0) {
+            return "route.topics (unknown, or binary on an SSE or polling route)";
+        }
+    }
+    return NULL;
+}
+
+static void rtpi_default(uint32_t *value, uint32_t standard, uint32_t most) {
+    if (*value == 0) {
+        *value = standard;
+    }
+    if (*value > most && *value != RTPUSH_UNLIMITED) {
+        *value = most;
+    }
+}
+
+static void rtpi_defaults(rtpush_desc *d) {
+    const uint32_t most_ms = 8000000u;
+    d->rx_size = d->rx_size ? d->rx_size : 512;
+    d->tx_size = d->tx_size ? d->tx_size : 512;
+    d->seed = d->seed ? d->seed : d->epoch;
+    rtpi_default(&d->max_streams, d->conn_count > 1 ? d->conn_count - 1 : 1, d->conn_count);
+    rtpi_default(&d->rate_messages, 200, 32000);
+    rtpi_default(&d->rate_bytes, 262144u, 2000000u);
+    rtpi_default(&d->head_ms, 10000, most_ms);
+    rtpi_default(&d->body_ms, 30000, most_ms);
+    rtpi_default(&d->idle_ms, 15000, most_ms);
+    rtpi_default(&d->reply_ms, 30000, most_ms);
+    rtpi_default(&d->ping_ms, 20000, most_ms);
+    rtpi_default(&d->stall_ms, 20000, most_ms);
+    rtpi_default(&d->close_ms, 2000, most_ms);
+    rtpi_default(&d->keepalive_ms, 15000, most_ms);
+    rtpi_default(&d->poll_ms, 25000, most_ms);
+    rtpi_default(&d->retry_ms, 2000, most_ms);
+}
+
+int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
+                      size_t conn_size, uint32_t version) {
+    rtpush_desc *d;
+    const char *error = NULL;
+    if (server_size != sizeof *srv || conn_size != sizeof(rtpush_conn) ||
+        version != RTPUSH_VERSION) {
+        return RTPUSH_ERR_VERSION;
+    }
+    memset(srv, 0, sizeof *srv);
+    srv->desc = *desc;
+    d = &srv->desc;
+    rtpi_defaults(d);
+    if (!d->conns || d->conn_count == 0) {
+        error = "conns";
+    } else if (d->rx_size < 256 || d->tx_size < 256 || d->rx_size > 65532u ||
+               d->tx_size > 65532u) {
+        error = "rx_size or tx_size (256 to 65,532)";
+    } else if (!d->bytes || d->bytes_size / d->conn_count < (uint32_t)d->rx_size + d->tx_size) {
+        error = "bytes (RTPUSH_BYTES_SIZE)";
+    } else if (d->epoch == 0) {
+        error = "epoch (0; ids of different boots must differ)";
+    } else if (d->topic_count > 32 || d->route_count > 254 || (d->topic_count && !d->topics) ||
+               (d->route_count && !d->routes)) {
+        error = "topic_count or route_count";
+    } else {
+        error = rtpi_check_topics(srv);
+        error = error ? error : rtpi_check_routes(srv);
+    }
+    srv->config_error = error ? error : "";
+    if (error) {
+        return RTPUSH_ERR_CONFIG;
+    }
+    memset(d->conns, 0, (size_t)d->conn_count * sizeof *d->conns);
+    srv->random = d->seed;
+    srv->epoch = d->epoch;
+    srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = 1;
+    srv->wrap = d->log_size;
+    srv->hold_floor = ~(uint32_t)0;
+    rtpi_sync(srv);
+    return RTPUSH_OK;
+}
+
+const char *rtpush_config_error(const rtpush_server *srv) {
+    return srv->config_error;
+}
+
+void *rtpush_server_user(const rtpush_server *srv) {
+    return srv->desc.user;
+}
+
+// -- publishing
+
+static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
+    return (int)(srv->state_topics >> topic & 1u);
+}
+
+int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    int error = rtpi_topic_check(srv, topic, data, len);
+    if (error) {
+        return error;
+    }
+#ifndef RTPUSH_NO_STATE
+    if (rtpi_is_state(srv, topic)) {
+        return rtpi_state_set(srv, topic, data, len);
+    }
+#endif
+    (void)rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
+    return rtpi_append(srv, topic, data, len);
+}
+
+int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    int error = rtpi_topic_check(srv, topic, data, len);
+    int wake;
+    if (error) {
+        return error;
+    }
+#ifndef RTPUSH_NO_STATE
+    error = rtpi_is_state(srv, topic) ? rtpi_state_set(srv, topic, data, len)
+                                      : rtpi_append(srv, topic, data, len);
+#else
+    error = rtpi_append(srv, topic, data, len);
+#endif
+    rtpi_lock(srv);
+    wake = !srv->woken;
+    srv->woken = 1;
+    rtpi_unlock(srv);
+    if (wake && srv->hooks.wake) {
+        srv->hooks.wake(srv->hooks.ctx);
+    }
+    return error;
+}
+
+void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
+    rtpi_record *rec;
+    if (srv->reserved || topic >= srv->desc.topic_count || rtpi_is_state(srv, topic) ||
+        cap > rtpi_record_max(srv)) {
+        return NULL;
+    }
+    (void)rtpi_make_room(srv, rtpi_record_size((uint32_t)cap));
+    rtpi_lock(srv);
+    rec = rtpi_claim(srv, topic, (uint32_t)cap);
+    rtpi_unlock(srv);
+    if (!rec) {
+        return NULL;
+    }
+    srv->reserved = 1;
+    srv->reserved_off = (uint32_t)((uint8_t *)rec - (uint8_t *)srv->desc.log);
+    return rtpi_payload_open(rec);
+}
+
+int rtpush_commit(rtpush_server *srv, size_t len) {
+    rtpi_record *rec;
+    int error = RTPUSH_OK;
+    uint32_t size;
+    if (!srv->reserved) {
+        return RTPUSH_ERR_STATE;
+    }
+    rec = rtpi_record_at(srv, srv->reserved_off);
+    srv->reserved = 0;
+    if (len > rec->len) {
+        error = RTPUSH_ERR_TOO_BIG;
+    } else {
+        error = rtpi_topic_check(srv, rec->topic, rtpi_payload(rec), len);
+    }
+    rec->len = (uint16_t)(error ? 0 : len);
+    rtpi_encode(srv, rec);
+    size = rtpi_record_size(rec->len);
+    rtpi_lock(srv);
+    if (srv->head == srv->reserved_off + (uint32_t)rec->size4 * 4u) { // nothing came after it
+        rec->size4 = (uint16_t)(size / 4u);
+        srv->head = srv->reserved_off + size;
+    }
+    if (error) {
+        rec->flags |= RTPI_REC_VOID;
+    } else {
+        srv->count.published++;
+    }
+    rtpi_done(srv, rec);
+    rtpi_unlock(srv);
+    return error;
+}
+
+rtpush_id rtpush_last_id(const rtpush_server *srv) {
+    rtpush_id id;
+    id.epoch = srv->epoch;
+    id.seq = srv->seq_next - 1;
+    return id;
+}
+
+char *rtpush_id_format(rtpush_id id, char out[RTPUSH_ID_SIZE]) {
+    rtpi_text t;
+    t.data = (uint8_t *)out;
+    t.cap = RTPUSH_ID_SIZE;
+    t.len = 0;
+    t.over = 0;
+    rtpi_put_id(&t, id.epoch, id.seq);
+    out[17] = '\0';
+    return out;
+}
+
+int rtpush_topic_index(const rtpush_server *srv, const char *name) {
+    int i;
+    for (i = 0; i < (int)srv->desc.topic_count; i++) {
+        if (strcmp(srv->desc.topics[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return RTPUSH_ERR_ARGUMENT;
+}
+
+const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *len) {
+#ifndef RTPUSH_NO_STATE
+    if (topic < srv->desc.topic_count && rtpi_is_state(srv, topic)) {
+        const rtpi_value *v = rtpi_value_at(srv, topic);
+        *len = v->len;
+        return v->rev ? rtpi_value_data(srv, v) : NULL;
+    }
+#endif
+    (void)srv;
+    (void)topic;
+    *len = 0;
+    return NULL;
+}
+
+// -- one connection
+
+#ifndef RTPUSH_NO_WEBSOCKET
+static int rtpi_send(rtpush_server *srv, rtpush_handle conn, unsigned first, const void *data,
+                     size_t len) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    rtpi_text t;
+    if (!c || c->state == RTPI_DEAD) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (c->state != RTPI_WS || rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
+        return RTPUSH_ERR_STATE;
+    }
+    if (len > srv->desc.tx_size - 4u) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    t = rtpi_tx_open(srv, c);
+    rtpi_put_frame_header(&t, first, (uint32_t)len);
+    rtpi_put(&t, data, len);
+    if (!rtpi_tx_commit(c, &t)) {
+        rtpi_set(c, RTPI_F_WANT_WRITE);
+        return RTPUSH_ERR_WOULD_BLOCK;
+    }
+    rtpi_ready(srv, c);
+    return RTPUSH_OK;
+}
+#endif
+
+int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len) {
+    return rtpush_send_part(srv, conn, opcode, data, len, 1, 1);
+}
+
+int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
+                     size_t len, int first, int last) {
+#ifndef RTPUSH_NO_WEBSOCKET
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    int error;
+    if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (c && rtpi_has(c, RTPI_F_PARTS) == (first != 0)) {
+        return RTPUSH_ERR_STATE; // RFC 6455 5.4: fragments of one message at a time
+    }
+    error = rtpi_send(srv, conn, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0), data, len);
+    if (error == RTPUSH_OK) {
+        if (last) {
+            rtpi_clear(c, RTPI_F_PARTS);
+            srv->count.messages_out++;
+        } else {
+            rtpi_set(c, RTPI_F_PARTS);
+        }
+    }
+    return error;
+#else
+    (void)srv, (void)conn, (void)opcode, (void)data, (void)len, (void)first, (void)last;
+    return RTPUSH_ERR_STATE;
+#endif
+}
+
+size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn) {
+    const rtpush_conn *c = rtpi_resolve(srv, conn);
+    uint32_t room = c ? srv->desc.tx_size - rtpi_tx_queued(c) : 0;
+    if (!c || c->state != RTPI_WS || rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
+        return 0;
+    }
+    return room > 4u ? room - 4u : 0; // the longer header
+}
+
+int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    rtpi_stream *s;
+    uint32_t known = srv->state_topics | srv->text_topics;
+    unsigned i;
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (!rtpi_is_stream(c)) {
+        return RTPUSH_ERR_STATE;
+    }
+    for (i = 0; i < srv->desc.topic_count; i++) {
+        known |= (uint32_t)1 << i;
+    }
+    if ((topics & ~(c->state == RTPI_WS ? known : srv->text_topics)) != 0) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    s = &c->out.stream;
+    if (topics & ~s->topics & srv->state_topics) {
+        s->sweep_prev = s->sweep_now = 0; // all values again: simpler than a mark a topic
+        s->sweep_i = 0;
+    }
+    s->topics = topics;
+    rtpi_ready(srv, c);
+    return RTPUSH_OK;
+}
+
+int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    if (!c || c->state == RTPI_DEAD) {
+        return RTPUSH_ERR_STALE;
+    }
+#ifndef RTPUSH_NO_WEBSOCKET
+    if (c->state == RTPI_WS) {
+        size_t len = reason ? strlen(reason) : 0;
+        if (!rtpi_ws_code_valid(code) || len > 123 ||
+            rtpi_utf8(RTPI_UTF8_OK, (const uint8_t *)reason, len) != RTPI_UTF8_OK) {
+            return RTPUSH_ERR_ARGUMENT;
+        }
+        rtpi_ws_close(srv, c, code, reason, RTPUSH_WHY_APP);
+        return RTPUSH_OK;
+    }
+#endif
+    (void)code;
+    (void)reason;
+    if (c->state == RTPI_POLL || c->state == RTPI_REPLY) { // the answer first
+        rtpi_clear(c, RTPI_F_KEEP);
+        if (c->state == RTPI_POLL && !rtpi_has(c, RTPI_F_ANSWER)) {
+            c->out.stream.ping = RTPI_PING_DUE;
+        }
+        rtpi_ready(srv, c);
+        return RTPUSH_OK;
+    }
+    rtpi_finish(srv, c, RTPUSH_WHY_APP);
+    return RTPUSH_OK;
+}
+
+int rtpush_abort(rtpush_server *srv, rtpush_handle conn) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    if (!c || c->state == RTPI_DEAD) {
+        return RTPUSH_ERR_STALE;
+    }
+    rtpi_set_why(c, RTPUSH_WHY_APP);
+    rtpi_stream_ended(srv, c);
+    c->state = RTPI_DEAD; // the reaper drops the transport: its port may be working on it
+    rtpi_ready(srv, c);
+    return RTPUSH_OK;
+}
+
+int rtpush_resume(rtpush_server *srv, rtpush_handle conn) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    if (!c || c->state == RTPI_DEAD) {
+        return RTPUSH_ERR_STALE;
+    }
+    rtpi_clear(c, RTPI_F_LATER);
+    rtpi_ready(srv, c);
+    return RTPUSH_OK;
+}
+
+int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    if (!c || c->state == RTPI_DEAD) {
+        return RTPUSH_ERR_STALE;
+    }
+    if ((c->state != RTPI_WAIT && c->state != RTPI_BODY) || rtpi_has(c, RTPI_F_ANSWER)) {
+        return RTPUSH_ERR_STATE;
+    }
+    return rtpi_reply(srv, c, response);
+}
+
+int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text) {
+    rtpush_response r;
+    memset(&r, 0, sizeof r);
+    r.status = (uint16_t)status;
+    r.body = text;
+    r.len = text ? (uint32_t)strlen(text) : 0;
+    return rtpush_reply(srv, conn, &r);
+}
+
+int rtpush_query(const char *query, const char *name, char *out, size_t cap) {
+    size_t len;
+    const char *value = rtpi_query_find(query, name, &len);
+    char *end;
+    if (!value || cap == 0) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (len >= cap) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    memcpy(out, value, len);
+    end = rtpi_percent_decode(out, out + len, 1);
+    if (!end) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    *end = '\0';
+    return (int)(end - out);
+}
+
+void *rtpush_user(const rtpush_server *srv, rtpush_handle conn) {
+    const rtpush_conn *c = rtpi_resolve(srv, conn);
+    return c ? c->user : NULL;
+}
+
+int rtpush_set_user(rtpush_server *srv, rtpush_handle conn, void *user) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    c->user = user;
+    return RTPUSH_OK;
+}
+
+int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn) {
+    const rtpush_conn *c = rtpi_resolve(srv, conn);
+    return c ? (int32_t)c->rtt_ms - 1 : -1;
+}
+
+const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
+    rtpi_log_high(srv);
+    return &srv->count;
+}
+
+rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) {
+    uint32_t i = after.serial ? after.index + 1 : 0;
+    rtpush_handle none = {0, 0};
+    for (; i < srv->slots_top; i++) {
+        if (rtpi_is_stream(&srv->desc.conns[i])) {
+            return rtpi_handle(srv, &srv->desc.conns[i]);
+        }
+    }
+    return none;
+}
+
+void rtpush_shutdown(rtpush_server *srv) {
+    uint32_t i;
+    srv->shut = 1;
+    for (i = 0; i < srv->slots_top; i++) {
+        rtpush_conn *c = &srv->desc.conns[i];
+        rtpi_clear(c, RTPI_F_KEEP);
+        if (c->state == RTPI_HEAD && c->in.http.total == 0) {
+            rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
+        } else if (c->state == RTPI_SSE) {
+            rtpi_text t = rtpi_tx_open(srv, c);
+            rtpi_put_text(&t, "retry: ");
+            rtpi_put_decimal(&t, srv->desc.retry_ms + rtpi_random(srv) % (srv->desc.retry_ms + 1u));
+            rtpi_put_text(&t, "\n\n");
+            (void)rtpi_tx_commit(c, &t);
+            rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
+        } else if (c->state == RTPI_POLL && !rtpi_has(c, RTPI_F_ANSWER)) {
+            c->out.stream.ping = RTPI_PING_DUE;
+            rtpi_ready(srv, c);
+        }
+#ifndef RTPUSH_NO_WEBSOCKET
+        if (c->state == RTPI_WS) { // RFC 6455 7.4.1: going away
+            rtpi_ws_close(srv, c, 1001, NULL, RTPUSH_WHY_SHUTDOWN);
+        }
+#endif
+    }
+}
+
+// -- the port's side
+
+int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
+    if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    srv->hooks = *hooks;
+    return RTPUSH_OK;
+}
+
+// The connection that has been silent longest of those not in the middle of anything.
+static rtpush_conn *rtpi_oldest_idle(const rtpush_server *srv) {
+    rtpush_conn *oldest = NULL;
+    uint16_t most = 0;
+    uint32_t i;
+    for (i = 0; i < srv->slots_top; i++) {
+        rtpush_conn *c = &srv->desc.conns[i];
+        uint16_t age = (uint16_t)((uint16_t)srv->quarter - c->heard);
+        if ((c->state == RTPI_HEAD || c->state == RTPI_LINGER) && (!oldest || age > most)) {
+            oldest = c;
+            most = age;
+        }
+    }
+    return oldest;
+}
+
+static rtpush_conn *rtpi_slot_take(rtpush_server *srv) {
+    rtpush_conn *c;
+    if (!srv->free_first && srv->slots_top == srv->desc.conn_count) {
+        rtpush_conn *oldest = rtpi_oldest_idle(srv);
+        if (oldest) {
+            rtpi_kill(srv, oldest, RTPUSH_WHY_EVICTED_SLOT);
+        }
+        // Reap all of the dead, this one among them; the living go back in their order.
+        {
+            uint32_t last = srv->ready_last;
+            while (srv->ready_first) {
+                uint32_t me = srv->ready_first;
+                c = rtpi_ready_pop(srv);
+                if (c->state == RTPI_DEAD) {
+                    rtpi_reap(srv, c);
+                } else {
+                    rtpi_ready(srv, c);
+                }
+                if (me == last) {
+                    break;
+                }
+            }
+        }
+    }
+    if (srv->free_first) {
+        c = &srv->desc.conns[srv->free_first - 1];
+        srv->free_first = c->next;
+        c->next = 0;
+        return c;
+    }
+    return srv->slots_top < srv->desc.conn_count ? &srv->desc.conns[srv->slots_top++] : NULL;
+}
+
+static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int why) {
+    srv->count.why[why]++;
+    if (srv->desc.on_refuse) {
+        srv->desc.on_refuse(srv, peer, 0, why);
+    }
+}
+
+rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, void *port) {
+    rtpush_conn *c;
+    uint32_t same = 0;
+    uint32_t i;
+    if (srv->shut) {
+        rtpi_not_accepted(srv, peer, RTPUSH_WHY_SHUTDOWN);
+        return NULL;
+    }
+    for (i = 0; srv->desc.max_per_peer > 0 && peer != 0 && i < srv->slots_top; i++) {
+        same += srv->desc.conns[i].state != RTPI_FREE && srv->desc.conns[i].peer == peer;
+    }
+    if (same > 0 && same >= srv->desc.max_per_peer) {
+        rtpi_not_accepted(srv, peer, RTPUSH_WHY_PEER_LIMIT);
+        return NULL;
+    }
+    c = rtpi_slot_take(srv);
+    if (!c) {
+        rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
+        return NULL;
+    }
+    c->port = port;
+    c->peer = peer;
+    c->heard = (uint16_t)srv->quarter;
+    c->token_at = c->heard;
+    c->tokens = (uint16_t)(srv->desc.rate_messages == RTPUSH_UNLIMITED
+                               ? 0 : 2u * srv->desc.rate_messages);
+    c->byte_tokens = (uint16_t)(srv->desc.rate_bytes == RTPUSH_UNLIMITED
+                                    ? 0 : 2u * (srv->desc.rate_bytes / 64u + 1u));
+    if (flags & RTPUSH_LISTENER_SECURE) {
+        rtpi_set(c, RTPI_F_SECURE);
+    }
+    srv->count.accepted++;
+    if (++srv->count.slots_used > srv->count.slots_high) {
+        srv->count.slots_high = srv->count.slots_used;
+    }
+    rtpi_await_request(srv, c);
+    return c;
+}
+
+// Bytes for a connection in its present state; a state that ends in between goes on with the rest.
+static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
+    switch (c->state) {
+    case RTPI_HEAD:
+        return rtpi_head_input(srv, c, data, len);
+#ifndef RTPUSH_NO_BODY
+    case RTPI_BODY:
+        return rtpi_body_input(srv, c, data, len);
+#endif
+#ifndef RTPUSH_NO_WEBSOCKET
+    case RTPI_WS:
+        return rtpi_ws_input(srv, c, data, len);
+#endif
+    case RTPI_WAIT:
+    case RTPI_REPLY:
+    case RTPI_POLL:
+        return 0; // the next request waits until this one is answered
+    default:
+        return len; // nothing more is expected: read and forget
+    }
+}
+
+size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
+    const uint8_t *data = (const uint8_t *)bytes;
+    size_t taken = 0;
+    srv->busy = conn;
+    rtpi_clear(conn, RTPI_F_REFUSED);
+    while (taken < len) {
+        uint8_t state = conn->state;
+        size_t n = rtpi_input(srv, conn, data + taken, len - taken);
+        taken += n;
+        if (n == 0 || conn->state == state) {
+            break;
+        }
+    }
+    if (taken > 0) {
+        conn->heard = (uint16_t)srv->quarter;
+        if (conn->state == RTPI_WS) {
+            conn->out.stream.ping = 0;
+        }
+        srv->count.bytes_in += (uint32_t)taken;
+    }
+    if (taken < len) {
+        rtpi_set(conn, RTPI_F_REFUSED);
+    }
+    srv->busy = NULL;
+    return taken;
+}
+
+void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
+    srv->busy = conn;
+    rtpi_set(conn, RTPI_F_EOF);
+    switch (conn->state) {
+    case RTPI_HEAD:
+        rtpi_finish(srv, conn, RTPUSH_WHY_PEER_CLOSED);
+        break;
+    case RTPI_BODY: // cut off: nobody waits for an answer
+    case RTPI_WS:
+    case RTPI_SSE:
+    case RTPI_POLL:
+        rtpi_finish(srv, conn, RTPUSH_WHY_PEER_CLOSED);
+        break;
+    case RTPI_LINGER:
+        conn->state = RTPI_DEAD;
+        rtpi_ready(srv, conn);
+        break;
+    default:
+        break; // a half-closed client still gets its answer (RFC 9112 9.6)
+    }
+    srv->busy = NULL;
+}
+
+int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+    rtpi_emit e;
+    memset(&e, 0, sizeof e);
+    e.spans = spans;
+    e.max = max;
+    srv->busy = conn;
+    srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = srv->plan_part = 0;
+    if (conn->state == RTPI_REPLY && conn->out.reply.pull) {
+        rtpi_pull_fill(srv, conn);
+    }
+#ifndef RTPUSH_NO_WEBSOCKET
+    if (conn->state == RTPI_WS) {
+        rtpi_ws_put_control(srv, conn);
+    }
+#endif
+    if (conn->state == RTPI_WS || conn->state == RTPI_SSE) {
+        rtpi_stream_fill(srv, conn);
+    }
+#ifndef RTPUSH_NO_POLL
+    if (conn->state == RTPI_POLL && !rtpi_output_poll(srv, conn)) {
+        srv->plan_total = 0;
+        srv->busy = NULL;
+        return 0;
+    }
+#endif
+    if (rtpi_is_stream(conn) || conn->state == RTPI_CLOSING) {
+        rtpi_output_stream(srv, conn, &e);
+    } else if (conn->state < RTPI_WS) {
+        rtpi_emit_tx(srv, conn, &e);
+        if (conn->state == RTPI_REPLY && conn->out.reply.body) {
+            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left, RTPUSH_SPAN_STATIC);
+            srv->plan_body = e.given - srv->plan_tx;
+        }
+    }
+    srv->plan_total = e.given;
+    srv->busy = NULL;
+    if (e.count == 0 && conn->state == RTPI_CLOSING && conn->unacked == 0 && rtpi_drained(conn)) {
+        rtpi_set(conn, RTPI_F_FIN);
+        rtpi_state(srv, conn, rtpi_has(conn, RTPI_F_EOF) ? RTPI_DEAD : RTPI_LINGER,
+                   srv->desc.close_ms);
+        if (conn->state == RTPI_DEAD) {
+            rtpi_ready(srv, conn);
+        }
+        return RTPUSH_FIN;
+    }
+    return e.count;
+}
+
+void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    uint32_t sent = (uint32_t)n;
+    srv->busy = conn;
+    RTPUSH_ASSERT(sent <= srv->plan_total);
+    if (sent > 0) {
+        srv->count.bytes_out += sent;
+        conn->unacked += sent;
+        if (rtpi_is_stream(conn) || conn->state == RTPI_CLOSING) {
+            rtpi_sent_stream(srv, conn, sent);
+            if (srv->plan_first != 0 && conn->mark_seq == 0) {
+                conn->hold_seq = srv->plan_first;
+                conn->mark_seq = conn->out.stream.seq;
+                conn->mark_left = conn->unacked;
+            }
+            if (conn->state == RTPI_SSE) {
+                conn->due = rtpi_after(srv, srv->desc.keepalive_ms);
+            }
+            if (conn->out.stream.part > 0) {
+                rtpi_keep_rest(srv, conn);
+            }
+            if (srv->plan_first != 0) {
+                rtpi_hold_from(srv, srv->plan_first);
+            }
+        } else {
+            uint32_t tx = sent < srv->plan_tx ? sent : srv->plan_tx;
+            conn->tx_head = (uint16_t)(conn->tx_head + tx);
+            if (sent > tx && conn->state == RTPI_REPLY) {
+                conn->out.reply.body += sent - tx;
+                conn->out.reply.left -= sent - tx;
+            }
+        }
+    }
+    if (!rtpi_has(conn, RTPI_F_PENDING) && (sent < srv->plan_total || sent > 0)) {
+        rtpi_set(conn, RTPI_F_PENDING);
+        conn->moved = (uint16_t)srv->quarter;
+        rtpi_scan_by(srv, srv->quarter + rtpi_quarters(srv->desc.stall_ms) + 1u);
+    }
+    srv->plan_total = 0;
+    srv->busy = NULL;
+}
+
+void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    uint32_t acked = n > conn->unacked ? conn->unacked : (uint32_t)n;
+    srv->busy = conn;
+    conn->unacked -= acked;
+    if (acked > 0) {
+        conn->moved = (uint16_t)srv->quarter;
+        if (conn->state == RTPI_CLOSING) {
+            conn->due = rtpi_after(srv, srv->desc.stall_ms);
+        }
+    }
+    if (conn->mark_seq != 0) {
+        if (conn->unacked == 0) {
+            conn->mark_seq = 0;
+        } else if (acked >= conn->mark_left) {
+            uint32_t seq = rtpi_is_stream(conn) || conn->state == RTPI_CLOSING
+                               ? conn->out.stream.seq : 0;
+            conn->hold_seq = conn->mark_seq;
+            conn->mark_seq = seq > conn->mark_seq ? seq : conn->mark_seq;
+            conn->mark_left = conn->unacked;
+            rtpi_hold_from(srv, conn->hold_seq);
+        } else {
+            conn->mark_left -= acked;
+        }
+    }
+    if (acked > 0) {
+        rtpi_progress(srv, conn);
+    }
+    srv->busy = NULL;
+}
+
+void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
+    conn->port = NULL;
+    if (conn->state == RTPI_LINGER) {
+        conn->state = RTPI_DEAD;
+        rtpi_ready(srv, conn);
+    } else {
+        rtpi_kill(srv, conn, RTPUSH_WHY_TRANSPORT);
+    }
+}
+
+rtpush_conn *rtpush_next(rtpush_server *srv) {
+    rtpush_conn *c;
+    for (;;) {
+        while ((c = rtpi_ready_pop(srv)) != NULL) {
+            if (c->state == RTPI_DEAD) {
+                rtpi_reap(srv, c);
+                continue;
+            }
+#ifndef RTPUSH_NO_WEBSOCKET
+            if (c->state == RTPI_WS && !rtpi_has(c, RTPI_F_LATER)) {
+                srv->busy = c;
+                (void)rtpi_ws_flush(srv, c);
+                srv->busy = NULL;
+            }
+#endif
+            return c;
+        }
+        while (srv->sweep_at < srv->slots_top) {
+            c = &srv->desc.conns[srv->sweep_at++];
+            if (rtpi_is_stream(c) && rtpi_stream_work(srv, c)) {
+                return c;
+            }
+        }
+        if (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END) {
+            rtpi_new_epoch(srv);
+        }
+        rtpi_sync(srv);
+        if (!srv->sweep_due) {
+            return NULL;
+        }
+        srv->sweep_due = 0;
+        srv->sweep_at = 0;
+        rtpi_log_high(srv);
+        if (srv->hooks.lock && srv->desc.log) { // keep the margin rtpush_publish_from lives on
+            (void)rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
+        }
+    }
+}
+
+uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms) {
+    uint32_t elapsed = now_ms - srv->now_ms;
+    if (!srv->started || elapsed >= 0x80000000u) { // the first call, or time went back
+        elapsed = 0;
+        srv->started = 1;
+    }
+    if (elapsed > 0x7F00u * 250u) {
+        elapsed = 0x7F00u * 250u; // deadlines are 16 bits wide
+    }
+    srv->now_ms = now_ms;
+    elapsed += srv->carry_ms;
+    srv->quarter += elapsed / 250u;
+    srv->carry_ms = elapsed % 250u;
+    if (srv->scan_armed && (uint32_t)(srv->quarter - srv->scan_at) < 0x80000000u) {
+        rtpi_scan(srv);
+    }
+    if (srv->ready_first || srv->sweep_at < srv->slots_top) {
+        return 0;
+    }
+    return srv->scan_armed ? (srv->scan_at - srv->quarter) * 250u - srv->carry_ms : 0xFFFFFFFFu;
+}
+
+void *rtpush_port(const rtpush_conn *conn) {
+    return conn->port;
+}
+
+rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *conn) {
+    return rtpi_handle(srv, conn);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // RTPUSH_IMPLEMENTED
+#endif // RTPUSH_IMPLEMENTATION

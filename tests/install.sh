@@ -33,6 +33,7 @@ valgrind                                    valgrind
 cppcheck                                    cppcheck
 chromium                                    chromium
 node                                        nodejs
+/etc/ssl/certs/ca-certificates.crt          ca-certificates
 npm                                         npm
 git                                         git
 '
@@ -102,8 +103,8 @@ for lock in tests/*/package-lock.json examples/*/package-lock.json; do
     fi
     echo "install: npm ci in $folder"
     mkdir -p build
-    if npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund >build/npm.log 2>&1 </dev/null
-    then
+    if npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund </dev/null \
+        >build/npm.log 2>&1; then
         mkdir -p "$folder/node_modules"
         cp "$lock" "$folder/node_modules/.rtpush-lock"
     else

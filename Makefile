@@ -1,0 +1,85 @@
+# rtpush: there is nothing to build before use, copy rtpush.h. This file runs the demo and the
+# tests. All that is made goes to build/.
+
+CC ?= cc
+CFLAGS ?= -O2
+STRICT := -Wall -Wextra -Wpedantic -Wshadow -Wundef
+C99 := -std=c99 $(STRICT) -Ibuild -I.
+SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+CORE := rtpush.h $(wildcard ports/*.h)
+UNIT := $(filter-out tests/unit/selftest.c,$(wildcard tests/unit/*.c))
+UNIT_FILES := $(wildcard tests/unit/*) $(CORE)
+PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browser/*)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check echo hub dashboard size stack clean
+
+## make demo       build the dashboard and serve it on http://127.0.0.1:8080
+demo: dashboard
+	build/dashboard
+
+## make test       install what the tests need, run every suite, end with the totals
+test:
+	sh tests/install.sh test
+	sh tests/run.sh test
+
+## make check      the inner loop: lint, symbols, unit tests with sanitizers; under a minute
+check:
+	sh tests/install.sh check
+	RTPUSH_QUICK=1 sh tests/run.sh check
+
+## make echo       build build/echo, WebSocket echo
+echo: build/echo
+
+## make hub        build build/hub, publish and subscribe over all three transports
+hub: build/hub
+
+## make dashboard  build build/dashboard, the demo
+dashboard: build/dashboard
+
+## make size       flash and RAM on Cortex-M against the budgets
+size:
+	sh tests/size.sh
+
+## make stack      the deepest stack of every public call on Cortex-M3
+stack:
+	python3 tests/stack.py
+
+## make clean      remove build/
+clean:
+	rm -rf build
+
+## make help       print these lines
+help:
+	@sed -n 's/^## //p' Makefile
+
+build:
+	mkdir -p build
+
+# -- examples, each also with poll() instead of epoll and with sanitizers --------------------------
+build/echo build/hub: build/%: examples/%/*.c $(CORE) Makefile | build
+	$(CC) $(C99) $(CFLAGS) examples/$*/*.c -o $@ -lpthread
+
+build/echo-poll build/hub-poll: build/%-poll: examples/%/*.c $(CORE) Makefile | build
+	$(CC) $(C99) $(CFLAGS) -DRTPUSH_POSIX_POLL examples/$*/*.c -o $@ -lpthread
+
+build/echo-asan build/hub-asan: build/%-asan: examples/%/*.c $(CORE) Makefile | build
+	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
+
+build/dashboard: $(PAGE) $(CORE) Makefile | build
+	@command -v $(CC) >/dev/null || sh tests/install.sh demo
+	@if [ -d examples/dashboard/node_modules/uplot ]; then :; \
+	elif command -v npm >/dev/null; then \
+	    npm ci --prefix examples/dashboard --ignore-scripts --no-audit --no-fund </dev/null || \
+	    echo "make: npm ci failed: the page is built without charts"; \
+	else echo "make: npm is missing (apt-get install npm): the page is built without charts"; fi
+	sh examples/dashboard/bundle.sh build/dashboard_assets.h
+	$(CC) $(C99) $(CFLAGS) examples/dashboard/*.c -o $@ -lpthread
+
+# -- unit tests ------------------------------------------------------------------------------------
+build/unit: $(UNIT_FILES) Makefile | build
+	gcc $(C99) $(SANITIZE) -Itests/unit $(UNIT) -o $@ -lcmocka
+
+build/unit-clang: $(UNIT_FILES) Makefile | build
+	clang $(C99) $(SANITIZE) -Itests/unit $(UNIT) -o $@ -lcmocka

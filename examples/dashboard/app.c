@@ -1,0 +1,488 @@
+// See app.h.
+
+#include "app.h"
+
+#include "dashboard_assets.h" // made from page/ by bundle.sh
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PERIOD_MIN_MS = 100,
+    PERIOD_MAX_MS = 10000,
+    SERVER_PERIOD_MS = 1000,
+    BURST_MAX = 10000,
+    BURST_STEP = 100, // events published before the loop may send again
+    ALARM_STREAK = 5  // samples: one busy moment is no alarm
+};
+
+// -- JSON text ------------------------------------------------------------------------------------
+
+typedef struct text {
+    char *out;
+    size_t cap;
+    size_t len; // beyond cap: it did not fit
+} text;
+
+static void add(text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const size_t room = t->len < t->cap ? t->cap - t->len : 0;
+    const int len = vsnprintf(room > 0 ? t->out + t->len : NULL, room, format, args);
+    va_end(args);
+    t->len += len > 0 ? (size_t)len : 0;
+}
+
+// A string between quotes. What is not plain ASCII becomes '?': names of machines and sensors.
+static void add_string(text *t, const char *string) {
+    add(t, "\"");
+    for (; *string != '\0'; string++) {
+        const char c = *string;
+        const int plain = c >= 0x20 && c < 0x7F;
+        add(t, c == '"' || c == '\\' ? "\\%c" : "%c", plain ? c : '?');
+    }
+    add(t, "\"");
+}
+
+// Thousandths as a percentage with one decimal.
+static void add_permille(text *t, uint32_t permille) {
+    add(t, "%" PRIu32 ".%" PRIu32, permille / 10, permille % 10);
+}
+
+static void add_celsius(text *t, int32_t milli) {
+    const uint32_t size = milli < 0 ? 0u - (uint32_t)milli : (uint32_t)milli;
+    add(t, "%s%" PRIu32 ".%" PRIu32, milli < 0 ? "-" : "", size / 1000, size / 100 % 10);
+}
+
+static void publish(app *a, unsigned topic, const text *t) {
+    // vsnprintf needs a byte for its NUL, so len == cap is already cut. The sizes in app.h prevent
+    // it; what is left (no room in the log) is counted by the server and told to readers.
+    if (t->len < t->cap) {
+        (void)rtpush_publish(a->srv, topic, t->out, t->len);
+    }
+}
+
+// One line for the log of every page. level: "info", "warn" or "good".
+static void log_line(app *a, const char *level, const char *format, ...) {
+    char line[96];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    char out[200];
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"t\":%" PRIu64 ",\"level\":\"%s\",\"text\":", a->up_ms, level);
+    add_string(&t, line);
+    add(&t, "}");
+    publish(a, APP_LOG, &t);
+}
+
+// -- STATE topics ---------------------------------------------------------------------------------
+
+static void publish_device(app *a) {
+    char out[APP_DEVICE_MAX];
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"host\":");
+    add_string(&t, a->sensors.host);
+    add(&t, ",\"system\":");
+    add_string(&t, a->sensors.system);
+    add(&t, ",\"model\":");
+    add_string(&t, a->sensors.model);
+    add(&t, ",\"cores\":%" PRIu32 ",\"ram\":%" PRIu32, a->sensors.core_count, a->ram);
+    add(&t, ",\"log\":%" PRIu32 ",\"slots\":%" PRIu32 "}", a->log_size, a->max_conns);
+    publish(a, APP_DEVICE, &t);
+}
+
+static void publish_cpu(app *a) {
+    const sensors *s = &a->sensors;
+    char out[APP_CPU_MAX];
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"use\":");
+    add_permille(&t, s->cpu_permille);
+    add(&t, ",\"uptime\":%" PRIu32 ",\"load\":[", s->uptime_s);
+    for (int i = 0; i < 3; i++) {
+        add(&t, "%s%" PRIu32 ".%02" PRIu32, i > 0 ? "," : "", s->load_centi[i] / 100,
+            s->load_centi[i] % 100);
+    }
+    add(&t, "],\"cores\":[");
+    for (uint32_t i = 0; i < s->core_count && i < SENSORS_MAX_CORES; i++) {
+        add(&t, "%s", i > 0 ? "," : "");
+        add_permille(&t, s->core_permille[i]);
+    }
+    add(&t, "]}");
+    publish(a, APP_CPU, &t);
+}
+
+static void publish_memory(app *a) {
+    const sensors *s = &a->sensors;
+    char out[APP_MEMORY_MAX];
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"total\":%" PRIu32 ",\"available\":%" PRIu32, s->mem_total_kib,
+        s->mem_available_kib);
+    add(&t, ",\"cached\":%" PRIu32 ",\"swap\":%" PRIu32 ",\"swap_free\":%" PRIu32 "}",
+        s->mem_cached_kib, s->swap_total_kib, s->swap_free_kib);
+    publish(a, APP_MEMORY, &t);
+}
+
+static void publish_network(app *a) {
+    const sensors *s = &a->sensors;
+    char out[APP_NETWORK_MAX];
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"rx\":%" PRIu32 ",\"tx\":%" PRIu32, s->net_rx, s->net_tx);
+    add(&t, ",\"rx_total\":%" PRIu64 ",\"tx_total\":%" PRIu64, s->net_rx_total, s->net_tx_total);
+    add(&t, ",\"cards\":%" PRIu32 "}", s->net_count);
+    publish(a, APP_NETWORK, &t);
+}
+
+static void publish_temperature(app *a) {
+    char out[APP_TEMPERATURE_MAX];
+    text t = {out, sizeof out, 0};
+    add(&t, "[");
+    for (uint32_t i = 0; i < a->sensors.temp_count; i++) {
+        add(&t, "%s{\"name\":", i > 0 ? "," : "");
+        add_string(&t, a->sensors.temps[i].name);
+        add(&t, ",\"c\":");
+        add_celsius(&t, a->sensors.temps[i].milli_celsius);
+        add(&t, "}");
+    }
+    add(&t, "]");
+    publish(a, APP_TEMPERATURE, &t);
+}
+
+static void publish_server(app *a) {
+    const rtpush_counters *c = rtpush_get_counters(a->srv);
+    uint32_t refused = 0;
+    for (int why = RTPUSH_WHY_NO_SLOT; why <= RTPUSH_WHY_UPGRADE; why++) {
+        refused += c->why[why];
+    }
+    char out[APP_SERVER_MAX];
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"slots\":%" PRIu32 ",\"slots_high\":%" PRIu32, c->slots_used, c->slots_high);
+    add(&t, ",\"streams\":%" PRIu32 ",\"accepted\":%" PRIu32, c->streams, c->accepted);
+    add(&t, ",\"requests\":%" PRIu32 ",\"messages\":%" PRIu32, c->requests, c->messages_in);
+    add(&t, ",\"published\":%" PRIu32 ",\"delivered\":%" PRIu32, c->published, c->delivered);
+    add(&t, ",\"states\":%" PRIu32 ",\"bytes_in\":%" PRIu32, c->states_sent, c->bytes_in);
+    add(&t, ",\"bytes_out\":%" PRIu32 ",\"gaps\":%" PRIu32, c->bytes_out, c->gaps);
+    add(&t, ",\"missed\":%" PRIu32 ",\"refused\":%" PRIu32, c->missed, refused);
+    add(&t, ",\"log_used\":%" PRIu32 ",\"log_high\":%" PRIu32 "}", c->log_used, c->log_high);
+    publish(a, APP_SERVER, &t);
+}
+
+static void publish_control(app *a) {
+    char out[APP_CONTROL_MAX];
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"on\":%s,\"paused\":%s,\"period\":%" PRIu32 "}", a->on ? "true" : "false",
+        a->paused ? "true" : "false", a->period_ms);
+    publish(a, APP_CONTROL, &t);
+}
+
+// -- EVENT topics ---------------------------------------------------------------------------------
+
+static uint32_t memory_permille(const sensors *s) {
+    if (s->mem_total_kib == 0 || s->mem_available_kib > s->mem_total_kib) {
+        return 0;
+    }
+    const uint64_t used = s->mem_total_kib - s->mem_available_kib;
+    return (uint32_t)(used * 1000u / s->mem_total_kib);
+}
+
+static int32_t hottest(const sensors *s) {
+    int32_t most = INT32_MIN;
+    for (uint32_t i = 0; i < s->temp_count; i++) {
+        most = s->temps[i].milli_celsius > most ? s->temps[i].milli_celsius : most;
+    }
+    return most;
+}
+
+// A point of the charts, printed straight into the log. "p" tells a page how far the next one is,
+// so that it can see a hole.
+static void publish_sample(app *a) {
+    const sensors *s = &a->sensors;
+    enum { ROOM = 160 };
+    text t = {rtpush_reserve(a->srv, APP_SAMPLE, ROOM), ROOM, 0};
+    if (t.out == NULL) {
+        return;
+    }
+    add(&t, "{\"t\":%" PRIu64 ",\"p\":%" PRIu32 ",\"cpu\":", a->up_ms, a->period_ms);
+    add_permille(&t, s->cpu_permille);
+    add(&t, ",\"mem\":");
+    add_permille(&t, memory_permille(s));
+    add(&t, ",\"rx\":%" PRIu32 ",\"tx\":%" PRIu32, s->net_rx, s->net_tx);
+    if (s->temp_count > 0) {
+        add(&t, ",\"temp\":");
+        add_celsius(&t, hottest(s));
+    }
+    add(&t, "}");
+    (void)rtpush_commit(a->srv, t.len < t.cap ? t.len : 0);
+}
+
+// Raised after some samples above `high`, ended after some below `low`: no flutter between.
+static void watch(app *a, app_alarm *alarm, const char *what, int32_t value, int32_t high,
+                  int32_t low) {
+    const int crossed = alarm->raised ? value < low : value > high;
+    alarm->streak = crossed ? (uint8_t)(alarm->streak + 1) : 0;
+    if (alarm->streak < ALARM_STREAK) {
+        return;
+    }
+    alarm->streak = 0;
+    alarm->raised = !alarm->raised;
+    log_line(a, alarm->raised ? "warn" : "good", "%s %s", what,
+             alarm->raised ? "is high" : "is back to normal");
+}
+
+static void watch_all(app *a) {
+    const sensors *s = &a->sensors;
+    watch(a, &a->cpu_alarm, "Processor use", (int32_t)s->cpu_permille, 900, 700);
+    watch(a, &a->memory_alarm, "Memory use", (int32_t)memory_permille(s), 900, 850);
+    if (s->temp_count > 0) {
+        watch(a, &a->temperature_alarm, "Temperature", hottest(s), 85000, 75000);
+    }
+}
+
+// -- commands: "on 1", "pause 1", "period 500", "burst 1000" ----------------------------------------
+
+// The number after `name` and a space, which must be all there is; -1 if it is another command.
+static int32_t command_value(const char *data, size_t len, const char *name) {
+    const size_t name_len = strlen(name);
+    if (len < name_len + 2 || len > name_len + 6 || memcmp(data, name, name_len) != 0 ||
+        data[name_len] != ' ') {
+        return -1;
+    }
+    int32_t value = 0;
+    for (size_t i = name_len + 1; i < len; i++) {
+        if (data[i] < '0' || data[i] > '9') {
+            return -1;
+        }
+        value = value * 10 + (data[i] - '0');
+    }
+    return value;
+}
+
+static void set_on(app *a, int32_t value) {
+    if (a->on != (value != 0)) {
+        a->on = value != 0;
+        publish_control(a);
+        log_line(a, "info", "Output switched %s", a->on ? "on" : "off");
+    }
+}
+
+static void set_paused(app *a, int32_t value) {
+    if (a->paused != (value != 0)) {
+        a->paused = value != 0;
+        a->sample_ms = a->last_ms;
+        publish_control(a);
+        log_line(a, "info", "Sampling %s", a->paused ? "paused" : "goes on");
+    }
+}
+
+static void set_period(app *a, int32_t value) {
+    if (a->period_ms != (uint32_t)value) {
+        a->period_ms = (uint32_t)value;
+        a->sample_ms = a->last_ms;
+        publish_control(a);
+        log_line(a, "info", "Sample period set to %" PRIi32 " ms", value);
+    }
+}
+
+// Returns NULL, or what is wrong with the command.
+static const char *command(app *a, const char *data, size_t len) {
+    int32_t value;
+    if ((value = command_value(data, len, "on")) >= 0) {
+        set_on(a, value);
+    } else if ((value = command_value(data, len, "pause")) >= 0) {
+        set_paused(a, value);
+    } else if ((value = command_value(data, len, "period")) >= 0) {
+        if (value < PERIOD_MIN_MS || value > PERIOD_MAX_MS) {
+            return "period: 100 to 10000 ms";
+        }
+        set_period(a, value);
+    } else if ((value = command_value(data, len, "burst")) >= 0) {
+        if (value == 0 || value > BURST_MAX) {
+            return "burst: 1 to 10000 events";
+        }
+        a->burst_left = a->burst_size = (uint16_t)value;
+        log_line(a, "info", "Burst of %" PRIi32 " events", value);
+    } else {
+        return "no such command";
+    }
+    return NULL;
+}
+
+// -- callbacks ------------------------------------------------------------------------------------
+
+static app *app_of(rtpush_server *srv) {
+    return rtpush_server_user(srv);
+}
+
+// A message is a command, or "ping N", which the page sends to measure the round trip.
+static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    const char *data = (const char *)msg->data;
+    char answer[40];
+    int len = 0;
+    if (msg->len >= 5 && msg->len < 24 && memcmp(data, "ping ", 5) == 0) {
+        len = snprintf(answer, sizeof answer, "pong %.*s", (int)msg->len - 5, data + 5);
+    } else {
+        const char *wrong = command(app_of(srv), data, msg->len);
+        if (wrong == NULL) {
+            return RTPUSH_OK;
+        }
+        len = snprintf(answer, sizeof answer, "error %s", wrong);
+    }
+    const int sent = rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, (size_t)len);
+    return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
+}
+
+// POST /control: the same commands for pages without a WebSocket.
+static void on_control(rtpush_server *srv, const rtpush_request *req) {
+    const char *wrong = command(app_of(srv), (const char *)req->body, req->body_len);
+    const rtpush_response done = {.status = 204};
+    const int sent = wrong == NULL ? rtpush_reply(srv, req->conn, &done)
+                                   : rtpush_reply_text(srv, req->conn, 400, wrong);
+    if (sent < 0) {
+        rtpush_abort(srv, req->conn);
+    }
+}
+
+static void on_ping(rtpush_server *srv, const rtpush_request *req) {
+    if (rtpush_reply_text(srv, req->conn, 200, "pong") < 0) {
+        rtpush_abort(srv, req->conn);
+    }
+}
+
+// GET /start: where a new page begins. An id from before the first event makes the server replay
+// all that its log still holds: the charts are full at once, and cost no memory of their own.
+static void on_start(rtpush_server *srv, const rtpush_request *req) {
+    char id[RTPUSH_ID_SIZE];
+    char out[64];
+    rtpush_id first = rtpush_last_id(srv);
+    first.seq = 0;
+    text t = {out, sizeof out, 0};
+    add(&t, "{\"id\":\"%s\",\"up\":%" PRIu64 "}", rtpush_id_format(first, id), app_of(srv)->up_ms);
+    const rtpush_response answer = {
+        .content_type = "application/json", .body = out, .len = (uint32_t)t.len};
+    if (rtpush_reply(srv, req->conn, &answer) < 0) {
+        rtpush_abort(srv, req->conn);
+    }
+}
+
+static void log_open(app *a, const rtpush_request *req, const char *transport) {
+    char id[48];
+    const int len = rtpush_query(req->query, "last_event_id", id, sizeof id);
+    const int newcomer = len < 17 || memcmp(id + 8, "-00000000", 9) == 0; // see on_start
+    log_line(a, "info", "A page %s over %s", newcomer ? "opened" : "came back", transport);
+}
+
+static void on_open_websocket(rtpush_server *srv, const rtpush_request *req) {
+    log_open(app_of(srv), req, "WebSocket");
+}
+
+static void on_open_events(rtpush_server *srv, const rtpush_request *req) {
+    log_open(app_of(srv), req, "SSE");
+}
+
+// Every answer of a long poll is a stream of its own: logging them would be an event that answers
+// the next one, for ever. So nothing is said of them.
+
+static void on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
+    (void)conn;
+    log_line(app_of(srv), "info", "A page left: %s", rtpush_why(closed->why));
+}
+
+// -- tables ---------------------------------------------------------------------------------------
+
+const rtpush_topic app_topics[APP_TOPIC_COUNT] = {
+    [APP_DEVICE] = {"device", RTPUSH_STATE, 0, APP_DEVICE_MAX},
+    [APP_CPU] = {"cpu", RTPUSH_STATE, 0, APP_CPU_MAX},
+    [APP_MEMORY] = {"memory", RTPUSH_STATE, 0, APP_MEMORY_MAX},
+    [APP_NETWORK] = {"network", RTPUSH_STATE, 0, APP_NETWORK_MAX},
+    [APP_TEMPERATURE] = {"temperature", RTPUSH_STATE, 0, APP_TEMPERATURE_MAX},
+    [APP_SERVER] = {"server", RTPUSH_STATE, 0, APP_SERVER_MAX},
+    [APP_CONTROL] = {"control", RTPUSH_STATE, 0, APP_CONTROL_MAX},
+    [APP_SAMPLE] = {"sample", RTPUSH_EVENT, 0, 0},
+    [APP_LOG] = {"log", RTPUSH_EVENT, 0, 0},
+    [APP_BURST] = {"burst", RTPUSH_EVENT, 0, 0},
+};
+
+const rtpush_route app_routes[APP_ROUTE_COUNT] = {
+    {.path = "/", .kind = RTPUSH_ASSET, .asset = &asset_index_html},
+    {.path = "/style.css", .kind = RTPUSH_ASSET, .asset = &asset_style_css},
+    {.path = "/app.js", .kind = RTPUSH_ASSET, .asset = &asset_app_js},
+    {.path = "/charts.js", .kind = RTPUSH_ASSET, .asset = &asset_charts_js},
+    {.path = "/rtpush.js", .kind = RTPUSH_ASSET, .asset = &asset_rtpush_js},
+    {.path = "/uplot.js", .kind = RTPUSH_ASSET, .asset = &asset_uplot_js},
+    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_open = on_open_websocket,
+     .on_message = on_message, .on_close = on_close},
+    {.path = "/events", .kind = RTPUSH_EVENTS, .on_open = on_open_events, .on_close = on_close},
+    {.path = "/poll", .kind = RTPUSH_POLL},
+    {.path = "/control", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 64,
+     .on_request = on_control},
+    {.path = "/ping", .kind = RTPUSH_HANDLER, .on_request = on_ping},
+    {.path = "/start", .kind = RTPUSH_HANDLER, .on_request = on_start},
+};
+
+// -- public ---------------------------------------------------------------------------------------
+
+static int is_due(uint32_t now_ms, uint32_t due_ms) {
+    return (int32_t)(now_ms - due_ms) >= 0;
+}
+
+// The next time after now on the grid of the period: being late once does not shift the rest.
+static uint32_t next_due(uint32_t due_ms, uint32_t period_ms, uint32_t now_ms) {
+    due_ms += period_ms;
+    return is_due(now_ms, due_ms) ? now_ms + period_ms : due_ms;
+}
+
+static void take_sample(app *a, uint32_t now_ms) {
+    sensors_read(&a->sensors, now_ms);
+    publish_cpu(a);
+    publish_memory(a);
+    publish_network(a);
+    publish_temperature(a);
+    publish_sample(a);
+    watch_all(a);
+}
+
+static void step_burst(app *a) {
+    for (int i = 0; i < BURST_STEP && a->burst_left > 0; i++) {
+        char out[40];
+        text t = {out, sizeof out, 0};
+        add(&t, "{\"n\":%d,\"of\":%d}", a->burst_size - a->burst_left + 1, a->burst_size);
+        publish(a, APP_BURST, &t);
+        a->burst_left--;
+    }
+}
+
+void app_start(app *a, rtpush_server *srv, uint32_t now_ms) {
+    a->srv = srv;
+    a->period_ms = 1000;
+    a->last_ms = now_ms;
+    a->sample_ms = now_ms + 200; // rates need two readings
+    a->server_ms = now_ms;
+    sensors_init(&a->sensors);
+    sensors_read(&a->sensors, now_ms);
+    publish_device(a);
+    publish_control(a);
+    log_line(a, "good", "Server started");
+}
+
+uint32_t app_step(app *a, uint32_t now_ms) {
+    a->up_ms += now_ms - a->last_ms;
+    a->last_ms = now_ms;
+    if (!a->paused && is_due(now_ms, a->sample_ms)) {
+        a->sample_ms = next_due(a->sample_ms, a->period_ms, now_ms);
+        take_sample(a, now_ms);
+    }
+    if (is_due(now_ms, a->server_ms)) {
+        a->server_ms = next_due(a->server_ms, SERVER_PERIOD_MS, now_ms);
+        publish_server(a);
+    }
+    if (a->burst_left > 0) {
+        step_burst(a);
+        return 0;
+    }
+    const uint32_t to_server = a->server_ms - now_ms;
+    const uint32_t to_sample = a->sample_ms - now_ms;
+    return a->paused || to_server < to_sample ? to_server : to_sample;
+}

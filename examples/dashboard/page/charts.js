@@ -1,0 +1,190 @@
+// One chart: lines by uPlot where the page was built with it, bars of plain elements where not.
+//
+//     const chart = createChart(element, { name, series: [{ label, color }], format, ceiling });
+//     chart.update(x, [y, ...], span);   x in seconds, ascending; y may be null (a hole)
+
+const BAR_COUNT = 60;
+
+export function createChart(host, options) {
+    host.setAttribute('role', 'img');
+    host.setAttribute('aria-label', options.name);
+    return globalThis.uPlot ? new Lines(host, options) : new Bars(host, options);
+}
+
+// What a screen reader says of the picture; rarely, since it is read again at each change.
+function describe(host, { name, series, format }, ys) {
+    const parts = series.map(({ label }, i) => {
+        const known = ys[i].filter((y) => y !== null);
+        return known.length === 0 ? `${label}: nothing yet`
+            : `${label}: now ${format(known.at(-1))}, highest ${format(Math.max(...known))}`;
+    });
+    host.setAttribute('aria-label', `${name}. ${parts.join('. ')}`);
+}
+
+function clock(seconds, parts = { timeStyle: 'medium' }) {
+    return new Date(seconds * 1000).toLocaleTimeString([], { ...parts, hour12: false });
+}
+
+// The next "round" number: 1, 2 or 5 times a power of ten.
+function roundUp(value) {
+    const power = 10 ** Math.floor(Math.log10(value));
+    return [1, 2, 5, 10].find((step) => step * power >= value) * power;
+}
+
+class Lines {
+    constructor(host, options) {
+        this.host = host;
+        this.options = options;
+        this.span = 60;
+        this.described = 0;
+        this.readColors();
+        this.plot = new globalThis.uPlot(this.settings(), [[], ...options.series.map(() => [])], host);
+        new ResizeObserver(() => this.resize()).observe(host);
+        matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+            this.readColors();
+            this.plot.redraw(false, true);
+        });
+    }
+
+    readColors() {
+        const style = getComputedStyle(this.host);
+        this.color = (name) => style.getPropertyValue(name).trim();
+    }
+
+    settings() {
+        const { series, format, ceiling } = this.options;
+        const axis = {
+            stroke: () => this.color('--soft'),
+            font: '12px system-ui, sans-serif', // uPlot scales whole pixels only
+            ticks: { show: false },
+        };
+        return {
+            width: Math.max(this.host.clientWidth, 50),
+            height: this.host.clientHeight,
+            padding: [8, 8, 0, 4],
+            legend: { show: false },
+            cursor: { sync: { key: 'board' }, drag: { x: false, y: false }, points: { size: 7 } },
+            scales: {
+                x: { time: true, range: () => this.range() },
+                y: { range: (plot, low, high) => [0, ceiling ?? roundUp(Math.max(high ?? 0, 1000))] },
+            },
+            axes: [
+                {
+                    ...axis, grid: { show: false }, size: 26, space: 56,
+                    incrs: [5, 10, 15, 30, 60, 120, 300],
+                    values: (plot, at, index, space, step) => at.map(
+                        (t) => clock(t, { timeStyle: step < 60 ? 'medium' : 'short' })),
+                },
+                {
+                    ...axis, size: this.options.axisSize ?? 50, space: 34, gap: 6,
+                    grid: { stroke: () => this.color('--grid'), width: 1 },
+                    values: (plot, at) => at.map((y) => format(y, true)),
+                },
+            ],
+            series: [{}, ...series.map((one) => this.line(one))],
+            hooks: { setCursor: [(plot) => this.showTip(plot)] },
+        };
+    }
+
+    line({ label, color }) {
+        return {
+            label,
+            width: 1.75,
+            stroke: () => this.color(color),
+            fill: (plot) => {
+                const top = plot.bbox.top;
+                const shade = plot.ctx.createLinearGradient(0, top, 0, top + plot.bbox.height);
+                shade.addColorStop(0, `${this.color(color)}3d`);
+                shade.addColorStop(1, `${this.color(color)}05`);
+                return shade;
+            },
+            points: { show: false },
+            spanGaps: false,
+        };
+    }
+
+    range() {
+        const last = this.plot?.data[0].at(-1) ?? Date.now() / 1000;
+        return [last - this.span, last];
+    }
+
+    resize() {
+        const { clientWidth: width, clientHeight: height } = this.host;
+        if (width > 0 && height > 0) {
+            this.plot.setSize({ width, height });
+        }
+    }
+
+    showTip(plot) {
+        const { idx, left } = plot.cursor;
+        if (left < 0 || idx === null || idx === undefined) {
+            this.tip?.remove();
+            this.tip = null;
+            return;
+        }
+        if (!this.tip) {
+            this.tip = document.createElement('div');
+            this.tip.className = 'tip';
+            this.host.append(this.tip);
+        }
+        const time = document.createElement('time');
+        time.textContent = clock(plot.data[0][idx]);
+        const rows = this.options.series.map(({ label, color }, i) => {
+            const row = document.createElement('div');
+            const key = document.createElement('i');
+            key.className = 'key';
+            key.style.setProperty('--key', `var(${color})`);
+            const value = plot.data[i + 1][idx];
+            row.append(key, `${label} ${value === null ? 'missing' : this.options.format(value)}`);
+            return row;
+        });
+        this.tip.replaceChildren(time, ...rows);
+        const at = plot.over.offsetLeft + left;
+        const flip = at > this.host.clientWidth / 2;
+        this.tip.style.left = flip ? '' : `${at + 14}px`;
+        this.tip.style.right = flip ? `${this.host.clientWidth - at + 14}px` : '';
+    }
+
+    update(x, ys, span) {
+        this.span = span;
+        this.plot.setData([x, ...ys]);
+        if (Date.now() - this.described > 10000) {
+            this.described = Date.now();
+            describe(this.host, this.options, ys);
+        }
+    }
+}
+
+class Bars {
+    constructor(host, options) {
+        this.host = host;
+        this.options = options;
+        this.described = 0;
+        const box = document.createElement('div');
+        box.className = 'bars';
+        this.rows = options.series.map(({ color }) => {
+            const row = document.createElement('div');
+            row.style.setProperty('--key', `var(${color})`);
+            row.append(...Array.from({ length: BAR_COUNT }, () => document.createElement('i')));
+            box.append(row);
+            return row;
+        });
+        host.append(box);
+    }
+
+    update(x, ys) {
+        const recent = ys.map((y) => y.slice(-BAR_COUNT));
+        const most = this.options.ceiling ?? roundUp(Math.max(1000, ...recent.flat()));
+        recent.forEach((values, row) => {
+            const bars = this.rows[row].children;
+            const first = BAR_COUNT - values.length;
+            for (let i = 0; i < BAR_COUNT; i++) {
+                bars[i].style.height = `${(i < first ? 0 : values[i - first] ?? 0) / most * 100}%`;
+            }
+        });
+        if (Date.now() - this.described > 10000) {
+            this.described = Date.now();
+            describe(this.host, this.options, ys);
+        }
+    }
+}

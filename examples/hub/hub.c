@@ -1,0 +1,346 @@
+// A hub: what one client publishes, all the others see, whichever of the three transports they
+// use. The same event carries the same id on all of them, so that a reader who was away asks for
+// what it missed.
+//
+// Build:  cc -O2 -I../.. hub.c -o hub -lpthread          (or: make hub)
+// Type:   ./hub --topics news,chat --state light
+//         curl -N 'http://127.0.0.1:8081/events?topics=news,light'
+//         and in another terminal
+//         curl -d 'it works' http://127.0.0.1:8081/publish/news
+//         curl -d 'on'       http://127.0.0.1:8081/publish/light
+// See:    both in the first terminal, the event with its id. README.md lists every URL.
+//
+// The limits on rates are off and there is no authorisation: load generators are pointed at this
+// program. Keep it on 127.0.0.1 or behind something that asks who is there.
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // with -std=c99: sockets, epoll
+#endif
+
+#define RTPUSH_IMPLEMENTATION
+#include "../../rtpush.h"
+#define RTPUSH_POSIX_IMPLEMENTATION
+#include "../../ports/rtpush_posix.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOPICS_MAX = 32 };
+#define HEAD_SIZE 512u   // rx bytes for the request head beside the message
+#define REPLY_SIZE 2048u // tx bytes at least: /stats
+
+static rtpush_posix port; // global for the signal handler
+static rtpush_topic topics[TOPICS_MAX];
+static unsigned topic_count;
+
+// -- publishing -----------------------------------------------------------------------------------
+
+static int status_of(int error) {
+    switch (error) {
+    case RTPUSH_ERR_TOO_BIG:
+        return 413;
+    case RTPUSH_ERR_UTF8:
+        return 400;
+    case RTPUSH_ERR_FULL:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+// POST /publish/NAME
+static void on_publish(rtpush_server *srv, const rtpush_request *req) {
+    const int topic = rtpush_topic_index(srv, req->rest);
+    if (topic < 0) {
+        rtpush_reply_text(srv, req->conn, 404, "no such topic\n");
+        return;
+    }
+    const int result = rtpush_publish(srv, (unsigned)topic, req->body, req->body_len);
+    if (result < 0) {
+        rtpush_reply_text(srv, req->conn, status_of(result), rtpush_strerror(result));
+    } else if (topics[topic].kind == RTPUSH_STATE) {
+        rtpush_reply_text(srv, req->conn, 204, NULL); // a STATE value has no id
+    } else {
+        char id[RTPUSH_ID_SIZE];
+        rtpush_reply_text(srv, req->conn, 200, rtpush_id_format(rtpush_last_id(srv), id));
+    }
+}
+
+// /ws?publish=NAME: looked up before the connection is upgraded, remembered as rtpush_user.
+static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+    char name[40];
+    if (req->route->kind != RTPUSH_WEBSOCKET) {
+        return 0;
+    }
+    const int len = rtpush_query(req->query, "publish", name, sizeof(name));
+    if (len == RTPUSH_ERR_ARGUMENT) {
+        return 0; // it only listens
+    }
+    const int topic = len < 0 ? len : rtpush_topic_index(srv, name);
+    if (topic < 0) {
+        return 404;
+    }
+    grant->user = &topics[topic];
+    return 0;
+}
+
+static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    const rtpush_topic *topic = (const rtpush_topic *)rtpush_user(srv, conn);
+    if (topic == NULL) {
+        rtpush_close(srv, conn, 1008, "connect with ?publish=TOPIC to send");
+        return RTPUSH_OK;
+    }
+    if (msg->opcode != RTPUSH_TEXT_MESSAGE) {
+        rtpush_close(srv, conn, 1003, "topics carry text");
+        return RTPUSH_OK;
+    }
+    const int result = rtpush_publish(srv, (unsigned)(topic - topics), msg->data, msg->len);
+    if (result == RTPUSH_ERR_FULL) {
+        return RTPUSH_LATER; // this connection itself holds the oldest record
+    }
+    if (result < 0) {
+        rtpush_close(srv, conn, 1009, rtpush_strerror(result));
+    }
+    return RTPUSH_OK;
+}
+
+// -- GET /stats, GET /healthz ---------------------------------------------------------------------
+
+#define COUNTER(name) \
+    { #name, offsetof(rtpush_counters, name) }
+
+static void on_stats(rtpush_server *srv, const rtpush_request *req) {
+    static const struct {
+        const char *name;
+        size_t offset;
+    } fields[] = {
+        COUNTER(accepted),  COUNTER(requests),     COUNTER(messages_in), COUNTER(messages_out),
+        COUNTER(bytes_in),  COUNTER(bytes_out),    COUNTER(published),   COUNTER(full),
+        COUNTER(delivered), COUNTER(states_sent),  COUNTER(gaps),        COUNTER(missed),
+        COUNTER(log_used),  COUNTER(log_high),     COUNTER(slots_used),  COUNTER(slots_high),
+        COUNTER(streams),   COUNTER(streams_high),
+    };
+    char json[REPLY_SIZE - 256u]; // the rest is for the head
+    const uint8_t *counters = (const uint8_t *)rtpush_get_counters(srv);
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        uint32_t value;
+        memcpy(&value, counters + fields[i].offset, sizeof(value));
+        len += (size_t)snprintf(json + len, sizeof(json) - len, "%s\"%s\":%lu", i ? "," : "{",
+                                fields[i].name, (unsigned long)value);
+    }
+    len += (size_t)snprintf(json + len, sizeof(json) - len, ",\"why\":{");
+    int some = 0;
+    for (int why = 0; why < RTPUSH_WHY_COUNT; why++) {
+        const uint32_t value = rtpush_get_counters(srv)->why[why];
+        if (value > 0 && len + 80u < sizeof(json)) {
+            len += (size_t)snprintf(json + len, sizeof(json) - len, "%s\"%s\":%lu", some ? "," : "",
+                                    rtpush_why(why), (unsigned long)value);
+            some = 1;
+        }
+    }
+    len += (size_t)snprintf(json + len, sizeof(json) - len, "}}\n");
+    rtpush_response response = {0};
+    response.content_type = "application/json";
+    response.body = json;
+    response.len = (uint32_t)len;
+    if (rtpush_reply(srv, req->conn, &response) < 0) {
+        rtpush_reply_text(srv, req->conn, 500, "the counters do not fit\n");
+    }
+}
+
+static void on_healthz(rtpush_server *srv, const rtpush_request *req) {
+    rtpush_reply_text(srv, req->conn, 200, "ok\n");
+}
+
+// -- command line and start -----------------------------------------------------------------------
+
+typedef struct options {
+    const char *host;
+    unsigned number; // TCP port
+    uint32_t conns;
+    uint32_t log_size;
+    uint32_t max_len; // largest message
+    char *events;
+    char *states;
+} options;
+
+static const char usage[] =
+    "usage: hub [--port 8081] [--host 127.0.0.1] [--conns 1024] [--log 1048576] [--max 4096]\n"
+    "           [--topics a,b,c] [--state x,y]\n"
+    "--topics are events, each kept in the log of --log bytes; --state keep their newest value.\n"
+    "--max is the largest message in bytes. --port 0 picks a free port.\n";
+
+static int add_topics(char *names, int kind, uint32_t max_len) {
+    for (char *name = strtok(names, ","); name; name = strtok(NULL, ",")) {
+        if (topic_count == TOPICS_MAX) {
+            fprintf(stderr, "hub: at most %d topics\n", TOPICS_MAX);
+            return -1;
+        }
+        topics[topic_count].name = name;
+        topics[topic_count].kind = (uint8_t)kind;
+        topics[topic_count].max = kind == RTPUSH_STATE ? (uint16_t)max_len : 0;
+        topic_count++;
+    }
+    return 0;
+}
+
+static int set_number(uint32_t *out, const char *value) {
+    char *end = NULL;
+    const unsigned long number = strtoul(value, &end, 10);
+    *out = (uint32_t)number;
+    return end != value && *end == '\0' && number <= 0xFFFFFFFFul;
+}
+
+static int set_option(options *out, const char *name, char *value) {
+    uint32_t number = 0;
+    if (strcmp(name, "--port") == 0 && set_number(&number, value) && number < 65536u) {
+        out->number = number;
+    } else if (strcmp(name, "--host") == 0) {
+        out->host = value;
+    } else if (strcmp(name, "--topics") == 0) {
+        out->events = value;
+    } else if (strcmp(name, "--state") == 0) {
+        out->states = value;
+    } else if (strcmp(name, "--conns") == 0) {
+        return set_number(&out->conns, value) && out->conns > 0 && out->conns <= 200000u;
+    } else if (strcmp(name, "--log") == 0) {
+        return set_number(&out->log_size, value) && out->log_size <= 0x40000000u;
+    } else if (strcmp(name, "--max") == 0) {
+        return set_number(&out->max_len, value) && out->max_len > 0 && out->max_len <= 60000u;
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+// 0, or the exit status + 1.
+static int parse(int argc, char **argv, options *out) {
+    for (int i = 1; i < argc; i += 2) {
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(usage, stdout);
+            return 1 + EXIT_SUCCESS;
+        }
+        if (i + 1 == argc || !set_option(out, argv[i], argv[i + 1])) {
+            fputs(usage, stderr);
+            return 1 + EXIT_FAILURE;
+        }
+    }
+    if (add_topics(out->events, RTPUSH_EVENT, 0) < 0 ||
+        add_topics(out->states, RTPUSH_STATE, out->max_len) < 0) {
+        return 1 + EXIT_FAILURE;
+    }
+    return 0;
+}
+
+enum { EVENTS, WS, POLL, PUBLISH, STATS, HEALTHZ, ROUTES };
+static rtpush_route routes[ROUTES] = {
+    // Not const: PUBLISH gets its max_body from the command line.
+    [EVENTS] = {.path = "/events", .kind = RTPUSH_EVENTS},
+    [WS] = {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
+    [POLL] = {.path = "/poll", .kind = RTPUSH_POLL},
+    [PUBLISH] = {.path = "/publish/*",
+                 .kind = RTPUSH_HANDLER,
+                 .methods = RTPUSH_POST,
+                 .on_request = on_publish},
+    [STATS] = {.path = "/stats", .kind = RTPUSH_HANDLER, .on_request = on_stats},
+    [HEALTHZ] = {.path = "/healthz", .kind = RTPUSH_HANDLER, .on_request = on_healthz},
+};
+
+// The server over memory taken once: the sizes come from the command line. Zeroed pages that no
+// connection uses are never touched.
+static int start_server(rtpush_server *srv, const options *opt, uint32_t slots) {
+    uint32_t events = 0;
+    for (unsigned i = 0; i < topic_count; i++) {
+        events += topics[i].kind == RTPUSH_EVENT;
+    }
+    const uint32_t states = topic_count - events;
+    rtpush_desc desc = {0};
+    routes[PUBLISH].max_body = opt->max_len;
+    desc.routes = routes;
+    desc.route_count = ROUTES;
+    desc.topics = topics;
+    desc.topic_count = (uint8_t)topic_count;
+    desc.conns = (rtpush_conn *)calloc(slots, sizeof(rtpush_conn));
+    desc.conn_count = slots;
+    desc.rx_size = (uint16_t)(opt->max_len + HEAD_SIZE);
+    desc.tx_size = (uint16_t)(REPLY_SIZE + (states ? opt->max_len : 0));
+    desc.bytes_size = RTPUSH_BYTES_SIZE(slots, desc.rx_size, desc.tx_size);
+    desc.bytes = calloc(desc.bytes_size, 1);
+    desc.log_size = events ? opt->log_size / 4u * 4u : 0;
+    desc.log = events ? calloc(desc.log_size, 1) : NULL;
+    desc.state_size = states ? RTPUSH_STATE_SIZE(topic_count, states * opt->max_len) : 0;
+    desc.state = states ? calloc(desc.state_size, 1) : NULL;
+    desc.epoch = rtpush_posix_epoch();
+    desc.authorize = authorize;
+    desc.max_streams = opt->conns;
+    desc.rate_messages = RTPUSH_UNLIMITED;
+    desc.rate_bytes = RTPUSH_UNLIMITED;
+    if (!desc.conns || !desc.bytes || (events && !desc.log) || (states && !desc.state)) {
+        fputs("hub: not enough memory\n", stderr);
+        return -1;
+    }
+    const int result = rtpush_init(srv, &desc);
+    if (result < 0) {
+        fprintf(stderr, "hub: %s: %s\n", rtpush_strerror(result), rtpush_config_error(srv));
+        return -1;
+    }
+    return 0;
+}
+
+static int start_port(rtpush_server *srv, const options *opt, uint32_t slots) {
+    rtpush_posix_desc desc = {0};
+    desc.memory_size = RTPUSH_POSIX_WORDS(slots) * 8u;
+    desc.memory = calloc(desc.memory_size, 1);
+    desc.conn_count = slots;
+    if (!desc.memory) {
+        fputs("hub: not enough memory\n", stderr);
+        return -1;
+    }
+    if (rtpush_posix_raise_files(slots) < slots) {
+        fputs("hub: warning: fewer files than connections allowed (ulimit -n)\n", stderr);
+    }
+    if (rtpush_posix_init(&port, &desc) < 0) {
+        perror("hub: init");
+        return -1;
+    }
+    const int number = rtpush_posix_listen(&port, srv, opt->host, opt->number, 0);
+    if (number < 0) {
+        perror("hub: listen");
+        return -1;
+    }
+    const int v6 = strchr(opt->host, ':') != NULL;
+    printf("listening on http://%s%s%s:%d\n", v6 ? "[" : "", opt->host, v6 ? "]" : "", number);
+    fflush(stdout);
+    return 0;
+}
+
+static void on_signal(int number) {
+    (void)number;
+    rtpush_posix_stop(&port);
+}
+
+int main(int argc, char **argv) {
+    static rtpush_server srv;
+    static char events[] = "a,b,c";
+    static char states[] = "";
+    options opt = {"127.0.0.1", 8081, 1024, 1048576, 4096, events, states};
+    const int done = parse(argc, argv, &opt);
+    if (done) {
+        return done - 1;
+    }
+    const uint32_t slots = opt.conns + 8u; // some for plain requests beside the streams
+    if (start_server(&srv, &opt, slots) < 0 || start_port(&srv, &opt, slots) < 0) {
+        return EXIT_FAILURE;
+    }
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    if (rtpush_posix_run(&port) < 0) {
+        perror("hub: run");
+        return EXIT_FAILURE;
+    }
+    rtpush_posix_close(&port);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,512 @@
+// The dashboard example in a real browser: every transport, two pages, breaks, restarts, the look.
+//
+//     npm ci --prefix tests/browser --ignore-scripts
+//     node tests/browser/dashboard.test.mjs [build/dashboard]
+//
+// Needs Chromium (CHROMIUM names it, /usr/bin/chromium by default). Every wait is bounded and none
+// is a measurement: a slow machine passes like a fast one. Last line: "N passed, N failed".
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const WAIT_MS = 30000;      // for anything to happen
+const ALL_MS = 8 * 60000;   // for everything
+const TRANSPORTS = { websocket: 'WebSocket', sse: 'SSE', poll: 'Polling' };
+
+let passed = 0;
+let failed = 0;
+const servers = new Set();
+
+// -- server ---------------------------------------------------------------------------------------
+
+async function startServer(port = 0) {
+    const child = spawn(PROGRAM, ['--port', String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    servers.add(child);
+    child.once('exit', () => servers.delete(child));
+    const lines = createInterface({ input: child.stdout });
+    const said = await Promise.race([
+        once(lines, 'line').then(([line]) => line),
+        once(child, 'exit').then(([code]) => `exit ${code}`),
+        sleep(WAIT_MS).then(() => 'nothing'),
+    ]);
+    const url = /^listening on (http:\/\/127\.0\.0\.1:(\d+))$/.exec(said);
+    check(url, `server said: ${said}`);
+    return { child, url: url[1], port: Number(url[2]) };
+}
+
+// By its own process id. Resolves to the exit status, or the signal's name.
+async function stopServer({ child }, signal = 'SIGTERM') {
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    const result = await Promise.race([ended, sleep(WAIT_MS).then(() => null)]);
+    check(result, 'server did not end');
+    return result[0] ?? result[1];
+}
+
+// -- pages ----------------------------------------------------------------------------------------
+
+const errors = [];   // what any page logged
+const strangers = []; // requests to anywhere else
+let outage = false;  // the browser itself reports failed requests: expected while the server is away
+
+async function openPage(url, { transport = 'auto', scheme = 'light', width = 1280, height = 900, prepare } = {}) {
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    context.setDefaultTimeout(WAIT_MS);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => errors.push(error.stack));
+    page.on('console', (message) => {
+        const network = /Failed to load resource|WebSocket connection|net::ERR/.test(message.text());
+        if (['error', 'warning'].includes(message.type()) && !(outage && network)) {
+            errors.push(`${message.type()}: ${message.text()}`);
+        }
+    });
+    page.on('request', (request) => {
+        if (!request.url().startsWith(url) && !request.url().startsWith('data:')) {
+            strangers.push(request.url());
+        }
+    });
+    await prepare?.(page);
+    await page.goto(`${url}/?transport=${transport}`);
+    return page;
+}
+
+const text = (page, id) => page.textContent(`#${id}`);
+const number = async (page, id) => Number((await text(page, id)).replace(/[^0-9.]/g, ''));
+
+async function until(what, condition) {
+    const end = Date.now() + WAIT_MS;
+    for (;;) {
+        if (await condition()) {
+            return;
+        }
+        check(Date.now() < end, `never came: ${what}`);
+        await sleep(50);
+    }
+}
+
+async function live(page, transport) {
+    await until(`live over ${transport}`, async () => (await text(page, 'pill-state')) === 'Live' &&
+        (await text(page, 'pill-more')).startsWith(TRANSPORTS[transport]));
+}
+
+async function grows(page, id, by = 1) {
+    const before = await number(page, id);
+    await until(`#${id} above ${before + by - 1}`, async () => (await number(page, id)) >= before + by);
+}
+
+const logged = (page, words) => until(`log line "${words}"`, async () => (await text(page, 'log')).includes(words));
+
+// -- checking -------------------------------------------------------------------------------------
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms).unref());
+
+function check(condition, words) {
+    if (!condition) {
+        throw new Error(words);
+    }
+}
+
+function same(actual, expected, words) {
+    check(JSON.stringify(actual) === JSON.stringify(expected),
+        `${words}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+}
+
+async function test(name, body) {
+    errors.length = 0;
+    outage = false;
+    try {
+        await body();
+        check(errors.length === 0, `console: ${errors.join('\n    ')}`);
+        passed++;
+        console.log(`ok   ${name}`);
+    } catch (error) {
+        failed++;
+        console.log(`FAIL ${name}\n    ${error.stack}`);
+    } finally {
+        for (const context of browser.contexts()) {
+            await context.close().catch(() => {});
+        }
+    }
+}
+
+// -- tests ----------------------------------------------------------------------------------------
+
+async function transports(server) {
+    for (const transport of Object.keys(TRANSPORTS)) {
+        await test(`numbers_move_over_${transport}`, async () => {
+            const page = await openPage(server.url, { transport });
+            await live(page, transport);
+            check(/^\d+\.\d$/.test(await text(page, 'cpu-now')), 'no processor use');
+            check((await page.locator('#cores li').count()) >= 1, 'no core');
+            await grows(page, 'c-received', 3);
+            await grows(page, 's-published', 3);
+            await until('a round trip', async () => /^\d+(\.\d)? ms$/.test(await text(page, 'c-rtt')));
+            same(await text(page, 'c-missed'), '0', 'missed');
+            same(await text(page, 'c-resets'), '0', 'restarts');
+        });
+    }
+
+    await test('a_page_changes_its_transport_without_a_loss', async () => {
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        for (const transport of ['sse', 'poll', 'websocket']) {
+            await page.locator('#transport label', { hasText: TRANSPORTS[transport] }).click();
+            await live(page, transport);
+            await grows(page, 'c-received', 2);
+        }
+        same(await text(page, 'c-missed'), '0', 'missed');
+    });
+
+    await test('charts_or_bars_are_drawn', async () => {
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        const charts = await page.evaluate(() => typeof globalThis.uPlot === 'function');
+        const kind = charts ? '#cpu-chart canvas' : '#cpu-chart .bars i';
+        await until(kind, async () => (await page.locator(kind).count()) > 0);
+        check((await page.locator('#cpu-chart').getAttribute('aria-label')).includes('now'), 'no description');
+    });
+}
+
+async function controls(server) {
+    const pairs = [['websocket', 'sse'], ['sse', 'poll'], ['poll', 'websocket']];
+    for (const [from, to] of pairs) {
+        await test(`the_switch_over_${from}_reaches_a_page_over_${to}`, async () => {
+            const a = await openPage(server.url, { transport: from });
+            const b = await openPage(server.url, { transport: to });
+            await live(a, from);
+            await live(b, to);
+            const checked = (page) => page.getAttribute('#switch', 'aria-checked');
+            await until('the switch known', async () => (await text(b, 'switch-state')) !== 'unknown');
+            const before = await checked(b);
+            for (const wanted of [before === 'true' ? 'false' : 'true', before]) {
+                await a.click('#switch');
+                for (const page of [a, b]) {
+                    await until(`switch ${wanted}`, async () => (await checked(page)) === wanted);
+                }
+            }
+            await logged(b, 'Output switched');
+        });
+    }
+
+    await test('period_and_pause_show_on_every_page', async () => {
+        const a = await openPage(server.url, { transport: 'websocket' });
+        const b = await openPage(server.url, { transport: 'sse' });
+        await live(a, 'websocket');
+        await live(b, 'sse');
+        await a.locator('#period label', { hasText: '0.1 s' }).click();
+        await until('period on b', () => b.locator('#period input[value="100"]').isChecked());
+        await grows(b, 'c-received', 15);
+        await b.click('#pause');
+        await until('paused on a', async () => (await a.getAttribute('#pause', 'aria-pressed')) === 'true');
+        await b.click('#pause');
+        await until('going on at a', async () => (await a.getAttribute('#pause', 'aria-pressed')) === 'false');
+        await a.locator('#period label', { hasText: '1 s' }).last().click();
+        await until('period back on b', () => b.locator('#period input[value="1000"]').isChecked());
+    });
+
+    await test('a_command_out_of_range_is_refused_with_words', async () => {
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        const status = await page.evaluate(async () => {
+            const answer = await fetch('/control', { method: 'POST', body: 'period 1' });
+            return [answer.status, await answer.text()];
+        });
+        same(status, [400, 'period: 100 to 10000 ms'], 'answer');
+        errors.length = 0; // the browser reports the 400 we asked for
+    });
+}
+
+async function breaks(server) {
+    await test('a_cut_page_resumes_and_misses_nothing', async () => {
+        const pages = [];
+        for (const transport of Object.keys(TRANSPORTS)) {
+            const page = await openPage(server.url, { transport });
+            await live(page, transport);
+            await page.click('#cut');
+            await until('the cut', async () => (await text(page, 'pill-state')) === 'Connection lost');
+            pages.push([transport, page]);
+        }
+        for (const [transport, page] of pages) {
+            await live(page, transport);
+            await until('a replay', async () => (await number(page, 'c-replayed')) > 0);
+            await logged(page, 'replayed, nothing missed');
+            same(await text(page, 'c-missed'), '0', `missed over ${transport}`);
+            await grows(page, 'c-received', 2);
+        }
+    });
+
+    await test('more_events_than_the_log_keeps_are_told_as_a_gap', async () => {
+        const witness = await openPage(server.url);
+        await live(witness, 'websocket');
+        const pages = [];
+        for (const transport of Object.keys(TRANSPORTS)) {
+            const page = await openPage(server.url, { transport });
+            await live(page, transport);
+            await page.click('#cut');
+            pages.push([transport, page]);
+        }
+        await witness.click('#burst');
+        await logged(witness, '2,000 of 2,000 events arrived');
+        for (const [transport, page] of pages) {
+            await live(page, transport);
+            await until('missed events', async () => (await number(page, 'c-missed')) > 0);
+            await logged(page, 'Gap: ');
+            await grows(page, 'c-received', 2);
+        }
+        same(await text(witness, 'c-missed'), '0', 'missed by the page that stayed');
+    });
+
+    await test('auto_falls_back_where_websockets_are_blocked', async () => {
+        outage = true;
+        const blocked = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
+        const page = await openPage(server.url, { prepare: blocked });
+        await live(page, 'sse');
+        await grows(page, 'c-received', 2);
+    });
+
+    await test('auto_falls_back_to_polling_where_streams_are_blocked', async () => {
+        outage = true;
+        const page = await openPage(server.url, {
+            prepare: async (p) => {
+                await p.routeWebSocket(/\/ws/, (socket) => socket.close());
+                await p.route(/\/events/, (route) => route.fulfill({ status: 502, body: 'proxy' }));
+            },
+        });
+        await live(page, 'poll');
+        await grows(page, 'c-received', 2);
+    });
+
+    await test('a_page_left_and_returned_to_is_live_again', async () => {
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        await page.goto(`${server.url}/ping`);
+        await page.goBack();
+        await live(page, 'websocket');
+        await grows(page, 'c-received', 2);
+    });
+
+    await test('going_offline_and_online_ends_live', async () => {
+        outage = true;
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        await page.context().setOffline(true);
+        await sleep(500);
+        await page.context().setOffline(false);
+        await live(page, 'websocket');
+        await grows(page, 'c-received', 2);
+    });
+}
+
+async function restarts(server) {
+    for (const signal of ['SIGTERM', 'SIGKILL']) {
+        await test(`pages_survive_a_restart_after_${signal}`, async () => {
+            const pages = [];
+            for (const transport of Object.keys(TRANSPORTS)) {
+                const page = await openPage(server.url, { transport });
+                await live(page, transport);
+                pages.push([transport, page]);
+            }
+            outage = true;
+            const status = await stopServer(server, signal);
+            same(status, signal === 'SIGTERM' ? 0 : 'SIGKILL', 'exit');
+            for (const [, page] of pages) {
+                await until('loss noticed', async () => (await text(page, 'pill-state')) !== 'Live');
+            }
+            Object.assign(server, await startServer(server.port));
+            for (const [transport, page] of pages) {
+                await live(page, transport);
+                await until('restart told', async () => (await text(page, 'c-resets')) === '1');
+                await logged(page, 'The server has started again');
+                await grows(page, 'c-received', 2);
+            }
+        });
+    }
+}
+
+// -- look -----------------------------------------------------------------------------------------
+
+// Runs in the page: text whose contrast with what lies behind it is below WCAG AA.
+function lowContrast() {
+    const parse = (color) => {
+        const n = color.match(/-?[\d.]+/g).map(Number);
+        const scale = color.startsWith('color(') ? 255 : 1;
+        return [n[0] * scale, n[1] * scale, n[2] * scale, n[3] ?? 1];
+    };
+    const over = (top, below) => top.slice(0, 3).map((v, i) => v * top[3] + below[i] * (1 - top[3]));
+    const behind = (element) => {
+        const layers = [];
+        for (let e = element; e; e = e.parentElement) {
+            const color = parse(getComputedStyle(e).backgroundColor);
+            layers.unshift(color);
+            if (color[3] === 1) {
+                break;
+            }
+        }
+        return layers.reduce((below, color) => over(color, below), [255, 255, 255]);
+    };
+    const light = (rgb) => {
+        const [r, g, b] = rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const found = [];
+    for (const element of document.querySelectorAll('body *')) {
+        const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+        if (!own || !element.checkVisibility() || element.closest(':disabled, .sr, noscript, .skip')) {
+            continue;
+        }
+        const back = behind(element);
+        const text = over(parse(getComputedStyle(element).color), back);
+        const [high, low] = [light(text), light(back)].sort((a, b) => b - a);
+        const ratio = (high + 0.05) / (low + 0.05);
+        if (ratio < 4.5) {
+            found.push(`${element.id || element.className || element.tagName} ${ratio.toFixed(2)}`);
+        }
+    }
+    return found;
+}
+
+// Runs in the page: controls that a screen reader could not name.
+function nameless() {
+    return [...document.querySelectorAll('button, input, [role=log], [role=img]')].filter((e) => {
+        const by = e.getAttribute('aria-labelledby');
+        return !(e.getAttribute('aria-label') || (by && document.getElementById(by)?.textContent) ||
+            e.labels?.[0]?.textContent.trim() || e.textContent.trim());
+    }).map((e) => e.outerHTML);
+}
+
+async function look(server) {
+    for (const scheme of ['light', 'dark']) {
+        for (const width of [360, 390, 768, 1600]) {
+            await test(`fits_${width}_pixels_in_${scheme}`, async () => {
+                const page = await openPage(server.url, { scheme, width, height: 844 });
+                await live(page, 'websocket');
+                await logged(page, 'Connected over');
+                const size = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+                check(size[0] <= size[1], `${size[0]} pixels wide`);
+                same(await page.evaluate(lowContrast), [], 'low contrast');
+                same(await page.evaluate(nameless), [], 'without a name');
+                const back = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+                const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;
+                check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back}`);
+                const cut = await page.evaluate(() => [...document.querySelectorAll('.card, .button, .seg span')]
+                    .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.trim().slice(0, 30)));
+                same(cut, [], 'text wider than its box');
+            });
+        }
+    }
+
+    await test('the_keyboard_reaches_every_control', async () => {
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        const reached = new Set();
+        for (let i = 0; i < 20; i++) {
+            await page.keyboard.press('Tab');
+            reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.name ||
+                document.activeElement.className));
+        }
+        for (const id of ['skip', 'switch', 'period', 'pause', 'transport', 'cut', 'burst', 'log']) {
+            check(reached.has(id), `${id} not reached: ${[...reached]}`);
+        }
+        await page.focus('#switch');
+        const before = await page.getAttribute('#switch', 'aria-checked');
+        await page.keyboard.press('Space');
+        await until('switched', async () => (await page.getAttribute('#switch', 'aria-checked')) !== before);
+    });
+
+    await test('nothing_is_asked_of_another_host', async () => {
+        same(strangers, [], 'requests');
+    });
+}
+
+// -- rtpush.js, as served -------------------------------------------------------------------------
+
+async function parsing(server) {
+    await test('answers_of_long_polls_are_parsed_as_the_standard_says', async () => {
+        const page = await openPage(server.url);
+        // WHATWG HTML 9.2.6, each: text, records, last id (starting from "old").
+        const cases = [
+            ['data: a\n\n', [['message', 'a', 'old']], 'old'],
+            ['event: t\ndata: a\nid: 7\n\n', [['t', 'a', '7']], '7'],
+            ['data:a\r\ndata: b\rdata:  c\r\n\r\n', [['message', 'a\nb\n c', 'old']], 'old'],
+            ['id: 1\ndata: a\n\nid: 2\n\n', [['message', 'a', '1']], '2'],
+            ['event: t\n\ndata: a\n\n', [['message', 'a', 'old']], 'old'],
+            [': comment\n\ndata\n\n', [['message', '', 'old']], 'old'],
+            ['id: a\0b\ndata: x\n\n', [['message', 'x', 'old']], 'old'],
+            ['id\ndata: x\n\n', [['message', 'x', '']], ''],
+            ['\uFEFFdata: a\n\n', [['message', 'a', 'old']], 'old'],
+            ['retry: 5\nnonsense: 1\ndata: a\n\ndata: cut off\n', [['message', 'a', 'old']], 'old'],
+            ['', [], 'old'],
+        ];
+        const results = await page.evaluate(async (inputs) => {
+            const { parseEvents } = await import('/rtpush.js');
+            return inputs.map((input) => {
+                const records = [];
+                const id = parseEvents(input, 'old', (...record) => records.push(record));
+                return [records, id];
+            });
+        }, cases.map(([input]) => input));
+        cases.forEach(([input, records, id], i) => same(results[i], [records, id], JSON.stringify(input)));
+    });
+
+    await test('messages_are_told_from_what_the_application_sends', async () => {
+        const page = await openPage(server.url);
+        const results = await page.evaluate(async () => {
+            const { parseMessage } = await import('/rtpush.js');
+            const bytes = new TextEncoder().encode('0000000a-0000000b raw\n\u0001\n\u0002').buffer;
+            const binary = parseMessage(bytes);
+            return [
+                parseMessage('0000000a-0000000b cpu\n{"a":\n1}'), parseMessage('0000000a-0000000b-2 cpu\n'),
+                parseMessage('pong 1'), parseMessage('two\nlines'), parseMessage(''),
+                [binary.topic, binary.id, [...binary.data]],
+            ];
+        });
+        same(results, [
+            { id: '0000000a-0000000b', topic: 'cpu', data: '{"a":\n1}' },
+            { id: '0000000a-0000000b-2', topic: 'cpu', data: '' },
+            null, null, null, ['raw', '0000000a-0000000b', [1, 10, 2]],
+        ], 'messages');
+    });
+}
+
+// -- run ------------------------------------------------------------------------------------------
+
+function finish() {
+    for (const child of servers) {
+        child.kill('SIGKILL');
+    }
+    console.log(`${passed} passed, ${failed} failed`);
+    process.exit(failed === 0 && passed > 0 ? 0 : 1);
+}
+
+setTimeout(() => {
+    console.log('FAIL all_tests_end_in_time');
+    failed++;
+    finish();
+}, ALL_MS).unref();
+
+let browser;
+try {
+    browser = await chromium.launch({
+        executablePath: CHROMIUM,
+        args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+            '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    });
+    const server = await startServer();
+    for (const group of [transports, controls, breaks, restarts, look, parsing]) {
+        await group(server);
+    }
+    await test('the_server_ends_when_asked', async () => {
+        same(await stopServer(server), 0, 'exit');
+    });
+} catch (error) {
+    failed++;
+    console.log(`FAIL setting_up\n    ${error.stack}`);
+} finally {
+    await browser?.close().catch(() => {});
+    finish();
+}

@@ -1,0 +1,350 @@
+// HTTP as the hub speaks it: what it answers, what it refuses and how, and who may come in.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import {
+  ask, call, check, connect, equal, parseAnswer, request, test, until, withServer,
+} from './harness.mjs';
+import { KEY } from './echo.mjs';
+
+const run = promisify(execFile);
+const curl = (...args) => run('curl', ['-sS', '--max-time', '10', ...args], { encoding: 'latin1' });
+const UPGRADE = {
+  Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Key': KEY,
+  'Sec-WebSocket-Version': '13',
+};
+
+let binary;
+const hub = (name, use, ...args) => test(name, () => (
+  withServer(binary, ['--port', 0, '--topics', 'a,b', ...args], use)));
+
+// One request by hand and the status it must get; `then` looks at the rest.
+const table = [];
+function answers(name, bytes, status, then) {
+  table.push({ name, bytes, status, then });
+}
+
+function refusals() {
+  const path = '/healthz';
+  answers('an unknown path with 404', request('GET', '/nothing/here'), 404);
+  answers('a method the route does not take with 405 and Allow', request('DELETE', path), 405,
+    (a) => check(/\bGET\b/.test(a.headers.allow), `Allow: ${a.headers.allow}`));
+  answers('GET of a POST route with 405 and Allow', request('GET', '/publish/a'), 405,
+    (a) => check(/\bPOST\b/.test(a.headers.allow), `Allow: ${a.headers.allow}`));
+  answers('a method it does not know with 501', request('BREW', path), 501);
+  answers('CONNECT with 501', request('CONNECT', path), 501);
+  answers('HTTP/2.0 with 505', `GET ${path} HTTP/2.0\r\nHost: localhost\r\n\r\n`, 505);
+  answers('HTTP/1.2 with 505', `GET ${path} HTTP/1.2\r\nHost: localhost\r\n\r\n`, 505);
+  answers('a path of 8 KB with 414', request('GET', `/${'x'.repeat(8192)}`), 414);
+  answers('a Host of 8 KB with 431', request('GET', path, { Host: 'h'.repeat(8192) }), 431);
+  answers('a head of 20 KB with 431', request('GET', path, Object.fromEntries(
+    [...Array(20).keys()].map((i) => [`X-Padding-${i}`, 'p'.repeat(1000)]))), 431);
+  answers('chunked bodies with 411', request('POST', '/publish/a', {
+    'Transfer-Encoding': 'chunked' }, '1\r\nx\r\n0\r\n\r\n'), 411);
+  answers('Transfer-Encoding beside Content-Length with 411', request('POST', '/publish/a', {
+    'Transfer-Encoding': 'chunked', 'Content-Length': '5' }, 'hello'), 411);
+  answers('an expectation it cannot meet with 417', request('POST', '/publish/a', {
+    'Content-Length': '1', Expect: '200-ok' }, 'x'), 417);
+  for (const [what, bytes] of [
+    ['an empty method', ` ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`],
+    ['a target without a slash', 'GET healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['no target', 'GET HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['a version that is no version', `GET ${path} HTTQ/1.1\r\nHost: localhost\r\n\r\n`],
+    ['HTTP/1.1x', `GET ${path} HTTP/1.1x\r\nHost: localhost\r\n\r\n`],
+    ['two spaces before the target', `GET  ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`],
+    ['HTTP/1.1 without Host', `GET ${path} HTTP/1.1\r\nAccept: */*\r\n\r\n`],
+    ['two Hosts', `GET ${path} HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n`],
+    ['a space before a colon', `GET ${path} HTTP/1.1\r\nHost : localhost\r\n\r\n`],
+    ['a header without a colon', `GET ${path} HTTP/1.1\r\nHost: localhost\r\nNothing\r\n\r\n`],
+    ['a header without a name', `GET ${path} HTTP/1.1\r\nHost: localhost\r\n: x\r\n\r\n`],
+    ['a folded header', `GET ${path} HTTP/1.1\r\nHost: localhost\r\nA: b\r\n c\r\n\r\n`],
+    ['NUL in a header', `GET ${path} HTTP/1.1\r\nHost: localhost\r\nA: b\0c\r\n\r\n`],
+    ['a bare CR in a header', `GET ${path} HTTP/1.1\r\nHost: localhost\r\nA: b\rc\r\n\r\n`],
+    ['%zz in the path', request('GET', '/healt%zz')],
+    ['%00 in the path', request('GET', '/healthz%00')],
+    ['a Content-Length that is no number', request('POST', '/publish/a',
+      { 'Content-Length': '0x1' }, 'x')],
+    ['a negative Content-Length', request('POST', '/publish/a', { 'Content-Length': '-1' }, 'x')],
+    ['a signed Content-Length', request('POST', '/publish/a', { 'Content-Length': '+1' }, 'x')],
+    ['an empty Content-Length', request('POST', '/publish/a', { 'Content-Length': '' }, 'x')],
+    ['two Content-Lengths', 'POST /publish/a HTTP/1.1\r\nHost: localhost\r\n'
+      + 'Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy'],
+    ['TLS on the plain port', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n\r\n'],
+  ]) {
+    answers(`${what} with 400`, bytes, 400);
+  }
+  answers('a Content-Length of 40 digits with 400 or 413', request('POST', '/publish/a',
+    { 'Content-Length': '9'.repeat(40) }), [400, 413]);
+}
+
+function upgrades() {
+  const missing = (name, value) => request('GET', '/ws?topics=a', { ...UPGRADE, [name]: value });
+  answers('a WebSocket path without an upgrade with 426', request('GET', '/ws?topics=a'), 426,
+    (a) => check(/websocket/i.test(a.headers.upgrade || ''), `Upgrade: ${a.headers.upgrade}`));
+  answers('WebSocket version 8 with 426 and the version it speaks',
+    missing('Sec-WebSocket-Version', '8'), 426,
+    (a) => equal(a.headers['sec-websocket-version'], '13', 'Sec-WebSocket-Version'));
+  answers('an upgrade without a key with 400', missing('Sec-WebSocket-Key', null), 400);
+  answers('an upgrade with a short key with 400', missing('Sec-WebSocket-Key', 'c2hvcnQ='), 400);
+  answers('an upgrade with a key that is no base64 with 400',
+    missing('Sec-WebSocket-Key', '************************'), 400);
+  answers('a POST upgrade with 400, 405 or 426', request('POST', '/ws?topics=a', {
+    ...UPGRADE, 'Content-Length': '0' }), [400, 405, 426]);
+  answers('an unknown topic on a WebSocket with 404', request('GET', '/ws?topics=zzz', UPGRADE),
+    404);
+  answers('an unknown topic on an event stream with 404', request('GET', '/events?topics=zzz'),
+    404);
+  answers('an unknown topic on a poll with 404', request('GET', '/poll?topics=zzz'), 404);
+}
+
+function visitors() {
+  const foreign = ['http://evil.example', 'null', 'http://127.0.0.1.evil.example',
+    'https://127.0.0.1:1', 'http://evil.example:80'];
+  for (const origin of foreign) {
+    answers(`a publish from the origin ${origin} with 403`, request('POST', '/publish/a', {
+      Origin: origin, 'Content-Length': '1' }, 'x'), 403);
+    answers(`a WebSocket from the origin ${origin} with 403`, request('GET', '/ws?topics=a', {
+      ...UPGRADE, Origin: origin }), 403);
+    answers(`an event stream from the origin ${origin} with 403`, request('GET',
+      '/events?topics=a', { Origin: origin }), 403);
+    answers(`a poll from the origin ${origin} with 403`, request('GET', '/poll?topics=a', {
+      Origin: origin }), 403);
+  }
+  for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example',
+    '127.0.0.1.evil.example', 'notlocalhost', '1.2.3', '127.0.0.256', 'localhost:']) {
+    const ok = host === 'localhost:';
+    answers(`the Host ${host} with ${ok ? 'its answer' : '421'}`, request('GET', '/healthz',
+      { Host: host }), ok ? [200, 204, 400] : [421, 400]);
+  }
+  for (const host of ['localhost', 'LOCALHOST', 'localhost:99', '127.0.0.1', '10.1.2.3:80', '[::1]',
+    '[fe80::1]:8080']) {
+    answers(`the Host ${host} with its answer`, request('GET', '/healthz', { Host: host }),
+      [200, 204]);
+  }
+}
+
+function tableTests() {
+  refusals();
+  upgrades();
+  visitors();
+  for (const { name, bytes, status, then } of table) {
+    hub(`hub answers ${name}`, async (s) => {
+      const a = await ask(s.port, bytes);
+      const allowed = [status].flat();
+      check(allowed.includes(a.status), `status ${a.status}, expected ${allowed.join(' or ')}`);
+      if (then) {
+        then(a);
+      }
+      const still = await call(`${s.url}/healthz`);
+      check(still.status < 300, 'the next request was refused');
+    });
+  }
+}
+
+function connections() {
+  hub('hub keeps a connection alive over 100 requests', async (s) => {
+    const c = connect(s.port);
+    for (let i = 0; i < 100; i++) {
+      const before = c.text.length;
+      c.write(request('GET', '/healthz'));
+      const a = await c.until('an answer', (t) => parseAnswer(t.slice(before)));
+      check(a.status === 200 || a.status === 204, `status ${a.status} to request ${i}`);
+    }
+    c.destroy();
+  });
+
+  hub('hub answers pipelined requests in order', async (s) => {
+    const c = connect(s.port);
+    c.write(request('GET', '/healthz') + request('GET', '/missing') + request('POST', '/publish/a',
+      { 'Content-Length': '5' }, 'hello') + request('GET', '/stats', { Connection: 'close' }));
+    await c.end();
+    const statuses = [];
+    for (let rest = c.text; rest;) {
+      const a = parseAnswer(rest, { closed: true });
+      check(a, `cut off: ${rest}`);
+      statuses.push(Math.floor(a.status / 100));
+      rest = a.rest;
+    }
+    equal(statuses, [2, 4, 2, 2], 'classes of the statuses');
+  });
+
+  hub('hub answers a request that arrives byte by byte', async (s) => {
+    const c = connect(s.port);
+    for (const byte of request('POST', '/publish/a', { 'Content-Length': '5' }, 'hello')) {
+      c.write(byte);
+      await new Promise(setImmediate);
+    }
+    const a = await c.until('an answer', (t) => parseAnswer(t));
+    check(a.status >= 200 && a.status < 300, `status ${a.status}`);
+    c.destroy();
+  });
+
+  hub('hub answers a request with a trailing half before its connection ends', async (s) => {
+    const c = connect(s.port);
+    c.socket.end(request('GET', '/healthz') + 'GET /heal');
+    await c.end();
+    const a = parseAnswer(c.text, { closed: true });
+    check(a && a.status < 300, `got ${JSON.stringify(c.text)}`);
+  });
+
+  hub('hub closes after an HTTP/1.0 request', async (s) => {
+    const c = connect(s.port);
+    c.write('GET /healthz HTTP/1.0\r\n\r\n');
+    await c.end();
+    const a = parseAnswer(c.text, { closed: true });
+    check(a.status < 300, `status ${a.status}`);
+    check(!('transfer-encoding' in a.headers), 'chunked in an answer to HTTP/1.0');
+  });
+
+  hub('hub closes when it is asked to with Connection: close', async (s) => {
+    const c = connect(s.port);
+    c.write(request('GET', '/healthz', { Connection: 'close' }));
+    await c.end();
+    equal(parseAnswer(c.text, { closed: true }).headers.connection, 'close', 'Connection');
+  });
+
+  hub('hub gives HEAD the same head as GET and no body', async (s) => {
+    for (const path of ['/healthz', '/stats']) {
+      const c = connect(s.port);
+      c.write(request('HEAD', path, { Connection: 'close' }));
+      await c.end();
+      const head = parseAnswer(c.text, { head: true });
+      const get = await ask(s.port, request('GET', path, { Connection: 'close' }));
+      equal(head.status, get.status, 'status');
+      equal(head.rest, '', 'body of HEAD');
+      equal(Object.keys(head.headers).sort(), Object.keys(get.headers).sort(), 'headers');
+    }
+  });
+
+  hub('hub answers OPTIONS with the methods of the route', async (s) => {
+    const a = await ask(s.port, request('OPTIONS', '/publish/a'));
+    check(a.status === 200 || a.status === 204, `status ${a.status}`);
+    check(/\bPOST\b/.test(a.headers.allow), `Allow: ${a.headers.allow}`);
+    const b = await ask(s.port, request('OPTIONS', '*'));
+    check([200, 204, 400, 404].includes(b.status), `status ${b.status} to OPTIONS *`);
+  });
+
+  hub('hub outlives clients that connect and send nothing, half a head, or a reset', async (s) => {
+    for (let i = 0; i < 30; i++) {
+      const c = connect(s.port);
+      await until('the connection', () => c.socket.readyState === 'open');
+      if (i % 3 === 1) {
+        c.write('GET /heal');
+      } else if (i % 3 === 2) {
+        c.write(request('GET', '/stats'));
+        c.socket.resetAndDestroy();
+      }
+    }
+    await until('an answer', async () => {
+      const a = await call(`${s.url}/healthz`).catch(() => null);
+      return a && a.status < 300;
+    });
+  });
+
+  hub('hub evicts an idle connection for a new one', async (s) => {
+    const idle = [];
+    for (let i = 0; i < 12; i++) { // --conns and eight more
+      const c = connect(s.port);
+      c.write(request('GET', '/healthz'));
+      await c.until('an answer', (t) => parseAnswer(t));
+      idle.push(c);
+    }
+    const a = await call(`${s.url}/healthz`);
+    check(a.status < 300, `status ${a.status}`);
+    await until('the oldest to be closed', () => idle[0].closed);
+  }, '--conns', 4);
+}
+
+function byCurl() {
+  hub('curl publishes, and is told the id', async (s) => {
+    const { stdout } = await curl('-i', '-d', 'from curl', `${s.url}/publish/a`);
+    check(/^HTTP\/1\.1 2/.test(stdout), stdout);
+    check(/\b[0-9a-f]{8}-[0-9a-f]{8}\b/.test(stdout), `no id in ${stdout}`);
+  });
+
+  hub('curl asks twice over one connection', async (s) => {
+    const { stdout } = await curl('-v', '--stderr', '-', `${s.url}/healthz`, `${s.url}/healthz`);
+    check(/Re-using existing connection/.test(stdout), stdout);
+  });
+
+  hub('curl reads an event stream', async (s) => {
+    const ids = [];
+    for (const text of ['one', 'two', 'three']) {
+      ids.push((await call(`${s.url}/publish/a`, { method: 'POST', body: text })).body
+        .match(/[0-9a-f]{8}-[0-9a-f]{8}/)[0]);
+    }
+    const { stdout } = await curl('-N', '--max-time', '2', '-H', `Last-Event-ID: ${ids[0]}`,
+      `${s.url}/events?topics=a`).catch((error) => error); // it ends by its time limit
+    check(!stdout.includes('data: one'), `the known event came again: ${stdout}`);
+    check(/data: two\n[^]*data: three\n/.test(stdout), stdout);
+  });
+
+  hub('curl speaks HTTP/1.0', async (s) => {
+    const { stdout } = await curl('-0', '-i', `${s.url}/healthz`);
+    check(/^HTTP\/1\.[01] 20[04] /.test(stdout), stdout);
+  });
+
+  hub('curl is told to go on with a large body, and that it is too large', async (s) => {
+    const body = 'x'.repeat(2_000_000);
+    const { stdout } = await curl('-i', '-H', 'Expect: 100-continue', '-d', body,
+      `${s.url}/publish/a`).catch((error) => error);
+    check(/HTTP\/1\.1 413/.test(stdout), (stdout || '').slice(0, 300));
+  });
+}
+
+function publishing() {
+  hub('hub answers a publish with the id its readers see', async (s) => {
+    const first = await call(`${s.url}/publish/a`, { method: 'POST', body: 'x' });
+    check(first.status >= 200 && first.status < 300, `status ${first.status}`);
+    const second = await call(`${s.url}/publish/b`, { method: 'POST', body: 'y' });
+    const [e1, n1] = first.body.match(/([0-9a-f]{8})-([0-9a-f]{8})/).slice(1);
+    const [e2, n2] = second.body.match(/([0-9a-f]{8})-([0-9a-f]{8})/).slice(1);
+    equal(e1, e2, 'epochs');
+    equal(parseInt(n2, 16), parseInt(n1, 16) + 1, 'sequence');
+  });
+
+  hub('hub answers a publish to an unknown topic with 404', async (s) => {
+    const a = await call(`${s.url}/publish/zzz`, { method: 'POST', body: 'x' });
+    equal(a.status, 404, 'status');
+  });
+
+  hub('hub answers a body that is too large with 413, also while it is still sent', async (s) => {
+    const a = await ask(s.port, request('POST', '/publish/a', { 'Content-Length': '100000' }));
+    equal(a.status, 413, 'status');
+    const c = connect(s.port);
+    c.write(request('POST', '/publish/a', { 'Content-Length': '1000000' }));
+    c.write('x'.repeat(1_000_000));
+    const late = await c.until('an answer', (t) => parseAnswer(t));
+    equal(late.status, 413, 'status');
+    c.destroy();
+  });
+
+  hub('hub refuses text that is not UTF-8', async (s) => {
+    const a = await ask(s.port, request('POST', '/publish/a', { 'Content-Length': '2' },
+      '\xc0\xaf'));
+    check(a.status >= 400 && a.status < 500, `status ${a.status}`);
+  });
+
+  hub('hub takes a publish from its own origin', async (s) => {
+    const a = await call(`${s.url}/publish/a`, {
+      method: 'POST', headers: { Origin: s.url }, body: 'x',
+    });
+    check(a.status < 300, `status ${a.status}`);
+  });
+
+  hub('hub tells its numbers as JSON', async (s) => {
+    await call(`${s.url}/publish/a`, { method: 'POST', body: 'x' });
+    const a = await call(`${s.url}/stats`);
+    equal(a.status, 200, 'status');
+    check(/application\/json/.test(a.headers['content-type']), a.headers['content-type']);
+    const numbers = JSON.parse(a.body);
+    check(Object.keys(numbers).length > 5, a.body);
+  });
+}
+
+export default function suite(path) {
+  binary = path;
+  tableTests();
+  connections();
+  byCurl();
+  publishing();
+}

@@ -1,0 +1,146 @@
+// WebSocket readers of the hub: bare payloads, rtpush.1, publishing, resume, ending.
+import {
+  call, check, equal, sleep, test, until, withServer, within,
+} from './harness.mjs';
+import { open } from './echo.mjs';
+import { ID, numbered, publish } from './events.mjs';
+
+let binary;
+const hub = (name, use, args = ['--topics', 'a,b'], ms = undefined) => test(name, () => (
+  withServer(binary, ['--port', 0, ...args], use)), ms);
+
+// A message of rtpush.1: `id SP topic LF payload`.
+export function decode(message) {
+  const m = /^([^ \n]*) ([^ \n]+)\n([^]*)$/.exec(String(message));
+  check(m, `not a message of rtpush.1: ${JSON.stringify(String(message).slice(0, 80))}`);
+  return { id: m[1], topic: m[2], data: m[3] };
+}
+const decoded = (ws) => ws.messages.map(decode);
+const events = (ws) => decoded(ws).filter((e) => e.topic !== 'rtpush');
+const notices = (ws) => decoded(ws).filter((e) => e.topic === 'rtpush').map((e) => e.data);
+
+export default function suite(path) {
+  binary = path;
+
+  hub('a WebSocket without a subprotocol gets the bare payloads', async (s) => {
+    const ws = await open(`${s.ws}/ws?topics=a`).opened;
+    equal(ws.protocol, '', 'subprotocol');
+    await publish(s, 'a', 'one');
+    await publish(s, 'b', 'not for it');
+    await publish(s, 'a', 'two\nlines');
+    await until('two messages', () => ws.messages.length >= 2);
+    equal(ws.messages, ['one', 'two\nlines'], 'messages');
+    ws.close();
+    await ws.over;
+  });
+
+  hub('a WebSocket with rtpush.1 gets notices, ids, topics and payloads', async (s) => {
+    const ws = await open(`${s.ws}/ws?topics=a,b`, ['other', 'rtpush.1']).opened;
+    equal(ws.protocol, 'rtpush.1', 'subprotocol');
+    await until('the notice', () => ws.messages.length);
+    const ids = [await publish(s, 'a', 'one'), await publish(s, 'b', 'two\n\nlines')];
+    await until('two events', () => events(ws).length >= 2);
+    equal(notices(ws), ['fresh'], 'notices');
+    equal(events(ws), [{ id: ids[0], topic: 'a', data: 'one' },
+      { id: ids[1], topic: 'b', data: 'two\n\nlines' }], 'events');
+    ws.close();
+    await ws.over;
+  });
+
+  hub('a WebSocket that may publish reaches readers of every transport', async (s) => {
+    const writer = await open(`${s.ws}/ws?topics=b&publish=a`).opened;
+    const reader = await open(`${s.ws}/ws?topics=a`, ['rtpush.1']).opened;
+    await until('the notice', () => reader.messages.length);
+    for (let n = 0; n < 100; n++) {
+      writer.send(`event ${n}`);
+    }
+    await until('100 events', () => events(reader).length >= 100);
+    equal(events(reader).map((e) => e.data), numbered(100), 'data');
+    check(events(reader).every((e) => ID.test(e.id)), 'an id has the wrong form');
+    writer.close();
+    reader.close();
+    await Promise.all([writer.over, reader.over]);
+  });
+
+  hub('a WebSocket that says what it must not is closed with the reason', async (s) => {
+    for (const [query, message, code] of [
+      ['topics=a', 'not allowed to publish', 1008],
+      ['topics=a&publish=a', Buffer.from('binary'), 1003],
+      ['topics=a&publish=a', 'x'.repeat(70_000), 1009],
+    ]) {
+      const ws = await open(`${s.ws}/ws?${query}`).opened;
+      ws.send(message);
+      equal((await within(5_000, `the close with ${code}`, ws.over)).code, code, 'close code');
+    }
+    const refused = open(`${s.ws}/ws?topics=a&publish=zzz`);
+    const error = await refused.opened.then(() => null, (e) => e);
+    check(/404/.test(error?.message), `publish to an unknown topic: ${error?.message}`);
+  });
+
+  hub('a WebSocket that comes back with its last id gets what it missed, once', async (s) => {
+    const ws = await open(`${s.ws}/ws?topics=a`, ['rtpush.1']).opened;
+    await until('the notice', () => ws.messages.length);
+    await publish(s, 'a', 'zero');
+    await until('an event', () => events(ws).length);
+    ws.terminate();
+    await publish(s, 'a', 'one');
+    await publish(s, 'a', 'two');
+    const again = await open(`${s.ws}/ws?topics=a&last_event_id=${events(ws)[0].id}`,
+      ['rtpush.1']).opened;
+    await until('two events', () => events(again).length >= 2);
+    await sleep(50);
+    equal(events(again).map((e) => e.data), ['one', 'two'], 'data');
+    equal(notices(again), ['replayed 2'], 'notices');
+    again.close();
+    await again.over;
+  });
+
+  hub('a WebSocket gets the current values of state topics first', async (s) => {
+    await publish(s, 'x', 'old');
+    await publish(s, 'x', 'now');
+    const ws = await open(`${s.ws}/ws?topics=a,x`, ['rtpush.1']).opened;
+    await until('the value', () => events(ws).length);
+    equal(events(ws).map((e) => [e.topic, e.data]), [['x', 'now']], 'events');
+    ws.close();
+    await ws.over;
+  }, ['--topics', 'a', '--state', 'x']);
+
+  hub('a WebSocket is not compressed, whatever the client offers', async (s) => {
+    const ws = await open(`${s.ws}/ws?topics=a`, [], { perMessageDeflate: true }).opened;
+    equal(ws.extensions, '', 'extensions');
+    ws.close();
+    equal((await ws.over).code, 1005, 'close code');
+  });
+
+  hub('a WebSocket that does not read delays nobody', async (s) => {
+    const slow = await open(`${s.ws}/ws?topics=a`, ['rtpush.1']).opened;
+    const quick = await open(`${s.ws}/ws?topics=a`, ['rtpush.1']).opened;
+    await until('the notice', () => quick.messages.length);
+    slow.pause();
+    const body = '.'.repeat(3000);
+    for (let n = 0; n < 1000;) {
+      await Promise.all([...Array(10).keys()].map((i) => publish(s, 'a', `${n + i} ${body}`)));
+      n += 10;
+      await until(`${n} events`, () => quick.messages.length > n, 5_000);
+    }
+    equal(notices(quick), ['fresh'], 'notices of the quick reader');
+    slow.resume();
+    await until('the slow one to know', () => slow.readyState === slow.CLOSED
+      || notices(slow).some((n) => n.startsWith('gap'))
+      || events(slow).length >= 1000, 15_000);
+    quick.close();
+    slow.terminate();
+    await quick.over;
+  }, ['--topics', 'a', '--log', 65536], 90_000);
+
+  hub('when the hub ends, WebSockets get 1001 and event streams end', async (s) => {
+    const ws = await open(`${s.ws}/ws?topics=a`, ['rtpush.1']).opened;
+    await until('the notice', () => ws.messages.length);
+    const began = Date.now();
+    s.child.kill('SIGTERM');
+    equal((await within(5_000, 'the close', ws.over)).code, 1001, 'close code');
+    equal(await within(5_000, 'the end', s.ended), { code: 0, signal: null }, 'how it ended');
+    check(Date.now() - began < 5_000, 'it took more than 5 s');
+    await call(`${s.url}/healthz`).then(() => check(false, 'it still answers'), () => {});
+  });
+}

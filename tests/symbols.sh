@@ -1,0 +1,59 @@
+#!/bin/sh
+# What the compiled core asks of a system, and what it leaves there: it may call mem* and str* and
+# the compiler's own arithmetic helpers, it defines rtpush_* only, it has no .data and no .bss.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+out=build/symbols
+mkdir -p "$out"
+printf '#define RTPUSH_IMPLEMENTATION\n#include "rtpush.h"\n' >"$out/core.c"
+passed=0
+failed=0
+
+# verdict NAME OFFENDERS: one test, passed if there are no offenders
+verdict() {
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1:" $2
+    fi
+}
+
+# look NAME PREFIX HELPERS COMPILER...: HELPERS is a pattern of arithmetic helpers of the compiler
+look() {
+    name="$1"
+    prefix="$2"
+    helpers="$3"
+    shift 3
+    object="$out/$(echo "$name" | tr -c 'a-z0-9\n' '_').o"
+    if ! "$@" -std=c99 -Wall -Wextra -I. -c "$out/core.c" -o "$object" 2>"$out/log"; then
+        head -n 5 "$out/log"
+        verdict "$name: compiles" "does-not-compile"
+        return
+    fi
+    verdict "$name: calls only mem* and str*" \
+        "$("${prefix}nm" -u "$object" | awk '{ print $2 }' |
+            grep -vE "^(mem|str)[a-z]+\$|$helpers")"
+    verdict "$name: global names begin with rtpush_" \
+        "$("${prefix}nm" -g --defined-only "$object" | awk '{ print $3 }' | grep -v '^rtpush_')"
+    verdict "$name: private names begin with rtpi_" \
+        "$("${prefix}nm" --defined-only "$object" |
+            awk '$2 ~ /^[a-z]$/ && $3 !~ /^(rtpi_|rtpush_|\$|\.L|CSWTCH)/ { print $3 }')"
+    # Tables of pointers are constant too: .data.rel.ro is read-only after loading.
+    verdict "$name: no .data, no .bss" \
+        "$("${prefix}size" -A "$object" |
+            awk '$1 ~ /^\.(data|bss|tdata|tbss)/ && $1 !~ /^\.data\.rel\.ro/ && $2 > 0 {
+                print $1 "=" $2 }')"
+    verdict "$name: no common symbols" \
+        "$("${prefix}nm" "$object" | awk '$2 == "C" { print $3 }')"
+}
+
+none='^$'
+look "x86-64 gcc -O2" '' "$none" gcc -O2
+look "x86-64 gcc -O0" '' "$none" gcc -O0
+look "Cortex-M3 -Os" arm-none-eabi- '^__aeabi_' arm-none-eabi-gcc -mthumb -mcpu=cortex-m3 -Os
+look "Cortex-M0+ -Os" arm-none-eabi- '^(__aeabi_|__gnu_thumb1_case_)' \
+    arm-none-eabi-gcc -mthumb -mcpu=cortex-m0plus -Os
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
