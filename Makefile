@@ -7,8 +7,7 @@ STRICT := -Wall -Wextra -Wpedantic -Wshadow -Wundef
 C99 := -std=c99 $(STRICT) -Ibuild -I.
 SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CORE := rtpush.h $(wildcard ports/*.h)
-UNIT := $(filter-out tests/unit/selftest.c,$(wildcard tests/unit/*.c))
-UNIT_FILES := $(wildcard tests/unit/*) $(CORE)
+EXAMPLES := $(wildcard examples/*/*.[ch])
 PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browser/*)
 
 .DEFAULT_GOAL := help
@@ -58,13 +57,13 @@ build:
 	mkdir -p build
 
 # -- examples, each also with poll() instead of epoll and with sanitizers --------------------------
-build/echo build/hub: build/%: examples/%/*.c $(CORE) Makefile | build
+build/echo build/hub: build/%: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(CFLAGS) examples/$*/*.c -o $@ -lpthread
 
-build/echo-poll build/hub-poll: build/%-poll: examples/%/*.c $(CORE) Makefile | build
+build/echo-poll build/hub-poll: build/%-poll: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(CFLAGS) -DRTPUSH_POSIX_POLL examples/$*/*.c -o $@ -lpthread
 
-build/echo-asan build/hub-asan: build/%-asan: examples/%/*.c $(CORE) Makefile | build
+build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
 
 build/dashboard: $(PAGE) $(CORE) Makefile | build
@@ -76,10 +75,3 @@ build/dashboard: $(PAGE) $(CORE) Makefile | build
 	else echo "make: npm is missing (apt-get install npm): the page is built without charts"; fi
 	sh examples/dashboard/bundle.sh build/dashboard_assets.h
 	$(CC) $(C99) $(CFLAGS) examples/dashboard/*.c -o $@ -lpthread
-
-# -- unit tests ------------------------------------------------------------------------------------
-build/unit: $(UNIT_FILES) Makefile | build
-	gcc $(C99) $(SANITIZE) -Itests/unit $(UNIT) -o $@ -lcmocka
-
-build/unit-clang: $(UNIT_FILES) Makefile | build
-	clang $(C99) $(SANITIZE) -Itests/unit $(UNIT) -o $@ -lcmocka

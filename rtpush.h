@@ -66,6 +66,7 @@ enum {
     RTPUSH_WHY_LENGTH,           // Transfer-Encoding on a request (411)
     RTPUSH_WHY_BODY,             // body larger than the route takes (413)
     RTPUSH_WHY_EXPECT,           // Expect other than 100-continue (417)
+    RTPUSH_WHY_ENCODING,         // the asset exists only as gzip, which the client excludes (406)
     RTPUSH_WHY_UPGRADE,          // WebSocket route without a valid upgrade (400, 426)
     RTPUSH_WHY_WS_PROTOCOL,      // RFC 6455 broken by the peer (close 1002)
     RTPUSH_WHY_WS_UTF8,          // text message not UTF-8 (close 1007)
@@ -467,13 +468,12 @@ typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stand
     uint32_t missed;         // skipped and not yet told
     uint32_t sweep_prev;     // STATE revisions up to here were given
     uint32_t sweep_now;      // revision at the start of the sweep under way
-    uint32_t stop;           // poll: the answer ends before this sequence number
-    uint32_t replay;         // events the first notice announces
+    uint32_t stop;           // poll: the answer ends before this sequence number;
+                             // else: events the first notice announces as replayed
     uint8_t sweep_i;         // next topic of the sweep
     uint8_t notice;          // RTPI_NOTICE_...
     uint8_t form;            // RTPI_FORM_...: how records are written for this reader
-    uint8_t ping;            // RTPI_PING_...
-    uint8_t turn;            // 1: values went last, a record is next
+    uint8_t todo;            // RTPI_TODO_...
 } rtpi_stream;
 
 typedef struct rtpi_answer { // an HTTP answer
@@ -484,44 +484,45 @@ typedef struct rtpi_answer { // an HTTP answer
 } rtpi_answer;
 
 typedef struct rtpi_http { // the request as it arrives
-    uint32_t candidates;   // names that still match, a bit each
-    uint32_t seen;         // headers seen, a bit each
-    uint32_t length;       // Content-Length, then bytes of body left
-    uint16_t total;        // bytes of head so far
-    uint16_t mark;         // arena offset: of the value being kept, then of the body
-    uint16_t bits;         // RTPI_B_...
     uint8_t step;          // RTPI_S_...
     uint8_t pos;           // bytes of the name matched
     uint8_t header;        // RTPI_H_... being read
     uint8_t method;        // RTPUSH_GET ...
     uint8_t subprotocol;   // 1 + index chosen, 255 is rtpush.1
+    uint16_t total;        // bytes of head so far
+    uint16_t mark;         // arena offset: of the value being kept, then of the body
+    uint16_t bits;         // RTPI_B_...
+    uint32_t candidates;   // names that still match, a bit each
+    uint32_t seen;         // headers seen, a bit each
+    uint32_t length;       // Content-Length, then bytes of body left
 } rtpi_http;
 
 typedef struct rtpi_ws { // the frame as it arrives
-    uint32_t left;       // payload bytes left of this frame
-    uint32_t total;      // payload bytes of this message before this frame
-    uint8_t mask[4];     // rotated so that [0] is next
     uint8_t step;        // header bytes read, or RTPI_WS_PAYLOAD
     uint8_t first;       // first header byte: FIN and opcode
     uint8_t opcode;      // of the message under way, 0 none
     uint8_t utf8;        // validator state
     uint8_t control_len; // bytes of control payload gathered
     uint8_t bits;        // RTPI_WS_...
-    uint16_t close_code; // of a Close that waits for room
+    uint8_t mask[4];     // rotated so that [0] is next
+    uint16_t close_code; // of a Close of ours that waits for room
+    uint16_t code;       // of the peer's Close
+    uint16_t rtt_ms;     // last round trip + 1, 0 none
+    uint32_t left;       // payload bytes left of this frame
+    uint32_t total;      // payload bytes of this message before this frame
 } rtpi_ws;
 
+// Small fields first: 16-bit Thumb instructions reach bytes up to offset 31, halves to 62.
 struct rtpush_conn {
-    uint32_t serial;
-    void *port;
-    void *user;
-    uint32_t peer;
-    uint32_t next; // ready list, or free list
     uint8_t state; // RTPI_FREE ...
     uint8_t route; // index, 255 none
     uint8_t why;   // RTPUSH_WHY_... once it ends
     uint8_t reason_len;
+    union {
+        rtpi_http http;
+        rtpi_ws ws;
+    } in;
     uint16_t flags;   // RTPI_F_...
-    uint16_t code;    // WebSocket close code received, or to send
     uint16_t due;     // quarter seconds: deadline of this state
     uint16_t heard;   // last byte received
     uint16_t moved;   // last acknowledgement, or when the queue began
@@ -532,26 +533,29 @@ struct rtpush_conn {
     uint16_t tokens;
     uint16_t byte_tokens; // in 64 bytes
     uint16_t token_at;    // quarter second of the last refill
-    uint16_t rtt_ms;
-    uint32_t unacked;  // bytes the transport may still refer to
-    uint32_t hold_seq; // oldest record among them
-    uint32_t mark_seq; // records before it are free after mark_left more bytes; 0 no hold
-    uint32_t mark_left;
-    union {
-        rtpi_http http;
-        rtpi_ws ws;
-    } in;
     union {
         rtpi_stream stream;
         rtpi_answer reply;
     } out;
+    uint32_t serial;
+    void *port;
+    void *user;
+    uint32_t peer;
+    uint32_t next;     // ready list, or free list
+    uint32_t unacked;  // bytes the transport may still refer to
+    uint32_t hold_seq; // oldest record among them
+    uint32_t mark_seq; // records before it are free after mark_left more bytes; 0 no hold
+    uint32_t mark_left;
 };
 
 struct rtpush_server {
-    rtpush_desc desc;
-    rtpush_hooks hooks;
-    rtpush_counters count;
-    const char *config_error;
+    uint8_t reserved;  // 1: between reserve and commit
+    uint8_t news;      // a STATE value was stored since the last look (under the lock)
+    uint8_t sweep_due; // streams are to be looked through
+    uint8_t woken;     // wake was called since the last look
+    uint8_t started;   // the clock was set
+    uint8_t scan_armed;
+    uint8_t shut;
 
     uint32_t now_ms;
     uint32_t carry_ms; // of the quarter second under way
@@ -600,13 +604,10 @@ struct rtpush_server {
     uint32_t plan_first;   // first record offered, 0 none
     uint32_t plan_records; // records completed then
 
-    uint8_t reserved; // 1: between reserve and commit
-    uint8_t news;      // a STATE value was stored since the last look (under the lock)
-    uint8_t sweep_due; // streams are to be looked through
-    uint8_t woken;    // wake was called since the last look
-    uint8_t started;  // the clock was set
-    uint8_t scan_armed;
-    uint8_t shut;
+    rtpush_desc desc;
+    rtpush_hooks hooks;
+    const char *config_error;
+    rtpush_counters count;
 };
 
 int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
@@ -628,6 +629,7 @@ static inline int rtpush_init(rtpush_server *srv, const rtpush_desc *desc) {
 #ifndef RTPUSH_IMPLEMENTED
 #define RTPUSH_IMPLEMENTED
 
+#include <stdarg.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -670,10 +672,11 @@ static void rtpi_put_byte(rtpi_text *t, unsigned value) {
     rtpi_put(t, &byte, 1);
 }
 
-static void rtpi_put_hex(rtpi_text *t, uint32_t value, unsigned digits) {
-    while (digits > 0) {
-        digits--;
-        rtpi_put_byte(t, (uint8_t)"0123456789abcdef"[(value >> (4 * digits)) & 15u]);
+static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
+    unsigned shift = 32;
+    while (shift > 0) {
+        shift -= 4;
+        rtpi_put_byte(t, (uint8_t)"0123456789abcdef"[(value >> shift) & 15u]);
     }
 }
 
@@ -689,10 +692,30 @@ static void rtpi_put_decimal(rtpi_text *t, uint32_t value) {
     }
 }
 
-static void rtpi_put_id(rtpi_text *t, uint32_t epoch, uint32_t seq) {
-    rtpi_put_hex(t, epoch, 8);
-    rtpi_put_byte(t, '-');
-    rtpi_put_hex(t, seq, 8);
+// %s a text, %d a uint32_t in decimal, %x one in 8 hexadecimal digits. Nothing else.
+static void rtpi_format(rtpi_text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    for (; *format; format++) {
+        if (*format != '%') {
+            rtpi_put_byte(t, (uint8_t)*format);
+        } else if (*++format == 's') {
+            rtpi_put_text(t, va_arg(args, const char *));
+        } else if (*format == 'd') {
+            rtpi_put_decimal(t, va_arg(args, uint32_t));
+        } else {
+            rtpi_put_hex(t, va_arg(args, uint32_t));
+        }
+    }
+    va_end(args);
+}
+
+// The n-th of texts that stand one behind the other: smaller than a table of pointers to them.
+static const char *rtpi_nth(const char *texts, unsigned n) {
+    while (n-- > 0) {
+        texts += strlen(texts) + 1;
+    }
+    return texts;
 }
 
 static uint8_t rtpi_lower(uint8_t c) {
@@ -1172,7 +1195,7 @@ static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
         rtpush_closed closed;
         memset(&closed, 0, sizeof closed);
         closed.why = c->why;
-        closed.code = c->code;
+        closed.code = route->kind == RTPUSH_WEBSOCKET ? c->in.ws.code : 0;
         closed.reason = (const char *)rtpi_rx(srv, c);
         closed.reason_len = c->reason_len;
         route->on_close(srv, rtpi_handle(srv, c), &closed);
@@ -1302,7 +1325,7 @@ typedef struct rtpi_record {
     uint32_t seq;
     uint16_t size4; // whole record in units of 4 bytes
     uint16_t len;   // payload
-    uint16_t lines; // line ends in it
+    uint16_t lines; // 1: it has line ends
     uint8_t topic;
     uint8_t flags;
     uint8_t ws[4];
@@ -1349,14 +1372,24 @@ static uint32_t rtpi_record_max(const rtpush_server *srv) { // largest payload
     return room > 65535u ? 65535u : room;
 }
 
-// Line ends as WHATWG HTML 9.2.5 counts them: CR LF is one, CR and LF alone are one each.
-static uint32_t rtpi_lines(const uint8_t *data, size_t len) {
-    uint32_t lines = 0;
-    size_t i;
-    for (i = 0; i < len; i++) {
-        lines += (data[i] == '\n' && (i == 0 || data[i - 1] != '\r')) || data[i] == '\r';
+// Is there a line end at *i? WHATWG HTML 9.2.5: CR LF is one, CR and LF alone are one each. Leaves *i
+// at its last byte.
+static int rtpi_line_end(const uint8_t *data, uint32_t len, uint32_t *i) {
+    if (data[*i] != '\n' && data[*i] != '\r') {
+        return 0;
     }
-    return lines;
+    *i += data[*i] == '\r' && *i + 1 < len && data[*i + 1] == '\n';
+    return 1;
+}
+
+// Bytes of the text with each line end written as "\ndata: ".
+static uint32_t rtpi_text_len(const uint8_t *data, uint32_t len) {
+    uint32_t bytes = 0;
+    uint32_t i;
+    for (i = 0; i < len; i++) {
+        bytes += rtpi_line_end(data, len, &i) ? 7u : 1u;
+    }
+    return bytes;
 }
 
 // Where `need` bytes could go now, or ~0. Called under the lock.
@@ -1504,13 +1537,14 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
     return rec;
 }
 
+static unsigned rtpi_opcode(const rtpush_topic *topic) { // RFC 6455 5.2
+    return (topic->flags & RTPUSH_BINARY) ? RTPUSH_BINARY_MESSAGE : RTPUSH_TEXT_MESSAGE;
+}
+
 // Frame header, line count, end of event: what is computed once for all readers.
 static void rtpi_encode(const rtpush_server *srv, rtpi_record *rec) {
     uint8_t *payload = rtpi_payload_open(rec);
-    uint8_t first = 0x80u | RTPUSH_TEXT_MESSAGE; // RFC 6455 5.2: FIN and opcode
-    if (srv->desc.topics[rec->topic].flags & RTPUSH_BINARY) {
-        first = 0x80u | RTPUSH_BINARY_MESSAGE;
-    }
+    uint8_t first = (uint8_t)(0x80u | rtpi_opcode(&srv->desc.topics[rec->topic])); // FIN
     if (rec->len < 126) {
         rec->ws[2] = first;
         rec->ws[3] = (uint8_t)rec->len;
@@ -1520,7 +1554,7 @@ static void rtpi_encode(const rtpush_server *srv, rtpi_record *rec) {
         rec->ws[2] = (uint8_t)(rec->len >> 8);
         rec->ws[3] = (uint8_t)rec->len;
     }
-    rec->lines = (uint16_t)rtpi_lines(payload, rec->len);
+    rec->lines = memchr(payload, '\n', rec->len) || memchr(payload, '\r', rec->len);
     payload[rec->len] = '\n';
     payload[rec->len + 1] = '\n';
 }
@@ -1615,14 +1649,14 @@ static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
     return (uint8_t *)srv->desc.state + v->off;
 }
 
-// Bytes of tx an SSE reader can need beside the value: chunk size and end 10, "event: " name LF 9 +
-// 32, "data: " LF LF 8; "data: " and LF again for each further line.
+// Bytes of tx an SSE reader can need beside the value: chunk size and end 12, "event: " name LF 8 +
+// 32, "data: " LF LF 8.
 #define RTPI_VALUE_OVERHEAD 64u
 
 static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
     rtpi_value *v = rtpi_value_at(srv, topic);
-    uint32_t lines = rtpi_lines((const uint8_t *)data, len);
-    if (len + 7u * lines + RTPI_VALUE_OVERHEAD > srv->desc.tx_size) {
+    if (rtpi_text_len((const uint8_t *)data, (uint32_t)len) + RTPI_VALUE_OVERHEAD >
+        srv->desc.tx_size) {
         return RTPUSH_ERR_TOO_BIG; // could never be sent
     }
     rtpi_lock(srv);
@@ -1661,7 +1695,7 @@ static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
 
 enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
 
-#define RTPI_PREFIX_MAX 88u // chunk size 6 + "id: " 4 + 17 + "\nevent: " 8 + 32 + "\ndata: " 7, spare
+#define RTPI_PREFIX_MAX 80u // chunk size 10, "id: " 4 + 17, "\nevent: " 8 + 32, "\ndata: " 7; 2 spare
 
 typedef struct rtpi_emit {
     rtpush_span *spans;
@@ -1721,35 +1755,41 @@ static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
     rtpi_put_byte(t, len & 255u);
 }
 
-// Bytes of the text form of an event, without chunk framing.
-static uint32_t rtpi_sse_len(uint32_t name, uint32_t len, uint32_t lines, int with_id) {
-    return (with_id ? 22u : 0) + 7u + name + 1u + 6u + len + 2u + 7u * lines;
-}
-
 // Payload of text lines: each line end becomes "\ndata: ". With `lines` 0 it is one span, "\n\n"
 // included, since that follows it in the log.
 static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uint32_t lines) {
     uint32_t start = 0;
     uint32_t i;
     for (i = 0; lines > 0 && i < len; i++) {
-        if (data[i] == '\n' || data[i] == '\r') {
-            rtpi_emit_bytes(e, data + start, i - start, RTPUSH_SPAN_HOLD);
+        uint32_t end = i;
+        if (rtpi_line_end(data, len, &i)) {
+            rtpi_emit_bytes(e, data + start, end - start, RTPUSH_SPAN_HOLD);
             rtpi_emit_bytes(e, "\ndata: ", 7, RTPUSH_SPAN_STATIC);
-            i += (data[i] == '\r' && i + 1 < len && data[i + 1] == '\n');
             start = i + 1;
         }
     }
     rtpi_emit_bytes(e, data + start, len + 2u - start, RTPUSH_SPAN_HOLD);
 }
 
-// CR LF counts one line end but two bytes: what the text form loses against rtpi_sse_len.
-static uint32_t rtpi_line_bytes(const uint8_t *data, uint32_t len) {
-    uint32_t bytes = 0;
-    uint32_t i;
-    for (i = 0; i < len; i++) {
-        bytes += data[i] == '\n' || data[i] == '\r';
+// What stands before the payload, in every form but RAW. with_id: SSE gives the position, so that a
+// page that reconnects resumes there.
+static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
+                            int with_id, const char *name, unsigned opcode, const uint8_t *data,
+                            uint32_t len) {
+    uint32_t name_len = (uint32_t)strlen(name);
+    if (form == RTPI_FORM_TAGGED) {
+        rtpi_put_frame_header(t, 0x80u | opcode, 17u + 1u + name_len + 1u + len);
+        rtpi_format(t, "%x-%x %s\n", srv->epoch, seq, name);
+        return;
     }
-    return bytes;
+    if (form == RTPI_FORM_CHUNK) { // leading zeros are allowed (RFC 9112 7.1)
+        rtpi_format(t, "%x\r\n", (with_id ? 4u + 17u + 1u : 0) + 7u + name_len + 7u +
+                                     rtpi_text_len(data, len) + 2u);
+    }
+    if (with_id) {
+        rtpi_format(t, "id: %x-%x\n", srv->epoch, seq);
+    }
+    rtpi_format(t, "event: %s\ndata: ", name);
 }
 
 // Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
@@ -1757,101 +1797,50 @@ static uint32_t rtpi_line_bytes(const uint8_t *data, uint32_t len) {
 static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t form,
                       rtpi_text *t, rtpi_emit *e) {
     const uint8_t *payload = rtpi_payload(rec);
-    const char *name = srv->desc.topics[rec->topic].name;
-    uint32_t name_len = (uint32_t)strlen(name);
+    const rtpush_topic *topic = &srv->desc.topics[rec->topic];
     uint32_t start = t->len;
-    uint32_t lines = rec->lines;
     if (form == RTPI_FORM_RAW) {
         uint32_t header = rec->len < 126 ? 2u : 4u;
         rtpi_emit_bytes(e, payload - header, rec->len + header, RTPUSH_SPAN_HOLD);
         return;
     }
-    if (form == RTPI_FORM_TAGGED) {
-        unsigned binary = srv->desc.topics[rec->topic].flags & RTPUSH_BINARY;
-        rtpi_put_frame_header(t, 0x80u | (binary ? 2u : 1u), 17u + 1u + name_len + 1u + rec->len);
-        rtpi_put_id(t, srv->epoch, rec->seq);
-        rtpi_put_byte(t, ' ');
-        rtpi_put(t, name, name_len);
-        rtpi_put_byte(t, '\n');
-    } else {
-        if (form == RTPI_FORM_CHUNK) {
-            uint32_t size = rtpi_sse_len(name_len, rec->len, 0, 1);
-            if (lines > 0) {
-                uint32_t ends = rtpi_lines(payload, rec->len);
-                size += 7u * ends - rtpi_line_bytes(payload, rec->len);
-            }
-            rtpi_put_hex(t, size, 5); // leading zeros are allowed (RFC 9112 7.1)
-            rtpi_put_text(t, "\r\n");
-        }
-        rtpi_put_text(t, "id: ");
-        rtpi_put_id(t, srv->epoch, rec->seq);
-        rtpi_put_text(t, "\nevent: ");
-        rtpi_put(t, name, name_len);
-        rtpi_put_text(t, "\ndata: ");
-    }
+    rtpi_put_prefix(srv, t, form, rec->seq, 1, topic->name, rtpi_opcode(topic), payload, rec->len);
     if (t->over) {
         return;
     }
     rtpi_emit_bytes(e, t->data + start, t->len - start, RTPUSH_SPAN_COPY);
     if (form == RTPI_FORM_TAGGED) {
         rtpi_emit_bytes(e, payload, rec->len, RTPUSH_SPAN_HOLD);
-    } else {
-        rtpi_emit_lines(e, payload, rec->len, lines);
-        if (form == RTPI_FORM_CHUNK) {
-            rtpi_emit_bytes(e, "\r\n", 2, RTPUSH_SPAN_STATIC);
-        }
+        return;
+    }
+    rtpi_emit_lines(e, payload, rec->len, rec->lines);
+    if (form == RTPI_FORM_CHUNK) {
+        rtpi_emit_bytes(e, "\r\n", 2, RTPUSH_SPAN_STATIC);
     }
 }
 
-// Writes a notice or a STATE value into tx. with_id: give the reader's position, so that a page
-// that reconnects resumes there. `lines` of the text must be right.
+// Writes a notice or a STATE value into tx.
 static void rtpi_put_event(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
                            int with_id, const char *name, const uint8_t *data, uint32_t len,
                            unsigned opcode) {
-    uint32_t name_len = (uint32_t)strlen(name);
-    uint32_t start;
     uint32_t i;
     if (form == RTPI_FORM_RAW) {
         rtpi_put_frame_header(t, 0x80u | opcode, len);
+    } else {
+        rtpi_put_prefix(srv, t, form, seq, with_id, name, opcode, data, len);
+    }
+    if (form <= RTPI_FORM_TAGGED) {
         rtpi_put(t, data, len);
         return;
     }
-    if (form == RTPI_FORM_TAGGED) {
-        rtpi_put_frame_header(t, 0x80u | opcode, 17u + 1u + name_len + 1u + len);
-        rtpi_put_id(t, srv->epoch, seq);
-        rtpi_put_byte(t, ' ');
-        rtpi_put(t, name, name_len);
-        rtpi_put_byte(t, '\n');
-        rtpi_put(t, data, len);
-        return;
-    }
-    start = t->len;
-    if (form == RTPI_FORM_CHUNK) {
-        rtpi_put_text(t, "00000\r\n"); // filled in below
-    }
-    if (with_id) {
-        rtpi_put_text(t, "id: ");
-        rtpi_put_id(t, srv->epoch, seq);
-        rtpi_put_text(t, "\n");
-    }
-    rtpi_put_text(t, "event: ");
-    rtpi_put(t, name, name_len);
-    rtpi_put_text(t, "\ndata: ");
     for (i = 0; i < len; i++) {
-        if (data[i] == '\n' || data[i] == '\r') {
+        if (rtpi_line_end(data, len, &i)) {
             rtpi_put_text(t, "\ndata: ");
-            i += (data[i] == '\r' && i + 1 < len && data[i + 1] == '\n');
         } else {
             rtpi_put_byte(t, data[i]);
         }
     }
-    rtpi_put_text(t, "\n\n");
-    if (form == RTPI_FORM_CHUNK && !t->over) {
-        rtpi_text size = *t;
-        size.len = start;
-        rtpi_put_hex(&size, t->len - start - 7u, 5);
-        rtpi_put_text(t, "\r\n");
-    }
+    rtpi_put_text(t, form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
 }
 
 // >>stream ----------------------------------------------------------------------------------------
@@ -1868,8 +1857,12 @@ enum {
     RTPI_NOTICE_GAP
 };
 
-// rtpi_stream.ping: a ping (WebSocket), keep-alive (SSE) or the answer (poll) is due ... or done.
-enum { RTPI_PING_DUE = 1, RTPI_PING_SENT = 2, RTPI_POLL_SWEPT = 2 };
+// rtpi_stream.todo
+enum {
+    RTPI_TODO_NOW = 1,   // a ping (WebSocket), a keep-alive (SSE), the answer (poll)
+    RTPI_TODO_DONE = 2,  // the ping is out; the poll's sweep is over
+    RTPI_TODO_RECORD = 4 // values went last, a record is next
+};
 
 static void rtpi_skip_missed(rtpi_stream *s, uint32_t to) {
     s->missed += to - s->seq;
@@ -1957,7 +1950,7 @@ static void rtpi_reader_start(const rtpush_server *srv, rtpi_stream *s, const ch
     walk = *s; // ... and on to the end, to count what is replayed
     while ((rec = rtpi_reader_next(srv, &walk)) != NULL) {
         rtpi_reader_advance(&walk, rec);
-        s->replay++;
+        s->stop++;
     }
 }
 
@@ -1968,7 +1961,7 @@ static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begi
 // Has this stream anything to send?
 static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    if (rtpi_tx_queued(c) > 0 || s->part > 0 || s->ping == 1 || rtpi_has(c, RTPI_F_CLOSE_DUE)) {
+    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (s->todo & RTPI_TODO_NOW) || rtpi_has(c, RTPI_F_CLOSE_DUE)) {
         return 1;
     }
     if (rtpi_reader_blocked(c)) {
@@ -1978,18 +1971,14 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
            s->notice != RTPI_NOTICE_NONE || rtpi_state_newer(srv, s);
 }
 
-// The text of a notice, or an empty one.
-static void rtpi_notice_text(rtpi_text *t, const rtpi_stream *s) {
-    if (s->notice == RTPI_NOTICE_RESET) {
-        rtpi_put_text(t, "reset");
+// The text of a notice; empty if there is none.
+static void rtpi_put_notice_text(rtpi_text *t, const rtpi_stream *s) {
+    if (s->notice == RTPI_NOTICE_RESET || (s->notice == RTPI_NOTICE_FRESH && s->missed == 0)) {
+        rtpi_put_text(t, s->notice == RTPI_NOTICE_RESET ? "reset" : "fresh");
     } else if (s->missed > 0) {
-        rtpi_put_text(t, "gap ");
-        rtpi_put_decimal(t, s->missed);
+        rtpi_format(t, "gap %d", s->missed);
     } else if (s->notice == RTPI_NOTICE_REPLAYED) {
-        rtpi_put_text(t, "replayed ");
-        rtpi_put_decimal(t, s->replay);
-    } else if (s->notice == RTPI_NOTICE_FRESH) {
-        rtpi_put_text(t, "fresh");
+        rtpi_format(t, "replayed %d", s->stop);
     }
 }
 
@@ -2001,13 +1990,11 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     uint8_t buffer[24];
     rtpi_text text = {buffer, sizeof buffer, 0, 0};
     uint32_t missed = s->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
-    rtpi_notice_text(&text, s);
+    rtpi_put_notice_text(&text, s);
     if (text.len > 0 && s->form != RTPI_FORM_RAW) {
         rtpi_text t = rtpi_tx_open(srv, c);
         if (s->form == RTPI_FORM_SSE && s->notice != RTPI_NOTICE_NONE) {
-            rtpi_put_text(&t, "retry: ");
-            rtpi_put_decimal(&t, srv->desc.retry_ms);
-            rtpi_put_text(&t, "\n");
+            rtpi_format(&t, "retry: %d\n", srv->desc.retry_ms);
         }
         rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), 1, "rtpush", buffer, text.len,
                        RTPUSH_TEXT_MESSAGE);
@@ -2033,11 +2020,11 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     int record = rtpi_reader_next(srv, s) != NULL;
-    if (c->state == RTPI_POLL && s->ping == RTPI_POLL_SWEPT) {
+    if (c->state == RTPI_POLL && (s->todo & RTPI_TODO_DONE)) {
         return;
     }
-    if (s->turn && record) {
-        s->turn = 0;
+    if ((s->todo & RTPI_TODO_RECORD) && record) {
+        s->todo &= (uint8_t)~RTPI_TODO_RECORD;
         return;
     }
     for (;;) {
@@ -2061,13 +2048,12 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
             }
             rtpi_lock(srv);
             rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), 0, topic->name,
-                           rtpi_value_data(srv, v), v->len,
-                           (topic->flags & RTPUSH_BINARY) ? 2u : 1u);
+                           rtpi_value_data(srv, v), v->len, rtpi_opcode(topic));
             rtpi_unlock(srv);
             if (!rtpi_tx_commit(c, &t)) {
                 return;
             }
-            s->turn = (uint8_t)record;
+            s->todo = (uint8_t)(record ? s->todo | RTPI_TODO_RECORD : s->todo);
             srv->count.states_sent++;
         }
         s->sweep_prev = s->sweep_now;
@@ -2077,7 +2063,7 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
         }
     }
     if (c->state == RTPI_POLL) {
-        s->ping = RTPI_POLL_SWEPT;
+        s->todo |= RTPI_TODO_DONE;
     }
 }
 #endif
@@ -2087,11 +2073,9 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
 // without data too).
 static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
     rtpi_text t = rtpi_tx_open(srv, c);
-    rtpi_put_text(&t, ":\nid: ");
-    rtpi_put_id(&t, srv->epoch, rtpi_reader_id(&c->out.stream));
-    rtpi_put_text(&t, "\n\n");
+    rtpi_format(&t, ":\nid: %x-%x\n\n", srv->epoch, rtpi_reader_id(&c->out.stream));
     if (rtpi_tx_commit(c, &t)) {
-        c->out.stream.ping = 0;
+        c->out.stream.todo &= (uint8_t)~RTPI_TODO_NOW;
     }
 }
 
@@ -2100,12 +2084,9 @@ static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     rtpi_text t = rtpi_tx_open(srv, c);
-    int chunked = s->form == RTPI_FORM_CHUNK;
-    rtpi_put_text(&t, chunked ? "20\r\nid: " : "id: "); // 0x20 = 4 + 26 + 2
-    rtpi_put_id(&t, srv->epoch, s->stop - 1);
-    rtpi_put_byte(&t, '-');
-    rtpi_put_hex(&t, s->sweep_prev, 8);
-    rtpi_put_text(&t, chunked ? "\n\n\r\n0\r\n\r\n" : "\n\n");
+    int chunked = s->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
+    rtpi_format(&t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
+                srv->epoch, s->stop - 1, s->sweep_prev);
     return rtpi_tx_commit(c, &t);
 }
 
@@ -2123,7 +2104,7 @@ static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     if (!rtpi_is_stream(c)) {
         return; // on_gap ended it
     }
-    if (c->state == RTPI_SSE && s->ping == 1) {
+    if (c->state == RTPI_SSE && (s->todo & RTPI_TODO_NOW)) {
         rtpi_put_keepalive(srv, c);
     }
 #ifndef RTPUSH_NO_STATE
@@ -2188,50 +2169,38 @@ static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, uns
     return NULL;
 }
 
-static const char *rtpi_status_text(unsigned status) {
-    static const struct {
-        uint16_t status;
-        char text[24];
-    } known[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-                 {303, "See Other"}, {304, "Not Modified"}, {400, "Bad Request"},
-                 {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-                 {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
-                 {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-                 {417, "Expectation Failed"}, {421, "Misdirected Request"},
-                 {426, "Upgrade Required"}, {429, "Too Many Requests"},
-                 {431, "Header Fields Too Large"}, {500, "Internal Server Error"},
-                 {501, "Not Implemented"}, {503, "Service Unavailable"},
-                 {505, "Version Not Supported"}};
-    unsigned i;
-    for (i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (known[i].status == status) {
-            return known[i].text;
-        }
+// Code and phrase. RFC 9112 4: the phrase may be empty.
+static void rtpi_put_status(rtpi_text *t, unsigned status) {
+    static const char known[] =
+        "200 OK\0" "201 Created\0" "204 No Content\0" "304 Not Modified\0" "400 Bad Request\0"
+        "401 Unauthorized\0" "403 Forbidden\0" "404 Not Found\0" "405 Method Not Allowed\0"
+        "408 Request Timeout\0" "413 Content Too Large\0" "421 Misdirected Request\0"
+        "426 Upgrade Required\0" "429 Too Many Requests\0" "500 Internal Server Error\0"
+        "503 Service Unavailable\0";
+    char digits[4];
+    const char *at = known;
+    digits[0] = (char)('0' + status / 100u % 10u);
+    digits[1] = (char)('0' + status / 10u % 10u);
+    digits[2] = (char)('0' + status % 10u);
+    digits[3] = '\0';
+    while (*at && memcmp(at, digits, 3) != 0) {
+        at += strlen(at) + 1;
     }
-    return ""; // RFC 9112 4: the phrase may be empty
+    rtpi_format(t, "HTTP/1.1 %s%s\r\n", *at ? at : digits, *at ? "" : " ");
 }
 
 static const char *const rtpi_methods[] = {"GET",    "HEAD",  "POST",   "PUT",
                                            "DELETE", "PATCH", "OPTIONS"};
 #define RTPI_METHOD_COUNT 7u
 
-static void rtpi_put_header(rtpi_text *t, const char *name, const char *value) {
-    rtpi_put_text(t, name);
-    rtpi_put_text(t, ": ");
-    rtpi_put_text(t, value);
-    rtpi_put_text(t, "\r\n");
-}
-
 // RFC 9110 10.2.1
 static void rtpi_put_allow(rtpi_text *t, const char *name, unsigned methods) {
+    const char *comma = ": ";
     unsigned i;
-    const char *comma = "";
     rtpi_put_text(t, name);
-    rtpi_put_text(t, ": ");
     for (i = 0; i < RTPI_METHOD_COUNT; i++) {
         if (methods >> i & 1u) {
-            rtpi_put_text(t, comma);
-            rtpi_put_text(t, rtpi_methods[i]);
+            rtpi_format(t, "%s%s", comma, rtpi_methods[i]);
             comma = ", ";
         }
     }
@@ -2241,31 +2210,18 @@ static void rtpi_put_allow(rtpi_text *t, const char *name, unsigned methods) {
 // Status line and the fields every answer has. The caller adds its own and the empty line.
 static void rtpi_put_head(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t,
                           unsigned status, const char *type, const char *cache) {
-    rtpi_put_text(t, "HTTP/1.1 ");
-    rtpi_put_decimal(t, status);
-    rtpi_put_byte(t, ' ');
-    rtpi_put_text(t, rtpi_status_text(status));
-    rtpi_put_text(t, "\r\n");
+    rtpi_put_status(t, status);
     if (type) {
-        rtpi_put_header(t, "Content-Type", type);
-        rtpi_put_header(t, "X-Content-Type-Options", "nosniff");
+        rtpi_format(t, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
     }
-    rtpi_put_header(t, "Cache-Control", cache);
-    if (!rtpi_has(c, RTPI_F_KEEP)) {
-        rtpi_put_header(t, "Connection", "close");
-    }
+    rtpi_format(t, "Cache-Control: %s\r\n%s", cache,
+                rtpi_has(c, RTPI_F_KEEP) ? "" : "Connection: close\r\n");
     if (c->in.http.bits & RTPI_B_CORS) { // WHATWG Fetch 3.2.3
         const char *origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
-        rtpi_put_header(t, "Access-Control-Allow-Origin", origin ? origin : "null");
-        rtpi_put_header(t, "Access-Control-Allow-Credentials", "true");
-        rtpi_put_header(t, "Vary", "Origin");
+        rtpi_format(t, "Access-Control-Allow-Origin: %s\r\n"
+                       "Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
+                    origin ? origin : "null");
     }
-}
-
-static void rtpi_put_length(rtpi_text *t, uint32_t len) {
-    rtpi_put_text(t, "Content-Length: ");
-    rtpi_put_decimal(t, len);
-    rtpi_put_text(t, "\r\n");
 }
 
 static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
@@ -2291,7 +2247,7 @@ static uint8_t rtpi_status_why(unsigned status) {
     } table[] = {{400, RTPUSH_WHY_SYNTAX}, {403, RTPUSH_WHY_ORIGIN}, {404, RTPUSH_WHY_NOT_FOUND},
                  {405, RTPUSH_WHY_METHOD}, {411, RTPUSH_WHY_LENGTH}, {413, RTPUSH_WHY_BODY},
                  {414, RTPUSH_WHY_TOO_LONG}, {417, RTPUSH_WHY_EXPECT}, {421, RTPUSH_WHY_HOST},
-                 {426, RTPUSH_WHY_UPGRADE}, {429, RTPUSH_WHY_RATE}, {431, RTPUSH_WHY_TOO_LONG},
+                 {406, RTPUSH_WHY_ENCODING}, {426, RTPUSH_WHY_UPGRADE}, {429, RTPUSH_WHY_RATE}, {431, RTPUSH_WHY_TOO_LONG},
                  {501, RTPUSH_WHY_METHOD}, {505, RTPUSH_WHY_VERSION}};
     unsigned i;
     for (i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -2303,18 +2259,18 @@ static uint8_t rtpi_status_why(unsigned status) {
 }
 
 const char *rtpush_why(int why) {
-    static const char *const text[RTPUSH_WHY_COUNT] = {
-        "ended", "ended by the application", "closed by the peer", "transport failed", "shutdown",
-        "request head too slow", "request body too slow", "idle too long",
-        "no answer from the application", "no pong", "closing too slow", "stalled reader",
-        "authorisation expired", "slot given to another", "too slow for the log", "no slot free",
-        "too many connections of this peer", "too many streams", "too many requests",
-        "malformed request", "too long", "HTTP version", "method", "not found",
-        "unknown Host: name it in desc.hosts", "foreign Origin: name it in desc.origins",
-        "Content-Length required", "body too large", "unknown expectation",
-        "not a WebSocket upgrade", "WebSocket protocol error", "text is not UTF-8",
-        "message too large"};
-    return (why >= 0 && why < RTPUSH_WHY_COUNT) ? text[why] : "";
+    static const char texts[] =
+        "ended\0" "ended by the application\0" "closed by the peer\0" "transport failed\0"
+        "shutdown\0" "request head too slow\0" "request body too slow\0" "idle too long\0"
+        "no answer from the application\0" "no pong\0" "closing too slow\0" "stalled reader\0"
+        "authorisation expired\0" "slot given to another\0" "too slow for the log\0"
+        "no slot free\0" "too many connections of this peer\0" "too many streams\0"
+        "too many requests\0" "malformed request\0" "too long\0" "HTTP version\0" "method\0"
+        "not found\0" "unknown Host: name it in desc.hosts\0"
+        "foreign Origin: name it in desc.origins\0" "Content-Length required\0"
+        "body too large\0" "unknown expectation\0" "only gzip\0" "not a WebSocket upgrade\0"
+        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large";
+    return why >= 0 && why < RTPUSH_WHY_COUNT ? rtpi_nth(texts, (unsigned)why) : "";
 }
 
 // Answers with an error, for the reason given. The rest of what the peer sends with this request is
@@ -2335,18 +2291,14 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned status,
     if (status == 405 && route) {
         rtpi_put_allow(&t, "Allow", rtpi_route_methods(route));
     } else if (status == 426) { // RFC 9110 15.5.22, RFC 6455 4.2.2
-        rtpi_put_text(&t, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
-        if (rtpi_has(c, RTPI_F_KEEP)) {
-            rtpi_put_header(&t, "Connection", "Upgrade");
-        }
+        rtpi_format(&t, "%sUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+                    rtpi_has(c, RTPI_F_KEEP) ? "Connection: Upgrade\r\n" : "");
     } else if (status == 503 || status == 429) {
-        rtpi_put_header(&t, "Retry-After", "2");
+        rtpi_put_text(&t, "Retry-After: 2\r\n");
     }
-    rtpi_put_length(&t, (uint32_t)strlen(text) + 1);
-    rtpi_put_text(&t, "\r\n");
+    rtpi_format(&t, "Content-Length: %d\r\n\r\n", (uint32_t)strlen(text) + 1);
     if (c->in.http.method != RTPUSH_HEAD) {
-        rtpi_put_text(&t, text);
-        rtpi_put_byte(&t, '\n');
+        rtpi_format(&t, "%s\n", text);
     }
     if (rtpi_tx_commit(c, &t)) {
         rtpi_begin_reply(srv, c);
@@ -2389,12 +2341,12 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         if (!h[1] || !rtpi_header_clean(h[0]) || !rtpi_header_clean(h[1])) {
             return RTPUSH_ERR_ARGUMENT;
         }
-        rtpi_put_header(&t, h[0], h[1]);
+        rtpi_format(&t, "%s: %s\r\n", h[0], h[1]);
     }
     if (chunked) {
         rtpi_put_text(&t, "Transfer-Encoding: chunked\r\n");
     } else if (!r->pull && !bodyless) {
-        rtpi_put_length(&t, r->len);
+        rtpi_format(&t, "Content-Length: %d\r\n", r->len);
     }
     rtpi_put_text(&t, "\r\n");
     if (c->in.http.method == RTPUSH_HEAD) {
@@ -2428,7 +2380,8 @@ static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_as
     int same = (bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH)) != 0;
     uint32_t len = gzip ? a->gzip_len : a->len;
     rtpi_text t;
-    if (gzip && !(bits & RTPI_B_GZIP)) {
+    // RFC 9110 12.5.3: without the field any encoding is acceptable.
+    if (gzip && !(bits & RTPI_B_GZIP) && (c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
         rtpi_refuse(srv, c, 406);
         return;
     }
@@ -2436,16 +2389,13 @@ static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_as
     rtpi_put_head(srv, c, &t, same ? 304 : 200, same ? NULL : a->content_type,
                   a->cache_control ? a->cache_control : "no-cache");
     if (a->etag) { // each encoding is a representation with a tag of its own
-        rtpi_put_text(&t, "ETag: \"");
-        rtpi_put_text(&t, a->etag);
-        rtpi_put_text(&t, gzip ? "-gz\"\r\n" : "\"\r\n");
+        rtpi_format(&t, "ETag: \"%s%s\"\r\n", a->etag, gzip ? "-gz" : "");
     }
     if (a->gzip) {
-        rtpi_put_text(&t, gzip ? "Vary: Accept-Encoding\r\nContent-Encoding: gzip\r\n"
-                               : "Vary: Accept-Encoding\r\n");
+        rtpi_format(&t, "Vary: Accept-Encoding\r\n%s", gzip ? "Content-Encoding: gzip\r\n" : "");
     }
     if (!same) {
-        rtpi_put_length(&t, len);
+        rtpi_format(&t, "Content-Length: %d\r\n", len);
     }
     rtpi_put_text(&t, "\r\n");
     if (!rtpi_tx_commit(c, &t)) {
@@ -2466,8 +2416,8 @@ static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c, unsigned meth
     rtpi_put_allow(&t, "Allow", methods);
     if (c->in.http.bits & RTPI_B_CORS) {
         rtpi_put_allow(&t, "Access-Control-Allow-Methods", methods);
-        rtpi_put_header(&t, "Access-Control-Allow-Headers",
-                        "Content-Type, Last-Event-ID, Authorization");
+        rtpi_put_text(&t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
+                          "Authorization\r\n");
     }
     rtpi_put_text(&t, "\r\n");
     (void)rtpi_tx_commit(c, &t);
@@ -3244,9 +3194,8 @@ static void rtpi_refuse_sse(rtpush_server *srv, rtpush_conn *c) {
     srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
     t = rtpi_tx_open(srv, c);
     rtpi_put_sse_head(srv, c, &t);
-    rtpi_put_text(&t, "\r\nretry: ");
-    rtpi_put_decimal(&t, srv->desc.retry_ms + rtpi_random(srv) % (4u * srv->desc.retry_ms + 1u));
-    rtpi_put_text(&t, "\n\n");
+    rtpi_format(&t, "\r\nretry: %d\n\n",
+                srv->desc.retry_ms + rtpi_random(srv) % (4u * srv->desc.retry_ms + 1u));
     (void)rtpi_tx_commit(c, &t);
     rtpi_begin_reply(srv, c);
 }
@@ -3338,8 +3287,7 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
                       "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
     rtpi_put_base64(&t, digest, sizeof digest);
     if (req->subprotocol) {
-        rtpi_put_text(&t, "\r\nSec-WebSocket-Protocol: ");
-        rtpi_put_text(&t, req->subprotocol);
+        rtpi_format(&t, "\r\nSec-WebSocket-Protocol: %s", req->subprotocol);
     }
     rtpi_put_text(&t, "\r\n\r\n");
     if (!rtpi_tx_commit(c, &t)) {
@@ -3351,7 +3299,7 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
     if (c->state < RTPI_CLOSING) { // on_open has read the request; frames take its place
         memset(&c->in, 0, sizeof c->in);
         c->rx_used = 0;
-        c->code = 1006;
+        c->in.ws.code = 1006;
     }
 }
 #endif
@@ -3904,7 +3852,7 @@ static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c) {
         memmove(rx, payload + 2, len - 2); // for on_close
         c->reason_len = (uint8_t)(len - 2);
     }
-    c->code = code;
+    c->in.ws.code = code;
     c->in.ws.step = RTPI_WS_CLOSED;
     rtpi_ws_close(srv, c, code, NULL, RTPUSH_WHY_NONE);
 }
@@ -3925,7 +3873,7 @@ static int rtpi_ws_frame_done(rtpush_server *srv, rtpush_conn *c) {
             uint8_t *p = rtpi_rx(srv, c) + rtpi_ws_room(srv);
             uint32_t rtt = srv->now_ms - ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
                                           (uint32_t)p[2] << 8 | p[3]);
-            c->rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : c->rtt_ms;
+            c->in.ws.rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : c->in.ws.rtt_ms;
         }
     } else if (w->first & 0x80) {
         if (w->opcode == RTPUSH_TEXT_MESSAGE && w->utf8 != RTPI_UTF8_OK) {
@@ -4011,7 +3959,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_has(c, RTPI_F_CLOSE_DUE) &&
         rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
         rtpi_ws_closed(srv, c);
-    } else if (s->ping == RTPI_PING_DUE && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
+    } else if ((s->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
         rtpi_text t = rtpi_tx_open(srv, c);
         uint32_t now = srv->now_ms; // comes back in the pong: the round-trip time
         rtpi_put_frame_header(&t, 0x89, 4);
@@ -4020,7 +3968,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
         rtpi_put_byte(&t, (now >> 8) & 255u);
         rtpi_put_byte(&t, now & 255u);
         if (rtpi_tx_commit(c, &t)) {
-            s->ping = RTPI_PING_SENT;
+            s->todo = RTPI_TODO_DONE;
             c->due = rtpi_after(srv, srv->desc.ping_ms);
         }
     }
@@ -4124,14 +4072,14 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         }
         rtpi_set(c, RTPI_F_ANSWER);
         s->stop = srv->limit_seq;
-        s->ping = 0;
+        s->todo = 0;
 #ifdef RTPUSH_NO_STATE
-        s->ping = RTPI_POLL_SWEPT;
+        s->todo = RTPI_TODO_DONE;
 #endif
     }
     rtpi_stream_fill(srv, c);
     if (c->state != RTPI_POLL || s->part > 0 || s->notice != RTPI_NOTICE_NONE || s->missed > 0 ||
-        s->ping != RTPI_POLL_SWEPT) {
+        !(s->todo & RTPI_TODO_DONE)) {
         return 1;
     }
     rec = rtpi_reader_next(srv, s);
@@ -4146,7 +4094,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_answer *r = &c->out.reply;
     int chunked = (c->in.http.bits & RTPI_B_CHUNKED) != 0;
-    uint32_t head = chunked ? 6u : 0;       // "ffff\r\n"
+    uint32_t head = chunked ? 10u : 0;      // 8 digits and "\r\n"
     uint32_t tail = chunked ? 2u + 5u : 0u; // "\r\n" and the last chunk
     while (r->pull && !rtpi_has(c, RTPI_F_LATER)) {
         rtpi_text t = rtpi_tx_open(srv, c);
@@ -4177,8 +4125,7 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
             rtpi_put_text(&t, chunked ? "0\r\n\r\n" : "");
         } else {
             if (chunked) {
-                rtpi_put_hex(&t, (uint32_t)n, 4);
-                rtpi_put_text(&t, "\r\n");
+                rtpi_format(&t, "%x\r\n", (uint32_t)n);
             }
             t.len += (uint32_t)n;
             rtpi_put_text(&t, chunked ? "\r\n" : "");
@@ -4275,6 +4222,7 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
             rtpi_ready(srv, c); // FIN is next
         }
     }
+#ifndef RTPUSH_NO_WEBSOCKET
     if (c->state == RTPI_WS) {
         const rtpush_route *route = rtpi_route(srv, c);
         if ((c->in.ws.bits & (RTPI_WS_DELIVER | RTPI_WS_PONG)) != 0) {
@@ -4288,6 +4236,7 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
             }
         }
     }
+#endif
 }
 
 // >>time ------------------------------------------------------------------------------------------
@@ -4314,7 +4263,7 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
         (void)rtpi_tx_commit(c, &t);
         rtpi_finish(srv, c, RTPUSH_WHY_EXPIRED);
     } else if (c->state == RTPI_POLL) {
-        c->out.stream.ping = RTPI_PING_DUE;
+        c->out.stream.todo |= RTPI_TODO_NOW;
         rtpi_ready(srv, c);
     }
 }
@@ -4327,8 +4276,8 @@ static void rtpi_due_websocket(rtpush_server *srv, rtpush_conn *c) {
         rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
     } else if (!rtpi_passed(srv, quiet)) {
         c->due = quiet; // heard of it meanwhile
-    } else if (s->ping == 0) {
-        s->ping = RTPI_PING_DUE;
+    } else if (!(s->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
+        s->todo |= RTPI_TODO_NOW;
         c->due = rtpi_after(srv, srv->desc.ping_ms);
         rtpi_ready(srv, c);
     } else if (rtpi_has(c, RTPI_F_REFUSED)) {
@@ -4368,13 +4317,13 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         rtpi_due_websocket(srv, c);
         break;
     case RTPI_SSE:
-        c->out.stream.ping = RTPI_PING_DUE;
+        c->out.stream.todo |= RTPI_TODO_NOW;
         c->due = rtpi_after(srv, srv->desc.keepalive_ms);
         rtpi_ready(srv, c);
         break;
     case RTPI_POLL:
         if (!rtpi_has(c, RTPI_F_ANSWER)) {
-            c->out.stream.ping = RTPI_PING_DUE;
+            c->out.stream.todo |= RTPI_TODO_NOW;
         }
         c->due = rtpi_after(srv, srv->desc.stall_ms);
         rtpi_ready(srv, c);
@@ -4468,10 +4417,11 @@ static void rtpi_new_epoch(rtpush_server *srv) {
 // Thin: check arguments, resolve the handle, call inward.
 
 const char *rtpush_strerror(int error) {
-    static const char *const text[] = {
-        "ok", "no room now", "log full", "too big", "the connection has ended", "wrong state",
-        "bad argument", "not UTF-8", "bad configuration", "built with another rtpush.h", "later"};
-    return (error <= 0 && error >= -10) ? text[-error] : "";
+    static const char texts[] = "ok\0" "no room now\0" "log full\0" "too big\0"
+                                "the connection has ended\0" "wrong state\0" "bad argument\0"
+                                "not UTF-8\0" "bad configuration\0"
+                                "built with another rtpush.h\0" "later";
+    return error <= 0 && error >= -10 ? rtpi_nth(texts, (unsigned)-error) : "";
 }
 
 static const char *rtpi_check_topics(rtpush_server *srv) {
@@ -4496,7 +4446,7 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
         }
 #ifndef RTPUSH_NO_STATE
         if (t->max == 0 || t->max + RTPI_VALUE_OVERHEAD > d->tx_size) {
-            return "topic.max (with 64 bytes it must fit tx_size)";
+            return "topic.max";
         }
         if (d->state && state + t->max <= d->state_size) {
             rtpi_value *v = rtpi_value_at(srv, i);
@@ -4507,15 +4457,15 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
         state += t->max;
         srv->state_topics |= (uint32_t)1 << i;
 #else
-        return "topic.kind (built with RTPUSH_NO_STATE)";
+        return "topic.kind";
 #endif
     }
     if (events > 0 && (!d->log || d->log_size < 256 || ((uintptr_t)d->log & 3u) ||
                        (d->log_size & 3u))) {
-        return "log (4-byte aligned, at least 256 bytes, a multiple of 4)";
+        return "log";
     }
     if (srv->state_topics && (!d->state || d->state_size < state || ((uintptr_t)d->state & 3u))) {
-        return "state (4-byte aligned, RTPUSH_STATE_SIZE bytes)";
+        return "state";
     }
     return NULL;
 }
@@ -4531,44 +4481,48 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
         if (r->kind > RTPUSH_POLL || (r->kind == RTPUSH_HANDLER && !r->on_request) ||
             (r->kind == RTPUSH_ASSET &&
              (!r->asset || !r->asset->content_type || (!r->asset->data && !r->asset->gzip)))) {
-            return "route (a HANDLER needs on_request, an ASSET its asset)";
+            return "route";
         }
         // Bytes have no form in an event stream; a mask that names them is a mistake.
         if ((r->kind == RTPUSH_EVENTS || r->kind == RTPUSH_POLL) &&
             (r->topics & ~srv->text_topics) != 0) {
-            return "route.topics (unknown, or binary on an SSE or polling route)";
+            return "route.topics";
         }
     }
     return NULL;
 }
 
-static void rtpi_default(uint32_t *value, uint32_t standard, uint32_t most) {
-    if (*value == 0) {
-        *value = standard;
-    }
-    if (*value > most && *value != RTPUSH_UNLIMITED) {
-        *value = most;
-    }
-}
-
 static void rtpi_defaults(rtpush_desc *d) {
-    const uint32_t most_ms = 8000000u;
+    static const struct {
+        uint16_t field; // offset in rtpush_desc
+        uint16_t standard;
+    } times_ms[] = {{offsetof(rtpush_desc, head_ms), 10000}, {offsetof(rtpush_desc, body_ms), 30000},
+                    {offsetof(rtpush_desc, idle_ms), 15000}, {offsetof(rtpush_desc, reply_ms), 30000},
+                    {offsetof(rtpush_desc, ping_ms), 20000}, {offsetof(rtpush_desc, stall_ms), 20000},
+                    {offsetof(rtpush_desc, close_ms), 2000}, {offsetof(rtpush_desc, poll_ms), 25000},
+                    {offsetof(rtpush_desc, keepalive_ms), 15000},
+                    {offsetof(rtpush_desc, retry_ms), 2000}};
+    unsigned i;
+    for (i = 0; i < sizeof times_ms / sizeof times_ms[0]; i++) {
+        uint32_t ms;
+        memcpy(&ms, (uint8_t *)d + times_ms[i].field, sizeof ms);
+        ms = ms == 0 ? times_ms[i].standard : ms > 8000000u ? 8000000u : ms;
+        memcpy((uint8_t *)d + times_ms[i].field, &ms, sizeof ms);
+    }
     d->rx_size = d->rx_size ? d->rx_size : 512;
     d->tx_size = d->tx_size ? d->tx_size : 512;
     d->seed = d->seed ? d->seed : d->epoch;
-    rtpi_default(&d->max_streams, d->conn_count > 1 ? d->conn_count - 1 : 1, d->conn_count);
-    rtpi_default(&d->rate_messages, 200, 32000);
-    rtpi_default(&d->rate_bytes, 262144u, 2000000u);
-    rtpi_default(&d->head_ms, 10000, most_ms);
-    rtpi_default(&d->body_ms, 30000, most_ms);
-    rtpi_default(&d->idle_ms, 15000, most_ms);
-    rtpi_default(&d->reply_ms, 30000, most_ms);
-    rtpi_default(&d->ping_ms, 20000, most_ms);
-    rtpi_default(&d->stall_ms, 20000, most_ms);
-    rtpi_default(&d->close_ms, 2000, most_ms);
-    rtpi_default(&d->keepalive_ms, 15000, most_ms);
-    rtpi_default(&d->poll_ms, 25000, most_ms);
-    rtpi_default(&d->retry_ms, 2000, most_ms);
+    if (d->max_streams == 0 || d->max_streams > d->conn_count) {
+        d->max_streams = d->conn_count > 1 ? d->conn_count - 1 : 1;
+    }
+    d->rate_messages = d->rate_messages ? d->rate_messages : 200;
+    d->rate_bytes = d->rate_bytes ? d->rate_bytes : 262144u;
+    if (d->rate_messages != RTPUSH_UNLIMITED && d->rate_messages > 32000) {
+        d->rate_messages = 32000;
+    }
+    if (d->rate_bytes != RTPUSH_UNLIMITED && d->rate_bytes > 2000000u) {
+        d->rate_bytes = 2000000u;
+    }
 }
 
 int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
@@ -4587,14 +4541,14 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
         error = "conns";
     } else if (d->rx_size < 256 || d->tx_size < 256 || d->rx_size > 65532u ||
                d->tx_size > 65532u) {
-        error = "rx_size or tx_size (256 to 65,532)";
+        error = "rx_size";
     } else if (!d->bytes || d->bytes_size / d->conn_count < (uint32_t)d->rx_size + d->tx_size) {
-        error = "bytes (RTPUSH_BYTES_SIZE)";
+        error = "bytes";
     } else if (d->epoch == 0) {
-        error = "epoch (0; ids of different boots must differ)";
+        error = "epoch";
     } else if (d->topic_count > 32 || d->route_count > 254 || (d->topic_count && !d->topics) ||
                (d->route_count && !d->routes)) {
-        error = "topic_count or route_count";
+        error = "topic_count";
     } else {
         error = rtpi_check_topics(srv);
         error = error ? error : rtpi_check_routes(srv);
@@ -4726,7 +4680,7 @@ char *rtpush_id_format(rtpush_id id, char out[RTPUSH_ID_SIZE]) {
     t.cap = RTPUSH_ID_SIZE;
     t.len = 0;
     t.over = 0;
-    rtpi_put_id(&t, id.epoch, id.seq);
+    rtpi_format(&t, "%x-%x", id.epoch, id.seq);
     out[17] = '\0';
     return out;
 }
@@ -4820,7 +4774,10 @@ size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn) {
     if (!c || c->state != RTPI_WS || rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
         return 0;
     }
-    return room > 4u ? room - 4u : 0; // the longer header
+    if (room < 130u) { // 125 is the most the shorter header of 2 bytes announces
+        return room > 127u ? 125u : room > 2u ? room - 2u : 0;
+    }
+    return room - 4u;
 }
 
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
@@ -4871,7 +4828,7 @@ int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const ch
     if (c->state == RTPI_POLL || c->state == RTPI_REPLY) { // the answer first
         rtpi_clear(c, RTPI_F_KEEP);
         if (c->state == RTPI_POLL && !rtpi_has(c, RTPI_F_ANSWER)) {
-            c->out.stream.ping = RTPI_PING_DUE;
+            c->out.stream.todo |= RTPI_TODO_NOW;
         }
         rtpi_ready(srv, c);
         return RTPUSH_OK;
@@ -4957,7 +4914,7 @@ int rtpush_set_user(rtpush_server *srv, rtpush_handle conn, void *user) {
 
 int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn) {
     const rtpush_conn *c = rtpi_resolve(srv, conn);
-    return c ? (int32_t)c->rtt_ms - 1 : -1;
+    return c && c->state == RTPI_WS ? (int32_t)c->in.ws.rtt_ms - 1 : -1;
 }
 
 const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
@@ -4986,13 +4943,12 @@ void rtpush_shutdown(rtpush_server *srv) {
             rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
         } else if (c->state == RTPI_SSE) {
             rtpi_text t = rtpi_tx_open(srv, c);
-            rtpi_put_text(&t, "retry: ");
-            rtpi_put_decimal(&t, srv->desc.retry_ms + rtpi_random(srv) % (srv->desc.retry_ms + 1u));
-            rtpi_put_text(&t, "\n\n");
+            rtpi_format(&t, "retry: %d\n\n",
+                        srv->desc.retry_ms + rtpi_random(srv) % (srv->desc.retry_ms + 1u));
             (void)rtpi_tx_commit(c, &t);
             rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
         } else if (c->state == RTPI_POLL && !rtpi_has(c, RTPI_F_ANSWER)) {
-            c->out.stream.ping = RTPI_PING_DUE;
+            c->out.stream.todo |= RTPI_TODO_NOW;
             rtpi_ready(srv, c);
         }
 #ifndef RTPUSH_NO_WEBSOCKET
@@ -5146,7 +5102,7 @@ size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, si
     if (taken > 0) {
         conn->heard = (uint16_t)srv->quarter;
         if (conn->state == RTPI_WS) {
-            conn->out.stream.ping = 0;
+            conn->out.stream.todo &= RTPI_TODO_RECORD; // no ping is needed
         }
         srv->count.bytes_in += (uint32_t)taken;
     }

@@ -964,9 +964,8 @@ static uint32_t rtpi_posix_tick(rtpush_posix *port) {
     return due_ms;
 }
 
-// Serves what the core names. Returns 1 if it served any.
-static int rtpi_posix_drain(rtpush_posix *port) {
-    int served = 0;
+// Serves what the core names.
+static void rtpi_posix_drain(rtpush_posix *port) {
     for (uint32_t i = 0; i < port->server_count; i++) {
         // Bounded, or one reader faster than its log could keep the others waiting for ever.
         for (uint32_t left = port->slot_count; left > 0; left--) {
@@ -975,22 +974,17 @@ static int rtpi_posix_drain(rtpush_posix *port) {
                 break;
             }
             rtpi_posix_serve(port, (rtpi_posix_slot *)rtpush_port(conn));
-            served = 1;
         }
     }
-    return served;
 }
 
-// Timers and what was published, until nothing can be done without waiting. Returns the
+// What was published, and timers, until nothing can be done without waiting. Returns the
 // milliseconds until something is due.
 static int rtpi_posix_settle(rtpush_posix *port) {
     uint32_t due_ms = 0;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && due_ms == 0; i++) { // a timer may bring something to send
+        rtpi_posix_drain(port);
         due_ms = rtpi_posix_tick(port);
-        if (!rtpi_posix_drain(port)) {
-            break;
-        }
-        due_ms = 0; // serving may have set a nearer deadline: once more
     }
     if (port->ready_count > 0) {
         return 0;

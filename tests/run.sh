@@ -16,15 +16,16 @@ command_of() {
         symbols) echo "sh tests/symbols.sh" ;;
         size) echo "sh tests/size.sh" ;;
         stack) echo "python3 tests/stack.py" ;;
-        unit) echo "$make build/unit && build/unit" ;;
-        unit-clang) echo "$make build/unit-clang && build/unit-clang" ;;
+        unit) echo "sh tests/unit.sh gcc" ;;
+        unit-clang) echo "sh tests/unit.sh clang" ;;
         matrix) echo "sh tests/matrix.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
         clients-poll) echo "$make build/echo-poll build/hub-poll &&
             $client build/echo-poll build/hub-poll" ;;
         clients-asan) echo "$make build/echo-asan build/hub-asan &&
             $client build/echo-asan build/hub-asan" ;;
-        browser) echo "$make build/dashboard build/hub && node tests/browser/run.mjs" ;;
+        browser) echo "$make build/dashboard &&
+            node tests/browser/dashboard.test.mjs build/dashboard" ;;
         *) return 1 ;;
     esac
 }

@@ -25,7 +25,7 @@ sections() {
     shift
     # shellcheck disable=SC2086 # options split
     arm-none-eabi-gcc -mthumb -mcpu="$cpu" -std=c99 -Os -ffunction-sections "$@" -I. \
-        -c "$out/core.c" -o "$out/core.o" || return 1
+        -c "$out/core.c" -o "$out/core.o" 2>"$out/core.log" || return 1
     arm-none-eabi-size -A "$out/core.o" | awk '
         $1 ~ /^\.text/ { text += $2 }
         $1 ~ /^\.rodata/ { rodata += $2 }
@@ -91,6 +91,7 @@ for cpu in cortex-m0plus cortex-m3; do
     if ! line="$(sections "$cpu")"; then
         failed=$((failed + 3))
         echo "  FAIL: does not compile"
+        head -n 5 "$out/core.log"
         continue
     fi
     set -- $line

@@ -28,7 +28,7 @@ def compile_graph(out, optimise):
     subprocess.run(
         ["arm-none-eabi-gcc", "-mthumb", "-mcpu=cortex-m3", "-std=c99", optimise, "-I.",
          "-fstack-usage", "-fcallgraph-info=su", "-c", source, "-o", os.path.join(out, "core.o")],
-        check=True, stdin=subprocess.DEVNULL)
+        check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with open(graph, encoding="utf-8") as f:
         return f.read()
 

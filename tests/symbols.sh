@@ -36,9 +36,10 @@ look() {
             grep -vE "^(mem|str)[a-z]+\$|$helpers")"
     verdict "$name: global names begin with rtpush_" \
         "$("${prefix}nm" -g --defined-only "$object" | awk '{ print $3 }' | grep -v '^rtpush_')"
+    # A name.N is a constant inside a function.
     verdict "$name: private names begin with rtpi_" \
         "$("${prefix}nm" --defined-only "$object" |
-            awk '$2 ~ /^[a-z]$/ && $3 !~ /^(rtpi_|rtpush_|\$|\.L|CSWTCH)/ { print $3 }')"
+            awk '$2 ~ /^[a-z]$/ && $3 !~ /^(rtpi_|rtpush_|\$|\.L|CSWTCH)|\.[0-9]+$/ { print $3 }')"
     # Tables of pointers are constant too: .data.rel.ro is read-only after loading.
     verdict "$name: no .data, no .bss" \
         "$("${prefix}size" -A "$object" |

@@ -80,7 +80,7 @@ static int parse_port(const char *text, unsigned *number) {
 
 // 0 to go on; else the program ends with the exit status in *status.
 static int parse(int argc, char **argv, options *o, int *status) {
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         int good = 0;
         if (strcmp(argv[i], "--help") == 0) {
@@ -103,7 +103,6 @@ static int parse(int argc, char **argv, options *o, int *status) {
             *status = 2;
             return 1;
         }
-        i++;
     }
     return 0;
 }

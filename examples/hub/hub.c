@@ -61,7 +61,7 @@ static void on_publish(rtpush_server *srv, const rtpush_request *req) {
     if (result < 0) {
         rtpush_reply_text(srv, req->conn, status_of(result), rtpush_strerror(result));
     } else if (topics[topic].kind == RTPUSH_STATE) {
-        rtpush_reply_text(srv, req->conn, 204, NULL); // a STATE value has no id
+        rtpush_reply_text(srv, req->conn, 200, "stored\n"); // a STATE value has no id
     } else {
         char id[RTPUSH_ID_SIZE];
         rtpush_reply_text(srv, req->conn, 200, rtpush_id_format(rtpush_last_id(srv), id));

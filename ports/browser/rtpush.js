@@ -153,9 +153,15 @@ function openEvents(target, sink) {
     return { close: () => source.close() };
 }
 
+// Each event has an id of its own; a STATE value has none, and shows the one before it.
+function countEvents(records) {
+    return new Set(records.map(([, , id]) => id).filter(Boolean)).size;
+}
+
 function openPoll(target, sink) {
     const abort = new AbortController();
-    let seconds = 1; // the first answer comes soon even if nothing happens: it shows that we are up
+    let first = true; // after resuming with nothing missed a poll has no notice: make one
+    let seconds = 1;  // the first answer comes soon even if nothing happens: it shows that we are up
     const ask = async () => {
         const started = performance.now();
         // A network that died silently leaves a fetch hanging: the server's limit and some is ours.
@@ -166,14 +172,16 @@ function openPoll(target, sink) {
             if (response.status !== 200) {
                 return response.status;
             }
-            let count = 0;
-            const id = parseEvents(await response.text(), '', (topic, data, id) => {
-                count++;
-                sink.record(topic, data, id);
-            });
+            const records = [];
+            const id = parseEvents(await response.text(), '', (...record) => records.push(record));
+            if (first && !records.some(([topic]) => topic === NOTICE)) {
+                records.unshift([NOTICE, `replayed ${countEvents(records)}`, '']);
+            }
+            first = false;
+            records.forEach((record) => sink.record(...record));
             sink.answered(id);
             // Something between us and the server may answer at once with nothing, for ever.
-            if (count === 0 && performance.now() - started < 250) {
+            if (records.length === 0 && performance.now() - started < 250) {
                 await new Promise((done) => setTimeout(done, 250));
             }
         } finally {
@@ -497,8 +505,8 @@ class Client {
     #notice(text) {
         const [kind, number] = text.split(' ');
         const n = Number(number) || 0;
-        // Every answer of a long poll is a stream with a notice of its own: what it calls replayed
-        // is simply what is new, unless we come from somewhere else.
+        // Every answer of a long poll may have a notice of its own: what it calls replayed is simply
+        // what is new, unless we come from somewhere else.
         const again = this.#status.transport === 'poll' && this.#status.state === 'open';
         if (kind === 'gap') {
             this.#status.missed += n;

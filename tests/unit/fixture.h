@@ -188,9 +188,6 @@ static int t_pull_bytes(rtpush_server *srv, rtpush_handle conn, void *user, uint
     if (app->pull_fail_at >= 0 && offset + n > (uint32_t)app->pull_fail_at) {
         n = (uint32_t)app->pull_fail_at - offset;
     }
-    if (n == 1 && app->pull_size - offset > 1) {
-        n = 0; // never happens where cap > 1: RTPUSH_LATER is 1 as well
-    }
     for (size_t i = 0; i < n; i++) {
         buf[i] = (uint8_t)('a' + (offset + i) % 26);
     }

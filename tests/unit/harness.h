@@ -194,7 +194,7 @@ struct t_world;
 typedef struct t_conn {
     struct t_world *world;
     rtpush_conn *conn;     // NULL once the transport is gone or dropped
-    rtpush_handle handle;  // as rtpush_conn_handle said at accept
+    rtpush_handle handle;  // the request or stream it carries now
     int used;
     t_buf in;              // sent by the peer, not yet taken by the core
     size_t in_total;       // taken so far
@@ -270,9 +270,18 @@ static int t_same(rtpush_handle a, rtpush_handle b)
     return a.serial == b.serial && a.index == b.index;
 }
 
+// Each request on a connection has a handle of its own.
+static void t_learn_handle(t_world *w, t_conn *c)
+{
+    if (c->used && c->conn != NULL) {
+        c->handle = rtpush_conn_handle(&w->srv, c->conn);
+    }
+}
+
 static t_conn *t_conn_of(t_world *w, rtpush_handle handle)
 {
     for (int i = T_CONNS - 1; i >= 0; i--) {
+        t_learn_handle(w, &w->conns[i]);
         if (w->conns[i].used && t_same(w->conns[i].handle, handle)) {
             return &w->conns[i];
         }
@@ -361,6 +370,7 @@ static void t_leave(t_world *w)
     T_CHECK(w->lock_depth == 0, "the lock was not given back");
     for (int i = 0; i < T_CONNS; i++) {
         if (w->conns[i].used) {
+            t_learn_handle(w, &w->conns[i]);
             t_check_conn(w, &w->conns[i]);
         }
     }
@@ -388,6 +398,7 @@ static void t_hook_drop(void *ctx, rtpush_conn *conn, void *port, int reset)
     T_CHECK(w->busy == NULL || w->busy != c, "drop for the connection being served");
     T_CHECK(reset || (c->fin && c->eof_given), "a quiet close before both sides finished");
     t_check_conn(w, c);
+    t_learn_handle(w, c);
     c->conn = NULL;
     c->dropped = reset ? 1 : 2;
     w->drops++;
@@ -690,6 +701,7 @@ static void t_cut(t_conn *c)
     c->cut = 1;
     if (c->conn != NULL) {
         rtpush_conn *conn = c->conn;
+        t_learn_handle(w, c);
         t_release_held(c);
         c->conn = NULL;
         t_enter(w, T_IN_GONE, c);

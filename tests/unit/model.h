@@ -811,12 +811,10 @@ static void m_check_log(m_sim *sim)
         }
         const rtpush_conn *conn = r->c->conn;
         const rtpi_stream *st = &conn->out.stream;
-        if (conn->hold_seq != 0) {
+        if (conn->mark_seq != 0) {
             T_CHECK((int32_t)(conn->hold_seq - srv->tail_seq) >= 0, "a holder behind the tail");
             T_CHECK((int32_t)(st->seq - conn->hold_seq) >= 0, "hold is ahead of the cursor");
-            if (conn->mark_seq != 0) {
-                T_CHECK((int32_t)(conn->mark_seq - conn->hold_seq) >= 0, "mark is behind hold");
-            }
+            T_CHECK((int32_t)(conn->mark_seq - conn->hold_seq) >= 0, "mark is behind hold");
         }
         if (st->part > 0) {
             T_CHECK((int32_t)(st->seq - srv->tail_seq) >= 0, "mid-record behind the tail");

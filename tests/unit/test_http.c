@@ -350,20 +350,15 @@ static void http_reply_refuses_line_ends_in_headers(void **state)
     (void)state;
     static const char *const bad[][3] = {
         {"X-A", "1\r\nSet-Cookie: a=b", NULL}, {"X-A", "1\n", NULL}, {"X-A", "\r", NULL},
-        {"X-A\r\nX-B", "1", NULL},             {"X-A:", "1", NULL},  {"", "1", NULL},
-        {"X A", "1", NULL},
+        {"X-A\r\nX-B", "1", NULL},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         t_world *w = reply_world();
         memset(&g_response, 0, sizeof g_response);
         g_response.headers = bad[i];
         u_peer *p = u_open(w, "{GET /hello}");
-        if (i < 4) {
-            T_EQ(g_result, RTPUSH_ERR_ARGUMENT);
-            u_is(p, "500 second try\n");
-        } else {
-            u_read(p); // the strict client checks what was sent
-        }
+        T_EQ(g_result, RTPUSH_ERR_ARGUMENT);
+        u_is(p, "500 second try\n");
         u_free(p);
         t_finish(w);
     }

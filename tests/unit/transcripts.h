@@ -191,9 +191,9 @@ static const t_script t_scripts[] = {
      T_CLOSES},
 
     // -- Host (RFC 9112 3.2) and DNS rebinding --
-    {"host_absent", "GET /hello HTTP/1.1\r\n\r\n", T_400, T_NONE, T_CLOSES},
-    {"host_absent_but_hostess", "GET /hello HTTP/1.1\r\nHostess: 10.0.0.1\r\n\r\n", T_400, T_NONE,
-     T_CLOSES},
+    {"host_absent", "GET /hello HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", T_NONE, T_EITHER},
+    {"host_absent_but_hostess", "GET /hello HTTP/1.1\r\nHostess: 10.0.0.1\r\n\r\n", "HTTP/1.1 400 ", T_NONE,
+     T_EITHER},
     {"host_twice", T_HELLO_WITH("Host: 10.0.0.1"), T_400, T_NONE, T_CLOSES},
     {"host_empty", "GET /hello HTTP/1.1\r\nHost:\r\n\r\n", "HTTP/1.1 400 ~HTTP/1.1 421 ", T_NONE,
      T_EITHER},
@@ -401,22 +401,22 @@ static const t_script t_scripts[] = {
      "Sec-WebSocket-Key: " T_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
      "HTTP/1.1 400 ~HTTP/1.1 426 ", T_NONE, T_EITHER},
     {"upgrade_without_key", "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n\r\n",
-     T_400, T_NONE, T_EITHER},
+     "HTTP/1.1 400 ", T_NONE, T_EITHER},
     {"upgrade_key_empty",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key:\r\n\r\n",
-     T_400, T_NONE, T_EITHER},
+     "HTTP/1.1 400 ", T_NONE, T_EITHER},
     {"upgrade_key_15",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n"
      "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4P\r\n\r\n",
-     T_400, T_NONE, T_EITHER},
+     "HTTP/1.1 400 ", T_NONE, T_EITHER},
     {"upgrade_key_17",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n"
      "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEBE=\r\n\r\n",
-     T_400, T_NONE, T_EITHER},
+     "HTTP/1.1 400 ", T_NONE, T_EITHER},
     {"upgrade_key_25",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n"
      "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGQ==\r\n\r\n",
-     T_400, T_NONE, T_EITHER},
+     "HTTP/1.1 400 ", T_NONE, T_EITHER},
     {"upgrade_key_1000",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n"
      "Sec-WebSocket-Key: {rep 1000 A}\r\n\r\n",
@@ -424,12 +424,12 @@ static const t_script t_scripts[] = {
     {"upgrade_key_not_base64",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n"
      "Sec-WebSocket-Key: !GhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-     T_400, T_NONE, T_EITHER},
+     "HTTP/1.1 400 ", T_NONE, T_EITHER},
     {"upgrade_key_unpadded",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n"
      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n\r\n",
-     T_400, T_NONE, T_EITHER},
-    {"upgrade_key_twice", T_WS_WITH("Sec-WebSocket-Key: " T_KEY), T_400, T_NONE, T_EITHER},
+     "HTTP/1.1 400 ", T_NONE, T_EITHER},
+    {"upgrade_key_twice", T_WS_WITH("Sec-WebSocket-Key: " T_KEY), "HTTP/1.1 400 ", T_NONE, T_EITHER},
     // RFC 6455 4.4: another version is answered with the one spoken here.
     {"upgrade_version_8",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Key: " T_KEY
@@ -648,7 +648,7 @@ static const t_script t_scripts[] = {
      T_400, T_NONE, T_CLOSES},
     {"events_resume_10_kilobytes",
      "GET /events HTTP/1.1\r\n" T_HOST "Last-Event-ID: {rep 10000 f}\r\n\r\n",
-     "HTTP/1.1 200 |data: reset\n~HTTP/1.1 431 ", NULL, T_EITHER},
+     "data: reset\n~HTTP/1.1 431 ", NULL, T_EITHER},
     {"events_resume_query_malformed", "{GET /events?last_event_id=zz}",
      "HTTP/1.1 200 |data: reset\n", "open", T_STAYS},
     {"events_foreign_origin",
@@ -734,10 +734,47 @@ static void t_same_result(const char *how, size_t at, const t_run_result *a, con
     T_CHECK(a->ended == b->ended, "the end differs with %s %lu", how, (unsigned long)at);
 }
 
+// Where chunks end depends on the pace of the reader; what is in them must not.
+static void t_decode_answer(t_client *cl)
+{
+    t_buf *all = (t_buf *)cl->user;
+    t_put(all, cl->head.data, cl->head.len);
+    t_put(all, cl->body.data, cl->body.len);
+}
+
+static void t_decode(t_buf *out)
+{
+    t_client cl;
+    t_buf all = {0};
+    if (t_find(out->data, out->len, (const uint8_t *)"chunked", 7) == NULL) {
+        return;
+    }
+    memset(&cl, 0, sizeof cl);
+    cl.user = &all;
+    cl.on_answer = t_decode_answer;
+    for (size_t i = 0; i < out->len; i++) {
+        t_client_byte(&cl, out->data[i]);
+    }
+    T_CHECK(cl.step == T_CL_HEAD, "the last answer is cut");
+    t_client_free(&cl);
+    t_buf_free(out);
+    *out = all;
+}
+
 static void t_compare(const t_buf *in, const t_run_result *whole, const char *name, t_how how)
 {
     t_run_result other = t_run_script(in, how);
-    t_same_result(name, how.split_at, whole, &other);
+    if ((how.bite || how.late_acks) && memcmp(in->data, "HEAD", 4) != 0) {
+        t_run_result decoded = *whole;
+        memset(&decoded.out, 0, sizeof decoded.out);
+        t_put(&decoded.out, whole->out.data, whole->out.len);
+        t_decode(&decoded.out);
+        t_decode(&other.out);
+        t_same_result(name, how.split_at, &decoded, &other);
+        t_buf_free(&decoded.out);
+    } else {
+        t_same_result(name, how.split_at, whole, &other);
+    }
     t_result_free(&other);
 }
 

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Builds the programs of tests/unit with address and undefined-behaviour sanitizers, runs them, and
+# adds up what they print: cmocka's summary, or `N passed, N failed`. A program that ends without
+# either counts as one failure. Usage: sh tests/unit.sh [gcc|clang] [PROGRAM...]
+set -u
+cd "$(dirname "$0")/.." || exit 1
+cc="${1:-gcc}"
+[ $# -gt 0 ] && shift
+out="build/unit-$cc"
+mkdir -p "$out"
+flags='-std=c99 -g -O1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
+    -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Itests/unit'
+seeds=2000 # of the simulation
+if [ "${RTPUSH_QUICK:-0}" = 1 ]; then
+    seeds=300
+fi
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
+
+programs="${*:-$(ls tests/unit/*.c | sed 's|.*/||; s|\.c$||' | grep -vx selftest)}"
+if [ -z "$programs" ]; then
+    echo "unit: no programs in tests/unit"
+    exit 1
+fi
+
+# The program is not linked with a library it does not include.
+for p in $programs; do
+    library=''
+    [ "$p" = sim ] || library='-lcmocka'
+    arguments=''
+    [ "$p" = sim ] && arguments="$seeds"
+    cat >"$out/$p.sh" <<END
+$cc $(echo $flags) tests/unit/$p.c -o $out/$p $library && timeout 400 $out/$p $arguments
+END
+done
+for p in $programs; do
+    echo "$p"
+done | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' \
+    sh -c 'sh "$1/$2.sh" >"$1/$2.log" 2>&1 </dev/null; echo $? >"$1/$2.status"' run "$out" '{}'
+
+passed=0
+failed=0
+for p in $programs; do
+    set -- $(awk '
+        /^\[  PASSED  \] [0-9]+ test/ { passed += $4; seen = 1 }
+        /^\[  FAILED  \] [0-9]+ test/ { failed += $4; seen = 1 }
+        /^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3; seen = 1 }
+        END { print passed + 0, failed + 0, seen + 0 }' "$out/$p.log")
+    status="$(cat "$out/$p.status")"
+    if [ "$3" = 0 ] || { [ "$status" != 0 ] && [ "$2" = 0 ]; }; then
+        set -- "$1" $(($2 + 1))
+    fi
+    if [ "$2" != 0 ]; then
+        echo "FAIL $p (exit status $status; again: sh $out/$p.sh)"
+        # A test that failed did not free what it had: such leaks are no news.
+        grep -vE '^\[( RUN     |       OK |=+)' "$out/$p.log" |
+            if [ "$3" = 1 ]; then sed '/LeakSanitizer: detected/Q'; else cat; fi |
+            head -n 40 | sed 's/^/    /'
+    fi
+    printf '%-20s %5s passed %4s failed\n' "$p" "$1" "$2"
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,491 @@
+// Server-Sent Events (WHATWG HTML 9.2): the form of events, resuming, silence, the cap.
+#include "unit.h"
+
+static u_peer *resume(t_world *w, const char *path, const char *id)
+{
+    char text[200];
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n" T_HOST "Last-Event-ID: %s\r\n\r\n", path, id);
+    return u_open(w, text);
+}
+
+static void sse_head_tells_proxies_not_to_hold_it_back(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "{GET /events}");
+    T_EQ(p->cl.status, 200);
+    T_CHECK(t_field_is(&p->cl, "Cache-Control", "no-store"), "Cache-Control");
+    T_CHECK(t_field_is(&p->cl, "X-Accel-Buffering", "no"), "X-Accel-Buffering");
+    T_CHECK(strncmp(t_field(&p->cl, "Content-Type"), "text/event-stream", 17) == 0, "type");
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_first_block_is_the_notice_with_id_and_retry(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "{GET /events}");
+    u_is(p, "200 \nrtpush: fresh\n" + 5); // the answer itself never ends
+    T_EQ(strlen(p->last_id), 17);
+    T_EQ(p->last_id[8], '-');
+    T_EQ(strspn(p->last_id, "0123456789abcdef-"), 17);
+    T_EQ(p->cl.retry, 2000);
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_delivers_name_id_and_data(void **state)
+{
+    (void)state;
+    char id[RTPUSH_ID_SIZE];
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events}");
+    T_EQ(t_publish_text(w, T_CHAT, "hello"), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "chat: hello\n");
+    assert_string_equal(p->last_id, rtpush_id_format(rtpush_last_id(&w->srv), id));
+    T_EQ(t_publish_text(w, T_LOG, ""), RTPUSH_OK);
+    T_EQ(t_publish_text(w, T_LOG, " leading and trailing "), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "log: \nlog:  leading and trailing \n");
+    u_free(p);
+    t_finish(w);
+}
+
+// WHATWG HTML 9.2.6: CR, LF and CRLF end a line; each line becomes a data field of its own.
+static void sse_splits_lines_of_every_kind(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        {"a\nb", "a\nb"},       {"a\rb", "a\nb"},         {"a\r\nb", "a\nb"},
+        {"\n", "\n"},           {"\r\n", "\n"},           {"\r", "\n"},
+        {"a\n", "a\n"},         {"\na", "\na"},           {"a\n\nb", "a\n\nb"},
+        {"a\r\rb", "a\n\nb"},   {"a\n\rb", "a\n\nb"},     {"a\r\n\r\nb", "a\n\nb"},
+        {"\n\n\n", "\n\n\n"},   {"a\r", "a\n"},           {"data: x\nid: 1\n\nevent: y",
+                                                           "data: x\nid: 1\n\nevent: y"},
+        {"\r\n\n\r", "\n\n\n"}, {" a\n b", " a\n b"},     {":\n:", ":\n:"},
+        {"\nretry: 1\n", "\nretry: 1\n"},
+    };
+    for (int form = 0; form < 3; form++) {
+        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+            t_world *w = t_begin();
+            w->bite = form == 2 ? 1 : 0;
+            u_peer *p = u_stream(w, "{GET /events}");
+            t_buf want = {0};
+            t_puts(&want, form == 1 ? "temp: " : "log: ");
+            t_puts(&want, table[i][1]);
+            t_puts(&want, "\n");
+            T_EQ(t_publish_text(w, form == 1 ? T_TEMP : T_LOG, table[i][0]), RTPUSH_OK);
+            t_run(w);
+            u_is(p, t_text(&want));
+            t_buf_free(&want);
+            u_free(p);
+            t_finish(w);
+        }
+    }
+}
+
+static void sse_carries_nul_bytes_as_they_are(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events}");
+    T_EQ(t_publish(w, T_LOG, "a\0b", 3), RTPUSH_OK);
+    t_run(w);
+    u_read(p);
+    T_CHECK(t_find(p->seen.data, p->seen.len, (const uint8_t *)"a\0b", 3) != NULL, "a NUL is lost");
+    u_free(p);
+    t_finish(w);
+}
+
+// Wire bytes are a function of the record: taken in bites of any size they are the same.
+static void sse_bytes_do_not_depend_on_the_bites(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"one", "two\nlines", "", "three\r\n\r\nlines", "\n"};
+    t_buf whole = {0};
+    for (size_t bite = 0; bite < 90; bite++) {
+        t_world *w = t_begin();
+        w->bite = bite;
+        w->max_spans = bite % 3 == 0 ? 1 : 5;
+        t_conn *c = t_open(w, "{GET /events}");
+        c->hold_acks = bite % 2;
+        for (size_t i = 0; i < 5; i++) {
+            T_EQ(t_publish_text(w, i % 2 ? T_LOG : T_CHAT, texts[i]), RTPUSH_OK);
+        }
+        for (int i = 0; i < 50; i++) {
+            t_run(w);
+            t_ack(c, 1000);
+        }
+        if (bite == 0) {
+            t_put(&whole, c->out.data, c->out.len);
+        } else {
+            T_EQ(c->out.len, whole.len);
+            assert_memory_equal(c->out.data, whole.data, whole.len);
+        }
+        t_finish(w);
+    }
+    t_buf_free(&whole);
+}
+
+// -- resuming -------------------------------------------------------------------------------------
+
+static void publish_numbers(t_world *w, int from, int to)
+{
+    for (int i = from; i <= to; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "n%d", i);
+        T_EQ(t_publish_text(w, T_LOG, text), RTPUSH_OK);
+    }
+}
+
+static void sse_resume_replays_what_was_missed(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    char id[64];
+    u_peer *p = u_open(w, "{GET /events}");
+    publish_numbers(w, 1, 3);
+    t_run(w);
+    u_read(p);
+    snprintf(id, sizeof id, "%s", p->last_id);
+    u_free(p);
+    publish_numbers(w, 4, 6);
+    p = resume(w, "/events", id);
+    u_is(p, "rtpush: replayed 3\nlog: n4\nlog: n5\nlog: n6\n");
+    u_free(p);
+    p = resume(w, "/events?topics=chat", id); // none of the three is of this topic
+    u_is(p, "rtpush: replayed 0\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_resume_with_nothing_missed_says_so(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    char id[64];
+    u_peer *p = u_open(w, "{GET /events}");
+    publish_numbers(w, 1, 3);
+    t_run(w);
+    u_read(p);
+    snprintf(id, sizeof id, "%s", p->last_id);
+    u_free(p);
+    p = resume(w, "/events", id);
+    u_is(p, "rtpush: replayed 0\n");
+    assert_string_equal(p->last_id, id);
+    u_free(p);
+    t_finish(w);
+}
+
+// The page that never got an event resumes from the notice's id.
+static void sse_resume_from_the_first_notice(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    char id[64];
+    u_peer *p = u_open(w, "{GET /events}");
+    snprintf(id, sizeof id, "%s", p->last_id);
+    u_free(p);
+    publish_numbers(w, 1, 2);
+    p = resume(w, "/events", id);
+    u_is(p, "rtpush: replayed 2\nlog: n1\nlog: n2\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_resume_past_the_tail_tells_the_gap(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.log_size = 512;
+    t_start(w);
+    char id[64];
+    u_peer *p = u_open(w, "{GET /events}");
+    snprintf(id, sizeof id, "%s", p->last_id);
+    u_free(p);
+    publish_numbers(w, 1, 100);
+    p = resume(w, "/events", id);
+    u_read(p);
+    unsigned long gap = 0;
+    T_CHECK(sscanf(t_text(&p->seen), "rtpush: gap %lu\nlog: n", &gap) == 1, "seen %.40s",
+            t_text(&p->seen));
+    T_EQ(p->events, 1 + (100 - gap));
+    char first[32];
+    snprintf(first, sizeof first, "\nlog: n%lu\n", gap + 1);
+    T_CHECK(strstr(t_text(&p->seen), first) != NULL, "the first one after a gap of %lu", gap);
+    T_EQ(t_app_of(w)->missed, gap);
+    u_free(p);
+    t_finish(w);
+}
+
+// The header is what the browser knows; the query is what the page put there once.
+static void sse_header_wins_over_the_query(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    char id[64];
+    char path[100];
+    u_peer *p = u_open(w, "{GET /events}");
+    publish_numbers(w, 1, 1);
+    t_run(w);
+    u_read(p);
+    snprintf(path, sizeof path, "/events?last_event_id=%s", p->last_id);
+    publish_numbers(w, 2, 3);
+    t_run(w);
+    u_read(p);
+    snprintf(id, sizeof id, "%s", p->last_id);
+    publish_numbers(w, 4, 4);
+    u_free(p);
+    p = resume(w, path, id);
+    u_is(p, "rtpush: replayed 1\nlog: n4\n");
+    u_free(p);
+    char text[128];
+    snprintf(text, sizeof text, "{GET %s}", path);
+    p = u_open(w, text);
+    u_is(p, "rtpush: replayed 3\nlog: n2\nlog: n3\nlog: n4\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_ids_in_upper_case_or_shortened_do_no_harm(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "00c0ffee-0000000", "00c0ffee00000000", "00c0ffee-0000000g", "-", "00c0ffee-", "0",
+        "00c0ffee-00000000-", "00c0ffee-00000000-0000000", "00c0ffee-00000000-00000000x",
+        "00c0ffee_00000000", "00000000-00000000", "ffffffff-ffffffff", "00c0ffee-ffffffff",
+        "00c0ffee-7fffffff", "00c0ffee-80000000", "\xC3\xA9", "00c0ffee-00000000,x"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        t_world *w = t_begin();
+        publish_numbers(w, 1, 3);
+        u_peer *p = resume(w, "/events", bad[i]);
+        u_is(p, "rtpush: reset\n"); // and begins now
+        T_EQ(strlen(p->last_id), 17);
+        publish_numbers(w, 4, 4);
+        t_run(w);
+        u_is(p, "log: n4\n");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+static void sse_id_of_a_later_event_than_any_is_reset(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    publish_numbers(w, 1, 3);
+    rtpush_id id = rtpush_last_id(&w->srv);
+    char text[RTPUSH_ID_SIZE];
+    u_peer *p = resume(w, "/events", rtpush_id_format(id, text));
+    u_is(p, "rtpush: replayed 0\n");
+    u_free(p);
+    id.seq++;
+    p = resume(w, "/events", rtpush_id_format(id, text));
+    u_is(p, "rtpush: reset\n");
+    u_free(p);
+    t_finish(w);
+}
+
+// Invariant 18: cut after every byte of a stream; the resumed reader has everything, once.
+static void sse_resume_after_a_cut_at_any_byte(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"one", "two\nlines", "three", "", "five \r\n x"};
+    size_t total = 0;
+    for (size_t cut = 0; cut == 0 || cut <= total; cut++) {
+        t_world *w = t_begin();
+        char id[64];
+        u_peer *p = u_new(w);
+        p->c = t_open(w, "{GET /events}");
+        for (size_t i = 0; i < 5; i++) {
+            T_EQ(t_publish_text(w, T_LOG, texts[i]), RTPUSH_OK);
+            t_run(w);
+        }
+        total = p->c->out.len;
+        p->c->out.len = cut; // the rest never arrived
+        u_read(p);
+        unsigned got = p->events;
+        snprintf(id, sizeof id, "%s", p->last_id);
+        t_buf seen = {0};
+        t_puts(&seen, t_text(&p->seen));
+        u_free(p);
+        p = id[0] ? resume(w, "/events", id) : u_open(w, "{GET /events}");
+        u_read(p);
+        if (id[0]) {
+            char notice[40];
+            snprintf(notice, sizeof notice, "rtpush: replayed %u\n", 5 - (got - 1));
+            T_CHECK(strncmp(t_text(&p->seen), notice, strlen(notice)) == 0, "cut at %lu: %.30s",
+                    (unsigned long)cut, t_text(&p->seen));
+            t_puts(&seen, t_text(&p->seen) + strlen(notice));
+            T_CHECK(strcmp(t_text(&seen), "rtpush: fresh\nlog: one\nlog: two\nlines\nlog: three\n"
+                                          "log: \nlog: five \n x\n") == 0,
+                    "cut at %lu:\n%s", (unsigned long)cut, t_text(&seen));
+        }
+        t_buf_free(&seen);
+        u_free(p);
+        t_finish(w);
+    }
+    T_CHECK(total > 300, "only %lu bytes", (unsigned long)total);
+}
+
+// -- silence --------------------------------------------------------------------------------------
+
+static void sse_keeps_proxies_awake_and_the_id_fresh(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events?topics=chat}");
+    char before[64];
+    snprintf(before, sizeof before, "%s", p->last_id);
+    publish_numbers(w, 1, 5); // of another topic: nothing to see
+    t_advance(w, 14000);
+    u_read(p);
+    T_EQ(p->events, 0);
+    T_EQ(p->ids, 0);
+    t_advance(w, 2000);
+    u_read(p);
+    T_CHECK(p->ids == 1 && p->events == 0, "after 16 s: %u ids, %u events", p->ids, p->events);
+    char id[RTPUSH_ID_SIZE];
+    assert_string_equal(p->last_id, rtpush_id_format(rtpush_last_id(&w->srv), id));
+    T_CHECK(strcmp(before, p->last_id) != 0, "the id did not move");
+    t_advance(w, 60000);
+    u_read(p);
+    T_CHECK(p->ids >= 4 && p->ids <= 5, "%u blocks in 76 s", p->ids);
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_keep_alive_follows_the_configuration(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.keepalive_ms = 3000;
+    t_start(w);
+    u_peer *p = u_stream(w, "{GET /events}");
+    t_advance(w, 31000);
+    u_read(p);
+    T_CHECK(p->ids >= 9 && p->ids <= 10, "%u blocks in 31 s", p->ids);
+    u_free(p);
+    t_finish(w);
+}
+
+// -- the cap --------------------------------------------------------------------------------------
+
+// users.md 13: an EventSource gives up for ever on any status but 200.
+static void sse_over_the_cap_gets_200_and_retry(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.max_streams = 2;
+    w->desc.conn_count = 6;
+    t_start(w);
+    u_peer *a = u_stream(w, "{GET /events}");
+    u_peer *b = u_stream(w, "{WS /ws}");
+    u_peer *c = u_open(w, "{GET /events}");
+    T_EQ(c->cl.status, 200);
+    T_EQ(c->cl.retry_count, 1);
+    T_CHECK(c->cl.retry >= 2000, "retry: %lu", c->cl.retry);
+    T_EQ(c->c->fin, 1);
+    T_EQ(c->events, 0);
+    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STREAM_LIMIT], 1);
+    u_peer *d = u_open(w, "{GET /events}"); // jittered, or they all come back at once
+    T_CHECK(d->cl.retry >= 2000, "retry: %lu", d->cl.retry);
+    T_CHECK(c->cl.retry != d->cl.retry, "both are told %lu", c->cl.retry);
+    u_peer *e = u_open(w, "{WS /ws}");
+    T_EQ(e->cl.status, 503);
+    T_CHECK(t_field(&e->cl, "Retry-After") != NULL, "503 without Retry-After");
+    u_peer *f = u_open(w, "{GET /poll}");
+    T_EQ(f->cl.status, 503);
+    u_peer *g = u_open(w, "{GET /hello}"); // a plain request always finds room
+    u_is(g, "200 hello\n");
+    u_free(a);
+    u_free(b);
+    t_run_ready(w);
+    u_peer *h = u_open(w, "{GET /events}");
+    u_expect(h, "rtpush: fresh");
+    u_free(c);
+    u_free(d);
+    u_free(e);
+    u_free(f);
+    u_free(g);
+    u_free(h);
+    t_finish(w);
+}
+
+static void sse_peer_that_half_closes_is_gone(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events}");
+    t_eof(p->c);
+    t_advance(w, 3000);
+    T_CHECK(t_ended(p->c), "a reader that closed is still served");
+    t_expect_events(w, "close PEER_CLOSED");
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_what_the_reader_sends_is_thrown_away(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events}");
+    t_say(p->c, "{GET /hello}{rep 5000 x}");
+    T_EQ(p->c->in.len, 0);
+    t_expect_events(w, "!request");
+    publish_numbers(w, 1, 1);
+    t_run(w);
+    u_is(p, "log: n1\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void sse_close_by_the_application_ends_in_order(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events}");
+    p->c->window = 10;
+    publish_numbers(w, 1, 1);
+    t_run(w);
+    w->call = T_IN_API;
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, NULL), RTPUSH_OK);
+    t_leave(w);
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    u_is(p, "log: n1\n"); // the record that was begun is finished
+    T_EQ(p->c->fin, 1);
+    t_run(w);
+    t_expect_events(w, "close APP");
+    u_free(p);
+    t_finish(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        u_test(sse_head_tells_proxies_not_to_hold_it_back),
+        u_test(sse_first_block_is_the_notice_with_id_and_retry),
+        u_test(sse_delivers_name_id_and_data),
+        u_test(sse_splits_lines_of_every_kind),
+        u_test(sse_carries_nul_bytes_as_they_are),
+        u_test(sse_bytes_do_not_depend_on_the_bites),
+        u_test(sse_resume_replays_what_was_missed),
+        u_test(sse_resume_with_nothing_missed_says_so),
+        u_test(sse_resume_from_the_first_notice),
+        u_test(sse_resume_past_the_tail_tells_the_gap),
+        u_test(sse_header_wins_over_the_query),
+        u_test(sse_ids_in_upper_case_or_shortened_do_no_harm),
+        u_test(sse_id_of_a_later_event_than_any_is_reset),
+        u_test(sse_resume_after_a_cut_at_any_byte),
+        u_test(sse_keeps_proxies_awake_and_the_id_fresh),
+        u_test(sse_keep_alive_follows_the_configuration),
+        u_test(sse_over_the_cap_gets_200_and_retry),
+        u_test(sse_peer_that_half_closes_is_gone),
+        u_test(sse_what_the_reader_sends_is_thrown_away),
+        u_test(sse_close_by_the_application_ends_in_order),
+    };
+    return cmocka_run_group_tests_name("sse", tests, NULL, NULL);
+}

@@ -1,0 +1,737 @@
+// WebSocket (RFC 6455) beyond the transcripts: long messages, back-pressure, closing, liveness.
+#include "unit.h"
+
+// -- messages -------------------------------------------------------------------------------------
+
+// RFC 6455 5.2: every length around the places where the header changes, and around the buffer.
+static void ws_echoes_every_length_it_can_hold(void **state)
+{
+    (void)state;
+    static char text[400];
+    memset(text, 'e', sizeof text);
+    t_world *w = t_fixture();
+    w->desc.rate_messages = RTPUSH_UNLIMITED;
+    w->desc.rate_bytes = RTPUSH_UNLIMITED;
+    w->quiet = 1;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    for (size_t len = 0; len <= 387; len++) {
+        t_send_frame(p->c, 0x82, text, len);
+        u_read(p);
+        T_EQ(p->seen.len, len + 3);
+        u_clear(p);
+    }
+    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 388);
+    T_EQ(rtpush_get_counters(&w->srv)->messages_out, 388);
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_length_64_form_is_read(void **state)
+{
+    (void)state;
+    static char text[70000];
+    memset(text, 'L', sizeof text);
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /stream}");
+    t_send_frame(p->c, 0x81, text, 65535);
+    t_send_frame(p->c, 0x81, text, 65536);
+    t_send_frame(p->c, 0x81, text, 70000);
+    t_advance(w, 3000);
+    t_expect_events(w, "message 1 65535 |message 1 65536 |message 1 70000 ");
+    u_free(p);
+    t_finish(w);
+}
+
+static size_t g_streamed;
+static uint32_t g_sum;
+static int g_firsts;
+static int g_lasts;
+static int count_pieces(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
+{
+    (void)srv;
+    (void)conn;
+    for (size_t i = 0; i < msg->len; i++) {
+        g_sum = g_sum * 31 + msg->data[i];
+    }
+    T_CHECK(msg->len > 0 || msg->last || msg->first, "an empty piece");
+    g_streamed += msg->len;
+    g_firsts += msg->first;
+    g_lasts += msg->last;
+    return RTPUSH_OK;
+}
+
+static void ws_message_of_16_mebibytes_streams_through(void **state)
+{
+    (void)state;
+    enum { SIZE = 16 << 20, BLOCK = 8192 };
+    static uint8_t block[BLOCK];
+    t_world *w = t_fixture();
+    t_routes[T_R_STREAM].on_message = count_pieces;
+    w->desc.rate_bytes = RTPUSH_UNLIMITED;
+    w->desc.rx_size = 256;
+    w->desc.tx_size = 256;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /stream}");
+    g_streamed = 0;
+    g_sum = 0;
+    g_firsts = g_lasts = 0;
+    t_says(p->c, "\x82\xFF");
+    static const uint8_t rest[12] = {0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}; // 2^24, mask 0
+    t_feed(p->c, rest, sizeof rest);
+    uint32_t sum = 0;
+    for (size_t sent = 0; sent < SIZE; sent += BLOCK) {
+        for (size_t i = 0; i < BLOCK; i++) {
+            block[i] = (uint8_t)(sent / 7 + i * 13);
+            sum = sum * 31 + block[i];
+        }
+        t_feed(p->c, block, BLOCK);
+        T_EQ(p->c->in.len, 0);
+    }
+    T_EQ(g_streamed, SIZE);
+    T_EQ(g_sum, sum);
+    T_EQ(g_firsts, 1);
+    T_EQ(g_lasts, 1);
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_streamed_message_respects_max_message(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_STREAM].max_message = 1000;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /stream}");
+    t_say(p->c, "{82*1000}{02*500}{80*500}");
+    t_expect_events(w, "message 2 1000 |message 2 1000 ");
+    t_say(p->c, "{02*500}{80*501}");
+    u_expect(p, "8 1009");
+    t_expect_events(w, "!message|close WS_TOO_BIG");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_smaller_max_message_is_kept(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_WS].max_message = 10;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_say(p->c, "{82*10}");
+    u_is(p, "2 xxxxxxxxxx\n");
+    t_say(p->c, "{82*11}");
+    u_expect(p, "8 1009");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_ten_thousand_empty_continuations_are_one_message(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.rate_messages = RTPUSH_UNLIMITED;
+    w->desc.rate_bytes = RTPUSH_UNLIMITED;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_say(p->c, "{01:a}");
+    for (int i = 0; i < 10000; i++) {
+        t_say(p->c, "{00:}");
+    }
+    t_say(p->c, "{80:z}");
+    u_is(p, "1 az\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_message_left_for_later_comes_again(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_app_of(w)->later = 4;
+    t_say(p->c, "{81:one}{89:p}{81:two}");
+    t_advance(w, 4000);
+    u_is(p, "1 one\n10 p\n1 two\n");
+    t_app_of(w)->later = T_FOREVER;
+    t_say(p->c, "{81:three}");
+    t_advance(w, 1000);
+    u_is(p, "");
+    t_app_of(w)->later = 0;
+    w->call = T_IN_API;
+    T_EQ(rtpush_resume(&w->srv, p->c->handle), RTPUSH_OK);
+    t_leave(w);
+    t_run_ready(w);
+    u_is(p, "1 three\n");
+    u_free(p);
+    t_finish(w);
+}
+
+// A pong deadline is suspended while we ourselves refuse input.
+static void ws_refusing_input_is_not_the_peers_silence(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_app_of(w)->later = T_FOREVER;
+    t_say(p->c, "{81:one}");
+    for (int i = 0; i < 100; i++) {
+        t_advance(w, 1000);
+        u_read(p);
+        t_feed_only(p->c, "", 0);
+        if (strstr(t_text(&p->seen), "9 ") != NULL) { // the pong stands behind the message
+            p->seen.len = 0;
+            t_say(p->c, "{8a:}");
+        }
+    }
+    T_CHECK(!t_ended(p->c), "closed though the application refuses the input");
+    t_app_of(w)->later = 0;
+    t_advance(w, 1000);
+    u_expect(p, "1 one");
+    u_free(p);
+    t_finish(w);
+}
+
+// -- UTF-8 (RFC 3629, RFC 6455 8.1) ---------------------------------------------------------------
+
+// Every sequence of one, two and three bytes, and the edges of four, against the plain validator.
+static void ws_text_is_checked_like_the_plain_validator(void **state)
+{
+    (void)state;
+    static const uint8_t edge[] = {0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2,
+                                   0xDF, 0xE0, 0xED, 0xEE, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5, 0xFF};
+    enum { N = sizeof edge };
+    t_world *w = NULL;
+    u_peer *p = NULL;
+    for (uint32_t i = 0; i < N * N * N * N; i++) {
+        uint8_t text[4] = {edge[i % N], edge[i / N % N], edge[i / N / N % N], edge[i / N / N / N]};
+        if (text[3] != 0x41 && i % 7 != 0 && text[0] < 0xF0) {
+            continue; // four bytes matter behind F0 to F4; the rest is sampled
+        }
+        if (w == NULL) {
+            w = t_fixture();
+            w->desc.rate_messages = RTPUSH_UNLIMITED;
+            w->desc.rate_bytes = RTPUSH_UNLIMITED;
+            w->quiet = 1;
+            t_start(w);
+            p = u_stream(w, "{WS /ws}");
+        }
+        int valid = t_utf8_valid(text, 4);
+        t_send_frame(p->c, 0x81, text, 4);
+        T_CHECK(valid == !t_ended(p->c), "%02x %02x %02x %02x: valid is %d", text[0], text[1],
+                text[2], text[3], valid);
+        if (valid) {
+            u_clear(p);
+        } else {
+            u_expect(p, "8 1007");
+            u_free(p);
+            t_finish(w);
+            w = NULL;
+        }
+    }
+    if (w != NULL) {
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+static void ws_text_is_checked_over_every_split_into_fragments(void **state)
+{
+    (void)state;
+    static const char good[] = "\x24\xC2\xA2\xE0\xA4\xB9\xED\x9F\xBF\xEE\x80\x80\xF0\x90\x8D\x88"
+                               "\xF4\x8F\xBF\xBF";
+    size_t len = sizeof good - 1;
+    for (size_t a = 0; a <= len; a++) {
+        for (size_t b = a; b <= len; b++) {
+            t_world *w = t_begin();
+            u_peer *p = u_stream(w, "{WS /ws}");
+            t_send_frame(p->c, 0x01, good, a);
+            t_send_frame(p->c, 0x00, good + a, b - a);
+            t_send_frame(p->c, 0x80, good + b, len - b);
+            u_read(p);
+            T_CHECK(p->seen.len == len + 3, "split at %lu and %lu", (unsigned long)a,
+                    (unsigned long)b);
+            u_free(p);
+            t_finish(w);
+        }
+    }
+}
+
+// -- control frames and back-pressure -------------------------------------------------------------
+
+// users.md 4: pongs are not lost when tx is full; reading stops instead.
+static void ws_pongs_survive_back_pressure(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.rate_messages = RTPUSH_UNLIMITED;
+    w->desc.rate_bytes = RTPUSH_UNLIMITED;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->window = 0;
+    char want[8000] = "";
+    for (int i = 0; i < 100; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "{89:ping number %d}", i);
+        t_say(p->c, text);
+        snprintf(text, sizeof text, "10 ping number %d\n", i);
+        strcat(want, text);
+    }
+    T_CHECK(p->c->in.len > 0, "a hundred pongs do not fit 512 bytes: reading must stop");
+    u_is(p, "");
+    for (int i = 0; i < 400; i++) {
+        p->c->window = 9;
+        t_serve(p->c);
+        t_run_ready(w);
+    }
+    u_is(p, want);
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_echo_survives_back_pressure(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.rate_messages = RTPUSH_UNLIMITED;
+    w->desc.rate_bytes = RTPUSH_UNLIMITED;
+    w->quiet = 1;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->window = 0;
+    t_buf want = {0};
+    for (int i = 0; i < 60; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "echo %d ...............", i);
+        t_send_text(p->c, text);
+        t_puts(&want, "1 ");
+        t_puts(&want, text);
+        t_puts(&want, "\n");
+    }
+    p->c->window = SIZE_MAX;
+    t_serve(p->c);
+    t_run_ready(w);
+    t_advance(w, 1000);
+    u_is(p, t_text(&want));
+    T_CHECK(t_app_of(w)->writable > 0, "on_writable was not called after WOULD_BLOCK");
+    t_buf_free(&want);
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_send_says_would_block_and_then_writable(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->window = 0;
+    int sent = 0;
+    w->call = T_IN_API;
+    for (;;) {
+        size_t room = rtpush_send_room(&w->srv, p->c->handle);
+        int result = rtpush_send(&w->srv, p->c->handle, 1, "0123456789", 10);
+        T_EQ(result == RTPUSH_OK, room >= 10);
+        if (result != RTPUSH_OK) {
+            T_EQ(result, RTPUSH_ERR_WOULD_BLOCK);
+            break;
+        }
+        sent++;
+        T_CHECK(sent < 100, "512 bytes never fill up");
+    }
+    t_leave(w);
+    T_CHECK(sent >= 20, "only %d messages of 12 bytes fit 512", sent);
+    T_EQ(t_app_of(w)->writable, 0);
+    p->c->window = SIZE_MAX;
+    t_serve(p->c);
+    t_run_ready(w);
+    T_EQ(t_app_of(w)->writable, 1);
+    u_read(p);
+    T_EQ(p->seen.len, (size_t)sent * 13);
+    T_EQ(rtpush_get_counters(&w->srv)->messages_out, sent);
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_send_room_is_what_send_takes(void **state)
+{
+    (void)state;
+    static char text[600];
+    memset(text, 'r', sizeof text);
+    for (size_t first = 0; first < 506; first += 3) {
+        t_world *w = t_begin();
+        u_peer *p = u_stream(w, "{WS /ws}");
+        p->c->window = 0;
+        w->call = T_IN_API;
+        T_EQ(rtpush_send(&w->srv, p->c->handle, 1, text, first), RTPUSH_OK);
+        size_t room = rtpush_send_room(&w->srv, p->c->handle);
+        T_CHECK(room < 512, "room for %lu", (unsigned long)room);
+        int more = rtpush_send(&w->srv, p->c->handle, 2, text, room + 1);
+        T_CHECK(more == RTPUSH_ERR_WOULD_BLOCK || more == RTPUSH_ERR_TOO_BIG,
+                "room was %lu, one more gave %d", (unsigned long)room, more);
+        if (room > 0) {
+            T_EQ(rtpush_send(&w->srv, p->c->handle, 2, text, room), RTPUSH_OK);
+        }
+        t_leave(w);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+static void ws_send_too_big_is_an_error_of_its_own(void **state)
+{
+    (void)state;
+    static char text[600];
+    memset(text, 'r', sizeof text);
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    w->call = T_IN_API;
+    T_EQ(rtpush_send(&w->srv, p->c->handle, 1, text, 509), RTPUSH_ERR_TOO_BIG);
+    T_EQ(rtpush_send(&w->srv, p->c->handle, 1, text, 508), RTPUSH_OK);
+    T_EQ(rtpush_send(&w->srv, p->c->handle, 0, text, 5), RTPUSH_ERR_ARGUMENT);
+    T_EQ(rtpush_send(&w->srv, p->c->handle, 8, text, 5), RTPUSH_ERR_ARGUMENT);
+    t_leave(w);
+    t_serve(p->c);
+    u_read(p);
+    T_EQ(p->seen.len, 511);
+    u_free(p);
+    t_finish(w);
+}
+
+// RFC 6455 5.4: fragments of one message, nothing published between them, control frames may be.
+static void ws_message_in_parts_is_not_interrupted(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    rtpush_handle h = p->c->handle;
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_part(&w->srv, h, 1, "x", 1, 0, 0), RTPUSH_ERR_STATE);
+    T_EQ(rtpush_send_part(&w->srv, h, 1, "one ", 4, 1, 0), RTPUSH_OK);
+    T_EQ(rtpush_send(&w->srv, h, 1, "direct", 6), RTPUSH_ERR_STATE);
+    T_EQ(rtpush_send_part(&w->srv, h, 1, "x", 1, 1, 0), RTPUSH_ERR_STATE);
+    t_leave(w);
+    T_EQ(t_publish_text(w, T_LOG, "published"), RTPUSH_OK);
+    T_EQ(t_publish_text(w, T_TEMP, "state"), RTPUSH_OK);
+    t_run(w);
+    t_say(p->c, "{89:p}");
+    u_is(p, "10 p\n");
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_part(&w->srv, h, 1, "", 0, 0, 0), RTPUSH_OK);
+    T_EQ(rtpush_send_part(&w->srv, h, 1, "two", 3, 0, 1), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_expect(p, "1 one two\n|1 ");
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_part(&w->srv, h, 2, "whole", 5, 1, 1), RTPUSH_OK);
+    T_EQ(rtpush_send(&w->srv, h, 1, "direct", 6), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_expect(p, "2 whole\n1 direct\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_published_records_come_after_the_parts(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, "a", 1, 1, 0), RTPUSH_OK);
+    t_leave(w);
+    t_publish_text(w, T_LOG, "L");
+    t_run(w);
+    u_is(p, "");
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, "b", 1, 0, 1), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_is(p, "1 ab\n1 L\n");
+    u_free(p);
+    t_finish(w);
+}
+
+// -- Close (RFC 6455 7) ---------------------------------------------------------------------------
+
+static void ws_application_closes_and_the_peer_answers(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    w->call = T_IN_API;
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 4000, "enough"), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_is(p, "8 4000 enough\n");
+    T_EQ(p->c->fin, 0); // RFC 6455 7.1.1: both Close frames first
+    t_send_close(p->c, 4000, "");
+    T_EQ(p->c->fin, 1);
+    t_run(w);
+    T_EQ(p->c->dropped, 2);
+    t_expect_events(w, "close APP 4000");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_application_closes_and_the_peer_never_answers(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->manual_close = 1;
+    w->call = T_IN_API;
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, NULL), RTPUSH_OK);
+    T_CHECK(rtpush_send(&w->srv, p->c->handle, 1, "late", 4) < 0, "sent after close");
+    t_leave(w);
+    t_run(w);
+    t_advance(w, 6000);
+    T_CHECK(p->c->dropped, "the connection stays open behind an unanswered Close");
+    u_expect(p, "8 1000 ");
+    t_expect_events(w, "close ");
+    u_free(p);
+    t_finish(w);
+}
+
+// What the peer sent before it saw our Close is read until its Close comes, and not delivered
+// after on_close.
+static void ws_close_waits_behind_unsent_messages(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->window = 0;
+    w->call = T_IN_API;
+    T_EQ(rtpush_send(&w->srv, p->c->handle, 1, "last words", 10), RTPUSH_OK);
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, "bye"), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    p->c->window = SIZE_MAX;
+    t_serve(p->c);
+    t_run_ready(w);
+    u_is(p, "1 last words\n8 1000 bye\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_close_with_full_tx_still_sends_close(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->window = 0;
+    w->call = T_IN_API;
+    while (rtpush_send(&w->srv, p->c->handle, 1, "0", 1) == RTPUSH_OK) {
+    }
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 1001, "going"), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    p->c->window = SIZE_MAX;
+    t_serve(p->c);
+    t_run_ready(w);
+    u_expect(p, "1 0\n|8 1001 "); // the reason may be left out, the code may not
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_close_finishes_the_record_it_is_in(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->window = 20;
+    t_publish_text(w, T_LOG, "a record that does not fit the window at all");
+    t_run(w);
+    w->call = T_IN_API;
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, NULL), RTPUSH_OK);
+    t_leave(w);
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    u_is(p, "1 a record that does not fit the window at all\n8 1000 \n");
+    u_free(p);
+    t_finish(w);
+}
+
+// RFC 6455 7.4: codes that must not be sent are refused; so is a reason that is too long.
+static void ws_close_refuses_codes_that_must_not_be_sent(void **state)
+{
+    (void)state;
+    static const uint16_t bad[] = {1, 999, 1004, 1005, 1006, 1015, 2000, 2999, 5000, 65535};
+    static char reason[125];
+    memset(reason, 'r', 124);
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    w->call = T_IN_API;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        T_CHECK(rtpush_close(&w->srv, p->c->handle, bad[i], NULL) == RTPUSH_ERR_ARGUMENT,
+                "code %d was taken", bad[i]);
+    }
+    T_CHECK(rtpush_close(&w->srv, p->c->handle, 1000, reason) < 0, "124 bytes of reason");
+    T_CHECK(rtpush_close(&w->srv, p->c->handle, 1000, "\xFF") < 0, "a reason that is not UTF-8");
+    reason[123] = 0;
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, reason), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_expect(p, "8 1000 rrrrrrr");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_failed_connection_sends_close_then_fin_and_waits(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->manual_close = 1;
+    t_say(p->c, "{83:x}{81:not any more}");
+    u_expect(p, "8 1002");
+    T_EQ(p->c->fin, 1);
+    t_say(p->c, "{81:ignored}{rep 3000 x}");
+    T_EQ(p->c->in.len, 0);
+    t_advance(w, 5000);
+    T_EQ(p->c->dropped, 1);
+    t_expect_events(w, "!message|close WS_PROTOCOL");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_peer_vanishing_is_told_as_1006(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_eof(p->c); // RFC 6455 7.1.5: no Close frame
+    t_advance(w, 3000);
+    t_expect_events(w, "close PEER_CLOSED 1006");
+    T_CHECK(t_ended(p->c), "stays after the peer finished");
+    u_free(p);
+    t_finish(w);
+    w = t_begin();
+    p = u_stream(w, "{WS /ws}");
+    t_cut(p->c);
+    t_run_ready(w);
+    t_expect_events(w, "close TRANSPORT 1006");
+    u_free(p);
+    t_finish(w);
+}
+
+// -- liveness -------------------------------------------------------------------------------------
+
+static void ws_ping_measures_the_round_trip(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    T_EQ(rtpush_rtt_ms(&w->srv, p->c->handle), -1);
+    t_advance(w, 19000);
+    u_is(p, "");
+    t_advance(w, 2500);
+    u_read(p);
+    T_CHECK(strncmp(t_text(&p->seen), "9 ", 2) == 0, "no ping after 20 s of silence");
+    uint8_t payload[125];
+    size_t len = p->seen.len - 3;
+    memcpy(payload, p->seen.data + 2, len);
+    w->now_ms += 30;
+    t_tick(w);
+    t_send_frame(p->c, 0x8A, payload, len);
+    int32_t rtt = rtpush_rtt_ms(&w->srv, p->c->handle);
+    T_CHECK(rtt >= 30 && rtt <= 2530, "the round trip is %ld ms", (long)rtt);
+    u_clear(p);
+    t_advance(w, 15000);
+    T_CHECK(!t_ended(p->c), "closed though the pong came");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_without_pong_the_connection_is_aborted(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_advance(w, 39000);
+    T_CHECK(!t_ended(p->c), "aborted before the pong was due");
+    t_advance(w, 3000);
+    T_EQ(p->c->dropped, 1); // never a polite close to a dead peer
+    t_expect_events(w, "close TIMEOUT_PONG 1006");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_any_byte_counts_as_alive(void **state)
+{
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    for (int i = 0; i < 30; i++) {
+        t_advance(w, 10000);
+        t_say(p->c, "{82:x}");
+    }
+    u_expect(p, "!9 ");
+    T_CHECK(!t_ended(p->c), "an active connection was closed");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.rate_messages = 10;
+    w->quiet = 1;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_buf in = {0};
+    for (int i = 0; i < 100; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "{81:n%d.}", i);
+        t_expand(&in, text);
+    }
+    t_feed(p->c, in.data, in.len);
+    u_read(p);
+    T_CHECK(strstr(t_text(&p->seen), "n60.") == NULL, "60 messages at once at 10 a second");
+    for (int i = 0; i < 15 && !t_ended(p->c); i++) {
+        t_advance(w, 1000);
+    }
+    u_read(p);
+    T_CHECK(t_ended(p->c) || strstr(t_text(&p->seen), "n99.") != NULL,
+            "held messages were never taken");
+    t_buf_free(&in);
+    u_free(p);
+    t_finish(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        u_test(ws_echoes_every_length_it_can_hold),
+        u_test(ws_length_64_form_is_read),
+        u_test(ws_message_of_16_mebibytes_streams_through),
+        u_test(ws_streamed_message_respects_max_message),
+        u_test(ws_smaller_max_message_is_kept),
+        u_test(ws_ten_thousand_empty_continuations_are_one_message),
+        u_test(ws_message_left_for_later_comes_again),
+        u_test(ws_refusing_input_is_not_the_peers_silence),
+        u_test(ws_text_is_checked_like_the_plain_validator),
+        u_test(ws_text_is_checked_over_every_split_into_fragments),
+        u_test(ws_pongs_survive_back_pressure),
+        u_test(ws_echo_survives_back_pressure),
+        u_test(ws_send_says_would_block_and_then_writable),
+        u_test(ws_send_room_is_what_send_takes),
+        u_test(ws_send_too_big_is_an_error_of_its_own),
+        u_test(ws_message_in_parts_is_not_interrupted),
+        u_test(ws_published_records_come_after_the_parts),
+        u_test(ws_application_closes_and_the_peer_answers),
+        u_test(ws_application_closes_and_the_peer_never_answers),
+        u_test(ws_close_waits_behind_unsent_messages),
+        u_test(ws_close_with_full_tx_still_sends_close),
+        u_test(ws_close_finishes_the_record_it_is_in),
+        u_test(ws_close_refuses_codes_that_must_not_be_sent),
+        u_test(ws_failed_connection_sends_close_then_fin_and_waits),
+        u_test(ws_peer_vanishing_is_told_as_1006),
+        u_test(ws_ping_measures_the_round_trip),
+        u_test(ws_without_pong_the_connection_is_aborted),
+        u_test(ws_any_byte_counts_as_alive),
+        u_test(ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently),
+    };
+    return cmocka_run_group_tests_name("ws", tests, NULL, NULL);
+}
