@@ -66,11 +66,11 @@ enum {
     RTPUSH_WHY_LENGTH,           // Transfer-Encoding on a request (411)
     RTPUSH_WHY_BODY,             // body larger than the route takes (413)
     RTPUSH_WHY_EXPECT,           // Expect other than 100-continue (417)
-    RTPUSH_WHY_ENCODING,         // the asset exists only as gzip, which the client excludes (406)
     RTPUSH_WHY_UPGRADE,          // WebSocket route without a valid upgrade (400, 426)
     RTPUSH_WHY_WS_PROTOCOL,      // RFC 6455 broken by the peer (close 1002)
     RTPUSH_WHY_WS_UTF8,          // text message not UTF-8 (close 1007)
     RTPUSH_WHY_WS_TOO_BIG,       // message larger than the route takes (close 1009)
+    RTPUSH_WHY_ENCODING,         // the asset exists only as gzip, which the client excludes (406)
     RTPUSH_WHY_COUNT
 };
 
@@ -602,6 +602,7 @@ struct rtpush_server {
     uint32_t plan_off;
     uint32_t plan_part;    // bytes of the record at plan_seq among them
     uint32_t plan_first;   // first record offered, 0 none
+    uint32_t plan_before;  // bytes offered before it
     uint32_t plan_records; // records completed then
 
     rtpush_desc desc;
@@ -1186,6 +1187,12 @@ static void rtpi_finish(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     rtpi_ready(srv, c);
 }
 
+// A callback said LATER: it is asked again after progress, and in any case by the next scan.
+static void rtpi_later(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_set(c, RTPI_F_LATER);
+    rtpi_scan_by(srv, srv->quarter + 1u);
+}
+
 // The one place where a slot becomes free.
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
@@ -1424,15 +1431,25 @@ static void rtpi_sync(rtpush_server *srv) {
     rtpi_unlock(srv);
 }
 
-// The oldest record this connection needs unchanged, or 0.
+// The oldest record this connection may need unchanged, or 0: the first that the transport may refer
+// to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten our bytes.
 static uint32_t rtpi_held(const rtpush_conn *c) {
     uint32_t held = c->mark_seq ? c->hold_seq : 0;
-    if (rtpi_is_stream(c) || c->state == RTPI_CLOSING) {
-        if (c->out.stream.part > 0 && (held == 0 || c->out.stream.seq < held)) {
-            held = c->out.stream.seq;
-        }
+    if ((rtpi_is_stream(c) || c->state == RTPI_CLOSING) && c->out.stream.part > 0 &&
+        (held == 0 || c->out.stream.seq < held)) {
+        held = c->out.stream.seq;
     }
-    return c->port ? held : 0; // dropped: the transport has forgotten our bytes
+    return c->port ? held : 0;
+}
+
+// Does it need record `seq`? Nothing beyond the cursor was ever given.
+static int rtpi_holds(const rtpush_conn *c, uint32_t seq) {
+    uint32_t held = rtpi_held(c);
+    if (held == 0 || held > seq) {
+        return 0;
+    }
+    return (!rtpi_is_stream(c) && c->state != RTPI_CLOSING) ||
+           seq < c->out.stream.seq + (c->out.stream.part > 0);
 }
 
 static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
@@ -1443,19 +1460,19 @@ static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
 
 // Frees record `seq` of its holders. 0 if one of them is being served and cannot go now.
 static int rtpi_release(rtpush_server *srv, uint32_t seq) {
-    uint32_t i;
     uint32_t floor = ~(uint32_t)0;
+    uint32_t i;
     for (i = 0; i < srv->slots_top; i++) {
         rtpush_conn *c = &srv->desc.conns[i];
-        uint32_t held = rtpi_held(c);
-        if (held != 0 && held <= seq) {
+        if (rtpi_holds(c, seq)) {
             if (c == srv->busy) {
                 return 0;
             }
             rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_LOG);
             rtpi_drop(srv, c, 1); // also one that was killed while it was being served
-        } else if (held != 0 && held < floor) {
-            floor = held;
+        } else if (rtpi_held(c) != 0) {
+            uint32_t held = rtpi_held(c) > seq ? rtpi_held(c) : seq + 1;
+            floor = held < floor ? held : floor;
         }
     }
     srv->hold_floor = floor;
@@ -1649,9 +1666,9 @@ static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
     return (uint8_t *)srv->desc.state + v->off;
 }
 
-// Bytes of tx an SSE reader can need beside the value: chunk size and end 12, "event: " name LF 8 +
-// 32, "data: " LF LF 8.
-#define RTPI_VALUE_OVERHEAD 64u
+// Bytes of tx an SSE reader can need beside the value: chunk size and end 12, "id: " id LF 22,
+// "event: " name LF 8 + 32, "data: " LF LF 8; 2 spare.
+#define RTPI_VALUE_OVERHEAD 84u
 
 static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
     rtpi_value *v = rtpi_value_at(srv, topic);
@@ -1771,10 +1788,10 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
     rtpi_emit_bytes(e, data + start, len + 2u - start, RTPUSH_SPAN_HOLD);
 }
 
-// What stands before the payload, in every form but RAW. with_id: SSE gives the position, so that a
+// What stands before the payload, in every form but RAW. The id is the reader's position, so that a
 // page that reconnects resumes there.
 static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
-                            int with_id, const char *name, unsigned opcode, const uint8_t *data,
+                            const char *name, unsigned opcode, const uint8_t *data,
                             uint32_t len) {
     uint32_t name_len = (uint32_t)strlen(name);
     if (form == RTPI_FORM_TAGGED) {
@@ -1783,13 +1800,9 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
         return;
     }
     if (form == RTPI_FORM_CHUNK) { // leading zeros are allowed (RFC 9112 7.1)
-        rtpi_format(t, "%x\r\n", (with_id ? 4u + 17u + 1u : 0) + 7u + name_len + 7u +
-                                     rtpi_text_len(data, len) + 2u);
+        rtpi_format(t, "%x\r\n", 4u + 17u + 8u + name_len + 7u + rtpi_text_len(data, len) + 2u);
     }
-    if (with_id) {
-        rtpi_format(t, "id: %x-%x\n", srv->epoch, seq);
-    }
-    rtpi_format(t, "event: %s\ndata: ", name);
+    rtpi_format(t, "id: %x-%x\nevent: %s\ndata: ", srv->epoch, seq, name);
 }
 
 // Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
@@ -1804,7 +1817,7 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t 
         rtpi_emit_bytes(e, payload - header, rec->len + header, RTPUSH_SPAN_HOLD);
         return;
     }
-    rtpi_put_prefix(srv, t, form, rec->seq, 1, topic->name, rtpi_opcode(topic), payload, rec->len);
+    rtpi_put_prefix(srv, t, form, rec->seq, topic->name, rtpi_opcode(topic), payload, rec->len);
     if (t->over) {
         return;
     }
@@ -1821,13 +1834,12 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t 
 
 // Writes a notice or a STATE value into tx.
 static void rtpi_put_event(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
-                           int with_id, const char *name, const uint8_t *data, uint32_t len,
-                           unsigned opcode) {
+                           const char *name, const uint8_t *data, uint32_t len, unsigned opcode) {
     uint32_t i;
     if (form == RTPI_FORM_RAW) {
         rtpi_put_frame_header(t, 0x80u | opcode, len);
     } else {
-        rtpi_put_prefix(srv, t, form, seq, with_id, name, opcode, data, len);
+        rtpi_put_prefix(srv, t, form, seq, name, opcode, data, len);
     }
     if (form <= RTPI_FORM_TAGGED) {
         rtpi_put(t, data, len);
@@ -1851,10 +1863,9 @@ static void rtpi_put_event(const rtpush_server *srv, rtpi_text *t, uint8_t form,
 
 enum {
     RTPI_NOTICE_NONE,
+    RTPI_NOTICE_REPLAYED, // a poll that missed nothing waits: no reason to answer
     RTPI_NOTICE_FRESH,
-    RTPI_NOTICE_REPLAYED,
-    RTPI_NOTICE_RESET,
-    RTPI_NOTICE_GAP
+    RTPI_NOTICE_RESET
 };
 
 // rtpi_stream.todo
@@ -1968,7 +1979,8 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
         return 0;
     }
     return rtpi_reader_next(srv, s) != NULL || s->missed > 0 ||
-           s->notice != RTPI_NOTICE_NONE || rtpi_state_newer(srv, s);
+           s->notice > (c->state == RTPI_POLL ? RTPI_NOTICE_REPLAYED : RTPI_NOTICE_NONE) ||
+           rtpi_state_newer(srv, s);
 }
 
 // The text of a notice; empty if there is none.
@@ -1996,7 +2008,7 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
         if (s->form == RTPI_FORM_SSE && s->notice != RTPI_NOTICE_NONE) {
             rtpi_format(&t, "retry: %d\n", srv->desc.retry_ms);
         }
-        rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), 1, "rtpush", buffer, text.len,
+        rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), "rtpush", buffer, text.len,
                        RTPUSH_TEXT_MESSAGE);
         if (!rtpi_tx_commit(c, &t)) {
             return 0;
@@ -2047,7 +2059,7 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
                 return; // leave room for the record's prefix
             }
             rtpi_lock(srv);
-            rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), 0, topic->name,
+            rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), topic->name,
                            rtpi_value_data(srv, v), v->len, rtpi_opcode(topic));
             rtpi_unlock(srv);
             if (!rtpi_tx_commit(c, &t)) {
@@ -2086,7 +2098,7 @@ static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
     rtpi_text t = rtpi_tx_open(srv, c);
     int chunked = s->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
     rtpi_format(&t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
-                srv->epoch, s->stop - 1, s->sweep_prev);
+                srv->epoch, rtpi_reader_id(s), s->sweep_prev);
     return rtpi_tx_commit(c, &t);
 }
 
@@ -2268,8 +2280,8 @@ const char *rtpush_why(int why) {
         "too many requests\0" "malformed request\0" "too long\0" "HTTP version\0" "method\0"
         "not found\0" "unknown Host: name it in desc.hosts\0"
         "foreign Origin: name it in desc.origins\0" "Content-Length required\0"
-        "body too large\0" "unknown expectation\0" "only gzip\0" "not a WebSocket upgrade\0"
-        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large";
+        "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
+        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip";
     return why >= 0 && why < RTPUSH_WHY_COUNT ? rtpi_nth(texts, (unsigned)why) : "";
 }
 
@@ -3246,9 +3258,6 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
                      (c->in.http.bits & RTPI_B_HTTP10) ? RTPI_FORM_SSE : RTPI_FORM_CHUNK, req);
     if (c->state == RTPI_POLL) {
         c->due = rtpi_after(srv, wait_ms);
-        if (c->out.stream.notice == RTPI_NOTICE_REPLAYED) {
-            c->out.stream.notice = RTPI_NOTICE_NONE; // nothing was missed: wait for news
-        }
     }
 }
 #endif
@@ -3554,7 +3563,7 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
         c->rx_used = (uint16_t)(c->rx_used + n);
     } else if (route->on_body(srv, &req, data, n, h->length == 0) == RTPUSH_LATER) {
         h->length = before;
-        rtpi_set(c, RTPI_F_LATER);
+        rtpi_later(srv, c);
         return 0;
     }
     if (h->length / 4096u != before / 4096u && c->state == RTPI_BODY) {
@@ -3800,8 +3809,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
         m.last = (w->bits & RTPI_WS_LAST) != 0;
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
             route->on_message(srv, rtpi_handle(srv, c), &m) == RTPUSH_LATER) {
-            rtpi_set(c, RTPI_F_LATER);
-            rtpi_scan_by(srv, srv->quarter + 1u);
+            rtpi_later(srv, c);
             return 0;
         }
         if (c->state != RTPI_WS) {
@@ -4014,14 +4022,18 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
     }
     if (srv->plan_first == 0) {
         srv->plan_first = rec->seq;
+        srv->plan_before = before;
     }
     if (e->full) {
         at->part += e->given - before;
-        return 0;
+    } else {
+        rtpi_reader_advance(at, rec);
+        srv->plan_records++;
     }
-    rtpi_reader_advance(at, rec);
-    srv->plan_records++;
-    return 1;
+    srv->plan_seq = at->seq;
+    srv->plan_off = at->off;
+    srv->plan_part = at->part;
+    return !e->full;
 }
 
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
@@ -4030,7 +4042,7 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
     rtpi_text scratch = rtpi_tx_open(srv, c);
     int open = 1;
     if (at.part > 0) {
-        rec = rtpi_record_at(srv, at.off == srv->limit_wrap ? 0 : at.off);
+        rec = rtpi_record_at(srv, at.off);
         open = rtpi_emit_record(srv, &at, rec, &scratch, e);
     }
     if (open) {
@@ -4043,13 +4055,6 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
             break; // the gap is told first
         }
         open = rtpi_emit_record(srv, &at, rec, &scratch, e);
-    }
-    if (at.missed == 0) {
-        srv->plan_seq = at.seq;
-        srv->plan_off = at.off;
-        srv->plan_part = at.part;
-    } else { // stay before the gap; fill counts it again, in the reader itself
-        srv->plan_seq = c->out.stream.seq;
     }
 }
 
@@ -4071,11 +4076,17 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
             return 0;
         }
         rtpi_set(c, RTPI_F_ANSWER);
-        s->stop = srv->limit_seq;
         s->todo = 0;
 #ifdef RTPUSH_NO_STATE
         s->todo = RTPI_TODO_DONE;
 #endif
+    }
+    if (s->notice != RTPI_NOTICE_NONE) { // so once: the first notice
+        (void)rtpi_reader_next(srv, s);
+        if (!rtpi_put_notice(srv, c) || c->state != RTPI_POLL) {
+            return 1;
+        }
+        s->stop = srv->limit_seq;
     }
     rtpi_stream_fill(srv, c);
     if (c->state != RTPI_POLL || s->part > 0 || s->notice != RTPI_NOTICE_NONE || s->missed > 0 ||
@@ -4110,8 +4121,7 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
             return;
         }
         if (n == RTPUSH_LATER) {
-            rtpi_set(c, RTPI_F_LATER);
-            rtpi_scan_by(srv, srv->quarter + 1u);
+            rtpi_later(srv, c);
             return;
         }
         if (n < 0 || (uint32_t)n > room) {
@@ -4160,12 +4170,7 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, size_t sent) {
             n -= rest;
             continue;
         }
-        if (s->part > 0) {
-            s->off = s->off == srv->limit_wrap ? 0 : s->off;
-            rec = rtpi_record_at(srv, s->off);
-        } else {
-            rec = rtpi_reader_next(srv, s);
-        }
+        rec = s->part > 0 ? rtpi_record_at(srv, s->off) : rtpi_reader_next(srv, s);
         rest = rtpi_wire_len(srv, s, rec) - s->part;
         if (n < rest) {
             s->part += n;
@@ -5142,7 +5147,7 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
     e.spans = spans;
     e.max = max;
     srv->busy = conn;
-    srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = srv->plan_part = 0;
+    srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = 0;
     if (conn->state == RTPI_REPLY && conn->out.reply.pull) {
         rtpi_pull_fill(srv, conn);
     }
@@ -5193,7 +5198,7 @@ void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
         conn->unacked += sent;
         if (rtpi_is_stream(conn) || conn->state == RTPI_CLOSING) {
             rtpi_sent_stream(srv, conn, sent);
-            if (srv->plan_first != 0 && conn->mark_seq == 0) {
+            if (srv->plan_first != 0 && sent > srv->plan_before && conn->mark_seq == 0) {
                 conn->hold_seq = srv->plan_first;
                 conn->mark_seq = conn->out.stream.seq;
                 conn->mark_left = conn->unacked;
@@ -5292,14 +5297,18 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             rtpi_new_epoch(srv);
         }
         rtpi_sync(srv);
-        if (!srv->sweep_due) {
-            return NULL;
+        if (srv->sweep_due) {
+            srv->sweep_due = 0;
+            srv->sweep_at = 0;
+            rtpi_log_high(srv);
+            continue;
         }
-        srv->sweep_due = 0;
-        srv->sweep_at = 0;
-        rtpi_log_high(srv);
-        if (srv->hooks.lock && srv->desc.log) { // keep the margin rtpush_publish_from lives on
+        // Everybody was served: make the margin that rtpush_publish_from lives on.
+        if (srv->hooks.lock && srv->desc.log) {
             (void)rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
+        }
+        if (!srv->ready_first) {
+            return NULL;
         }
     }
 }

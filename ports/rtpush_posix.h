@@ -93,7 +93,7 @@ typedef struct rtpush_posix_desc {
     size_t memory_size;    // RTPUSH_POSIX_SIZE(conn_count, buffer_count, buffer_size) bytes
     uint32_t conn_count;   // (what fits) the conn_count of all its servers together
     uint32_t buffer_count; // (8) receive buffers shared by all connections, 1 to 65,535
-    uint32_t buffer_size;  // (16,384) bytes of one, at least 256
+    uint32_t buffer_size;  // (32,768) bytes of one, at least 256
     int send_buffer;       // (65,536) SO_SNDBUF in bytes, -1: the kernel's own choice
     int user_timeout_ms;   // (20,000) Linux: TCP_USER_TIMEOUT, -1: the kernel's own choice
     int backlog;           // (SOMAXCONN) connections waiting to be accepted
@@ -139,14 +139,15 @@ typedef struct rtpi_posix_slot { // one connection
     int fd;
     uint32_t next; // ready queue or free list, index of a slot
     uint32_t prev;
-    uint16_t held;  // 1 + index of the buffer with bytes the core left, 0 none
-    uint8_t server; // index
-    uint8_t flags;  // RTPI_POSIX_...
+    uint16_t held;   // 1 + index of the buffer with bytes the core left, 0 none
+    uint16_t staged; // 1 + index of the buffer with bytes the kernel did not take yet, 0 none
+    uint8_t server;  // index
+    uint8_t flags;   // RTPI_POSIX_...
 } rtpi_posix_slot;
 
-typedef struct rtpi_posix_buffer { // one receive buffer of the pool
-    uint32_t used;                 // bytes taken by the core
-    uint32_t len;                  // bytes received
+typedef struct rtpi_posix_buffer { // one buffer of the pool
+    uint32_t used;                 // bytes taken: by the core, or by the kernel if staged
+    uint32_t len;                  // bytes in it
     uint32_t next;                 // free list
 } rtpi_posix_buffer;
 
@@ -162,7 +163,7 @@ typedef struct rtpi_posix_listener {
     (((size_t)(conns) + 1u) * (sizeof(rtpi_posix_slot) + sizeof(struct pollfd)) + \
      RTPI_POSIX_FIXED * sizeof(struct pollfd) + \
      (size_t)(buffers) * (sizeof(rtpi_posix_buffer) + (size_t)(buffer_size)))
-#define RTPUSH_POSIX_WORDS(conns) ((RTPUSH_POSIX_SIZE(conns, 8u, 16384u) + 7u) / 8u)
+#define RTPUSH_POSIX_WORDS(conns) ((RTPUSH_POSIX_SIZE(conns, 8u, 32768u) + 7u) / 8u)
 
 struct rtpush_posix {
     rtpi_posix_slot *slots;
@@ -265,8 +266,7 @@ enum {
     RTPI_POSIX_EOF = 8,      // the core was told of the end
     RTPI_POSIX_REFUSED = 16, // the core left bytes, and they are still in the kernel
     RTPI_POSIX_QUEUED = 32,  // in the ready queue
-    RTPI_POSIX_ERROR = 64,   // the socket has failed
-    RTPI_POSIX_CORKED = 128  // the kernel was told that more follows
+    RTPI_POSIX_ERROR = 64    // the socket has failed
 };
 
 enum {
@@ -286,11 +286,6 @@ enum {
 #define RTPI_POSIX_NOSIGNAL MSG_NOSIGNAL
 #else
 #define RTPI_POSIX_NOSIGNAL 0 // macOS: SO_NOSIGPIPE on the socket instead
-#endif
-#if defined(__linux__) && defined(MSG_MORE)
-#define RTPI_POSIX_MORE MSG_MORE
-#else
-#define RTPI_POSIX_MORE 0
 #endif
 
 static uint32_t rtpi_posix_clock_ms(void) {
@@ -405,6 +400,9 @@ static void rtpi_posix_slot_give(rtpush_posix *port, rtpi_posix_slot *slot, int 
     rtpi_posix_dequeue(port, slot);
     if (slot->held > 0) {
         rtpi_posix_buffer_give(port, slot->held - 1u);
+    }
+    if (slot->staged > 0) {
+        rtpi_posix_buffer_give(port, slot->staged - 1u);
     }
     if (reset) {
         rtpi_posix_reset(slot->fd);
@@ -585,12 +583,10 @@ static int rtpi_posix_feed(rtpush_posix *port, rtpi_posix_slot *slot, int *budge
 // >>output ---------------------------------------------------------------------------------------
 
 // Hands spans to the kernel. Returns what it took or -1 and errno; *total is what there was.
-static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, int more,
-                               size_t *total) {
-    const int flags = RTPI_POSIX_NOSIGNAL | (more ? RTPI_POSIX_MORE : 0);
+static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, size_t *total) {
     if (count == 1) {
         *total = spans[0].len;
-        return send(fd, spans[0].data, spans[0].len, flags);
+        return send(fd, spans[0].data, spans[0].len, RTPI_POSIX_NOSIGNAL);
     }
     struct iovec parts[RTPI_POSIX_SPANS];
     struct msghdr message;
@@ -604,15 +600,12 @@ static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, int 
     message.msg_iov = parts;
     message.msg_iovlen = (unsigned)count;
     *total = sum;
-    return sendmsg(fd, &message, flags);
+    return sendmsg(fd, &message, RTPI_POSIX_NOSIGNAL);
 }
 
-// Bytes were sent with "more follows" and nothing followed: sends them now.
-static void rtpi_posix_uncork(rtpi_posix_slot *slot) {
-    if (slot->flags & RTPI_POSIX_CORKED) {
-        slot->flags &= (uint8_t)~RTPI_POSIX_CORKED;
-        rtpi_posix_option(slot->fd, IPPROTO_TCP, TCP_NODELAY, 1); // setting it again flushes
-    }
+// 1 if a send failed for good, not just for now.
+static int rtpi_posix_failed(ssize_t n) {
+    return n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS;
 }
 
 // One gathered write. Returns the bytes sent, 0 if the kernel is full, -1 if the connection is
@@ -620,20 +613,15 @@ static void rtpi_posix_uncork(rtpi_posix_slot *slot) {
 static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
                             int count) {
     rtpush_server *srv = rtpi_posix_server(port, slot);
-    // Bytes still to be offered most likely bring more to send: let the kernel fill its segments.
-    const int more = slot->held > 0 || (slot->flags & RTPI_POSIX_REFUSED);
     size_t total = 0;
     ssize_t n = 0;
     do {
-        n = rtpi_posix_send(slot->fd, spans, count, more, &total);
+        n = rtpi_posix_send(slot->fd, spans, count, &total);
     } while (n < 0 && errno == EINTR);
-    const int failed = n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS;
+    const int failed = rtpi_posix_failed(n);
     const size_t sent = n > 0 ? (size_t)n : 0;
-    slot->flags &= (uint8_t)~RTPI_POSIX_CORKED;
     if (sent < total) {
         slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel tells of room
-    } else if (more && RTPI_POSIX_MORE != 0) {
-        slot->flags |= RTPI_POSIX_CORKED;
     }
     rtpush_sent(srv, slot->conn, sent);
     if (sent > 0) {
@@ -644,6 +632,66 @@ static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtp
         return -1;
     }
     return (int)sent;
+}
+
+// Writes what is staged. -1 if the connection is gone.
+static int rtpi_posix_push(rtpush_posix *port, rtpi_posix_slot *slot) {
+    if (slot->staged == 0 || !(slot->flags & RTPI_POSIX_WRITE)) {
+        return 0;
+    }
+    const uint32_t index = slot->staged - 1u;
+    rtpi_posix_buffer *buffer = &port->buffers[index];
+    const uint8_t *data = rtpi_posix_buffer_data(port, index) + buffer->used;
+    ssize_t n = 0;
+    do {
+        n = send(slot->fd, data, buffer->len - buffer->used, RTPI_POSIX_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (rtpi_posix_failed(n)) {
+        rtpi_posix_gone(port, slot);
+        return -1;
+    }
+    buffer->used += n > 0 ? (uint32_t)n : 0u;
+    if (buffer->used < buffer->len) {
+        slot->flags &= (uint8_t)~RTPI_POSIX_WRITE;
+        return 0;
+    }
+    slot->staged = 0;
+    rtpi_posix_buffer_give(port, index);
+    rtpush_acked(rtpi_posix_server(port, slot), slot->conn, 1);
+    return 0;
+}
+
+// Copies spans into the connection's buffer, so that one write can take the answers to everything
+// that one read brought. The core may go on as if they were acknowledged, but for one byte: as long
+// as that is missing it does not ask for FIN, and its stall timer runs. Returns the bytes taken, -1
+// if the connection is gone.
+static int rtpi_posix_stage(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
+                            int count) {
+    rtpush_server *srv = rtpi_posix_server(port, slot);
+    size_t taken = 0;
+    size_t kept = 0;
+    if (slot->staged == 0) {
+        slot->staged = (uint16_t)(rtpi_posix_buffer_take(port) + 1u);
+        port->buffers[slot->staged - 1u].used = 0;
+        port->buffers[slot->staged - 1u].len = 0;
+        kept = 1;
+    }
+    rtpi_posix_buffer *buffer = &port->buffers[slot->staged - 1u];
+    uint8_t *data = rtpi_posix_buffer_data(port, slot->staged - 1u);
+    for (int i = 0; i < count && buffer->len < port->buffer_size; i++) {
+        const uint32_t room = port->buffer_size - buffer->len;
+        const uint32_t len = spans[i].len < room ? spans[i].len : room;
+        memcpy(data + buffer->len, spans[i].data, len);
+        buffer->len += len;
+        taken += len;
+    }
+    const int full = buffer->len == port->buffer_size;
+    rtpush_sent(srv, slot->conn, taken);
+    rtpush_acked(srv, slot->conn, taken - kept);
+    if (full && rtpi_posix_push(port, slot) < 0) {
+        return -1;
+    }
+    return (int)taken;
 }
 
 // Sends until the core has nothing more, the kernel is full or the budget is used up. Returns 1 if
@@ -661,7 +709,10 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
             rtpush_sent(srv, slot->conn, 0);
             break;
         }
-        const int sent = rtpi_posix_write(port, slot, spans, count);
+        // Bytes still to be offered most likely bring more to send.
+        const int stage = slot->staged > 0 || (slot->held > 0 && port->buffers_free > 1);
+        const int sent = stage ? rtpi_posix_stage(port, slot, spans, count)
+                               : rtpi_posix_write(port, slot, spans, count);
         if (sent < 0) {
             return -1;
         }
@@ -690,7 +741,9 @@ static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
 // for its next turn.
 static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
     int budget = RTPI_POSIX_BUDGET;
-    int out = 1;
+    if (rtpi_posix_push(port, slot) < 0) { // staged in an earlier turn
+        return;
+    }
     for (int first = 1;; first = 0) {
         const int in = rtpi_posix_feed(port, slot, &budget);
         if (in < 0) {
@@ -699,7 +752,7 @@ static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
         if (in == 0 && !first) {
             break;
         }
-        out = rtpi_posix_flush(port, slot, &budget);
+        const int out = rtpi_posix_flush(port, slot, &budget);
         if (out < 0) {
             return;
         }
@@ -712,8 +765,9 @@ static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
             break;
         }
     }
-    rtpi_posix_uncork(slot);
-    rtpi_posix_rearm(port, slot);
+    if (rtpi_posix_push(port, slot) == 0) {
+        rtpi_posix_rearm(port, slot);
+    }
 }
 
 // >>events: what the system tells ----------------------------------------------------------------
@@ -1101,7 +1155,7 @@ static int rtpi_posix_open(rtpush_posix *port) {
 // Cuts desc->memory into its parts, strictest alignment first. -1 if it does not suffice.
 static int rtpi_posix_divide(rtpush_posix *port, const rtpush_posix_desc *desc) {
     const uint32_t buffers = desc->buffer_count ? desc->buffer_count : 8u;
-    const uint32_t size = desc->buffer_size ? desc->buffer_size : 16384u;
+    const uint32_t size = desc->buffer_size ? desc->buffer_size : 32768u;
     if (desc->memory == NULL || (uintptr_t)desc->memory % 8u != 0 || buffers > 0xFFFFu ||
         size < 256u || size > 0x1000000u) {
         return -1;

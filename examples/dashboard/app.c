@@ -241,7 +241,7 @@ static void watch_all(app *a) {
     }
 }
 
-// -- commands: "on 1", "pause 1", "period 500", "burst 1000" ----------------------------------------
+// -- commands: "on 1", "pause 1", "period 500", "burst 1000" --------------------------------------
 
 // The number after `name` and a space, which must be all there is; -1 if it is another command.
 static int32_t command_value(const char *data, size_t len, const char *name) {
@@ -387,7 +387,9 @@ static void on_open_events(rtpush_server *srv, const rtpush_request *req) {
 
 static void on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     (void)conn;
-    log_line(app_of(srv), "info", "A page left: %s", rtpush_why(closed->why));
+    const int agreed = closed->why == RTPUSH_WHY_NONE;
+    log_line(app_of(srv), "info", "A page left%s%s", agreed ? "" : ": ",
+             agreed ? "" : rtpush_why(closed->why));
 }
 
 // -- tables ---------------------------------------------------------------------------------------
@@ -412,11 +414,17 @@ const rtpush_route app_routes[APP_ROUTE_COUNT] = {
     {.path = "/charts.js", .kind = RTPUSH_ASSET, .asset = &asset_charts_js},
     {.path = "/rtpush.js", .kind = RTPUSH_ASSET, .asset = &asset_rtpush_js},
     {.path = "/uplot.js", .kind = RTPUSH_ASSET, .asset = &asset_uplot_js},
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_open = on_open_websocket,
-     .on_message = on_message, .on_close = on_close},
+    {.path = "/ws",
+     .kind = RTPUSH_WEBSOCKET,
+     .on_open = on_open_websocket,
+     .on_message = on_message,
+     .on_close = on_close},
     {.path = "/events", .kind = RTPUSH_EVENTS, .on_open = on_open_events, .on_close = on_close},
     {.path = "/poll", .kind = RTPUSH_POLL},
-    {.path = "/control", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 64,
+    {.path = "/control",
+     .kind = RTPUSH_HANDLER,
+     .methods = RTPUSH_POST,
+     .max_body = 64,
      .on_request = on_control},
     {.path = "/ping", .kind = RTPUSH_HANDLER, .on_request = on_ping},
     {.path = "/start", .kind = RTPUSH_HANDLER, .on_request = on_start},

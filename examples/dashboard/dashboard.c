@@ -3,7 +3,7 @@
 // Shows STATE and EVENT topics over WebSocket, SSE and long polling, controls that talk back, an
 // application of its own (app.c) on the POSIX port's loop, and a page served from const memory.
 //
-// Build:  make            or by hand, from the top of the repository:
+// Build:  make dashboard  or by hand, from the top of the repository:
 //         npm ci --prefix examples/dashboard --ignore-scripts     (optional: charts)
 //         sh examples/dashboard/bundle.sh build/dashboard_assets.h
 //         cc -std=c99 -O2 -Ibuild -I. examples/dashboard/*.c -o build/dashboard -lpthread
@@ -185,8 +185,8 @@ int main(int argc, char **argv) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 
-    dashboard.ram = (uint32_t)(sizeof server + sizeof conns + sizeof bytes + sizeof event_log +
-                               sizeof state);
+    dashboard.ram =
+        (uint32_t)(sizeof server + sizeof conns + sizeof bytes + sizeof event_log + sizeof state);
     dashboard.log_size = LOG_SIZE;
     dashboard.max_conns = CONNS;
     app_start(&dashboard, &server, now_ms());

@@ -129,8 +129,8 @@ static void read_memory(sensors *s) {
         const char *name;
         uint32_t *value;
     } wanted[] = {
-        {"MemTotal", &s->mem_total_kib},   {"MemAvailable", &s->mem_available_kib},
-        {"Cached", &s->mem_cached_kib},    {"SwapTotal", &s->swap_total_kib},
+        {"MemTotal", &s->mem_total_kib}, {"MemAvailable", &s->mem_available_kib},
+        {"Cached", &s->mem_cached_kib},  {"SwapTotal", &s->swap_total_kib},
         {"SwapFree", &s->swap_free_kib},
     };
     char line[LINE];
@@ -220,8 +220,8 @@ static void add_temp(sensors *s, const char *name, const char *value) {
 }
 
 // Every directory of `folder` whose name begins with `prefix` and holds the two files.
-static void read_temps_in(sensors *s, const char *folder, const char *prefix,
-                          const char *name_file, const char *value_file) {
+static void read_temps_in(sensors *s, const char *folder, const char *prefix, const char *name_file,
+                          const char *value_file) {
     DIR *dir = opendir(folder);
     if (dir == NULL) {
         return;

@@ -20,7 +20,8 @@
 
 const TRANSPORTS = ['websocket', 'sse', 'poll']; // the order of falling back
 const NOTICE = 'rtpush';
-const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+) ([A-Za-z0-9_.-]{1,32})$/; // line one of an rtpush.1 message
+const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+) ([A-Za-z0-9_.-]{1,32})$/; // id and topic of rtpush.1
+const RECORD_MAX = 96; // characters of that line, and some
 
 const DEFAULTS = {
     url: '',              // base that the paths are relative to; '' is the page's own address
@@ -99,7 +100,8 @@ export function parseMessage(message) {
     if (end < 0) {
         return null;
     }
-    const line = text ? message.slice(0, end) : String.fromCharCode(...bytes.subarray(0, Math.min(end, 96)));
+    const line = text ? message.slice(0, end)
+        : String.fromCharCode(...bytes.subarray(0, Math.min(end, RECORD_MAX)));
     const match = RECORD.exec(line);
     if (match === null) {
         return null;
@@ -109,9 +111,9 @@ export function parseMessage(message) {
 }
 
 // -- transports -----------------------------------------------------------------------------------
-// Each opens at once and reports to a sink: record(topic, data, id), direct(data), pending() (trying
-// again by itself) and down(status), the last call. It returns { close, send? }; after close() the
-// sink hears nothing more.
+// Each opens at once and reports to a sink: record(topic, data, id), direct(data), pending()
+// (trying again by itself), answered(lastId) (a poll) and down(status), the last call. It returns
+// { close, send? }; after close() the sink hears nothing more.
 
 function openWebSocket(target, sink) {
     const socket = new WebSocket(target.address('websocket'), 'rtpush.1');
@@ -140,8 +142,9 @@ function openWebSocket(target, sink) {
 // then it is CLOSED and the client opens another.
 function openEvents(target, sink) {
     const source = new EventSource(target.address('sse'));
+    const onRecord = ({ type, data, lastEventId }) => sink.record(type, data, lastEventId);
     for (const topic of [NOTICE, ...target.topics]) {
-        source.addEventListener(topic, (event) => sink.record(topic, event.data, event.lastEventId));
+        source.addEventListener(topic, onRecord);
     }
     source.onerror = () => {
         if (source.readyState === EventSource.CLOSED) {
@@ -161,7 +164,7 @@ function countEvents(records) {
 function openPoll(target, sink) {
     const abort = new AbortController();
     let first = true; // after resuming with nothing missed a poll has no notice: make one
-    let seconds = 1;  // the first answer comes soon even if nothing happens: it shows that we are up
+    let seconds = 1;  // an answer comes soon even if nothing happens: it shows that we are up
     const ask = async () => {
         const started = performance.now();
         // A network that died silently leaves a fetch hanging: the server's limit and some is ours.
@@ -428,7 +431,8 @@ class Client {
         const generation = this.#generation;
         let moved = false;
         this.#change({ state: 'waiting', rtt: null, retryAt: 0 });
-        if (this.#options.transport === 'auto' && !wasUp && (status > 0 || await this.#reachable())) {
+        const auto = this.#options.transport === 'auto';
+        if (auto && !wasUp && (status > 0 || await this.#reachable())) {
             if (generation !== this.#generation) {
                 return; // closed, hidden or told to reconnect meanwhile
             }
@@ -505,8 +509,8 @@ class Client {
     #notice(text) {
         const [kind, number] = text.split(' ');
         const n = Number(number) || 0;
-        // Every answer of a long poll may have a notice of its own: what it calls replayed is simply
-        // what is new, unless we come from somewhere else.
+        // Every answer of a long poll may have a notice of its own: what it calls replayed is
+        // simply what is new, unless we come from somewhere else.
         const again = this.#status.transport === 'poll' && this.#status.state === 'open';
         if (kind === 'gap') {
             this.#status.missed += n;
@@ -543,8 +547,8 @@ class Client {
 
     // -- round trip and liveness --
     // A script sees no WebSocket ping, so the application answers a text of ours; elsewhere a small
-    // GET is timed. Silence alone means nothing (a quiet topic, a laptop asleep): only an unanswered
-    // ping after it does.
+    // GET is timed. Silence alone means nothing (a quiet topic, a laptop asleep): only a ping that
+    // stays unanswered does.
 
     #measure() {
         if (this.#status.state !== 'open') {

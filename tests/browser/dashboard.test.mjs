@@ -25,7 +25,8 @@ const servers = new Set();
 // -- server ---------------------------------------------------------------------------------------
 
 async function startServer(port = 0) {
-    const child = spawn(PROGRAM, ['--port', String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(PROGRAM, ['--port', String(port)],
+        { stdio: ['ignore', 'pipe', 'inherit'] });
     servers.add(child);
     child.once('exit', () => servers.delete(child));
     const lines = createInterface({ input: child.stdout });
@@ -52,15 +53,16 @@ async function stopServer({ child }, signal = 'SIGTERM') {
 
 const errors = [];   // what any page logged
 const strangers = []; // requests to anywhere else
-let outage = false;  // the browser itself reports failed requests: expected while the server is away
+let outage = false;  // the server is away: the browser itself reports failed requests
 
-async function openPage(url, { transport = 'auto', scheme = 'light', width = 1280, height = 900, prepare } = {}) {
+async function openPage(url, options = {}) {
+    const { transport = 'auto', scheme = 'light', width = 1280, height = 900, prepare } = options;
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
     context.setDefaultTimeout(WAIT_MS);
     const page = await context.newPage();
     page.on('pageerror', (error) => errors.push(error.stack));
     page.on('console', (message) => {
-        const network = /Failed to load resource|WebSocket connection|net::ERR/.test(message.text());
+        const network = /Failed to load|WebSocket connection|net::ERR/.test(message.text());
         if (['error', 'warning'].includes(message.type()) && !(outage && network)) {
             errors.push(`${message.type()}: ${message.text()}`);
         }
@@ -96,10 +98,14 @@ async function live(page, transport) {
 
 async function grows(page, id, by = 1) {
     const before = await number(page, id);
-    await until(`#${id} above ${before + by - 1}`, async () => (await number(page, id)) >= before + by);
+    await until(`#${id} of ${before + by}`, async () => (await number(page, id)) >= before + by);
 }
 
-const logged = (page, words) => until(`log line "${words}"`, async () => (await text(page, 'log')).includes(words));
+const says = (page, id, words) => until(`#${id} with "${words}"`,
+    async () => (await text(page, id)).includes(words));
+const logged = (page, words) => says(page, 'log', words);
+const has = (page, id, name, value) => until(`#${id} with ${name} ${value}`,
+    async () => (await page.getAttribute(`#${id}`, name)) === value);
 
 // -- checking -------------------------------------------------------------------------------------
 
@@ -145,7 +151,7 @@ async function transports(server) {
             check((await page.locator('#cores li').count()) >= 1, 'no core');
             await grows(page, 'c-received', 3);
             await grows(page, 's-published', 3);
-            await until('a round trip', async () => /^\d+(\.\d)? ms$/.test(await text(page, 'c-rtt')));
+            await says(page, 'c-rtt', ' ms');
             same(await text(page, 'c-missed'), '0', 'missed');
             same(await text(page, 'c-resets'), '0', 'restarts');
         });
@@ -168,7 +174,8 @@ async function transports(server) {
         const charts = await page.evaluate(() => typeof globalThis.uPlot === 'function');
         const kind = charts ? '#cpu-chart canvas' : '#cpu-chart .bars i';
         await until(kind, async () => (await page.locator(kind).count()) > 0);
-        check((await page.locator('#cpu-chart').getAttribute('aria-label')).includes('now'), 'no description');
+        const words = await page.getAttribute('#cpu-chart', 'aria-label');
+        check(words.includes('now'), 'no description');
     });
 }
 
@@ -180,13 +187,12 @@ async function controls(server) {
             const b = await openPage(server.url, { transport: to });
             await live(a, from);
             await live(b, to);
-            const checked = (page) => page.getAttribute('#switch', 'aria-checked');
-            await until('the switch known', async () => (await text(b, 'switch-state')) !== 'unknown');
-            const before = await checked(b);
+            await says(b, 'switch-state', 'switched');
+            const before = await b.getAttribute('#switch', 'aria-checked');
             for (const wanted of [before === 'true' ? 'false' : 'true', before]) {
                 await a.click('#switch');
                 for (const page of [a, b]) {
-                    await until(`switch ${wanted}`, async () => (await checked(page)) === wanted);
+                    await has(page, 'switch', 'aria-checked', wanted);
                 }
             }
             await logged(b, 'Output switched');
@@ -202,9 +208,9 @@ async function controls(server) {
         await until('period on b', () => b.locator('#period input[value="100"]').isChecked());
         await grows(b, 'c-received', 15);
         await b.click('#pause');
-        await until('paused on a', async () => (await a.getAttribute('#pause', 'aria-pressed')) === 'true');
+        await has(a, 'pause', 'aria-pressed', 'true');
         await b.click('#pause');
-        await until('going on at a', async () => (await a.getAttribute('#pause', 'aria-pressed')) === 'false');
+        await has(a, 'pause', 'aria-pressed', 'false');
         await a.locator('#period label', { hasText: '1 s' }).last().click();
         await until('period back on b', () => b.locator('#period input[value="1000"]').isChecked());
     });
@@ -228,7 +234,7 @@ async function breaks(server) {
             const page = await openPage(server.url, { transport });
             await live(page, transport);
             await page.click('#cut');
-            await until('the cut', async () => (await text(page, 'pill-state')) === 'Connection lost');
+            await says(page, 'pill-state', 'Connection lost');
             pages.push([transport, page]);
         }
         for (const [transport, page] of pages) {
@@ -311,7 +317,8 @@ async function restarts(server) {
             const status = await stopServer(server, signal);
             same(status, signal === 'SIGTERM' ? 0 : 'SIGKILL', 'exit');
             for (const [, page] of pages) {
-                await until('loss noticed', async () => (await text(page, 'pill-state')) !== 'Live');
+                await until('a loss noticed',
+                    async () => (await text(page, 'pill-state')) !== 'Live');
             }
             Object.assign(server, await startServer(server.port));
             for (const [transport, page] of pages) {
@@ -333,7 +340,7 @@ function lowContrast() {
         const scale = color.startsWith('color(') ? 255 : 1;
         return [n[0] * scale, n[1] * scale, n[2] * scale, n[3] ?? 1];
     };
-    const over = (top, below) => top.slice(0, 3).map((v, i) => v * top[3] + below[i] * (1 - top[3]));
+    const over = ([r, g, b, a], below) => [r, g, b].map((v, i) => v * a + below[i] * (1 - a));
     const behind = (element) => {
         const layers = [];
         for (let e = element; e; e = e.parentElement) {
@@ -346,13 +353,15 @@ function lowContrast() {
         return layers.reduce((below, color) => over(color, below), [255, 255, 255]);
     };
     const light = (rgb) => {
-        const [r, g, b] = rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        const [r, g, b] = rgb.map((v) => v / 255)
+            .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const found = [];
     for (const element of document.querySelectorAll('body *')) {
         const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-        if (!own || !element.checkVisibility() || element.closest(':disabled, .sr, noscript, .skip')) {
+        const aside = element.closest(':disabled, .sr, noscript, .skip');
+        if (!own || aside || !element.checkVisibility()) {
             continue;
         }
         const back = behind(element);
@@ -375,6 +384,12 @@ function nameless() {
     }).map((e) => e.outerHTML);
 }
 
+// Runs in the page: boxes too narrow for what they hold.
+function overflowing() {
+    return [...document.querySelectorAll('.card, .button, .seg span, .tiles p')]
+        .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.trim());
+}
+
 async function look(server) {
     for (const scheme of ['light', 'dark']) {
         for (const width of [360, 390, 768, 1600]) {
@@ -382,16 +397,15 @@ async function look(server) {
                 const page = await openPage(server.url, { scheme, width, height: 844 });
                 await live(page, 'websocket');
                 await logged(page, 'Connected over');
-                const size = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-                check(size[0] <= size[1], `${size[0]} pixels wide`);
+                const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+                check(wide <= width, `${wide} pixels wide`);
                 same(await page.evaluate(lowContrast), [], 'low contrast');
                 same(await page.evaluate(nameless), [], 'without a name');
-                const back = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+                const back = await page.evaluate(
+                    () => getComputedStyle(document.body).backgroundColor);
                 const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;
                 check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back}`);
-                const cut = await page.evaluate(() => [...document.querySelectorAll('.card, .button, .seg span')]
-                    .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.trim().slice(0, 30)));
-                same(cut, [], 'text wider than its box');
+                same(await page.evaluate(overflowing), [], 'text wider than its box');
             });
         }
     }
@@ -402,16 +416,19 @@ async function look(server) {
         const reached = new Set();
         for (let i = 0; i < 20; i++) {
             await page.keyboard.press('Tab');
-            reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.name ||
-                document.activeElement.className));
+            reached.add(await page.evaluate(() => {
+                const { id, name, className } = document.activeElement;
+                return id || name || className;
+            }));
         }
-        for (const id of ['skip', 'switch', 'period', 'pause', 'transport', 'cut', 'burst', 'log']) {
+        const all = ['skip', 'switch', 'period', 'pause', 'transport', 'cut', 'burst', 'log'];
+        for (const id of all) {
             check(reached.has(id), `${id} not reached: ${[...reached]}`);
         }
         await page.focus('#switch');
         const before = await page.getAttribute('#switch', 'aria-checked');
         await page.keyboard.press('Space');
-        await until('switched', async () => (await page.getAttribute('#switch', 'aria-checked')) !== before);
+        await has(page, 'switch', 'aria-checked', before === 'true' ? 'false' : 'true');
     });
 
     await test('nothing_is_asked_of_another_host', async () => {
@@ -446,7 +463,59 @@ async function parsing(server) {
                 return [records, id];
             });
         }, cases.map(([input]) => input));
-        cases.forEach(([input, records, id], i) => same(results[i], [records, id], JSON.stringify(input)));
+        cases.forEach(([input, ...expected], i) => {
+            same(results[i], expected, JSON.stringify(input));
+        });
+    });
+
+    await test('a_hidden_page_gives_its_slot_back_and_resumes', async () => {
+        const page = await openPage(server.url, { transport: 'poll' });
+        const states = await page.evaluate(async () => {
+            const { connect } = await import('/rtpush.js');
+            const seen = [];
+            const next = (wanted) => new Promise((done) => { waiting = { wanted, done }; });
+            let waiting = { wanted: 'open', done() {} };
+            const hide = (hidden) => {
+                Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+                document.dispatchEvent(new Event('visibilitychange'));
+            };
+            const client = connect({
+                topics: ['log'], transport: 'websocket', hiddenMs: 50,
+                onNotice: (kind) => seen.push(kind),
+                onState({ state }) {
+                    if (state === waiting.wanted) {
+                        seen.push(state);
+                        waiting.wanted = '';
+                        waiting.done();
+                    }
+                },
+            });
+            for (const [wanted, act] of [['open', () => {}], ['hidden', () => hide(true)],
+                ['open', () => hide(false)], ['closed', () => client.close()]]) {
+                const came = next(wanted);
+                act();
+                await came;
+            }
+            return seen;
+        });
+        same(states, ['fresh', 'open', 'hidden', 'replayed', 'open', 'closed'], 'states');
+    });
+
+    await test('an_unanswered_ping_after_silence_ends_the_connection', async () => {
+        let sockets = 0;
+        const page = await openPage(server.url, {
+            transport: 'poll',
+            prepare: (p) => p.routeWebSocket(/\/ws/, (socket) => {
+                sockets++;
+                socket.send('0000000a-00000001 rtpush\nfresh');
+            }),
+        });
+        await page.evaluate(async () => {
+            const { connect } = await import('/rtpush.js');
+            const quick = { pingMs: 50, silenceMs: 200, backoffMs: 50 };
+            connect({ transport: 'websocket', ping: true, ...quick });
+        });
+        await until('a second connection', async () => sockets >= 2);
     });
 
     await test('messages_are_told_from_what_the_application_sends', async () => {
@@ -456,7 +525,8 @@ async function parsing(server) {
             const bytes = new TextEncoder().encode('0000000a-0000000b raw\n\u0001\n\u0002').buffer;
             const binary = parseMessage(bytes);
             return [
-                parseMessage('0000000a-0000000b cpu\n{"a":\n1}'), parseMessage('0000000a-0000000b-2 cpu\n'),
+                parseMessage('0000000a-0000000b cpu\n{"a":\n1}'),
+                parseMessage('0000000a-0000000b-2 cpu\n'),
                 parseMessage('pong 1'), parseMessage('two\nlines'), parseMessage(''),
                 [binary.topic, binary.id, [...binary.data]],
             ];

@@ -7,7 +7,11 @@ import {
 import { KEY } from './echo.mjs';
 
 const run = promisify(execFile);
-const curl = (...args) => run('curl', ['-sS', '--max-time', '10', ...args], { encoding: 'latin1' });
+
+function curl(...args) {
+  return run('curl', ['-sS', '--max-time', '10', ...args], { encoding: 'latin1' });
+}
+
 const UPGRADE = {
   Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Key': KEY,
   'Sec-WebSocket-Version': '13',
@@ -110,10 +114,9 @@ function visitors() {
       Origin: origin }), 403);
   }
   for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example',
-    '127.0.0.1.evil.example', 'notlocalhost', '1.2.3', '127.0.0.256', 'localhost:']) {
-    const ok = host === 'localhost:';
-    answers(`the Host ${host} with ${ok ? 'its answer' : '421'}`, request('GET', '/healthz',
-      { Host: host }), ok ? [200, 204, 400] : [421, 400]);
+    '127.0.0.1.evil.example', 'notlocalhost', 'device.local', '1.2.3.4x', '']) {
+    answers(`the Host "${host}" with 421 or 400`, request('GET', '/healthz', { Host: host }),
+      [421, 400]);
   }
   for (const host of ['localhost', 'LOCALHOST', 'localhost:99', '127.0.0.1', '10.1.2.3:80', '[::1]',
     '[fe80::1]:8080']) {
@@ -284,9 +287,10 @@ function byCurl() {
   });
 
   hub('curl is told to go on with a large body, and that it is too large', async (s) => {
-    const body = 'x'.repeat(2_000_000);
-    const { stdout } = await curl('-i', '-H', 'Expect: 100-continue', '-d', body,
-      `${s.url}/publish/a`).catch((error) => error);
+    const sending = curl('-i', '-H', 'Expect: 100-continue', '-d', '@-', `${s.url}/publish/a`);
+    sending.child.stdin.on('error', () => {});
+    sending.child.stdin.end('x'.repeat(2_000_000));
+    const { stdout } = await sending.catch((error) => error);
     check(/HTTP\/1\.1 413/.test(stdout), (stdout || '').slice(0, 300));
   });
 }

@@ -2,7 +2,7 @@
 //
 //   sim                 2,000 seeds from 0
 //   sim 500 100         500 seeds from 100
-//   sim 1 seed          replays one
+//   sim 1 seed          replays one; with SIM_TRACE=1 in the environment it says what is read
 //
 // A failed check prints the seed and ends the program with 1.
 
@@ -16,6 +16,7 @@ int main(int argc, char **argv)
 {
     unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : 2000;
     unsigned long from = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
+    m_trace = getenv("SIM_TRACE") != NULL;
     for (unsigned long seed = from; seed < from + count; seed++) {
         m_run((uint32_t)seed);
     }

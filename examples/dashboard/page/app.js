@@ -38,7 +38,8 @@ function duration(seconds) {
     const days = Math.floor(seconds / 86400);
     const hours = Math.floor(seconds / 3600) % 24;
     const minutes = Math.floor(seconds / 60) % 60;
-    return days > 0 ? `${days} d ${hours} h` : hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
+    const less = hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
+    return days > 0 ? `${days} d ${hours} h` : less;
 }
 
 function rttText(ms) {
@@ -110,7 +111,8 @@ const evenRows = new ResizeObserver((changes) => changes.forEach(({ target }) =>
 function arrange(list) {
     const count = list.children.length;
     const fit = Math.max(1, Math.floor(list.clientWidth / METER_WIDTH));
-    list.style.setProperty('--columns', Math.ceil(count / Math.max(1, Math.ceil(count / fit))) || 1);
+    const rows = Math.max(1, Math.ceil(count / fit));
+    list.style.setProperty('--columns', Math.max(1, Math.ceil(count / rows)));
 }
 
 function meters(list, rows) {
@@ -162,6 +164,8 @@ function columns(names) {
     return [x, ys, Math.min(SPAN_MAX_S, Math.max(SPAN_MIN_S, x.at(-1) - x[0]))];
 }
 
+const COUNTERS = ['streams', 'gaps', 'published', 'delivered', 'states', 'requests', 'refused'];
+
 const DRAW = {
     sample() {
         if (samples.length === 0) {
@@ -185,13 +189,15 @@ const DRAW = {
         put('system', [model, system].filter(Boolean).join(' · '));
         document.title = `${host} – rtpush dashboard`;
         put('server-note', `${bytesText(ram)} of memory in all`);
-        put('foot', `This server: ${count(slots)} connections, ${bytesText(log)} of log, ${cores} cores.`);
+        put('foot', `This server has ${count(slots)} slots, ${bytesText(log)} of log `
+            + `and ${cores} cores.`);
         mark('server'); // its meter needs the size of the log
     },
 
     cpu({ use, load, uptime, cores }) {
         put('cpu-now', use.toFixed(1));
-        put('cpu-note', `load ${load.map((l) => l.toFixed(2)).join('  ')} · up ${duration(uptime)}`);
+        const loads = load.map((l) => l.toFixed(2)).join('  ');
+        put('cpu-note', `load ${loads} · up ${duration(uptime)}`);
         meters($('cores'), cores.map((core, i) => (
             { name: `Core ${i}`, value: `${core.toFixed(0)} %`, part: core / 100 })));
     },
@@ -203,8 +209,8 @@ const DRAW = {
         const [now, unit] = kib(total - available);
         put('mem-now', now);
         put('mem-unit', `${unit} of ${kib(total).join(' ')}`);
-        put('mem-note', [`${kib(cached).join(' ')} cached`,
-            swap > 0 ? `${kib(swap - swapFree).join(' ')} swapped` : ''].filter(Boolean).join(' · '));
+        const swapped = swap > 0 ? ` · ${kib(swap - swapFree).join(' ')} swapped` : '';
+        put('mem-note', `${kib(cached).join(' ')} cached${swapped}`);
         const [usedBar, cacheBar] = $('mem-bar').children;
         const usedPart = (total - available) / total * 100;
         usedBar.style.width = `${usedPart}%`;
@@ -227,7 +233,8 @@ const DRAW = {
             put('temp-now', Math.max(...temps.map(({ c }) => c)).toFixed(1));
             put('temp-note', temps.length === 1 ? temps[0].name : `hottest of ${temps.length}`);
         }
-        meters($('temps'), temps.map(({ name, c }) => ({ name, value: `${c.toFixed(1)} °C`, part: c / 100 })));
+        meters($('temps'), temps.map(({ name, c }) => (
+            { name, value: `${c.toFixed(1)} °C`, part: c / 100 })));
     },
 
     control({ on, paused, period }) {
@@ -245,7 +252,7 @@ const DRAW = {
         if (!s) {
             return;
         }
-        for (const name of ['streams', 'gaps', 'published', 'delivered', 'states', 'requests', 'refused']) {
+        for (const name of COUNTERS) {
             put(`s-${name}`, count(s[name]));
         }
         put('s-slots', count(s.slots));
@@ -264,9 +271,10 @@ const DRAW = {
         const open = now === 'open';
         $('pill').dataset.state = now;
         put('pill-state', STATES[now]);
-        put('pill-more', open ? [TRANSPORTS[transport], rtt === null ? '' : rttText(rtt)].filter(Boolean).join(' · ')
-            : waitText());
-        put('c-state', now === 'open' ? 'live' : STATES[now].toLowerCase());
+        put('pill-more', !open ? waitText()
+            : TRANSPORTS[transport] + (rtt === null ? '' : ` · ${rttText(rtt)}`));
+        const wait = open ? '' : waitText();
+        put('c-state', STATES[now].toLowerCase() + (wait && `, ${wait}`));
         put('c-transport', TRANSPORTS[transport]);
         put('c-rtt', rttText(rtt));
         put('c-received', count(received));
@@ -437,7 +445,8 @@ async function synchronise() {
 const transport = new URLSearchParams(location.search).get('transport') ?? 'auto';
 
 const client = connect({
-    topics: ['device', 'cpu', 'memory', 'network', 'temperature', 'server', 'control', 'sample', 'log', 'burst'],
+    topics: ['device', 'cpu', 'memory', 'network', 'temperature', 'server', 'control',
+        'sample', 'log', 'burst'],
     transport: Object.hasOwn(TRANSPORTS, transport) ? transport : 'auto',
     lastEventId: await synchronise(),
     ping: true,

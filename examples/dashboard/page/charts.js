@@ -38,7 +38,8 @@ class Lines {
         this.span = 60;
         this.described = 0;
         this.readColors();
-        this.plot = new globalThis.uPlot(this.settings(), [[], ...options.series.map(() => [])], host);
+        const nothing = [[], ...options.series.map(() => [])];
+        this.plot = new globalThis.uPlot(this.settings(), nothing, host);
         new ResizeObserver(() => this.resize()).observe(host);
         matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
             this.readColors();
@@ -66,14 +67,16 @@ class Lines {
             cursor: { sync: { key: 'board' }, drag: { x: false, y: false }, points: { size: 7 } },
             scales: {
                 x: { time: true, range: () => this.range() },
-                y: { range: (plot, low, high) => [0, ceiling ?? roundUp(Math.max(high ?? 0, 1000))] },
+                y: {
+                    range: (plot, low, high) => [0, ceiling ?? roundUp(Math.max(1000, high ?? 0))],
+                },
             },
             axes: [
                 {
                     ...axis, grid: { show: false }, size: 26, space: 56,
                     incrs: [5, 10, 15, 30, 60, 120, 300],
-                    values: (plot, at, index, space, step) => at.map(
-                        (t) => clock(t, { timeStyle: step < 60 ? 'medium' : 'short' })),
+                    values: (plot, at, index, space, step) =>
+                        at.map((t) => this.timeLabel(t, step)),
                 },
                 {
                     ...axis, size: this.options.axisSize ?? 50, space: 34, gap: 6,
@@ -84,6 +87,14 @@ class Lines {
             series: [{}, ...series.map((one) => this.line(one))],
             hooks: { setCursor: [(plot) => this.showTip(plot)] },
         };
+    }
+
+    // None where the edge would cut it.
+    timeLabel(t, step) {
+        const [first, last] = this.range();
+        const width = this.host.clientWidth - 60;
+        const room = (last - t) / (last - first) * width;
+        return room < 20 ? '' : clock(t, { timeStyle: step < 60 ? 'medium' : 'short' });
     }
 
     line({ label, color }) {

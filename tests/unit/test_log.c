@@ -1,0 +1,683 @@
+// The event log: what is kept, what is told as a gap, who is evicted, publishing from elsewhere.
+#include "unit.h"
+
+static t_world *small_log(uint32_t size)
+{
+    t_world *w = t_fixture();
+    w->desc.log_size = size;
+    w->desc.conn_count = 6;
+    t_start(w);
+    return w;
+}
+
+static void number(char text[24], int i)
+{
+    snprintf(text, 24, "event %d", i);
+}
+
+static void publish_range(t_world *w, int from, int to)
+{
+    for (int i = from; i <= to; i++) {
+        char text[24];
+        number(text, i);
+        T_EQ(t_publish_text(w, T_LOG, text), RTPUSH_OK);
+    }
+}
+
+// Invariant 5: accepted and FULL ones number the sequence without a hole.
+static void log_numbers_every_event(void **state)
+{
+    (void)state;
+    t_world *w = small_log(512);
+    for (uint32_t i = 1; i <= 500; i++) {
+        rtpush_id before = rtpush_last_id(&w->srv);
+        T_EQ(t_publish_text(w, i % 2 ? T_LOG : T_CHAT, "x"), RTPUSH_OK);
+        rtpush_id after = rtpush_last_id(&w->srv);
+        T_EQ(after.seq, before.seq + 1);
+        T_EQ(after.epoch, 0x00C0FFEE);
+    }
+    T_EQ(rtpush_get_counters(&w->srv)->published, 500);
+    T_EQ(rtpush_get_counters(&w->srv)->full, 0);
+    t_finish(w);
+}
+
+static void log_takes_up_to_a_quarter_of_itself(void **state)
+{
+    (void)state;
+    static char text[70000];
+    memset(text, 'q', sizeof text);
+    for (uint32_t size = 256; size <= 4096; size += 68) {
+        t_world *w = small_log(size);
+        size_t len = size / 4 - 24;
+        T_EQ(t_publish(w, T_LOG, text, len), RTPUSH_OK);
+        T_EQ(t_publish(w, T_LOG, text, size / 4 + 1), RTPUSH_ERR_TOO_BIG);
+        u_peer *p = u_stream(w, "{WS /ws}");
+        for (int i = 0; i < 20; i++) {
+            T_EQ(t_publish(w, T_LOG, text, len), RTPUSH_OK);
+            t_run(w);
+            u_read(p);
+            T_EQ(p->seen.len, len + 3);
+            u_clear(p);
+        }
+        u_free(p);
+        t_finish(w);
+    }
+    t_world *w = small_log(4 * 70000);
+    T_EQ(t_publish(w, T_LOG, text, 65535), RTPUSH_OK);
+    T_EQ(t_publish(w, T_LOG, text, 65536), RTPUSH_ERR_TOO_BIG);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    T_EQ(t_publish(w, T_LOG, text, 65535), RTPUSH_OK);
+    t_run(w);
+    u_read(p);
+    T_EQ(p->seen.len, 65535 + 3);
+    u_free(p);
+    t_finish(w);
+}
+
+// Publish validates once, so that one bad record cannot close every WebSocket.
+static void log_refuses_text_that_is_not_utf8(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    T_EQ(t_publish_text(w, T_LOG, "\xC3"), RTPUSH_ERR_UTF8);
+    T_EQ(t_publish_text(w, T_LOG, "a\xED\xA0\x80"), RTPUSH_ERR_UTF8);
+    T_EQ(t_publish_text(w, T_TEMP, "\xFF"), RTPUSH_ERR_UTF8);
+    T_EQ(t_publish_text(w, T_LOG, "\xC3\xA9"), RTPUSH_OK);
+    T_EQ(rtpush_last_id(&w->srv).seq, 1);
+    t_finish(w);
+}
+
+static void log_carries_bytes_on_binary_topics(void **state)
+{
+    (void)state;
+    static const rtpush_topic topics[] = {{"bin", RTPUSH_EVENT, RTPUSH_BINARY, 0},
+                                          {"binstate", RTPUSH_STATE, RTPUSH_BINARY, 20}};
+    t_world *w = t_fixture();
+    w->desc.topics = topics;
+    w->desc.topic_count = 2;
+    w->desc.route_count = T_R_EVENTS; // no SSE and no poll
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    u_peer *q = u_stream(w, "{WSP /ws rtpush.1}");
+    T_EQ(t_publish(w, 0, "\x00\xFF\x80", 3), RTPUSH_OK);
+    t_run(w);
+    u_read(p);
+    T_EQ(p->seen.len, 6);
+    assert_memory_equal(p->seen.data, "2 \x00\xFF\x80\n", 6);
+    u_clear(p);
+    T_EQ(t_publish(w, 1, "\xFE", 1), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "2 \xFE\n");
+    u_expect(q, "2 00c0ffee-|bin\n|2 00c0ffee-|binstate\n");
+    u_free(p);
+    u_free(q);
+    t_finish(w);
+}
+
+// -- gaps -----------------------------------------------------------------------------------------
+
+static void log_tells_a_stalled_reader_its_gap(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *all = u_stream(w, "{GET /events}");
+    u_peer *raw = u_stream(w, "{WS /ws}");
+    u_peer *tagged = u_stream(w, "{WSP /ws rtpush.1}");
+    all->c->window = raw->c->window = tagged->c->window = 0;
+    publish_range(w, 1, 200);
+    t_run(w);
+    T_EQ(t_app_of(w)->missed, 0);
+    all->c->window = raw->c->window = tagged->c->window = SIZE_MAX;
+    t_run(w);
+    u_read(all);
+    u_read(tagged);
+    u_read(raw);
+    unsigned long gap = 0;
+    T_CHECK(sscanf(t_text(&all->seen), "rtpush: gap %lu\n", &gap) == 1, "seen %.40s",
+            t_text(&all->seen));
+    T_EQ(all->events, 1 + 200 - gap);
+    char want[64];
+    snprintf(want, sizeof want, "1 event %lu\n", gap + 1);
+    T_CHECK(strncmp(t_text(&raw->seen), want, strlen(want)) == 0, "raw sees %.30s, wants %s",
+            t_text(&raw->seen), want);
+    snprintf(want, sizeof want, " rtpush\ngap %lu\n", gap);
+    T_CHECK(strstr(t_text(&tagged->seen), want) != NULL, "rtpush.1 sees %.80s",
+            t_text(&tagged->seen));
+    T_EQ(t_app_of(w)->missed, 3 * gap);
+    T_EQ(rtpush_get_counters(&w->srv)->gaps, 3);
+    T_EQ(rtpush_get_counters(&w->srv)->missed, 3 * gap);
+    T_CHECK(!t_ended(all->c) && !t_ended(raw->c), "a stalled reader was dropped");
+    u_free(all);
+    u_free(raw);
+    u_free(tagged);
+    t_finish(w);
+}
+
+// The pump moves cursors past what does not concern them even when the transport is blocked.
+static void log_filtered_reader_has_no_gap_in_other_topics(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events?topics=chat}");
+    p->c->window = 0;
+    for (int i = 0; i < 20; i++) {
+        publish_range(w, 1, 10);
+        t_run(w);
+    }
+    p->c->window = SIZE_MAX;
+    t_publish_text(w, T_CHAT, "after all");
+    t_run(w);
+    u_is(p, "chat: after all\n");
+    T_EQ(t_app_of(w)->missed, 0);
+    u_free(p);
+    t_finish(w);
+}
+
+// Invariant 14: one stalled reader changes nobody else's bytes.
+static void log_stalled_reader_changes_nothing_for_others(void **state)
+{
+    (void)state;
+    t_buf alone = {0};
+    for (int stalled = 0; stalled < 2; stalled++) {
+        t_world *w = small_log(1024);
+        t_conn *good = t_open(w, "{GET /events}");
+        t_conn *bad = stalled ? t_open(w, "{WS /ws}") : NULL;
+        t_conn *worse = stalled ? t_open(w, "{GET /events}") : NULL;
+        if (stalled) {
+            bad->window = 30;  // stops inside a record
+            worse->window = 0;
+        }
+        for (int i = 0; i < 200; i++) {
+            publish_range(w, i, i);
+            if (i % 7 == 0) {
+                t_publish_text(w, T_TEMP, "21.5");
+            }
+            t_run(w);
+        }
+        if (!stalled) {
+            t_put(&alone, good->out.data, good->out.len);
+        } else {
+            T_EQ(good->out.len, alone.len);
+            assert_memory_equal(good->out.data, alone.data, alone.len);
+        }
+        t_finish(w);
+    }
+    t_buf_free(&alone);
+}
+
+// -- eviction -------------------------------------------------------------------------------------
+
+// A reader that stopped inside a record that fits its tx keeps its connection: the rest moves there.
+static void log_rest_of_a_record_moves_into_tx(void **state)
+{
+    (void)state;
+    for (size_t stop = 0; stop < 60; stop++) {
+        t_world *w = small_log(1024);
+        u_peer *p = u_stream(w, stop % 2 ? "{WS /ws}" : "{GET /events}");
+        p->c->window = stop;
+        publish_range(w, 1, 1);
+        t_run(w);
+        publish_range(w, 2, 100);
+        t_run(w);
+        publish_range(w, 101, 200);
+        T_CHECK(!t_ended(p->c), "dropped with %lu bytes of the first record sent",
+                (unsigned long)stop);
+        p->c->window = SIZE_MAX;
+        t_run(w);
+        u_read(p);
+        if (stop > 0) {
+            T_CHECK(strstr(t_text(&p->seen), "event 1\n") != NULL, "the record is not finished");
+        }
+        T_CHECK(strstr(t_text(&p->seen), "event 200\n") != NULL, "the newest is missing");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// Bytes the transport still refers to may not change: the reader in their way is dropped, not they.
+static void log_unacknowledged_bytes_are_not_overwritten(void **state)
+{
+    (void)state;
+    static char text[300];
+    memset(text, 'h', 200);
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    u_peer *q = u_stream(w, "{WS /ws}");
+    p->c->hold_acks = 1;
+    T_EQ(t_publish(w, T_LOG, text, 200), RTPUSH_OK);
+    t_run(w);
+    T_CHECK(p->c->unacked > 200, "nothing is on its way");
+    for (int i = 0; i < 10; i++) { // the harness watches the held bytes
+        T_EQ(t_publish(w, T_LOG, text, 200), RTPUSH_OK);
+        t_run(w);
+    }
+    T_EQ(p->c->dropped, 1);
+    t_expect_events(w, "close EVICTED_LOG");
+    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_LOG], 1);
+    T_CHECK(!t_ended(q->c), "another reader was dropped");
+    u_free(p);
+    u_free(q);
+    t_finish(w);
+}
+
+static void log_acknowledged_bytes_hold_nothing(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->hold_acks = 1;
+    for (int i = 0; i < 500; i++) {
+        publish_range(w, i, i);
+        t_run(w);
+        if (i % 3 == 0) {
+            t_ack(p->c, p->c->unacked);
+        }
+    }
+    T_CHECK(!t_ended(p->c), "dropped though it acknowledges");
+    T_EQ(t_app_of(w)->missed, 0);
+    u_free(p);
+    t_finish(w);
+}
+
+// Acknowledgements that end anywhere, interleaved with pongs: at most two flights late.
+static void log_partial_acknowledgements_release_in_the_end(void **state)
+{
+    (void)state;
+    t_world *w = small_log(2048);
+    t_rng rng = t_seed(7);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->hold_acks = 1;
+    for (int i = 0; i < 2000; i++) {
+        publish_range(w, i, i);
+        if (i % 5 == 0) {
+            t_say(p->c, "{89:ping}");
+        }
+        t_run(w);
+        while (p->c->unacked > 200) { // a window of 200 bytes
+            t_ack(p->c, 1 + t_below(&rng, 90));
+        }
+    }
+    T_CHECK(!t_ended(p->c), "dropped though at most 200 bytes were unacknowledged");
+    u_free(p);
+    t_finish(w);
+}
+
+// A large record that stands half sent cannot move into tx: that reader is dropped and resumes.
+static void log_reader_inside_a_large_record_is_dropped_and_resumes(void **state)
+{
+    (void)state;
+    static char text[1000];
+    char id[64];
+    memset(text, 'L', sizeof text);
+    t_world *w = small_log(8192);
+    u_peer *p = u_stream(w, "{GET /events}");
+    publish_range(w, 1, 1);
+    t_run(w);
+    u_is(p, "log: event 1\n");
+    snprintf(id, sizeof id, "%s", p->last_id);
+    p->c->window = 100;
+    T_EQ(t_publish(w, T_LOG, text, 900), RTPUSH_OK);
+    t_run(w);
+    for (int i = 0; i < 12; i++) {
+        T_EQ(t_publish(w, T_LOG, text, 900), RTPUSH_OK);
+        t_run(w);
+    }
+    T_EQ(p->c->dropped, 1);
+    t_run(w);
+    t_expect_events(w, "close EVICTED_LOG");
+    u_free(p);
+    char hello[200];
+    snprintf(hello, sizeof hello, "{GET /events?last_event_id=%s}", id);
+    p = u_open(w, hello);
+    u_expect(p, "rtpush: gap |log: LLLL");
+    T_EQ(t_app_of(w)->missed + 0u, t_app_of(w)->missed);
+    u_free(p);
+    t_finish(w);
+}
+
+static void publish_big(rtpush_server *srv, rtpush_handle conn)
+{
+    static char text[400];
+    t_world *w = t_world_of(srv);
+    (void)conn;
+    memset(text, 'w', sizeof text);
+    for (int i = 0; i < 8; i++) {
+        int result = t_publish_inside(w, T_LOG, text, 230);
+        T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_FULL, "publish: %d", result);
+    }
+}
+
+// The connection being served is never dropped under the port's hands.
+static void log_publishing_inside_callbacks_spares_the_connection_being_served(void **state)
+{
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_WS].on_writable = publish_big;
+    w->desc.log_size = 1024;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->hold_acks = 1;
+    t_publish_text(w, T_LOG, "0123456789012345678901234567890123456789");
+    t_run(w); // holds the first record
+    p->c->window = 0;
+    w->call = T_IN_API;
+    while (rtpush_send(&w->srv, p->c->handle, 1, "xxxxxxxxxxxxxxxx", 16) == RTPUSH_OK) {
+    }
+    t_leave(w);
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    t_ack(p->c, p->c->unacked); // on_writable publishes while this one is served
+    t_run(w);
+    u_free(p);
+    t_finish(w);
+}
+
+// -- from other contexts --------------------------------------------------------------------------
+
+static void log_publish_from_says_full_and_readers_hear_of_it(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events}");
+    int ok = 0;
+    int full = 0;
+    for (int i = 0; i < 100; i++) { // the loop does not run meanwhile
+        char text[24];
+        number(text, i);
+        int result = rtpush_publish_from(&w->srv, T_LOG, text, strlen(text));
+        T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_FULL, "publish_from: %d", result);
+        T_CHECK(result != RTPUSH_OK || full == 0, "room again without the loop");
+        ok += result == RTPUSH_OK;
+        full += result == RTPUSH_ERR_FULL;
+    }
+    T_CHECK(ok >= 5 && full > 0, "%d accepted, %d refused", ok, full);
+    T_EQ(w->wakes, 1); // wake once
+    T_EQ(rtpush_last_id(&w->srv).seq, 100);
+    T_EQ(rtpush_get_counters(&w->srv)->full, full);
+    T_EQ(rtpush_get_counters(&w->srv)->published, ok);
+    t_run(w);
+    t_publish_text(w, T_LOG, "last");
+    t_run(w);
+    u_read(p);
+    const char *told = strstr(t_text(&p->seen), "rtpush: gap ");
+    const char *last = strstr(t_text(&p->seen), "log: last\n");
+    T_CHECK(told != NULL && last != NULL && told < last, "seen %s", t_text(&p->seen));
+    T_CHECK((int)t_app_of(w)->missed >= full, "%lu told, %d found no room",
+            (unsigned long)t_app_of(w)->missed, full);
+    unsigned events = 0; // each of the 101 was delivered or told
+    for (const char *at = t_text(&p->seen); (at = strstr(at, "log: ")) != NULL; at++) {
+        events++;
+    }
+    T_EQ(events + t_app_of(w)->missed, 101);
+    int result = rtpush_publish_from(&w->srv, T_LOG, "x", 1); // the loop made room
+    T_EQ(result, RTPUSH_OK);
+    T_EQ(w->wakes, 2);
+    u_free(p);
+    t_finish(w);
+}
+
+// The loop keeps a margin free: a burst of that size always finds room.
+static void log_keeps_a_quarter_free_for_other_contexts(void **state)
+{
+    (void)state;
+    static char text[400];
+    memset(text, 'm', sizeof text);
+    t_world *w = small_log(1024);
+    for (int i = 0; i < 300; i++) {
+        t_publish(w, T_LOG, text, 1 + (size_t)(i * 37) % 150);
+        t_run(w);
+        int result = rtpush_publish_from(&w->srv, T_LOG, text, 256 - 24);
+        T_CHECK(result == RTPUSH_OK, "burst %d found no room", i);
+        t_run(w);
+    }
+    t_finish(w);
+}
+
+static int g_nested;
+static void nested_publish(t_world *w)
+{
+    if (g_nested > 0) {
+        g_nested--;
+        T_EQ(rtpush_publish_from(&w->srv, T_CHAT, "nested", 6), RTPUSH_OK);
+    }
+}
+
+// An interrupt between claim and copy: its event has the later number and comes later.
+static void log_interrupt_inside_a_publish_keeps_the_order(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events}");
+    w->on_unlock = nested_publish;
+    g_nested = 1;
+    T_EQ(rtpush_publish_from(&w->srv, T_LOG, "outer", 5), RTPUSH_OK);
+    w->on_unlock = NULL;
+    t_run(w);
+    u_is(p, "log: outer\nchat: nested\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static int g_serving;
+static void serve_inside(t_world *w)
+{
+    if (g_serving == 0) { // the first unlock is after the claim: the record is OPEN
+        g_serving = 1;
+        t_run(w);
+        T_EQ(t_publish_text(w, T_CHAT, "behind"), RTPUSH_OK);
+        t_run(w);
+        t_advance(w, 20000);
+    }
+}
+
+// Invariant 10: another task was interrupted while it copies; the loop runs, readers wait.
+static void log_no_reader_passes_a_record_being_written(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events}");
+    u_peer *q = u_stream(w, "{WS /ws}");
+    w->on_unlock = serve_inside;
+    g_serving = 0;
+    T_EQ(rtpush_publish_from(&w->srv, T_LOG, "slow", 4), RTPUSH_OK);
+    w->on_unlock = NULL;
+    u_expect(p, "!slow|!behind");
+    u_expect(q, "!slow|!behind");
+    t_run(w);
+    u_is(p, "log: slow\nchat: behind\n");
+    u_is(q, "1 slow\n1 behind\n");
+    u_free(p);
+    u_free(q);
+    t_finish(w);
+}
+
+// A reader that opens, and one that resumes, while a record is being written: no gap, nothing lost.
+static u_peer *g_opened;
+static void open_inside(t_world *w)
+{
+    if (g_serving == 0) {
+        g_serving = 1;
+        g_opened = u_open(w, "{GET /events}");
+    }
+}
+
+static void log_reader_opening_during_a_write_gets_that_record_or_begins_after_it(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    publish_range(w, 1, 3);
+    w->on_unlock = open_inside;
+    g_serving = 0;
+    T_EQ(rtpush_publish_from(&w->srv, T_LOG, "written", 7), RTPUSH_OK);
+    w->on_unlock = NULL;
+    t_run(w);
+    t_publish_text(w, T_LOG, "next");
+    t_run(w);
+    u_expect(g_opened, "rtpush: fresh|log: next|!gap");
+    u_free(g_opened);
+    t_finish(w);
+}
+
+// -- reserve and commit ---------------------------------------------------------------------------
+
+static void log_reserve_prints_in_place(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events}");
+    for (int i = 0; i < 100; i++) {
+        char *room = (char *)rtpush_reserve(&w->srv, T_LOG, 64);
+        assert_non_null(room);
+        assert_null(rtpush_reserve(&w->srv, T_LOG, 8)); // one at a time
+        int n = snprintf(room, 64, "{\"n\":%d}", i);
+        T_EQ(rtpush_commit(&w->srv, (size_t)n), RTPUSH_OK);
+        T_EQ(rtpush_commit(&w->srv, 1), RTPUSH_ERR_STATE);
+        t_run(w);
+        char want[40];
+        snprintf(want, sizeof want, "log: {\"n\":%d}\n", i);
+        u_is(p, want);
+    }
+    u_free(p);
+    t_finish(w);
+}
+
+static void log_reserve_refuses_what_cannot_be(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    assert_null(rtpush_reserve(&w->srv, 9, 8));
+    assert_null(rtpush_reserve(&w->srv, T_TEMP, 8));
+    assert_null(rtpush_reserve(&w->srv, T_LOG, 300));
+    T_EQ(rtpush_commit(&w->srv, 0), RTPUSH_ERR_STATE);
+    u_peer *p = u_stream(w, "{GET /events}");
+    char *room = (char *)rtpush_reserve(&w->srv, T_LOG, 4);
+    assert_non_null(room);
+    memcpy(room, "\xFF\xFF\xFF\xFF", 4);
+    T_EQ(rtpush_commit(&w->srv, 4), RTPUSH_ERR_UTF8); // and is nobody's
+    room = (char *)rtpush_reserve(&w->srv, T_LOG, 4);
+    assert_non_null(room);
+    T_EQ(rtpush_commit(&w->srv, 5), RTPUSH_ERR_TOO_BIG);
+    room = (char *)rtpush_reserve(&w->srv, T_LOG, 4);
+    assert_non_null(room);
+    T_EQ(rtpush_commit(&w->srv, 0), RTPUSH_OK); // an empty event
+    t_publish_text(w, T_LOG, "good");
+    t_run(w);
+    u_expect(p, "log: \nlog: good\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void log_interrupts_between_reserve_and_commit_wait(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events}");
+    char *room = (char *)rtpush_reserve(&w->srv, T_LOG, 100);
+    assert_non_null(room);
+    T_EQ(rtpush_publish_from(&w->srv, T_CHAT, "isr", 3), RTPUSH_OK);
+    memcpy(room, "printed", 7);
+    T_EQ(rtpush_commit(&w->srv, 7), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "log: printed\nchat: isr\n");
+    for (int i = 0; i < 50; i++) { // the space left over by the short commit is no trouble
+        publish_range(w, i, i);
+        t_run(w);
+    }
+    u_read(p);
+    T_EQ(p->events, 50);
+    u_free(p);
+    t_finish(w);
+}
+
+// Many sizes through a small ring: every wrap position.
+static void log_wraps_at_every_position(void **state)
+{
+    (void)state;
+    t_world *w = small_log(512);
+    t_rng rng = t_seed(3);
+    u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+    u_clear(p);
+    for (int i = 0; i < 5000; i++) {
+        char text[128];
+        size_t len = t_below(&rng, 105);
+        memset(text, 'a' + i % 26, len);
+        int result = i % 3 ? t_publish(w, T_LOG, text, len)
+                           : rtpush_publish_from(&w->srv, T_LOG, text, len);
+        T_EQ(result, RTPUSH_OK);
+        t_run(w);
+        u_read(p);
+        T_CHECK(p->seen.len == 2 + 17 + 1 + 4 + len + 1, "event %d: %s", i, t_text(&p->seen));
+        u_clear(p);
+    }
+    T_EQ(t_app_of(w)->missed, 0);
+    u_free(p);
+    t_finish(w);
+}
+
+// Sequence numbers end before 2^32: a new epoch, and readers are told to begin anew.
+static void log_sequence_end_begins_a_new_epoch(void **state)
+{
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events}");
+    char old[64];
+    snprintf(old, sizeof old, "%s", p->last_id);
+    t_publish_text(w, T_TEMP, "20.5");
+    t_run(w);
+    u_is(p, "temp: 20.5\n");
+    // As if four billion events had passed: every place that counts them moves on.
+    uint32_t by = 0xFFFF0000u - w->srv.seq_next;
+    w->srv.seq_next += by;
+    w->srv.done_seq += by;
+    w->srv.done_rec += by;
+    w->srv.tail_seq += by;
+    w->srv.limit_seq += by;
+    w->srv.limit_rec += by;
+    p->c->conn->out.stream.seq += by;
+    publish_range(w, 1, 3);
+    t_run(w);
+    t_run(w);
+    u_expect(p, "rtpush: reset\n|temp: 20.5\n"); // told, and the values again
+    T_EQ(rtpush_last_id(&w->srv).epoch, 0x00C0FFEF);
+    publish_range(w, 4, 4);
+    t_run(w);
+    u_is(p, "log: event 4\n");
+    T_CHECK(strncmp(p->last_id, "00c0ffef-", 9) == 0, "the id is %s", p->last_id);
+    u_free(p);
+    char text[128];
+    snprintf(text, sizeof text, "{GET /events?last_event_id=%s}", old);
+    p = u_open(w, text);
+    u_expect(p, "rtpush: reset\n|temp: 20.5");
+    u_free(p);
+    t_finish(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        u_test(log_numbers_every_event),
+        u_test(log_takes_up_to_a_quarter_of_itself),
+        u_test(log_refuses_text_that_is_not_utf8),
+        u_test(log_carries_bytes_on_binary_topics),
+        u_test(log_tells_a_stalled_reader_its_gap),
+        u_test(log_filtered_reader_has_no_gap_in_other_topics),
+        u_test(log_stalled_reader_changes_nothing_for_others),
+        u_test(log_rest_of_a_record_moves_into_tx),
+        u_test(log_unacknowledged_bytes_are_not_overwritten),
+        u_test(log_acknowledged_bytes_hold_nothing),
+        u_test(log_partial_acknowledgements_release_in_the_end),
+        u_test(log_reader_inside_a_large_record_is_dropped_and_resumes),
+        u_test(log_publishing_inside_callbacks_spares_the_connection_being_served),
+        u_test(log_publish_from_says_full_and_readers_hear_of_it),
+        u_test(log_keeps_a_quarter_free_for_other_contexts),
+        u_test(log_interrupt_inside_a_publish_keeps_the_order),
+        u_test(log_no_reader_passes_a_record_being_written),
+        u_test(log_reader_opening_during_a_write_gets_that_record_or_begins_after_it),
+        u_test(log_reserve_prints_in_place),
+        u_test(log_reserve_refuses_what_cannot_be),
+        u_test(log_interrupts_between_reserve_and_commit_wait),
+        u_test(log_wraps_at_every_position),
+        u_test(log_sequence_end_begins_a_new_epoch),
+    };
+    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}
