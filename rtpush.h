@@ -644,7 +644,8 @@ extern "C" {
 
 // >>text ------------------------------------------------------------------------------------------
 // A writer appends to memory of fixed size and remembers when something did not fit, so that a whole
-// block of text is written first and judged once: rtpi_text.over means throw all of it away.
+// block of text is written first and judged once: rtpi_text.over means throw all of it away. Without
+// memory (data NULL) it only counts.
 
 typedef struct rtpi_text {
     uint8_t *data;
@@ -658,10 +659,10 @@ static void rtpi_put(rtpi_text *t, const void *data, size_t len) {
         t->over = 1;
         return;
     }
-    if (len > 0) {
+    if (len > 0 && t->data) {
         memcpy(t->data + t->len, data, len);
-        t->len += (uint32_t)len;
     }
+    t->len += (uint32_t)len;
 }
 
 static void rtpi_put_text(rtpi_text *t, const char *text) {
@@ -1821,7 +1822,7 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t 
     if (t->over) {
         return;
     }
-    rtpi_emit_bytes(e, t->data + start, t->len - start, RTPUSH_SPAN_COPY);
+    rtpi_emit_bytes(e, t->data ? t->data + start : payload, t->len - start, RTPUSH_SPAN_COPY);
     if (form == RTPI_FORM_TAGGED) {
         rtpi_emit_bytes(e, payload, rec->len, RTPUSH_SPAN_HOLD);
         return;
@@ -1832,16 +1833,21 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t 
     }
 }
 
-// Writes a notice or a STATE value into tx.
-static void rtpi_put_event(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
+// The last id this reader has, or will have once what is under way is out.
+static uint32_t rtpi_reader_id(const rtpi_stream *s) {
+    return s->part > 0 ? s->seq : s->seq - 1;
+}
+
+// Writes a notice or a STATE value for this reader into tx.
+static void rtpi_put_event(const rtpush_server *srv, const rtpi_stream *s, rtpi_text *t,
                            const char *name, const uint8_t *data, uint32_t len, unsigned opcode) {
     uint32_t i;
-    if (form == RTPI_FORM_RAW) {
+    if (s->form == RTPI_FORM_RAW) {
         rtpi_put_frame_header(t, 0x80u | opcode, len);
     } else {
-        rtpi_put_prefix(srv, t, form, seq, name, opcode, data, len);
+        rtpi_put_prefix(srv, t, s->form, rtpi_reader_id(s), name, opcode, data, len);
     }
-    if (form <= RTPI_FORM_TAGGED) {
+    if (s->form <= RTPI_FORM_TAGGED) {
         rtpi_put(t, data, len);
         return;
     }
@@ -1852,7 +1858,7 @@ static void rtpi_put_event(const rtpush_server *srv, rtpi_text *t, uint8_t form,
             rtpi_put_byte(t, data[i]);
         }
     }
-    rtpi_put_text(t, form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
+    rtpi_put_text(t, s->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
 }
 
 // >>stream ----------------------------------------------------------------------------------------
@@ -1921,11 +1927,6 @@ static void rtpi_reader_advance(rtpi_stream *s, const rtpi_record *rec) {
     s->seq = rec->seq + 1;
     s->off += (uint32_t)rec->size4 * 4u;
     s->part = 0;
-}
-
-// The last id this reader has, or will have once what is under way is out.
-static uint32_t rtpi_reader_id(const rtpi_stream *s) {
-    return s->part > 0 ? s->seq : s->seq - 1;
 }
 
 // Places a new reader. `text` is the id it brings ("epoch-seq", for polls "epoch-seq-rev"), or NULL.
@@ -2008,8 +2009,7 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
         if (s->form == RTPI_FORM_SSE && s->notice != RTPI_NOTICE_NONE) {
             rtpi_format(&t, "retry: %d\n", srv->desc.retry_ms);
         }
-        rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), "rtpush", buffer, text.len,
-                       RTPUSH_TEXT_MESSAGE);
+        rtpi_put_event(srv, s, &t, "rtpush", buffer, text.len, RTPUSH_TEXT_MESSAGE);
         if (!rtpi_tx_commit(c, &t)) {
             return 0;
         }
@@ -2059,8 +2059,8 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
                 return; // leave room for the record's prefix
             }
             rtpi_lock(srv);
-            rtpi_put_event(srv, &t, s->form, rtpi_reader_id(s), topic->name,
-                           rtpi_value_data(srv, v), v->len, rtpi_opcode(topic));
+            rtpi_put_event(srv, s, &t, topic->name, rtpi_value_data(srv, v), v->len,
+                           rtpi_opcode(topic));
             rtpi_unlock(srv);
             if (!rtpi_tx_commit(c, &t)) {
                 return;
@@ -3281,17 +3281,16 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
 
 static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
     uint8_t digest[20];
-    uint8_t text[60]; // key 24 and GUID 36
     rtpi_text t;
     if (!rtpi_stream_room(srv)) {
         rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
         return;
     }
-    // RFC 6455 4.2.2 /5.4
-    memcpy(text, rtpi_kept(srv, c, RTPI_H_KEY), 24);
-    memcpy(text + 24, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", 36);
-    rtpi_sha1(text, sizeof text, digest);
+    // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes.
     t = rtpi_tx_open(srv, c);
+    rtpi_format(&t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
+    rtpi_sha1(t.data + c->tx_len, t.len - c->tx_len, digest);
+    t.len = c->tx_len;
     rtpi_put_text(&t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                       "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
     rtpi_put_base64(&t, digest, sizeof digest);
@@ -3997,8 +3996,7 @@ static void rtpi_emit_tx(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
 // Wire length of a record for this reader.
 static uint32_t rtpi_wire_len(const rtpush_server *srv, const rtpi_stream *s,
                               const rtpi_record *rec) {
-    uint8_t prefix[RTPI_PREFIX_MAX];
-    rtpi_text t = {prefix, sizeof prefix, 0, 0};
+    rtpi_text t = {NULL, RTPI_PREFIX_MAX, 0, 0};
     rtpi_emit e;
     memset(&e, 0, sizeof e);
     rtpi_wire(srv, rec, s->form, &t, &e);

@@ -35,16 +35,22 @@
 //     rtpush_posix_stop() from any thread or signal handler.
 //
 // BUFFERS AND BACK-PRESSURE
-//     Connections own no receive buffer here: all share a small pool. Bytes that arrive go into a
-//     free buffer and from there into the core, which usually takes them all; then the buffer is
-//     free at once. What the core leaves stays in the buffer, held by that connection and offered
-//     again after progress; until then nothing more is read from it, the kernel's buffer fills and
-//     TCP slows the peer down. While only one buffer is free, connections look at their bytes in
-//     the kernel (MSG_PEEK) and remove what was taken: slower, and right with a pool of one.
-//     Sending: one sendmsg of up to 64 spans. The kernel copies, so bytes count as acknowledged
-//     when it took them. A short write means its buffer (send_buffer) is full: nothing more is
+//     Connections own no buffer here: all share a small pool (8 of 32 KiB). Bytes that arrive go
+//     into a free buffer and from there into the core, which usually takes them all; then the
+//     buffer is free at once. What the core leaves stays in the buffer, held by that connection and
+//     offered again after progress; until then nothing more is read from it, the kernel's buffer
+//     fills and TCP slows the peer down.
+//     Sending: one sendmsg of up to 64 spans. Only where one read brings more than the core's small
+//     buffers answer at once, the answers are gathered in a second buffer of the pool, so that one
+//     read is still answered by one write. The kernel copies, so bytes count as acknowledged when
+//     it took them. A short write means that its buffer (send_buffer) is full: nothing more is
 //     asked of the core for that connection until the socket is writable again. send_buffer is
-//     small on purpose: megabytes there would be stale data, and would hide a dead reader.
+//     small on purpose: megabytes there would be stale data, and would hide a dead reader. A socket
+//     becomes writable when a third of it is free, so a reader that takes less than that in the
+//     core's stall_ms (about 2 KB/s with the defaults) counts as stalled.
+//     While only one buffer of the pool is free, connections look at their bytes in the kernel
+//     (MSG_PEEK), remove what was taken and send without gathering: slower, and right with a pool
+//     of one.
 //
 // CLOSING
 //     FIN from the core is shutdown(SHUT_WR), then reading goes on until the core drops the
@@ -92,7 +98,7 @@ typedef struct rtpush_posix_desc {
     void *memory;          // 8-byte aligned: uint64_t[RTPUSH_POSIX_WORDS(connections)], or
     size_t memory_size;    // RTPUSH_POSIX_SIZE(conn_count, buffer_count, buffer_size) bytes
     uint32_t conn_count;   // (what fits) the conn_count of all its servers together
-    uint32_t buffer_count; // (8) receive buffers shared by all connections, 1 to 65,535
+    uint32_t buffer_count; // (8) buffers shared by all connections, 1 to 65,535
     uint32_t buffer_size;  // (32,768) bytes of one, at least 256
     int send_buffer;       // (65,536) SO_SNDBUF in bytes, -1: the kernel's own choice
     int user_timeout_ms;   // (20,000) Linux: TCP_USER_TIMEOUT, -1: the kernel's own choice
@@ -169,7 +175,7 @@ struct rtpush_posix {
     rtpi_posix_slot *slots;
     struct pollfd *polls; // poll(): one a slot, after those in use the waker and the listeners
     rtpi_posix_buffer *buffers;
-    uint8_t *bytes; // of the buffers
+    uint8_t *bytes; // of all buffers
     uint32_t slot_count;
     uint32_t slots_top;   // slots from here on were never used
     uint32_t slots_free;  // first of the free list
@@ -257,7 +263,8 @@ extern "C" {
 //
 // Invariants. A slot is in the ready queue if and only if QUEUED. Nothing is read while the core
 // has left bytes (held or REFUSED): they are offered again when rtpush_next names the connection
-// or something was sent, not when more arrives. At least one buffer stays free.
+// or something was sent, not when more arrives. Staged bytes go before all others: while there are
+// any, nothing is written past them. Between two calls at least one buffer is free.
 
 enum {
     RTPI_POSIX_READ = 1,     // there may be bytes to read
@@ -636,7 +643,7 @@ static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtp
 
 // Writes what is staged. -1 if the connection is gone.
 static int rtpi_posix_push(rtpush_posix *port, rtpi_posix_slot *slot) {
-    if (slot->staged == 0 || !(slot->flags & RTPI_POSIX_WRITE)) {
+    if (!(slot->flags & RTPI_POSIX_WRITE)) {
         return 0;
     }
     const uint32_t index = slot->staged - 1u;
@@ -741,7 +748,7 @@ static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
 // for its next turn.
 static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
     int budget = RTPI_POSIX_BUDGET;
-    if (rtpi_posix_push(port, slot) < 0) { // staged in an earlier turn
+    if (slot->staged > 0 && rtpi_posix_push(port, slot) < 0) { // from an earlier turn
         return;
     }
     for (int first = 1;; first = 0) {
@@ -765,9 +772,10 @@ static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
             break;
         }
     }
-    if (rtpi_posix_push(port, slot) == 0) {
-        rtpi_posix_rearm(port, slot);
+    if (slot->staged > 0 && rtpi_posix_push(port, slot) < 0) {
+        return;
     }
+    rtpi_posix_rearm(port, slot);
 }
 
 // >>events: what the system tells ----------------------------------------------------------------

@@ -531,7 +531,7 @@ static int t_push(t_conn *c)
     t_world *w = c->world;
     rtpush_span spans[16];
     int max = w->max_spans ? w->max_spans : 4;
-    if (c->conn == NULL || c->window == 0) {
+    if (c->conn == NULL) {
         return 0;
     }
     memset(spans, 0, sizeof spans);
