@@ -1,7 +1,172 @@
 // rtpush.h - v0.1 - push live data from a microcontroller to browsers - MIT-0 or public domain
 //
-// One C99 header: HTTP/1.1, WebSocket, Server-Sent Events and long polling over static pools.
-// No allocation, no I/O, no clock, no globals: bytes go in, bytes come out, time is an argument.
+// HTTP/1.1, WebSocket, Server-Sent Events and long polling over static connection pools. One C99
+// header; no allocation, no I/O, no clock, no globals: bytes go in, bytes come out, time is an
+// argument. Licence at the end of the file.
+//
+// DO THIS
+//     In ONE C or C++ file, before the include:     #define RTPUSH_IMPLEMENTATION
+//     In that file and all others:                  #include "rtpush.h"
+//     And a port that moves the bytes:              #include "ports/rtpush_posix.h"
+//
+// CONTENTS
+//     >>api      types, options of a server, functions; the port's side; sizes
+//     >>text     a writer over fixed memory, small text helpers
+//     >>base64   the opening handshake's key
+//     >>sha1     and its answer
+//     >>utf8     a validator that can stop at any byte
+//     >>conn     slots, their states, the ready list, tx bytes, token buckets
+//     >>log      the ring of events: who may touch what, readers, holders, eviction
+//     >>state    the newest value of each STATE topic
+//     >>wire     how a record looks on each transport
+//     >>stream   a reader: cursor, sweep, notices
+//     >>reply    answers and refusals
+//     >>http     the request head as a state machine; from a request to a stream
+//     >>ws       frames, control frames, the closing handshake
+//     >>output   spans for the port, and what was sent
+//     >>time     deadlines
+//     >>public   the functions of >>api
+//     "grep -n '>>' rtpush.h" finds them.
+//
+// QUICK START
+//     #define _GNU_SOURCE
+//     #include <stdio.h>
+//     #include <time.h>
+//     #define RTPUSH_IMPLEMENTATION
+//     #include "rtpush.h"
+//     #define RTPUSH_POSIX_IMPLEMENTATION
+//     #include "ports/rtpush_posix.h"
+//
+//     static const char page[] =
+//         "<!doctype html><title>rtpush</title><h1 id=n>...</h1><script>"
+//         "new EventSource('/events').addEventListener('time', e => n.textContent = e.data)"
+//         "</script>";
+//     static const rtpush_asset index_html = {.content_type = "text/html; charset=utf-8",
+//                                             .data = page, .len = sizeof page - 1};
+//     static const rtpush_topic topics[] = {{.name = "time", .kind = RTPUSH_STATE, .max = 32}};
+//     static const rtpush_route routes[] = {
+//         {.path = "/", .kind = RTPUSH_ASSET, .asset = &index_html},
+//         {.path = "/events", .kind = RTPUSH_EVENTS},
+//     };
+//     enum { CONNS = 8, RX = 512, TX = 512 };
+//     static rtpush_conn conns[CONNS]; // all the memory there is: it shows in the map file
+//     static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX, TX)];
+//     static uint32_t state[RTPUSH_STATE_SIZE(1, 32) / 4];
+//     static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
+//     static rtpush_server srv;
+//     static rtpush_posix port;
+//
+//     int main(void) {
+//         rtpush_desc desc = {.routes = routes, .route_count = 2,
+//                             .topics = topics, .topic_count = 1,
+//                             .conns = conns, .conn_count = CONNS,
+//                             .bytes = bytes, .bytes_size = sizeof bytes,
+//                             .state = state, .state_size = sizeof state,
+//                             .epoch = rtpush_posix_epoch()};
+//         rtpush_posix_desc posix = {.memory = port_memory, .memory_size = sizeof port_memory};
+//         if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix) ||
+//             rtpush_posix_listen(&port, &srv, "127.0.0.1", 8080, 0) < 0) {
+//             fprintf(stderr, "not started: %s\n", rtpush_config_error(&srv));
+//             return 1;
+//         }
+//         puts("http://127.0.0.1:8080");
+//         for (time_t last = 0;;) {
+//             time_t now = time(NULL);
+//             if (now != last) { // every open page shows it
+//                 char text[32];
+//                 size_t len = strftime(text, sizeof text, "%H:%M:%S", localtime(&now));
+//                 rtpush_publish(&srv, 0, text, len);
+//                 last = now;
+//             }
+//             rtpush_posix_step(&port, 100); // serve for at most 100 ms
+//         }
+//     }
+//
+// MODEL
+//                    rtpush_publish, _send, _reply ...
+//     application ------------------------------------->  core  (this file)
+//           ^      on_request, on_message, on_open ...     |  ^
+//           +----------------------------------------------+  | accept, input, output, sent,
+//                                                             | acked, eof, gone, next, tick
+//     browsers <------ TCP (lwIP, POSIX sockets) ------>  port (ports/)
+//
+//     connection  a slot: request head, WebSocket, event stream or poll, one after the other
+//     route       what a path is: ASSET, HANDLER, WEBSOCKET, EVENTS or POLL; a const table
+//     topic       what is published. EVENT topics share one log, every record counts and has an id;
+//                 a STATE topic is one value, of which the newest counts. A const table, at most 32
+//     log         a ring of records, each encoded once for all readers
+//     reader      an open stream: a cursor into the log and a sweep over the values. Costs no memory
+//                 a message, however slow it is
+//     gap         what a reader missed because the log had to go on; it is told how many
+//     notice      how a stream begins ("fresh", "replayed n", "gap n", "reset") or is interrupted
+//                 ("gap n"): an event named rtpush. Raw WebSockets get no notice, on_gap tells the
+//                 application
+//     epoch       differs at each boot, so an id of the last boot is recognised: "reset"
+//
+//     Which transport: WebSocket where both sides talk, SSE where the server mainly pushes (the
+//     browser reconnects and resumes by itself), polling where a proxy lets nothing else through.
+//     On a WebSocket a message is the bare payload, or with the subprotocol rtpush.1
+//     "id SP topic LF payload", notices included. In an event stream the event's name is the topic.
+//     A stream takes ?topics=a,b and ?last_event_id=ID; a poll ?timeout=S too, and is asked again
+//     with the last id it got.
+//
+// MEMORY
+//     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
+//         server       about 550
+//         connection   124 + rx_size + tx_size
+//         log          log_size: a record is 18 + payload, rounded up to 4
+//         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
+//         stack        deepest call under 512, callbacks not counted ("make stack")
+//     Eight clients with 512 + 512 and a log of 8 KiB: 17 KiB. "make size" prints the flash.
+//     rx_size bounds what is kept of a request head (path, query, Host, Origin, the headers a route
+//     names; all else passes by, so a browser's long head fits) and whole WebSocket messages
+//     (rx_size - 125). tx_size bounds the answer's head, a STATE value and one direct send.
+//
+// LIFETIMES AND CONTEXT
+//     Everything the desc points to outlives the server. Strings of a request and bytes of a
+//     message end with the callback. A handle may be kept for ever: later it is RTPUSH_ERR_STALE.
+//     One context (the loop) makes all calls; callbacks run in it. rtpush_publish_from is the one
+//     exception: any thread or interrupt that the port's lock hook covers. Callbacks may call
+//     anything but the port's side: close this connection, another one, all of them, publish.
+//     Slots are reaped between calls, so nothing vanishes under a callback's feet.
+//     Several servers in one program share nothing.
+//
+// ERRORS
+//     Functions return RTPUSH_OK or more, or a negative RTPUSH_ERR_...: what YOU did or must wait
+//     for. What the PEER did never is a return code: a bad request is answered with its status, a
+//     bad frame with its close code, and the reason (RTPUSH_WHY_...) goes to on_refuse or on_close
+//     and is counted. RTPUSH_ASSERT(condition) catches broken promises of a port; define it.
+//
+// CONFORMANCE
+//     RFC 9112 HTTP/1.1     done: 1.0 and 1.1, keep-alive, pipelining, absolute-form, chunked
+//                           answers, Expect. Refused: Transfer-Encoding on requests (411), bare LF
+//                           or CR, folded lines, space before a colon, other versions (505)
+//     RFC 9110 semantics    done: GET HEAD POST PUT DELETE PATCH OPTIONS, If-None-Match, gzip,
+//                           Allow, Retry-After. Out of scope: ranges, dates (there is no clock),
+//                           trailers, CONNECT, TRACE
+//     RFC 6455 WebSocket    done: all of the server's side. Out of scope: extensions (compression)
+//     WHATWG HTML 9.2 SSE   done: id, event, data, retry, comments, Last-Event-ID
+//     WHATWG Fetch, CORS    done: desc.origins and preflight
+//     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default
+//
+// LIMITS
+//     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; payload of an
+//     event 65,535 bytes and a quarter of the log; a WebSocket frame below 4 GiB (messages may be
+//     longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9 events the
+//     epoch changes and readers are told "reset". A gap's count is exact for a reader of all topics
+//     and an upper bound for others. Order: events in sequence for each reader, a STATE topic never
+//     goes back; nothing is promised between the two, nor between a direct send and a publish.
+//     While rtpush_publish_from may be used (the port has a lock hook) a quarter of the log is kept
+//     free for it.
+//
+// OPTIONS
+//     Only where RTPUSH_IMPLEMENTATION is defined; no option changes a public type.
+//     RTPUSH_ASSERT(c)      (nothing) called with what must hold
+//     RTPUSH_NO_WEBSOCKET   leaves out WebSocket; a route of that kind: config error
+//     RTPUSH_NO_EVENTS      leaves out SSE
+//     RTPUSH_NO_POLL        leaves out long polling
+//     RTPUSH_NO_BODY        leaves out request bodies: any is answered 413
+//     RTPUSH_NO_STATE       leaves out STATE topics
 
 #ifndef RTPUSH_H
 #define RTPUSH_H
@@ -5347,3 +5512,51 @@ rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *co
 
 #endif // RTPUSH_IMPLEMENTED
 #endif // RTPUSH_IMPLEMENTATION
+
+// LICENCE
+// rtpush is available under two licences; choose the one you prefer.
+//
+// -------------------------------------------------------------------------------
+// Choice 1: MIT No Attribution (MIT-0)
+//
+// Copyright 2026 the rtpush authors
+//
+// Permission is hereby granted, free of charge, to any person obtaining a copy of
+// this software and associated documentation files (the "Software"), to deal in
+// the Software without restriction, including without limitation the rights to
+// use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
+// of the Software, and to permit persons to whom the Software is furnished to do
+// so.
+//
+// THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+// IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+// FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+// AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+// LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+// OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+// SOFTWARE.
+//
+// -------------------------------------------------------------------------------
+// Choice 2: The Unlicense (public domain)
+//
+// This is free and unencumbered software released into the public domain.
+//
+// Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+// software, either in source code form or as a compiled binary, for any purpose,
+// commercial or non-commercial, and by any means.
+//
+// In jurisdictions that recognize copyright laws, the author or authors of this
+// software dedicate any and all copyright interest in the software to the public
+// domain. We make this dedication for the benefit of the public at large and to
+// the detriment of our heirs and successors. We intend this dedication to be an
+// overt act of relinquishment in perpetuity of all present and future rights to
+// this software under copyright law.
+//
+// THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+// IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+// FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+// AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+// ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+// WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+//
+// For more information, please refer to <https://unlicense.org/>

@@ -589,6 +589,41 @@ static void log_interrupts_between_reserve_and_commit_wait(void **state)
     t_finish(w);
 }
 
+// A reader stopped inside a large record, whose tx then fills, must come out of it again.
+static void log_full_tx_behind_a_record_in_progress_is_no_deadlock(void **state)
+{
+    (void)state;
+    static char text[500];
+    memset(text, 'L', sizeof text);
+    for (size_t stop = 1; stop < 480; stop += 7) {
+        t_world *w = t_fixture();
+        w->desc.log_size = 4096;
+        w->desc.tx_size = 256;
+        w->quiet = 1;
+        t_start(w);
+        u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+        p->c->window = stop;
+        T_EQ(t_publish(w, T_LOG, text, 450), RTPUSH_OK);
+        t_run(w);
+        w->call = T_IN_API;
+        while (rtpush_send(&w->srv, p->c->handle, 1, "0123456789", 10) == RTPUSH_OK) {
+        }
+        while (rtpush_send(&w->srv, p->c->handle, 1, "", 0) == RTPUSH_OK) {
+        }
+        t_leave(w);
+        t_publish_text(w, T_TEMP, "21.5");
+        p->c->window = SIZE_MAX;
+        t_run(w);
+        u_read(p);
+        T_CHECK(strstr(t_text(&p->seen), " log\nLLLL") != NULL &&
+                    strstr(t_text(&p->seen), " temp\n21.5") != NULL,
+                "stopped after %lu bytes: seen %lu", (unsigned long)stop,
+                (unsigned long)p->seen.len);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 // Many sizes through a small ring: every wrap position.
 static void log_wraps_at_every_position(void **state)
 {
@@ -676,6 +711,7 @@ int main(void)
         u_test(log_reserve_prints_in_place),
         u_test(log_reserve_refuses_what_cannot_be),
         u_test(log_interrupts_between_reserve_and_commit_wait),
+        u_test(log_full_tx_behind_a_record_in_progress_is_no_deadlock),
         u_test(log_wraps_at_every_position),
         u_test(log_sequence_end_begins_a_new_epoch),
     };
