@@ -45,6 +45,10 @@ size:
 stack:
 	python3 tests/stack.py
 
+## make bench      instructions and server CPU a message
+bench:
+	sh tests/bench/bench.sh
+
 ## make clean      remove build/
 clean:
 	rm -rf build
