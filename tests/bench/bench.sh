@@ -67,7 +67,7 @@ load() {
         echo "load: skipped, it needs Linux (epoll, clocks of other processes)"
         return 0
     fi
-    $make echo hub || return 1
+    $make -s echo hub || return 1
     # shellcheck disable=SC2086
     $cc -std=c99 -O2 $strict -I. tests/bench/load.c -o "$out/load" || return 1
     "$out/load" build/echo build/hub

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -323,6 +324,11 @@ static void kill_servers(void) {
     }
 }
 
+static void child_begin(void) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // no server outlives its client
+    (void)pin(0);
+}
+
 static server *started(pid_t pid, int port) {
     server *s = &servers[server_count++];
     s->pid = pid;
@@ -348,7 +354,7 @@ static server *floor_start(void) {
         fail("fork");
     }
     if (pid == 0) {
-        (void)pin(0);
+        child_begin();
         server_count = 0; // they are not this process's to end
         floor_run(fd);
     }
@@ -369,7 +375,7 @@ static server *example_start(const char *path) {
         fail("fork");
     }
     if (pid == 0) {
-        (void)pin(0);
+        child_begin();
         (void)dup2(out[1], STDOUT_FILENO);
         (void)close(out[0]);
         (void)close(out[1]);
@@ -820,15 +826,17 @@ int main(int argc, char **argv) {
         fputs("load: SLICE_MS above 0, SLICES from 1 to 15\n", stderr);
         return EXIT_FAILURE;
     }
-    struct rlimit files = {4096, 4096};
-    (void)setrlimit(RLIMIT_NOFILE, &files);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 4096) {
+        files.rlim_cur = files.rlim_max < 4096 ? files.rlim_max : 4096;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
     (void)atexit(kill_servers);
     server *echo = example_start(argv[1]);
     server *hub = example_start(argv[2]);
     server *bottom = floor_start();
-    const int first = pin(1);
-    printf("Client on processor %d, servers on the first; %d slices of %.0f ms each, medians\n",
-           first, slices, slice_s * 1e3);
+    printf("Client on processor %d, servers on the first; medians of %d slices of %.0f ms\n",
+           pin(1), slices, slice_s * 1e3);
     echo_all(echo, bottom);
     printf("\n");
     push_all(hub, bottom);
