@@ -167,6 +167,9 @@
 //     RTPUSH_NO_POLL        leaves out long polling
 //     RTPUSH_NO_BODY        leaves out request bodies: any is answered 413
 //     RTPUSH_NO_STATE       leaves out STATE topics
+//     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
+//     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
+//     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
 
 #ifndef RTPUSH_H
 #define RTPUSH_H
@@ -742,7 +745,8 @@ struct rtpush_server {
     uint32_t serial;
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
 
-    // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, rev, published, full.
+    // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, rev, published,
+    // full.
     // Written by the loop alone: tail, tail_seq, limit_*, hold_floor.
     uint32_t epoch;
     uint32_t seq_next;     // sequence number of the next event
@@ -825,9 +829,9 @@ extern "C" {
 #endif
 
 // >>text ------------------------------------------------------------------------------------------
-// A writer appends to memory of fixed size and remembers when something did not fit, so that a whole
-// block of text is written first and judged once: rtpi_text.over means throw all of it away. Without
-// memory (data NULL) it only counts.
+// A writer appends to memory of fixed size and remembers when something did not fit, so that a
+// whole block of text is written first and judged once: rtpi_text.over means throw all of it away.
+// Without memory (data NULL) it only counts.
 
 static void rtpi_put(rtpi_text *t, const void *data, size_t len) {
     if (t->over || len > t->cap - t->len) {
@@ -1127,8 +1131,8 @@ static void rtpi_sha1(const uint8_t *data, size_t len, uint8_t digest[20]) {
 #endif // RTPUSH_NO_WEBSOCKET
 
 // >>utf8 ------------------------------------------------------------------------------------------
-// RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what the
-// next byte must be; the four special states exclude overlong forms, surrogates and what lies above
+// RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
+// the next byte must be; the four special states exclude overlong forms, surrogates and what lies above
 // U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
 
 enum {
@@ -1353,8 +1357,8 @@ static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
     }
 }
 
-// The transport of the connection being served is left to the reaper, so that the port does not lose
-// what it is working on.
+// The transport of the connection being served is left to the reaper, so that the port does not
+// lose what it is working on.
 static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
     if (c != srv->busy && c->port && srv->hooks.drop) {
         srv->hooks.drop(srv->hooks.ctx, c, c->port, reset);
@@ -1396,11 +1400,13 @@ static void rtpi_high(uint32_t *most, uint32_t now) {
     }
 }
 
+#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY) || !defined(RTPUSH_NO_PULL)
 // A callback said LATER: it is asked again after progress, and in any case by the next scan.
 static void rtpi_later(rtpush_server *srv, rtpush_conn *c) {
     rtpi_set(c, RTPI_F_LATER);
     rtpi_scan_by(srv, srv->quarter + 1u);
 }
+#endif
 
 // on_close, once, if it is owed.
 static void rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
@@ -1550,7 +1556,7 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
 //
 // Holders: a transport may still refer to bytes of records it was given (HOLD spans), and a reader
 // in the middle of a record needs the rest. A record that has to go takes its holders with it: they
-// are dropped and resume. hold_floor is a lower bound of all held records, so that an eviction looks
+// are dropped and resume. hold_floor is a lower bound of all held records: an eviction looks
 // through the slots only when it reaches it.
 
 typedef struct rtpi_record {
@@ -1604,8 +1610,8 @@ static uint32_t rtpi_record_max(const rtpush_server *srv) { // largest payload
     return room > 65535u ? 65535u : room;
 }
 
-// Is there a line end at *i? WHATWG HTML 9.2.5: CR LF is one, CR and LF alone are one each. Leaves *i
-// at its last byte.
+// Is there a line end at *i? WHATWG HTML 9.2.5: CR LF is one, CR and LF alone are one each. Leaves
+// *i at its last byte.
 static int rtpi_line_end(const uint8_t *data, uint32_t len, uint32_t *i) {
     if (data[*i] != '\n' && data[*i] != '\r') {
         return 0;
@@ -1664,8 +1670,8 @@ static void rtpi_sync(rtpush_server *srv) {
     rtpi_high(&srv->count.log_high, srv->count.log_used);
 }
 
-// The oldest record this connection may need unchanged, or 0: the first that the transport may refer
-// to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten our bytes.
+// The oldest record this connection may need unchanged, or 0: the first that the transport may
+// refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten our bytes.
 static uint32_t rtpi_held(const rtpush_conn *c) {
     uint32_t held = c->mark_seq ? c->hold_seq : 0;
     if (rtpi_has_cursor(c) && c->out.stream.part > 0 &&
@@ -1947,7 +1953,8 @@ enum {
 };
 
 #define RTPI_SPAN_MAX 0xFFFCu
-#define RTPI_PREFIX_MAX 80u // chunk size 10, "id: " 4 + 17, "\nevent: " 8 + 32, "\ndata: " 7; 2 spare
+// Chunk size 10, "id: " 4 + 17, "\nevent: " 8 + 32, "\ndata: " 7; 2 spare.
+#define RTPI_PREFIX_MAX 80u
 
 typedef struct rtpi_emit {
     rtpush_span *spans;
@@ -2159,7 +2166,7 @@ static void rtpi_reader_advance(rtpi_stream *s, const rtpi_record *rec) {
 }
 
 #ifdef RTPI_STREAMS
-// Places a new reader. `text` is the id it brings ("epoch-seq", for polls "epoch-seq-rev"), or NULL.
+// Places a new reader. `text` is the id it brings: "epoch-seq", for polls "epoch-seq-rev", or NULL.
 static void rtpi_reader_start(const rtpush_server *srv, rtpi_stream *s, const char *text) {
     uint32_t epoch, seq, rev;
     rtpi_stream walk;
@@ -2199,7 +2206,8 @@ static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begi
 // Has this stream anything to send?
 static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (s->todo & RTPI_TODO_NOW) || rtpi_has(c, RTPI_F_CLOSE_DUE)) {
+    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (s->todo & RTPI_TODO_NOW) ||
+        rtpi_has(c, RTPI_F_CLOSE_DUE)) {
         return 1;
     }
     if (rtpi_reader_blocked(c)) {
@@ -2264,8 +2272,8 @@ static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
     return done;
 }
 
-// Copies values newer than the last sweep into tx while they fit. Where a record waits too, they take
-// turns, one value, one record: a flood of one must not starve the other.
+// Copies values newer than the last sweep into tx while they fit. Where a record waits too, they
+// take turns, one value, one record: a flood of one must not starve the other.
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_reader_next(srv, s);
@@ -2397,14 +2405,20 @@ static unsigned rtpi_status_index(unsigned status) {
     return i;
 }
 
+#ifdef RTPUSH_NO_TEXT
+#define RTPI_TEXT(texts, n) ((void)(n), "")
+#else
+#define RTPI_TEXT(texts, n) rtpi_nth(texts, n)
+#endif
+
 static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
-    return rtpi_nth("OK\0Created\0No Content\0Not Modified\0Bad Request\0Unauthorized\0"
+    return RTPI_TEXT("OK\0Created\0No Content\0Not Modified\0Bad Request\0Unauthorized\0"
                     "Forbidden\0Not Found\0Method Not Allowed\0Not Acceptable\0"
                     "Request Timeout\0Length Required\0Content Too Large\0URI Too Long\0"
                     "Expectation Failed\0Misdirected Request\0Upgrade Required\0"
                     "Too Many Requests\0Header Too Large\0Internal Server Error\0"
                     "Not Implemented\0Service Unavailable\0Version Not Supported\0",
-                    rtpi_status_index(status));
+                     rtpi_status_index(status));
 }
 
 static uint8_t rtpi_status_why(unsigned status) {
@@ -2474,7 +2488,10 @@ static unsigned rtpi_route_methods(const rtpush_route *route) {
 }
 
 const char *rtpush_why(int why) {
-    static const char texts[] =
+    if (why < 0 || why >= RTPUSH_WHY_COUNT) {
+        return "";
+    }
+    return RTPI_TEXT(
         "ended\0" "ended by the application\0" "closed by the peer\0" "transport failed\0"
         "shutdown\0" "request head too slow\0" "request body too slow\0" "idle too long\0"
         "no answer from the application\0" "no pong\0" "closing too slow\0" "stalled reader\0"
@@ -2484,8 +2501,8 @@ const char *rtpush_why(int why) {
         "not found\0" "unknown Host: name it in desc.hosts\0"
         "foreign Origin: name it in desc.origins\0" "Content-Length required\0"
         "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
-        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip";
-    return why >= 0 && why < RTPUSH_WHY_COUNT ? rtpi_nth(texts, (unsigned)why) : "";
+        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip",
+        (unsigned)why);
 }
 
 static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
@@ -2514,7 +2531,9 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
                                 const rtpush_response *r) {
     const rtpush_route *route = rtpi_route(srv, c);
     unsigned methods = rtpi_route_methods(route);
+#ifndef RTPUSH_NO_ASSETS
     const rtpush_asset *a;
+#endif
     switch (r->status) {
     case 204: // RFC 9110 9.3.7: OPTIONS; also a CORS preflight from an origin in desc.origins
         if (c->in.http.bits & RTPI_B_CORS) {
@@ -2535,6 +2554,7 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
     case 503:
         rtpi_put_text(t, "Retry-After: 2\r\n");
         return;
+#ifndef RTPUSH_NO_ASSETS
     case 200:
     case 304: // an asset: each encoding is a representation with a tag of its own
         a = route->asset;
@@ -2546,23 +2566,31 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
                         r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
         }
         return;
+#endif
     default:
         return;
     }
 }
+
+#ifdef RTPUSH_NO_PULL
+#define RTPI_PULL(r) ((rtpush_pull)NULL)
+#else
+#define RTPI_PULL(r) ((r)->pull)
+#endif
 
 // Writes an answer, the application's or, with `own`, the library's.
 static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own) {
     unsigned status = r->status ? r->status : 200u;
     int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
     int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
-    int chunked = r->pull && !(c->in.http.bits & RTPI_B_HTTP10);
+    int chunked = RTPI_PULL(r) && !(c->in.http.bits & RTPI_B_HTTP10);
     const char *const *h;
     rtpi_text *t;
-    if (status < 200 || status > 999 || !rtpi_headers_clean(r) || (r->len > 0 && !r->body)) {
+    if (status < 200 || status > 999 || !rtpi_headers_clean(r) || (r->len > 0 && !r->body) ||
+        r->pull != RTPI_PULL(r)) {
         return RTPUSH_ERR_ARGUMENT;
     }
-    if ((r->pull && !chunked) || c->in.http.length > 0) {
+    if ((RTPI_PULL(r) && !chunked) || c->in.http.length > 0) {
         rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
     }
     t = rtpi_put_head(srv, c, status,
@@ -2577,11 +2605,11 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     }
     if (chunked) {
         rtpi_put_text(t, "Transfer-Encoding: chunked\r\n");
-    } else if (!r->pull && !headless) {
+    } else if (!RTPI_PULL(r) && !headless) {
         rtpi_format(t, "Content-Length: %d\r\n", r->len);
     }
     rtpi_put_text(t, "\r\n");
-    if (!bodyless && !r->body_static && !r->pull) {
+    if (!bodyless && !r->body_static && !RTPI_PULL(r)) {
         rtpi_put(t, r->body, (size_t)r->len);
     }
     if (!rtpi_tx_commit(c, t)) {
@@ -2591,12 +2619,12 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (bodyless) {
         return RTPUSH_OK;
     }
-    if (r->pull) {
+    if (RTPI_PULL(r)) {
         c->due = rtpi_after(srv, srv->desc.reply_ms);
     }
-    c->out.reply.pull = r->pull;
+    c->out.reply.pull = RTPI_PULL(r);
     c->out.reply.user = r->user;
-    if (r->body_static && !r->pull) {
+    if (r->body_static && !RTPI_PULL(r)) {
         c->out.reply.body = (const uint8_t *)r->body;
         c->out.reply.left = r->len;
     }
@@ -2639,6 +2667,7 @@ static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
     rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
 }
 
+#ifndef RTPUSH_NO_ASSETS
 // ASSET: RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
 static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_asset *a) {
     unsigned bits = c->in.http.bits;
@@ -2660,6 +2689,8 @@ static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_as
         rtpi_refuse_size(srv, c);
     }
 }
+
+#endif
 
 static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
     rtpush_response r;
@@ -2965,6 +2996,7 @@ static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t
     return 0;
 }
 
+#ifndef RTPUSH_NO_ASSETS
 // An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
 static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
     size_t tag = a->etag ? strlen(a->etag) : 0;
@@ -2988,6 +3020,8 @@ static unsigned rtpi_match_gzip(const char *v) {
     }
     return weight && weight[1 + strspn(weight + 1, "0.")] == '\0' ? 0 : (unsigned)RTPI_B_GZIP;
 }
+
+#endif
 
 static uint8_t rtpi_match_protocol(const rtpush_route *route, const char *v) {
     int i = route ? rtpi_find(route->subprotocols, v) : -1;
@@ -3033,12 +3067,18 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
     case RTPI_H_UPGRADE:
         bits = strcmp(v, "websocket") == 0 ? RTPI_B_WEBSOCKET : 0;
         break;
+#ifndef RTPUSH_NO_ASSETS
     case RTPI_H_ACCEPT_ENCODING:
         bits = rtpi_match_gzip(v);
         break;
     case RTPI_H_NONE_MATCH:
         bits = route && route->asset ? rtpi_match_etag(route->asset, v) : 0;
         break;
+#else
+    case RTPI_H_ACCEPT_ENCODING:
+    case RTPI_H_NONE_MATCH:
+        break;
+#endif
     case RTPI_H_PROTOCOL: // RFC 6455 4.2.2: the client's first that we know
         h->subprotocol = h->subprotocol ? h->subprotocol : rtpi_match_protocol(route, v);
         break;
@@ -3458,9 +3498,11 @@ static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
     switch (route->kind) {
+#ifndef RTPUSH_NO_ASSETS
     case RTPUSH_ASSET:
         rtpi_reply_asset(srv, c, route->asset);
         return;
+#endif
 #ifndef RTPUSH_NO_WEBSOCKET
     case RTPUSH_WEBSOCKET:
         rtpi_open_websocket(srv, c, req);
@@ -3580,9 +3622,8 @@ static unsigned rtpi_authorize(rtpush_server *srv, rtpush_conn *c, rtpush_reques
 }
 
 // The head is complete.
-static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c) {
+static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     rtpi_http *h = &c->in.http;
-    rtpush_request req;
     unsigned status;
     uint8_t why;
     h->mark = c->rx_used;
@@ -3590,25 +3631,25 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c) {
     if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE))) {
         rtpi_set(c, RTPI_F_KEEP);
     }
-    rtpi_request(srv, c, &req);
+    rtpi_request(srv, c, req);
     if (rtpi_token_take(srv, c)) {
-        status = rtpi_request_check(srv, c, &req);
+        status = rtpi_request_check(srv, c, req);
     } else {
         rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
         status = 429;
     }
-    if (status == 0 && req.method == RTPUSH_OPTIONS &&
-        (!req.route || !(req.route->methods & RTPUSH_OPTIONS))) {
+    if (status == 0 && req->method == RTPUSH_OPTIONS &&
+        (!req->route || !(req->route->methods & RTPUSH_OPTIONS))) {
         rtpi_reply_options(srv, c);
         return;
     }
     why = rtpi_status_why(status);
-    if (status == 0 && req.route->kind >= RTPUSH_WEBSOCKET) {
-        status = rtpi_stream_check(srv, c, &req);
+    if (status == 0 && req->route->kind >= RTPUSH_WEBSOCKET) {
+        status = rtpi_stream_check(srv, c, req);
         why = status == 404 ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_UPGRADE;
     }
     if (status == 0) {
-        status = rtpi_authorize(srv, c, &req);
+        status = rtpi_authorize(srv, c, req);
         why = RTPUSH_WHY_APP;
         if (c->state != RTPI_HEAD) {
             return; // it ended the connection
@@ -3618,11 +3659,11 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c) {
         rtpi_refuse_why(srv, c, status, why);
         return;
     }
-    rtpi_take_request(srv, c, &req);
+    rtpi_take_request(srv, c, req);
 }
 
-static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                              size_t len) {
+static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                              rtpush_request *req) {
     size_t i = 0;
     while (i < len && c->state == RTPI_HEAD) {
         uint8_t step = c->in.http.step;
@@ -3640,18 +3681,17 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
             c->in.http.mark = c->rx_used;
             rtpi_refuse(srv, c, status);
         } else if (step == RTPI_S_END) {
-            rtpi_head_done(srv, c);
+            rtpi_head_done(srv, c, req);
         }
     }
     return i;
 }
 
 #ifndef RTPUSH_NO_BODY
-static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                              size_t len) {
+static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                              rtpush_request *req) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    rtpush_request req;
     uint32_t before = h->length;
     size_t n;
     if (len > h->length) {
@@ -3661,12 +3701,12 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     if (n == 0) {
         return 0;
     }
-    rtpi_request(srv, c, &req);
+    rtpi_request(srv, c, req);
     h->length -= (uint32_t)n;
     if (!route->on_body) {
         memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
         c->rx_used = (uint16_t)(c->rx_used + n);
-    } else if (route->on_body(srv, &req, data, n, h->length == 0) == RTPUSH_LATER &&
+    } else if (route->on_body(srv, req, data, n, h->length == 0) == RTPUSH_LATER &&
                c->state == RTPI_BODY) { // once answered there is nothing to wait for
         h->length = before;
         rtpi_later(srv, c);
@@ -3679,10 +3719,10 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
         if (route->on_body) {
             rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
         } else {
-            req.body = rtpi_rx(srv, c) + h->mark;
-            req.body_len = (uint16_t)(c->rx_used - h->mark);
-            req.content_length = req.body_len;
-            rtpi_open_handler(srv, c, &req);
+            req->body = rtpi_rx(srv, c) + h->mark;
+            req->body_len = (uint16_t)(c->rx_used - h->mark);
+            req->content_length = req->body_len;
+            rtpi_open_handler(srv, c, req);
         }
     }
     return n;
@@ -4029,30 +4069,26 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *d
         return 0;
     }
     while (c->state == RTPI_WS && w->step != RTPI_WS_CLOSED) {
-        if (w->step == RTPI_WS_PAYLOAD) {
+        unsigned code = 0;
+        if (w->step < RTPI_WS_PAYLOAD) {
+            if (i == len || (w->step == 13 && !rtpi_token_take(srv, c))) {
+                return i; // a frame is paid with the last byte of its header
+            }
+            code = rtpi_ws_header_byte(srv, c, data[i++]);
+        } else {
             size_t n = rtpi_ws_payload(srv, c, data + i, len - i);
             i += n;
             if (c->state != RTPI_WS) {
                 break;
             }
             if (w->utf8 == RTPI_UTF8_BAD && w->opcode == RTPUSH_TEXT_MESSAGE) {
-                rtpi_ws_fail(srv, c, 1007);
-            } else if (w->left == 0) {
-                if (!rtpi_ws_frame_done(srv, c)) {
-                    return i;
-                }
-            } else if (n == 0) {
+                code = 1007;
+            } else if (w->left > 0 ? n == 0 : !rtpi_ws_frame_done(srv, c)) {
                 return i;
             }
-        } else {
-            unsigned code;
-            if (i == len || (w->step == 13 && !rtpi_token_take(srv, c))) {
-                return i; // a frame is paid with the last byte of its header
-            }
-            code = rtpi_ws_header_byte(srv, c, data[i++]);
-            if (code) {
-                rtpi_ws_fail(srv, c, code);
-            }
+        }
+        if (code) {
+            rtpi_ws_fail(srv, c, code);
         }
     }
     return len; // the rest is discarded
@@ -4077,7 +4113,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
 #endif // RTPUSH_NO_WEBSOCKET
 
 // >>output ----------------------------------------------------------------------------------------
-// rtpush_output makes spans and remembers in the server what they stand for (the plan); rtpush_sent,
+// rtpush_output makes spans and remembers in the server what they stand for, the plan; rtpush_sent,
 // which must follow, moves the connection by as much as the transport took. All of it is the common
 // case and costs a few assignments; part of it walks the same order again.
 
@@ -4200,6 +4236,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
 }
 #endif
 
+#ifndef RTPUSH_NO_PULL
 // Calls the application for more of a long answer, while tx has room worth asking for.
 static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_answer *r = &c->out.reply;
@@ -4243,8 +4280,10 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
+#endif
+
 // Moves a connection by n of the bytes planned.
-static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
+static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_stream *s = &c->out.stream;
     uint32_t tx;
     const rtpi_record *rec;
@@ -4301,6 +4340,24 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     c->tx_len = (uint16_t)(c->tx_len + rest);
     rtpi_reader_advance(s, rec);
     srv->count.delivered++;
+}
+
+// After n bytes went out: where the reader stands, and which records the transport may refer to.
+static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
+    rtpi_stream *s = &c->out.stream;
+    rtpi_move_stream(srv, c, n);
+    if (srv->plan_first != 0 && n > srv->plan_before) {
+        s->todo &= (uint8_t)~RTPI_TODO_RECORD;
+        if (c->mark_seq == 0) {
+            c->hold_seq = srv->plan_first;
+            c->mark_seq = s->seq;
+            c->mark_left = c->unacked;
+        }
+        rtpi_hold_from(srv, srv->plan_first);
+    }
+    if (s->part > 0) {
+        rtpi_keep_rest(srv, c);
+    }
 }
 
 // Is all that was made for the peer with the transport?
@@ -4525,11 +4582,13 @@ static void rtpi_new_epoch(rtpush_server *srv) {
 // Thin: check arguments, resolve the handle, call inward.
 
 const char *rtpush_strerror(int error) {
-    static const char texts[] = "ok\0" "no room now\0" "log full\0" "too big\0"
-                                "the connection has ended\0" "wrong state\0" "bad argument\0"
-                                "not UTF-8\0" "bad configuration\0"
-                                "built with another rtpush.h\0" "later";
-    return error <= 0 && error >= -10 ? rtpi_nth(texts, (unsigned)-error) : "";
+    if (error > 0 || error < RTPUSH_LATER) {
+        return "";
+    }
+    return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
+                     "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
+                     "built with another rtpush.h\0" "later",
+                     (unsigned)-error);
 }
 
 static const char *rtpi_check_topics(rtpush_server *srv) {
@@ -4598,8 +4657,13 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
 #else
 #define RTPI_KINDS_POLL (1u << RTPUSH_POLL)
 #endif
+#ifdef RTPUSH_NO_ASSETS
+#define RTPI_KINDS_ASSET 0u
+#else
+#define RTPI_KINDS_ASSET (1u << RTPUSH_ASSET)
+#endif
 #define RTPI_KINDS \
-    (1u << RTPUSH_HANDLER | 1u << RTPUSH_ASSET | RTPI_KINDS_WEBSOCKET | RTPI_KINDS_EVENTS | \
+    (1u << RTPUSH_HANDLER | RTPI_KINDS_ASSET | RTPI_KINDS_WEBSOCKET | RTPI_KINDS_EVENTS | \
      RTPI_KINDS_POLL)
 
 static const char *rtpi_check_routes(const rtpush_server *srv) {
@@ -4619,8 +4683,9 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
              (!r->asset || !r->asset->content_type || (!r->asset->data && !r->asset->gzip)))) {
             return "route";
         }
-        for (n = 0; r->headers && r->headers[n]; n++) { // those kept anyway have fields of their own
-            if (n == RTPUSH_ROUTE_HEADERS || rtpi_place(rtpi_names, r->headers[n]) != RTPI_H_ROUTE ||
+        for (n = 0; r->headers && r->headers[n]; n++) { // those kept anyway have their own fields
+            if (n == RTPUSH_ROUTE_HEADERS ||
+                rtpi_place(rtpi_names, r->headers[n]) != RTPI_H_ROUTE ||
                 strpbrk(r->headers[n], "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
                 return "route.headers";
             }
@@ -4635,21 +4700,16 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
 }
 
 static void rtpi_defaults(rtpush_desc *d) {
-    static const struct {
-        uint16_t field; // offset in rtpush_desc
-        uint16_t standard;
-    } times_ms[] = {{offsetof(rtpush_desc, head_ms), 10000}, {offsetof(rtpush_desc, body_ms), 30000},
-                    {offsetof(rtpush_desc, idle_ms), 15000}, {offsetof(rtpush_desc, reply_ms), 30000},
-                    {offsetof(rtpush_desc, ping_ms), 20000}, {offsetof(rtpush_desc, stall_ms), 20000},
-                    {offsetof(rtpush_desc, close_ms), 2000}, {offsetof(rtpush_desc, poll_ms), 25000},
-                    {offsetof(rtpush_desc, keepalive_ms), 15000},
-                    {offsetof(rtpush_desc, retry_ms), 2000}};
+    // In quarter seconds, in the order of the fields from head_ms to retry_ms.
+    static const uint8_t times[] = {40, 120, 60, 120, 80, 80, 8, 60, 100, 8};
+    uint8_t *field = (uint8_t *)d + offsetof(rtpush_desc, head_ms);
     unsigned i;
-    for (i = 0; i < sizeof times_ms / sizeof times_ms[0]; i++) {
+    for (i = 0; i < sizeof times; i++) {
         uint32_t ms;
-        memcpy(&ms, (uint8_t *)d + times_ms[i].field, sizeof ms);
-        ms = ms == 0 ? times_ms[i].standard : ms > 8000000u ? 8000000u : ms;
-        memcpy((uint8_t *)d + times_ms[i].field, &ms, sizeof ms);
+        memcpy(&ms, field, sizeof ms);
+        ms = ms == 0 ? times[i] * 250u : ms > 8000000u ? 8000000u : ms;
+        memcpy(field, &ms, sizeof ms);
+        field += sizeof ms;
     }
     d->rx_size = d->rx_size ? d->rx_size : 512;
     d->tx_size = d->tx_size ? d->tx_size : 512;
@@ -5176,12 +5236,13 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
 
 // Bytes for a connection in its present state; a state that ends in between goes on with the rest.
 static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
+    rtpush_request req; // the largest thing on the stack: one for both
     switch (c->state) {
     case RTPI_HEAD:
-        return rtpi_head_input(srv, c, data, len);
+        return rtpi_head_input(srv, c, data, len, &req);
 #ifndef RTPUSH_NO_BODY
     case RTPI_BODY:
-        return rtpi_body_input(srv, c, data, len);
+        return rtpi_body_input(srv, c, data, len, &req);
 #endif
 #ifndef RTPUSH_NO_WEBSOCKET
     case RTPI_WS:
@@ -5253,9 +5314,11 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
     e.max = max;
     srv->busy = conn;
     srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = 0;
+#ifndef RTPUSH_NO_PULL
     if (conn->state == RTPI_REPLY && conn->out.reply.pull) {
         rtpi_pull_fill(srv, conn);
     }
+#endif
 #ifndef RTPUSH_NO_WEBSOCKET
     if (conn->state == RTPI_WS) {
         rtpi_ws_put_control(srv, conn);
@@ -5306,22 +5369,8 @@ void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
         conn->unacked += sent;
         if (rtpi_has_cursor(conn)) {
             rtpi_sent_stream(srv, conn, sent);
-            if (srv->plan_first != 0 && sent > srv->plan_before) {
-                conn->out.stream.todo &= (uint8_t)~RTPI_TODO_RECORD;
-                if (conn->mark_seq == 0) {
-                    conn->hold_seq = srv->plan_first;
-                    conn->mark_seq = conn->out.stream.seq;
-                    conn->mark_left = conn->unacked;
-                }
-            }
             if (conn->state == RTPI_SSE) {
                 conn->due = rtpi_after(srv, srv->desc.keepalive_ms);
-            }
-            if (conn->out.stream.part > 0) {
-                rtpi_keep_rest(srv, conn);
-            }
-            if (srv->plan_first != 0) {
-                rtpi_hold_from(srv, srv->plan_first);
             }
         } else {
             uint32_t tx = sent < srv->plan_tx ? sent : srv->plan_tx;
