@@ -197,7 +197,7 @@ enum {
     RTPUSH_ERR_STATE = -5,        // not allowed in this state (already answered, not a stream...)
     RTPUSH_ERR_ARGUMENT = -6,     // no such topic, null pointer, bad code, CR or LF in a header
     RTPUSH_ERR_UTF8 = -7,         // text that is not UTF-8: it would close every WebSocket
-    RTPUSH_ERR_CONFIG = -8,       // rtpush_init: a value out of range; see rtpush_server.config_error
+    RTPUSH_ERR_CONFIG = -8,       // rtpush_init: a value out of range: rtpush_config_error()
     RTPUSH_ERR_VERSION = -9,      // rtpush_init: this file was built with another rtpush.h
     RTPUSH_FIN = -20              // rtpush_output: finish sending (shut down the write side)
 };
@@ -463,7 +463,8 @@ typedef struct rtpush_desc {
 #define RTPUSH_BYTES_SIZE(conns, rx_size, tx_size) \
     ((uint32_t)(conns) * ((uint32_t)(rx_size) + (uint32_t)(tx_size)))
 // max_sum: the sum of rtpush_topic.max over all STATE topics.
-#define RTPUSH_STATE_SIZE(topic_count, max_sum) ((uint32_t)(topic_count) * 16u + (uint32_t)(max_sum))
+#define RTPUSH_STATE_SIZE(topic_count, max_sum) \
+    ((uint32_t)(topic_count) * 16u + (uint32_t)(max_sum))
 
 // Counts since rtpush_init; they wrap. Read them in the loop context.
 typedef struct rtpush_counters {
@@ -784,6 +785,7 @@ struct rtpush_server {
     uint32_t plan_before;  // bytes offered before it
     uint32_t plan_records; // records completed then
 
+    rtpush_request request; // of the connection being served
     rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     uint8_t prefix[80]; // RTPI_PREFIX_MAX
 
@@ -1132,8 +1134,8 @@ static void rtpi_sha1(const uint8_t *data, size_t len, uint8_t digest[20]) {
 
 // >>utf8 ------------------------------------------------------------------------------------------
 // RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
-// the next byte must be; the four special states exclude overlong forms, surrogates and what lies above
-// U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
+// the next byte must be; the four special states exclude overlong forms, surrogates and what lies
+// above U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
 
 enum {
     RTPI_UTF8_OK,    // between characters
@@ -1671,7 +1673,7 @@ static void rtpi_sync(rtpush_server *srv) {
 }
 
 // The oldest record this connection may need unchanged, or 0: the first that the transport may
-// refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten our bytes.
+// refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten all.
 static uint32_t rtpi_held(const rtpush_conn *c) {
     uint32_t held = c->mark_seq ? c->hold_seq : 0;
     if (rtpi_has_cursor(c) && c->out.stream.part > 0 &&
@@ -2142,6 +2144,7 @@ static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream
             s->off = 0;
         }
         rec = rtpi_record_at(srv, s->off);
+        RTPUSH_ASSERT(rec->size4 > 0);
         if (rec->seq < s->seq) { // a new reader walks here from the tail
             s->off += (uint32_t)rec->size4 * 4u;
             continue;
@@ -3101,8 +3104,8 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     unsigned verdict;
     h->bits &= (uint16_t)~RTPI_B_OVER;
     if (c->rx_used == h->mark) {
-        if (rtpi_is_list(h->header)) {
-            return 0; // RFC 9110 5.6.1: an empty element says nothing
+        if (rtpi_is_list(h->header)) { // RFC 9110 5.6.1: an empty element says nothing
+            return over && h->header == RTPI_H_COOKIE && srv->desc.cookie ? 431 : 0u;
         }
         over |= !rtpi_keep(srv, c, srv->desc.rx_size, h->header);
     }
@@ -3115,6 +3118,9 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     }
     tag[c->rx_used - h->mark] = '\0';
     c->rx_used = h->mark;
+    if (over && srv->desc.cookie && strncmp(tag + 1, srv->desc.cookie, strlen(tag + 1)) == 0) {
+        return 431; // cut in its name: it may be the one to keep
+    }
     verdict = rtpi_judge(srv, c, tag + 1);
     if (verdict != RTPI_KEEP) {
         return verdict;
@@ -3304,14 +3310,17 @@ static uint32_t rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *
         return allowed;
     }
     while (len > 0) {
-        const char *comma = (const char *)memchr(names, ',', len);
-        size_t n = comma ? (size_t)(comma - names) : len;
+        size_t n = strcspn(names, ",%&"); // browsers write a comma as %2C
         int i = rtpi_topic_find(srv, names, n);
         if (i < 0 || !(allowed >> i & 1u)) {
             return 0;
         }
         asked |= (uint32_t)1 << i;
-        n += comma != NULL;
+        if (names[n] == ',') {
+            n++;
+        } else if (names[n] == '%' && names[n + 1] == '2' && (names[n + 2] | 0x20) == 'c') {
+            n += 3;
+        }
         names += n;
         len -= n;
     }
@@ -3391,7 +3400,9 @@ static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_re
         // An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). So a
         // full server answers 200, says when to come back, and ends.
         srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
-        rtpi_put_retry(srv, c, 4);
+        if (req->method != RTPUSH_HEAD) { // RFC 9110 9.3.2
+            rtpi_put_retry(srv, c, 4);
+        }
         rtpi_begin_reply(srv, c);
     } else if (req->method == RTPUSH_HEAD) {
         rtpi_begin_reply(srv, c);
@@ -3547,10 +3558,11 @@ static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, const rtp
     uint32_t length = c->in.http.length;
     int origin = 1;
     unsigned status = 0;
+    if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
+        return 400; // RFC 9112 3.2: also where the target names the host
+    }
     if (req->host) {
         status = rtpi_host_check(srv, req->host);
-    } else if (!(c->in.http.bits & RTPI_B_HTTP10)) {
-        status = 400; // RFC 9112 3.2
     }
     if (status) {
         return status;
@@ -4547,12 +4559,12 @@ static void rtpi_new_epoch(rtpush_server *srv) {
         return; // later: there are 65,536 numbers left
     }
     rtpi_lock(srv);
-    if (srv->undone > 0) { // claimed meanwhile
+    if (srv->undone > 0) { // claimed since rtpi_sync looked
         rtpi_unlock(srv);
         return;
     }
     srv->epoch = epoch;
-    srv->seq_next = srv->done_seq = srv->done_rec = 1;
+    srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = 1;
     srv->head = srv->tail = srv->done_off = 0;
     srv->wrap = srv->desc.log_size;
     srv->used = 0;
@@ -5236,13 +5248,12 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
 
 // Bytes for a connection in its present state; a state that ends in between goes on with the rest.
 static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
-    rtpush_request req; // the largest thing on the stack: one for both
     switch (c->state) {
     case RTPI_HEAD:
-        return rtpi_head_input(srv, c, data, len, &req);
+        return rtpi_head_input(srv, c, data, len, &srv->request);
 #ifndef RTPUSH_NO_BODY
     case RTPI_BODY:
-        return rtpi_body_input(srv, c, data, len, &req);
+        return rtpi_body_input(srv, c, data, len, &srv->request);
 #endif
 #ifndef RTPUSH_NO_WEBSOCKET
     case RTPI_WS:
