@@ -95,8 +95,8 @@
 //     topic       what is published. EVENT topics share one log, every record counts and has an id;
 //                 a STATE topic is one value, of which the newest counts. A const table, at most 32
 //     log         a ring of records, each encoded once for all readers
-//     reader      an open stream: a cursor into the log and a sweep over the values. Costs no memory
-//                 a message, however slow it is
+//     reader      an open stream: a cursor into the log and a sweep over the values. Costs no
+//                 memory a message, however slow it is
 //     gap         what a reader missed because the log had to go on; it is told how many
 //     notice      how a stream begins ("fresh", "replayed n", "gap n", "reset") or is interrupted
 //                 ("gap n"): an event named rtpush. Raw WebSockets get no notice, on_gap tells the
@@ -112,7 +112,7 @@
 //
 // MEMORY
 //     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
-//         server       about 650
+//         server       about 740
 //         connection   124 + rx_size + tx_size
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
@@ -152,10 +152,11 @@
 // LIMITS
 //     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; payload of an
 //     event 65,535 bytes and a quarter of the log; a WebSocket frame below 4 GiB (messages may be
-//     longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9 events the
-//     epoch changes and readers are told "reset". A gap's count is exact for a reader of all topics
-//     and an upper bound for others. Order: events in sequence for each reader, a STATE topic never
-//     goes back; nothing is promised between the two, nor between a direct send and a publish.
+//     longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9
+//     events the epoch changes and readers are told "reset". A gap's count is exact for a reader
+//     of all topics and an upper bound for others. Order: events in sequence for each reader, a
+//     STATE topic never goes back; nothing is promised between the two, nor between a direct send
+//     and a publish. An event of very many lines costs SSE and poll readers time by its square.
 //     While rtpush_publish_from may be used (the port has a lock hook) a quarter of the log is kept
 //     free for it.
 //
@@ -328,7 +329,7 @@ typedef struct rtpush_request {
     const char *path;        // percent-decoded
     const char *rest;        // what '*' in route->path stands for, else ""
     const char *query;       // after '?', raw, else ""; read it with rtpush_query
-    const char *host;        // Host, lower case not enforced; NULL only for HTTP/1.0
+    const char *host;        // Host in lower case; NULL only for HTTP/1.0
     const char *origin;      // NULL if absent
     const char *cookie;      // value of the cookie named by desc.cookie, NULL if absent
     const char *subprotocol; // the chosen one of route->subprotocols, NULL if none
@@ -861,12 +862,18 @@ static void rtpi_put_big_endian(rtpi_text *t, uint32_t value, unsigned bytes) {
     }
 }
 
-static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
-    unsigned shift = 32;
-    while (shift > 0) {
-        shift -= 4;
-        rtpi_put_byte(t, (uint8_t)"0123456789abcdef"[(value >> shift) & 15u]);
+static void rtpi_hex(uint8_t out[8], uint32_t value) {
+    unsigned i = 8;
+    while (i > 0) {
+        out[--i] = (uint8_t)"0123456789abcdef"[value & 15u];
+        value >>= 4;
     }
+}
+
+static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
+    uint8_t digits[8];
+    rtpi_hex(digits, value);
+    rtpi_put(t, digits, sizeof digits);
 }
 
 static void rtpi_put_decimal(rtpi_text *t, uint32_t value) {
@@ -1190,6 +1197,17 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
                 break;
             }
             data += sizeof word;
+        }
+        // Where flash does not count: whole characters of 2 and 3 bytes, while they are whole.
+        while (sizeof(size_t) == 8 && end - data >= 3) {
+            if (data[0] >= 0xC2 && data[0] < 0xE0 && (data[1] & 0xC0) == 0x80) {
+                data += 2;
+            } else if (data[0] > 0xE0 && data[0] < 0xF0 && data[0] != 0xED &&
+                       (data[1] & 0xC0) == 0x80 && (data[2] & 0xC0) == 0x80) {
+                data += 3;
+            } else {
+                break;
+            }
         }
         if (data < end) {
             state = rtpi_utf8_lead(*data++);
@@ -2027,6 +2045,7 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
 // page that reconnects resumes there.
 static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
                             const rtpush_topic *topic, const uint8_t *data, uint32_t len) {
+    uint8_t id[] = "id: 00000000-00000000\nevent: ";
     uint32_t name_len = (uint32_t)strlen(topic->name);
     if (form == RTPI_FORM_TAGGED) {
         rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), 17u + 1u + name_len + 1u + len);
@@ -2036,7 +2055,12 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
     if (form == RTPI_FORM_CHUNK) { // leading zeros are allowed (RFC 9112 7.1)
         rtpi_format(t, "%x\r\n", 4u + 17u + 8u + name_len + 7u + rtpi_text_len(data, len) + 2u);
     }
-    rtpi_format(t, "id: %x-%x\nevent: %s\ndata: ", srv->epoch, seq, topic->name);
+    // Not through rtpi_format: this is most of what a delivery costs.
+    rtpi_hex(id + 4, srv->epoch);
+    rtpi_hex(id + 13, seq);
+    rtpi_put(t, id, sizeof id - 1);
+    rtpi_put(t, topic->name, name_len);
+    rtpi_put(t, "\ndata: ", 7);
 }
 
 // Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
@@ -5323,6 +5347,10 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
     memset(&e, 0, sizeof e);
     e.spans = spans;
     e.max = max;
+    srv->plan_total = 0;
+    if ((conn->state == RTPI_WS || conn->state == RTPI_SSE) && !rtpi_stream_work(srv, conn)) {
+        return 0; // ports ask until there is nothing: let that be cheap
+    }
     srv->busy = conn;
     srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = 0;
 #ifndef RTPUSH_NO_PULL
@@ -5373,8 +5401,11 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
 
 void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     uint32_t sent = (uint32_t)n;
-    srv->busy = conn;
     RTPUSH_ASSERT(sent <= srv->plan_total);
+    if (srv->plan_total == 0) {
+        return;
+    }
+    srv->busy = conn;
     if (sent > 0) {
         srv->count.bytes_out += sent;
         conn->unacked += sent;
