@@ -478,13 +478,13 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     struct tcp_pcb *pcb = slot->pcb;
     const uint32_t room = tcp_sndbuf(pcb);
     const uint32_t most = want < room ? want : room;
-    uint16_t len = (uint16_t)(most < 0xFFFFu ? most : 0xFFFFu);
+    u16_t len = (u16_t)(most < 0xFFFFu ? most : 0xFFFFu);
     u8_t flags = TCP_WRITE_FLAG_COPY;
     err_t err;
     if (len == 0) {
         return 0;
     }
-    if (refer && len >= RTPUSH_LWIP_REFER) {
+    if (refer && most >= RTPUSH_LWIP_REFER) {
         flags = more && len == want ? TCP_WRITE_FLAG_MORE : 0;
     }
     err = tcp_write(pcb, data, len, flags);
@@ -505,7 +505,8 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
 
 // Whether a span is to be referred to, not copied.
 static int rtpi_lwip_refers(const rtpush_lwip *port, const rtpush_span *span) {
-    return span->len >= RTPUSH_LWIP_REFER &&
+    const uint32_t len = span->len;
+    return len >= RTPUSH_LWIP_REFER &&
            (span->kind == RTPUSH_SPAN_STATIC || (span->kind == RTPUSH_SPAN_HOLD && port->refer));
 }
 

@@ -50,6 +50,7 @@ typedef struct s_peer {
     uint16_t port;
     uint32_t window;
     uint32_t again_ms; // when it connects again
+    uint32_t heard_ms; // when something came last
     uint32_t answers;  // whole ones, of all connections
     uint64_t bytes;    // received, of all connections
 } s_peer;
@@ -93,6 +94,8 @@ typedef struct s_world {
     int upload_later; // on_body says LATER so often, of 100
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
+    int mute;         // 1: packets to the peers are lost
+    int timer;        // desc.timer of the port
 } s_world;
 
 static s_world *the;
@@ -200,6 +203,9 @@ void sim_send(int to_server, const uint8_t *packet, size_t len)
     if (!to_server) {
         s_watch_server(packet, len);
     }
+    if (the->mute && !to_server) {
+        return;
+    }
     if (t_below(&the->t.rng, 1000) >= the->loss) {
         s_put_packet(to_server, packet, len);
     }
@@ -269,6 +275,7 @@ void sim_peer_data(int peer, const uint8_t *data, size_t len)
     s_say(p);
     p->unread += len;
     p->bytes += len;
+    p->heard_ms = the->t.now_ms;
     for (size_t i = 0; i < len; i++) {
         t_client_byte(&p->m.cl, data[i]);
     }
@@ -336,6 +343,9 @@ static void s_on_answer(t_client *cl)
 {
     s_peer *p = (s_peer *)cl->user;
     p->answers++;
+    if (cl->status == 408 && !the->strict) {
+        return; // the wire was too slow for head_ms
+    }
     if (p->kind < M_KINDS) {
         m_on_answer(cl);
         return;
@@ -349,6 +359,20 @@ static void s_on_answer(t_client *cl)
     } else if (p->kind == S_PULL) {
         s_check_body(p, S_PULLED);
     }
+}
+
+// A poll that asked for nothing, and whose answer found no memory for long: events have come and
+// gone since it opened, and it is told.
+static void s_on_event(t_client *cl, const t_event *ev)
+{
+    s_peer *p = (s_peer *)cl->user;
+    if (p->kind == M_POLL && !p->m.asked_any && strcmp(ev->name, "rtpush") == 0 &&
+        strncmp((const char *)ev->data, "gap", 3) == 0) {
+        p->m.asked_any = 1;
+        p->m.has_pos = the->sim.interrupts == 0;
+        p->m.pos = p->m.raw_start;
+    }
+    m_on_event(cl, ev);
 }
 
 static void s_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, size_t len)
@@ -367,7 +391,7 @@ static void s_connect(s_peer *p)
     t_client_free(&p->m.cl);
     p->m.cl.user = &p->m;
     p->m.cl.on_answer = s_on_answer;
-    p->m.cl.on_event = m_on_event;
+    p->m.cl.on_event = s_on_event;
     p->m.cl.on_message = m_on_message;
     p->m.cl.on_frame = s_on_frame;
     p->m.open = 0;
@@ -386,6 +410,7 @@ static void s_connect(s_peer *p)
         return;
     }
     p->live = 1;
+    p->heard_ms = the->t.now_ms;
     s_request(p);
 }
 
@@ -580,6 +605,37 @@ static void s_check_prio(void)
     }
 }
 
+static void s_dump(void)
+{
+    for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
+        const rtpush_lwip_slot *slot = &the->slots[i];
+        const rtpush_conn *c = slot->conn;
+        const struct tcp_pcb *pcb = slot->pcb;
+        if (c != NULL) {
+            fprintf(stderr, "slot %lu: flags %x pbufs %u; core state %u flags %x unacked %lu tx %u",
+                    (unsigned long)i, slot->flags, slot->pbufs, c->state, c->flags,
+                    (unsigned long)c->unacked, c->tx_len - c->tx_head);
+        }
+        if (c != NULL && pcb != NULL) {
+            fprintf(stderr, "; pcb port %u state %d flags %x sndbuf %u queue %u wnd %u cwnd %u "
+                            "rto %d rtime %d nrtx %u unsent %d unacked %d persist %u/%u refused %d",
+                    pcb->remote_port, pcb->state, pcb->flags, pcb->snd_buf, pcb->snd_queuelen,
+                    pcb->snd_wnd, pcb->cwnd, pcb->rto, pcb->rtime, pcb->nrtx, pcb->unsent != NULL,
+                    pcb->unacked != NULL, pcb->persist_cnt, pcb->persist_backoff,
+                    pcb->refused_data != NULL);
+        }
+        if (c != NULL) {
+            fputc('\n', stderr);
+        }
+    }
+    for (int i = 0; i < the->peer_count; i++) {
+        const s_peer *p = &the->peers[i];
+        fprintf(stderr, "peer %d: kind %d port %u live %d up %d fin %d lost %d out %zu unread %zu "
+                        "window %lu step %d\n", i, p->kind, p->port, p->live, p->up, p->fin,
+                p->lost, p->out.len, p->unread, (unsigned long)p->window, p->m.cl.step);
+    }
+}
+
 // -- time -----------------------------------------------------------------------------------------
 
 static uint32_t s_sooner(uint32_t a, uint32_t b)
@@ -726,6 +782,7 @@ static void world_start(uint32_t mtu, int publish_from)
         p.lock = s_lock;
         p.unlock = s_unlock;
     }
+    p.timer = (uint8_t)the->timer;
     p.wake = s_wake;
     p.ctx = the;
     T_CHECK(rtpush_lwip_init(&the->port, &p) == ERR_OK, "rtpush_lwip_init");
