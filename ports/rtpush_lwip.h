@@ -946,7 +946,7 @@ err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t 
     }
     if (err != ERR_OK || listener->pcb == NULL) {
         tcp_abort(pcb);
-        return err != ERR_OK ? err : ERR_MEM;
+        return err == ERR_OK ? (err_t)ERR_MEM : err;
     }
     listener->port = port;
     listener->srv = srv;

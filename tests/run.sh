@@ -26,6 +26,7 @@ command_of() {
             $client build/echo-asan build/hub-asan" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
+        lwip) echo "sh tests/lwip/run.sh" ;;
         *) return 1 ;;
     esac
 }
@@ -33,7 +34,7 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix clients clients-poll clients-asan
-        browser' ;;
+        browser lwip' ;;
     *) suites="$*" ;;
 esac
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # rtpush over lwIP: two lwIP stacks in one program, joined by a simulated wire with virtual time.
-# Fetches lwIP's source if it is not there, builds, and runs the port's rules, one run for each
+# Fetches lwIP's source if it is not there, compiles the port in all ways (compile.sh), builds the
+# simulation in four (see include/lwipopts.h), and runs the port's rules, one run for each
 # allocation that fails, and random runs. The last line is `N passed, N failed`.
 #
 #   sh tests/lwip/run.sh             all of it
@@ -46,6 +47,7 @@ part() {
     failed=$((failed + $2))
 }
 
+part compile sh tests/lwip/compile.sh
 for build in 2.1-HEAP 2.1-SMALL 2.2-HEAP 2.2-COPY; do
     if ! sh tests/lwip/build.sh "${build%-*}" "${build#*-}" >"build/lwip/log.build-$build" 2>&1; then
         cat "build/lwip/log.build-$build"

@@ -5,19 +5,30 @@
 #ifndef SIM_LWIPOPTS_H
 #define SIM_LWIPOPTS_H
 
+#ifdef SIM_OS // compile.sh: inside tcpip_thread
+#define NO_SYS 0
+#define SYS_LIGHTWEIGHT_PROT 1
+#else
 #define NO_SYS 1
 #define SYS_LIGHTWEIGHT_PROT 0
+#endif
 #define LWIP_NETCONN 0
 #define LWIP_SOCKET 0
 #define LWIP_UDP 0
 #define LWIP_RAW 0
 #define LWIP_ARP 0
 #define LWIP_ETHERNET 0
+#ifdef SIM_IPV6
+#define LWIP_IPV6 1
+#else
 #define LWIP_IPV6 0
+#endif
 #define IP_REASSEMBLY 0
 #define IP_FRAG 0
 #define MEM_ALIGNMENT 8
+#ifndef SIM_NO_BACKLOG
 #define TCP_LISTEN_BACKLOG 1
+#endif
 #define TCP_MSL 1000
 #define LWIP_STATS 1
 #define LWIP_STATS_LARGE 1
@@ -26,12 +37,26 @@
 #define CHECKSUM_GEN_IP 0
 #define CHECKSUM_CHECK_IP 0
 #define LWIP_DEBUG 0
+#define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 1) // desc.timer of the port
 
+#ifdef __cplusplus
+extern "C"
+#endif
 int sim_core_locked(void);
 #define LWIP_ASSERT_CORE_LOCKED() LWIP_ASSERT("outside lwIP's context", sim_core_locked())
 
+#if defined(SIM_CLIENT) || defined(SIM_HEAP)
+#if SIM_LWIP == 21
+#define MEM_LIBC_MALLOC 1 // and mem_clib_malloc in cc.h
+#else
+#define MEM_CUSTOM_ALLOCATOR 1
+#define MEM_CUSTOM_MALLOC sim_lwip_malloc
+#define MEM_CUSTOM_CALLOC sim_lwip_calloc
+#define MEM_CUSTOM_FREE sim_lwip_free
+#endif
+#endif
+
 #ifdef SIM_CLIENT
-#define MEM_LIBC_MALLOC 1
 #define MEMP_MEM_MALLOC 1
 #define TCP_MSS 1460
 #define TCP_WND (8 * TCP_MSS)
@@ -43,13 +68,18 @@ int sim_core_locked(void);
 #endif
 
 #ifdef SIM_HEAP
-#define MEM_LIBC_MALLOC 1
+#ifndef SIM_POOLS
 #define MEMP_MEM_MALLOC 1
+#endif
 #define MEMP_NUM_TCP_SEG 64
 #define PBUF_POOL_SIZE 16
 #define TCP_MSS 1460
 #define TCP_WND (2 * TCP_MSS)
+#ifdef SIM_SND_BUF
+#define TCP_SND_BUF SIM_SND_BUF
+#else
 #define TCP_SND_BUF (4 * TCP_MSS)
+#endif
 #endif
 
 #if defined(SIM_SMALL) || defined(SIM_COPY)

@@ -5,11 +5,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
 uint32_t sim_lwip_rand(void);
 void sim_lwip_assert(const char *what, const char *file, int line);
 void *sim_lwip_malloc(size_t size);
 void *sim_lwip_calloc(size_t count, size_t size);
 void sim_lwip_free(void *memory);
+#ifdef __cplusplus
+}
+#endif
 
 #define LWIP_RAND() sim_lwip_rand()
 #define LWIP_PLATFORM_DIAG(x)
