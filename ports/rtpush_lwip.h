@@ -260,17 +260,16 @@ extern "C" {
 //     we, when it holds too much or lwIP does    by the next rtpush_lwip_poll (doom), so never
 //     not want to go on                          inside a callback
 //
-// Invariants. pcb->rcv_wnd and the bytes held or refused add up to TCP_WND. No FIN while lwIP refers
-// to a byte of ours (the core waits for that). held is not empty only if the core refused its first
-// byte since the last progress.
+// Invariants. pcb->rcv_wnd and the bytes held or refused add up to TCP_WND. No FIN while lwIP
+// refers to a byte of ours (the core waits for that). held is not empty only if the core refused
+// its first byte since the last progress.
 
 enum {
-    RTPI_LWIP_BLOCKED = 1, // found no memory: counted in port->blocked
+    RTPI_LWIP_BLOCKED = 1,  // found no memory: counted in port->blocked
     RTPI_LWIP_PEER_FIN = 2, // the peer has finished, perhaps behind bytes held
     RTPI_LWIP_EOF = 4,      // the core was told
     RTPI_LWIP_FIN = 8,      // we have finished
-    RTPI_LWIP_STREAM = 16,  // has the priority of one
-    RTPI_LWIP_DOOMED = 32   // gone for the core, to be aborted: counted in port->doomed
+    RTPI_LWIP_DOOMED = 16   // gone for the core, to be aborted: counted in port->doomed
 };
 
 enum { RTPI_LWIP_SPANS = 8, RTPI_LWIP_FAILED = -1 };
@@ -469,8 +468,8 @@ static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
 }
 
 // >>output ---------------------------------------------------------------------------------------
-// TCP_WRITE_FLAG_MORE (no PSH, more follows at once) goes with references only: with a copy it makes
-// lwIP allocate a whole segment in advance, which on a small heap costs more than a PSH does.
+// TCP_WRITE_FLAG_MORE (no PSH, more follows at once) goes with references only: with a copy it
+// makes lwIP allocate a whole segment in advance, which on a small heap costs more than a PSH does.
 
 // Writes len bytes or fewer. Returns how many, RTPI_LWIP_FAILED if the connection has no future.
 static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t want, int refer,
@@ -586,29 +585,32 @@ static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
     return moved;
 }
 
-// A stream must survive where an idle keep-alive connection may go.
-static void rtpi_lwip_set_prio(rtpush_lwip_slot *slot) {
+// A stream must survive where an idle keep-alive connection may go. Returns 1 for a stream.
+static int rtpi_lwip_is_stream(const rtpush_lwip_slot *slot) {
     rtpush_server *srv = rtpi_lwip_server(slot);
     const rtpush_handle own = rtpush_conn_handle(srv, slot->conn);
     rtpush_handle before = {0, 0};
     rtpush_handle found;
-    int stream;
     if (own.index > 0) {
         before.serial = 1;
         before.index = own.index - 1u;
     }
     found = rtpush_next_stream(srv, before);
-    stream = found.serial != 0 && found.index == own.index;
-    if (slot->pcb != NULL && !stream != !(slot->flags & RTPI_LWIP_STREAM)) {
-        slot->flags = (uint8_t)(slot->flags ^ RTPI_LWIP_STREAM);
-        tcp_setprio(slot->pcb, stream ? TCP_PRIO_NORMAL : TCP_PRIO_MIN);
-    }
+    return found.serial != 0 && found.index == own.index;
 }
 
-// Input and output of one connection until neither moves; TCP_SND_BUF bounds it.
-static void rtpi_lwip_serve(rtpush_lwip_slot *slot) {
+// Input and output of one connection until neither moves; TCP_SND_BUF bounds it. acked: bytes that
+// lwIP has freed just now.
+static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
     int moved;
+    // A callback of the application may make a PCB, and lwIP may look for one to end: not ours.
+    if (slot->pcb != NULL) {
+        tcp_setprio(slot->pcb, TCP_PRIO_NORMAL);
+    }
     slot->port->depth++;
+    if (acked > 0) {
+        rtpush_acked(rtpi_lwip_server(slot), slot->conn, acked);
+    }
     do {
         (void)rtpi_lwip_feed(slot);
         moved = rtpi_lwip_flush(slot);
@@ -618,7 +620,9 @@ static void rtpi_lwip_serve(rtpush_lwip_slot *slot) {
         rtpi_lwip_doom(slot);
         return;
     }
-    rtpi_lwip_set_prio(slot);
+    if (slot->pcb != NULL && !rtpi_lwip_is_stream(slot)) {
+        tcp_setprio(slot->pcb, TCP_PRIO_MIN);
+    }
     if ((slot->flags & RTPI_LWIP_PEER_FIN) && (slot->flags & RTPI_LWIP_FIN)) {
         rtpi_lwip_detach(slot);
     }
@@ -666,7 +670,7 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
     } else if (p != NULL) {
         slot->held = p;
     }
-    rtpi_lwip_serve(slot);
+    rtpi_lwip_serve(slot, 0);
     // Attack: many connections that each make us hold a little, until nobody's ACK finds a pbuf.
     if (slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL) {
         rtpi_lwip_doom(slot);
@@ -681,10 +685,7 @@ static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
         return ERR_OK;
     }
     // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
-    slot->port->depth++;
-    rtpush_acked(rtpi_lwip_server(slot), slot->conn, len);
-    slot->port->depth--;
-    rtpi_lwip_serve(slot);
+    rtpi_lwip_serve(slot, len);
     return ERR_OK;
 }
 
@@ -692,7 +693,7 @@ static err_t rtpi_lwip_on_poll(void *arg, struct tcp_pcb *pcb) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
     (void)pcb;
     if (slot->flags & RTPI_LWIP_BLOCKED) {
-        rtpi_lwip_serve(slot);
+        rtpi_lwip_serve(slot, 0);
     }
     return ERR_OK;
 }
@@ -779,7 +780,7 @@ static void rtpi_lwip_retry(rtpush_lwip *port, uint32_t now_ms) {
         rtpush_lwip_slot *slot =
             &port->desc.slots[(port->retry_at + i) % port->desc.slot_count];
         if (slot->conn != NULL && (slot->flags & RTPI_LWIP_BLOCKED)) {
-            rtpi_lwip_serve(slot);
+            rtpi_lwip_serve(slot, 0);
         }
     }
 }
@@ -828,7 +829,7 @@ uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
                 break;
             }
             if (rtpush_port(conn) != NULL) {
-                rtpi_lwip_serve((rtpush_lwip_slot *)rtpush_port(conn));
+                rtpi_lwip_serve((rtpush_lwip_slot *)rtpush_port(conn), 0);
             }
         }
     }

@@ -9,7 +9,8 @@ lwip="build/lwip/$version/src"
 out="build/lwip/obj-$version-$config"
 cc="${CC:-gcc}"
 sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
-flags="-std=gnu99 $sanitize -DSIM_LWIP=$(echo "$version" | tr -d .) -Itests/lwip/include -isystem $lwip/include"
+number="$(echo "$version" | tr -d .)"
+flags="-std=gnu99 $sanitize -DSIM_LWIP=$number -Itests/lwip/include -isystem $lwip/include"
 warn='-Wall -Wextra -Wno-unused-function'
 
 sources="$(cd "$lwip" && ls core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c \

@@ -79,6 +79,19 @@ static void r_small_is_copied(void)
     world_end();
 }
 
+// Without PBUF_NEEDS_COPY(p) 1 in lwipopts.h; this is what rtpush_lwip_init makes of it.
+static void r_log_is_copied_if_need_be(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    T_CHECK(the->port.refer == 1, "PBUF_NEEDS_COPY was not seen");
+    the->port.refer = 0;
+    r_publish(M_A, 300);
+    run_for(50);
+    T_CHECK(the->log_refs == 0 && p->m.raw_got == 1, "the log was sent by reference");
+    world_end();
+}
+
 static void r_flash_by_reference(void)
 {
     r_world(8, 1500);
@@ -474,6 +487,20 @@ static void r_idle_goes_before_a_stream(void)
     s_check_prio();
     world_end();
 }
+
+// An application that makes PCBs of its own in a callback must not lose the one it is called for.
+static void r_callback_takes_pcbs(void)
+{
+    r_world(8, 1500);
+    s_peer *idle = r_ready(S_GET);
+    run_for(2000);
+    s_peer *p = r_peer(S_PULL);
+    the->hog = 1;
+    run_for(3000);
+    T_CHECK(p->answers == 1 && !p->lost, "its own connection was taken");
+    T_CHECK(idle->lost, "the idle one should have gone");
+    world_end();
+}
 #endif
 
 // -- other contexts -------------------------------------------------------------------------------
@@ -532,6 +559,7 @@ static void r_bad_arguments(void)
 static const s_rule rules[] = {
     {"log_is_sent_by_reference", r_log_by_reference},
     {"small_spans_are_copied", r_small_is_copied},
+    {"log_is_copied_if_the_arp_queue_does_not", r_log_is_copied_if_need_be},
     {"flash_is_sent_by_reference", r_flash_by_reference},
     {"bytes_referred_to_stay_until_acknowledged", r_referred_bytes_stay},
     {"push_ends_a_burst", r_push_ends_a_burst},
@@ -557,6 +585,7 @@ static const s_rule rules[] = {
     {"half_open_connections_are_few", r_half_open},
 #ifndef SIM_HEAP
     {"idle_connection_goes_before_a_stream", r_idle_goes_before_a_stream},
+    {"callback_that_takes_pcbs_keeps_its_own", r_callback_takes_pcbs},
 #endif
     {"publish_from_wakes_the_loop", r_publish_from},
     {"lwip_timers_do_instead_of_the_loop", r_timer},

@@ -49,8 +49,9 @@ part() {
 
 part compile sh tests/lwip/compile.sh
 for build in 2.1-HEAP 2.1-SMALL 2.2-HEAP 2.2-COPY; do
-    if ! sh tests/lwip/build.sh "${build%-*}" "${build#*-}" >"build/lwip/log.build-$build" 2>&1; then
-        cat "build/lwip/log.build-$build"
+    log="build/lwip/log.build-$build"
+    if ! sh tests/lwip/build.sh "${build%-*}" "${build#*-}" >"$log" 2>&1; then
+        cat "$log"
         echo "FAIL $build does not build"
         failed=$((failed + 1))
         continue

@@ -56,8 +56,8 @@ static void s_peer_acts(s_peer *p)
     }
     if (p->kind == M_POLL && !p->m.polling && p->m.cl.step == T_CL_HEAD && t_below(rng, 3) == 0) {
         m_hello(&p->m, &p->out);
-    } else if (p->kind >= M_KINDS && p->out.len == 0 && p->answers < 200 && p->m.cl.step == T_CL_HEAD &&
-               t_below(rng, 4) == 0) {
+    } else if (p->kind >= M_KINDS && p->out.len == 0 && p->answers < 200 &&
+               p->m.cl.step == T_CL_HEAD && t_below(rng, 4) == 0) {
         s_request(p); // perhaps before the answer to the last: pipelined
     } else if ((p->kind == M_RAW || p->kind == M_TEXT) && !the->sim.quiet) {
         t_conn c; // the model sends to one of these

@@ -50,7 +50,7 @@ void sim_lwip_assert(const char *what, const char *file, int line)
     if (TO_SERVER && strcmp(what, "tcp_receive: ooseq tcplen > rcv_wnd") == 0) {
         return;
     }
-    fprintf(stderr, "%s:%d: lwIP of the %s: %s\n", file, line, 
+    fprintf(stderr, "%s:%d: lwIP of the %s: %s\n", file, line,
             TO_SERVER ? "peers" : "server", what);
     abort();
 }

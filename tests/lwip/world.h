@@ -96,6 +96,7 @@ typedef struct s_world {
     int strict;       // 1: every request must succeed
     int mute;         // 1: packets to the peers are lost
     int timer;        // desc.timer of the port
+    int hog;          // 1: the application takes every PCB there is in a callback
 } s_world;
 
 static s_world *the;
@@ -517,8 +518,17 @@ static int s_pull(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t o
 
 static void s_on_pull(rtpush_server *srv, const rtpush_request *req)
 {
+    struct tcp_pcb *mine[12] = {NULL};
     rtpush_response response = {0};
     response.pull = s_pull;
+    for (int i = 0; i < 12 && the->hog; i++) {
+        mine[i] = tcp_new();
+    }
+    for (int i = 0; i < 12; i++) {
+        if (mine[i] != NULL) {
+            tcp_abort(mine[i]);
+        }
+    }
     t_life_begin(&the->t, req->conn, 2);
     T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "the reply was refused");
 }
