@@ -12,7 +12,7 @@ PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browse
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check echo hub dashboard size stack clean
+.PHONY: help demo test check echo hub dashboard size stack clean bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -44,6 +44,10 @@ size:
 ## make stack      the deepest stack of every public call on Cortex-M3
 stack:
 	python3 tests/stack.py
+
+## make bench      instructions and server CPU a message
+bench:
+	sh tests/bench/bench.sh
 
 ## make clean      remove build/
 clean:

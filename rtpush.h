@@ -112,7 +112,7 @@
 //
 // MEMORY
 //     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
-//         server       about 550
+//         server       about 650
 //         connection   124 + rx_size + tx_size
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
@@ -167,6 +167,9 @@
 //     RTPUSH_NO_POLL        leaves out long polling
 //     RTPUSH_NO_BODY        leaves out request bodies: any is answered 413
 //     RTPUSH_NO_STATE       leaves out STATE topics
+//     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
+//     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
+//     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
 
 #ifndef RTPUSH_H
 #define RTPUSH_H
@@ -319,7 +322,7 @@ typedef struct rtpush_request {
     uint8_t method;          // RTPUSH_GET ...
     uint8_t secure;          // 1: came over a listener with TLS
     uint16_t body_len;       // bytes at body
-    uint32_t content_length; // as announced; 0 without a body
+    uint32_t content_length; // as announced; in on_body what is still to come after this piece
     uint32_t peer;           // what the port gave to rtpush_accept
     uint32_t topics;         // stream routes: the topics asked for, a bit each
     const char *path;        // percent-decoded
@@ -625,6 +628,13 @@ rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *co
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
 
+typedef struct rtpi_text { // a writer into memory of fixed size
+    uint8_t *data;
+    uint32_t cap;
+    uint32_t len;
+    uint8_t over; // something did not fit
+} rtpi_text;
+
 typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stands
     uint32_t topics;         // subscribed, a bit each
     uint32_t seq;            // next sequence number to look at: this decides
@@ -650,14 +660,13 @@ typedef struct rtpi_answer { // an HTTP answer
 
 typedef struct rtpi_http { // the request as it arrives
     uint8_t step;          // RTPI_S_...
-    uint8_t pos;           // bytes of the name matched
+    uint8_t pos;           // bytes of the token being read
     uint8_t header;        // RTPI_H_... being read
     uint8_t method;        // RTPUSH_GET ...
     uint8_t subprotocol;   // 1 + index chosen, 255 is rtpush.1
     uint16_t total;        // bytes of head so far
     uint16_t mark;         // arena offset: of the value being kept, then of the body
     uint16_t bits;         // RTPI_B_...
-    uint32_t candidates;   // names that still match, a bit each
     uint32_t seen;         // headers seen, a bit each
     uint32_t length;       // Content-Length, then bytes of body left
 } rtpi_http;
@@ -682,7 +691,7 @@ struct rtpush_conn {
     uint8_t state; // RTPI_FREE ...
     uint8_t route; // index, 255 none
     uint8_t why;   // RTPUSH_WHY_... once it ends
-    uint8_t reason_len;
+    uint8_t token_at; // quarter second of the last refill of tokens
     union {
         rtpi_http http;
         rtpi_ws ws;
@@ -697,16 +706,15 @@ struct rtpush_conn {
     uint16_t tx_len; // end of the bytes queued
     uint16_t tokens;
     uint16_t byte_tokens; // in 64 bytes
-    uint16_t token_at;    // quarter second of the last refill
     union {
         rtpi_stream stream;
         rtpi_answer reply;
     } out;
-    uint32_t serial;
+    rtpush_handle id; // serial 0: free
     void *port;
     void *user;
     uint32_t peer;
-    uint32_t next;     // ready list, or free list
+    rtpush_conn *next; // ready list, or free list
     uint32_t unacked;  // bytes the transport may still refer to
     uint32_t hold_seq; // oldest record among them
     uint32_t mark_seq; // records before it are free after mark_left more bytes; 0 no hold
@@ -721,6 +729,7 @@ struct rtpush_server {
     uint8_t started;   // the clock was set
     uint8_t scan_armed;
     uint8_t shut;
+    uint8_t turn; // sequence numbers are near their end
 
     uint32_t now_ms;
     uint32_t carry_ms; // of the quarter second under way
@@ -728,15 +737,16 @@ struct rtpush_server {
     uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
     uint32_t random;
 
-    uint32_t free_first; // slots: index + 1, 0 ends the list
-    uint32_t slots_top;  // slots ever used
-    uint32_t ready_first;
-    uint32_t ready_last;
+    rtpush_conn *free_first;
+    rtpush_conn *ready_first;
+    rtpush_conn *ready_last;
+    uint32_t slots_top; // slots ever used
     uint32_t sweep_at; // next slot to look at after a publish
     uint32_t serial;
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
 
-    // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, rev.
+    // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, rev, published,
+    // full.
     // Written by the loop alone: tail, tail_seq, limit_*, hold_floor.
     uint32_t epoch;
     uint32_t seq_next;     // sequence number of the next event
@@ -753,11 +763,15 @@ struct rtpush_server {
     uint32_t limit_rec;
     uint32_t limit_off;
     uint32_t limit_wrap;
+    uint32_t limit_rev;
     uint32_t hold_floor;   // no connection holds a record before it
     uint32_t reserved_off; // record being reserved
     uint32_t rev;          // newest STATE revision
+    uint32_t published;    // for the counters
+    uint32_t full;
     uint32_t state_topics; // a bit for each STATE topic
     uint32_t text_topics;  // a bit for each topic that is not binary
+    uint32_t all_topics;   // a bit for each topic
 
     // What the last rtpush_output offered, for rtpush_sent.
     uint32_t plan_total;   // bytes
@@ -769,6 +783,9 @@ struct rtpush_server {
     uint32_t plan_first;   // first record offered, 0 none
     uint32_t plan_before;  // bytes offered before it
     uint32_t plan_records; // records completed then
+
+    rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
+    uint8_t prefix[80]; // RTPI_PREFIX_MAX
 
     rtpush_desc desc;
     rtpush_hooks hooks;
@@ -807,17 +824,14 @@ extern "C" {
 #define RTPUSH_ASSERT(condition) ((void)0)
 #endif
 
-// >>text ------------------------------------------------------------------------------------------
-// A writer appends to memory of fixed size and remembers when something did not fit, so that a whole
-// block of text is written first and judged once: rtpi_text.over means throw all of it away. Without
-// memory (data NULL) it only counts.
+#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
+#define RTPI_STREAMS // there are streams at all
+#endif
 
-typedef struct rtpi_text {
-    uint8_t *data;
-    uint32_t cap;
-    uint32_t len;
-    uint8_t over;
-} rtpi_text;
+// >>text ------------------------------------------------------------------------------------------
+// A writer appends to memory of fixed size and remembers when something did not fit, so that a
+// whole block of text is written first and judged once: rtpi_text.over means throw all of it away.
+// Without memory (data NULL) it only counts.
 
 static void rtpi_put(rtpi_text *t, const void *data, size_t len) {
     if (t->over || len > t->cap - t->len) {
@@ -837,6 +851,12 @@ static void rtpi_put_text(rtpi_text *t, const char *text) {
 static void rtpi_put_byte(rtpi_text *t, unsigned value) {
     uint8_t byte = (uint8_t)value;
     rtpi_put(t, &byte, 1);
+}
+
+static void rtpi_put_big_endian(rtpi_text *t, uint32_t value, unsigned bytes) {
+    while (bytes-- > 0) {
+        rtpi_put_byte(t, bytes < 4 ? (unsigned)(value >> (8u * bytes) & 255u) : 0);
+    }
 }
 
 static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
@@ -885,25 +905,38 @@ static const char *rtpi_nth(const char *texts, unsigned n) {
     return texts;
 }
 
+// The place of a text among them; how many there are if it is none of them. An empty one ends them.
+static unsigned rtpi_place(const char *texts, const char *text) {
+    unsigned i = 0;
+    while (*texts != '\0' && strcmp(texts, text) != 0) {
+        texts += strlen(texts) + 1;
+        i++;
+    }
+    return i;
+}
+
+// The index of a text in a list that NULL ends, or -1.
+static int rtpi_find(const char *const *list, const char *text) {
+    int i;
+    for (i = 0; list && list[i]; i++) {
+        if (strcmp(list[i], text) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 static uint8_t rtpi_lower(uint8_t c) {
     return (c >= 'A' && c <= 'Z') ? (uint8_t)(c + 32) : c;
 }
 
-// len bytes at data, ASCII case ignored, against a text already in lower case.
-static int rtpi_is(const uint8_t *data, size_t len, const char *lower) {
+// len bytes at lower, which are in lower case, against a text in any case.
+static int rtpi_is(const char *lower, size_t len, const char *text) {
     size_t i = 0;
-    while (i < len && lower[i] != '\0' && rtpi_lower(data[i]) == (uint8_t)lower[i]) {
+    while (i < len && text[i] != '\0' && rtpi_lower((uint8_t)text[i]) == (uint8_t)lower[i]) {
         i++;
     }
-    return i == len && lower[i] == '\0';
-}
-
-static int rtpi_same_text(const char *a, const char *b) {
-    while (*a != '\0' && rtpi_lower((uint8_t)*a) == rtpi_lower((uint8_t)*b)) {
-        a++;
-        b++;
-    }
-    return *a == '\0' && *b == '\0';
+    return i == len && text[i] == '\0';
 }
 
 // Value of a hexadecimal digit, or 16.
@@ -915,6 +948,7 @@ static unsigned rtpi_hex_value(uint8_t c) {
     return (c >= 'a' && c <= 'f') ? (unsigned)(c - 'a') + 10u : 16u;
 }
 
+#ifdef RTPI_STREAMS
 // Reads exactly `digits` hexadecimal digits. Returns 0 if there is anything else.
 static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
     *value = 0;
@@ -925,6 +959,21 @@ static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
         }
         *value = (*value << 4) | nibble;
     }
+    return 1;
+}
+#endif
+
+// Reads a number of decimal digits alone; 0 if there is anything else. Values beyond 32 bits become
+// 2^32 - 1.
+static int rtpi_get_decimal(const char *text, uint32_t *value) {
+    *value = 0;
+    do {
+        unsigned digit = (unsigned)(uint8_t)*text - '0';
+        if (digit > 9) {
+            return 0;
+        }
+        *value = *value > (~(uint32_t)0 - digit) / 10u ? ~(uint32_t)0 : *value * 10u + digit;
+    } while (*++text != '\0');
     return 1;
 }
 
@@ -1082,8 +1131,8 @@ static void rtpi_sha1(const uint8_t *data, size_t len, uint8_t digest[20]) {
 #endif // RTPUSH_NO_WEBSOCKET
 
 // >>utf8 ------------------------------------------------------------------------------------------
-// RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what the
-// next byte must be; the four special states exclude overlong forms, surrogates and what lies above
+// RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
+// the next byte must be; the four special states exclude overlong forms, surrogates and what lies above
 // U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
 
 enum {
@@ -1125,7 +1174,7 @@ static uint8_t rtpi_utf8_tail(uint8_t state, uint8_t c) {
 
 // Advances the state over len bytes; stops at the first bad one.
 static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
-    const uint8_t *end = data + len;
+    const uint8_t *end = len > 0 ? data + len : data; // NULL is fine for nothing
     while (data < end && state != RTPI_UTF8_BAD) {
         if (state != RTPI_UTF8_OK) {
             state = rtpi_utf8_tail(state, *data++);
@@ -1197,14 +1246,11 @@ enum {
 #define RTPI_F_ANSWER 0x8000u // poll: the answer has begun; request: it was given
 
 #define RTPI_NO_ROUTE 255u
-
-static uint32_t rtpi_index(const rtpush_server *srv, const rtpush_conn *c) {
-    return (uint32_t)(c - srv->desc.conns);
-}
+#define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
 
 static uint8_t *rtpi_rx(const rtpush_server *srv, const rtpush_conn *c) {
-    return (uint8_t *)srv->desc.bytes + (size_t)rtpi_index(srv, c) *
-           ((size_t)srv->desc.rx_size + srv->desc.tx_size);
+    return (uint8_t *)srv->desc.bytes +
+           (size_t)c->id.index * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
 }
 
 static uint8_t *rtpi_tx(const rtpush_server *srv, const rtpush_conn *c) {
@@ -1215,20 +1261,16 @@ static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_con
     return (c->route == RTPI_NO_ROUTE) ? NULL : &srv->desc.routes[c->route];
 }
 
-static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
-    rtpush_handle h;
-    h.serial = c->serial;
-    h.index = rtpi_index(srv, c);
-    return h;
+// The connection of a handle, also one that is dead and not yet reaped, or NULL.
+static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
+    rtpush_conn *c = &srv->desc.conns[h.index];
+    return (h.serial != 0 && h.index < srv->desc.conn_count && c->id.serial == h.serial) ? c : NULL;
 }
 
-static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
-    rtpush_conn *c;
-    if (h.serial == 0 || h.index >= srv->desc.conn_count) {
-        return NULL;
-    }
-    c = &srv->desc.conns[h.index];
-    return (c->state != RTPI_FREE && c->serial == h.serial) ? c : NULL;
+// ... not a dead one.
+static rtpush_conn *rtpi_resolve_live(const rtpush_server *srv, rtpush_handle h) {
+    rtpush_conn *c = rtpi_resolve(srv, h);
+    return (c && c->state != RTPI_DEAD) ? c : NULL;
 }
 
 static int rtpi_has(const rtpush_conn *c, unsigned flag) {
@@ -1244,35 +1286,34 @@ static void rtpi_clear(rtpush_conn *c, unsigned flag) {
 }
 
 static int rtpi_is_stream(const rtpush_conn *c) {
-    return c->state == RTPI_WS || c->state == RTPI_SSE || c->state == RTPI_POLL;
+    return c->state >= RTPI_WS && c->state <= RTPI_POLL;
+}
+
+// Is `out` a stream? A connection that closes may still owe the rest of a record.
+static int rtpi_has_cursor(const rtpush_conn *c) {
+    return c->state >= RTPI_WS && c->state <= RTPI_CLOSING;
 }
 
 static void rtpi_ready(rtpush_server *srv, rtpush_conn *c) {
-    uint32_t me = rtpi_index(srv, c) + 1;
     if (rtpi_has(c, RTPI_F_READY)) {
         return;
     }
     rtpi_set(c, RTPI_F_READY);
-    c->next = 0;
-    if (srv->ready_last) {
-        srv->desc.conns[srv->ready_last - 1].next = me;
+    c->next = NULL;
+    if (srv->ready_first) {
+        srv->ready_last->next = c;
     } else {
-        srv->ready_first = me;
+        srv->ready_first = c;
     }
-    srv->ready_last = me;
+    srv->ready_last = c;
 }
 
 static rtpush_conn *rtpi_ready_pop(rtpush_server *srv) {
-    rtpush_conn *c;
-    if (!srv->ready_first) {
-        return NULL;
+    rtpush_conn *c = srv->ready_first;
+    if (c) {
+        srv->ready_first = c->next;
+        rtpi_clear(c, RTPI_F_READY);
     }
-    c = &srv->desc.conns[srv->ready_first - 1];
-    srv->ready_first = c->next;
-    if (!srv->ready_first) {
-        srv->ready_last = 0;
-    }
-    rtpi_clear(c, RTPI_F_READY);
     return c;
 }
 
@@ -1316,8 +1357,8 @@ static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
     }
 }
 
-// The transport of the connection being served is left to the reaper, so that the port does not lose
-// what it is working on.
+// The transport of the connection being served is left to the reaper, so that the port does not
+// lose what it is working on.
 static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
     if (c != srv->busy && c->port && srv->hooks.drop) {
         srv->hooks.drop(srv->hooks.ctx, c, c->port, reset);
@@ -1353,29 +1394,50 @@ static void rtpi_finish(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     rtpi_ready(srv, c);
 }
 
+static void rtpi_high(uint32_t *most, uint32_t now) {
+    if (now > *most) {
+        *most = now;
+    }
+}
+
+#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY) || !defined(RTPUSH_NO_PULL)
 // A callback said LATER: it is asked again after progress, and in any case by the next scan.
 static void rtpi_later(rtpush_server *srv, rtpush_conn *c) {
     rtpi_set(c, RTPI_F_LATER);
     rtpi_scan_by(srv, srv->quarter + 1u);
 }
+#endif
+
+// on_close, once, if it is owed.
+static void rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    rtpush_closed closed;
+    if (!rtpi_has(c, RTPI_F_OPENED)) {
+        return;
+    }
+    rtpi_clear(c, RTPI_F_OPENED);
+    memset(&closed, 0, sizeof closed);
+    closed.why = c->why;
+    if (route->kind == RTPUSH_WEBSOCKET) {
+        closed.code = c->in.ws.code;
+        if (closed.code != 1005 && closed.code != 1006) { // its Close is the last frame read
+            closed.reason = (const char *)rtpi_tx(srv, c) - RTPI_CONTROL_MAX + 2;
+            closed.reason_len = (uint8_t)(c->in.ws.control_len - 2);
+        }
+    }
+    if (route->on_close) {
+        route->on_close(srv, c->id, &closed);
+    }
+}
 
 // The one place where a slot becomes free.
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
-    const rtpush_route *route = rtpi_route(srv, c);
     rtpi_drop(srv, c, !rtpi_has(c, RTPI_F_EOF) || !rtpi_has(c, RTPI_F_FIN));
     srv->count.why[c->why]++;
-    if (rtpi_has(c, RTPI_F_OPENED) && route && route->on_close) {
-        rtpush_closed closed;
-        memset(&closed, 0, sizeof closed);
-        closed.why = c->why;
-        closed.code = route->kind == RTPUSH_WEBSOCKET ? c->in.ws.code : 0;
-        closed.reason = (const char *)rtpi_rx(srv, c);
-        closed.reason_len = c->reason_len;
-        route->on_close(srv, rtpi_handle(srv, c), &closed);
-    }
+    rtpi_say_closed(srv, c);
     memset(c, 0, sizeof *c); // nothing of one connection may reach the next
     c->next = srv->free_first;
-    srv->free_first = rtpi_index(srv, c) + 1;
+    srv->free_first = c;
     srv->count.slots_used--;
 }
 
@@ -1389,18 +1451,18 @@ static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: spreads retries, 
 }
 
 // tx is linear: bytes queued are [tx_head, tx_len). Opening it for writing moves them to the front.
-static rtpi_text rtpi_tx_open(const rtpush_server *srv, rtpush_conn *c) {
-    rtpi_text t;
-    uint8_t *tx = rtpi_tx(srv, c);
+// There is one writer in a server, so no callback may come between open and commit.
+static rtpi_text *rtpi_tx_open(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_text *t = &srv->text;
+    t->data = rtpi_tx(srv, c);
+    c->tx_len = (uint16_t)(c->tx_len - c->tx_head);
     if (c->tx_head > 0) {
-        c->tx_len = (uint16_t)(c->tx_len - c->tx_head);
-        memmove(tx, tx + c->tx_head, c->tx_len);
+        memmove(t->data, t->data + c->tx_head, c->tx_len);
         c->tx_head = 0;
     }
-    t.data = tx;
-    t.cap = srv->desc.tx_size;
-    t.len = c->tx_len;
-    t.over = 0;
+    t->cap = srv->desc.tx_size;
+    t->len = c->tx_len;
+    t->over = 0;
     return t;
 }
 
@@ -1419,13 +1481,13 @@ static uint32_t rtpi_tx_queued(const rtpush_conn *c) {
 // Token buckets, refilled a second at a time. Spending below zero is not possible: a frame is
 // paid when its header is complete, its bytes as they pass.
 static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
-    uint32_t seconds = (uint16_t)((uint16_t)srv->quarter - c->token_at) / 4u;
+    uint32_t seconds = (uint8_t)((uint8_t)srv->quarter - c->token_at) / 4u; // modulo 64: enough
     uint32_t messages = srv->desc.rate_messages;
     uint32_t blocks = srv->desc.rate_bytes / 64u + 1u;
     if (seconds == 0) {
         return;
     }
-    c->token_at = (uint16_t)(c->token_at + 4u * seconds);
+    c->token_at = (uint8_t)(c->token_at + 4u * seconds);
     if (seconds > 2) {
         seconds = 2; // the burst
     }
@@ -1439,20 +1501,25 @@ static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
+static void rtpi_throttle(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_set(c, RTPI_F_THROTTLED);
+    rtpi_scan_by(srv, srv->quarter + 4u);
+}
+
 static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
     if (srv->desc.rate_messages == RTPUSH_UNLIMITED) {
         return 1;
     }
     rtpi_tokens_refill(srv, c);
     if (c->tokens == 0) {
-        rtpi_set(c, RTPI_F_THROTTLED);
-        rtpi_scan_by(srv, srv->quarter + 4u);
+        rtpi_throttle(srv, c);
         return 0;
     }
     c->tokens--;
     return 1;
 }
 
+#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY)
 // How many of want bytes may pass now; they are paid. A rest under 64 costs a whole block.
 static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
     uint32_t blocks = (uint32_t)((want + 63u) / 64u);
@@ -1463,14 +1530,12 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
     if (blocks > c->byte_tokens) {
         blocks = c->byte_tokens;
         want = (size_t)blocks * 64u;
-        if (blocks == 0) {
-            rtpi_set(c, RTPI_F_THROTTLED);
-            rtpi_scan_by(srv, srv->quarter + 4u);
-        }
+        rtpi_throttle(srv, c);
     }
     c->byte_tokens = (uint16_t)(c->byte_tokens - blocks);
     return want;
 }
+#endif
 
 // >>log -------------------------------------------------------------------------------------------
 // A ring of records, oldest at tail, next one at head; each stands in one piece, 4-byte aligned. At
@@ -1491,7 +1556,7 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
 //
 // Holders: a transport may still refer to bytes of records it was given (HOLD spans), and a reader
 // in the middle of a record needs the rest. A record that has to go takes its holders with it: they
-// are dropped and resume. hold_floor is a lower bound of all held records, so that an eviction looks
+// are dropped and resume. hold_floor is a lower bound of all held records: an eviction looks
 // through the slots only when it reaches it.
 
 typedef struct rtpi_record {
@@ -1511,13 +1576,13 @@ enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2 }; // rtpi_record.flags; VOID: nobod
 #define RTPI_SEQ_END 0xFFFF0000u
 #endif
 
-static void rtpi_lock(rtpush_server *srv) {
+static void rtpi_lock(const rtpush_server *srv) {
     if (srv->hooks.lock) {
         srv->hooks.lock(srv->hooks.ctx);
     }
 }
 
-static void rtpi_unlock(rtpush_server *srv) {
+static void rtpi_unlock(const rtpush_server *srv) {
     if (srv->hooks.unlock) {
         srv->hooks.unlock(srv->hooks.ctx);
     }
@@ -1545,8 +1610,8 @@ static uint32_t rtpi_record_max(const rtpush_server *srv) { // largest payload
     return room > 65535u ? 65535u : room;
 }
 
-// Is there a line end at *i? WHATWG HTML 9.2.5: CR LF is one, CR and LF alone are one each. Leaves *i
-// at its last byte.
+// Is there a line end at *i? WHATWG HTML 9.2.5: CR LF is one, CR and LF alone are one each. Leaves
+// *i at its last byte.
 static int rtpi_line_end(const uint8_t *data, uint32_t len, uint32_t *i) {
     if (data[*i] != '\n' && data[*i] != '\r') {
         return 0;
@@ -1590,23 +1655,33 @@ static void rtpi_sync(rtpush_server *srv) {
     srv->limit_rec = srv->done_rec;
     srv->limit_off = srv->done_off;
     srv->limit_wrap = srv->wrap;
+    srv->limit_rev = srv->rev;
     if (srv->used == 0) {
         srv->tail_seq = srv->done_seq;
     }
     srv->woken = 0;
+    srv->turn = srv->undone == 0 && (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END);
+    srv->count.published = srv->published;
+    srv->count.full = srv->full;
+    srv->count.log_used = srv->used == 0 ? 0
+                          : srv->head > srv->tail ? srv->head - srv->tail
+                                                  : srv->head + srv->wrap - srv->tail;
     rtpi_unlock(srv);
+    rtpi_high(&srv->count.log_high, srv->count.log_used);
 }
 
-// The oldest record this connection may need unchanged, or 0: the first that the transport may refer
-// to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten our bytes.
+// The oldest record this connection may need unchanged, or 0: the first that the transport may
+// refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten our bytes.
 static uint32_t rtpi_held(const rtpush_conn *c) {
     uint32_t held = c->mark_seq ? c->hold_seq : 0;
-    if ((rtpi_is_stream(c) || c->state == RTPI_CLOSING) && c->out.stream.part > 0 &&
+    if (rtpi_has_cursor(c) && c->out.stream.part > 0 &&
         (held == 0 || c->out.stream.seq < held)) {
         held = c->out.stream.seq;
     }
     return c->port ? held : 0;
 }
+
+#define RTPI_ALL_RECORDS (~(uint32_t)0)
 
 // Does it need record `seq`? Nothing beyond the cursor was ever given.
 static int rtpi_holds(const rtpush_conn *c, uint32_t seq) {
@@ -1614,7 +1689,7 @@ static int rtpi_holds(const rtpush_conn *c, uint32_t seq) {
     if (held == 0 || held > seq) {
         return 0;
     }
-    return (!rtpi_is_stream(c) && c->state != RTPI_CLOSING) ||
+    return seq == RTPI_ALL_RECORDS || !rtpi_has_cursor(c) ||
            seq < c->out.stream.seq + (c->out.stream.part > 0);
 }
 
@@ -1624,7 +1699,7 @@ static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
     }
 }
 
-// Frees record `seq` of its holders. 0 if one of them is being served and cannot go now.
+// Frees record `seq`, or all, of its holders. 0 if one of them is being served and cannot go now.
 static int rtpi_release(rtpush_server *srv, uint32_t seq) {
     uint32_t floor = ~(uint32_t)0;
     uint32_t i;
@@ -1648,8 +1723,8 @@ static int rtpi_release(rtpush_server *srv, uint32_t seq) {
 // Loop only. 0 when nothing more can go.
 static int rtpi_evict(rtpush_server *srv) {
     uint32_t seq;
-    if (srv->used == 0 || srv->tail_seq >= srv->limit_rec) {
-        return 0;
+    if (srv->tail_seq >= srv->limit_rec) {
+        return 0; // empty, or the oldest is not complete
     }
     seq = rtpi_record_at(srv, srv->tail)->seq;
     if (srv->hold_floor <= seq && !rtpi_release(srv, seq)) {
@@ -1691,7 +1766,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
     rtpi_record *rec;
     uint32_t seq = srv->seq_next++;
     if (off == ~(uint32_t)0) {
-        srv->count.full++;
+        srv->full++;
         if (srv->undone == 0) {
             srv->done_seq = srv->seq_next; // a hole at the end: nothing to wait for
         }
@@ -1762,18 +1837,6 @@ static void rtpi_done(rtpush_server *srv, rtpi_record *rec) {
     srv->done_seq = srv->seq_next;
 }
 
-static void rtpi_log_high(rtpush_server *srv) {
-    uint32_t used = 0;
-    if (srv->used > 0) {
-        used = srv->head > srv->tail ? srv->head - srv->tail
-                                     : srv->head + srv->wrap - srv->tail;
-    }
-    srv->count.log_used = used;
-    if (used > srv->count.log_high) {
-        srv->count.log_high = used;
-    }
-}
-
 static int rtpi_topic_check(const rtpush_server *srv, unsigned topic, const void *data,
                             size_t len) {
     const rtpush_topic *t;
@@ -1806,7 +1869,7 @@ static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, siz
     }
     rtpi_encode(srv, rec);
     rtpi_lock(srv);
-    srv->count.published++;
+    srv->published++;
     rtpi_done(srv, rec);
     rtpi_unlock(srv);
     return RTPUSH_OK;
@@ -1848,23 +1911,26 @@ static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, 
     }
     v->len = (uint32_t)len;
     v->rev = ++srv->rev;
-    srv->count.published++;
+    srv->published++;
     srv->news = 1;
     rtpi_unlock(srv);
     return RTPUSH_OK;
 }
 #endif
 
-// Is any of `topics` newer than this reader's last sweep?
+// Is any of this reader's values newer than its last sweep? Mostly not, and that needs no lock.
 static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
-    uint32_t wanted = s->topics & srv->state_topics;
+    uint32_t wanted = s->sweep_prev < srv->limit_rev ? s->topics & srv->state_topics : 0;
+    int newer = 0;
     unsigned i;
-    for (i = 0; wanted != 0; i++, wanted >>= 1) {
-        if ((wanted & 1u) && rtpi_value_at(srv, i)->rev > s->sweep_prev) {
-            return 1;
+    if (wanted != 0) {
+        rtpi_lock(srv);
+        for (i = 0; wanted != 0; i++, wanted >>= 1) {
+            newer |= (wanted & 1u) && rtpi_value_at(srv, i)->rev > s->sweep_prev;
         }
+        rtpi_unlock(srv);
     }
-    return 0;
+    return newer;
 }
 
 // >>wire ------------------------------------------------------------------------------------------
@@ -1878,13 +1944,23 @@ static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
 
 enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
 
-#define RTPI_PREFIX_MAX 80u // chunk size 10, "id: " 4 + 17, "\nevent: " 8 + 32, "\ndata: " 7; 2 spare
+// rtpi_stream.notice: what a reader is told first
+enum {
+    RTPI_NOTICE_NONE,
+    RTPI_NOTICE_REPLAYED, // a poll that missed nothing waits: no reason to answer
+    RTPI_NOTICE_FRESH,
+    RTPI_NOTICE_RESET
+};
+
+#define RTPI_SPAN_MAX 0xFFFCu
+// Chunk size 10, "id: " 4 + 17, "\nevent: " 8 + 32, "\ndata: " 7; 2 spare.
+#define RTPI_PREFIX_MAX 80u
 
 typedef struct rtpi_emit {
     rtpush_span *spans;
     int max;
     int count;
-    uint8_t full;   // spans did not suffice
+    uint8_t full;   // there is more than spans can hold
     uint8_t *copy;  // instead of spans: copy the bytes here
     uint32_t skip;  // bytes already sent
     uint32_t total; // bytes in all, spans or not
@@ -1893,6 +1969,7 @@ typedef struct rtpi_emit {
 
 static void rtpi_emit_bytes(rtpi_emit *e, const void *data, uint32_t len, uint8_t kind) {
     const uint8_t *at = (const uint8_t *)data;
+    rtpush_span *span;
     e->total += len;
     if (e->skip >= len) {
         e->skip -= len;
@@ -1902,40 +1979,30 @@ static void rtpi_emit_bytes(rtpi_emit *e, const void *data, uint32_t len, uint8_
     len -= e->skip;
     e->skip = 0;
     if (e->copy) {
-        memcpy(e->copy, at, len);
+        memcpy(e->copy, at, (size_t)len);
         e->copy += len;
         return;
     }
-    while (len > 0) {
-        uint16_t n = (uint16_t)(len > 0xFFFCu ? 0xFFFCu : len);
-        if (e->count >= e->max) {
-            e->full = 1;
-            return;
-        }
-        e->spans[e->count].data = at;
-        e->spans[e->count].len = n;
-        e->spans[e->count].kind = kind;
-        e->count++;
-        e->given += n;
-        at += n;
-        len -= n;
+    if (e->full || e->count >= e->max) {
+        e->full = 1;
+        return;
     }
+    if (len > RTPI_SPAN_MAX) {
+        len = RTPI_SPAN_MAX;
+        e->full = 1; // the rest is for the next rtpush_output
+    }
+    span = &e->spans[e->count++];
+    span->data = at;
+    span->len = (uint16_t)len;
+    span->kind = kind;
+    e->given += len;
 }
 
 static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
+    unsigned bytes = len < 126 ? 0 : len < 65536u ? 2 : 8; // RFC 6455 5.2: the shortest form
     rtpi_put_byte(t, first);
-    if (len < 126) { // RFC 6455 5.2: the shortest form
-        rtpi_put_byte(t, len);
-        return;
-    }
-    rtpi_put_byte(t, len < 65536u ? 126 : 127);
-    if (len >= 65536u) {
-        rtpi_put(t, "\0\0\0\0", 4);
-        rtpi_put_byte(t, len >> 24);
-        rtpi_put_byte(t, (len >> 16) & 255u);
-    }
-    rtpi_put_byte(t, (len >> 8) & 255u);
-    rtpi_put_byte(t, len & 255u);
+    rtpi_put_byte(t, bytes == 0 ? (unsigned)len : bytes == 2 ? 126u : 127u);
+    rtpi_put_big_endian(t, len, bytes);
 }
 
 // Payload of text lines: each line end becomes "\ndata: ". With `lines` 0 it is one span, "\n\n"
@@ -1957,18 +2024,17 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
 // What stands before the payload, in every form but RAW. The id is the reader's position, so that a
 // page that reconnects resumes there.
 static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
-                            const char *name, unsigned opcode, const uint8_t *data,
-                            uint32_t len) {
-    uint32_t name_len = (uint32_t)strlen(name);
+                            const rtpush_topic *topic, const uint8_t *data, uint32_t len) {
+    uint32_t name_len = (uint32_t)strlen(topic->name);
     if (form == RTPI_FORM_TAGGED) {
-        rtpi_put_frame_header(t, 0x80u | opcode, 17u + 1u + name_len + 1u + len);
-        rtpi_format(t, "%x-%x %s\n", srv->epoch, seq, name);
+        rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), 17u + 1u + name_len + 1u + len);
+        rtpi_format(t, "%x-%x %s\n", srv->epoch, seq, topic->name);
         return;
     }
     if (form == RTPI_FORM_CHUNK) { // leading zeros are allowed (RFC 9112 7.1)
         rtpi_format(t, "%x\r\n", 4u + 17u + 8u + name_len + 7u + rtpi_text_len(data, len) + 2u);
     }
-    rtpi_format(t, "id: %x-%x\nevent: %s\ndata: ", srv->epoch, seq, name);
+    rtpi_format(t, "id: %x-%x\nevent: %s\ndata: ", srv->epoch, seq, topic->name);
 }
 
 // Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
@@ -1976,14 +2042,13 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
 static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t form,
                       rtpi_text *t, rtpi_emit *e) {
     const uint8_t *payload = rtpi_payload(rec);
-    const rtpush_topic *topic = &srv->desc.topics[rec->topic];
     uint32_t start = t->len;
     if (form == RTPI_FORM_RAW) {
         uint32_t header = rec->len < 126 ? 2u : 4u;
         rtpi_emit_bytes(e, payload - header, rec->len + header, RTPUSH_SPAN_HOLD);
         return;
     }
-    rtpi_put_prefix(srv, t, form, rec->seq, topic->name, rtpi_opcode(topic), payload, rec->len);
+    rtpi_put_prefix(srv, t, form, rec->seq, &srv->desc.topics[rec->topic], payload, rec->len);
     if (t->over) {
         return;
     }
@@ -2003,18 +2068,26 @@ static uint32_t rtpi_reader_id(const rtpi_stream *s) {
     return s->part > 0 ? s->seq : s->seq - 1;
 }
 
-// Writes a notice or a STATE value for this reader into tx.
-static void rtpi_put_event(const rtpush_server *srv, const rtpi_stream *s, rtpi_text *t,
-                           const char *name, const uint8_t *data, uint32_t len, unsigned opcode) {
+// Notices look like events of a topic; no topic of the user's may have that name.
+static const rtpush_topic rtpi_notice = {"rtpush", RTPUSH_EVENT, 0, 0};
+
+// Writes a notice or a STATE value for this reader into tx. 0: no room now.
+static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic *topic,
+                          const uint8_t *data, uint32_t len) {
+    const rtpi_stream *s = &c->out.stream;
+    rtpi_text *t = rtpi_tx_open(srv, c);
     uint32_t i;
     if (s->form == RTPI_FORM_RAW) {
-        rtpi_put_frame_header(t, 0x80u | opcode, len);
+        rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), len);
     } else {
-        rtpi_put_prefix(srv, t, s->form, rtpi_reader_id(s), name, opcode, data, len);
+        if (s->form == RTPI_FORM_SSE && s->notice != RTPI_NOTICE_NONE) {
+            rtpi_format(t, "retry: %d\n", srv->desc.retry_ms);
+        }
+        rtpi_put_prefix(srv, t, s->form, rtpi_reader_id(s), topic, data, len);
     }
     if (s->form <= RTPI_FORM_TAGGED) {
-        rtpi_put(t, data, len);
-        return;
+        rtpi_put(t, data, (size_t)len);
+        return rtpi_tx_commit(c, t);
     }
     for (i = 0; i < len; i++) {
         if (rtpi_line_end(data, len, &i)) {
@@ -2024,6 +2097,7 @@ static void rtpi_put_event(const rtpush_server *srv, const rtpi_stream *s, rtpi_
         }
     }
     rtpi_put_text(t, s->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
+    return rtpi_tx_commit(c, t);
 }
 
 // >>stream ----------------------------------------------------------------------------------------
@@ -2032,18 +2106,11 @@ static void rtpi_put_event(const rtpush_server *srv, const rtpi_stream *s, rtpi_
 //
 //   Order of output: rest of the record in progress | tx (notice, values, control) | records.
 
-enum {
-    RTPI_NOTICE_NONE,
-    RTPI_NOTICE_REPLAYED, // a poll that missed nothing waits: no reason to answer
-    RTPI_NOTICE_FRESH,
-    RTPI_NOTICE_RESET
-};
-
 // rtpi_stream.todo
 enum {
     RTPI_TODO_NOW = 1,   // a ping (WebSocket), a keep-alive (SSE), the answer (poll)
     RTPI_TODO_DONE = 2,  // the ping is out; the poll's sweep is over
-    RTPI_TODO_RECORD = 4 // values went last, a record is next
+    RTPI_TODO_RECORD = 4 // a value went last: if a record waits, it is next
 };
 
 static void rtpi_skip_missed(rtpi_stream *s, uint32_t to) {
@@ -2054,15 +2121,18 @@ static void rtpi_skip_missed(rtpi_stream *s, uint32_t to) {
 // The next record for this reader, or NULL; moves the cursor past what does not concern it and
 // counts what is gone. Offsets are believed only where the sequence number agrees.
 static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream *s) {
+    if (s->part > 0) {
+        return rtpi_record_at(srv, s->off); // begun: whatever its topic, it is next
+    }
     while (s->seq < srv->limit_seq) {
         const rtpi_record *rec;
         if (s->seq <= srv->tail_seq) {
-            int gone = srv->tail_seq >= srv->limit_seq; // what is left is not complete yet
-            rtpi_skip_missed(s, gone ? srv->limit_seq : srv->tail_seq);
-            s->off = srv->tail;
-            if (gone) {
+            if (srv->tail_seq >= srv->limit_seq) { // what is left is not complete yet
+                rtpi_skip_missed(s, srv->limit_seq);
                 break;
             }
+            rtpi_skip_missed(s, srv->tail_seq);
+            s->off = srv->tail;
         }
         if (s->seq >= srv->limit_rec) { // only holes up to the limit
             rtpi_skip_missed(s, srv->limit_seq);
@@ -2072,10 +2142,11 @@ static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream
             s->off = 0;
         }
         rec = rtpi_record_at(srv, s->off);
-        RTPUSH_ASSERT(rec->seq >= s->seq);
-        if (rec->seq != s->seq) {
-            rtpi_skip_missed(s, rec->seq);
+        if (rec->seq < s->seq) { // a new reader walks here from the tail
+            s->off += (uint32_t)rec->size4 * 4u;
+            continue;
         }
+        rtpi_skip_missed(s, rec->seq);
         if ((s->topics >> rec->topic & 1u) && !(rec->flags & RTPI_REC_VOID)) {
             return rec;
         }
@@ -2094,7 +2165,8 @@ static void rtpi_reader_advance(rtpi_stream *s, const rtpi_record *rec) {
     s->part = 0;
 }
 
-// Places a new reader. `text` is the id it brings ("epoch-seq", for polls "epoch-seq-rev"), or NULL.
+#ifdef RTPI_STREAMS
+// Places a new reader. `text` is the id it brings: "epoch-seq", for polls "epoch-seq-rev", or NULL.
 static void rtpi_reader_start(const rtpush_server *srv, rtpi_stream *s, const char *text) {
     uint32_t epoch, seq, rev;
     rtpi_stream walk;
@@ -2111,25 +2183,21 @@ static void rtpi_reader_start(const rtpush_server *srv, rtpi_stream *s, const ch
         !rtpi_get_hex(text + 9, 8, &seq) || epoch != srv->epoch || seq >= srv->limit_seq) {
         return;
     }
-    if (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, &rev) && rev <= srv->rev) {
+    if (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, &rev) && rev <= srv->limit_rev) {
         s->sweep_prev = rev;
     }
     s->notice = RTPI_NOTICE_REPLAYED;
     s->seq = seq + 1;
-    walk = *s; // from the tail to the first record wanted ...
-    walk.topics = ~(uint32_t)0;
-    walk.seq = srv->tail_seq;
-    walk.off = srv->tail;
-    while ((rec = rtpi_reader_next(srv, &walk)) != NULL && rec->seq < s->seq) {
-        rtpi_reader_advance(&walk, rec);
-    }
-    s->off = walk.off;
-    walk = *s; // ... and on to the end, to count what is replayed
+    s->off = srv->tail;
+    (void)rtpi_reader_next(srv, s); // from the tail to the first record wanted ...
+    walk = *s;                      // ... and on to the end, to count what is replayed
     while ((rec = rtpi_reader_next(srv, &walk)) != NULL) {
         rtpi_reader_advance(&walk, rec);
         s->stop++;
     }
 }
+
+#endif
 
 static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
     return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
@@ -2138,7 +2206,8 @@ static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begi
 // Has this stream anything to send?
 static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (s->todo & RTPI_TODO_NOW) || rtpi_has(c, RTPI_F_CLOSE_DUE)) {
+    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (s->todo & RTPI_TODO_NOW) ||
+        rtpi_has(c, RTPI_F_CLOSE_DUE)) {
         return 1;
     }
     if (rtpi_reader_blocked(c)) {
@@ -2169,15 +2238,9 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     rtpi_text text = {buffer, sizeof buffer, 0, 0};
     uint32_t missed = s->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
     rtpi_put_notice_text(&text, s);
-    if (text.len > 0 && s->form != RTPI_FORM_RAW) {
-        rtpi_text t = rtpi_tx_open(srv, c);
-        if (s->form == RTPI_FORM_SSE && s->notice != RTPI_NOTICE_NONE) {
-            rtpi_format(&t, "retry: %d\n", srv->desc.retry_ms);
-        }
-        rtpi_put_event(srv, s, &t, "rtpush", buffer, text.len, RTPUSH_TEXT_MESSAGE);
-        if (!rtpi_tx_commit(c, &t)) {
-            return 0;
-        }
+    if (text.len > 0 && s->form != RTPI_FORM_RAW &&
+        !rtpi_put_event(srv, c, &rtpi_notice, buffer, text.len)) {
+        return 0;
     }
     s->notice = RTPI_NOTICE_NONE;
     s->missed = 0;
@@ -2185,59 +2248,53 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
         srv->count.gaps++;
         srv->count.missed += missed;
         if (route && route->on_gap) {
-            route->on_gap(srv, rtpi_handle(srv, c), missed);
+            route->on_gap(srv, c->id, missed);
         }
     }
     return 1;
 }
 
 #ifndef RTPUSH_NO_STATE
-// Copies values newer than the last sweep into tx while they fit. Values and records take turns: a
-// flood of one must not starve the other.
+// Writes one STATE value into tx if it is newer than the last sweep. 0: no room now.
+static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
+    rtpi_stream *s = &c->out.stream;
+    const rtpi_value *v = rtpi_value_at(srv, topic);
+    int done = 1;
+    rtpi_lock(srv);
+    if (v->rev > s->sweep_prev) {
+        done = rtpi_put_event(srv, c, &srv->desc.topics[topic], rtpi_value_data(srv, v), v->len);
+        if (done) {
+            srv->count.states_sent++;
+            s->todo |= RTPI_TODO_RECORD;
+        }
+    }
+    rtpi_unlock(srv);
+    return done;
+}
+
+// Copies values newer than the last sweep into tx while they fit. Where a record waits too, they
+// take turns, one value, one record: a flood of one must not starve the other.
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    int record = rtpi_reader_next(srv, s) != NULL;
+    const rtpi_record *rec = rtpi_reader_next(srv, s);
+    int record = rec && (c->state != RTPI_POLL || rec->seq < s->stop);
     if (c->state == RTPI_POLL && (s->todo & RTPI_TODO_DONE)) {
-        return;
+        return; // one sweep an answer
     }
-    if ((s->todo & RTPI_TODO_RECORD) && record) {
-        s->todo &= (uint8_t)~RTPI_TODO_RECORD;
-        return;
-    }
-    for (;;) {
+    while (s->sweep_i > 0 || rtpi_state_newer(srv, s)) {
         if (s->sweep_i == 0) {
-            if (!rtpi_state_newer(srv, s)) {
-                break;
-            }
-            s->sweep_now = srv->rev;
+            s->sweep_now = srv->limit_rev;
         }
         for (; s->sweep_i < srv->desc.topic_count; s->sweep_i++) {
-            const rtpi_value *v = rtpi_value_at(srv, s->sweep_i);
-            const rtpush_topic *topic = &srv->desc.topics[s->sweep_i];
-            rtpi_text t;
-            if (!((s->topics & srv->state_topics) >> s->sweep_i & 1u) || v->rev <= s->sweep_prev) {
+            if (!((s->topics & srv->state_topics) >> s->sweep_i & 1u)) {
                 continue;
             }
-            t = rtpi_tx_open(srv, c);
-            if (record && t.len > 0 && t.cap - t.len < v->len + RTPI_VALUE_OVERHEAD +
-                                                           RTPI_PREFIX_MAX) {
-                return; // leave room for the record's prefix
-            }
-            rtpi_lock(srv);
-            rtpi_put_event(srv, s, &t, topic->name, rtpi_value_data(srv, v), v->len,
-                           rtpi_opcode(topic));
-            rtpi_unlock(srv);
-            if (!rtpi_tx_commit(c, &t)) {
+            if ((record && (s->todo & RTPI_TODO_RECORD)) || !rtpi_put_value(srv, c, s->sweep_i)) {
                 return;
             }
-            s->todo = (uint8_t)(record ? s->todo | RTPI_TODO_RECORD : s->todo);
-            srv->count.states_sent++;
         }
         s->sweep_prev = s->sweep_now;
         s->sweep_i = 0;
-        if (c->state == RTPI_POLL) { // one sweep an answer
-            break;
-        }
     }
     if (c->state == RTPI_POLL) {
         s->todo |= RTPI_TODO_DONE;
@@ -2249,22 +2306,11 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
 // Last-Event-ID fresh where nothing concerned this reader (WHATWG HTML 9.2.6: an id field counts
 // without data too).
 static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_text t = rtpi_tx_open(srv, c);
-    rtpi_format(&t, ":\nid: %x-%x\n\n", srv->epoch, rtpi_reader_id(&c->out.stream));
-    if (rtpi_tx_commit(c, &t)) {
+    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpi_format(t, ":\nid: %x-%x\n\n", srv->epoch, rtpi_reader_id(&c->out.stream));
+    if (rtpi_tx_commit(c, t)) {
         c->out.stream.todo &= (uint8_t)~RTPI_TODO_NOW;
     }
-}
-
-// Poll: the end of the answer. Its id holds the STATE revision too, or a page that asks again with
-// it would be answered at once, for ever.
-static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream *s = &c->out.stream;
-    rtpi_text t = rtpi_tx_open(srv, c);
-    int chunked = s->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
-    rtpi_format(&t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
-                srv->epoch, rtpi_reader_id(s), s->sweep_prev);
-    return rtpi_tx_commit(c, &t);
 }
 
 // Fills tx with what goes before the next record.
@@ -2304,7 +2350,7 @@ enum {
     RTPI_B_UPGRADE = 0x0040,   // Connection: upgrade
     RTPI_B_WEBSOCKET = 0x0080, // Upgrade: websocket
     RTPI_B_VERSION13 = 0x0100, // Sec-WebSocket-Version: 13
-    RTPI_B_OVER = 0x0200,      // the list element being read did not fit
+    RTPI_B_OVER = 0x0200,      // the value being read did not fit
     RTPI_B_CORS = 0x0400,      // a foreign origin from desc.origins
     RTPI_B_STAR = 0x0800,      // OPTIONS *
     RTPI_B_CONTINUE = 0x1000,  // Expect: 100-continue
@@ -2335,8 +2381,7 @@ enum {
 static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, unsigned header) {
     const char *at = (const char *)rtpi_rx(srv, c);
     const char *end = at + c->in.http.mark;
-    at += strlen(at) + 1;
-    at += strlen(at) + 1;
+    at = rtpi_nth(at, 2);
     while (at < end) {
         if ((uint8_t)*at == header) {
             return at + 1;
@@ -2346,28 +2391,49 @@ static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, uns
     return NULL;
 }
 
-// Code and phrase. RFC 9112 4: the phrase may be empty.
-static void rtpi_put_status(rtpi_text *t, unsigned status) {
-    static const char known[] =
-        "200 OK\0" "201 Created\0" "204 No Content\0" "304 Not Modified\0" "400 Bad Request\0"
-        "401 Unauthorized\0" "403 Forbidden\0" "404 Not Found\0" "405 Method Not Allowed\0"
-        "408 Request Timeout\0" "413 Content Too Large\0" "421 Misdirected Request\0"
-        "426 Upgrade Required\0" "429 Too Many Requests\0" "500 Internal Server Error\0"
-        "503 Service Unavailable\0";
-    char digits[4];
-    const char *at = known;
-    digits[0] = (char)('0' + status / 100u % 10u);
-    digits[1] = (char)('0' + status / 10u % 10u);
-    digits[2] = (char)('0' + status % 10u);
-    digits[3] = '\0';
-    while (*at && memcmp(at, digits, 3) != 0) {
-        at += strlen(at) + 1;
+// Statuses with a phrase or a reason of their own, what they say and why they are given.
+static const uint16_t rtpi_statuses[] = {200, 201, 204, 304, 400, 401, 403, 404, 405, 406, 408,
+                                         411, 413, 414, 417, 421, 426, 429, 431, 500, 501, 503,
+                                         505};
+#define RTPI_STATUS_COUNT (sizeof rtpi_statuses / sizeof rtpi_statuses[0])
+
+static unsigned rtpi_status_index(unsigned status) {
+    unsigned i = 0;
+    while (i < RTPI_STATUS_COUNT && rtpi_statuses[i] != status) {
+        i++;
     }
-    rtpi_format(t, "HTTP/1.1 %s%s\r\n", *at ? at : digits, *at ? "" : " ");
+    return i;
 }
 
-static const char *const rtpi_methods[] = {"GET",    "HEAD",  "POST",   "PUT",
-                                           "DELETE", "PATCH", "OPTIONS"};
+#ifdef RTPUSH_NO_TEXT
+#define RTPI_TEXT(texts, n) ((void)(n), "")
+#else
+#define RTPI_TEXT(texts, n) rtpi_nth(texts, n)
+#endif
+
+static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
+    return RTPI_TEXT("OK\0Created\0No Content\0Not Modified\0Bad Request\0Unauthorized\0"
+                    "Forbidden\0Not Found\0Method Not Allowed\0Not Acceptable\0"
+                    "Request Timeout\0Length Required\0Content Too Large\0URI Too Long\0"
+                    "Expectation Failed\0Misdirected Request\0Upgrade Required\0"
+                    "Too Many Requests\0Header Too Large\0Internal Server Error\0"
+                    "Not Implemented\0Service Unavailable\0Version Not Supported\0",
+                     rtpi_status_index(status));
+}
+
+static uint8_t rtpi_status_why(unsigned status) {
+    static const uint8_t whys[RTPI_STATUS_COUNT + 1] = {
+        RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_SYNTAX,
+        RTPUSH_WHY_APP, RTPUSH_WHY_ORIGIN, RTPUSH_WHY_NOT_FOUND, RTPUSH_WHY_METHOD,
+        RTPUSH_WHY_ENCODING, RTPUSH_WHY_TIMEOUT_HEAD, RTPUSH_WHY_LENGTH, RTPUSH_WHY_BODY,
+        RTPUSH_WHY_TOO_LONG, RTPUSH_WHY_EXPECT, RTPUSH_WHY_HOST, RTPUSH_WHY_UPGRADE,
+        RTPUSH_WHY_RATE, RTPUSH_WHY_TOO_LONG, RTPUSH_WHY_APP, RTPUSH_WHY_METHOD,
+        RTPUSH_WHY_STREAM_LIMIT, RTPUSH_WHY_VERSION, RTPUSH_WHY_APP};
+    return whys[rtpi_status_index(status)];
+}
+
+// In the order of their bits, RTPUSH_GET first.
+static const char rtpi_methods[] = "GET\0HEAD\0POST\0PUT\0DELETE\0PATCH\0OPTIONS\0";
 #define RTPI_METHOD_COUNT 7u
 
 // RFC 9110 10.2.1
@@ -2377,28 +2443,32 @@ static void rtpi_put_allow(rtpi_text *t, const char *name, unsigned methods) {
     rtpi_put_text(t, name);
     for (i = 0; i < RTPI_METHOD_COUNT; i++) {
         if (methods >> i & 1u) {
-            rtpi_format(t, "%s%s", comma, rtpi_methods[i]);
+            rtpi_format(t, "%s%s", comma, rtpi_nth(rtpi_methods, i));
             comma = ", ";
         }
     }
     rtpi_put_text(t, "\r\n");
 }
 
-// Status line and the fields every answer has. The caller adds its own and the empty line.
-static void rtpi_put_head(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t,
-                          unsigned status, const char *type, const char *cache) {
-    rtpi_put_status(t, status);
+// Opens tx with the status line and the fields every answer has. The caller adds its own and the
+// empty line.
+static rtpi_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
+                                const char *type, const char *cache) {
+    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
+                rtpi_status_phrase(status), cache);
     if (type) {
         rtpi_format(t, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
     }
-    rtpi_format(t, "Cache-Control: %s\r\n%s", cache,
-                rtpi_has(c, RTPI_F_KEEP) ? "" : "Connection: close\r\n");
+    if (!rtpi_has(c, RTPI_F_KEEP)) {
+        rtpi_put_text(t, "Connection: close\r\n");
+    }
     if (c->in.http.bits & RTPI_B_CORS) { // WHATWG Fetch 3.2.3
-        const char *origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
         rtpi_format(t, "Access-Control-Allow-Origin: %s\r\n"
                        "Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
-                    origin ? origin : "null");
+                    rtpi_kept(srv, c, RTPI_H_ORIGIN));
     }
+    return t;
 }
 
 static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
@@ -2410,33 +2480,18 @@ static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
 }
 
 static unsigned rtpi_route_methods(const rtpush_route *route) {
-    if (route->kind != RTPUSH_HANDLER || route->methods == 0) {
-        return route->kind == RTPUSH_WEBSOCKET ? RTPUSH_GET | RTPUSH_OPTIONS
-                                               : RTPUSH_GET | RTPUSH_HEAD | RTPUSH_OPTIONS;
+    if (route && route->kind == RTPUSH_HANDLER && route->methods != 0) {
+        return route->methods | (unsigned)RTPUSH_OPTIONS;
     }
-    return route->methods | (unsigned)RTPUSH_OPTIONS;
-}
-
-static uint8_t rtpi_status_why(unsigned status) {
-    static const struct {
-        uint16_t status;
-        uint8_t why;
-    } table[] = {{400, RTPUSH_WHY_SYNTAX}, {403, RTPUSH_WHY_ORIGIN}, {404, RTPUSH_WHY_NOT_FOUND},
-                 {405, RTPUSH_WHY_METHOD}, {411, RTPUSH_WHY_LENGTH}, {413, RTPUSH_WHY_BODY},
-                 {414, RTPUSH_WHY_TOO_LONG}, {417, RTPUSH_WHY_EXPECT}, {421, RTPUSH_WHY_HOST},
-                 {406, RTPUSH_WHY_ENCODING}, {426, RTPUSH_WHY_UPGRADE}, {429, RTPUSH_WHY_RATE}, {431, RTPUSH_WHY_TOO_LONG},
-                 {501, RTPUSH_WHY_METHOD}, {505, RTPUSH_WHY_VERSION}};
-    unsigned i;
-    for (i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (table[i].status == status) {
-            return table[i].why;
-        }
-    }
-    return RTPUSH_WHY_APP;
+    return RTPUSH_GET | RTPUSH_OPTIONS |
+           (route && route->kind == RTPUSH_WEBSOCKET ? 0u : (unsigned)RTPUSH_HEAD);
 }
 
 const char *rtpush_why(int why) {
-    static const char texts[] =
+    if (why < 0 || why >= RTPUSH_WHY_COUNT) {
+        return "";
+    }
+    return RTPI_TEXT(
         "ended\0" "ended by the application\0" "closed by the peer\0" "transport failed\0"
         "shutdown\0" "request head too slow\0" "request body too slow\0" "idle too long\0"
         "no answer from the application\0" "no pong\0" "closing too slow\0" "stalled reader\0"
@@ -2446,46 +2501,8 @@ const char *rtpush_why(int why) {
         "not found\0" "unknown Host: name it in desc.hosts\0"
         "foreign Origin: name it in desc.origins\0" "Content-Length required\0"
         "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
-        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip";
-    return why >= 0 && why < RTPUSH_WHY_COUNT ? rtpi_nth(texts, (unsigned)why) : "";
-}
-
-// Answers with an error, for the reason given. The rest of what the peer sends with this request is
-// never interpreted where the connection does not keep.
-static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned status, uint8_t why) {
-    const rtpush_route *route = rtpi_route(srv, c);
-    const char *text = rtpush_why(why);
-    rtpi_text t;
-    srv->count.why[why]++;
-    if (srv->desc.on_refuse) {
-        srv->desc.on_refuse(srv, c->peer, (int)status, why);
-    }
-    if (c->state >= RTPI_CLOSING) {
-        return; // on_refuse ended it
-    }
-    t = rtpi_tx_open(srv, c);
-    rtpi_put_head(srv, c, &t, status, "text/plain", "no-store");
-    if (status == 405 && route) {
-        rtpi_put_allow(&t, "Allow", rtpi_route_methods(route));
-    } else if (status == 426) { // RFC 9110 15.5.22, RFC 6455 4.2.2
-        rtpi_format(&t, "%sUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-                    rtpi_has(c, RTPI_F_KEEP) ? "Connection: Upgrade\r\n" : "");
-    } else if (status == 503 || status == 429) {
-        rtpi_put_text(&t, "Retry-After: 2\r\n");
-    }
-    rtpi_format(&t, "Content-Length: %d\r\n\r\n", (uint32_t)strlen(text) + 1);
-    if (c->in.http.method != RTPUSH_HEAD) {
-        rtpi_format(&t, "%s\n", text);
-    }
-    if (rtpi_tx_commit(c, &t)) {
-        rtpi_begin_reply(srv, c);
-    } else {
-        rtpi_finish(srv, c, why);
-    }
-}
-
-static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned status) {
-    rtpi_refuse_why(srv, c, status, rtpi_status_why(status));
+        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip",
+        (unsigned)why);
 }
 
 static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
@@ -2497,156 +2514,234 @@ static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be
     return 1;
 }
 
-static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r) {
-    unsigned status = r->status ? r->status : 200u;
+static int rtpi_headers_clean(const rtpush_response *r) {
     const char *const *h;
-    int bodyless = status == 204 || status == 304; // RFC 9110 6.4.1
-    int chunked = r->pull && !(c->in.http.bits & RTPI_B_HTTP10);
-    const char *type = r->content_type ? r->content_type : "text/plain; charset=utf-8";
-    const char *cache = r->cache_control ? r->cache_control : "no-store";
-    rtpi_text t;
-    if (status < 200 || status > 999 || !rtpi_header_clean(type) || !rtpi_header_clean(cache) ||
-        (r->len > 0 && !r->body)) {
+    for (h = r->headers; h && h[0]; h++) {
+        if (!rtpi_header_clean(h[0])) {
+            return 0;
+        }
+    }
+    return (h == NULL || (h - r->headers) % 2 == 0) && // each name with its value
+           (!r->content_type || rtpi_header_clean(r->content_type)) &&
+           (!r->cache_control || rtpi_header_clean(r->cache_control));
+}
+
+// What the library's own answers say beside the common fields.
+static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t,
+                                const rtpush_response *r) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    unsigned methods = rtpi_route_methods(route);
+#ifndef RTPUSH_NO_ASSETS
+    const rtpush_asset *a;
+#endif
+    switch (r->status) {
+    case 204: // RFC 9110 9.3.7: OPTIONS; also a CORS preflight from an origin in desc.origins
+        if (c->in.http.bits & RTPI_B_CORS) {
+            rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
+            rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
+                             "Authorization\r\n");
+        }
+        rtpi_put_allow(t, "Allow", methods);
+        return;
+    case 405: // RFC 9110 15.5.6
+        rtpi_put_allow(t, "Allow", methods);
+        return;
+    case 426: // RFC 9110 15.5.22, RFC 6455 4.2.2
+        rtpi_format(t, "%sUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+                    rtpi_has(c, RTPI_F_KEEP) ? "Connection: Upgrade\r\n" : "");
+        return;
+    case 429:
+    case 503:
+        rtpi_put_text(t, "Retry-After: 2\r\n");
+        return;
+#ifndef RTPUSH_NO_ASSETS
+    case 200:
+    case 304: // an asset: each encoding is a representation with a tag of its own
+        a = route->asset;
+        if (a->etag) {
+            rtpi_format(t, "ETag: \"%s%s\"\r\n", a->etag, r->body == a->gzip ? "-gz" : "");
+        }
+        if (a->gzip) {
+            rtpi_format(t, "Vary: Accept-Encoding\r\n%s",
+                        r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
+        }
+        return;
+#endif
+    default:
+        return;
+    }
+}
+
+#ifdef RTPUSH_NO_PULL
+#define RTPI_PULL(r) ((rtpush_pull)NULL)
+#else
+#define RTPI_PULL(r) ((r)->pull)
+#endif
+
+// Writes an answer, the application's or, with `own`, the library's.
+static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own) {
+    unsigned status = r->status ? r->status : 200u;
+    int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
+    int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
+    int chunked = RTPI_PULL(r) && !(c->in.http.bits & RTPI_B_HTTP10);
+    const char *const *h;
+    rtpi_text *t;
+    if (status < 200 || status > 999 || !rtpi_headers_clean(r) || (r->len > 0 && !r->body) ||
+        r->pull != RTPI_PULL(r)) {
         return RTPUSH_ERR_ARGUMENT;
     }
-    if ((r->pull && !chunked) || c->in.http.length > 0) {
+    if ((RTPI_PULL(r) && !chunked) || c->in.http.length > 0) {
         rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
     }
-    t = rtpi_tx_open(srv, c);
-    rtpi_put_head(srv, c, &t, status, bodyless ? NULL : type, cache);
+    t = rtpi_put_head(srv, c, status,
+                      headless          ? NULL
+                      : r->content_type ? r->content_type : "text/plain; charset=utf-8",
+                      r->cache_control ? r->cache_control : "no-store");
     for (h = r->headers; h && h[0]; h += 2) {
-        if (!h[1] || !rtpi_header_clean(h[0]) || !rtpi_header_clean(h[1])) {
-            return RTPUSH_ERR_ARGUMENT;
-        }
-        rtpi_format(&t, "%s: %s\r\n", h[0], h[1]);
+        rtpi_format(t, "%s: %s\r\n", h[0], h[1]);
+    }
+    if (own) {
+        rtpi_put_own_fields(srv, c, t, r);
     }
     if (chunked) {
-        rtpi_put_text(&t, "Transfer-Encoding: chunked\r\n");
-    } else if (!r->pull && !bodyless) {
-        rtpi_format(&t, "Content-Length: %d\r\n", r->len);
+        rtpi_put_text(t, "Transfer-Encoding: chunked\r\n");
+    } else if (!RTPI_PULL(r) && !headless) {
+        rtpi_format(t, "Content-Length: %d\r\n", r->len);
     }
-    rtpi_put_text(&t, "\r\n");
-    if (c->in.http.method == RTPUSH_HEAD) {
-        bodyless = 1;
+    rtpi_put_text(t, "\r\n");
+    if (!bodyless && !r->body_static && !RTPI_PULL(r)) {
+        rtpi_put(t, r->body, (size_t)r->len);
     }
-    if (!bodyless && !r->body_static && !r->pull) {
-        rtpi_put(&t, r->body, r->len);
-    }
-    if (!rtpi_tx_commit(c, &t)) {
+    if (!rtpi_tx_commit(c, t)) {
         return RTPUSH_ERR_TOO_BIG;
     }
     rtpi_begin_reply(srv, c);
-    if (!bodyless) {
-        c->out.reply.pull = r->pull;
-        c->out.reply.user = r->user;
-        if (r->body_static && !r->pull) {
-            c->out.reply.body = (const uint8_t *)r->body;
-            c->out.reply.left = r->len;
-        }
-        if (chunked) {
-            c->in.http.bits |= RTPI_B_CHUNKED;
-        }
+    if (bodyless) {
+        return RTPUSH_OK;
+    }
+    if (RTPI_PULL(r)) {
+        c->due = rtpi_after(srv, srv->desc.reply_ms);
+    }
+    c->out.reply.pull = RTPI_PULL(r);
+    c->out.reply.user = r->user;
+    if (r->body_static && !RTPI_PULL(r)) {
+        c->out.reply.body = (const uint8_t *)r->body;
+        c->out.reply.left = r->len;
+    }
+    if (chunked) {
+        c->in.http.bits |= RTPI_B_CHUNKED;
     }
     return RTPUSH_OK;
 }
 
+// Answers with an error, for the reason given. The rest of what the peer sends with this request is
+// never interpreted where the connection does not keep.
+static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned status, uint8_t why) {
+    rtpush_response r;
+    srv->count.why[why]++;
+    if (rtpi_has(c, RTPI_F_OPENED)) {
+        rtpi_set_why(c, why); // for on_close
+    }
+    if (srv->desc.on_refuse) {
+        srv->desc.on_refuse(srv, c->peer, (int)status, why);
+    }
+    if (c->state >= RTPI_CLOSING) {
+        return; // on_refuse ended it
+    }
+    memset(&r, 0, sizeof r);
+    r.status = (uint16_t)status;
+    r.body_static = 1;
+    r.body = rtpush_why(why);
+    r.len = (uint32_t)strlen(rtpush_why(why));
+    if (rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
+        rtpi_finish(srv, c, why);
+    }
+}
+
+static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned status) {
+    rtpi_refuse_why(srv, c, status, rtpi_status_why(status));
+}
+
+// An answer head did not fit tx_size.
+static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
+}
+
+#ifndef RTPUSH_NO_ASSETS
 // ASSET: RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
 static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_asset *a) {
     unsigned bits = c->in.http.bits;
     int gzip = a->gzip && ((bits & RTPI_B_GZIP) || !a->data);
-    int same = (bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH)) != 0;
-    uint32_t len = gzip ? a->gzip_len : a->len;
-    rtpi_text t;
+    rtpush_response r;
     // RFC 9110 12.5.3: without the field any encoding is acceptable.
     if (gzip && !(bits & RTPI_B_GZIP) && (c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
         rtpi_refuse(srv, c, 406);
         return;
     }
-    t = rtpi_tx_open(srv, c);
-    rtpi_put_head(srv, c, &t, same ? 304 : 200, same ? NULL : a->content_type,
-                  a->cache_control ? a->cache_control : "no-cache");
-    if (a->etag) { // each encoding is a representation with a tag of its own
-        rtpi_format(&t, "ETag: \"%s%s\"\r\n", a->etag, gzip ? "-gz" : "");
-    }
-    if (a->gzip) {
-        rtpi_format(&t, "Vary: Accept-Encoding\r\n%s", gzip ? "Content-Encoding: gzip\r\n" : "");
-    }
-    if (!same) {
-        rtpi_format(&t, "Content-Length: %d\r\n", len);
-    }
-    rtpi_put_text(&t, "\r\n");
-    if (!rtpi_tx_commit(c, &t)) {
-        rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
-        return;
-    }
-    rtpi_begin_reply(srv, c);
-    if (!same && c->in.http.method != RTPUSH_HEAD) {
-        c->out.reply.body = (const uint8_t *)(gzip ? a->gzip : a->data);
-        c->out.reply.left = len;
+    memset(&r, 0, sizeof r);
+    r.status = bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH) ? 304 : 200;
+    r.body_static = 1;
+    r.content_type = a->content_type;
+    r.cache_control = a->cache_control ? a->cache_control : "no-cache";
+    r.body = gzip ? a->gzip : a->data;
+    r.len = gzip ? a->gzip_len : a->len;
+    if (rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
+        rtpi_refuse_size(srv, c);
     }
 }
 
-// OPTIONS (RFC 9110 9.3.7), also a CORS preflight from an origin in desc.origins.
-static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c, unsigned methods) {
-    rtpi_text t = rtpi_tx_open(srv, c);
-    rtpi_put_head(srv, c, &t, 204, NULL, "no-store");
-    rtpi_put_allow(&t, "Allow", methods);
-    if (c->in.http.bits & RTPI_B_CORS) {
-        rtpi_put_allow(&t, "Access-Control-Allow-Methods", methods);
-        rtpi_put_text(&t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
-                          "Authorization\r\n");
+#endif
+
+static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
+    rtpush_response r;
+    memset(&r, 0, sizeof r);
+    r.status = 204;
+    if (rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
+        rtpi_refuse_size(srv, c);
     }
-    rtpi_put_text(&t, "\r\n");
-    (void)rtpi_tx_commit(c, &t);
-    rtpi_begin_reply(srv, c);
 }
 
 // Ready for the next request on this connection.
 static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c) {
     memset(&c->in, 0, sizeof c->in);
     memset(&c->out, 0, sizeof c->out);
-    c->in.http.candidates = (1u << RTPI_METHOD_COUNT) - 1u;
     c->route = RTPI_NO_ROUTE;
-    c->rx_used = 0;
+    c->rx_used = c->tx_head = c->tx_len = 0;
+    c->why = RTPUSH_WHY_NONE;
     c->user = NULL;
-    c->serial = ++srv->serial ? srv->serial : ++srv->serial; // 0 names nobody
+    if (++srv->serial == 0) {
+        srv->serial = 1; // 0 names nobody
+    }
+    c->id.serial = srv->serial;
     rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_LATER | RTPI_F_EXPIRES);
     rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
 }
 
 // The answer is out.
 static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
-    const rtpush_route *route = rtpi_route(srv, c);
-    if (rtpi_has(c, RTPI_F_OPENED)) {
-        rtpi_clear(c, RTPI_F_OPENED);
-        if (route && route->on_close) {
-            rtpush_closed closed;
-            memset(&closed, 0, sizeof closed);
-            route->on_close(srv, rtpi_handle(srv, c), &closed);
-            if (c->state != RTPI_REPLY) {
-                return;
-            }
-        }
+    rtpi_say_closed(srv, c);
+    if (c->state != RTPI_REPLY) {
+        return; // on_close ended it
     }
     if (rtpi_has(c, RTPI_F_KEEP) && !srv->shut && !rtpi_has(c, RTPI_F_EOF)) {
         rtpi_await_request(srv, c);
         rtpi_ready(srv, c); // the port may hold the next request
     } else {
+        c->why = RTPUSH_WHY_NONE; // a refusal was counted when it was given
         rtpi_finish(srv, c, RTPUSH_WHY_NONE);
     }
 }
 
 // >>http ------------------------------------------------------------------------------------------
-// The request head is read a byte at a time and kept only where it is needed: an arena (the rx
-// bytes) takes path, query and the few header values somebody will ask for; all else passes by. A
-// name is recognised without storing it: a bit for each known name, cleared at the first byte that
-// differs.
+// The request head is read a byte at a time. Tokens that are judged at once (method, version, field
+// names, the authority of an absolute target) stand in tx, which is empty until there is an answer.
+// What somebody will ask for is kept in an arena, the rx bytes: path NUL query NUL, then for each
+// kept value its tag and text. Values that are not kept pass through its free end or not at all.
 //
-//   START  empty lines before the request (RFC 9112 2.2)       -> METHOD
+//   START  an empty line before the request (RFC 9112 2.2)     -> METHOD
 //   METHOD -> TARGET -> PROTOCOL -> LF
-//   NAME   at line start: CR ends the head, else a field name  -> OWS or END
-//   OWS    white space before the value                        -> VALUE, LIST or SKIP
-//   VALUE  kept whole      LIST  kept element by element       SKIP  not kept
+//   NAME   at line start: CR ends the head, else a field name  -> VALUE or SKIP
+//   VALUE  read whole, or a list element by element            SKIP  not known
 //   LF     after CR        -> NAME        END  LF after the last CR -> the request
 //
 // Strict on purpose: whatever two parsers could read differently (bare LF, space before a colon,
@@ -2660,38 +2755,59 @@ enum {
     RTPI_S_PROTOCOL,
     RTPI_S_LF,
     RTPI_S_NAME,
-    RTPI_S_OWS,
     RTPI_S_VALUE,
-    RTPI_S_LIST,
     RTPI_S_SKIP,
     RTPI_S_END
 };
 
 #define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
 #define RTPI_METHOD_MAX 16u  // longest unknown method answered 501 and not 400
+#define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
+#define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and a status
 
-static const char *const rtpi_names[RTPI_H_ROUTE] = {
-    "host", "origin", "sec-websocket-key", "last-event-id", "content-length", "expect",
-    "sec-websocket-version", "transfer-encoding", "connection", "upgrade",
-    "sec-websocket-protocol", "if-none-match", "accept-encoding", "cookie"};
+// In the order of RTPI_H_HOST ... RTPI_H_COOKIE.
+static const char rtpi_names[] =
+    "host\0origin\0sec-websocket-key\0last-event-id\0content-length\0expect\0"
+    "sec-websocket-version\0transfer-encoding\0connection\0upgrade\0sec-websocket-protocol\0"
+    "if-none-match\0accept-encoding\0cookie\0";
+
+// Fields whose values are put in lower case, since case means nothing there.
+#define RTPI_ANY_CASE                                                                              \
+    (1u << RTPI_H_HOST | 1u << RTPI_H_ORIGIN | 1u << RTPI_H_EXPECT | 1u << RTPI_H_CONNECTION |     \
+     1u << RTPI_H_UPGRADE | 1u << RTPI_H_ACCEPT_ENCODING)
+
+static int rtpi_is_alnum(uint8_t c) {
+    uint8_t lower = rtpi_lower(c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
+}
 
 static int rtpi_is_tchar(uint8_t c) { // RFC 9110 5.6.2
-    uint8_t lower = rtpi_lower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ||
-           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    return rtpi_is_alnum(c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-static const char *rtpi_name(const rtpush_route *route, unsigned i) {
-    return i < RTPI_H_ROUTE ? rtpi_names[i] : route->headers[i - RTPI_H_ROUTE];
+static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
+    return c == ' ' || c == '\t';
 }
 
-static uint32_t rtpi_name_candidates(const rtpush_route *route) {
-    unsigned n = RTPI_H_ROUTE;
-    while (route && route->headers && n < RTPI_H_ROUTE + RTPUSH_ROUTE_HEADERS &&
-           route->headers[n - RTPI_H_ROUTE]) {
-        n++;
+static int rtpi_is_list(unsigned header) {
+    return header >= RTPI_H_CONNECTION && header <= RTPI_H_COOKIE;
+}
+
+// Appends a byte to the token. 0 if it is longer than `max`.
+static int rtpi_token_byte(const rtpush_server *srv, rtpush_conn *c, unsigned max, uint8_t byte) {
+    if (c->in.http.pos >= max) {
+        return 0;
     }
-    return ((uint32_t)1 << n) - 1u;
+    rtpi_tx(srv, c)[c->in.http.pos++] = byte;
+    return 1;
+}
+
+// The token is complete.
+static char *rtpi_token(const rtpush_server *srv, rtpush_conn *c) {
+    char *token = (char *)rtpi_tx(srv, c);
+    token[c->in.http.pos] = '\0';
+    c->in.http.pos = 0;
+    return token;
 }
 
 // Appends a byte to the arena, leaving one for the NUL. 0 if it is full.
@@ -2703,45 +2819,24 @@ static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, uint32_t limit, u
     return 1;
 }
 
-static unsigned rtpi_step_method(rtpush_conn *c, uint8_t byte) {
+static unsigned rtpi_step_method(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
-    unsigned i;
     if (byte == ' ' && h->pos > 0) {
-        for (i = 0; i < RTPI_METHOD_COUNT; i++) {
-            if ((h->candidates >> i & 1u) && rtpi_methods[i][h->pos] == '\0') {
-                h->method = (uint8_t)(1u << i);
-            }
-        }
+        h->method = (uint8_t)(1u << rtpi_place(rtpi_methods, rtpi_token(srv, c)));
         h->step = RTPI_S_TARGET;
-        return h->method ? 0 : 501;
+        return h->method < 1u << RTPI_METHOD_COUNT ? 0 : 501u;
     }
     if (!rtpi_is_tchar(byte)) {
         return 400; // also a TLS hello on the plain port
     }
-    if (h->pos >= RTPI_METHOD_MAX) {
-        return 501;
-    }
-    for (i = 0; i < RTPI_METHOD_COUNT; i++) {
-        if ((h->candidates >> i & 1u) && rtpi_methods[i][h->pos] != (char)byte) {
-            h->candidates &= ~((uint32_t)1 << i); // never past a name's NUL: that clears it
-        }
-    }
-    h->pos++;
-    return 0;
+    return rtpi_token_byte(srv, c, RTPI_METHOD_MAX, byte) ? 0 : 501u;
 }
 
 static int rtpi_path_plain(const char *path) { // no "." or ".." segment: clients remove them
-    while (*path) {
-        size_t dots = 0;
-        path++; // '/'
-        while (path[dots] == '.') {
-            dots++;
-        }
-        if ((dots == 1 || dots == 2) && (path[dots] == '/' || path[dots] == '\0')) {
+    while ((path = strstr(path, "/.")) != NULL) {
+        path += path[2] == '.' ? 3 : 2;
+        if (*path == '/' || *path == '\0') {
             return 0;
-        }
-        while (*path && *path != '/') {
-            path++;
         }
     }
     return 1;
@@ -2751,75 +2846,61 @@ static uint8_t rtpi_route_find(const rtpush_server *srv, const char *path) {
     unsigned i;
     for (i = 0; i < srv->desc.route_count; i++) {
         const char *pattern = srv->desc.routes[i].path;
-        size_t len = strlen(pattern);
-        if (strcmp(pattern, path) == 0 || (len > 0 && pattern[len - 1] == '*' &&
-                                           strncmp(pattern, path, len - 1) == 0)) {
+        size_t len = strlen(pattern) - 1; // it begins with '/'
+        if (strcmp(pattern, path) == 0 ||
+            (pattern[len] == '*' && strncmp(pattern, path, len) == 0)) {
             return (uint8_t)i;
         }
     }
     return RTPI_NO_ROUTE;
 }
 
-// RFC 9112 3.2.2: "http://authority/path" counts as Host: authority and /path. Moves the authority
-// to the end of the rx bytes and leaves the rest as the target. Returns its length, 0 if there is
-// none.
-static size_t rtpi_absolute_form(const rtpush_server *srv, char *target, size_t *len) {
-    const uint8_t *t = (const uint8_t *)target;
-    size_t scheme = (*len > 7 && rtpi_is(t, 7, "http://"))    ? 7u
-                    : (*len > 8 && rtpi_is(t, 8, "https://")) ? 8u : 0u;
-    char *path = strpbrk(target + scheme, "/?");
-    size_t rest = path ? strlen(path) : 0;
-    size_t authority = *len - scheme - rest;
-    size_t slash = rest == 0 || *path == '?';
-    if (scheme == 0 || authority == 0) {
-        return 0;
-    }
-    memmove(target + srv->desc.rx_size - authority, target + scheme, authority);
-    memmove(target + slash, target + scheme + authority, rest);
-    target[0] = '/';
-    *len = slash + rest;
-    target[*len] = '\0';
-    return authority;
+// The length of the scheme of an absolute target, 0 if it has none that is ours.
+static size_t rtpi_scheme(const char *token, size_t len) {
+    size_t scheme = len >= 5 && token[4] == 's' ? 8 : 7;
+    return len >= scheme && strncmp(token, scheme == 8 ? "https://" : "http://", scheme) == 0
+               ? scheme : 0;
 }
 
 // The target is whole: cut it into path and query, decode the path, find the route.
 static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    size_t len = h->pos;
+    char *token = rtpi_token(srv, c);
     char *target = (char *)rtpi_rx(srv, c);
-    size_t len = c->rx_used;
-    size_t authority = 0;
-    size_t query_len;
     char *query;
     char *end;
-    target[len] = '\0';
-    if (len == 1 && target[0] == '*' && c->in.http.method == RTPUSH_OPTIONS) {
-        c->in.http.bits |= RTPI_B_STAR;
-    } else if (target[0] != '/') {
-        authority = rtpi_absolute_form(srv, target, &len);
-        if (authority == 0) {
-            return 400;
+    if (c->rx_used == 0) { // no path
+        if (strcmp(token, "*") == 0 && h->method == RTPUSH_OPTIONS) {
+            h->bits |= RTPI_B_STAR;
+            len = 0;
         }
+        target[c->rx_used++] = len > 0 ? '/' : '*';
     }
+    target[c->rx_used] = '\0';
     query = strchr(target, '?');
-    query_len = query ? (size_t)(target + len - query - 1) : 0;
-    end = rtpi_percent_decode(target, query ? query : target + len, 0);
+    query = query ? query : target + c->rx_used;
+    end = rtpi_percent_decode(target, query, 0);
     if (!end) {
         return 400;
     }
-    if (query_len > 0) {
-        memmove(end + 1, query + 1, query_len);
-    }
-    end[0] = '\0';
-    end[1 + query_len] = '\0';
-    c->rx_used = (uint16_t)((size_t)(end - target) + query_len + 2);
-    if (authority > 0) {
-        if (c->rx_used + 2 * authority + 2 > srv->desc.rx_size) {
+    query += *query == '?';
+    *end = '\0';
+    memmove(end + 1, query, strlen(query) + 1);
+    c->rx_used = (uint16_t)(end - target + 1 + (ptrdiff_t)strlen(end + 1) + 1);
+    if (len > 0) { // RFC 9112 3.2.2: the authority counts as Host
+        size_t scheme = rtpi_scheme(token, len);
+        if (scheme == 0 || len == scheme) {
+            return 400;
+        }
+        len += 1 - scheme; // with its NUL
+        if (c->rx_used + 1u + len > srv->desc.rx_size) {
             return 414;
         }
         target[c->rx_used] = RTPI_H_HOST;
-        memcpy(target + c->rx_used + 1, target + srv->desc.rx_size - authority, authority);
-        target[c->rx_used + 1 + authority] = '\0';
-        c->rx_used = (uint16_t)(c->rx_used + authority + 2);
-        c->in.http.bits |= RTPI_B_ABSOLUTE;
+        memcpy(target + c->rx_used + 1, token + scheme, len);
+        c->rx_used = (uint16_t)(c->rx_used + 1u + len);
+        h->bits |= RTPI_B_ABSOLUTE;
     }
     if (!rtpi_path_plain(target)) {
         return 400;
@@ -2828,387 +2909,306 @@ static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
     return 0;
 }
 
+// What stands before the path of an absolute target is a token, path and query go to the arena.
 static unsigned rtpi_step_target(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    uint32_t limit = srv->desc.rx_size / 4u * 3u - 4u; // the rest is for Host, Origin and the key
     if (byte == ' ') {
-        c->in.http.step = RTPI_S_PROTOCOL;
-        c->in.http.pos = 0;
-        return c->rx_used > 0 ? rtpi_target_done(srv, c) : 400u;
+        h->step = RTPI_S_PROTOCOL;
+        return c->rx_used + h->pos > 0 ? rtpi_target_done(srv, c) : 400u;
     }
     if (byte <= 0x20 || byte >= 0x7F || byte == '#') { // RFC 3986: never in a request target
         return 400;
     }
-    // A quarter stays free for Host, Origin and the key.
-    return rtpi_keep(srv, c, srv->desc.rx_size / 4u * 3u - 4u, byte) ? 0 : 414u;
+    if (c->rx_used == 0 &&
+        !((byte == '/' && h->pos == 0) ||
+          ((byte == '/' || byte == '?') && rtpi_scheme((char *)rtpi_tx(srv, c), h->pos)))) {
+        return rtpi_token_byte(srv, c, RTPI_TOKEN_MAX, rtpi_lower(byte)) ? 0 : 414u;
+    }
+    if (c->rx_used == 0 && byte == '?') {
+        (void)rtpi_keep(srv, c, limit, '/');
+    }
+    return rtpi_keep(srv, c, limit, byte) ? 0 : 414u;
 }
 
-static unsigned rtpi_step_protocol(rtpush_conn *c, uint8_t byte) {
-    static const char expected[] = "HTTP/1.";
+static unsigned rtpi_step_protocol(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
-    uint8_t pos = h->pos++;
-    if (pos == 8) {
-        h->step = RTPI_S_LF;
-        return byte == '\r' ? 0 : 400u;
+    const char *v;
+    if (byte != '\r') {
+        return rtpi_token_byte(srv, c, 8, byte) ? 0 : 400u;
     }
-    if (pos == 7) {
-        if (byte == '0') {
-            h->bits |= RTPI_B_HTTP10;
-        }
-        return (byte == '0' || byte == '1') ? 0 : (byte >= '2' && byte <= '9') ? 505u : 400u;
+    v = rtpi_token(srv, c);
+    h->step = RTPI_S_LF;
+    if (strcmp(v, "HTTP/1.1") == 0) {
+        return 0;
     }
-    if (pos == 5 && byte >= '0' && byte <= '9') {
-        return byte == '1' ? 0 : 505u;
+    h->bits |= RTPI_B_HTTP10;
+    if (strcmp(v, "HTTP/1.0") == 0) {
+        return 0;
     }
-    return byte == (uint8_t)expected[pos] ? 0 : 400u;
-}
-
-static int rtpi_is_list(unsigned header) {
-    return header >= RTPI_H_CONNECTION && header <= RTPI_H_COOKIE;
+    return strncmp(v, "HTTP/", 5) == 0 && rtpi_hex_value((uint8_t)v[5]) < 10 && v[6] == '.' &&
+                   rtpi_hex_value((uint8_t)v[7]) < 10
+               ? 505 : 400u;
 }
 
 // The name is complete: what is to be done with the value?
 static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    unsigned i;
-    h->header = RTPI_H_UNKNOWN;
-    for (i = 0; h->candidates >> i != 0; i++) {
-        if ((h->candidates >> i & 1u) && rtpi_name(route, i)[h->pos] == '\0') {
-            h->header = (uint8_t)i;
-            break;
+    const char *name = rtpi_token(srv, c);
+    unsigned header = rtpi_place(rtpi_names, name);
+    if (header == RTPI_H_ROUTE) {
+        int own = route ? rtpi_find(route->headers, name) : -1;
+        if (own < 0) {
+            h->step = RTPI_S_SKIP;
+            return 0;
         }
+        header += (unsigned)own;
     }
-    h->step = RTPI_S_OWS;
-    if (h->header == RTPI_H_UNKNOWN) {
-        return 0;
-    }
-    if (h->header == RTPI_H_TRANSFER_ENCODING) {
+    if (header == RTPI_H_TRANSFER_ENCODING) {
         return 411; // RFC 9112 6.3 allows it; there is nothing left to smuggle with
     }
     // RFC 9110 5.3: only lists may come twice.
-    if (!rtpi_is_list(h->header) && (h->seen >> h->header & 1u)) {
+    if (!rtpi_is_list(header) && (h->seen >> header & 1u)) {
         return 400;
     }
-    h->seen |= (uint32_t)1 << h->header;
+    h->seen |= (uint32_t)1 << header;
+    h->header = (uint8_t)header;
     h->mark = c->rx_used;
+    h->step = RTPI_S_VALUE;
     return 0;
 }
 
 static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
-    const rtpush_route *route = rtpi_route(srv, c);
-    uint32_t left;
-    unsigned i;
-    if (h->pos == 0) {
-        if (byte == '\r') {
-            h->step = RTPI_S_END;
-            return 0;
-        }
-        h->candidates = rtpi_name_candidates(route);
-    } else if (byte == ':') {
+    if (h->pos == 0 && byte == '\r') {
+        h->step = RTPI_S_END;
+        return 0;
+    }
+    if (h->pos > 0 && byte == ':') {
         return rtpi_name_done(srv, c);
     }
     // RFC 9112 5.1 and 5.2: no space before the colon, no folded line, no empty name.
     if (!rtpi_is_tchar(byte)) {
         return 400;
     }
-    byte = rtpi_lower(byte);
-    for (i = 0, left = h->candidates; left != 0; i++, left >>= 1) {
-        if ((left & 1u) && (uint8_t)rtpi_name(route, i)[h->pos] != byte) {
-            h->candidates &= ~((uint32_t)1 << i);
-        }
-    }
-    h->pos = (uint8_t)(h->pos + (h->pos < 255));
+    (void)rtpi_token_byte(srv, c, RTPI_TOKEN_MAX, rtpi_lower(byte)); // a longer one is not known
     return 0;
 }
 
+#ifndef RTPUSH_NO_ASSETS
 // An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
-static void rtpi_match_etag(rtpush_conn *c, const rtpush_asset *a, const char *v, size_t len) {
+static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
     size_t tag = a->etag ? strlen(a->etag) : 0;
-    if (len == 1 && v[0] == '*') {
-        c->in.http.bits |= RTPI_B_MATCH | RTPI_B_MATCH_GZIP;
-        return;
+    if (strcmp(v, "*") == 0) {
+        return RTPI_B_MATCH | RTPI_B_MATCH_GZIP;
     }
-    if (len > 2 && v[0] == 'W' && v[1] == '/') {
-        v += 2;
-        len -= 2;
+    v += v[0] == 'W' && v[1] == '/' ? 2 : 0;
+    if (tag == 0 || v[0] != '"' || strncmp(v + 1, a->etag, tag) != 0) {
+        return 0;
     }
-    if (tag == 0 || len < tag + 2 || v[0] != '"' || memcmp(v + 1, a->etag, tag) != 0) {
-        return;
-    }
-    if (len == tag + 2 && v[tag + 1] == '"') {
-        c->in.http.bits |= RTPI_B_MATCH;
-    } else if (len == tag + 5 && memcmp(v + tag + 1, "-gz\"", 4) == 0) {
-        c->in.http.bits |= RTPI_B_MATCH_GZIP;
-    }
+    v += 1 + tag;
+    return strcmp(v, "\"") == 0 ? (unsigned)RTPI_B_MATCH
+           : strcmp(v, "-gz\"") == 0 ? (unsigned)RTPI_B_MATCH_GZIP : 0u;
 }
 
-// One element of a list, `len` bytes at v. Returns 1 if the cookie is to be kept.
-static int rtpi_list_element(const rtpush_server *srv, rtpush_conn *c, const uint8_t *v,
-                             size_t len) {
+// "gzip", but not with weight 0 (RFC 9110 12.4.2).
+static unsigned rtpi_match_gzip(const char *v) {
+    const char *weight = strchr(v, '=');
+    if (strncmp(v, "gzip", 4) != 0 || strcspn(v, "; \t") != 4) {
+        return 0;
+    }
+    return weight && weight[1 + strspn(weight + 1, "0.")] == '\0' ? 0 : (unsigned)RTPI_B_GZIP;
+}
+
+#endif
+
+static uint8_t rtpi_match_protocol(const rtpush_route *route, const char *v) {
+    int i = route ? rtpi_find(route->subprotocols, v) : -1;
+    return i >= 0 ? (uint8_t)(i + 1) : strcmp(v, "rtpush.1") == 0 ? 255 : 0;
+}
+
+// The first pair of that name counts: a second may have been tossed in by a neighbour domain.
+static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *v) {
+    const char *name = srv->desc.cookie;
+    size_t len = name ? strlen(name) : 0;
+    if (len == 0 || (h->bits & RTPI_B_COOKIE) || strncmp(v, name, len) != 0 || v[len] != '=') {
+        return 0;
+    }
+    h->bits |= RTPI_B_COOKIE;
+    memmove(v, v + len + 1, strlen(v + len));
+    return RTPI_KEEP;
+}
+
+// A whole value, or one element of a list. Some are looked at and forgotten, the others stay.
+static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    unsigned i;
+    unsigned bits = 0;
     switch (h->header) {
-    case RTPI_H_CONNECTION:
-        if (rtpi_is(v, len, "upgrade")) {
-            h->bits |= RTPI_B_UPGRADE;
-        } else if (rtpi_is(v, len, "close")) {
-            h->bits |= RTPI_B_CLOSE;
+    case RTPI_H_LENGTH: // RFC 9110 8.6: digits only
+        if (!rtpi_get_decimal(v, &h->length)) {
+            return 400;
         }
+        return h->length == ~(uint32_t)0 ? 413u : 0;
+    case RTPI_H_EXPECT: // RFC 9110 10.1.1
+        bits = RTPI_B_CONTINUE;
+        if (strcmp(v, "100-continue") != 0) {
+            return 417;
+        }
+        break;
+    case RTPI_H_VERSION:
+        bits = strcmp(v, "13") == 0 ? RTPI_B_VERSION13 : 0;
+        break;
+    case RTPI_H_CONNECTION:
+        bits = strcmp(v, "upgrade") == 0 ? RTPI_B_UPGRADE
+               : strcmp(v, "close") == 0 ? RTPI_B_CLOSE : 0;
         break;
     case RTPI_H_UPGRADE:
-        if (rtpi_is(v, len, "websocket")) {
-            h->bits |= RTPI_B_WEBSOCKET;
-        }
+        bits = strcmp(v, "websocket") == 0 ? RTPI_B_WEBSOCKET : 0;
         break;
-    case RTPI_H_ACCEPT_ENCODING: // "gzip", but not with weight 0 (RFC 9110 12.4.2)
-        if (len >= 4 && rtpi_is(v, 4, "gzip")) {
-            const uint8_t *q = (const uint8_t *)memchr(v, '=', len);
-            int zero = q != NULL;
-            for (i = 1; q && q + i < v + len; i++) {
-                zero = zero && (q[i] == '0' || q[i] == '.');
-            }
-            if (!zero && (len == 4 || v[4] == ';' || v[4] == ' ')) {
-                h->bits |= RTPI_B_GZIP;
-            }
-        }
+#ifndef RTPUSH_NO_ASSETS
+    case RTPI_H_ACCEPT_ENCODING:
+        bits = rtpi_match_gzip(v);
         break;
     case RTPI_H_NONE_MATCH:
-        if (route && route->kind == RTPUSH_ASSET && route->asset) {
-            rtpi_match_etag(c, route->asset, (const char *)v, len);
-        }
+        bits = route && route->asset ? rtpi_match_etag(route->asset, v) : 0;
         break;
+#else
+    case RTPI_H_ACCEPT_ENCODING:
+    case RTPI_H_NONE_MATCH:
+        break;
+#endif
     case RTPI_H_PROTOCOL: // RFC 6455 4.2.2: the client's first that we know
-        for (i = 0; !h->subprotocol && route && route->subprotocols && route->subprotocols[i]; i++) {
-            const char *known = route->subprotocols[i];
-            if (strlen(known) == len && memcmp(known, v, len) == 0) {
-                h->subprotocol = (uint8_t)(i + 1);
-            }
-        }
-        if (!h->subprotocol && len == 8 && memcmp(v, "rtpush.1", 8) == 0) {
-            h->subprotocol = 255;
-        }
+        h->subprotocol = h->subprotocol ? h->subprotocol : rtpi_match_protocol(route, v);
         break;
-    default: { // RTPI_H_COOKIE: the first pair of that name
-        size_t name = srv->desc.cookie ? strlen(srv->desc.cookie) : len;
-        return name < len && v[name] == '=' && memcmp(v, srv->desc.cookie, name) == 0;
+    case RTPI_H_COOKIE:
+        return rtpi_match_cookie(srv, h, v);
+    case RTPI_H_HOST:
+        return h->bits & RTPI_B_ABSOLUTE ? 0 : RTPI_KEEP;
+    default:
+        return RTPI_KEEP;
     }
-    }
+    h->bits = (uint16_t)(h->bits | bits);
     return 0;
 }
 
-// The end of a list element: look at it and forget it, but keep the cookie's value.
-static unsigned rtpi_element_done(const rtpush_server *srv, rtpush_conn *c) {
+// The end of a value or list element, which stands behind its tag at `mark`.
+static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
-    uint8_t *v = rtpi_rx(srv, c) + h->mark + 1;
-    size_t len = c->rx_used > h->mark ? (size_t)(c->rx_used - h->mark - 1) : 0;
+    char *tag = (char *)rtpi_rx(srv, c) + h->mark;
     unsigned over = h->bits & RTPI_B_OVER;
+    unsigned verdict;
     h->bits &= (uint16_t)~RTPI_B_OVER;
+    if (c->rx_used == h->mark) {
+        if (rtpi_is_list(h->header)) {
+            return 0; // RFC 9110 5.6.1: an empty element says nothing
+        }
+        over |= !rtpi_keep(srv, c, srv->desc.rx_size, h->header);
+    }
+    if (over && h->header != RTPI_H_COOKIE) { // a list's unknown elements may be of any length
+        c->rx_used = h->mark;
+        return rtpi_is_list(h->header) ? 0 : 431u;
+    }
+    while (c->rx_used > h->mark + 1u && rtpi_is_blank((uint8_t)tag[c->rx_used - h->mark - 1u])) {
+        c->rx_used--;
+    }
+    tag[c->rx_used - h->mark] = '\0';
     c->rx_used = h->mark;
-    while (len > 0 && (v[len - 1] == ' ' || v[len - 1] == '\t')) {
-        len--;
+    verdict = rtpi_judge(srv, c, tag + 1);
+    if (verdict != RTPI_KEEP) {
+        return verdict;
     }
-    if (len == 0 || (h->header != RTPI_H_COOKIE && over) || !rtpi_list_element(srv, c, v, len)) {
-        return 0; // one that did not fit matches nothing: every known one is shorter
-    }
-    if (over) {
-        return 431;
-    }
-    if (!(h->bits & RTPI_B_COOKIE)) { // the first one counts: a second may be tossed in
-        size_t name = strlen(srv->desc.cookie) + 1;
-        memmove(v, v + name, len - name);
-        v[len - name] = '\0';
-        c->rx_used = (uint16_t)(h->mark + 1 + len - name + 1);
-        h->mark = c->rx_used;
-        h->bits |= RTPI_B_COOKIE;
-    }
-    return 0;
+    c->rx_used = h->mark = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
+    return over ? 431 : 0u;
 }
 
-static unsigned rtpi_step_list(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
-    uint8_t separator = h->header == RTPI_H_COOKIE ? ';' : ',';
-    if (byte == '\r' || byte == separator) {
-        h->step = byte == '\r' ? RTPI_S_LF : RTPI_S_LIST;
-        return rtpi_element_done(srv, c);
+    uint32_t size = srv->desc.rx_size;
+    if (byte == '\r') {
+        h->step = RTPI_S_LF;
+        return rtpi_value_done(srv, c);
+    }
+    if (rtpi_is_list(h->header) && byte == (h->header == RTPI_H_COOKIE ? ';' : ',')) {
+        return rtpi_value_done(srv, c);
     }
     if (c->rx_used == h->mark) {
-        if (byte == ' ' || byte == '\t' ||
-            (h->bits & RTPI_B_OVER)) { // white space before the element, or no room to begin it
-            return 0;
+        if (rtpi_is_blank(byte)) {
+            return 0; // white space before the value
         }
-        if (!rtpi_keep(srv, c, srv->desc.rx_size, h->header)) {
-            h->bits |= RTPI_B_OVER;
-            return 0;
-        }
+        (void)rtpi_keep(srv, c, size, h->header);
     }
-    if (!(h->bits & RTPI_B_OVER) && !rtpi_keep(srv, c, srv->desc.rx_size, byte)) {
+    if ((uint32_t)RTPI_ANY_CASE >> h->header & 1u) {
+        byte = rtpi_lower(byte);
+    }
+    if (!rtpi_keep(srv, c, size, byte)) {
         h->bits |= RTPI_B_OVER;
     }
     return 0;
 }
 
-// RFC 9110 8.6: digits only. More than 32 bits is a body nobody here takes.
-static unsigned rtpi_content_length(rtpi_http *h, const char *v) {
-    uint32_t n = 0;
-    if (*v == '\0') {
-        return 400;
-    }
-    for (; *v; v++) {
-        if (*v < '0' || *v > '9') {
-            return 400;
-        }
-        if (n > 429496728u) { // the next digit could pass 2^32 - 1
-            h->length = ~(uint32_t)0;
-            n = 429496728u;
-            h->bits |= RTPI_B_OVER;
-            continue;
-        }
-        n = n * 10u + (uint32_t)(*v - '0');
-    }
-    h->length = (h->bits & RTPI_B_OVER) ? ~(uint32_t)0 : n;
-    h->bits &= (uint16_t)~RTPI_B_OVER;
-    return 0;
-}
-
-// A value that comes once is whole. Some are looked at and forgotten, the others stay.
-static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
+// One byte of the head. Returns 0 or the status to refuse with.
+static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
-    char *v = (char *)rtpi_rx(srv, c) + h->mark + 1;
-    size_t len = (size_t)(c->rx_used - h->mark - 1);
-    unsigned status = 0;
-    while (len > 0 && (v[len - 1] == ' ' || v[len - 1] == '\t')) {
-        len--;
-    }
-    v[len] = '\0';
-    c->rx_used = (uint16_t)(h->mark + len + 2);
-    switch (h->header) {
-    case RTPI_H_LENGTH:
-        status = rtpi_content_length(h, v);
-        break;
-    case RTPI_H_EXPECT: // RFC 9110 10.1.1
-        status = rtpi_is((const uint8_t *)v, len, "100-continue") ? 0 : 417u;
-        h->bits |= RTPI_B_CONTINUE;
-        break;
-    case RTPI_H_VERSION:
-        if (strcmp(v, "13") == 0) {
-            h->bits |= RTPI_B_VERSION13;
+    switch (h->step) {
+    case RTPI_S_START:
+        if (byte == '\r' && h->total == 0) {
+            return 0; // RFC 9112 2.2: an empty line before the request is ignored
         }
-        break;
-    case RTPI_H_HOST:
-        if (!(h->bits & RTPI_B_ABSOLUTE)) {
-            return 0;
+        h->step = RTPI_S_METHOD;
+        if (h->total == 1) {
+            return byte == '\n' ? 0 : 400u;
         }
-        break;
+        return rtpi_step_method(srv, c, byte);
+    case RTPI_S_METHOD:
+        return rtpi_step_method(srv, c, byte);
+    case RTPI_S_TARGET:
+        return rtpi_step_target(srv, c, byte);
+    case RTPI_S_PROTOCOL:
+        return rtpi_step_protocol(srv, c, byte);
+    case RTPI_S_NAME:
+        return rtpi_step_name(srv, c, byte);
+    case RTPI_S_LF: // RFC 9112 2.2: a bare CR is no line end
+        h->step = RTPI_S_NAME;
+        return byte == '\n' ? 0 : 400u;
+    case RTPI_S_END:
+        return byte == '\n' ? 0 : 400u;
     default:
-        return 0;
+        break;
     }
-    c->rx_used = h->mark;
-    return status;
-}
-
-static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    if (byte == '\r') {
-        c->in.http.step = RTPI_S_LF;
-        return rtpi_value_done(srv, c);
-    }
-    return rtpi_keep(srv, c, srv->desc.rx_size, byte) ? 0 : 431u;
-}
-
-// A byte of a value, past the white space before it.
-static unsigned rtpi_step_content(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    if (h->step == RTPI_S_LIST) {
-        return rtpi_step_list(srv, c, byte);
+    if ((byte < 0x20 && byte != '\r' && byte != '\t') || byte == 0x7F) {
+        return 400; // RFC 9110 5.5: no control character in a value
     }
     if (h->step == RTPI_S_VALUE) {
         return rtpi_step_value(srv, c, byte);
     }
-    h->step = byte == '\r' ? RTPI_S_LF : RTPI_S_SKIP;
+    if (byte == '\r') {
+        h->step = RTPI_S_LF;
+    }
     return 0;
-}
-
-static unsigned rtpi_step_white(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    if (byte == ' ' || byte == '\t') {
-        return 0;
-    }
-    h->step = h->header == RTPI_H_UNKNOWN ? RTPI_S_SKIP
-              : rtpi_is_list(h->header)   ? RTPI_S_LIST : RTPI_S_VALUE;
-    if (h->step == RTPI_S_VALUE && !rtpi_keep(srv, c, srv->desc.rx_size, h->header)) {
-        return 431;
-    }
-    return rtpi_step_content(srv, c, byte);
-}
-
-// One byte of the head. Returns 0 or the status to refuse with.
-static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    if (h->step >= RTPI_S_OWS && h->step <= RTPI_S_SKIP && byte != '\r' && byte != '\t' &&
-        (byte < 0x20 || byte == 0x7F)) {
-        return 400; // RFC 9110 5.5: no control character in a value
-    }
-    switch (h->step) {
-    case RTPI_S_START:
-        if (byte == '\r' || (byte == '\n' && h->pos == '\r')) {
-            if (byte == h->pos) {
-                return 400;
-            }
-            h->pos = byte; // RFC 9112 2.2: an empty line before the request is ignored
-            return 0;
-        }
-        if (h->pos == '\r') {
-            return 400;
-        }
-        h->pos = 0;
-        h->step = RTPI_S_METHOD;
-        return rtpi_step_method(c, byte);
-    case RTPI_S_METHOD:
-        return rtpi_step_method(c, byte);
-    case RTPI_S_TARGET:
-        return rtpi_step_target(srv, c, byte);
-    case RTPI_S_PROTOCOL:
-        return rtpi_step_protocol(c, byte);
-    case RTPI_S_LF: // RFC 9112 2.2: a bare CR is no line end
-        h->step = RTPI_S_NAME;
-        h->pos = 0;
-        return byte == '\n' ? 0 : 400u;
-    case RTPI_S_NAME:
-        return rtpi_step_name(srv, c, byte);
-    case RTPI_S_OWS:
-        return rtpi_step_white(srv, c, byte);
-    case RTPI_S_END:
-        return byte == '\n' ? 0 : 400u;
-    default:
-        return rtpi_step_content(srv, c, byte);
-    }
 }
 
 // Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
 static size_t rtpi_host_name(const char *host) {
     size_t len = 0;
-    size_t at;
+    const char *port;
     if (host[0] == '[') {
-        len = strspn(host + 1, "0123456789abcdefABCDEF:.") + 1;
-        if (len < 3 || host[len] != ']') {
+        len = strspn(host + 1, "0123456789abcdef:.") + 2;
+        if (len < 4 || host[len - 1] != ']') {
             return 0;
         }
-        len++;
     } else {
-        while (host[len] && host[len] != ':') {
-            uint8_t c = rtpi_lower((uint8_t)host[len]);
-            if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '.' &&
-                c != '_') {
-                return 0;
-            }
+        while (rtpi_is_alnum((uint8_t)host[len]) ||
+               (host[len] != '\0' && strchr("-._", host[len]) != NULL)) {
             len++;
         }
     }
-    at = len;
-    if (host[at] == ':') {
-        at += 1 + strspn(host + at + 1, "0123456789");
+    port = host + len;
+    if (*port == ':') {
+        port += 1 + strspn(port + 1, "0123456789");
     }
-    return host[at] == '\0' ? len : 0;
+    return *port == '\0' ? len : 0;
 }
 
 // DNS rebinding: a page of evil.example whose name now points here is same-origin with us in its
@@ -3219,42 +3219,31 @@ static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
     if (len == 0) {
         return 400;
     }
-    if (host[0] == '[' || strspn(host, "0123456789.") == len) {
+    if (host[0] == '[' || (host[0] != '.' && strspn(host, "0123456789.") == len) ||
+        rtpi_find(listed, "*") >= 0) {
         return 0;
     }
     if (len > 1 && host[len - 1] == '.') { // the root's dot changes no name
         len--;
     }
-    if (rtpi_is((const uint8_t *)host, len, "localhost")) {
-        return 0;
-    }
     for (; listed && *listed; listed++) {
-        if (strcmp(*listed, "*") == 0 || rtpi_is((const uint8_t *)host, len, *listed)) {
+        if (rtpi_is(host, len, *listed)) {
             return 0;
         }
     }
-    return 421;
+    return rtpi_is(host, len, "localhost") ? 0 : 421u;
 }
 
 // 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4: scheme, host and port all count; over a
 // plain listener an https page of the same authority (a proxy adds TLS) counts too.
 static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, const char *origin,
                              const char *host) {
-    const char *const *listed = srv->desc.origins;
-    const char *authority = strstr(origin, "://");
-    for (; listed && *listed; listed++) {
-        if (strcmp(*listed, origin) == 0) {
-            return 2;
-        }
+    size_t scheme = rtpi_scheme(origin, strlen(origin));
+    if (rtpi_find(srv->desc.origins, origin) >= 0) {
+        return 2;
     }
-    if (!authority || !host || !rtpi_same_text(authority + 3, host)) {
-        return 0;
-    }
-    if (rtpi_is((const uint8_t *)origin, (size_t)(authority - origin), "https")) {
-        return 1;
-    }
-    return !rtpi_has(c, RTPI_F_SECURE) &&
-           rtpi_is((const uint8_t *)origin, (size_t)(authority - origin), "http");
+    return scheme > 0 && host && strcmp(origin + scheme, host) == 0 &&
+           (scheme == 8 || !rtpi_has(c, RTPI_F_SECURE));
 }
 
 static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_request *req) {
@@ -3264,7 +3253,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     size_t prefix = route ? strlen(route->path) : 0;
     unsigned i;
     memset(req, 0, sizeof *req);
-    req->conn = rtpi_handle(srv, c);
+    req->conn = c->id;
     req->route = route;
     req->method = h->method;
     req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
@@ -3276,7 +3265,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     req->host = rtpi_kept(srv, c, RTPI_H_HOST);
     req->origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
     req->cookie = rtpi_kept(srv, c, RTPI_H_COOKIE);
-    for (i = 0; route && route->headers && i < RTPUSH_ROUTE_HEADERS && route->headers[i]; i++) {
+    for (i = 0; route && route->headers && route->headers[i]; i++) {
         req->headers[i] = rtpi_kept(srv, c, RTPI_H_ROUTE + i);
     }
     if (h->subprotocol == 255) {
@@ -3286,27 +3275,39 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     }
 }
 
+// The index of a topic, or -1.
+static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t len) {
+    int i;
+    for (i = 0; i < (int)srv->desc.topic_count; i++) {
+        const char *known = srv->desc.topics[i].name;
+        if (strlen(known) == len && memcmp(known, name, len) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+// The topics a route allows: bytes have no form in an event stream.
+static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
+    uint32_t topics = route->kind == RTPUSH_WEBSOCKET ? srv->all_topics : srv->text_topics;
+    return route->topics ? topics & route->topics : topics;
+}
+
 // ?topics=a,b as bits; all of the route's if absent. 0: an unknown one.
 static uint32_t rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *route,
                                   const char *query) {
-    uint32_t count = srv->desc.topic_count;
-    uint32_t all = count >= 32 ? ~(uint32_t)0 : ((uint32_t)1 << count) - 1u;
-    uint32_t allowed = route->topics ? route->topics & all : all;
+    uint32_t allowed = rtpi_route_topics(srv, route);
     uint32_t asked = 0;
     size_t len;
     const char *names = rtpi_query_find(query, "topics", &len);
-    if (route->kind != RTPUSH_WEBSOCKET) {
-        allowed &= srv->text_topics;
+    if (!names) {
+        return allowed;
     }
-    while (names && len > 0) {
+    while (len > 0) {
         const char *comma = (const char *)memchr(names, ',', len);
         size_t n = comma ? (size_t)(comma - names) : len;
-        uint32_t i = 0;
-        while (i < count && (strlen(srv->desc.topics[i].name) != n ||
-                             memcmp(srv->desc.topics[i].name, names, n) != 0)) {
-            i++;
-        }
-        if (i == count || !(allowed >> i & 1u)) {
+        int i = rtpi_topic_find(srv, names, n);
+        if (i < 0 || !(allowed >> i & 1u)) {
             return 0;
         }
         asked |= (uint32_t)1 << i;
@@ -3314,9 +3315,10 @@ static uint32_t rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *
         names += n;
         len -= n;
     }
-    return names ? asked : allowed;
+    return asked;
 }
 
+#ifdef RTPI_STREAMS
 // The id a client resumes from: the header wins, it is newer than the page's URL.
 static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c,
                                   const char *query, char out[27]) {
@@ -3336,7 +3338,6 @@ static int rtpi_stream_room(const rtpush_server *srv) {
 // Turns the request into a reader. `state` is WS, SSE or POLL; tx already holds the head.
 static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint8_t form,
                              const rtpush_request *req) {
-    const rtpush_route *route = req->route;
     rtpi_stream *s = &c->out.stream;
     char id[27];
     const char *resume = rtpi_resume_id(srv, c, req->query, id);
@@ -3345,50 +3346,53 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
     s->topics = req->topics;
     s->form = form;
     rtpi_reader_start(srv, s, resume);
+    if (state == RTPI_WS) { // frames take the place of the request
+        memset(&c->in, 0, sizeof c->in);
+        c->rx_used = 0;
+        c->in.ws.code = 1006;
+    }
     rtpi_set(c, RTPI_F_OPENED);
     srv->count.streams++;
-    if (srv->count.streams > srv->count.streams_high) {
-        srv->count.streams_high = srv->count.streams;
-    }
+    rtpi_high(&srv->count.streams_high, srv->count.streams);
     rtpi_state(srv, c, state, state == RTPI_WS ? srv->desc.ping_ms : srv->desc.keepalive_ms);
     rtpi_ready(srv, c);
-    if (route->on_open) {
-        route->on_open(srv, req);
+    if (req->route->on_open) {
+        req->route->on_open(srv, req);
     }
+}
+
+#endif // RTPI_STREAMS
+
+#if !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
+// The head of an SSE or poll answer.
+static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
+    rtpi_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store");
+    rtpi_format(t, "X-Accel-Buffering: no\r\n%s\r\n", // a proxy must not hold it back
+                chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    return rtpi_tx_commit(c, t);
+}
+#endif
+
+// "retry: ms LF LF", spread over `times` the usual time, so that not all come back at once.
+static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
+    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpi_format(t, "retry: %d\n\n",
+                srv->desc.retry_ms + rtpi_random(srv) % (times * srv->desc.retry_ms + 1u));
+    (void)rtpi_tx_commit(c, t);
 }
 
 #ifndef RTPUSH_NO_EVENTS
-static void rtpi_put_sse_head(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t) {
-    rtpi_put_head(srv, c, t, 200, "text/event-stream", "no-store");
-    rtpi_put_text(t, "X-Accel-Buffering: no\r\n"); // proxies hold back what looks like a file
-}
-
-// An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). So a full
-// server answers 200, says when to come back, and ends.
-static void rtpi_refuse_sse(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_text t;
-    rtpi_clear(c, RTPI_F_KEEP);
-    srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
-    t = rtpi_tx_open(srv, c);
-    rtpi_put_sse_head(srv, c, &t);
-    rtpi_format(&t, "\r\nretry: %d\n\n",
-                srv->desc.retry_ms + rtpi_random(srv) % (4u * srv->desc.retry_ms + 1u));
-    (void)rtpi_tx_commit(c, &t);
-    rtpi_begin_reply(srv, c);
-}
-
 static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
-    rtpi_text t;
-    if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_sse(srv, c);
-        return;
-    }
+    int room = rtpi_stream_room(srv);
     rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
-    t = rtpi_tx_open(srv, c);
-    rtpi_put_sse_head(srv, c, &t);
-    rtpi_put_text(&t, "\r\n");
-    if (!rtpi_tx_commit(c, &t)) {
-        rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
+    if (!rtpi_put_stream_head(srv, c, 0)) {
+        rtpi_refuse_size(srv, c);
+    } else if (!room) {
+        // An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). So a
+        // full server answers 200, says when to come back, and ends.
+        srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
+        rtpi_put_retry(srv, c, 4);
+        rtpi_begin_reply(srv, c);
     } else if (req->method == RTPUSH_HEAD) {
         rtpi_begin_reply(srv, c);
     } else {
@@ -3399,28 +3403,26 @@ static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_re
 
 #ifndef RTPUSH_NO_POLL
 static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
-    char text[8];
+    int chunked = !(c->in.http.bits & RTPI_B_HTTP10);
     uint32_t wait_ms = srv->desc.poll_ms;
-    int n = rtpush_query(req->query, "timeout", text, sizeof text);
-    if (n > 0) {
-        uint32_t seconds = 0;
-        int i;
-        for (i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++) {
-            seconds = seconds * 10u + (uint32_t)(text[i] - '0');
-        }
-        if (seconds < wait_ms / 1000u) {
-            wait_ms = seconds * 1000u;
-        }
+    uint32_t seconds;
+    char text[8];
+    if (rtpush_query(req->query, "timeout", text, sizeof text) > 0 &&
+        rtpi_get_decimal(text, &seconds) && seconds < wait_ms / 1000u) {
+        wait_ms = seconds * 1000u;
     }
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
+        rtpi_refuse(srv, c, 503);
         return;
     }
-    if (c->in.http.bits & RTPI_B_HTTP10) {
+    if (!chunked) {
         rtpi_clear(c, RTPI_F_KEEP);
     }
-    rtpi_stream_open(srv, c, RTPI_POLL,
-                     (c->in.http.bits & RTPI_B_HTTP10) ? RTPI_FORM_SSE : RTPI_FORM_CHUNK, req);
+    if (req->method == RTPUSH_HEAD && rtpi_put_stream_head(srv, c, chunked)) {
+        rtpi_begin_reply(srv, c);
+        return;
+    }
+    rtpi_stream_open(srv, c, RTPI_POLL, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, req);
     if (c->state == RTPI_POLL) {
         c->due = rtpi_after(srv, wait_ms);
     }
@@ -3435,45 +3437,40 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
     if (!(bits & RTPI_B_WEBSOCKET)) {
         return 426;
     }
-    if ((bits & RTPI_B_HTTP10) || !(bits & RTPI_B_UPGRADE) || c->in.http.length > 0) {
-        return 400;
+    if (!(bits & RTPI_B_VERSION13) && (c->in.http.seen >> RTPI_H_VERSION & 1u)) {
+        return 426; // RFC 6455 4.4
     }
-    if (!(bits & RTPI_B_VERSION13)) {
-        return (c->in.http.seen >> RTPI_H_VERSION & 1u) ? 426 : 400;
-    }
-    return key && rtpi_ws_key_valid(key) ? 0 : 400u;
+    return (bits & (RTPI_B_HTTP10 | RTPI_B_UPGRADE | RTPI_B_VERSION13)) ==
+                       (RTPI_B_UPGRADE | RTPI_B_VERSION13) &&
+                   c->in.http.length == 0 && key && rtpi_ws_key_valid(key)
+               ? 0 : 400u;
 }
 
 static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
     uint8_t digest[20];
-    rtpi_text t;
+    rtpi_text *t;
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
+        rtpi_refuse(srv, c, 503);
         return;
     }
     // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes.
     t = rtpi_tx_open(srv, c);
-    rtpi_format(&t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
-    rtpi_sha1(t.data + c->tx_len, t.len - c->tx_len, digest);
-    t.len = c->tx_len;
-    rtpi_put_text(&t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                      "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
-    rtpi_put_base64(&t, digest, sizeof digest);
+    rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
+    rtpi_sha1(t->data, (size_t)t->len, digest);
+    t->len = 0;
+    rtpi_put_text(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+    rtpi_put_base64(t, digest, sizeof digest);
     if (req->subprotocol) {
-        rtpi_format(&t, "\r\nSec-WebSocket-Protocol: %s", req->subprotocol);
+        rtpi_format(t, "\r\nSec-WebSocket-Protocol: %s", req->subprotocol);
     }
-    rtpi_put_text(&t, "\r\n\r\n");
-    if (!rtpi_tx_commit(c, &t)) {
-        rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
+    rtpi_put_text(t, "\r\n\r\n");
+    if (!rtpi_tx_commit(c, t)) {
+        rtpi_refuse_size(srv, c);
         return;
     }
-    rtpi_stream_open(srv, c, RTPI_WS, c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED
-                                                                      : RTPI_FORM_RAW, req);
-    if (c->state < RTPI_CLOSING) { // on_open has read the request; frames take its place
-        memset(&c->in, 0, sizeof c->in);
-        c->rx_used = 0;
-        c->in.ws.code = 1006;
-    }
+    rtpi_stream_open(srv, c, RTPI_WS,
+                     c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW, req);
 }
 #endif
 
@@ -3491,9 +3488,9 @@ static void rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request
 #ifndef RTPUSH_NO_BODY
 // RFC 9110 10.1.1: only when a body is still to come and will be read.
 static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_text t = rtpi_tx_open(srv, c);
-    rtpi_put_text(&t, "HTTP/1.1 100 Continue\r\n\r\n");
-    (void)rtpi_tx_commit(c, &t);
+    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpi_put_text(t, "HTTP/1.1 100 Continue\r\n\r\n");
+    (void)rtpi_tx_commit(c, t);
     rtpi_ready(srv, c);
 }
 #endif
@@ -3501,9 +3498,11 @@ static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
     switch (route->kind) {
+#ifndef RTPUSH_NO_ASSETS
     case RTPUSH_ASSET:
         rtpi_reply_asset(srv, c, route->asset);
         return;
+#endif
 #ifndef RTPUSH_NO_WEBSOCKET
     case RTPUSH_WEBSOCKET:
         rtpi_open_websocket(srv, c, req);
@@ -3543,26 +3542,26 @@ static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request
 
 // What the request may not do, in the order of what must be known first: who it is for, who sent
 // it, what it wants. No callback before Host and Origin are judged (invariant 21).
-static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
     const rtpush_route *route = req->route;
-    unsigned status;
+    uint32_t length = c->in.http.length;
     int origin = 1;
-    if (!req->host && !(c->in.http.bits & RTPI_B_HTTP10)) {
-        return 400; // RFC 9112 3.2
+    unsigned status = 0;
+    if (req->host) {
+        status = rtpi_host_check(srv, req->host);
+    } else if (!(c->in.http.bits & RTPI_B_HTTP10)) {
+        status = 400; // RFC 9112 3.2
     }
-    status = req->host ? rtpi_host_check(srv, req->host) : 0;
     if (status) {
         return status;
     }
     if (req->origin) {
         origin = rtpi_origin_check(srv, c, req->origin, req->host);
-        if (origin == 2) {
-            c->in.http.bits |= RTPI_B_CORS;
-        }
+        c->in.http.bits = (uint16_t)(c->in.http.bits | (origin == 2 ? RTPI_B_CORS : 0));
     }
-    if (origin == 0 && !(route && (route->flags & RTPUSH_ANY_ORIGIN)) &&
-        !(route && route->kind == RTPUSH_ASSET &&
-          (req->method & (RTPUSH_GET | RTPUSH_HEAD)))) {
+    if (origin == 0 &&
+        !(route && ((route->flags & RTPUSH_ANY_ORIGIN) ||
+                    (route->kind == RTPUSH_ASSET && (req->method & (RTPUSH_GET | RTPUSH_HEAD)))))) {
         return 403; // cross-site request forgery, cross-site WebSocket hijacking
     }
     if (c->in.http.bits & RTPI_B_STAR) {
@@ -3575,40 +3574,26 @@ static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, rtpush_re
         return 405;
     }
 #ifdef RTPUSH_NO_BODY
-    if (c->in.http.length > 0) {
-        return 413;
-    }
+    return length > 0 ? 413 : 0u;
 #else
-    if (c->in.http.length > (route->kind == RTPUSH_HANDLER ? route->max_body : 0)) {
-        return 413;
-    }
-    if (!route->on_body && c->in.http.length + c->rx_used > srv->desc.rx_size) {
-        return 413;
-    }
+    return length > (route->kind == RTPUSH_HANDLER ? route->max_body : 0) ||
+                   (!route->on_body && length > srv->desc.rx_size - (uint32_t)c->rx_used)
+               ? 413 : 0u;
 #endif
-    return 0;
 }
 
-static unsigned rtpi_request_stream_check(rtpush_server *srv, rtpush_conn *c,
-                                          rtpush_request *req) {
-    if (req->route->kind != RTPUSH_WEBSOCKET && req->route->kind != RTPUSH_EVENTS &&
-        req->route->kind != RTPUSH_POLL) {
-        return 0;
-    }
+// A stream has a valid upgrade, if it is a WebSocket, and names topics that are there.
+static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    int websocket = req->route->kind == RTPUSH_WEBSOCKET;
 #ifndef RTPUSH_NO_WEBSOCKET
-    if (req->route->kind == RTPUSH_WEBSOCKET) {
-        unsigned status = rtpi_upgrade_check(srv, c);
-        if (status) {
-            return status;
-        }
+    unsigned status = websocket ? rtpi_upgrade_check(srv, c) : 0;
+    if (status) {
+        return status;
     }
-#else
-    (void)c;
 #endif
+    (void)c;
     req->topics = rtpi_topics_asked(srv, req->route, req->query);
-    return (req->topics == 0 && (srv->desc.topic_count > 0 &&
-                                 (req->route->kind != RTPUSH_WEBSOCKET || *req->query)))
-               ? 404 : 0u;
+    return req->topics == 0 && srv->desc.topic_count > 0 && (!websocket || *req->query) ? 404 : 0u;
 }
 
 static unsigned rtpi_authorize(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
@@ -3637,51 +3622,48 @@ static unsigned rtpi_authorize(rtpush_server *srv, rtpush_conn *c, rtpush_reques
 }
 
 // The head is complete.
-static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c) {
+static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     rtpi_http *h = &c->in.http;
-    rtpush_request req;
     unsigned status;
+    uint8_t why;
     h->mark = c->rx_used;
     srv->count.requests++;
-    if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE)) && h->length == 0) {
-        rtpi_set(c, RTPI_F_KEEP);
-    }
-    rtpi_request(srv, c, &req);
-    status = rtpi_request_check(srv, c, &req);
-    if (status == 0 && !rtpi_token_take(srv, c)) {
-        rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
-        status = 429;
-    }
-    if (status == 0 && req.method == RTPUSH_OPTIONS &&
-        (!req.route || !(req.route->methods & RTPUSH_OPTIONS))) {
-        rtpi_reply_options(srv, c, req.route ? rtpi_route_methods(req.route)
-                                             : RTPUSH_GET | RTPUSH_HEAD | RTPUSH_OPTIONS);
-        return;
-    }
-    if (status == 0) {
-        status = rtpi_request_stream_check(srv, c, &req);
-    }
-    if (status) {
-        rtpi_refuse_why(srv, c, status, status == 400 && req.route && req.host &&
-                                                req.route->kind == RTPUSH_WEBSOCKET
-                                            ? (uint8_t)RTPUSH_WHY_UPGRADE
-                                            : rtpi_status_why(status));
-        return;
-    }
-    status = rtpi_authorize(srv, c, &req);
-    if (status) {
-        rtpi_refuse_why(srv, c, status, RTPUSH_WHY_APP);
-        return;
-    }
-    // From here on a body that is read to its end keeps the connection.
     if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE))) {
         rtpi_set(c, RTPI_F_KEEP);
     }
-    rtpi_take_request(srv, c, &req);
+    rtpi_request(srv, c, req);
+    if (rtpi_token_take(srv, c)) {
+        status = rtpi_request_check(srv, c, req);
+    } else {
+        rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
+        status = 429;
+    }
+    if (status == 0 && req->method == RTPUSH_OPTIONS &&
+        (!req->route || !(req->route->methods & RTPUSH_OPTIONS))) {
+        rtpi_reply_options(srv, c);
+        return;
+    }
+    why = rtpi_status_why(status);
+    if (status == 0 && req->route->kind >= RTPUSH_WEBSOCKET) {
+        status = rtpi_stream_check(srv, c, req);
+        why = status == 404 ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_UPGRADE;
+    }
+    if (status == 0) {
+        status = rtpi_authorize(srv, c, req);
+        why = RTPUSH_WHY_APP;
+        if (c->state != RTPI_HEAD) {
+            return; // it ended the connection
+        }
+    }
+    if (status) {
+        rtpi_refuse_why(srv, c, status, why);
+        return;
+    }
+    rtpi_take_request(srv, c, req);
 }
 
-static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                              size_t len) {
+static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                              rtpush_request *req) {
     size_t i = 0;
     while (i < len && c->state == RTPI_HEAD) {
         uint8_t step = c->in.http.step;
@@ -3699,18 +3681,17 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
             c->in.http.mark = c->rx_used;
             rtpi_refuse(srv, c, status);
         } else if (step == RTPI_S_END) {
-            rtpi_head_done(srv, c);
+            rtpi_head_done(srv, c, req);
         }
     }
     return i;
 }
 
 #ifndef RTPUSH_NO_BODY
-static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                              size_t len) {
+static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                              rtpush_request *req) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    rtpush_request req;
     uint32_t before = h->length;
     size_t n;
     if (len > h->length) {
@@ -3720,12 +3701,13 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     if (n == 0) {
         return 0;
     }
-    rtpi_request(srv, c, &req);
+    rtpi_request(srv, c, req);
     h->length -= (uint32_t)n;
     if (!route->on_body) {
         memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
         c->rx_used = (uint16_t)(c->rx_used + n);
-    } else if (route->on_body(srv, &req, data, n, h->length == 0) == RTPUSH_LATER) {
+    } else if (route->on_body(srv, req, data, n, h->length == 0) == RTPUSH_LATER &&
+               c->state == RTPI_BODY) { // once answered there is nothing to wait for
         h->length = before;
         rtpi_later(srv, c);
         return 0;
@@ -3737,10 +3719,10 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
         if (route->on_body) {
             rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
         } else {
-            req.body = rtpi_rx(srv, c) + h->mark;
-            req.body_len = (uint16_t)(c->rx_used - h->mark);
-            req.content_length = req.body_len;
-            rtpi_open_handler(srv, c, &req);
+            req->body = rtpi_rx(srv, c) + h->mark;
+            req->body_len = (uint16_t)(c->rx_used - h->mark);
+            req->content_length = req->body_len;
+            rtpi_open_handler(srv, c, req);
         }
     }
     return n;
@@ -3771,24 +3753,23 @@ enum {
     RTPI_WS_LAST = 8     // the piece to deliver is the last one
 };
 
-#define RTPI_CONTROL_MAX 125u // RFC 6455 5.5
-
 static uint32_t rtpi_ws_room(const rtpush_server *srv) {
     return srv->desc.rx_size - RTPI_CONTROL_MAX;
 }
 
 // Queues a Close frame (RFC 6455 5.5.1). Code 1005: one without a body.
-static int rtpi_ws_put_close(const rtpush_server *srv, rtpush_conn *c, uint16_t code,
+static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
                              const char *reason) {
-    rtpi_text t = rtpi_tx_open(srv, c);
-    uint32_t len = reason ? (uint32_t)strlen(reason) : 0;
-    rtpi_put_frame_header(&t, 0x88, code == 1005 ? 0 : 2 + len);
-    if (code != 1005) {
-        rtpi_put_byte(&t, code >> 8);
-        rtpi_put_byte(&t, code & 255u);
-        rtpi_put(&t, reason, len);
+    rtpi_text *t = rtpi_tx_open(srv, c);
+    reason = reason ? reason : "";
+    if (code == 1005) {
+        rtpi_put_frame_header(t, 0x88, 0);
+    } else {
+        rtpi_put_frame_header(t, 0x88, 2 + (uint32_t)strlen(reason));
+        rtpi_put_big_endian(t, code, 2);
+        rtpi_put_text(t, reason);
     }
-    if (!rtpi_tx_commit(c, &t)) {
+    if (!rtpi_tx_commit(c, t)) {
         return 0;
     }
     rtpi_set(c, RTPI_F_CLOSE_SENT);
@@ -3972,7 +3953,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
         m.first = !(w->bits & RTPI_WS_PIECE);
         m.last = (w->bits & RTPI_WS_LAST) != 0;
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
-            route->on_message(srv, rtpi_handle(srv, c), &m) == RTPUSH_LATER) {
+            route->on_message(srv, c->id, &m) == RTPUSH_LATER) {
             rtpi_later(srv, c);
             return 0;
         }
@@ -3987,11 +3968,11 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
         }
     }
     if (w->bits & RTPI_WS_PONG) {
-        rtpi_text t = rtpi_tx_open(srv, c);
+        rtpi_text *t = rtpi_tx_open(srv, c);
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) { // RFC 6455 5.5.3: the ping's own payload
-            rtpi_put_frame_header(&t, 0x8A, w->control_len);
-            rtpi_put(&t, rtpi_rx(srv, c) + rtpi_ws_room(srv), w->control_len);
-            if (!rtpi_tx_commit(c, &t)) {
+            rtpi_put_frame_header(t, 0x8A, w->control_len);
+            rtpi_put(t, rtpi_tx(srv, c) - RTPI_CONTROL_MAX, w->control_len);
+            if (!rtpi_tx_commit(c, t)) {
                 return 0;
             }
         }
@@ -4003,30 +3984,22 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
 
 // RFC 6455 5.5.1: the peer's Close.
 static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c) {
-    uint8_t *rx = rtpi_rx(srv, c);
-    uint8_t *payload = rx + rtpi_ws_room(srv);
-    uint32_t len = c->in.ws.control_len;
-    uint16_t code = 1005;
-    if (len == 1) {
-        rtpi_ws_fail(srv, c, 1002);
+    const uint8_t *payload = rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
+    size_t len = c->in.ws.control_len;
+    unsigned code = 1005;
+    unsigned fail = len == 1 ? 1002 : 0;
+    if (len >= 2) {
+        code = (unsigned)payload[0] << 8 | payload[1];
+        fail = !rtpi_ws_code_valid(code) ? 1002
+               : rtpi_utf8(RTPI_UTF8_OK, payload + 2, len - 2) != RTPI_UTF8_OK ? 1007 : 0u;
+    }
+    if (fail) {
+        rtpi_ws_fail(srv, c, fail);
         return;
     }
-    if (len >= 2) {
-        code = (uint16_t)((unsigned)payload[0] << 8 | payload[1]);
-        if (!rtpi_ws_code_valid(code)) {
-            rtpi_ws_fail(srv, c, 1002);
-            return;
-        }
-        if (rtpi_utf8(RTPI_UTF8_OK, payload + 2, len - 2) != RTPI_UTF8_OK) {
-            rtpi_ws_fail(srv, c, 1007);
-            return;
-        }
-        memmove(rx, payload + 2, len - 2); // for on_close
-        c->reason_len = (uint8_t)(len - 2);
-    }
-    c->in.ws.code = code;
+    c->in.ws.code = (uint16_t)code;
     c->in.ws.step = RTPI_WS_CLOSED;
-    rtpi_ws_close(srv, c, code, NULL, RTPUSH_WHY_NONE);
+    rtpi_ws_close(srv, c, (uint16_t)code, NULL, RTPUSH_WHY_NONE);
 }
 
 // The frame's payload is complete. 0: stop reading.
@@ -4042,7 +4015,7 @@ static int rtpi_ws_frame_done(rtpush_server *srv, rtpush_conn *c) {
         w->bits |= RTPI_WS_PONG;
     } else if (opcode == 10) { // RFC 6455 5.5.3: an answer to our ping, or to none
         if (w->control_len == 4) {
-            uint8_t *p = rtpi_rx(srv, c) + rtpi_ws_room(srv);
+            const uint8_t *p = rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
             uint32_t rtt = srv->now_ms - ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
                                           (uint32_t)p[2] << 8 | p[3]);
             c->in.ws.rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : c->in.ws.rtt_ms;
@@ -4076,7 +4049,7 @@ static size_t rtpi_ws_payload(rtpush_server *srv, rtpush_conn *c, const uint8_t 
                 return 0;
             }
         }
-        len = len > room - c->rx_used ? room - c->rx_used : len;
+        len = len > room - c->rx_used ? (size_t)(room - c->rx_used) : len;
         len = rtpi_bytes_take(srv, c, len);
         to += c->rx_used;
         rtpi_unmask(to, data, len, w->mask);
@@ -4096,30 +4069,26 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *d
         return 0;
     }
     while (c->state == RTPI_WS && w->step != RTPI_WS_CLOSED) {
-        if (w->step == RTPI_WS_PAYLOAD) {
+        unsigned code = 0;
+        if (w->step < RTPI_WS_PAYLOAD) {
+            if (i == len || (w->step == 13 && !rtpi_token_take(srv, c))) {
+                return i; // a frame is paid with the last byte of its header
+            }
+            code = rtpi_ws_header_byte(srv, c, data[i++]);
+        } else {
             size_t n = rtpi_ws_payload(srv, c, data + i, len - i);
             i += n;
             if (c->state != RTPI_WS) {
                 break;
             }
             if (w->utf8 == RTPI_UTF8_BAD && w->opcode == RTPUSH_TEXT_MESSAGE) {
-                rtpi_ws_fail(srv, c, 1007);
-            } else if (w->left == 0) {
-                if (!rtpi_ws_frame_done(srv, c)) {
-                    return i;
-                }
-            } else if (n == 0) {
+                code = 1007;
+            } else if (w->left > 0 ? n == 0 : !rtpi_ws_frame_done(srv, c)) {
                 return i;
             }
-        } else {
-            unsigned code;
-            if (i == len || (w->step == 13 && !rtpi_token_take(srv, c))) {
-                return i; // a frame is paid with the last byte of its header
-            }
-            code = rtpi_ws_header_byte(srv, c, data[i++]);
-            if (code) {
-                rtpi_ws_fail(srv, c, code);
-            }
+        }
+        if (code) {
+            rtpi_ws_fail(srv, c, code);
         }
     }
     return len; // the rest is discarded
@@ -4132,14 +4101,10 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
         rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
         rtpi_ws_closed(srv, c);
     } else if ((s->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
-        rtpi_text t = rtpi_tx_open(srv, c);
-        uint32_t now = srv->now_ms; // comes back in the pong: the round-trip time
-        rtpi_put_frame_header(&t, 0x89, 4);
-        rtpi_put_byte(&t, now >> 24);
-        rtpi_put_byte(&t, (now >> 16) & 255u);
-        rtpi_put_byte(&t, (now >> 8) & 255u);
-        rtpi_put_byte(&t, now & 255u);
-        if (rtpi_tx_commit(c, &t)) {
+        rtpi_text *t = rtpi_tx_open(srv, c);
+        rtpi_put_frame_header(t, 0x89, 4);
+        rtpi_put_big_endian(t, srv->now_ms, 4); // comes back in the pong: the round-trip time
+        if (rtpi_tx_commit(c, t)) {
             s->todo = RTPI_TODO_DONE;
             c->due = rtpi_after(srv, srv->desc.ping_ms);
         }
@@ -4148,7 +4113,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
 #endif // RTPUSH_NO_WEBSOCKET
 
 // >>output ----------------------------------------------------------------------------------------
-// rtpush_output makes spans and remembers in the server what they stand for (the plan); rtpush_sent,
+// rtpush_output makes spans and remembers in the server what they stand for, the plan; rtpush_sent,
 // which must follow, moves the connection by as much as the transport took. All of it is the common
 // case and costs a few assignments; part of it walks the same order again.
 
@@ -4202,11 +4167,11 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     rtpi_stream at = c->out.stream;
     const rtpi_record *rec;
-    rtpi_text scratch = rtpi_tx_open(srv, c);
+    rtpi_text *tx = rtpi_tx_open(srv, c);
+    rtpi_text first = {srv->prefix, sizeof srv->prefix, 0, 0}; // tx may be full
     int open = 1;
     if (at.part > 0) {
-        rec = rtpi_record_at(srv, at.off);
-        open = rtpi_emit_record(srv, &at, rec, &scratch, e);
+        open = rtpi_emit_record(srv, &at, rtpi_record_at(srv, at.off), &first, e);
     }
     if (open) {
         rtpi_emit_tx(srv, c, e);
@@ -4217,26 +4182,33 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
         if (at.missed > 0 || (c->state == RTPI_POLL && rec->seq >= at.stop)) {
             break; // the gap is told first
         }
-        open = rtpi_emit_record(srv, &at, rec, &scratch, e);
+        open = rtpi_emit_record(srv, &at, rec, first.len == 0 ? &first : tx, e);
     }
 }
 
 #ifndef RTPUSH_NO_POLL
+// Poll: the end of the answer. Its id holds the STATE revision too, or a page that asks again with
+// it would be answered at once, for ever.
+static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    rtpi_text *t = rtpi_tx_open(srv, c);
+    int chunked = s->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
+    rtpi_format(t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
+                srv->epoch, rtpi_reader_id(s), s->sweep_prev);
+    return rtpi_tx_commit(c, t);
+}
+
 // Begins or ends the answer to a poll. 0: not yet.
 static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec;
-    rtpi_text t;
     if (!rtpi_has(c, RTPI_F_ANSWER)) {
         if (!rtpi_stream_work(srv, c)) {
             return 0;
         }
-        t = rtpi_tx_open(srv, c);
-        rtpi_put_head(srv, c, &t, 200, "text/event-stream", "no-store");
-        rtpi_put_text(&t, s->form == RTPI_FORM_CHUNK ? "Transfer-Encoding: chunked\r\n\r\n"
-                                                     : "\r\n");
-        if (!rtpi_tx_commit(c, &t)) {
-            return 0;
+        if (!rtpi_put_stream_head(srv, c, s->form == RTPI_FORM_CHUNK)) {
+            rtpi_refuse_size(srv, c);
+            return 1;
         }
         rtpi_set(c, RTPI_F_ANSWER);
         s->todo = 0;
@@ -4264,6 +4236,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
 }
 #endif
 
+#ifndef RTPUSH_NO_PULL
 // Calls the application for more of a long answer, while tx has room worth asking for.
 static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_answer *r = &c->out.reply;
@@ -4271,15 +4244,15 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     uint32_t head = chunked ? 10u : 0;      // 8 digits and "\r\n"
     uint32_t tail = chunked ? 2u + 5u : 0u; // "\r\n" and the last chunk
     while (r->pull && !rtpi_has(c, RTPI_F_LATER)) {
-        rtpi_text t = rtpi_tx_open(srv, c);
-        uint32_t room = t.cap - t.len;
+        rtpi_text *t = rtpi_tx_open(srv, c);
+        uint32_t room = t->cap - t->len;
         int n;
         if (room < head + tail + srv->desc.tx_size / 4u) {
             return;
         }
         room -= head + tail;
-        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t.data + t.len + head,
-                    room > 32767u ? 32767u : (size_t)room);
+        room = room > 32767u ? 32767u : room;
+        n = r->pull(srv, c->id, r->user, r->left, t->data + t->len + head, (size_t)room);
         if (c->state != RTPI_REPLY) {
             return;
         }
@@ -4293,24 +4266,25 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         }
         c->due = rtpi_after(srv, srv->desc.reply_ms);
         r->left += (uint32_t)n;
+        t = rtpi_tx_open(srv, c); // the callback may have written elsewhere
         if (n == 0) {
             r->pull = NULL;
-            rtpi_put_text(&t, chunked ? "0\r\n\r\n" : "");
-        } else {
-            if (chunked) {
-                rtpi_format(&t, "%x\r\n", (uint32_t)n);
-            }
-            t.len += (uint32_t)n;
-            rtpi_put_text(&t, chunked ? "\r\n" : "");
+        } else if (chunked) {
+            rtpi_format(t, "%x\r\n", (uint32_t)n);
         }
-        (void)rtpi_tx_commit(c, &t);
+        t->len += (uint32_t)n;
+        if (chunked) {
+            rtpi_put_text(t, n == 0 ? "0\r\n\r\n" : "\r\n");
+        }
+        (void)rtpi_tx_commit(c, t);
     }
 }
 
+#endif
+
 // Moves a connection by n of the bytes planned.
-static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, size_t sent) {
+static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_stream *s = &c->out.stream;
-    uint32_t n = (uint32_t)sent;
     uint32_t tx;
     const rtpi_record *rec;
     if (n == srv->plan_total) {
@@ -4333,7 +4307,7 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, size_t sent) {
             n -= rest;
             continue;
         }
-        rec = s->part > 0 ? rtpi_record_at(srv, s->off) : rtpi_reader_next(srv, s);
+        rec = rtpi_reader_next(srv, s);
         rest = rtpi_wire_len(srv, s, rec) - s->part;
         if (n < rest) {
             s->part += n;
@@ -4349,42 +4323,59 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, size_t sent) {
 // there, and the log may forget the record.
 static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    uint8_t prefix[RTPI_PREFIX_MAX];
-    rtpi_text scratch = {prefix, sizeof prefix, 0, 0};
-    rtpi_text t;
-    rtpi_emit e;
     const rtpi_record *rec = rtpi_record_at(srv, s->off);
     uint32_t rest = rtpi_wire_len(srv, s, rec) - s->part;
+    rtpi_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
+    rtpi_text *t;
+    rtpi_emit e;
     if (rest > srv->desc.tx_size - rtpi_tx_queued(c)) {
         return;
     }
     t = rtpi_tx_open(srv, c);
-    memmove(t.data + rest, t.data, t.len);
+    memmove(t->data + rest, t->data, (size_t)t->len);
     memset(&e, 0, sizeof e);
-    e.copy = t.data;
+    e.copy = t->data;
     e.skip = s->part;
-    rtpi_wire(srv, rec, s->form, &scratch, &e);
+    rtpi_wire(srv, rec, s->form, &prefix, &e);
     c->tx_len = (uint16_t)(c->tx_len + rest);
     rtpi_reader_advance(s, rec);
     srv->count.delivered++;
 }
 
-// What is still to be sent, acknowledgements aside.
+// After n bytes went out: where the reader stands, and which records the transport may refer to.
+static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
+    rtpi_stream *s = &c->out.stream;
+    rtpi_move_stream(srv, c, n);
+    if (srv->plan_first != 0 && n > srv->plan_before) {
+        s->todo &= (uint8_t)~RTPI_TODO_RECORD;
+        if (c->mark_seq == 0) {
+            c->hold_seq = srv->plan_first;
+            c->mark_seq = s->seq;
+            c->mark_left = c->unacked;
+        }
+        rtpi_hold_from(srv, srv->plan_first);
+    }
+    if (s->part > 0) {
+        rtpi_keep_rest(srv, c);
+    }
+}
+
+// Is all that was made for the peer with the transport?
 static int rtpi_drained(const rtpush_conn *c) {
     if (rtpi_tx_queued(c) > 0) {
         return 0;
     }
     if (c->state == RTPI_REPLY) {
-        return c->out.reply.pull == NULL && (c->out.reply.body == NULL || c->out.reply.left == 0);
+        return c->out.reply.body == NULL || c->out.reply.left == 0;
     }
-    return (!rtpi_is_stream(c) && c->state != RTPI_CLOSING) || c->out.stream.part == 0;
+    return !rtpi_has_cursor(c) || c->out.stream.part == 0;
 }
 
 // After bytes went out or were acknowledged.
 static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
     if (c->unacked == 0 && rtpi_drained(c)) {
         rtpi_clear(c, RTPI_F_PENDING);
-        if (c->state == RTPI_REPLY) {
+        if (c->state == RTPI_REPLY && !c->out.reply.pull) {
             rtpi_http_done(srv, c);
         } else if (c->state == RTPI_CLOSING) {
             rtpi_ready(srv, c); // FIN is next
@@ -4400,7 +4391,7 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
         if (rtpi_has(c, RTPI_F_WANT_WRITE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
             rtpi_clear(c, RTPI_F_WANT_WRITE);
             if (route->on_writable) {
-                route->on_writable(srv, rtpi_handle(srv, c));
+                route->on_writable(srv, c->id);
             }
         }
     }
@@ -4426,9 +4417,7 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
     }
 #endif
     if (c->state == RTPI_SSE) {
-        rtpi_text t = rtpi_tx_open(srv, c);
-        rtpi_put_text(&t, "event: rtpush\ndata: expired\n\n");
-        (void)rtpi_tx_commit(c, &t);
+        (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
         rtpi_finish(srv, c, RTPUSH_WHY_EXPIRED);
     } else if (c->state == RTPI_POLL) {
         c->out.stream.todo |= RTPI_TODO_NOW;
@@ -4439,7 +4428,8 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
 // The deadline of a WebSocket has come: ping, or give up.
 static void rtpi_due_websocket(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    uint16_t quiet = (uint16_t)(c->heard + rtpi_quarters(srv->desc.ping_ms) + 1u);
+    uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
+    uint16_t quiet = (uint16_t)(c->heard + wait);
     if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
         rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
     } else if (!rtpi_passed(srv, quiet)) {
@@ -4448,8 +4438,10 @@ static void rtpi_due_websocket(rtpush_server *srv, rtpush_conn *c) {
         s->todo |= RTPI_TODO_NOW;
         c->due = rtpi_after(srv, srv->desc.ping_ms);
         rtpi_ready(srv, c);
-    } else if (rtpi_has(c, RTPI_F_REFUSED)) {
-        c->due = rtpi_after(srv, srv->desc.ping_ms); // it is us who do not read its pong
+    } else if (rtpi_has(c, RTPI_F_REFUSED) || (rtpi_has(c, RTPI_F_PENDING) &&
+                                               !rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
+        // It is us who do not read its pong, or the ping may still be behind what it reads slowly.
+        c->due = rtpi_after(srv, srv->desc.ping_ms);
     } else {
         rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
     }
@@ -4478,7 +4470,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         if (c->out.reply.pull && rtpi_tx_queued(c) == 0) {
             rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_REPLY); // begun, so no status can say it
         } else {
-            c->due = rtpi_after(srv, srv->desc.stall_ms); // `moved` watches the peer
+            c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
         }
         break;
     case RTPI_WS:
@@ -4549,19 +4541,24 @@ static void rtpi_scan(rtpush_server *srv) {
 // Sequence numbers near their end: everything begins anew under the next epoch.
 static void rtpi_new_epoch(rtpush_server *srv) {
     uint32_t i;
+    unsigned topic;
     uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
-    if (srv->busy || srv->undone > 0 || !rtpi_release(srv, ~(uint32_t)0)) {
+    if (!rtpi_release(srv, RTPI_ALL_RECORDS)) {
         return; // later: there are 65,536 numbers left
     }
     rtpi_lock(srv);
+    if (srv->undone > 0) { // claimed meanwhile
+        rtpi_unlock(srv);
+        return;
+    }
     srv->epoch = epoch;
     srv->seq_next = srv->done_seq = srv->done_rec = 1;
     srv->head = srv->tail = srv->done_off = 0;
     srv->wrap = srv->desc.log_size;
     srv->used = 0;
     srv->rev = 0;
-    for (i = 0; i < srv->desc.topic_count && srv->state_topics != 0; i++) {
-        rtpi_value *v = rtpi_value_at(srv, i);
+    for (topic = 0; topic < srv->desc.topic_count && srv->state_topics != 0; topic++) {
+        rtpi_value *v = rtpi_value_at(srv, topic);
         v->rev = v->rev ? ++srv->rev : 0;
     }
     rtpi_unlock(srv);
@@ -4585,11 +4582,13 @@ static void rtpi_new_epoch(rtpush_server *srv) {
 // Thin: check arguments, resolve the handle, call inward.
 
 const char *rtpush_strerror(int error) {
-    static const char texts[] = "ok\0" "no room now\0" "log full\0" "too big\0"
-                                "the connection has ended\0" "wrong state\0" "bad argument\0"
-                                "not UTF-8\0" "bad configuration\0"
-                                "built with another rtpush.h\0" "later";
-    return error <= 0 && error >= -10 ? rtpi_nth(texts, (unsigned)-error) : "";
+    if (error > 0 || error < RTPUSH_LATER) {
+        return "";
+    }
+    return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
+                     "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
+                     "built with another rtpush.h\0" "later",
+                     (unsigned)-error);
 }
 
 static const char *rtpi_check_topics(rtpush_server *srv) {
@@ -4597,6 +4596,9 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
     uint32_t state = RTPUSH_STATE_SIZE(d->topic_count, 0);
     uint32_t events = 0;
     unsigned i;
+    if ((uintptr_t)d->state & 3u) {
+        return "state";
+    }
     for (i = 0; i < d->topic_count; i++) {
         const rtpush_topic *t = &d->topics[i];
         size_t len = t->name ? strlen(t->name) : 0;
@@ -4605,6 +4607,7 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
                 len) {
             return "topic.name";
         }
+        srv->all_topics |= (uint32_t)1 << i;
         if (!(t->flags & RTPUSH_BINARY)) {
             srv->text_topics |= (uint32_t)1 << i;
         }
@@ -4632,24 +4635,60 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
                        (d->log_size & 3u))) {
         return "log";
     }
-    if (srv->state_topics && (!d->state || d->state_size < state || ((uintptr_t)d->state & 3u))) {
+    if (srv->state_topics && (!d->state || d->state_size < state)) {
         return "state";
     }
     return NULL;
 }
+
+// The kinds of route in this build.
+#ifdef RTPUSH_NO_WEBSOCKET
+#define RTPI_KINDS_WEBSOCKET 0u
+#else
+#define RTPI_KINDS_WEBSOCKET (1u << RTPUSH_WEBSOCKET)
+#endif
+#ifdef RTPUSH_NO_EVENTS
+#define RTPI_KINDS_EVENTS 0u
+#else
+#define RTPI_KINDS_EVENTS (1u << RTPUSH_EVENTS)
+#endif
+#ifdef RTPUSH_NO_POLL
+#define RTPI_KINDS_POLL 0u
+#else
+#define RTPI_KINDS_POLL (1u << RTPUSH_POLL)
+#endif
+#ifdef RTPUSH_NO_ASSETS
+#define RTPI_KINDS_ASSET 0u
+#else
+#define RTPI_KINDS_ASSET (1u << RTPUSH_ASSET)
+#endif
+#define RTPI_KINDS \
+    (1u << RTPUSH_HANDLER | RTPI_KINDS_ASSET | RTPI_KINDS_WEBSOCKET | RTPI_KINDS_EVENTS | \
+     RTPI_KINDS_POLL)
 
 static const char *rtpi_check_routes(const rtpush_server *srv) {
     const rtpush_desc *d = &srv->desc;
     unsigned i;
     for (i = 0; i < d->route_count; i++) {
         const rtpush_route *r = &d->routes[i];
+        unsigned n;
         if (!r->path || r->path[0] != '/') {
             return "route.path";
         }
-        if (r->kind > RTPUSH_POLL || (r->kind == RTPUSH_HANDLER && !r->on_request) ||
+        if (r->kind > RTPUSH_POLL || !(RTPI_KINDS >> r->kind & 1u)) {
+            return "route.kind"; // unknown, or left out with a RTPUSH_NO_...
+        }
+        if ((r->kind == RTPUSH_HANDLER && !r->on_request) ||
             (r->kind == RTPUSH_ASSET &&
              (!r->asset || !r->asset->content_type || (!r->asset->data && !r->asset->gzip)))) {
             return "route";
+        }
+        for (n = 0; r->headers && r->headers[n]; n++) { // those kept anyway have their own fields
+            if (n == RTPUSH_ROUTE_HEADERS ||
+                rtpi_place(rtpi_names, r->headers[n]) != RTPI_H_ROUTE ||
+                strpbrk(r->headers[n], "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+                return "route.headers";
+            }
         }
         // Bytes have no form in an event stream; a mask that names them is a mistake.
         if ((r->kind == RTPUSH_EVENTS || r->kind == RTPUSH_POLL) &&
@@ -4661,21 +4700,16 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
 }
 
 static void rtpi_defaults(rtpush_desc *d) {
-    static const struct {
-        uint16_t field; // offset in rtpush_desc
-        uint16_t standard;
-    } times_ms[] = {{offsetof(rtpush_desc, head_ms), 10000}, {offsetof(rtpush_desc, body_ms), 30000},
-                    {offsetof(rtpush_desc, idle_ms), 15000}, {offsetof(rtpush_desc, reply_ms), 30000},
-                    {offsetof(rtpush_desc, ping_ms), 20000}, {offsetof(rtpush_desc, stall_ms), 20000},
-                    {offsetof(rtpush_desc, close_ms), 2000}, {offsetof(rtpush_desc, poll_ms), 25000},
-                    {offsetof(rtpush_desc, keepalive_ms), 15000},
-                    {offsetof(rtpush_desc, retry_ms), 2000}};
+    // In quarter seconds, in the order of the fields from head_ms to retry_ms.
+    static const uint8_t times[] = {40, 120, 60, 120, 80, 80, 8, 60, 100, 8};
+    uint8_t *field = (uint8_t *)d + offsetof(rtpush_desc, head_ms);
     unsigned i;
-    for (i = 0; i < sizeof times_ms / sizeof times_ms[0]; i++) {
+    for (i = 0; i < sizeof times; i++) {
         uint32_t ms;
-        memcpy(&ms, (uint8_t *)d + times_ms[i].field, sizeof ms);
-        ms = ms == 0 ? times_ms[i].standard : ms > 8000000u ? 8000000u : ms;
-        memcpy((uint8_t *)d + times_ms[i].field, &ms, sizeof ms);
+        memcpy(&ms, field, sizeof ms);
+        ms = ms == 0 ? times[i] * 250u : ms > 8000000u ? 8000000u : ms;
+        memcpy(field, &ms, sizeof ms);
+        field += sizeof ms;
     }
     d->rx_size = d->rx_size ? d->rx_size : 512;
     d->tx_size = d->tx_size ? d->tx_size : 512;
@@ -4732,6 +4766,7 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
     srv->wrap = d->log_size;
     srv->hold_floor = ~(uint32_t)0;
     rtpi_sync(srv);
+    srv->sweep_due = 0; // nobody is there
     return RTPUSH_OK;
 }
 
@@ -4828,7 +4863,7 @@ int rtpush_commit(rtpush_server *srv, size_t len) {
     if (error) {
         rec->flags |= RTPI_REC_VOID;
     } else {
-        srv->count.published++;
+        srv->published++;
     }
     rtpi_done(srv, rec);
     rtpi_unlock(srv);
@@ -4837,37 +4872,31 @@ int rtpush_commit(rtpush_server *srv, size_t len) {
 
 rtpush_id rtpush_last_id(const rtpush_server *srv) {
     rtpush_id id;
+    rtpi_lock(srv);
     id.epoch = srv->epoch;
     id.seq = srv->seq_next - 1;
+    rtpi_unlock(srv);
     return id;
 }
 
 char *rtpush_id_format(rtpush_id id, char out[RTPUSH_ID_SIZE]) {
-    rtpi_text t;
+    rtpi_text t = {NULL, RTPUSH_ID_SIZE, 0, 0};
     t.data = (uint8_t *)out;
-    t.cap = RTPUSH_ID_SIZE;
-    t.len = 0;
-    t.over = 0;
     rtpi_format(&t, "%x-%x", id.epoch, id.seq);
     out[17] = '\0';
     return out;
 }
 
 int rtpush_topic_index(const rtpush_server *srv, const char *name) {
-    int i;
-    for (i = 0; i < (int)srv->desc.topic_count; i++) {
-        if (strcmp(srv->desc.topics[i].name, name) == 0) {
-            return i;
-        }
-    }
-    return RTPUSH_ERR_ARGUMENT;
+    int i = rtpi_topic_find(srv, name, strlen(name));
+    return i < 0 ? RTPUSH_ERR_ARGUMENT : i;
 }
 
 const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *len) {
 #ifndef RTPUSH_NO_STATE
     if (topic < srv->desc.topic_count && rtpi_is_state(srv, topic)) {
         const rtpi_value *v = rtpi_value_at(srv, topic);
-        *len = v->len;
+        *len = (size_t)v->len;
         return v->rev ? rtpi_value_data(srv, v) : NULL;
     }
 #endif
@@ -4879,90 +4908,66 @@ const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *l
 
 // -- one connection
 
-#ifndef RTPUSH_NO_WEBSOCKET
-static int rtpi_send(rtpush_server *srv, rtpush_handle conn, unsigned first, const void *data,
-                     size_t len) {
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    rtpi_text t;
-    if (!c || c->state == RTPI_DEAD) {
+int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len) {
+    return rtpush_send_part(srv, conn, opcode, data, len, 1, 1);
+}
+
+static int rtpi_may_send(const rtpush_conn *c) {
+    return c->state == RTPI_WS && !rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE);
+}
+
+int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
+                     size_t len, int first, int last) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    rtpi_text *t;
+    if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (!c) {
         return RTPUSH_ERR_STALE;
     }
-    if (c->state != RTPI_WS || rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
-        return RTPUSH_ERR_STATE;
+    if (!rtpi_may_send(c) || rtpi_has(c, RTPI_F_PARTS) == (first != 0)) {
+        return RTPUSH_ERR_STATE; // RFC 6455 5.4: fragments of one message at a time
     }
     if (len > srv->desc.tx_size - 4u) {
         return RTPUSH_ERR_TOO_BIG;
     }
     t = rtpi_tx_open(srv, c);
-    rtpi_put_frame_header(&t, first, (uint32_t)len);
-    rtpi_put(&t, data, len);
-    if (!rtpi_tx_commit(c, &t)) {
+    rtpi_put_frame_header(t, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0), (uint32_t)len);
+    rtpi_put(t, data, len);
+    if (!rtpi_tx_commit(c, t)) {
         rtpi_set(c, RTPI_F_WANT_WRITE);
         return RTPUSH_ERR_WOULD_BLOCK;
     }
     rtpi_ready(srv, c);
+    if (last) {
+        rtpi_clear(c, RTPI_F_PARTS);
+        srv->count.messages_out++;
+    } else {
+        rtpi_set(c, RTPI_F_PARTS);
+    }
     return RTPUSH_OK;
-}
-#endif
-
-int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len) {
-    return rtpush_send_part(srv, conn, opcode, data, len, 1, 1);
-}
-
-int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
-                     size_t len, int first, int last) {
-#ifndef RTPUSH_NO_WEBSOCKET
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    int error;
-    if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    if (c && rtpi_has(c, RTPI_F_PARTS) == (first != 0)) {
-        return RTPUSH_ERR_STATE; // RFC 6455 5.4: fragments of one message at a time
-    }
-    error = rtpi_send(srv, conn, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0), data, len);
-    if (error == RTPUSH_OK) {
-        if (last) {
-            rtpi_clear(c, RTPI_F_PARTS);
-            srv->count.messages_out++;
-        } else {
-            rtpi_set(c, RTPI_F_PARTS);
-        }
-    }
-    return error;
-#else
-    (void)srv, (void)conn, (void)opcode, (void)data, (void)len, (void)first, (void)last;
-    return RTPUSH_ERR_STATE;
-#endif
 }
 
 size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn) {
-    const rtpush_conn *c = rtpi_resolve(srv, conn);
-    uint32_t room = c ? srv->desc.tx_size - rtpi_tx_queued(c) : 0;
-    if (!c || c->state != RTPI_WS || rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
-        return 0;
-    }
+    const rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    uint32_t room = c && rtpi_may_send(c) ? srv->desc.tx_size - rtpi_tx_queued(c) : 0;
     if (room < 130u) { // 125 is the most the shorter header of 2 bytes announces
-        return room > 127u ? 125u : room > 2u ? room - 2u : 0;
+        return room > 127u ? 125u : room > 2u ? (size_t)room - 2u : 0;
     }
-    return room - 4u;
+    return (size_t)room - 4u;
 }
 
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     rtpush_conn *c = rtpi_resolve(srv, conn);
     rtpi_stream *s;
-    uint32_t known = srv->state_topics | srv->text_topics;
-    unsigned i;
     if (!c) {
         return RTPUSH_ERR_STALE;
     }
     if (!rtpi_is_stream(c)) {
         return RTPUSH_ERR_STATE;
     }
-    for (i = 0; i < srv->desc.topic_count; i++) {
-        known |= (uint32_t)1 << i;
-    }
-    if ((topics & ~(c->state == RTPI_WS ? known : srv->text_topics)) != 0) {
+    if ((topics & ~rtpi_route_topics(srv, rtpi_route(srv, c))) != 0) {
         return RTPUSH_ERR_ARGUMENT;
     }
     s = &c->out.stream;
@@ -4976,8 +4981,8 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
 }
 
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason) {
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    if (!c || c->state == RTPI_DEAD) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
         return RTPUSH_ERR_STALE;
     }
 #ifndef RTPUSH_NO_WEBSOCKET
@@ -5006,8 +5011,8 @@ int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const ch
 }
 
 int rtpush_abort(rtpush_server *srv, rtpush_handle conn) {
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    if (!c || c->state == RTPI_DEAD) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
         return RTPUSH_ERR_STALE;
     }
     rtpi_set_why(c, RTPUSH_WHY_APP);
@@ -5018,8 +5023,8 @@ int rtpush_abort(rtpush_server *srv, rtpush_handle conn) {
 }
 
 int rtpush_resume(rtpush_server *srv, rtpush_handle conn) {
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    if (!c || c->state == RTPI_DEAD) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
         return RTPUSH_ERR_STALE;
     }
     rtpi_clear(c, RTPI_F_LATER);
@@ -5028,14 +5033,14 @@ int rtpush_resume(rtpush_server *srv, rtpush_handle conn) {
 }
 
 int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response) {
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    if (!c || c->state == RTPI_DEAD) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
         return RTPUSH_ERR_STALE;
     }
     if ((c->state != RTPI_WAIT && c->state != RTPI_BODY) || rtpi_has(c, RTPI_F_ANSWER)) {
         return RTPUSH_ERR_STATE;
     }
-    return rtpi_reply(srv, c, response);
+    return rtpi_reply(srv, c, response, 0);
 }
 
 int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text) {
@@ -5086,7 +5091,7 @@ int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn) {
 }
 
 const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
-    rtpi_log_high(srv);
+    rtpi_sync(srv);
     return &srv->count;
 }
 
@@ -5095,7 +5100,7 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) 
     rtpush_handle none = {0, 0};
     for (; i < srv->slots_top; i++) {
         if (rtpi_is_stream(&srv->desc.conns[i])) {
-            return rtpi_handle(srv, &srv->desc.conns[i]);
+            return srv->desc.conns[i].id;
         }
     }
     return none;
@@ -5110,10 +5115,7 @@ void rtpush_shutdown(rtpush_server *srv) {
         if (c->state == RTPI_HEAD && c->in.http.total == 0) {
             rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
         } else if (c->state == RTPI_SSE) {
-            rtpi_text t = rtpi_tx_open(srv, c);
-            rtpi_format(&t, "retry: %d\n\n",
-                        srv->desc.retry_ms + rtpi_random(srv) % (srv->desc.retry_ms + 1u));
-            (void)rtpi_tx_commit(c, &t);
+            rtpi_put_retry(srv, c, 1);
             rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
         } else if (c->state == RTPI_POLL && !rtpi_has(c, RTPI_F_ANSWER)) {
             c->out.stream.todo |= RTPI_TODO_NOW;
@@ -5153,37 +5155,37 @@ static rtpush_conn *rtpi_oldest_idle(const rtpush_server *srv) {
     return oldest;
 }
 
+// Reaps all of the dead; the living go back to the ready list in their order.
+static void rtpi_reap_dead(rtpush_server *srv) {
+    rtpush_conn *last = srv->ready_last;
+    rtpush_conn *c;
+    do {
+        c = rtpi_ready_pop(srv);
+        if (c && c->state == RTPI_DEAD) {
+            rtpi_reap(srv, c);
+        } else if (c) {
+            rtpi_ready(srv, c);
+        }
+    } while (c && c != last);
+}
+
 static rtpush_conn *rtpi_slot_take(rtpush_server *srv) {
     rtpush_conn *c;
-    if (!srv->free_first && srv->slots_top == srv->desc.conn_count) {
-        rtpush_conn *oldest = rtpi_oldest_idle(srv);
-        if (oldest) {
-            rtpi_kill(srv, oldest, RTPUSH_WHY_EVICTED_SLOT);
-        }
-        // Reap all of the dead, this one among them; the living go back in their order.
-        {
-            uint32_t last = srv->ready_last;
-            while (srv->ready_first) {
-                uint32_t me = srv->ready_first;
-                c = rtpi_ready_pop(srv);
-                if (c->state == RTPI_DEAD) {
-                    rtpi_reap(srv, c);
-                } else {
-                    rtpi_ready(srv, c);
-                }
-                if (me == last) {
-                    break;
-                }
-            }
-        }
+    if (srv->slots_top < srv->desc.conn_count && !srv->free_first) {
+        return &srv->desc.conns[srv->slots_top++];
     }
-    if (srv->free_first) {
-        c = &srv->desc.conns[srv->free_first - 1];
+    if (!srv->free_first) {
+        rtpi_reap_dead(srv);
+    }
+    if (!srv->free_first && (c = rtpi_oldest_idle(srv)) != NULL) {
+        rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_SLOT);
+        rtpi_reap_dead(srv);
+    }
+    c = srv->free_first;
+    if (c) {
         srv->free_first = c->next;
-        c->next = 0;
-        return c;
     }
-    return srv->slots_top < srv->desc.conn_count ? &srv->desc.conns[srv->slots_top++] : NULL;
+    return c;
 }
 
 static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int why) {
@@ -5213,10 +5215,11 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
         return NULL;
     }
+    c->id.index = (uint32_t)(c - srv->desc.conns);
     c->port = port;
     c->peer = peer;
     c->heard = (uint16_t)srv->quarter;
-    c->token_at = c->heard;
+    c->token_at = (uint8_t)srv->quarter;
     c->tokens = (uint16_t)(srv->desc.rate_messages == RTPUSH_UNLIMITED
                                ? 0 : 2u * srv->desc.rate_messages);
     c->byte_tokens = (uint16_t)(srv->desc.rate_bytes == RTPUSH_UNLIMITED
@@ -5225,21 +5228,21 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         rtpi_set(c, RTPI_F_SECURE);
     }
     srv->count.accepted++;
-    if (++srv->count.slots_used > srv->count.slots_high) {
-        srv->count.slots_high = srv->count.slots_used;
-    }
+    srv->count.slots_used++;
+    rtpi_high(&srv->count.slots_high, srv->count.slots_used);
     rtpi_await_request(srv, c);
     return c;
 }
 
 // Bytes for a connection in its present state; a state that ends in between goes on with the rest.
 static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
+    rtpush_request req; // the largest thing on the stack: one for both
     switch (c->state) {
     case RTPI_HEAD:
-        return rtpi_head_input(srv, c, data, len);
+        return rtpi_head_input(srv, c, data, len, &req);
 #ifndef RTPUSH_NO_BODY
     case RTPI_BODY:
-        return rtpi_body_input(srv, c, data, len);
+        return rtpi_body_input(srv, c, data, len, &req);
 #endif
 #ifndef RTPUSH_NO_WEBSOCKET
     case RTPI_WS:
@@ -5311,9 +5314,11 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
     e.max = max;
     srv->busy = conn;
     srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = 0;
+#ifndef RTPUSH_NO_PULL
     if (conn->state == RTPI_REPLY && conn->out.reply.pull) {
         rtpi_pull_fill(srv, conn);
     }
+#endif
 #ifndef RTPUSH_NO_WEBSOCKET
     if (conn->state == RTPI_WS) {
         rtpi_ws_put_control(srv, conn);
@@ -5329,7 +5334,7 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
         return 0;
     }
 #endif
-    if (rtpi_is_stream(conn) || conn->state == RTPI_CLOSING) {
+    if (rtpi_has_cursor(conn)) {
         rtpi_output_stream(srv, conn, &e);
     } else if (conn->state < RTPI_WS) {
         rtpi_emit_tx(srv, conn, &e);
@@ -5339,6 +5344,9 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
         }
     }
     srv->plan_total = e.given;
+    if (e.count == 0 && conn->unacked == 0 && conn->state == RTPI_REPLY) {
+        rtpi_progress(srv, conn); // a pull may end without a byte
+    }
     srv->busy = NULL;
     if (e.count == 0 && conn->state == RTPI_CLOSING && conn->unacked == 0 && rtpi_drained(conn)) {
         rtpi_set(conn, RTPI_F_FIN);
@@ -5359,21 +5367,10 @@ void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     if (sent > 0) {
         srv->count.bytes_out += sent;
         conn->unacked += sent;
-        if (rtpi_is_stream(conn) || conn->state == RTPI_CLOSING) {
+        if (rtpi_has_cursor(conn)) {
             rtpi_sent_stream(srv, conn, sent);
-            if (srv->plan_first != 0 && sent > srv->plan_before && conn->mark_seq == 0) {
-                conn->hold_seq = srv->plan_first;
-                conn->mark_seq = conn->out.stream.seq;
-                conn->mark_left = conn->unacked;
-            }
             if (conn->state == RTPI_SSE) {
                 conn->due = rtpi_after(srv, srv->desc.keepalive_ms);
-            }
-            if (conn->out.stream.part > 0) {
-                rtpi_keep_rest(srv, conn);
-            }
-            if (srv->plan_first != 0) {
-                rtpi_hold_from(srv, srv->plan_first);
             }
         } else {
             uint32_t tx = sent < srv->plan_tx ? sent : srv->plan_tx;
@@ -5388,6 +5385,9 @@ void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
         rtpi_set(conn, RTPI_F_PENDING);
         conn->moved = (uint16_t)srv->quarter;
         rtpi_scan_by(srv, srv->quarter + rtpi_quarters(srv->desc.stall_ms) + 1u);
+    }
+    if (srv->plan_total == 0 && conn->unacked == 0) {
+        rtpi_clear(conn, RTPI_F_PENDING); // what was to be sent has gone by
     }
     srv->plan_total = 0;
     srv->busy = NULL;
@@ -5407,8 +5407,7 @@ void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
         if (conn->unacked == 0) {
             conn->mark_seq = 0;
         } else if (acked >= conn->mark_left) {
-            uint32_t seq = rtpi_is_stream(conn) || conn->state == RTPI_CLOSING
-                               ? conn->out.stream.seq : 0;
+            uint32_t seq = rtpi_has_cursor(conn) ? conn->out.stream.seq : 0;
             conn->hold_seq = conn->mark_seq;
             conn->mark_seq = seq > conn->mark_seq ? seq : conn->mark_seq;
             conn->mark_left = conn->unacked;
@@ -5448,6 +5447,11 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
                 srv->busy = NULL;
             }
 #endif
+            // An echo, say, is out before its turn comes.
+            if ((c->state == RTPI_WS || c->state == RTPI_SSE) && !rtpi_has(c, RTPI_F_REFUSED) &&
+                !rtpi_stream_work(srv, c)) {
+                continue;
+            }
             return c;
         }
         while (srv->sweep_at < srv->slots_top) {
@@ -5456,14 +5460,13 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
                 return c;
             }
         }
-        if (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END) {
+        rtpi_sync(srv);
+        if (srv->turn) {
             rtpi_new_epoch(srv);
         }
-        rtpi_sync(srv);
         if (srv->sweep_due) {
             srv->sweep_due = 0;
             srv->sweep_at = 0;
-            rtpi_log_high(srv);
             continue;
         }
         // Everybody was served: make the margin that rtpush_publish_from lives on.
@@ -5492,7 +5495,8 @@ uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms) {
     if (srv->scan_armed && (uint32_t)(srv->quarter - srv->scan_at) < 0x80000000u) {
         rtpi_scan(srv);
     }
-    if (srv->ready_first || srv->sweep_at < srv->slots_top) {
+    rtpi_sync(srv);
+    if (srv->ready_first || srv->sweep_at < srv->slots_top || srv->sweep_due) {
         return 0;
     }
     return srv->scan_armed ? (srv->scan_at - srv->quarter) * 250u - srv->carry_ms : 0xFFFFFFFFu;
@@ -5503,7 +5507,8 @@ void *rtpush_port(const rtpush_conn *conn) {
 }
 
 rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *conn) {
-    return rtpi_handle(srv, conn);
+    (void)srv;
+    return conn->id;
 }
 
 #ifdef __cplusplus

@@ -87,11 +87,16 @@ for o in -O0 -Os -O3; do
         "clang++ -std=c++11 $o $strict_clang_cxx -I. -c $out/core.cpp -o @.o"
 done
 
-# -- every option singly, and all together ---------------------------------------------------------
+# -- every option singly, in pairs, and all together -----------------------------------------------
 for o in $options; do
     job "gcc -D$o" "gcc -std=c99 -Os $strict_gcc -D$o -I. -c $out/core.c -o @.o"
     job "clang -D$o" "clang -std=c99 -Os $strict_clang -D$o -I. -c $out/core.c -o @.o"
     job "g++ -D$o" "g++ -std=c++11 -Os $strict_gcc_cxx -D$o -I. -c $out/core.cpp -o @.o"
+done
+for o in $options; do
+    for p in $(echo "$options" | awk -v o="$o" 'after { print } $0 == o { after = 1 }'); do
+        job "gcc -D$o -D$p" "gcc -std=c99 -O1 $strict_gcc -D$o -D$p -I. -c $out/core.c -o @.o"
+    done
 done
 if [ -n "$options" ]; then
     job "gcc, every option off" "gcc -std=c99 -Os $strict_gcc $all_off -I. -c $out/core.c -o @.o"

@@ -31,6 +31,11 @@
 #define RX_SIZE 1280u
 #define TX_SIZE 2800u
 
+// Of the port, shared by all connections: many peers may stop reading in the middle of a long
+// message, and each keeps two of these while it does.
+#define BUFFERS 64u
+#define BUFFER_SIZE 32768u
+
 static rtpush_posix port; // global for the signal handler
 
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
@@ -115,9 +120,12 @@ static int start(rtpush_server *srv, const options *opt) {
                               .max_streams = opt->conns,
                               .rate_messages = RTPUSH_UNLIMITED,
                               .rate_bytes = RTPUSH_UNLIMITED};
-    const size_t memory_size = RTPUSH_POSIX_WORDS(slots) * 8u;
-    const rtpush_posix_desc port_desc = {
-        .memory = calloc(memory_size, 1), .memory_size = memory_size, .conn_count = slots};
+    const size_t memory_size = RTPUSH_POSIX_SIZE(slots, BUFFERS, BUFFER_SIZE) + 7u;
+    const rtpush_posix_desc port_desc = {.memory = calloc(memory_size, 1),
+                                         .memory_size = memory_size,
+                                         .conn_count = slots,
+                                         .buffer_count = BUFFERS,
+                                         .buffer_size = BUFFER_SIZE};
     if (!desc.conns || !desc.bytes || !port_desc.memory) {
         fputs("echo: not enough memory for so many connections\n", stderr);
         return -1;

@@ -292,7 +292,9 @@ static int start_server(rtpush_server *srv, const options *opt, uint32_t slots) 
 
 static int start_port(rtpush_server *srv, const options *opt, uint32_t slots) {
     rtpush_posix_desc desc = {0};
-    desc.memory_size = RTPUSH_POSIX_WORDS(slots) * 8u;
+    desc.buffer_count = 64; // of 32 KiB, for peers that stop reading in the middle of something
+    desc.buffer_size = 32768;
+    desc.memory_size = RTPUSH_POSIX_SIZE(slots, desc.buffer_count, desc.buffer_size) + 7u;
     desc.memory = calloc(desc.memory_size, 1);
     desc.conn_count = slots;
     if (!desc.memory) {

@@ -9,8 +9,17 @@
 
 #include "harness.h"
 
-enum { T_CL_HEAD, T_CL_LENGTH, T_CL_SIZE, T_CL_CHUNK, T_CL_CHUNK_CR, T_CL_CHUNK_LF, T_CL_TRAILER,
-       T_CL_CLOSE, T_CL_FRAMES };
+enum {
+    T_CL_HEAD,
+    T_CL_LENGTH,
+    T_CL_SIZE,
+    T_CL_CHUNK,
+    T_CL_CHUNK_CR,
+    T_CL_CHUNK_LF,
+    T_CL_TRAILER,
+    T_CL_CLOSE,
+    T_CL_FRAMES
+};
 
 typedef struct t_event { // one block of an event stream, or one rtpush.1 message
     char id[64];
@@ -25,49 +34,51 @@ typedef struct t_client t_client;
 struct t_client {
     void *user;
     // Called with each thing read; any may be NULL.
-    void (*on_answer)(t_client *cl);                    // a whole answer: status, head, body
+    void (*on_answer)(t_client *cl); // a whole answer: status, head, body
     void (*on_event)(t_client *cl, const t_event *ev);
     void (*on_comment)(t_client *cl);
     void (*on_frame)(t_client *cl, int fin, int opcode, const uint8_t *data, size_t len);
     void (*on_message)(t_client *cl, int opcode, const uint8_t *data, size_t len);
 
     int step;
-    int head_only;         // the request was HEAD
-    t_buf head;            // status line and fields, with CRLFs
+    int head_only; // the request was HEAD
+    t_buf head;    // status line and fields, with CRLFs
     int status;
-    t_buf body;            // of the answer under way, or the last
-    uint64_t left;         // of Content-Length or chunk
-    t_buf line;            // chunk size or trailer
-    int answers;           // whole answers read
-    int interim;           // 1xx answers read
+    t_buf body;    // of the answer under way, or the last
+    uint64_t left; // of Content-Length or chunk
+    t_buf line;    // chunk size or trailer
+    int answers;   // whole answers read
+    int interim;   // 1xx answers read
 
-    int sse;               // the body is an event stream
+    int sse; // the body is an event stream
     t_buf sse_line;
     t_buf sse_data;
     t_event event;
     int sse_cr;
     int sse_bom;
-    unsigned long retry;   // last retry: value
+    unsigned long retry; // last retry: value
     int retry_count;
     int event_count;
 
     t_buf frame;
     t_buf message;
-    int message_opcode;    // under way, 0 none
-    int closed;            // a Close frame was read
-    int close_code;        // its code, 1005 none
+    int message_opcode; // under way, 0 none
+    int closed;         // a Close frame was read
+    int close_code;     // its code, 1005 none
     t_buf close_reason;
     int frame_count;
 };
 
 // -- UTF-8 (RFC 3629 4): the plain way, to compare with -------------------------------------------
 
-static int t_utf8_valid(const uint8_t *s, size_t len)
-{
+static int t_utf8_valid(const uint8_t *s, size_t len) {
     for (size_t i = 0; i < len;) {
         uint32_t c = s[i];
-        unsigned more = c < 0x80 ? 0 : (c & 0xE0) == 0xC0 ? 1 : (c & 0xF0) == 0xE0 ? 2
-                        : (c & 0xF8) == 0xF0 ? 3 : 9;
+        unsigned more = c < 0x80             ? 0
+                        : (c & 0xE0) == 0xC0 ? 1
+                        : (c & 0xF0) == 0xE0 ? 2
+                        : (c & 0xF8) == 0xF0 ? 3
+                                             : 9;
         static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
         if (more == 9 || len - i <= more) {
             return 0;
@@ -89,13 +100,11 @@ static int t_utf8_valid(const uint8_t *s, size_t len)
 
 // -- HTTP -----------------------------------------------------------------------------------------
 
-static int t_lower(int c)
-{
+static int t_lower(int c) {
     return c >= 'A' && c <= 'Z' ? c + 32 : c;
 }
 
-static int t_same_word(const char *a, const char *b, size_t len)
-{
+static int t_same_word(const char *a, const char *b, size_t len) {
     for (size_t i = 0; i < len; i++) {
         if (t_lower((unsigned char)a[i]) != t_lower((unsigned char)b[i])) {
             return 0;
@@ -105,8 +114,7 @@ static int t_same_word(const char *a, const char *b, size_t len)
 }
 
 // The value of a field in a head ("" if empty), copied to a static place; NULL if absent.
-static const char *t_field_of(const char *head, const char *name)
-{
+static const char *t_field_of(const char *head, const char *name) {
     static char value[4][512];
     static unsigned turn;
     size_t len = strlen(name);
@@ -130,24 +138,21 @@ static const char *t_field_of(const char *head, const char *name)
     return NULL;
 }
 
-static const char *t_field(const t_client *cl, const char *name)
-{
+static const char *t_field(const t_client *cl, const char *name) {
     return t_field_of(t_text(&cl->head), name);
 }
 
-static int t_field_is(const t_client *cl, const char *name, const char *value)
-{
+static int t_field_is(const t_client *cl, const char *name, const char *value) {
     const char *found = t_field(cl, name);
     return found != NULL && strlen(found) == strlen(value) &&
            t_same_word(found, value, strlen(value));
 }
 
-static void t_check_head(const t_client *cl)
-{
+static void t_check_head(const t_client *cl) {
     const char *head = t_text(&cl->head);
-    static const char *const single[] = {"Content-Length", "Transfer-Encoding", "Content-Type",
-                                         "Connection", "Upgrade", "Sec-WebSocket-Accept", "ETag",
-                                         "Cache-Control"};
+    static const char *const single[] = {
+        "Content-Length", "Transfer-Encoding",    "Content-Type", "Connection",
+        "Upgrade",        "Sec-WebSocket-Accept", "ETag",         "Cache-Control"};
     T_CHECK(strlen(head) == cl->head.len, "NUL in an answer's head");
     T_CHECK(strncmp(head, "HTTP/1.1 ", 9) == 0, "the status line is not HTTP/1.1: %.20s", head);
     T_CHECK(head[9] >= '1' && head[9] <= '5' && head[12] == ' ', "bad status line: %.40s", head);
@@ -164,14 +169,14 @@ static void t_check_head(const t_client *cl)
         T_CHECK(*p != '\n' || p[-1] == '\r', "bare LF in a head");
         T_CHECK(*p != '\r' || p[1] == '\n', "bare CR in a head");
     }
-    for (const char *p = strstr(head, "\r\n"); p != NULL && p[2] != '\r'; p = strstr(p + 2, "\r\n")) {
+    for (const char *p = strstr(head, "\r\n"); p != NULL && p[2] != '\r';
+         p = strstr(p + 2, "\r\n")) {
         size_t name = strcspn(p + 2, ":\r\n ");
         T_CHECK(name > 0 && p[2 + name] == ':', "a field line without a name: %.30s", p + 2);
     }
 }
 
-static void t_answer_done(t_client *cl)
-{
+static void t_answer_done(t_client *cl) {
     cl->answers++;
     cl->step = T_CL_HEAD;
     if (cl->on_answer != NULL) {
@@ -180,8 +185,7 @@ static void t_answer_done(t_client *cl)
 }
 
 // RFC 9112 6.3: where the body ends.
-static void t_head_done(t_client *cl)
-{
+static void t_head_done(t_client *cl) {
     t_check_head(cl);
     cl->status = atoi(t_text(&cl->head) + 9);
     cl->body.len = 0;
@@ -225,8 +229,7 @@ static void t_head_done(t_client *cl)
 
 // -- event stream (WHATWG HTML 9.2.6) -------------------------------------------------------------
 
-static void t_sse_dispatch(t_client *cl)
-{
+static void t_sse_dispatch(t_client *cl) {
     t_event *ev = &cl->event;
     if (!ev->has_data && !ev->has_id && ev->name[0] == 0) {
         return; // an empty block: end of a comment
@@ -246,8 +249,7 @@ static void t_sse_dispatch(t_client *cl)
     memset(ev, 0, sizeof *ev);
 }
 
-static void t_sse_line(t_client *cl)
-{
+static void t_sse_line(t_client *cl) {
     const char *line = t_text(&cl->sse_line);
     size_t len = cl->sse_line.len;
     if (len == 0) {
@@ -288,8 +290,7 @@ static void t_sse_line(t_client *cl)
     }
 }
 
-static void t_sse_byte(t_client *cl, uint8_t byte)
-{
+static void t_sse_byte(t_client *cl, uint8_t byte) {
     if (byte == '\n' && cl->sse_cr) {
         cl->sse_cr = 0;
         return;
@@ -306,8 +307,7 @@ static void t_sse_byte(t_client *cl, uint8_t byte)
 
 // -- WebSocket (RFC 6455 5, server to client) -----------------------------------------------------
 
-static void t_close_frame(t_client *cl, const uint8_t *data, size_t len)
-{
+static void t_close_frame(t_client *cl, const uint8_t *data, size_t len) {
     T_CHECK(len != 1, "RFC 6455 5.5.1: a Close body of one byte");
     cl->closed = 1;
     cl->close_code = 1005;
@@ -323,8 +323,7 @@ static void t_close_frame(t_client *cl, const uint8_t *data, size_t len)
     }
 }
 
-static void t_frame_done(t_client *cl, int first, const uint8_t *data, size_t len)
-{
+static void t_frame_done(t_client *cl, int first, const uint8_t *data, size_t len) {
     int opcode = first & 15;
     int fin = first >> 7;
     cl->frame_count++;
@@ -360,8 +359,7 @@ static void t_frame_done(t_client *cl, int first, const uint8_t *data, size_t le
     }
 }
 
-static void t_frame_byte(t_client *cl, uint8_t byte)
-{
+static void t_frame_byte(t_client *cl, uint8_t byte) {
     T_CHECK(!cl->closed, "RFC 6455 5.5.1: bytes after a Close frame");
     t_put(&cl->frame, &byte, 1);
     const uint8_t *f = cl->frame.data;
@@ -393,16 +391,14 @@ static void t_frame_byte(t_client *cl, uint8_t byte)
 
 // -- all of it ------------------------------------------------------------------------------------
 
-static void t_body_byte(t_client *cl, uint8_t byte)
-{
+static void t_body_byte(t_client *cl, uint8_t byte) {
     t_put(&cl->body, &byte, 1);
     if (cl->sse) {
         t_sse_byte(cl, byte);
     }
 }
 
-static void t_chunk_size(t_client *cl)
-{
+static void t_chunk_size(t_client *cl) {
     const char *line = t_text(&cl->line);
     size_t digits = strspn(line, "0123456789abcdefABCDEF");
     T_CHECK(digits > 0 && line[digits] == '\r', "chunk size: %.20s", line);
@@ -411,8 +407,7 @@ static void t_chunk_size(t_client *cl)
     cl->line.len = 0;
 }
 
-static void t_client_byte(t_client *cl, uint8_t byte)
-{
+static void t_client_byte(t_client *cl, uint8_t byte) {
     switch (cl->step) {
     case T_CL_HEAD:
         if (cl->head.len >= 4 && memcmp(cl->head.data + cl->head.len - 4, "\r\n\r\n", 4) == 0) {
@@ -466,8 +461,7 @@ static void t_client_byte(t_client *cl, uint8_t byte)
 }
 
 // Reads what came since the last call.
-static void t_client_read(t_client *cl, t_conn *c)
-{
+static void t_client_read(t_client *cl, t_conn *c) {
     t_buf out = c->out; // callbacks may feed the connection
     memset(&c->out, 0, sizeof c->out);
     for (size_t i = 0; i < out.len; i++) {
@@ -477,15 +471,13 @@ static void t_client_read(t_client *cl, t_conn *c)
 }
 
 // The connection ended in order: a body that ends at close is whole now.
-static void t_client_end(t_client *cl)
-{
+static void t_client_end(t_client *cl) {
     if (cl->step == T_CL_CLOSE) {
         t_answer_done(cl);
     }
 }
 
-static void t_client_free(t_client *cl)
-{
+static void t_client_free(t_client *cl) {
     t_buf_free(&cl->head);
     t_buf_free(&cl->body);
     t_buf_free(&cl->line);
@@ -500,9 +492,8 @@ static void t_client_free(t_client *cl)
 // -- what a client sends --------------------------------------------------------------------------
 
 // One masked frame (RFC 6455 5.2), appended. first: FIN, RSV and opcode.
-static void t_frame(t_buf *out, int first, const void *data, size_t len)
-{
-    static const uint8_t key[4] = {0x37, 0xFA, 0x21, 0x3D}; // RFC 6455 5.7
+static void t_frame(t_buf *out, int first, const void *data, size_t len) {
+    static const uint8_t key[4] = {0x37, 0xFA, 0x21, 0x3D}; // section 5.7 of RFC 6455
     uint8_t head[14];
     size_t n = 0;
     head[n++] = (uint8_t)first;
@@ -526,21 +517,18 @@ static void t_frame(t_buf *out, int first, const void *data, size_t len)
     }
 }
 
-static void t_send_frame(t_conn *c, int first, const void *data, size_t len)
-{
+static void t_send_frame(t_conn *c, int first, const void *data, size_t len) {
     t_buf out = {0};
     t_frame(&out, first, data, len);
     t_feed(c, out.data, out.len);
     t_buf_free(&out);
 }
 
-static void t_send_text(t_conn *c, const char *text)
-{
+static void t_send_text(t_conn *c, const char *text) {
     t_send_frame(c, 0x81, text, strlen(text));
 }
 
-static void t_send_close(t_conn *c, int code, const char *reason)
-{
+static void t_send_close(t_conn *c, int code, const char *reason) {
     uint8_t body[125];
     size_t len = strlen(reason);
     body[0] = (uint8_t)(code >> 8);

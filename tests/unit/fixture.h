@@ -16,14 +16,15 @@ static const rtpush_topic t_topics[] = {
 };
 
 static const char *const t_why_names[RTPUSH_WHY_COUNT] = {
-    "NONE", "APP", "PEER_CLOSED", "TRANSPORT", "SHUTDOWN", "TIMEOUT_HEAD", "TIMEOUT_BODY",
-    "TIMEOUT_IDLE", "TIMEOUT_REPLY", "TIMEOUT_PONG", "TIMEOUT_CLOSE", "STALLED", "EXPIRED",
-    "EVICTED_SLOT", "EVICTED_LOG", "NO_SLOT", "PEER_LIMIT", "STREAM_LIMIT", "RATE", "SYNTAX",
-    "TOO_LONG", "VERSION", "METHOD", "NOT_FOUND", "HOST", "ORIGIN", "LENGTH", "BODY", "EXPECT",
-    "UPGRADE", "WS_PROTOCOL", "WS_UTF8", "WS_TOO_BIG"};
+    "NONE",          "APP",          "PEER_CLOSED",  "TRANSPORT",     "SHUTDOWN",
+    "TIMEOUT_HEAD",  "TIMEOUT_BODY", "TIMEOUT_IDLE", "TIMEOUT_REPLY", "TIMEOUT_PONG",
+    "TIMEOUT_CLOSE", "STALLED",      "EXPIRED",      "EVICTED_SLOT",  "EVICTED_LOG",
+    "NO_SLOT",       "PEER_LIMIT",   "STREAM_LIMIT", "RATE",          "SYNTAX",
+    "TOO_LONG",      "VERSION",      "METHOD",       "NOT_FOUND",     "HOST",
+    "ORIGIN",        "LENGTH",       "BODY",         "EXPECT",        "UPGRADE",
+    "WS_PROTOCOL",   "WS_UTF8",      "WS_TOO_BIG"};
 
-static const char *t_why(int why)
-{
+static const char *t_why(int why) {
     return why >= 0 && why < RTPUSH_WHY_COUNT ? t_why_names[why] : "?";
 }
 
@@ -31,40 +32,42 @@ static const char t_index_html[] = "<!doctype html><title>device</title>";
 static const uint8_t t_index_gz[] = {0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 'g', 'z', '1', '2'};
 static uint8_t t_big[70000]; // static body longer than a span
 
-static const rtpush_asset t_index = {"text/html; charset=utf-8", t_index_html,
-                                     sizeof t_index_html - 1, t_index_gz, sizeof t_index_gz,
-                                     "v1-abc", NULL};
-static const rtpush_asset t_gzip_only = {"text/javascript", NULL, 0, t_index_gz,
+static const rtpush_asset t_index = {"text/html; charset=utf-8",
+                                     t_index_html,
+                                     sizeof t_index_html - 1,
+                                     t_index_gz,
+                                     sizeof t_index_gz,
+                                     "v1-abc",
+                                     NULL};
+static const rtpush_asset t_gzip_only = {"text/javascript", NULL, 0,           t_index_gz,
                                          sizeof t_index_gz, NULL, "max-age=60"};
 
 // What the application does with messages; tests may change it.
 typedef struct t_app {
-    int later;            // on_message and on_body answer RTPUSH_LATER while this is > 0
-    int no_echo;          // on_message does not answer
-    rtpush_handle last;   // the last connection a callback was called for
-    t_buf upload;         // body pieces
-    t_buf pieces;         // message pieces of /stream
-    uint32_t pull_size;   // bytes /pull answers with
-    int pull_later;       // pull says RTPUSH_LATER this many times at each call
-    int pull_fail_at;     // pull fails at this offset, -1 never
-    uint32_t missed;      // sum of on_gap
-    int writable;         // calls of on_writable
-    int status;           // authorize answers this, if not 0
+    int later;             // on_message and on_body answer RTPUSH_LATER while this is > 0
+    int no_echo;           // on_message does not answer
+    rtpush_handle last;    // the last connection a callback was called for
+    t_buf upload;          // body pieces
+    t_buf pieces;          // message pieces of /stream
+    uint32_t pull_size;    // bytes /pull answers with
+    int pull_later;        // pull says RTPUSH_LATER this many times at each call
+    int pull_fail_at;      // pull fails at this offset, -1 never
+    uint32_t missed;       // sum of on_gap
+    int writable;          // calls of on_writable
+    int status;            // authorize answers this, if not 0
     uint32_t grant_topics; // authorize allows these, if not 0
     uint32_t expires_s;
-    int authorized;       // calls of authorize
-    int refused;          // last status on_refuse saw
+    int authorized; // calls of authorize
+    int refused;    // last status on_refuse saw
     int refused_why;
     int refusals;
 } t_app;
 
-static t_app *t_app_of(t_world *w)
-{
+static t_app *t_app_of(t_world *w) {
     return (t_app *)w->extra;
 }
 
-static void t_log_event(t_world *w, const char *format, ...)
-{
+static void t_log_event(t_world *w, const char *format, ...) {
     char line[1024];
     va_list args;
     va_start(args, format);
@@ -75,8 +78,7 @@ static void t_log_event(t_world *w, const char *format, ...)
     }
 }
 
-static int t_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant)
-{
+static int t_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
     t_world *w = t_world_of(srv);
     t_app *app = t_app_of(w);
     app->authorized++;
@@ -89,8 +91,7 @@ static int t_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_gra
     return app->status;
 }
 
-static void t_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why)
-{
+static void t_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
     t_world *w = t_world_of(srv);
     t_app *app = t_app_of(w);
     (void)peer;
@@ -101,8 +102,7 @@ static void t_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why)
     t_log_event(w, "refuse %d %s", status, t_why(why));
 }
 
-static void t_on_request(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_on_request(rtpush_server *srv, const rtpush_request *req) {
     t_world *w = t_world_of(srv);
     T_CHECK(t_app_of(w)->authorized > 0, "on_request before authorize");
     t_app_of(w)->last = req->conn;
@@ -117,8 +117,7 @@ static void t_on_request(rtpush_server *srv, const rtpush_request *req)
                 req->body ? (const char *)req->body : "");
 }
 
-static void t_on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed)
-{
+static void t_on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     t_world *w = t_world_of(srv);
     t_life_end(w, conn);
     T_CHECK(closed->reason_len <= 123, "a close reason of %d bytes", closed->reason_len);
@@ -126,15 +125,13 @@ static void t_on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_clos
                 closed->reason ? closed->reason : "");
 }
 
-static void t_hello(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_hello(rtpush_server *srv, const rtpush_request *req) {
     t_on_request(srv, req);
     T_CHECK(rtpush_reply_text(srv, req->conn, 200, "hello") == RTPUSH_OK, "reply refused");
     T_CHECK(rtpush_reply_text(srv, req->conn, 200, "again") < 0, "a second answer was taken");
 }
 
-static void t_echo_body(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_echo_body(rtpush_server *srv, const rtpush_request *req) {
     rtpush_response response = {0};
     t_on_request(srv, req);
     response.content_type = "application/octet-stream";
@@ -143,9 +140,8 @@ static void t_echo_body(rtpush_server *srv, const rtpush_request *req)
     T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "reply refused");
 }
 
-static int t_on_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
-                     size_t len, int last)
-{
+static int t_on_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data, size_t len,
+                     int last) {
     t_world *w = t_world_of(srv);
     t_app *app = t_app_of(w);
     t_life_use(w, req->conn);
@@ -170,8 +166,7 @@ static int t_on_body(rtpush_server *srv, const rtpush_request *req, const uint8_
 }
 
 static int t_pull_bytes(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
-                        uint8_t *buf, size_t cap)
-{
+                        uint8_t *buf, size_t cap) {
     t_world *w = t_world_of(srv);
     t_app *app = t_app_of(w);
     (void)user;
@@ -194,22 +189,19 @@ static int t_pull_bytes(rtpush_server *srv, rtpush_handle conn, void *user, uint
     return (int)n;
 }
 
-static void t_pull(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_pull(rtpush_server *srv, const rtpush_request *req) {
     rtpush_response response = {0};
     t_on_request(srv, req);
     response.pull = t_pull_bytes;
     T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "reply refused");
 }
 
-static void t_rest(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_rest(rtpush_server *srv, const rtpush_request *req) {
     t_on_request(srv, req);
     T_CHECK(rtpush_reply_text(srv, req->conn, 200, req->rest) == RTPUSH_OK, "reply refused");
 }
 
-static void t_keep(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_keep(rtpush_server *srv, const rtpush_request *req) {
     char text[400];
     t_on_request(srv, req);
     snprintf(text, sizeof text, "host=%s one=%s two=%s auth=%s cookie=%s origin=%s",
@@ -219,8 +211,7 @@ static void t_keep(rtpush_server *srv, const rtpush_request *req)
     T_CHECK(rtpush_reply_text(srv, req->conn, 200, text) == RTPUSH_OK, "reply refused");
 }
 
-static void t_static(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_static(rtpush_server *srv, const rtpush_request *req) {
     rtpush_response response = {0};
     t_on_request(srv, req);
     for (size_t i = 0; i < sizeof t_big; i++) {
@@ -232,8 +223,7 @@ static void t_static(rtpush_server *srv, const rtpush_request *req)
     T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "reply refused");
 }
 
-static void t_on_open(rtpush_server *srv, const rtpush_request *req)
-{
+static void t_on_open(rtpush_server *srv, const rtpush_request *req) {
     t_world *w = t_world_of(srv);
     T_CHECK(t_app_of(w)->authorized > 0, "on_open before authorize");
     t_app_of(w)->last = req->conn;
@@ -242,8 +232,7 @@ static void t_on_open(rtpush_server *srv, const rtpush_request *req)
                 (unsigned long)req->topics);
 }
 
-static int t_on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
-{
+static int t_on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     t_world *w = t_world_of(srv);
     t_app *app = t_app_of(w);
     t_life_use(w, conn);
@@ -274,8 +263,7 @@ static int t_on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_mes
 }
 
 // Pieces: first and last must nest, text must be valid as a whole.
-static int t_on_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
-{
+static int t_on_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     t_world *w = t_world_of(srv);
     t_app *app = t_app_of(w);
     t_life_use(w, conn);
@@ -301,15 +289,13 @@ static int t_on_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     return RTPUSH_OK;
 }
 
-static void t_on_writable(rtpush_server *srv, rtpush_handle conn)
-{
+static void t_on_writable(rtpush_server *srv, rtpush_handle conn) {
     t_world *w = t_world_of(srv);
     t_life_use(w, conn);
     t_app_of(w)->writable++;
 }
 
-static void t_on_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed)
-{
+static void t_on_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
     t_world *w = t_world_of(srv);
     t_life_use(w, conn);
     T_CHECK(missed > 0, "a gap of nothing");
@@ -322,13 +308,28 @@ static const char *const t_subprotocols[] = {"chat.v2", "chat", NULL};
 static const char *const t_hosts[] = {"device.local", NULL};
 static const char *const t_origins[] = {"https://app.example", NULL};
 
-enum { T_R_INDEX, T_R_GZIP, T_R_HELLO, T_R_ECHO, T_R_UPLOAD, T_R_LATER, T_R_PULL, T_R_FILES,
-       T_R_KEEP, T_R_BIG, T_R_WS, T_R_STREAM, T_R_ANY, T_R_EVENTS, T_R_POLL, T_R_COUNT };
+enum {
+    T_R_INDEX,
+    T_R_GZIP,
+    T_R_HELLO,
+    T_R_ECHO,
+    T_R_UPLOAD,
+    T_R_LATER,
+    T_R_PULL,
+    T_R_FILES,
+    T_R_KEEP,
+    T_R_BIG,
+    T_R_WS,
+    T_R_STREAM,
+    T_R_ANY,
+    T_R_EVENTS,
+    T_R_POLL,
+    T_R_COUNT
+};
 
 static rtpush_route t_routes[T_R_COUNT];
 
-static void t_stream_route(rtpush_route *r, const char *path, int kind)
-{
+static void t_stream_route(rtpush_route *r, const char *path, int kind) {
     r->path = path;
     r->kind = (uint8_t)kind;
     r->on_open = t_on_open;
@@ -342,8 +343,7 @@ static void t_stream_route(rtpush_route *r, const char *path, int kind)
 }
 
 static rtpush_route *t_handler(int index, const char *path, int methods,
-                               void (*on_request)(rtpush_server *, const rtpush_request *))
-{
+                               void (*on_request)(rtpush_server *, const rtpush_request *)) {
     rtpush_route *r = &t_routes[index];
     r->path = path;
     r->kind = RTPUSH_HANDLER;
@@ -353,8 +353,7 @@ static rtpush_route *t_handler(int index, const char *path, int methods,
     return r;
 }
 
-static void t_fill_routes(void)
-{
+static void t_fill_routes(void) {
     memset(t_routes, 0, sizeof t_routes);
     t_routes[T_R_INDEX].path = "/";
     t_routes[T_R_INDEX].kind = RTPUSH_ASSET;
@@ -382,8 +381,7 @@ static void t_fill_routes(void)
 }
 
 // A world with the fixture in its desc; change it, then t_start.
-static t_world *t_fixture(void)
-{
+static t_world *t_fixture(void) {
     t_world *w = t_new();
     t_app *app = (t_app *)calloc(1, sizeof *app);
     if (w == NULL || app == NULL) {
@@ -406,8 +404,7 @@ static t_world *t_fixture(void)
     return w;
 }
 
-static void t_finish(t_world *w)
-{
+static void t_finish(t_world *w) {
     t_app *app = t_app_of(w);
     t_end(w);
     t_buf_free(&app->upload);
@@ -415,8 +412,7 @@ static void t_finish(t_world *w)
     free(app);
 }
 
-static t_world *t_begin(void)
-{
+static t_world *t_begin(void) {
     t_world *w = t_fixture();
     t_start(w);
     return w;
@@ -433,27 +429,26 @@ static t_world *t_begin(void)
 //   {{ and << stand for themselves.
 
 #define T_HOST "Host: 10.0.0.1\r\n"
-#define T_KEY "dGhlIHNhbXBsZSBub25jZQ=="            // RFC 6455 1.3
-#define T_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="      // RFC 6455 1.3
+#define T_KEY "dGhlIHNhbXBsZSBub25jZQ=="        // section 1.3 of RFC 6455
+#define T_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" // section 1.3 of RFC 6455
 #define T_UPGRADE T_HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 #define T_WS_FIELDS T_UPGRADE "Sec-WebSocket-Key: " T_KEY "\r\nSec-WebSocket-Version: 13\r\n"
 
-static int t_hex(int c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+static int t_hex(int c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
-static void t_put_hex(t_buf *out, const char *from, const char *end)
-{
+static void t_put_hex(t_buf *out, const char *from, const char *end) {
     for (; from + 1 < end; from += 2) {
         uint8_t byte = (uint8_t)(t_hex(from[0]) << 4 | t_hex(from[1]));
         t_put(out, &byte, 1);
     }
 }
 
-static void t_put_server_frame(t_buf *out, int first, const void *data, size_t len)
-{
+static void t_put_server_frame(t_buf *out, int first, const void *data, size_t len) {
     uint8_t head[4] = {(uint8_t)first, (uint8_t)len, 0, 0};
     if (len > 125) {
         head[1] = 126;
@@ -464,8 +459,7 @@ static void t_put_server_frame(t_buf *out, int first, const void *data, size_t l
     t_put(out, data, len);
 }
 
-static void t_expand_frame(t_buf *out, const char *at, const char *end, int masked)
-{
+static void t_expand_frame(t_buf *out, const char *at, const char *end, int masked) {
     t_buf payload = {0};
     int first = t_hex(at[0]) << 4 | t_hex(at[1]);
     t_put(&payload, "", 0);
@@ -486,8 +480,7 @@ static void t_expand_frame(t_buf *out, const char *at, const char *end, int mask
     t_buf_free(&payload);
 }
 
-static void t_expand_word(t_buf *out, const char *at, const char *end)
-{
+static void t_expand_word(t_buf *out, const char *at, const char *end) {
     size_t len = (size_t)(end - at);
     if (strncmp(at, "GET ", 4) == 0) {
         t_put(out, at, len);
@@ -515,8 +508,7 @@ static void t_expand_word(t_buf *out, const char *at, const char *end)
     }
 }
 
-static void t_expand_n(t_buf *out, const char *text, size_t len)
-{
+static void t_expand_n(t_buf *out, const char *text, size_t len) {
     const char *stop = text + len;
     t_put(out, "", 0);
     for (const char *p = text; p < stop; p++) {
@@ -535,14 +527,12 @@ static void t_expand_n(t_buf *out, const char *text, size_t len)
     }
 }
 
-static void t_expand(t_buf *out, const char *text)
-{
+static void t_expand(t_buf *out, const char *text) {
     t_expand_n(out, text, strlen(text));
 }
 
 // Sends text of that language.
-static void t_say(t_conn *c, const char *text)
-{
+static void t_say(t_conn *c, const char *text) {
     t_buf in = {0};
     t_expand(&in, text);
     t_feed(c, in.data, in.len);
@@ -550,8 +540,7 @@ static void t_say(t_conn *c, const char *text)
 }
 
 // A Close frame with this code and any reason, as the server sends it.
-static const uint8_t *t_find_close(const uint8_t *hay, size_t hay_len, const uint8_t *code)
-{
+static const uint8_t *t_find_close(const uint8_t *hay, size_t hay_len, const uint8_t *code) {
     for (size_t i = 0; i + 4 <= hay_len; i++) {
         if (hay[i] == 0x88 && hay[i + 1] < 126 && memcmp(hay + i + 2, code, 2) == 0) {
             return hay + i;
@@ -560,8 +549,8 @@ static const uint8_t *t_find_close(const uint8_t *hay, size_t hay_len, const uin
     return NULL;
 }
 
-static const uint8_t *t_find(const uint8_t *hay, size_t hay_len, const uint8_t *needle, size_t len)
-{
+static const uint8_t *t_find(const uint8_t *hay, size_t hay_len, const uint8_t *needle,
+                             size_t len) {
     if (len == 8 && memcmp(needle, "<88#", 4) == 0) { // <88#03ea without >
         t_buf code = {0};
         t_put_hex(&code, (const char *)needle + 4, (const char *)needle + 8);
@@ -579,8 +568,7 @@ static const uint8_t *t_find(const uint8_t *hay, size_t hay_len, const uint8_t *
 
 // Does out match the pattern? Pieces between | must occur in this order, each may offer choices
 // with ~; a piece that begins with ! must not occur at all. Returns the piece that fails, or NULL.
-static const char *t_match(const uint8_t *out, size_t out_len, const char *pattern)
-{
+static const char *t_match(const uint8_t *out, size_t out_len, const char *pattern) {
     static char failed[200];
     size_t at = 0;
     while (*pattern != 0) {
@@ -616,8 +604,7 @@ static const char *t_match(const uint8_t *out, size_t out_len, const char *patte
     return NULL;
 }
 
-static void t_show(const uint8_t *bytes, size_t len)
-{
+static void t_show(const uint8_t *bytes, size_t len) {
     for (size_t i = 0; i < len && i < 1500; i++) {
         int c = bytes[i];
         if (c == '\n') {
@@ -634,8 +621,7 @@ static void t_show(const uint8_t *bytes, size_t len)
 }
 
 // Everything the connection was sent since the last t_take must match; then it is forgotten.
-static void t_expect_at(const char *file, int line, t_conn *c, const char *pattern)
-{
+static void t_expect_at(const char *file, int line, t_conn *c, const char *pattern) {
     const char *failed = t_match(c->out.data, c->out.len, pattern);
     if (failed != NULL) {
         fprintf(stderr, "expected %s, seen %lu bytes:\n", failed, (unsigned long)c->out.len);
@@ -646,8 +632,7 @@ static void t_expect_at(const char *file, int line, t_conn *c, const char *patte
 }
 #define t_expect(c, pattern) t_expect_at(__FILE__, __LINE__, c, pattern)
 
-static void t_expect_events_at(const char *file, int line, t_world *w, const char *pattern)
-{
+static void t_expect_events_at(const char *file, int line, t_world *w, const char *pattern) {
     const char *failed = t_match(w->events.data, w->events.len, pattern);
     if (failed != NULL) {
         fprintf(stderr, "expected event %s, seen:\n%s", failed, t_text(&w->events));
@@ -659,8 +644,7 @@ static void t_expect_events_at(const char *file, int line, t_world *w, const cha
 #define t_expect_events(w, pattern) t_expect_events_at(__FILE__, __LINE__, w, pattern)
 
 // Opens a connection and says text.
-static t_conn *t_open(t_world *w, const char *text)
-{
+static t_conn *t_open(t_world *w, const char *text) {
     t_conn *c = t_connect(w);
     t_say(c, text);
     return c;

@@ -39,8 +39,7 @@
 
 static char t_where[256]; // what is running, for the message: a transcript, a seed...
 
-static void t_fail_at(const char *file, int line, const char *format, ...)
-{
+static void t_fail_at(const char *file, int line, const char *format, ...) {
     va_list args;
     fprintf(stderr, "%s:%d: ", file, line);
     va_start(args, format);
@@ -52,12 +51,12 @@ static void t_fail_at(const char *file, int line, const char *format, ...)
 }
 
 #define T_FAIL(...) t_fail_at(__FILE__, __LINE__, __VA_ARGS__)
-#define T_CHECK(condition, ...)                           \
-    do {                                                  \
-        if (!(condition)) {                               \
+#define T_CHECK(condition, ...) \
+    do { \
+        if (!(condition)) { \
             fprintf(stderr, "not true: %s\n", #condition); \
-            t_fail_at(__FILE__, __LINE__, __VA_ARGS__);   \
-        }                                                 \
+            t_fail_at(__FILE__, __LINE__, __VA_ARGS__); \
+        } \
     } while (0)
 
 // -- random numbers: xorshift64*, seeded, the same on every machine -------------------------------
@@ -66,8 +65,7 @@ typedef struct t_rng {
     uint64_t state;
 } t_rng;
 
-static uint32_t t_rand(t_rng *rng)
-{
+static uint32_t t_rand(t_rng *rng) {
     rng->state ^= rng->state >> 12;
     rng->state ^= rng->state << 25;
     rng->state ^= rng->state >> 27;
@@ -79,8 +77,7 @@ static uint32_t t_below(t_rng *rng, uint32_t n) // 0 to n - 1
     return n ? t_rand(rng) % n : 0;
 }
 
-static t_rng t_seed(uint32_t seed)
-{
+static t_rng t_seed(uint32_t seed) {
     t_rng rng;
     rng.state = ((uint64_t)seed + 1u) * UINT64_C(0x9E3779B97F4A7C15);
     t_rand(&rng);
@@ -96,8 +93,7 @@ typedef struct t_buf {
     size_t cap;
 } t_buf;
 
-static void t_put(t_buf *buf, const void *data, size_t len)
-{
+static void t_put(t_buf *buf, const void *data, size_t len) {
     if (buf->len + len + 1 > buf->cap) {
         size_t cap = (buf->len + len + 1) * 2 + 64;
         uint8_t *more = (uint8_t *)realloc(buf->data, cap);
@@ -115,8 +111,7 @@ static void t_put(t_buf *buf, const void *data, size_t len)
     buf->data[buf->len] = 0;
 }
 
-static void t_puts(t_buf *buf, const char *text)
-{
+static void t_puts(t_buf *buf, const char *text) {
     t_put(buf, text, strlen(text));
 }
 
@@ -130,28 +125,25 @@ static void t_eat(t_buf *buf, size_t n) // from the front
     buf->data[buf->len] = 0;
 }
 
-static void t_buf_free(t_buf *buf)
-{
+static void t_buf_free(t_buf *buf) {
     free(buf->data);
     memset(buf, 0, sizeof *buf);
 }
 
-static const char *t_text(const t_buf *buf)
-{
+static const char *t_text(const t_buf *buf) {
     return buf->data ? (const char *)buf->data : "";
 }
 
 // Places bytes so that the first byte after them cannot be read.
-static const uint8_t *t_flush_end(const void *bytes, size_t len, void **release)
-{
+static const uint8_t *t_flush_end(const void *bytes, size_t len, void **release) {
     *release = NULL;
 #if T_GUARD
     static uint8_t *area;
     const size_t size = 1u << 17;
     if (area == NULL) {
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
-        void *map = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                         -1, 0);
+        void *map =
+            mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (map == MAP_FAILED || mprotect((uint8_t *)map + size, page, PROT_NONE) != 0) {
             T_FAIL("no guard page");
             return NULL;
@@ -177,9 +169,20 @@ static const uint8_t *t_flush_end(const void *bytes, size_t len, void **release)
 
 enum { T_CONNS = 48, T_HANDLES = 4096, T_FOREVER = 1 << 30 };
 enum { T_WHOLE, T_BYTES, T_SPLIT, T_RANDOM }; // how input is offered
-enum { // the call under way: only some may drop a connection
-    T_IN_NONE, T_IN_ACCEPT, T_IN_INPUT, T_IN_EOF, T_IN_OUTPUT, T_IN_SENT, T_IN_ACKED, T_IN_GONE,
-    T_IN_NEXT, T_IN_TICK, T_IN_PUBLISH, T_IN_ATTACH, T_IN_API
+enum {                                        // the call under way: only some may drop a connection
+    T_IN_NONE,
+    T_IN_ACCEPT,
+    T_IN_INPUT,
+    T_IN_EOF,
+    T_IN_OUTPUT,
+    T_IN_SENT,
+    T_IN_ACKED,
+    T_IN_GONE,
+    T_IN_NEXT,
+    T_IN_TICK,
+    T_IN_PUBLISH,
+    T_IN_ATTACH,
+    T_IN_API
 };
 
 typedef struct t_sent_span { // bytes the transport still refers to
@@ -193,67 +196,66 @@ struct t_world;
 
 typedef struct t_conn {
     struct t_world *world;
-    rtpush_conn *conn;     // NULL once the transport is gone or dropped
-    rtpush_handle handle;  // the request or stream it carries now
+    rtpush_conn *conn;    // NULL once the transport is gone or dropped
+    rtpush_handle handle; // the request or stream it carries now
     int used;
-    t_buf in;              // sent by the peer, not yet taken by the core
-    size_t in_total;       // taken so far
-    t_buf out;             // everything the core sent
+    t_buf in;        // sent by the peer, not yet taken by the core
+    size_t in_total; // taken so far
+    t_buf out;       // everything the core sent
     size_t out_total;
-    size_t window;         // bytes the transport still takes; SIZE_MAX: all
+    size_t window; // bytes the transport still takes; SIZE_MAX: all
     size_t unacked;
-    int hold_acks;         // 1: acknowledge only by t_ack
-    int eof_wanted;        // the peer finished sending
+    int hold_acks;  // 1: acknowledge only by t_ack
+    int refused;           // input is held until rtpush_next or rtpush_sent
+    int eof_wanted; // the peer finished sending
     int eof_given;
-    int manual_close;      // 1: the peer does not answer FIN by itself
-    int fin;               // the core asked for FIN
-    int dropped;           // 1 drop with reset, 2 without
-    int cut;               // the test ended the transport
+    int manual_close; // 1: the peer does not answer FIN by itself
+    int fin;          // the core asked for FIN
+    int dropped;      // 1 drop with reset, 2 without
+    int cut;          // the test ended the transport
     t_sent_span *held;
     size_t held_count;
     size_t held_cap;
-    void *extra;           // the test's own
+    void *extra; // the test's own
 } t_conn;
 
 typedef struct t_life { // what the application was told about a handle
     rtpush_handle handle;
-    int kind;              // 1 stream opened, 2 handler request under way
+    int kind; // 1 stream opened, 2 handler request under way
     int closes;
 } t_life;
 
 typedef struct t_world {
     rtpush_server srv;
-    rtpush_desc desc;      // fill before t_start; memory fields are set there
+    rtpush_desc desc; // fill before t_start; memory fields are set there
     uint32_t now_ms;
-    uint32_t sleep_ms;     // what rtpush_tick said last
+    uint32_t sleep_ms; // what rtpush_tick said last
     int in_mode;
-    size_t split_at;       // T_SPLIT: offset of the split in each fed block
-    size_t bite;           // most bytes one rtpush_sent reports; 0: all offered
-    int max_spans;         // most spans asked for; 0: 4
-    t_rng rng;             // T_RANDOM
+    size_t split_at; // T_SPLIT: offset of the split in each fed block
+    size_t bite;     // most bytes one rtpush_sent reports; 0: all offered
+    int max_spans;   // most spans asked for; 0: 4
+    t_rng rng;       // T_RANDOM
     t_conn conns[T_CONNS];
-    t_buf events;          // what callbacks saw, one line each
-    int call;              // T_IN_...
-    t_conn *busy;          // connection of that call
+    t_buf events; // what callbacks saw, one line each
+    int call;     // T_IN_...
+    t_conn *busy; // connection of that call
     t_life *lives;
     size_t life_count;
     unsigned wakes;
     unsigned drops;
     int lock_depth;
     void (*on_unlock)(struct t_world *w); // an interrupt's chance: runs after each unlock
-    int quiet;             // 1: callbacks of the fixture write no events
-    uint64_t work;         // calls made, to find endless loops
+    int quiet;                            // 1: callbacks of the fixture write no events
+    uint64_t work;                        // calls made, to find endless loops
     void *memory[4];
-    void *extra;           // the test's own
+    void *extra; // the test's own
 } t_world;
 
-static t_world *t_world_of(rtpush_server *srv)
-{
+static t_world *t_world_of(rtpush_server *srv) {
     return (t_world *)rtpush_server_user(srv);
 }
 
-static void t_note(t_world *w, const char *format, ...)
-{
+static void t_note(t_world *w, const char *format, ...) {
     char line[1024];
     va_list args;
     va_start(args, format);
@@ -265,21 +267,18 @@ static void t_note(t_world *w, const char *format, ...)
     }
 }
 
-static int t_same(rtpush_handle a, rtpush_handle b)
-{
+static int t_same(rtpush_handle a, rtpush_handle b) {
     return a.serial == b.serial && a.index == b.index;
 }
 
 // Each request on a connection has a handle of its own.
-static void t_learn_handle(t_world *w, t_conn *c)
-{
+static void t_learn_handle(t_world *w, t_conn *c) {
     if (c->used && c->conn != NULL) {
         c->handle = rtpush_conn_handle(&w->srv, c->conn);
     }
 }
 
-static t_conn *t_conn_of(t_world *w, rtpush_handle handle)
-{
+static t_conn *t_conn_of(t_world *w, rtpush_handle handle) {
     for (int i = T_CONNS - 1; i >= 0; i--) {
         t_learn_handle(w, &w->conns[i]);
         if (w->conns[i].used && t_same(w->conns[i].handle, handle)) {
@@ -291,8 +290,7 @@ static t_conn *t_conn_of(t_world *w, rtpush_handle handle)
 
 // -- lives: on_open first, on_close once and last -------------------------------------------------
 
-static t_life *t_life_find(t_world *w, rtpush_handle handle)
-{
+static t_life *t_life_find(t_world *w, rtpush_handle handle) {
     for (size_t i = w->life_count; i-- > 0;) {
         if (t_same(w->lives[i].handle, handle) && w->lives[i].closes == 0) {
             return &w->lives[i];
@@ -301,8 +299,7 @@ static t_life *t_life_find(t_world *w, rtpush_handle handle)
     return NULL;
 }
 
-static void t_life_begin(t_world *w, rtpush_handle handle, int kind)
-{
+static void t_life_begin(t_world *w, rtpush_handle handle, int kind) {
     T_CHECK(t_life_find(w, handle) == NULL, "a second begin before on_close");
     T_CHECK(handle.serial != 0 || handle.index != 0, "the handle {0,0} names nobody");
     if (w->life_count == T_HANDLES) { // forget the oldest half that has ended
@@ -320,13 +317,11 @@ static void t_life_begin(t_world *w, rtpush_handle handle, int kind)
     life->closes = 0;
 }
 
-static void t_life_use(t_world *w, rtpush_handle handle)
-{
+static void t_life_use(t_world *w, rtpush_handle handle) {
     T_CHECK(t_life_find(w, handle) != NULL, "callback before on_open or after on_close");
 }
 
-static void t_life_end(t_world *w, rtpush_handle handle)
-{
+static void t_life_end(t_world *w, rtpush_handle handle) {
     t_life *life = t_life_find(w, handle);
     T_CHECK(life != NULL, "on_close without on_open, or twice");
     if (life != NULL) {
@@ -336,8 +331,7 @@ static void t_life_end(t_world *w, rtpush_handle handle)
 
 // -- checks after every call ----------------------------------------------------------------------
 
-static void t_check_conn(t_world *w, t_conn *c)
-{
+static void t_check_conn(t_world *w, t_conn *c) {
     for (size_t i = 0; i < c->held_count; i++) {
         const t_sent_span *span = &c->held[i];
         if (span->kind != RTPUSH_SPAN_COPY) {
@@ -354,8 +348,7 @@ static void t_check_conn(t_world *w, t_conn *c)
     }
 }
 
-static void t_enter(t_world *w, int call, t_conn *c)
-{
+static void t_enter(t_world *w, int call, t_conn *c) {
     T_CHECK(w->call == T_IN_NONE, "the core called the port back into the core");
     T_CHECK(w->lock_depth == 0, "the lock is held over a call");
     w->call = call;
@@ -363,8 +356,7 @@ static void t_enter(t_world *w, int call, t_conn *c)
     w->work++;
 }
 
-static void t_leave(t_world *w)
-{
+static void t_leave(t_world *w) {
     w->call = T_IN_NONE;
     w->busy = NULL;
     T_CHECK(w->lock_depth == 0, "the lock was not given back");
@@ -376,8 +368,7 @@ static void t_leave(t_world *w)
     }
 }
 
-static void t_release_held(t_conn *c)
-{
+static void t_release_held(t_conn *c) {
     for (size_t i = 0; i < c->held_count; i++) {
         free(c->held[i].copy);
     }
@@ -387,8 +378,7 @@ static void t_release_held(t_conn *c)
 
 // -- hooks ----------------------------------------------------------------------------------------
 
-static void t_hook_drop(void *ctx, rtpush_conn *conn, void *port, int reset)
-{
+static void t_hook_drop(void *ctx, rtpush_conn *conn, void *port, int reset) {
     t_world *w = (t_world *)ctx;
     t_conn *c = (t_conn *)port;
     T_CHECK(c->conn == conn, "drop for a connection that was gone");
@@ -405,20 +395,17 @@ static void t_hook_drop(void *ctx, rtpush_conn *conn, void *port, int reset)
     t_release_held(c);
 }
 
-static void t_hook_wake(void *ctx)
-{
+static void t_hook_wake(void *ctx) {
     ((t_world *)ctx)->wakes++;
 }
 
-static void t_hook_lock(void *ctx)
-{
+static void t_hook_lock(void *ctx) {
     t_world *w = (t_world *)ctx;
     T_CHECK(w->lock_depth == 0, "the lock was taken twice");
     w->lock_depth++;
 }
 
-static void t_hook_unlock(void *ctx)
-{
+static void t_hook_unlock(void *ctx) {
     t_world *w = (t_world *)ctx;
     T_CHECK(w->lock_depth == 1, "unlock without lock");
     w->lock_depth--;
@@ -429,8 +416,7 @@ static void t_hook_unlock(void *ctx)
 
 // -- the port's work ------------------------------------------------------------------------------
 
-static void t_ack(t_conn *c, size_t n)
-{
+static void t_ack(t_conn *c, size_t n) {
     t_world *w = c->world;
     if (n > c->unacked) {
         n = c->unacked;
@@ -462,8 +448,7 @@ static void t_ack(t_conn *c, size_t n)
     t_leave(w);
 }
 
-static void t_hold(t_conn *c, const rtpush_span *span, size_t len)
-{
+static void t_hold(t_conn *c, const rtpush_span *span, size_t len) {
     if (c->held_count == c->held_cap) {
         size_t cap = c->held_cap * 2 + 8;
         t_sent_span *more = (t_sent_span *)realloc(c->held, cap * sizeof *more);
@@ -485,11 +470,10 @@ static void t_hold(t_conn *c, const rtpush_span *span, size_t len)
 }
 
 // Offers held input. Returns bytes taken.
-static size_t t_offer(t_conn *c)
-{
+static size_t t_offer(t_conn *c) {
     t_world *w = c->world;
     size_t taken = 0;
-    while (c->conn != NULL && c->in.len > 0) {
+    while (c->conn != NULL && c->in.len > 0 && !c->refused) {
         size_t len = c->in.len;
         if (w->in_mode == T_BYTES) {
             len = 1;
@@ -511,9 +495,7 @@ static size_t t_offer(t_conn *c)
         t_eat(&c->in, n);
         c->in_total += n;
         taken += n;
-        if (n < len) {
-            break; // back-pressure: the rest comes again, unchanged
-        }
+        c->refused = n < len; // back-pressure: the rest comes again, unchanged, when asked for
     }
     if (c->conn != NULL && c->in.len == 0 && c->eof_wanted && !c->eof_given) {
         c->eof_given = 1;
@@ -526,8 +508,7 @@ static size_t t_offer(t_conn *c)
 }
 
 // One rtpush_output and rtpush_sent. Returns 1 if something moved.
-static int t_push(t_conn *c)
-{
+static int t_push(t_conn *c) {
     t_world *w = c->world;
     rtpush_span spans[16];
     int max = w->max_spans ? w->max_spans : 4;
@@ -568,6 +549,9 @@ static int t_push(t_conn *c)
     if (c->window != SIZE_MAX) {
         c->window -= sum;
     }
+    if (sum > 0) {
+        c->refused = 0;
+    }
     w->call = T_IN_SENT; // checks of unacked wait until the core knows
     w->busy = c;
     rtpush_sent(&w->srv, c->conn, sum);
@@ -578,8 +562,7 @@ static int t_push(t_conn *c)
     return sum > 0 || n == RTPUSH_FIN;
 }
 
-static void t_serve(t_conn *c)
-{
+static void t_serve(t_conn *c) {
     int moved = 1;
     for (int round = 0; moved && c->conn != NULL; round++) {
         T_CHECK(round < 200000, "one connection never comes to rest");
@@ -590,8 +573,7 @@ static void t_serve(t_conn *c)
     }
 }
 
-static rtpush_conn *t_next(t_world *w)
-{
+static rtpush_conn *t_next(t_world *w) {
     t_enter(w, T_IN_NEXT, NULL);
     rtpush_conn *conn = rtpush_next(&w->srv);
     t_leave(w);
@@ -599,8 +581,7 @@ static rtpush_conn *t_next(t_world *w)
 }
 
 // Serves what rtpush_next names until it names nobody.
-static void t_run_ready(t_world *w)
-{
+static void t_run_ready(t_world *w) {
     for (int round = 0;; round++) {
         T_CHECK(round < 200000, "rtpush_next never ends");
         rtpush_conn *conn = t_next(w);
@@ -609,12 +590,12 @@ static void t_run_ready(t_world *w)
         }
         t_conn *c = (t_conn *)rtpush_port(conn);
         T_CHECK(c != NULL && c->conn == conn, "rtpush_next names a connection that is gone");
+        c->refused = 0;
         t_serve(c);
     }
 }
 
-static uint32_t t_tick(t_world *w)
-{
+static uint32_t t_tick(t_world *w) {
     t_enter(w, T_IN_TICK, NULL);
     w->sleep_ms = rtpush_tick(&w->srv, w->now_ms);
     t_leave(w);
@@ -623,8 +604,7 @@ static uint32_t t_tick(t_world *w)
 
 // One turn of the loop: time, then every connection that has something to do. Connections with
 // input waiting or a window open are served as a port would on I/O.
-static void t_run(t_world *w)
-{
+static void t_run(t_world *w) {
     t_tick(w);
     for (int i = 0; i < T_CONNS; i++) {
         t_conn *c = &w->conns[i];
@@ -636,8 +616,7 @@ static void t_run(t_world *w)
 }
 
 // Lets ms pass, waking only when the core asked to be woken: a tick that oversleeps shows.
-static void t_advance(t_world *w, uint32_t ms)
-{
+static void t_advance(t_world *w, uint32_t ms) {
     uint32_t left = ms;
     for (int round = 0;; round++) {
         T_CHECK(round < 200000, "rtpush_tick asks to be called without end");
@@ -659,8 +638,7 @@ static void t_advance(t_world *w, uint32_t ms)
 
 // -- a connection's life --------------------------------------------------------------------------
 
-static t_conn *t_connect_peer(t_world *w, unsigned flags, uint32_t peer)
-{
+static t_conn *t_connect_peer(t_world *w, unsigned flags, uint32_t peer) {
     t_conn *c = NULL;
     for (int i = 0; i < T_CONNS && c == NULL; i++) {
         if (!w->conns[i].used) {
@@ -687,16 +665,14 @@ static t_conn *t_connect_peer(t_world *w, unsigned flags, uint32_t peer)
     return c;
 }
 
-static t_conn *t_connect(t_world *w)
-{
+static t_conn *t_connect(t_world *w) {
     t_conn *c = t_connect_peer(w, 0, 1);
     T_CHECK(c != NULL, "rtpush_accept refused");
     return c;
 }
 
 // The transport dies: reset by the peer, or a network error.
-static void t_cut(t_conn *c)
-{
+static void t_cut(t_conn *c) {
     t_world *w = c->world;
     c->cut = 1;
     if (c->conn != NULL) {
@@ -711,8 +687,7 @@ static void t_cut(t_conn *c)
 }
 
 // Forgets a connection that ended, so that its place can be used again.
-static void t_forget(t_conn *c)
-{
+static void t_forget(t_conn *c) {
     t_cut(c);
     t_release_held(c);
     free(c->held);
@@ -721,33 +696,28 @@ static void t_forget(t_conn *c)
     memset(c, 0, sizeof *c);
 }
 
-static void t_feed_only(t_conn *c, const void *bytes, size_t len)
-{
+static void t_feed_only(t_conn *c, const void *bytes, size_t len) {
     t_put(&c->in, bytes, len);
 }
 
-static void t_feed(t_conn *c, const void *bytes, size_t len)
-{
+static void t_feed(t_conn *c, const void *bytes, size_t len) {
     t_feed_only(c, bytes, len);
     t_serve(c);
     t_run_ready(c->world);
 }
 
-static void t_says(t_conn *c, const char *text)
-{
+static void t_says(t_conn *c, const char *text) {
     t_feed(c, text, strlen(text));
 }
 
-static void t_eof(t_conn *c)
-{
+static void t_eof(t_conn *c) {
     c->eof_wanted = 1;
     t_serve(c);
     t_run_ready(c->world);
 }
 
 // What the core sent since the last t_take. Ends with the next t_take or t_forget.
-static const char *t_take(t_conn *c)
-{
+static const char *t_take(t_conn *c) {
     static t_buf last;
     last.len = 0;
     t_put(&last, c->out.data, c->out.len);
@@ -762,22 +732,19 @@ static int t_ended(const t_conn *c) // by the server: FIN or drop
 
 // -- publishing, with the checks around it --------------------------------------------------------
 
-static int t_publish(t_world *w, unsigned topic, const void *data, size_t len)
-{
+static int t_publish(t_world *w, unsigned topic, const void *data, size_t len) {
     t_enter(w, T_IN_PUBLISH, NULL);
     int result = rtpush_publish(&w->srv, topic, data, len);
     t_leave(w);
     return result;
 }
 
-static int t_publish_text(t_world *w, unsigned topic, const char *text)
-{
+static int t_publish_text(t_world *w, unsigned topic, const char *text) {
     return t_publish(w, topic, text, strlen(text));
 }
 
 // The same from inside a callback.
-static int t_publish_inside(t_world *w, unsigned topic, const void *data, size_t len)
-{
+static int t_publish_inside(t_world *w, unsigned topic, const void *data, size_t len) {
     int call = w->call;
     w->call = T_IN_PUBLISH; // may drop others, not the connection being served
     int result = rtpush_publish(&w->srv, topic, data, len);
@@ -788,8 +755,7 @@ static int t_publish_inside(t_world *w, unsigned topic, const void *data, size_t
 // -- begin and end --------------------------------------------------------------------------------
 
 // Prepares the memory the way a user would: static arrays of exactly the documented size.
-static int t_init(t_world *w)
-{
+static int t_init(t_world *w) {
     rtpush_desc *d = &w->desc;
     uint32_t rx = d->rx_size ? d->rx_size : 512u;
     uint32_t tx = d->tx_size ? d->tx_size : 512u;
@@ -834,8 +800,7 @@ static int t_init(t_world *w)
     return rtpush_init(&w->srv, d);
 }
 
-static t_world *t_new(void)
-{
+static t_world *t_new(void) {
     t_world *w = (t_world *)calloc(1, sizeof *w);
     if (w == NULL) {
         T_FAIL("out of memory in the test");
@@ -847,8 +812,7 @@ static t_world *t_new(void)
     return w;
 }
 
-static void t_start(t_world *w)
-{
+static void t_start(t_world *w) {
     int result = t_init(w);
     T_CHECK(result == RTPUSH_OK, "rtpush_init: %s (%s)", rtpush_strerror(result),
             rtpush_config_error(&w->srv));
@@ -865,8 +829,7 @@ static void t_start(t_world *w)
     t_tick(w);
 }
 
-static void t_free(t_world *w)
-{
+static void t_free(t_world *w) {
     for (int i = 0; i < T_CONNS; i++) {
         if (w->conns[i].used) {
             t_forget(&w->conns[i]);
@@ -881,8 +844,7 @@ static void t_free(t_world *w)
 }
 
 // Every test ends here: whatever is open is cut, and then every slot must be free.
-static void t_end(t_world *w)
-{
+static void t_end(t_world *w) {
     for (int i = 0; i < T_CONNS; i++) {
         if (w->conns[i].used) {
             t_cut(&w->conns[i]);

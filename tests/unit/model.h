@@ -26,9 +26,9 @@ enum { M_READERS = 7, M_RECORDS = 4096, M_PAYLOADS = 16384, M_PAYLOAD = 1024 };
 enum { M_FILTERED = -1, M_HOLE = -2, M_OPEN = -3 };
 
 typedef struct m_record {
-    int topic;   // or M_HOLE: a sequence number without a record
-    int wanted;  // topic of the event that found no room
-    uint32_t n;  // payload number
+    int topic;  // or M_HOLE: a sequence number without a record
+    int wanted; // topic of the event that found no room
+    uint32_t n; // payload number
 } m_record;
 
 typedef struct m_reader {
@@ -37,31 +37,32 @@ typedef struct m_reader {
     uint32_t topics;
     t_conn *c;
     t_client cl;
-    int open;             // between on_open and on_close
-    int noticed;          // the first notice was read
+    int open;    // between on_open and on_close
+    int noticed; // the first notice was read
     int has_pos;
-    uint32_t pos;         // last sequence number the client stands behind
-    char last_id[64];     // to resume with, "" none
-    uint32_t asked;       // sequence number in the id given at the last connect
+    uint32_t pos;     // last sequence number the client stands behind
+    char last_id[64]; // to resume with, "" none
+    uint32_t asked;   // sequence number in the id given at the last connect
     int asked_any;
     uint32_t state_seen[M_TOPICS];
-    uint32_t raw_start;   // RAW: newest event when it opened
-    uint32_t raw_last;    // RAW: last event delivered
+    uint32_t raw_start; // RAW: newest event when it opened
+    uint32_t raw_last;  // RAW: last event delivered
     uint32_t raw_got;
-    uint32_t raw_missed;  // sum of on_gap
-    uint32_t echo_out;    // messages sent to the server, and echoes read
+    uint32_t raw_missed; // sum of on_gap
+    uint32_t echo_out;   // messages sent to the server, and echoes read
     uint32_t echo_in;
     uint32_t echo_len[64];
     uint32_t ping_out;
     uint32_t ping_in;
-    uint32_t direct_out;  // messages the server sent directly
+    uint32_t direct_out; // messages the server sent directly
     uint32_t direct_in;
-    int part;             // a direct message in parts is under way
-    int fragment;         // the client is inside a fragmented message
-    int polling;          // POLL: an answer is awaited
+    int part;     // a direct message in parts is under way
+    int fragment; // the client is inside a fragmented message
+    int polling;  // POLL: an answer is awaited
     uint32_t poll_answers;
     int stalled;
-    uint32_t wait;        // steps before it connects again
+    int leaving;   // it sent a Close frame, or answered one
+    uint32_t wait; // steps before it connects again
 } m_reader;
 
 typedef struct m_sim {
@@ -71,22 +72,21 @@ typedef struct m_sim {
     m_record records[M_RECORDS]; // by sequence number, from first_seq
     uint32_t first_seq;
     uint32_t count;
-    uint32_t payloads;           // numbers given to payloads
+    uint32_t payloads;            // numbers given to payloads
     uint8_t topic_of[M_PAYLOADS]; // by payload number
-    uint32_t state_n[M_TOPICS];  // newest value stored
+    uint32_t state_n[M_TOPICS];   // newest value stored
     uint32_t full;
     m_reader readers[M_READERS];
-    int interrupts;              // publish from the unlock hook, one chance in this many
+    int interrupts; // publish from the unlock hook, one chance in this many
     int in_interrupt;
-    int quiet;                   // no more publishing: everything must arrive
+    int quiet; // no more publishing: everything must arrive
     uint32_t cap;
     rtpush_route routes[3];
     rtpush_topic topics[M_TOPICS];
-    uint32_t largest;            // largest event payload
+    uint32_t largest; // largest event payload
 } m_sim;
 
-static m_sim *m_of(rtpush_server *srv)
-{
+static m_sim *m_of(rtpush_server *srv) {
     return (m_sim *)t_world_of(srv)->extra;
 }
 
@@ -94,8 +94,7 @@ static int m_trace; // 1: say what every reader reads
 
 // -- payloads: the number says everything ---------------------------------------------------------
 
-static size_t m_payload(const m_sim *sim, char letter, uint32_t n, size_t most, uint8_t *out)
-{
+static size_t m_payload(const m_sim *sim, char letter, uint32_t n, size_t most, uint8_t *out) {
     t_rng rng = t_seed(sim->seed * 7919u + n);
     size_t len = (size_t)snprintf((char *)out, 16, "%c%lu;", letter, (unsigned long)n);
     size_t want = t_below(&rng, 8) == 0 ? most : len + t_below(&rng, 40);
@@ -117,14 +116,12 @@ static size_t m_payload(const m_sim *sim, char letter, uint32_t n, size_t most, 
     return len;
 }
 
-static size_t m_most(const m_sim *sim, int topic)
-{
+static size_t m_most(const m_sim *sim, int topic) {
     return sim->topics[topic].kind == RTPUSH_STATE ? sim->topics[topic].max : sim->largest;
 }
 
 // WHATWG HTML 9.2.6: CR, LF and CRLF end a line; the client sees LF.
-static size_t m_lines(uint8_t *data, size_t len)
-{
+static size_t m_lines(uint8_t *data, size_t len) {
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
         if (data[i] == '\r') {
@@ -138,8 +135,7 @@ static size_t m_lines(uint8_t *data, size_t len)
 }
 
 // Checks a payload read from the wire; returns its number.
-static uint32_t m_check_payload(const m_reader *r, int topic, const uint8_t *data, size_t len)
-{
+static uint32_t m_check_payload(const m_reader *r, int topic, const uint8_t *data, size_t len) {
     static uint8_t want[M_PAYLOAD + 1];
     const m_sim *sim = r->sim;
     char letter = sim->topics[topic].kind == RTPUSH_STATE ? 's' : 'e';
@@ -159,20 +155,17 @@ static uint32_t m_check_payload(const m_reader *r, int topic, const uint8_t *dat
 
 // -- what the server has: sequence numbers --------------------------------------------------------
 
-static uint32_t m_last_seq(const m_sim *sim)
-{
+static uint32_t m_last_seq(const m_sim *sim) {
     return sim->first_seq + sim->count - 1;
 }
 
-static m_record *m_record_at(m_sim *sim, uint32_t seq)
-{
+static m_record *m_record_at(m_sim *sim, uint32_t seq) {
     uint32_t at = seq - sim->first_seq;
     T_CHECK(at < sim->count, "sequence number %lu was never given", (unsigned long)seq);
     return &sim->records[at];
 }
 
-static m_record *m_new_record(m_sim *sim, int topic)
-{
+static m_record *m_new_record(m_sim *sim, int topic) {
     m_record *rec = &sim->records[sim->count++];
     T_CHECK(sim->count < M_RECORDS, "the simulation is too long");
     rec->topic = M_OPEN;
@@ -181,8 +174,7 @@ static m_record *m_new_record(m_sim *sim, int topic)
     return rec;
 }
 
-static uint32_t m_new_payload(m_sim *sim, int topic)
-{
+static uint32_t m_new_payload(m_sim *sim, int topic) {
     T_CHECK(sim->payloads + 1 < M_PAYLOADS, "the simulation is too long");
     sim->topic_of[++sim->payloads] = (uint8_t)topic;
     return sim->payloads;
@@ -191,8 +183,7 @@ static uint32_t m_new_payload(m_sim *sim, int topic)
 // -- what a reader must see -----------------------------------------------------------------------
 
 // The client now stands behind seq. Whatever it passes must be filtered or told.
-static void m_advance_to(m_reader *r, uint32_t seq, int told)
-{
+static void m_advance_to(m_reader *r, uint32_t seq, int told) {
     m_sim *sim = r->sim;
     T_CHECK(!r->has_pos || seq - r->pos < 0x80000000u, "the id goes back from %lu to %lu",
             (unsigned long)r->pos, (unsigned long)seq);
@@ -209,8 +200,7 @@ static void m_advance_to(m_reader *r, uint32_t seq, int told)
     r->has_pos = 1;
 }
 
-static int m_parse_id(const char *id, rtpush_id *out)
-{
+static int m_parse_id(const char *id, rtpush_id *out) {
     unsigned long epoch;
     unsigned long seq;
     size_t len = strlen(id);
@@ -224,8 +214,7 @@ static int m_parse_id(const char *id, rtpush_id *out)
     return 1;
 }
 
-static void m_notice(m_reader *r, uint32_t seq, const char *data)
-{
+static void m_notice(m_reader *r, uint32_t seq, const char *data) {
     m_sim *sim = r->sim;
     unsigned long n = 0;
     int first = !r->noticed || r->kind == M_POLL;
@@ -266,8 +255,7 @@ static void m_notice(m_reader *r, uint32_t seq, const char *data)
 
 // One thing with an id: an event, a state, a notice, or an id alone.
 static void m_item(m_reader *r, const char *id_text, const char *name, const uint8_t *data,
-                   size_t len)
-{
+                   size_t len) {
     m_sim *sim = r->sim;
     rtpush_id id = {0, 0};
     if (m_trace) {
@@ -317,16 +305,14 @@ static void m_item(m_reader *r, const char *id_text, const char *name, const uin
     }
 }
 
-static void m_on_event(t_client *cl, const t_event *ev)
-{
+static void m_on_event(t_client *cl, const t_event *ev) {
     m_reader *r = (m_reader *)cl->user;
     m_item(r, ev->has_id ? ev->id : NULL, ev->name, ev->has_data ? ev->data : NULL,
            ev->has_data ? ev->len : 0);
 }
 
 // RAW: order by payload number, since there is no id.
-static void m_raw(m_reader *r, const uint8_t *data, size_t len)
-{
+static void m_raw(m_reader *r, const uint8_t *data, size_t len) {
     m_sim *sim = r->sim;
     uint32_t n = (uint32_t)strtoul((const char *)data + 1, NULL, 10);
     T_CHECK(n > 0 && n <= sim->payloads, "payload %lu was never published", (unsigned long)n);
@@ -352,8 +338,7 @@ static void m_raw(m_reader *r, const uint8_t *data, size_t len)
     r->raw_got++;
 }
 
-static void m_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len)
-{
+static void m_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len) {
     m_reader *r = (m_reader *)cl->user;
     T_CHECK(len > 0, "an empty message");
     if (data[0] == 'm' && opcode == 2) { // an echo
@@ -393,17 +378,23 @@ static void m_on_message(t_client *cl, int opcode, const uint8_t *data, size_t l
     m_item(r, id, name, payload, left);
 }
 
-static void m_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, size_t len)
-{
+static void m_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, size_t len) {
     m_reader *r = (m_reader *)cl->user;
     (void)fin;
+    if (opcode == 8 && !r->leaving) { // RFC 6455 5.5.1: answer it
+        t_buf out = {0};
+        t_frame(&out, 0x88, data, len >= 2 ? 2 : 0);
+        t_feed_only(r->c, out.data, out.len);
+        t_buf_free(&out);
+        r->leaving = 1;
+    }
     if (opcode == 10) { // pong: in order, none lost
         uint8_t mark = (uint8_t)r->ping_in;
         T_CHECK(r->ping_in < r->ping_out, "a pong nobody asked for");
         T_CHECK(len > 0 && data[0] == mark, "a pong is lost: %d instead of %d", data[0], mark);
         r->ping_in++;
     }
-    if (opcode == 9) {
+    if (opcode == 9 && !r->leaving) {
         t_buf out = {0};
         t_frame(&out, 0x8A, data, len);
         t_feed_only(r->c, out.data, out.len); // served on the next turn
@@ -411,8 +402,7 @@ static void m_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, s
     }
 }
 
-static void m_on_answer(t_client *cl)
-{
+static void m_on_answer(t_client *cl) {
     m_reader *r = (m_reader *)cl->user;
     m_sim *sim = r->sim;
     if (cl->status == 503 && r->kind != M_SSE) {
@@ -435,8 +425,7 @@ static void m_on_answer(t_client *cl)
 
 // -- the application ------------------------------------------------------------------------------
 
-static void m_open(rtpush_server *srv, const rtpush_request *req)
-{
+static void m_open(rtpush_server *srv, const rtpush_request *req) {
     m_sim *sim = m_of(srv);
     t_conn *c = t_conn_of(sim->w, req->conn);
     t_life_begin(sim->w, req->conn, 1);
@@ -455,8 +444,7 @@ static void m_open(rtpush_server *srv, const rtpush_request *req)
             (unsigned long)count->streams, (unsigned long)sim->cap);
 }
 
-static void m_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed)
-{
+static void m_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     m_sim *sim = m_of(srv);
     t_conn *c = t_conn_of(sim->w, conn);
     t_life_end(sim->w, conn);
@@ -469,8 +457,7 @@ static void m_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed 
             "closed for reason %d though all was quiet", closed->why);
 }
 
-static int m_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
-{
+static int m_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     m_sim *sim = m_of(srv);
     t_life_use(sim->w, conn);
     if (t_below(&sim->rng, 16) == 0 && !sim->quiet) {
@@ -487,8 +474,7 @@ static int m_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messag
     return RTPUSH_OK;
 }
 
-static void m_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed)
-{
+static void m_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
     m_sim *sim = m_of(srv);
     t_conn *c = t_conn_of(sim->w, conn);
     t_life_use(sim->w, conn);
@@ -498,8 +484,7 @@ static void m_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed)
 
 // -- publishing -----------------------------------------------------------------------------------
 
-static void m_published(m_sim *sim, m_record *rec, int topic, int result)
-{
+static void m_published(m_sim *sim, m_record *rec, int topic, int result) {
     if (result == RTPUSH_OK) {
         rec->topic = topic;
     } else {
@@ -509,8 +494,7 @@ static void m_published(m_sim *sim, m_record *rec, int topic, int result)
     }
 }
 
-static void m_publish_from(m_sim *sim, int topic)
-{
+static void m_publish_from(m_sim *sim, int topic) {
     uint8_t payload[M_PAYLOAD + 1];
     t_world *w = sim->w;
     uint32_t n = m_new_payload(sim, topic);
@@ -537,11 +521,11 @@ static void m_publish_from(m_sim *sim, int topic)
 }
 
 // An interrupt between any two critical sections of the core.
-static void m_unlock(t_world *w)
-{
+static void m_unlock(t_world *w) {
     m_sim *sim = (m_sim *)w->extra;
     if (sim->interrupts == 0 || sim->in_interrupt || w->call == T_IN_PUBLISH || sim->quiet ||
-        sim->count > M_RECORDS - 16 || sim->payloads > M_PAYLOADS - 16 || t_below(&sim->rng, (uint32_t)sim->interrupts) != 0) {
+        sim->count > M_RECORDS - 16 || sim->payloads > M_PAYLOADS - 16 ||
+        t_below(&sim->rng, (uint32_t)sim->interrupts) != 0) {
         return;
     }
     sim->in_interrupt = 1;
@@ -549,8 +533,7 @@ static void m_unlock(t_world *w)
     sim->in_interrupt = 0;
 }
 
-static void m_publish(m_sim *sim)
-{
+static void m_publish(m_sim *sim) {
     uint8_t payload[M_PAYLOAD + 1];
     t_world *w = sim->w;
     int topic = (int)t_below(&sim->rng, M_TOPICS);
@@ -587,16 +570,17 @@ static void m_publish(m_sim *sim)
         m_published(sim, rec, topic, t_publish(w, (unsigned)topic, payload, len));
         T_CHECK(rec->topic != M_HOLE, "rtpush_publish said FULL in the loop");
     }
+    t_enter(w, T_IN_PUBLISH, NULL); // no interrupt between the two
     rtpush_id id = rtpush_last_id(&w->srv); // invariant 5
+    t_leave(w);
     T_CHECK(id.seq == m_last_seq(sim), "the event is number %lu, should be %lu",
             (unsigned long)id.seq, (unsigned long)m_last_seq(sim));
 }
 
-static void m_direct(m_sim *sim, m_reader *r)
-{
+static void m_direct(m_sim *sim, m_reader *r) {
     uint8_t data[80];
     t_world *w = sim->w;
-    if (!r->open || r->c == NULL || (r->kind != M_RAW && r->kind != M_TEXT)) {
+    if (!r->open || r->c == NULL || r->leaving || (r->kind != M_RAW && r->kind != M_TEXT)) {
         return;
     }
     size_t len = 2 + t_below(&sim->rng, 70);
@@ -621,23 +605,21 @@ static void m_direct(m_sim *sim, m_reader *r)
                 "room for %lu, %lu bytes gave %d", (unsigned long)room, (unsigned long)len, result);
         r->direct_out += result == RTPUSH_OK;
     }
-    T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_WOULD_BLOCK ||
-                result == RTPUSH_ERR_STATE || result == RTPUSH_ERR_STALE, // killed, not yet reaped
+    T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_WOULD_BLOCK || result == RTPUSH_ERR_STATE ||
+                result == RTPUSH_ERR_STALE, // killed, not yet reaped
             "a direct message: %s", rtpush_strerror(result));
     t_leave(w);
 }
 
 // -- readers come and go --------------------------------------------------------------------------
 
-static void m_say_where(const m_reader *r)
-{
+static void m_say_where(const m_reader *r) {
     static const char *const kinds[M_KINDS] = {"SSE", "raw WebSocket", "rtpush.1", "poll"};
     snprintf(t_where, sizeof t_where, "seed %lu, reader %d, %s", (unsigned long)r->sim->seed,
              (int)(r - r->sim->readers), kinds[r->kind]);
 }
 
-static void m_hello(m_reader *r, t_buf *out)
-{
+static void m_hello(m_reader *r, t_buf *out) {
     m_sim *sim = r->sim;
     static const char *const path[M_KINDS] = {"/ev", "/ws", "/ws", "/poll"};
     int header = r->kind == M_SSE && r->last_id[0] != 0 && t_below(&sim->rng, 2) == 0;
@@ -678,8 +660,7 @@ static void m_hello(m_reader *r, t_buf *out)
     r->polling = 1;
 }
 
-static void m_connect(m_reader *r)
-{
+static void m_connect(m_reader *r) {
     m_sim *sim = r->sim;
     m_say_where(r);
     t_buf out = {0};
@@ -699,6 +680,7 @@ static void m_connect(m_reader *r)
     c->hold_acks = t_below(&sim->rng, 3) != 0;
     c->window = t_below(&sim->rng, 3) ? 200 : SIZE_MAX;
     r->stalled = 0;
+    r->leaving = 0;
     r->part = 0;
     r->fragment = 0;
     r->echo_in = r->echo_out = r->ping_in = r->ping_out = r->direct_in = r->direct_out = 0;
@@ -709,11 +691,10 @@ static void m_connect(m_reader *r)
     t_buf_free(&out);
 }
 
-static void m_lose(m_reader *r, int lose_bytes)
-{
+static void m_lose(m_reader *r, int lose_bytes) {
     m_sim *sim = r->sim;
     t_conn *c = r->c;
-    t_run_ready(sim->w); // on_close may come with the next turn
+    t_run_ready(sim->w);                // on_close may come with the next turn
     if (lose_bytes && c->out.len > 0) { // what was sent need not have arrived
         c->out.len -= t_below(&sim->rng, (uint32_t)c->out.len + 1);
     }
@@ -726,15 +707,15 @@ static void m_lose(m_reader *r, int lose_bytes)
     r->wait = t_below(&sim->rng, 12);
 }
 
-static void m_reader_reads(m_reader *r)
-{
+static void m_reader_reads(m_reader *r) {
     t_conn *c = r->c;
     m_say_where(r);
     t_client_read(&r->cl, c);
     if (c->fin || c->dropped) { // over the cap, evicted, stalled...
         T_CHECK(r->kind != M_SSE || r->cl.status != 503, "an event stream got 503");
         m_lose(r, 0);
-    } else if (r->kind == M_POLL && !r->polling && t_below(&r->sim->rng, 3) == 0) {
+    } else if (r->kind == M_POLL && !r->polling && !c->eof_wanted &&
+               t_below(&r->sim->rng, 3) == 0) {
         t_buf out = {0};
         m_hello(r, &out);
         t_feed_only(c, out.data, out.len);
@@ -742,12 +723,11 @@ static void m_reader_reads(m_reader *r)
     }
 }
 
-static void m_client_sends(m_sim *sim, m_reader *r)
-{
+static void m_client_sends(m_sim *sim, m_reader *r) {
     uint8_t data[200];
     t_buf out = {0};
     if ((r->kind != M_RAW && r->kind != M_TEXT) || r->cl.step != T_CL_FRAMES || r->c->in.len > 0 ||
-        r->echo_out - r->echo_in > 60) {
+        r->echo_out - r->echo_in > 60 || r->leaving || r->cl.closed || r->c->eof_wanted) {
         return;
     }
     if (t_below(&sim->rng, 3) == 0) {
@@ -779,8 +759,25 @@ static void m_client_sends(m_sim *sim, m_reader *r)
     t_buf_free(&out);
 }
 
-static void m_reader_step(m_sim *sim, m_reader *r)
-{
+// One of the two sides finishes in order.
+static void m_end_politely(m_sim *sim, m_reader *r) {
+    t_world *w = sim->w;
+    if (t_below(&sim->rng, 2) == 0) {
+        r->c->eof_wanted = 1;
+    } else if (t_below(&sim->rng, 2) == 0 && r->cl.step == T_CL_FRAMES && r->c->in.len == 0) {
+        t_buf out = {0};
+        t_frame(&out, 0x88, "\x03\xE8", 2);
+        t_feed_only(r->c, out.data, out.len);
+        t_buf_free(&out);
+        r->leaving = 1;
+    } else if (r->open) {
+        w->call = T_IN_API;
+        rtpush_close(&w->srv, r->c->handle, 1000, "enough");
+        t_leave(w);
+    }
+}
+
+static void m_reader_step(m_sim *sim, m_reader *r) {
     if (r->c == NULL) {
         if (r->wait > 0) {
             r->wait--;
@@ -805,6 +802,11 @@ static void m_reader_step(m_sim *sim, m_reader *r)
     case 3:
         m_direct(sim, r);
         break;
+    case 4:
+        if (t_below(&sim->rng, 12) == 0) {
+            m_end_politely(sim, r);
+        }
+        break;
     default:
         break;
     }
@@ -824,8 +826,7 @@ static void m_reader_step(m_sim *sim, m_reader *r)
 
 // -- private invariants ---------------------------------------------------------------------------
 
-static void m_check_log(m_sim *sim)
-{
+static void m_check_log(m_sim *sim) {
     const rtpush_server *srv = &sim->w->srv;
     (void)srv;
     for (int i = 0; i < M_READERS; i++) {
@@ -848,8 +849,7 @@ static void m_check_log(m_sim *sim)
 
 // -- the end: everything must have arrived --------------------------------------------------------
 
-static void m_settle(m_sim *sim)
-{
+static void m_settle(m_sim *sim) {
     for (int i = (int)sim->cap; i < M_READERS; i++) { // more would not find a stream
         if (sim->readers[i].c != NULL) {
             m_lose(&sim->readers[i], 0);
@@ -879,8 +879,7 @@ static void m_settle(m_sim *sim)
     }
 }
 
-static void m_check_settled(m_sim *sim)
-{
+static void m_check_settled(m_sim *sim) {
     for (int i = 0; i < (int)sim->cap && i < M_READERS; i++) {
         m_reader *r = &sim->readers[i];
         m_say_where(r);
@@ -919,8 +918,7 @@ static void m_check_settled(m_sim *sim)
     }
 }
 
-static void m_check_quiet(m_sim *sim)
-{
+static void m_check_quiet(m_sim *sim) {
     uint32_t answers[M_READERS];
     for (int i = 0; i < M_READERS; i++) {
         answers[i] = sim->readers[i].poll_answers;
@@ -948,8 +946,7 @@ static void m_check_quiet(m_sim *sim)
 
 // -- one run --------------------------------------------------------------------------------------
 
-static void m_setup(m_sim *sim)
-{
+static void m_setup(m_sim *sim) {
     t_world *w = sim->w;
     static const char *const names[M_TOPICS] = {"a", "s", "b", "u"};
     for (int i = 0; i < M_TOPICS; i++) {
@@ -990,9 +987,9 @@ static void m_setup(m_sim *sim)
     sim->largest = sim->largest < M_PAYLOAD - 2 ? sim->largest : M_PAYLOAD - 2;
     sim->quiet = 1; // no interrupts during init
     t_start(w);
-    sim->quiet = 0;
     sim->cap = w->desc.conn_count - 1;
     rtpush_id last = rtpush_last_id(&w->srv);
+    sim->quiet = 0;
     sim->first_seq = last.seq; // records[0] stands for what was before
     sim->records[0].topic = M_HOLE;
     sim->count = 1;
@@ -1005,8 +1002,7 @@ static void m_setup(m_sim *sim)
     }
 }
 
-static void m_run(uint32_t seed)
-{
+static void m_run(uint32_t seed) {
     m_sim *sim = (m_sim *)calloc(1, sizeof *sim);
     snprintf(t_where, sizeof t_where, "seed %lu", (unsigned long)seed);
     if (sim == NULL) {
@@ -1020,8 +1016,8 @@ static void m_run(uint32_t seed)
     m_setup(sim);
     uint32_t steps = 60 + t_below(&sim->rng, 300);
     uint32_t busy = 1 + t_below(&sim->rng, 5);
-    for (uint32_t step = 0; step < steps && sim->count < M_RECORDS - 64 &&
-                            sim->payloads < M_PAYLOADS - 64; step++) {
+    for (uint32_t step = 0;
+         step < steps && sim->count < M_RECORDS - 64 && sim->payloads < M_PAYLOADS - 64; step++) {
         for (uint32_t i = t_below(&sim->rng, busy); i > 0; i--) {
             m_publish(sim);
         }
@@ -1037,6 +1033,7 @@ static void m_run(uint32_t seed)
     }
     sim->interrupts = 0;
     sim->w->bite = 0;
+    m_settle(sim);
     m_settle(sim);
     sim->quiet = 1;
     m_settle(sim);

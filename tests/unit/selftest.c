@@ -22,8 +22,7 @@ static jmp_buf self_failed;
 static unsigned long self_passed;
 static unsigned long self_bad;
 
-static void self_script(size_t index)
-{
+static void self_script(size_t index) {
     if (setjmp(self_failed) == 0) {
         t_script_all(&t_scripts[index]);
         self_passed++;
@@ -32,8 +31,7 @@ static void self_script(size_t index)
     }
 }
 
-static void self_seed(uint32_t seed)
-{
+static void self_seed(uint32_t seed) {
     if (setjmp(self_failed) == 0) {
         m_run(seed);
         self_passed++;
@@ -42,8 +40,7 @@ static void self_seed(uint32_t seed)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     unsigned long seeds = argc > 1 ? strtoul(argv[1], NULL, 0) : 300;
     for (size_t i = 0; i < T_SCRIPT_COUNT; i++) {
         self_script(i);

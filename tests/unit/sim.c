@@ -12,8 +12,7 @@
 
 #include "model.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : 2000;
     unsigned long from = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
     m_trace = getenv("SIM_TRACE") != NULL;

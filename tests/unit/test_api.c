@@ -4,21 +4,17 @@
 
 // -- init -----------------------------------------------------------------------------------------
 
-static void api_init_names_the_field_that_is_wrong(void **state)
-{
+static void api_init_names_the_field_that_is_wrong(void **state) {
     (void)state;
     static uint32_t memory[4096];
     static rtpush_conn conns[2];
     static const rtpush_topic good[] = {{"a", RTPUSH_EVENT, 0, 0}, {"s", RTPUSH_STATE, 0, 20}};
     static const rtpush_topic binary[] = {{"a", RTPUSH_EVENT, RTPUSH_BINARY, 0}};
-    static const rtpush_topic names[][1] = {{{"", 0, 0, 0}},
-                                            {{NULL, 0, 0, 0}},
-                                            {{"rtpush", 0, 0, 0}},
-                                            {{"rtpushx", 0, 0, 0}},
-                                            {{"a b", 0, 0, 0}},
-                                            {{"a\nb", 0, 0, 0}},
-                                            {{"a,b", 0, 0, 0}},
-                                            {{"abcdefghijklmnopqrstuvwxyz0123456", 0, 0, 0}}};
+    static const rtpush_topic names[][1] = {
+        {{"", 0, 0, 0}},       {{NULL, 0, 0, 0}},
+        {{"rtpush", 0, 0, 0}}, {{"rtpushx", 0, 0, 0}},
+        {{"a b", 0, 0, 0}},    {{"a\nb", 0, 0, 0}},
+        {{"a,b", 0, 0, 0}},    {{"abcdefghijklmnopqrstuvwxyz0123456", 0, 0, 0}}};
     static const rtpush_topic no_max[] = {{"s", RTPUSH_STATE, 0, 0}};
     static const rtpush_topic big_max[] = {{"s", RTPUSH_STATE, 0, 600}};
     t_fill_routes();
@@ -46,23 +42,57 @@ static void api_init_names_the_field_that_is_wrong(void **state)
         rtpush_route routes[1];
         memcpy(routes, t_routes, sizeof routes);
         switch (i) {
-        case 0: d.epoch = 0; break;
-        case 1: d.conns = NULL; break;
-        case 2: d.conn_count = 0; break;
-        case 3: d.bytes = NULL; break;
-        case 4: d.bytes_size--; break;
-        case 5: d.rx_size = 255; break;
-        case 6: d.tx_size = 255; break;
-        case 7: d.rx_size = 65533; break;
-        case 8: d.log = NULL; break;
-        case 9: d.log = (uint8_t *)memory + 2; break;
-        case 10: d.log_size = 100; break;
-        case 11: d.state = NULL; break;
-        case 12: d.state = (uint8_t *)memory + 1; break;
-        case 13: d.state_size--; break;
-        case 14: d.topic_count = 33; break;
-        case 15: d.topics = NULL; break;
-        case 16: d.routes = NULL; break;
+        case 0:
+            d.epoch = 0;
+            break;
+        case 1:
+            d.conns = NULL;
+            break;
+        case 2:
+            d.conn_count = 0;
+            break;
+        case 3:
+            d.bytes = NULL;
+            break;
+        case 4:
+            d.bytes_size--;
+            break;
+        case 5:
+            d.rx_size = 255;
+            break;
+        case 6:
+            d.tx_size = 255;
+            break;
+        case 7:
+            d.rx_size = 65533;
+            break;
+        case 8:
+            d.log = NULL;
+            break;
+        case 9:
+            d.log = (uint8_t *)memory + 2;
+            break;
+        case 10:
+            d.log_size = 100;
+            break;
+        case 11:
+            d.state = NULL;
+            break;
+        case 12:
+            d.state = (uint8_t *)memory + 1;
+            break;
+        case 13:
+            d.state_size--;
+            break;
+        case 14:
+            d.topic_count = 33;
+            break;
+        case 15:
+            d.topics = NULL;
+            break;
+        case 16:
+            d.routes = NULL;
+            break;
         case 17: // fall through
         case 18: // bytes on an event stream or a poll
             d.topics = binary;
@@ -76,9 +106,19 @@ static void api_init_names_the_field_that_is_wrong(void **state)
         case 20: // fall through
         case 21: // fall through
         case 22: // fall through
-        case 23: d.topics = names[i - 17]; d.topic_count = 1; break;
-        case 24: d.topics = no_max; d.topic_count = 1; break;
-        default: d.topics = big_max; d.topic_count = 1; d.state_size = 4000; break;
+        case 23:
+            d.topics = names[i - 17];
+            d.topic_count = 1;
+            break;
+        case 24:
+            d.topics = no_max;
+            d.topic_count = 1;
+            break;
+        default:
+            d.topics = big_max;
+            d.topic_count = 1;
+            d.state_size = 4000;
+            break;
         }
         T_CHECK(rtpush_init(&srv, &d) == RTPUSH_ERR_CONFIG, "case %d was accepted", i);
         T_CHECK(strlen(rtpush_config_error(&srv)) > 0, "case %d has no name", i);
@@ -91,8 +131,7 @@ static void api_init_names_the_field_that_is_wrong(void **state)
     }
 }
 
-static void api_init_notices_another_header(void **state)
-{
+static void api_init_notices_another_header(void **state) {
     (void)state;
     static rtpush_server srv;
     rtpush_desc d;
@@ -105,8 +144,7 @@ static void api_init_notices_another_header(void **state)
          RTPUSH_ERR_VERSION);
 }
 
-static void api_errors_and_reasons_have_words(void **state)
-{
+static void api_errors_and_reasons_have_words(void **state) {
     (void)state;
     for (int error = RTPUSH_ERR_VERSION; error <= 0; error++) {
         T_CHECK(strlen(rtpush_strerror(error)) > 1, "no words for error %d", error);
@@ -127,8 +165,7 @@ static void api_errors_and_reasons_have_words(void **state)
     assert_non_null(rtpush_why(RTPUSH_WHY_COUNT));
 }
 
-static void api_publish_checks_its_arguments(void **state)
-{
+static void api_publish_checks_its_arguments(void **state) {
     (void)state;
     t_world *w = t_begin();
     T_EQ(t_publish(w, 4, "x", 1), RTPUSH_ERR_ARGUMENT);
@@ -148,8 +185,7 @@ static void api_publish_checks_its_arguments(void **state)
     t_finish(w);
 }
 
-static void api_id_is_written_in_hexadecimal(void **state)
-{
+static void api_id_is_written_in_hexadecimal(void **state) {
     (void)state;
     char text[RTPUSH_ID_SIZE];
     rtpush_id id = {0x00C0FFEE, 0xDEADBEEF};
@@ -161,8 +197,7 @@ static void api_id_is_written_in_hexadecimal(void **state)
 
 // -- handles --------------------------------------------------------------------------------------
 
-static void expect_stale(t_world *w, rtpush_handle h)
-{
+static void expect_stale(t_world *w, rtpush_handle h) {
     rtpush_response response;
     memset(&response, 0, sizeof response);
     T_EQ(rtpush_send(&w->srv, h, 1, "x", 1), RTPUSH_ERR_STALE);
@@ -180,8 +215,7 @@ static void expect_stale(t_world *w, rtpush_handle h)
 }
 
 // Invariant 16: also when the slot serves somebody else.
-static void api_stale_handles_are_errors(void **state)
-{
+static void api_stale_handles_are_errors(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.conn_count = 1;
@@ -212,8 +246,7 @@ static void api_stale_handles_are_errors(void **state)
     t_finish(w);
 }
 
-static void api_wrong_kind_of_connection_is_an_error(void **state)
-{
+static void api_wrong_kind_of_connection_is_an_error(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *sse = u_stream(w, "{GET /events}");
@@ -235,8 +268,7 @@ static void api_wrong_kind_of_connection_is_an_error(void **state)
     t_finish(w);
 }
 
-static void api_iterates_over_open_streams(void **state)
-{
+static void api_iterates_over_open_streams(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
@@ -269,8 +301,7 @@ static int g_action;
 static int g_at; // 0 on_open, 1 on_message, 2 on_close, 3 on_writable
 static int g_guard;
 
-static void act(rtpush_server *srv, rtpush_handle self)
-{
+static void act(rtpush_server *srv, rtpush_handle self) {
     t_world *w = t_world_of(srv);
     rtpush_handle at = {0, 0};
     if (g_guard++ > 20) {
@@ -323,8 +354,7 @@ static void act(rtpush_server *srv, rtpush_handle self)
     }
 }
 
-static void act_open(rtpush_server *srv, const rtpush_request *req)
-{
+static void act_open(rtpush_server *srv, const rtpush_request *req) {
     t_on_open(srv, req);
     if (g_at == 0) {
         act(srv, req->conn);
@@ -333,8 +363,7 @@ static void act_open(rtpush_server *srv, const rtpush_request *req)
     }
 }
 
-static int act_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
-{
+static int act_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     uint8_t copy[400];
     size_t len = msg->len < sizeof copy ? msg->len : sizeof copy;
     memcpy(copy, msg->data, len);
@@ -346,24 +375,21 @@ static int act_message(rtpush_server *srv, rtpush_handle conn, const rtpush_mess
     return RTPUSH_OK;
 }
 
-static void act_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed)
-{
+static void act_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     t_on_close(srv, conn, closed);
     if (g_at == 2) {
         act(srv, conn);
     }
 }
 
-static void act_writable(rtpush_server *srv, rtpush_handle conn)
-{
+static void act_writable(rtpush_server *srv, rtpush_handle conn) {
     t_life_use(t_world_of(srv), conn);
     if (g_at == 3) {
         act(srv, conn);
     }
 }
 
-static void callback_story(int at, int action, int kind)
-{
+static void callback_story(int at, int action, int kind) {
     static const char *const hello[] = {"{WS /ws}", "{GET /events}", "{WSP /ws rtpush.1}"};
     snprintf(t_where, sizeof t_where, "callback %d, action %d, %s", at, action, hello[kind]);
     t_world *w = t_fixture();
@@ -411,8 +437,7 @@ static void callback_story(int at, int action, int kind)
     t_where[0] = 0;
 }
 
-static void api_anything_may_be_called_from_any_callback(void **state)
-{
+static void api_anything_may_be_called_from_any_callback(void **state) {
     (void)state;
     for (int at = 0; at < 4; at++) {
         for (int action = 0; action < 10; action++) {
@@ -423,22 +448,19 @@ static void api_anything_may_be_called_from_any_callback(void **state)
     }
 }
 
-static void abort_all(rtpush_server *srv, const rtpush_request *req)
-{
+static void abort_all(rtpush_server *srv, const rtpush_request *req) {
     t_on_request(srv, req);
     rtpush_abort(srv, req->conn);
     T_CHECK(rtpush_reply_text(srv, req->conn, 200, "too late") < 0, "reply after abort");
 }
 
-static void close_first(rtpush_server *srv, const rtpush_request *req)
-{
+static void close_first(rtpush_server *srv, const rtpush_request *req) {
     t_on_request(srv, req);
     T_EQ(rtpush_reply_text(srv, req->conn, 200, "bye"), RTPUSH_OK);
     T_EQ(rtpush_close(srv, req->conn, 0, NULL), RTPUSH_OK);
 }
 
-static void api_handler_may_abort_or_close_its_own_request(void **state)
-{
+static void api_handler_may_abort_or_close_its_own_request(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         t_world *w = t_fixture();
@@ -454,8 +476,7 @@ static void api_handler_may_abort_or_close_its_own_request(void **state)
     }
 }
 
-static void api_abort_resets_at_once(void **state)
-{
+static void api_abort_resets_at_once(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -471,8 +492,7 @@ static void api_abort_resets_at_once(void **state)
 
 // -- shutdown -------------------------------------------------------------------------------------
 
-static void api_shutdown_ends_everything_politely(void **state)
-{
+static void api_shutdown_ends_everything_politely(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.conn_count = 8;
@@ -522,8 +542,7 @@ static void api_shutdown_ends_everything_politely(void **state)
 
 // -- two servers ----------------------------------------------------------------------------------
 
-static void server_story(t_world *w, int step)
-{
+static void server_story(t_world *w, int step) {
     char text[64];
     snprintf(text, sizeof text, "step %d", step);
     switch (step % 5) {
@@ -543,8 +562,7 @@ static void server_story(t_world *w, int step)
     }
 }
 
-static void collect(const t_world *w, t_buf *out)
-{
+static void collect(const t_world *w, t_buf *out) {
     for (int i = 0; i < T_CONNS; i++) {
         if (w->conns[i].used) {
             t_put(out, w->conns[i].out.data, w->conns[i].out.len);
@@ -554,8 +572,7 @@ static void collect(const t_world *w, t_buf *out)
 }
 
 // Invariant 22: two servers in one run are two runs.
-static void api_two_servers_do_not_know_each_other(void **state)
-{
+static void api_two_servers_do_not_know_each_other(void **state) {
     (void)state;
     t_buf alone[2] = {{0}, {0}};
     t_buf both[2] = {{0}, {0}};
@@ -589,8 +606,7 @@ static void api_two_servers_do_not_know_each_other(void **state)
     }
 }
 
-static void api_works_without_optional_hooks_and_callbacks(void **state)
-{
+static void api_works_without_optional_hooks_and_callbacks(void **state) {
     (void)state;
     static rtpush_server srv;
     static rtpush_conn conns[2];
@@ -661,9 +677,8 @@ static void api_works_without_optional_hooks_and_callbacks(void **state)
 
 // -- leaves ---------------------------------------------------------------------------------------
 
-// FIPS 180-4 and RFC 3174 7.3, and every length around the padding's edges.
-static void leaf_sha1_matches_the_vectors(void **state)
-{
+// FIPS 180-4 and section 7.3 of RFC 3174, and every length around the padding's edges.
+static void leaf_sha1_matches_the_vectors(void **state) {
     (void)state;
     static const char *const table[][2] = {
         {"", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
@@ -671,7 +686,11 @@ static void leaf_sha1_matches_the_vectors(void **state)
         {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
          "84983e441c3bd26ebaae4aa1f95129e5e54670f1"},
         {"dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11",
-         "b37a4f2cc0624f1690f64606cf385945b2bec4ea"}, // RFC 6455 1.3
+         "b37a4f2cc0624f1690f64606cf385945b2bec4ea"}, // section 1.3 of RFC 6455
+        {"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrl"
+         "m"
+         "nopqrsmnopqrstnopqrstu",
+         "a49b2446a02c645bf419f995b67091253a04a259"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         uint8_t digest[20];
@@ -684,13 +703,15 @@ static void leaf_sha1_matches_the_vectors(void **state)
     }
 }
 
-// RFC 4648 10.
-static void leaf_base64_matches_the_vectors(void **state)
-{
+// Section 10 of RFC 4648.
+static void leaf_base64_matches_the_vectors(void **state) {
     (void)state;
-    static const char *const table[][2] = {{"", ""},           {"f", "Zg=="},
-                                           {"fo", "Zm8="},     {"foo", "Zm9v"},
-                                           {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+    static const char *const table[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
                                            {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < 7; i++) {
         uint8_t out[32];
@@ -705,17 +726,16 @@ static void leaf_base64_matches_the_vectors(void **state)
 }
 
 // The validator at every split gives what it gives whole, and what the plain one says.
-static void leaf_utf8_at_every_split(void **state)
-{
+static void leaf_utf8_at_every_split(void **state) {
     (void)state;
     t_rng rng = t_seed(42);
     for (int round = 0; round < 200000; round++) {
         uint8_t text[12];
         size_t len = 1 + t_below(&rng, 11);
         for (size_t i = 0; i < len; i++) {
-            static const uint8_t edge[] = {0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF,
-                                           0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0,
-                                           0xF1, 0xF4, 0xF5, 0xFF};
+            static const uint8_t edge[] = {0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0,
+                                           0xBF, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED,
+                                           0xEF, 0xF0, 0xF1, 0xF4, 0xF5, 0xFF};
             text[i] = edge[t_below(&rng, sizeof edge)];
         }
         int valid = t_utf8_valid(text, len);
@@ -729,8 +749,87 @@ static void leaf_utf8_at_every_split(void **state)
     }
 }
 
-int main(void)
-{
+static int g_authorize_way;
+static int authorize_and_end(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+    t_authorize(srv, req, grant);
+    if (g_authorize_way == 0) {
+        rtpush_close(srv, req->conn, 1000, NULL);
+    } else if (g_authorize_way == 1) {
+        rtpush_abort(srv, req->conn);
+    } else if (g_authorize_way == 2) {
+        rtpush_shutdown(srv);
+    }
+    return g_authorize_way == 3 ? 403 : 0;
+}
+
+// A connection that was ended in authorize stays ended.
+static void api_authorize_may_end_the_connection(void **state) {
+    (void)state;
+    static const char *const requests[] = {"{GET /}", "{GET /hello}", "{WS /ws}{81:x}",
+                                           "{GET /events}", "{GET /poll}", "{GET /pull}",
+                                           "POST /upload HTTP/1.1\r\n" T_HOST
+                                           "Content-Length: 3\r\n\r\nabc"};
+    for (g_authorize_way = 0; g_authorize_way < 4; g_authorize_way++) {
+        for (size_t i = 0; i < 7; i++) {
+            snprintf(t_where, sizeof t_where, "way %d, %s", g_authorize_way, requests[i]);
+            t_world *w = t_fixture();
+            w->desc.authorize = authorize_and_end;
+            t_start(w);
+            t_conn *c = t_open(w, requests[i]);
+            t_run(w);
+            if (g_authorize_way < 2) {
+                t_expect_events(w, "!request|!open|!message");
+                T_CHECK(t_ended(c), "lives on");
+            }
+            t_advance(w, 30000);
+            T_CHECK(rtpush_get_counters(&w->srv)->streams <= 1, "streams");
+            t_finish(w);
+        }
+    }
+    t_where[0] = 0;
+}
+
+static int g_open_way;
+static void end_in_open(rtpush_server *srv, const rtpush_request *req) {
+    t_on_open(srv, req);
+    if (g_open_way == 0) {
+        T_EQ(rtpush_close(srv, req->conn, 4000, "not today"), RTPUSH_OK);
+    } else if (g_open_way == 1) {
+        T_EQ(rtpush_abort(srv, req->conn), RTPUSH_OK);
+    } else {
+        while (rtpush_send(srv, req->conn, 1, "0123456789", 10) == RTPUSH_OK) {
+        }
+        while (rtpush_send(srv, req->conn, 1, "", 0) == RTPUSH_OK) {
+        }
+        T_EQ(rtpush_close(srv, req->conn, 4000, "not today"), RTPUSH_OK);
+    }
+}
+
+// RFC 6455 7.4: closed in on_open: the code given, also when tx is full; 1006 where none was sent.
+static void api_stream_may_be_ended_in_on_open(void **state) {
+    (void)state;
+    for (g_open_way = 0; g_open_way < 3; g_open_way++) {
+        t_world *w = t_fixture();
+        t_routes[T_R_WS].on_open = end_in_open;
+        t_start(w);
+        u_peer *p = u_open(w, "{WS /ws}{81:early}");
+        t_run(w);
+        if (g_open_way == 1) {
+            T_EQ(p->c->dropped, 1);
+            t_expect_events(w, "open|close APP 1006|!message");
+        } else {
+            u_expect(p, "8 4000 ");
+            t_send_close(p->c, 4000, "");
+            t_run(w);
+            t_expect_events(w, "open|close APP 4000|!message");
+        }
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+
+int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(api_init_names_the_field_that_is_wrong),
         u_test(api_init_notices_another_header),
@@ -741,6 +840,8 @@ int main(void)
         u_test(api_wrong_kind_of_connection_is_an_error),
         u_test(api_iterates_over_open_streams),
         u_test(api_anything_may_be_called_from_any_callback),
+        u_test(api_authorize_may_end_the_connection),
+        u_test(api_stream_may_be_ended_in_on_open),
         u_test(api_handler_may_abort_or_close_its_own_request),
         u_test(api_abort_resets_at_once),
         u_test(api_shutdown_ends_everything_politely),

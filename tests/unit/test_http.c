@@ -5,8 +5,7 @@
 // -- heads ----------------------------------------------------------------------------------------
 
 // RFC 9112 2.2: keep-alive is the default; a second request is read after the first is answered.
-static void http_keeps_the_connection_for_the_next_request(void **state)
-{
+static void http_keeps_the_connection_for_the_next_request(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /hello}");
@@ -21,8 +20,7 @@ static void http_keeps_the_connection_for_the_next_request(void **state)
 }
 
 // RFC 9112 3: a target of every length around the buffer is served or answered 414, never else.
-static void http_answers_414_from_a_certain_length_on(void **state)
-{
+static void http_answers_414_from_a_certain_length_on(void **state) {
     (void)state;
     int refused = 0;
     for (int len = 1; len < 600; len++) {
@@ -55,8 +53,7 @@ static void http_answers_414_from_a_certain_length_on(void **state)
     assert_true(refused);
 }
 
-static void http_reads_a_700_byte_browser_head_with_512_bytes(void **state)
-{
+static void http_reads_a_700_byte_browser_head_with_512_bytes(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(
@@ -75,9 +72,8 @@ static void http_reads_a_700_byte_browser_head_with_512_bytes(void **state)
     t_finish(w);
 }
 
-// RFC 9110 9.3.2: HEAD has the fields of GET, and nothing after them.
-static void http_head_has_the_fields_of_get(void **state)
-{
+// Section 9.3.2 of RFC 9110: HEAD has the fields of GET, and nothing after them.
+static void http_head_has_the_fields_of_get(void **state) {
     (void)state;
     static const char *const paths[] = {"/", "/app.js", "/hello", "/big"};
     for (size_t i = 0; i < 4; i++) {
@@ -100,9 +96,8 @@ static void http_head_has_the_fields_of_get(void **state)
     }
 }
 
-// RFC 9110 12.5.5: the answer depends on Accept-Encoding, so it says so.
-static void http_file_with_two_forms_says_vary(void **state)
-{
+// Section 12.5.5 of RFC 9110: the answer depends on Accept-Encoding, so it says so.
+static void http_file_with_two_forms_says_vary(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /}");
@@ -116,8 +111,7 @@ static void http_file_with_two_forms_says_vary(void **state)
     t_finish(w);
 }
 
-static void http_reply_has_the_documented_defaults(void **state)
-{
+static void http_reply_has_the_documented_defaults(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /hello}");
@@ -127,9 +121,8 @@ static void http_reply_has_the_documented_defaults(void **state)
     t_finish(w);
 }
 
-// RFC 6455 4.4 and RFC 9110 15.5.22: 426 names the version and the protocol.
-static void http_426_names_what_is_required(void **state)
-{
+// Section 4.4 of RFC 6455 and RFC 9110 15.5.22: 426 names the version and the protocol.
+static void http_426_names_what_is_required(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Key: " T_KEY
@@ -139,7 +132,7 @@ static void http_426_names_what_is_required(void **state)
     T_CHECK(t_field_is(&p->cl, "Upgrade", "websocket"), "no Upgrade: websocket");
     const char *connection = t_field(&p->cl, "Connection");
     T_CHECK(connection != NULL && strstr(connection, "pgrade") != NULL,
-            "RFC 9110 7.8: Upgrade must be listed in Connection, seen %s",
+            "section 7.8 of RFC 9110: Upgrade must be listed in Connection, seen %s",
             connection ? connection : "nothing");
     u_free(p);
     t_finish(w);
@@ -148,8 +141,7 @@ static void http_426_names_what_is_required(void **state)
 // -- bodies ---------------------------------------------------------------------------------------
 
 // RFC 9110 10.1.1: 100 first, then the body, then the answer.
-static void http_expect_continue_is_answered_before_the_body(void **state)
-{
+static void http_expect_continue_is_answered_before_the_body(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "POST /echo HTTP/1.1\r\n" T_HOST
@@ -165,8 +157,7 @@ static void http_expect_continue_is_answered_before_the_body(void **state)
     t_finish(w);
 }
 
-static void http_body_piece_left_for_later_comes_again(void **state)
-{
+static void http_body_piece_left_for_later_comes_again(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_app_of(w)->later = 5;
@@ -179,8 +170,7 @@ static void http_body_piece_left_for_later_comes_again(void **state)
     t_finish(w);
 }
 
-static void http_body_left_for_ever_ends_with_a_deadline(void **state)
-{
+static void http_body_left_for_ever_ends_with_a_deadline(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_app_of(w)->later = T_FOREVER;
@@ -194,8 +184,7 @@ static void http_body_left_for_ever_ends_with_a_deadline(void **state)
 }
 
 static int refuse_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
-                       size_t len, int last)
-{
+                       size_t len, int last) {
     (void)data;
     (void)len;
     (void)last;
@@ -204,8 +193,7 @@ static int refuse_body(rtpush_server *srv, const rtpush_request *req, const uint
 }
 
 // An answer before the body's end: the client gets it, and the rest is not read as a request.
-static void http_early_answer_ends_the_upload(void **state)
-{
+static void http_early_answer_ends_the_upload(void **state) {
     (void)state;
     t_world *w = t_fixture();
     t_routes[T_R_UPLOAD].on_body = refuse_body;
@@ -221,8 +209,7 @@ static void http_early_answer_ends_the_upload(void **state)
 
 // -- answers --------------------------------------------------------------------------------------
 
-static void http_late_answer_holds_back_the_pipelined_request(void **state)
-{
+static void http_late_answer_holds_back_the_pipelined_request(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /later}{GET /hello}");
@@ -239,8 +226,7 @@ static void http_late_answer_holds_back_the_pipelined_request(void **state)
     t_finish(w);
 }
 
-static void http_long_static_body_is_sent_whole_in_small_windows(void **state)
-{
+static void http_long_static_body_is_sent_whole_in_small_windows(void **state) {
     (void)state;
     for (int mode = 0; mode < 3; mode++) {
         t_world *w = t_begin();
@@ -265,8 +251,7 @@ static void http_long_static_body_is_sent_whole_in_small_windows(void **state)
     }
 }
 
-static void http_pulled_answer_is_whole_at_every_size(void **state)
-{
+static void http_pulled_answer_is_whole_at_every_size(void **state) {
     (void)state;
     for (uint32_t size = 0; size < 3000; size += size < 600 ? 1 : 97) {
         t_world *w = t_begin();
@@ -284,8 +269,7 @@ static void http_pulled_answer_is_whole_at_every_size(void **state)
     }
 }
 
-static void http_pull_may_say_later_and_resume(void **state)
-{
+static void http_pull_may_say_later_and_resume(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_app_of(w)->pull_later = T_FOREVER;
@@ -305,9 +289,8 @@ static void http_pull_may_say_later_and_resume(void **state)
     t_finish(w);
 }
 
-// RFC 9112 8: an answer that cannot be finished must not look finished.
-static void http_pull_that_fails_never_looks_complete(void **state)
-{
+// Section 8 of RFC 9112: an answer that cannot be finished must not look finished.
+static void http_pull_that_fails_never_looks_complete(void **state) {
     (void)state;
     static const char *const heads[2] = {"{GET /pull}", "GET /pull HTTP/1.0\r\n\r\n"};
     for (int version = 0; version < 2; version++) {
@@ -326,8 +309,7 @@ static void http_pull_that_fails_never_looks_complete(void **state)
 
 static rtpush_response g_response;
 static int g_result;
-static void reply_global(rtpush_server *srv, const rtpush_request *req)
-{
+static void reply_global(rtpush_server *srv, const rtpush_request *req) {
     t_on_request(srv, req);
     g_result = rtpush_reply(srv, req->conn, &g_response);
     if (g_result != RTPUSH_OK) {
@@ -336,8 +318,7 @@ static void reply_global(rtpush_server *srv, const rtpush_request *req)
     }
 }
 
-static t_world *reply_world(void)
-{
+static t_world *reply_world(void) {
     t_world *w = t_fixture();
     t_routes[T_R_HELLO].on_request = reply_global;
     t_start(w);
@@ -345,11 +326,12 @@ static t_world *reply_world(void)
 }
 
 // Response splitting: what the application sets must not hold CR, LF or NUL.
-static void http_reply_refuses_line_ends_in_headers(void **state)
-{
+static void http_reply_refuses_line_ends_in_headers(void **state) {
     (void)state;
     static const char *const bad[][3] = {
-        {"X-A", "1\r\nSet-Cookie: a=b", NULL}, {"X-A", "1\n", NULL}, {"X-A", "\r", NULL},
+        {"X-A", "1\r\nSet-Cookie: a=b", NULL},
+        {"X-A", "1\n", NULL},
+        {"X-A", "\r", NULL},
         {"X-A\r\nX-B", "1", NULL},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -371,8 +353,7 @@ static void http_reply_refuses_line_ends_in_headers(void **state)
     t_finish(w);
 }
 
-static void http_reply_sends_status_type_and_headers(void **state)
-{
+static void http_reply_sends_status_type_and_headers(void **state) {
     (void)state;
     static const char *const headers[] = {"X-A", "one", "Set-Cookie", "sid=1; HttpOnly", NULL};
     t_world *w = reply_world();
@@ -395,8 +376,7 @@ static void http_reply_sends_status_type_and_headers(void **state)
 }
 
 // RFC 9110 8.6, 15.3.5: no body and no Content-Length with 204.
-static void http_204_has_no_body(void **state)
-{
+static void http_204_has_no_body(void **state) {
     (void)state;
     t_world *w = reply_world();
     memset(&g_response, 0, sizeof g_response);
@@ -407,8 +387,7 @@ static void http_204_has_no_body(void **state)
     t_finish(w);
 }
 
-static void http_reply_too_big_sends_nothing(void **state)
-{
+static void http_reply_too_big_sends_nothing(void **state) {
     (void)state;
     static char body[2000];
     memset(body, 'b', sizeof body);
@@ -434,8 +413,7 @@ static void http_reply_too_big_sends_nothing(void **state)
     assert_true(refused);
 }
 
-static void http_reply_may_wait_behind_an_unread_one(void **state)
-{
+static void http_reply_may_wait_behind_an_unread_one(void **state) {
     (void)state;
     t_world *w = t_begin(); // tx still holds the first answer when the second request is read
     u_peer *p = u_new(w);
@@ -453,8 +431,7 @@ static void http_reply_may_wait_behind_an_unread_one(void **state)
 
 // -- rate and room --------------------------------------------------------------------------------
 
-static void http_answers_429_to_a_flood(void **state)
-{
+static void http_answers_429_to_a_flood(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.rate_messages = 10;
@@ -475,8 +452,7 @@ static void http_answers_429_to_a_flood(void **state)
     t_finish(w);
 }
 
-static void http_accept_evicts_an_idle_connection_when_slots_are_out(void **state)
-{
+static void http_accept_evicts_an_idle_connection_when_slots_are_out(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.conn_count = 3;
@@ -498,8 +474,7 @@ static void http_accept_evicts_an_idle_connection_when_slots_are_out(void **stat
     t_finish(w);
 }
 
-static void http_accept_refuses_when_every_slot_is_busy(void **state)
-{
+static void http_accept_refuses_when_every_slot_is_busy(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.conn_count = 2;
@@ -519,8 +494,7 @@ static void http_accept_refuses_when_every_slot_is_busy(void **state)
     t_finish(w);
 }
 
-static void http_max_per_peer_counts_each_address(void **state)
-{
+static void http_max_per_peer_counts_each_address(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
@@ -538,8 +512,7 @@ static void http_max_per_peer_counts_each_address(void **state)
     t_finish(w);
 }
 
-static void http_handler_connection_cut_is_told_once(void **state)
-{
+static void http_handler_connection_cut_is_told_once(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /later}");
@@ -553,8 +526,7 @@ static void http_handler_connection_cut_is_told_once(void **state)
 }
 
 // RFC 9112 9.6: half-close after the request: the answer still goes out.
-static void http_peer_that_half_closes_gets_its_answer(void **state)
-{
+static void http_peer_that_half_closes_gets_its_answer(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_new(w);
@@ -578,8 +550,7 @@ static void http_peer_that_half_closes_gets_its_answer(void **state)
 }
 
 // RFC 9112 9.6: close in steps, so that the last answer is not lost to a reset.
-static void http_closing_reads_on_until_the_peer_finishes(void **state)
-{
+static void http_closing_reads_on_until_the_peer_finishes(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_new(w);
@@ -599,8 +570,7 @@ static void http_closing_reads_on_until_the_peer_finishes(void **state)
     t_finish(w);
 }
 
-static void http_fin_waits_for_every_acknowledgement(void **state)
-{
+static void http_fin_waits_for_every_acknowledgement(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_new(w);
@@ -620,8 +590,7 @@ static void http_fin_waits_for_every_acknowledgement(void **state)
     t_finish(w);
 }
 
-static void http_query_reads_parameters(void **state)
-{
+static void http_query_reads_parameters(void **state) {
     (void)state;
     char out[16];
     T_EQ(rtpush_query("a=1&b=two", "b", out, sizeof out), 3);
@@ -645,8 +614,282 @@ static void http_query_reads_parameters(void **state)
     T_EQ(rtpush_query("x=1&a=55", "a", out, 2), RTPUSH_ERR_TOO_BIG);
 }
 
-int main(void)
-{
+// -- less usual ways ------------------------------------------------------------------------------
+
+// Section 8.8.3.3 of RFC 9110: each encoding is a representation with a tag of its own.
+static void http_gzip_form_has_its_own_etag(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "GET / HTTP/1.1\r\n" T_HOST "Accept-Encoding: gzip\r\n\r\n");
+    char gzip[64];
+    char text[300];
+    snprintf(gzip, sizeof gzip, "%s", t_field(&p->cl, "ETag"));
+    t_say(p->c, "{GET /}");
+    u_clear(p);
+    T_CHECK(strcmp(gzip, t_field(&p->cl, "ETag")) != 0, "both forms have the tag %s", gzip);
+    snprintf(text, sizeof text,
+             "GET / HTTP/1.1\r\n" T_HOST "Accept-Encoding: gzip\r\nIf-None-Match: %s\r\n\r\n",
+             gzip);
+    t_say(p->c, text);
+    u_expect(p, "304 ");
+    snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" T_HOST "If-None-Match: %s\r\n\r\n", gzip);
+    t_say(p->c, text); // the tag is of a form this client did not ask for
+    u_expect(p, "200 ");
+    u_free(p);
+    t_finish(w);
+}
+
+// RFC 9110 12.5.3: 406 only where the field was sent and leaves nothing we have.
+static void http_406_when_gzip_is_excluded(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "GET /app.js HTTP/1.1\r\n" T_HOST "Accept-Encoding: br\r\n\r\n");
+    u_expect(p, "406 ");
+    t_say(p->c, "GET /app.js HTTP/1.1\r\n" T_HOST "Accept-Encoding: gzip;q=0.5\r\n\r\n");
+    u_expect(p, "200 ");
+    u_free(p);
+    t_finish(w);
+}
+
+// WHATWG Fetch 3.2: a listed origin is told that it may read; a foreign one hears nothing of it.
+static void http_cors_is_answered_for_listed_origins_only(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "OPTIONS /echo HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n"
+                          "Access-Control-Request-Method: PUT\r\n\r\n");
+    T_CHECK(p->cl.status == 204 || p->cl.status == 200, "the preflight gets %d", p->cl.status);
+    T_CHECK(t_field_is(&p->cl, "Access-Control-Allow-Origin", "https://app.example"), "origin");
+    const char *methods = t_field(&p->cl, "Access-Control-Allow-Methods");
+    T_CHECK(methods != NULL && strstr(methods, "PUT") != NULL, "methods: %s",
+            methods ? methods : "none");
+    t_say(p->c, "GET /hello HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n\r\n");
+    u_expect(p, "200 hello");
+    T_CHECK(t_field_is(&p->cl, "Access-Control-Allow-Origin", "https://app.example"), "origin");
+    T_CHECK(t_field_is(&p->cl, "Vary", "Origin"), "section 12.5.5 of RFC 9110: Vary");
+    t_say(p->c, "GET /events HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n\r\n");
+    u_read(p);
+    T_CHECK(t_field_is(&p->cl, "Access-Control-Allow-Origin", "https://app.example"), "events");
+    u_free(p);
+    p = u_open(w, "OPTIONS /echo HTTP/1.1\r\n" T_HOST "Origin: http://evil.example\r\n"
+                  "Access-Control-Request-Method: PUT\r\n\r\n");
+    u_expect(p, "403 ");
+    T_CHECK(t_field(&p->cl, "Access-Control-Allow-Origin") == NULL, "a foreign origin may read");
+    u_free(p);
+    t_finish(w);
+}
+
+static void http_body_must_fit_beside_its_head(void **state) {
+    (void)state;
+    int refused = 0;
+    for (int len = 400; len <= 520; len++) {
+        t_world *w = t_fixture();
+        t_routes[T_R_ECHO].max_body = 600;
+        w->desc.tx_size = 1024;
+        t_start(w);
+        char text[160];
+        snprintf(text, sizeof text,
+                 "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: %d\r\n\r\n{rep %d z}", len, len);
+        u_peer *p = u_open(w, text);
+        T_CHECK(p->cl.status == (refused ? 413 : 200) || (!refused && p->cl.status == 413),
+                "%d bytes get %d", len, p->cl.status);
+        refused = p->cl.status == 413;
+        T_CHECK(refused || p->cl.body.len == (size_t)len, "the body differs");
+        u_free(p);
+        t_finish(w);
+    }
+    assert_true(refused);
+}
+
+static void http_upload_may_be_answered_after_its_end(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_UPLOAD].on_body = NULL;
+    t_routes[T_R_UPLOAD].max_body = 100;
+    t_start(w);
+    u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3\r\n\r\nabc");
+    u_is(p, "");
+    t_expect_events(w, "request POST /upload? body=abc");
+    w->call = T_IN_API;
+    T_EQ(rtpush_reply_text(&w->srv, t_app_of(w)->last, 200, "thanks"), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_is(p, "200 thanks\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static int take_quietly(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
+                        size_t len, int last) {
+    (void)srv;
+    (void)req;
+    (void)data;
+    (void)len;
+    (void)last;
+    return RTPUSH_OK;
+}
+
+static void http_streamed_upload_may_be_answered_after_its_end(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_UPLOAD].on_body = take_quietly;
+    t_start(w);
+    u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3\r\n\r\nabc"
+                          "{GET /hello}");
+    t_advance(w, 3000);
+    u_is(p, "");
+    w->call = T_IN_API;
+    T_EQ(rtpush_reply_text(&w->srv, t_app_of(w)->last, 200, "thanks"), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_is(p, "200 thanks\n200 hello\n");
+    u_free(p);
+    t_finish(w);
+}
+
+static void http_rate_of_bytes_slows_an_upload(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.rate_bytes = 1000;
+    t_start(w);
+    u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 8000\r\n\r\n"
+                          "{rep 8000 s}");
+    T_CHECK(p->c->in.len > 5000, "%lu bytes held back, the burst is 2,000",
+            (unsigned long)p->c->in.len);
+    t_advance(w, 2500);
+    u_is(p, "");
+    t_advance(w, 8000);
+    u_expect(p, "200 8000 ");
+    u_free(p);
+    t_finish(w);
+}
+
+static void http_pull_that_never_comes_is_cut_off(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    t_app_of(w)->pull_size = 100000;
+    u_peer *p = u_new(w);
+    p->c = t_connect(w);
+    t_app_of(w)->pull_later = T_FOREVER;
+    t_say(p->c, "{GET /pull}");
+    t_advance(w, 28000);
+    T_CHECK(!t_ended(p->c), "cut off too early");
+    t_advance(w, 30000);
+    T_EQ(p->c->dropped, 1);
+    t_expect_events(w, "close TIMEOUT_REPLY~close STALLED");
+    u_free(p);
+    t_finish(w);
+}
+
+static void abort_in_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
+    t_on_close(srv, conn, closed);
+    rtpush_abort(srv, conn);
+}
+
+static void http_on_close_of_a_request_may_abort(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_HELLO].on_close = abort_in_close;
+    t_start(w);
+    u_peer *p = u_open(w, "{GET /hello}{GET /hello}");
+    t_run(w);
+    u_expect(p, "200 hello");
+    T_CHECK(t_ended(p->c), "not aborted");
+    u_free(p);
+    t_finish(w);
+}
+
+static void http_file_whose_head_does_not_fit_is_500(void **state) {
+    (void)state;
+    static char type[300];
+    static rtpush_asset big;
+    memset(type, 't', sizeof type - 1);
+    big = t_index;
+    big.content_type = type;
+    t_world *w = t_fixture();
+    t_routes[T_R_INDEX].asset = &big;
+    w->desc.tx_size = 256;
+    t_start(w);
+    u_peer *p = u_open(w, "{GET /}");
+    u_expect(p, "500 ");
+    u_free(p);
+    t_finish(w);
+}
+
+static void http_head_of_an_event_stream_ends(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_new(w);
+    p->cl.head_only = 1;
+    p->c = t_open(w, "HEAD /events HTTP/1.1\r\n" T_HOST "\r\n");
+    u_read(p);
+    T_EQ(p->cl.answers, 1);
+    T_CHECK(p->cl.status == 200 || p->cl.status == 405, "status %d", p->cl.status);
+    T_EQ(p->cl.head.len > 0, 1);
+    T_EQ(rtpush_get_counters(&w->srv)->streams, 0);
+    u_free(p);
+    t_finish(w);
+}
+
+static void http_query_plus_is_a_space(void **state) {
+    (void)state;
+    char out[16];
+    T_EQ(rtpush_query("a=1+2%2B3", "a", out, sizeof out), 5);
+    assert_string_equal(out, "1 2+3");
+    T_EQ(rtpush_query("a=1", "a", out, 0), RTPUSH_ERR_ARGUMENT);
+}
+
+static int pull_in_two(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
+                       uint8_t *buf, size_t cap) {
+    t_app *app = t_app_of(t_world_of(srv));
+    (void)conn;
+    (void)user;
+    (void)cap;
+    if (offset == 0) {
+        memcpy(buf, "data", 4);
+        return 4;
+    }
+    if (app->pull_later > 0) {
+        app->pull_later--;
+        return RTPUSH_LATER;
+    }
+    return 0;
+}
+
+static void reply_in_two(rtpush_server *srv, const rtpush_request *req) {
+    rtpush_response response = {0};
+    t_on_request(srv, req);
+    response.pull = pull_in_two;
+    T_EQ(rtpush_reply(srv, req->conn, &response), RTPUSH_OK);
+}
+
+// Everything was sent and acknowledged before the application says that this was all.
+static void http_pull_that_ends_late_ends_in_order(void **state) {
+    (void)state;
+    static const char *const requests[] = {"GET /pull HTTP/1.0\r\n\r\n", "{GET /pull}",
+                                           "GET /pull HTTP/1.1\r\n" T_HOST
+                                           "Connection: close\r\n\r\n"};
+    for (int i = 0; i < 3; i++) {
+        t_world *w = t_fixture();
+        t_routes[T_R_PULL].on_request = reply_in_two;
+        t_app_of(w)->pull_later = 6;
+        t_start(w);
+        u_peer *p = u_open(w, requests[i]);
+        t_advance(w, 4000);
+        if (i != 1) {
+            T_EQ(p->c->fin, 1);
+            T_CHECK(p->c->dropped != 1, "reset instead of finished");
+        }
+        u_read(p);
+        t_client_end(&p->cl);
+        u_expect(p, "200 data\n");
+        t_expect_events(w, "close NONE");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+
+int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(http_keeps_the_connection_for_the_next_request),
         u_test(http_answers_414_from_a_certain_length_on),
@@ -678,6 +921,19 @@ int main(void)
         u_test(http_closing_reads_on_until_the_peer_finishes),
         u_test(http_fin_waits_for_every_acknowledgement),
         u_test(http_query_reads_parameters),
+        u_test(http_gzip_form_has_its_own_etag),
+        u_test(http_406_when_gzip_is_excluded),
+        u_test(http_cors_is_answered_for_listed_origins_only),
+        u_test(http_body_must_fit_beside_its_head),
+        u_test(http_upload_may_be_answered_after_its_end),
+        u_test(http_streamed_upload_may_be_answered_after_its_end),
+        u_test(http_rate_of_bytes_slows_an_upload),
+        u_test(http_pull_that_never_comes_is_cut_off),
+        u_test(http_pull_that_ends_late_ends_in_order),
+        u_test(http_on_close_of_a_request_may_abort),
+        u_test(http_file_whose_head_does_not_fit_is_500),
+        u_test(http_head_of_an_event_stream_ends),
+        u_test(http_query_plus_is_a_space),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }

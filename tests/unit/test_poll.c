@@ -1,16 +1,14 @@
 // Long polling: one answer covers what is there, ends with an id, and the next request goes on.
 #include "unit.h"
 
-static void poll_again(u_peer *p, const char *more)
-{
+static void poll_again(u_peer *p, const char *more) {
     char text[200];
     snprintf(text, sizeof text, "{GET /poll?last_event_id=%s%s}", p->last_id, more);
     t_say(p->c, text);
     u_read(p);
 }
 
-static void poll_first_answer_is_fresh_and_ends_with_an_id(void **state)
-{
+static void poll_first_answer_is_fresh_and_ends_with_an_id(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
@@ -26,8 +24,7 @@ static void poll_first_answer_is_fresh_and_ends_with_an_id(void **state)
     t_finish(w);
 }
 
-static void poll_waits_until_there_is_news(void **state)
-{
+static void poll_waits_until_there_is_news(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
@@ -52,8 +49,7 @@ static void poll_waits_until_there_is_news(void **state)
 }
 
 // An id that says nothing about STATE would be answered at once, for ever.
-static void poll_does_not_spin(void **state)
-{
+static void poll_does_not_spin(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
@@ -73,8 +69,7 @@ static void poll_does_not_spin(void **state)
     t_finish(w);
 }
 
-static void poll_ends_empty_after_poll_ms_with_the_id(void **state)
-{
+static void poll_ends_empty_after_poll_ms_with_the_id(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
@@ -94,8 +89,7 @@ static void poll_ends_empty_after_poll_ms_with_the_id(void **state)
     t_finish(w);
 }
 
-static void poll_may_ask_to_wait_less(void **state)
-{
+static void poll_may_ask_to_wait_less(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
@@ -127,8 +121,7 @@ static void poll_may_ask_to_wait_less(void **state)
     t_finish(w);
 }
 
-static void poll_gets_all_events_once(void **state)
-{
+static void poll_gets_all_events_once(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_rng rng = t_seed(5);
@@ -163,8 +156,7 @@ static void poll_gets_all_events_once(void **state)
     t_finish(w);
 }
 
-static void poll_tells_gap_and_reset(void **state)
-{
+static void poll_tells_gap_and_reset(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.log_size = 512;
@@ -188,8 +180,7 @@ static void poll_tells_gap_and_reset(void **state)
     t_finish(w);
 }
 
-static void poll_of_http_1_0_ends_at_the_close(void **state)
-{
+static void poll_of_http_1_0_ends_at_the_close(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
@@ -204,11 +195,10 @@ static void poll_of_http_1_0_ends_at_the_close(void **state)
 }
 
 // Answers of every pace and size must be valid chunks; the strict client reads every byte.
-static void poll_chunks_hold_what_they_say(void **state)
-{
+static void poll_chunks_hold_what_they_say(void **state) {
     (void)state;
-    static const char *const texts[] = {"", "x", "a\nb", "a\r\nb\r\n", "\n\n\n", "plain text",
-                                        "\r", "\xC3\xA9\n\xC3\xA9"};
+    static const char *const texts[] = {"",       "x",          "a\nb", "a\r\nb\r\n",
+                                        "\n\n\n", "plain text", "\r",   "\xC3\xA9\n\xC3\xA9"};
     for (size_t bite = 0; bite < 40; bite++) {
         t_world *w = t_begin();
         w->bite = bite;
@@ -228,8 +218,7 @@ static void poll_chunks_hold_what_they_say(void **state)
     }
 }
 
-static void poll_peer_that_leaves_frees_the_stream(void **state)
-{
+static void poll_peer_that_leaves_frees_the_stream(void **state) {
     (void)state;
     for (int half = 0; half < 2; half++) {
         t_world *w = t_begin();
@@ -251,8 +240,7 @@ static void poll_peer_that_leaves_frees_the_stream(void **state)
     }
 }
 
-static void poll_pipelined_requests_wait_their_turn(void **state)
-{
+static void poll_pipelined_requests_wait_their_turn(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
@@ -268,8 +256,7 @@ static void poll_pipelined_requests_wait_their_turn(void **state)
     t_finish(w);
 }
 
-static void poll_closed_by_the_application_is_answered(void **state)
-{
+static void poll_closed_by_the_application_is_answered(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
@@ -286,8 +273,7 @@ static void poll_closed_by_the_application_is_answered(void **state)
     t_finish(w);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(poll_first_answer_is_fresh_and_ends_with_an_id),
         u_test(poll_waits_until_there_is_news),

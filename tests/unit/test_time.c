@@ -3,8 +3,7 @@
 #include "unit.h"
 
 // Advances in steps until the connection ended; returns how long it took.
-static uint32_t until_ended(t_world *w, t_conn *c, uint32_t most_ms)
-{
+static uint32_t until_ended(t_world *w, t_conn *c, uint32_t most_ms) {
     for (uint32_t ms = 0; ms <= most_ms; ms += 250) {
         if (t_ended(c) || c->out.len > 0) {
             return ms;
@@ -14,14 +13,12 @@ static uint32_t until_ended(t_world *w, t_conn *c, uint32_t most_ms)
     return most_ms + 1;
 }
 
-static void expect_about(uint32_t ms, uint32_t want)
-{
+static void expect_about(uint32_t ms, uint32_t want) {
     T_CHECK(ms >= want && ms <= want + 750, "after %lu ms, should be %lu", (unsigned long)ms,
             (unsigned long)want);
 }
 
-static void time_silent_connection_is_closed_after_idle_ms(void **state)
-{
+static void time_silent_connection_is_closed_after_idle_ms(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *c = t_connect(w);
@@ -32,8 +29,7 @@ static void time_silent_connection_is_closed_after_idle_ms(void **state)
     t_finish(w);
 }
 
-static void time_kept_connection_is_closed_after_idle_ms(void **state)
-{
+static void time_kept_connection_is_closed_after_idle_ms(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /hello}");
@@ -42,8 +38,7 @@ static void time_kept_connection_is_closed_after_idle_ms(void **state)
     t_finish(w);
 }
 
-static void time_slow_head_is_answered_408(void **state)
-{
+static void time_slow_head_is_answered_408(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *c = t_open(w, "GET /hello HTTP/1.1\r\nHo");
@@ -54,8 +49,7 @@ static void time_slow_head_is_answered_408(void **state)
 }
 
 // One byte a second for ever: activity does not move the head's deadline.
-static void time_trickled_head_is_answered_408(void **state)
-{
+static void time_trickled_head_is_answered_408(void **state) {
     (void)state;
     static const char head[] = "GET /hello HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n";
     t_world *w = t_begin();
@@ -71,8 +65,7 @@ static void time_trickled_head_is_answered_408(void **state)
     t_finish(w);
 }
 
-static void time_slow_body_is_answered_408(void **state)
-{
+static void time_slow_body_is_answered_408(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *c = t_open(w, "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 50\r\n\r\nabc");
@@ -82,8 +75,7 @@ static void time_slow_body_is_answered_408(void **state)
 }
 
 // 4 KiB in each body_ms is enough, less is not.
-static void time_trickled_body_is_answered_408(void **state)
-{
+static void time_trickled_body_is_answered_408(void **state) {
     (void)state;
     for (int fast = 0; fast < 2; fast++) {
         t_world *w = t_begin();
@@ -111,8 +103,7 @@ static void time_trickled_body_is_answered_408(void **state)
     }
 }
 
-static void time_application_that_does_not_answer_gives_503(void **state)
-{
+static void time_application_that_does_not_answer_gives_503(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /later}");
@@ -124,8 +115,7 @@ static void time_application_that_does_not_answer_gives_503(void **state)
     t_finish(w);
 }
 
-static void time_peer_that_does_not_finish_closing_is_aborted(void **state)
-{
+static void time_peer_that_does_not_finish_closing_is_aborted(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *c = t_connect(w);
@@ -143,12 +133,11 @@ static void time_peer_that_does_not_finish_closing_is_aborted(void **state)
 }
 
 // users.md 2: bytes queued and none acknowledged: abort, never a polite close.
-static void time_stalled_reader_is_aborted(void **state)
-{
+static void time_stalled_reader_is_aborted(void **state) {
     (void)state;
     for (int kind = 0; kind < 5; kind++) {
-        static const char *const hello[] = {"{GET /events}", "{WS /ws}", "{GET /poll}", "{GET /big}",
-                                            "{GET /hello}"};
+        static const char *const hello[] = {"{GET /events}", "{WS /ws}", "{GET /poll}",
+                                            "{GET /big}", "{GET /hello}"};
         for (int acks = 0; acks < 2; acks++) {
             t_world *w = t_begin();
             t_conn *c = t_connect(w);
@@ -172,8 +161,7 @@ static void time_stalled_reader_is_aborted(void **state)
 }
 
 // A slow reader that acknowledges something is alive.
-static void time_slow_reader_that_moves_is_kept(void **state)
-{
+static void time_slow_reader_that_moves_is_kept(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /events}");
@@ -188,8 +176,7 @@ static void time_slow_reader_that_moves_is_kept(void **state)
     t_finish(w);
 }
 
-static void time_authorisation_expires(void **state)
-{
+static void time_authorisation_expires(void **state) {
     (void)state;
     t_world *w = t_fixture();
     t_app_of(w)->expires_s = 60;
@@ -217,8 +204,7 @@ static void time_authorisation_expires(void **state)
 }
 
 // Invariant 23: the same story at any position of the clock, also over the wrap at 2^32.
-static void story(uint32_t start_ms, t_buf *out, t_buf *events)
-{
+static void story(uint32_t start_ms, t_buf *out, t_buf *events) {
     t_world *w = t_fixture();
     w->now_ms = start_ms;
     w->desc.conn_count = 8;
@@ -230,8 +216,8 @@ static void story(uint32_t start_ms, t_buf *out, t_buf *events)
     t_conn *later = t_open(w, "{GET /later}");
     for (int i = 0; i < 60; i++) {
         char text[64];
-        snprintf(text, sizeof text, "%d: idle %d head %d sse %lu ws %d later %lu", i,
-                 t_ended(idle), t_ended(head), (unsigned long)sse->out.len, t_ended(ws),
+        snprintf(text, sizeof text, "%d: idle %d head %d sse %lu ws %d later %lu", i, t_ended(idle),
+                 t_ended(head), (unsigned long)sse->out.len, t_ended(ws),
                  (unsigned long)later->out.len);
         t_note(w, "%s", text);
         t_advance(w, 1000);
@@ -241,17 +227,16 @@ static void story(uint32_t start_ms, t_buf *out, t_buf *events)
     t_finish(w);
 }
 
-static void time_wraps_at_2_32_without_a_trace(void **state)
-{
+static void time_wraps_at_2_32_without_a_trace(void **state) {
     (void)state;
     t_buf out = {0};
     t_buf events = {0};
     story(1000, &out, &events);
     T_CHECK(strstr(t_text(&events), "close TIMEOUT_PONG") != NULL, "the story is dull:\n%s",
             t_text(&events));
-    static const uint32_t starts[] = {0,           0xFFFFFFFFu, 0xFFFFFFFFu - 500u,
-                                      0xFFFFB1E0u, 0x80000000u, 0x7FFFFFFFu - 20000u,
-                                      0xFFFFFFFFu - 41000u};
+    static const uint32_t starts[] = {
+        0,           0xFFFFFFFFu,          0xFFFFFFFFu - 500u,  0xFFFFB1E0u,
+        0x80000000u, 0x7FFFFFFFu - 20000u, 0xFFFFFFFFu - 41000u};
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
         t_buf out2 = {0};
         t_buf events2 = {0};
@@ -266,8 +251,7 @@ static void time_wraps_at_2_32_without_a_trace(void **state)
     t_buf_free(&events);
 }
 
-static void time_going_back_only_delays(void **state)
-{
+static void time_going_back_only_delays(void **state) {
     (void)state;
     t_world *w = t_begin();
     w->now_ms = 1000000;
@@ -288,8 +272,7 @@ static void time_going_back_only_delays(void **state)
     t_finish(w);
 }
 
-static void time_long_sleep_counts(void **state)
-{
+static void time_long_sleep_counts(void **state) {
     (void)state;
     static const uint32_t jumps[] = {60000, 3600000, 8191000, 9000000, 86400000, 0x7FFFFFFF};
     for (size_t i = 0; i < sizeof jumps / sizeof jumps[0]; i++) {
@@ -308,8 +291,7 @@ static void time_long_sleep_counts(void **state)
 }
 
 // Two hours and more: 16-bit quarter seconds wrap, nothing else happens.
-static void time_streams_live_for_a_day(void **state)
-{
+static void time_streams_live_for_a_day(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *sse = u_stream(w, "{GET /events}");
@@ -339,8 +321,7 @@ static void time_streams_live_for_a_day(void **state)
 }
 
 // A stream that is silent for hours must not be taken for stalled when it speaks again.
-static void time_quiet_for_hours_is_not_stalled(void **state)
-{
+static void time_quiet_for_hours_is_not_stalled(void **state) {
     (void)state;
     for (uint32_t hours = 1; hours < 12; hours++) {
         t_world *w = t_fixture();
@@ -366,8 +347,7 @@ static void time_quiet_for_hours_is_not_stalled(void **state)
 
 // The sleep that tick grants must not be longer than the nearest deadline even if serving a
 // connection after it made a nearer one.
-static void time_tick_never_oversleeps(void **state)
-{
+static void time_tick_never_oversleeps(void **state) {
     (void)state;
     t_world *w = t_begin();
     t_conn *sse = t_open(w, "{GET /events}"); // keep-alive in 15 s
@@ -383,8 +363,7 @@ static void time_tick_never_oversleeps(void **state)
     t_finish(w);
 }
 
-static void time_without_connections_there_is_nothing_to_wait_for(void **state)
-{
+static void time_without_connections_there_is_nothing_to_wait_for(void **state) {
     (void)state;
     t_world *w = t_begin();
     T_EQ(t_tick(w), 0xFFFFFFFF);
@@ -399,8 +378,47 @@ static void time_without_connections_there_is_nothing_to_wait_for(void **state)
     t_finish(w);
 }
 
-int main(void)
-{
+static void time_closing_connection_that_stalls_is_aborted(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    t_conn *c = t_open(w, "{GET /events}");
+    c->hold_acks = 1;
+    c->manual_close = 1;
+    t_publish_text(w, T_LOG, "unacknowledged");
+    t_run(w);
+    w->call = T_IN_API;
+    T_EQ(rtpush_close(&w->srv, c->handle, 1000, NULL), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    T_EQ(c->fin, 0);
+    uint32_t ms = 0;
+    while (!c->dropped && ms < 90000) {
+        t_advance(w, 250);
+        ms += 250;
+    }
+    T_CHECK(ms <= 21000, "aborted after %lu ms", (unsigned long)ms);
+    t_finish(w);
+}
+
+static void time_authorisation_of_a_poll_expires(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    t_app_of(w)->expires_s = 5;
+    t_start(w);
+    u_peer *p = u_open(w, "{GET /poll}");
+    u_clear(p);
+    char text[120];
+    snprintf(text, sizeof text, "{GET /poll?last_event_id=%s}", p->last_id);
+    t_say(p->c, text);
+    t_advance(w, 6000);
+    u_read(p);
+    T_EQ(p->cl.answers, 2); // ends there; the next request is authorised anew
+    T_EQ(t_app_of(w)->authorized, 2);
+    u_free(p);
+    t_finish(w);
+}
+
+int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(time_silent_connection_is_closed_after_idle_ms),
         u_test(time_kept_connection_is_closed_after_idle_ms),
@@ -420,6 +438,8 @@ int main(void)
         u_test(time_quiet_for_hours_is_not_stalled),
         u_test(time_tick_never_oversleeps),
         u_test(time_without_connections_there_is_nothing_to_wait_for),
+        u_test(time_closing_connection_that_stalls_is_aborted),
+        u_test(time_authorisation_of_a_poll_expires),
     };
     return cmocka_run_group_tests_name("time", tests, NULL, NULL);
 }

@@ -3,13 +3,11 @@
 
 #include "transcripts.h"
 
-static void run_one(void **state)
-{
+static void run_one(void **state) {
     t_script_all((const t_script *)*state);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static struct CMUnitTest tests[T_SCRIPT_COUNT];
     size_t count = 0;
     for (size_t i = 0; i < T_SCRIPT_COUNT; i++) {

@@ -4,8 +4,7 @@
 // -- messages -------------------------------------------------------------------------------------
 
 // RFC 6455 5.2: every length around the places where the header changes, and around the buffer.
-static void ws_echoes_every_length_it_can_hold(void **state)
-{
+static void ws_echoes_every_length_it_can_hold(void **state) {
     (void)state;
     static char text[400];
     memset(text, 'e', sizeof text);
@@ -27,8 +26,7 @@ static void ws_echoes_every_length_it_can_hold(void **state)
     t_finish(w);
 }
 
-static void ws_length_64_form_is_read(void **state)
-{
+static void ws_length_64_form_is_read(void **state) {
     (void)state;
     static char text[70000];
     memset(text, 'L', sizeof text);
@@ -47,8 +45,7 @@ static size_t g_streamed;
 static uint32_t g_sum;
 static int g_firsts;
 static int g_lasts;
-static int count_pieces(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
-{
+static int count_pieces(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     (void)srv;
     (void)conn;
     for (size_t i = 0; i < msg->len; i++) {
@@ -61,8 +58,7 @@ static int count_pieces(rtpush_server *srv, rtpush_handle conn, const rtpush_mes
     return RTPUSH_OK;
 }
 
-static void ws_message_of_16_mebibytes_streams_through(void **state)
-{
+static void ws_message_of_16_mebibytes_streams_through(void **state) {
     (void)state;
     enum { SIZE = 16 << 20, BLOCK = 8192 };
     static uint8_t block[BLOCK];
@@ -96,8 +92,7 @@ static void ws_message_of_16_mebibytes_streams_through(void **state)
     t_finish(w);
 }
 
-static void ws_streamed_message_respects_max_message(void **state)
-{
+static void ws_streamed_message_respects_max_message(void **state) {
     (void)state;
     t_world *w = t_fixture();
     t_routes[T_R_STREAM].max_message = 1000;
@@ -112,8 +107,7 @@ static void ws_streamed_message_respects_max_message(void **state)
     t_finish(w);
 }
 
-static void ws_smaller_max_message_is_kept(void **state)
-{
+static void ws_smaller_max_message_is_kept(void **state) {
     (void)state;
     t_world *w = t_fixture();
     t_routes[T_R_WS].max_message = 10;
@@ -127,8 +121,7 @@ static void ws_smaller_max_message_is_kept(void **state)
     t_finish(w);
 }
 
-static void ws_ten_thousand_empty_continuations_are_one_message(void **state)
-{
+static void ws_ten_thousand_empty_continuations_are_one_message(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.rate_messages = RTPUSH_UNLIMITED;
@@ -145,8 +138,7 @@ static void ws_ten_thousand_empty_continuations_are_one_message(void **state)
     t_finish(w);
 }
 
-static void ws_message_left_for_later_comes_again(void **state)
-{
+static void ws_message_left_for_later_comes_again(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -169,8 +161,7 @@ static void ws_message_left_for_later_comes_again(void **state)
 }
 
 // A pong deadline is suspended while we ourselves refuse input.
-static void ws_refusing_input_is_not_the_peers_silence(void **state)
-{
+static void ws_refusing_input_is_not_the_peers_silence(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -196,8 +187,7 @@ static void ws_refusing_input_is_not_the_peers_silence(void **state)
 // -- UTF-8 (RFC 3629, RFC 6455 8.1) ---------------------------------------------------------------
 
 // Every sequence of one, two and three bytes, and the edges of four, against the plain validator.
-static void ws_text_is_checked_like_the_plain_validator(void **state)
-{
+static void ws_text_is_checked_like_the_plain_validator(void **state) {
     (void)state;
     static const uint8_t edge[] = {0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2,
                                    0xDF, 0xE0, 0xED, 0xEE, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5, 0xFF};
@@ -236,8 +226,7 @@ static void ws_text_is_checked_like_the_plain_validator(void **state)
     }
 }
 
-static void ws_text_is_checked_over_every_split_into_fragments(void **state)
-{
+static void ws_text_is_checked_over_every_split_into_fragments(void **state) {
     (void)state;
     static const char good[] = "\x24\xC2\xA2\xE0\xA4\xB9\xED\x9F\xBF\xEE\x80\x80\xF0\x90\x8D\x88"
                                "\xF4\x8F\xBF\xBF";
@@ -261,8 +250,7 @@ static void ws_text_is_checked_over_every_split_into_fragments(void **state)
 // -- control frames and back-pressure -------------------------------------------------------------
 
 // users.md 4: pongs are not lost when tx is full; reading stops instead.
-static void ws_pongs_survive_back_pressure(void **state)
-{
+static void ws_pongs_survive_back_pressure(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.rate_messages = RTPUSH_UNLIMITED;
@@ -290,8 +278,7 @@ static void ws_pongs_survive_back_pressure(void **state)
     t_finish(w);
 }
 
-static void ws_echo_survives_back_pressure(void **state)
-{
+static void ws_echo_survives_back_pressure(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.rate_messages = RTPUSH_UNLIMITED;
@@ -320,8 +307,7 @@ static void ws_echo_survives_back_pressure(void **state)
     t_finish(w);
 }
 
-static void ws_send_says_would_block_and_then_writable(void **state)
-{
+static void ws_send_says_would_block_and_then_writable(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -353,8 +339,7 @@ static void ws_send_says_would_block_and_then_writable(void **state)
     t_finish(w);
 }
 
-static void ws_send_room_is_what_send_takes(void **state)
-{
+static void ws_send_room_is_what_send_takes(void **state) {
     (void)state;
     static char text[600];
     memset(text, 'r', sizeof text);
@@ -378,8 +363,7 @@ static void ws_send_room_is_what_send_takes(void **state)
     }
 }
 
-static void ws_send_too_big_is_an_error_of_its_own(void **state)
-{
+static void ws_send_too_big_is_an_error_of_its_own(void **state) {
     (void)state;
     static char text[600];
     memset(text, 'r', sizeof text);
@@ -399,8 +383,7 @@ static void ws_send_too_big_is_an_error_of_its_own(void **state)
 }
 
 // RFC 6455 5.4: fragments of one message, nothing published between them, control frames may be.
-static void ws_message_in_parts_is_not_interrupted(void **state)
-{
+static void ws_message_in_parts_is_not_interrupted(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -432,8 +415,7 @@ static void ws_message_in_parts_is_not_interrupted(void **state)
     t_finish(w);
 }
 
-static void ws_published_records_come_after_the_parts(void **state)
-{
+static void ws_published_records_come_after_the_parts(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -454,8 +436,7 @@ static void ws_published_records_come_after_the_parts(void **state)
 
 // -- Close (RFC 6455 7) ---------------------------------------------------------------------------
 
-static void ws_application_closes_and_the_peer_answers(void **state)
-{
+static void ws_application_closes_and_the_peer_answers(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -474,8 +455,7 @@ static void ws_application_closes_and_the_peer_answers(void **state)
     t_finish(w);
 }
 
-static void ws_application_closes_and_the_peer_never_answers(void **state)
-{
+static void ws_application_closes_and_the_peer_never_answers(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -495,8 +475,7 @@ static void ws_application_closes_and_the_peer_never_answers(void **state)
 
 // What the peer sent before it saw our Close is read until its Close comes, and not delivered
 // after on_close.
-static void ws_close_waits_behind_unsent_messages(void **state)
-{
+static void ws_close_waits_behind_unsent_messages(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -514,8 +493,7 @@ static void ws_close_waits_behind_unsent_messages(void **state)
     t_finish(w);
 }
 
-static void ws_close_with_full_tx_still_sends_close(void **state)
-{
+static void ws_close_with_full_tx_still_sends_close(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -534,8 +512,7 @@ static void ws_close_with_full_tx_still_sends_close(void **state)
     t_finish(w);
 }
 
-static void ws_close_finishes_the_record_it_is_in(void **state)
-{
+static void ws_close_finishes_the_record_it_is_in(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -553,8 +530,7 @@ static void ws_close_finishes_the_record_it_is_in(void **state)
 }
 
 // RFC 6455 7.4: codes that must not be sent are refused; so is a reason that is too long.
-static void ws_close_refuses_codes_that_must_not_be_sent(void **state)
-{
+static void ws_close_refuses_codes_that_must_not_be_sent(void **state) {
     (void)state;
     static const uint16_t bad[] = {1, 999, 1004, 1005, 1006, 1015, 2000, 2999, 5000, 65535};
     static char reason[125];
@@ -577,8 +553,7 @@ static void ws_close_refuses_codes_that_must_not_be_sent(void **state)
     t_finish(w);
 }
 
-static void ws_failed_connection_sends_close_then_fin_and_waits(void **state)
-{
+static void ws_failed_connection_sends_close_then_fin_and_waits(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -595,12 +570,11 @@ static void ws_failed_connection_sends_close_then_fin_and_waits(void **state)
     t_finish(w);
 }
 
-static void ws_peer_vanishing_is_told_as_1006(void **state)
-{
+static void ws_peer_vanishing_is_told_as_1006(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
-    t_eof(p->c); // RFC 6455 7.1.5: no Close frame
+    t_eof(p->c); // section 7.1.5 of RFC 6455: no Close frame
     t_advance(w, 3000);
     t_expect_events(w, "close PEER_CLOSED 1006");
     T_CHECK(t_ended(p->c), "stays after the peer finished");
@@ -617,8 +591,7 @@ static void ws_peer_vanishing_is_told_as_1006(void **state)
 
 // -- liveness -------------------------------------------------------------------------------------
 
-static void ws_ping_measures_the_round_trip(void **state)
-{
+static void ws_ping_measures_the_round_trip(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -643,8 +616,7 @@ static void ws_ping_measures_the_round_trip(void **state)
     t_finish(w);
 }
 
-static void ws_without_pong_the_connection_is_aborted(void **state)
-{
+static void ws_without_pong_the_connection_is_aborted(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -657,8 +629,7 @@ static void ws_without_pong_the_connection_is_aborted(void **state)
     t_finish(w);
 }
 
-static void ws_any_byte_counts_as_alive(void **state)
-{
+static void ws_any_byte_counts_as_alive(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -672,8 +643,7 @@ static void ws_any_byte_counts_as_alive(void **state)
     t_finish(w);
 }
 
-static void ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently(void **state)
-{
+static void ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.rate_messages = 10;
@@ -700,8 +670,115 @@ static void ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently(void **st
     t_finish(w);
 }
 
-int main(void)
-{
+static void ws_rate_of_bytes_slows_and_loses_nothing(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.rate_bytes = 1000;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_say(p->c, "{82*380}{82*381}{82*382}{82*383}{82*384}{82*385}{82*386}{82*387}{81:end}");
+    T_CHECK(p->c->in.len > 500, "%lu bytes held back", (unsigned long)p->c->in.len);
+    t_advance(w, 5000);
+    u_expect(p, "2 xxx|1 end\n");
+    t_expect_events(w, "message 2 380|message 2 381|message 2 382|message 2 383|message 2 384|"
+                       "message 2 385|message 2 386|message 2 387|message 1 3 end");
+    u_free(p);
+    t_finish(w);
+}
+
+static void ws_piece_left_for_later_comes_again(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /stream}");
+    for (int later = 0; later < 6; later++) {
+        t_app_of(w)->later = later;
+        t_say(p->c, "{02*900}{89:p}{80*900}{81:next}");
+        t_advance(w, 3000);
+        t_expect_events(w, "message 2 1800 sum |message 1 4 sum ");
+        u_expect(p, "10 p");
+    }
+    u_free(p);
+    t_finish(w);
+}
+
+static int close_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    (void)msg;
+    rtpush_abort(srv, conn);
+    return RTPUSH_OK;
+}
+
+static void ws_abort_inside_a_streamed_message_is_safe(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_STREAM].on_message = close_piece;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /stream}");
+    t_say(p->c, "{02*900}{80*900}{81:next}");
+    t_run(w);
+    T_EQ(p->c->dropped, 1);
+    u_free(p);
+    t_finish(w);
+}
+
+// RFC 6455 5.2: an rtpush.1 message is its record and a prefix, so it may need the 64-bit length.
+static void ws_tagged_record_of_65535_bytes_arrives(void **state) {
+    (void)state;
+    static char text[65535];
+    memset(text, 'T', sizeof text);
+    t_world *w = t_fixture();
+    w->desc.log_size = 4 * 70000;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+    for (size_t len = 65535; len > 65490; len -= 7) {
+        T_EQ(t_publish(w, T_LOG, text, len), RTPUSH_OK);
+        t_run(w);
+        u_read(p);
+        T_EQ(p->seen.len, 2 + 17 + 1 + 3 + 1 + len + 1);
+        u_clear(p);
+    }
+    u_free(p);
+    t_finish(w);
+}
+
+static void close_at_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
+    t_on_gap(srv, conn, missed);
+    rtpush_close(srv, conn, 4000, "too slow");
+}
+
+static void abort_at_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
+    t_on_gap(srv, conn, missed);
+    rtpush_abort(srv, conn);
+}
+
+static void ws_reader_may_be_ended_at_its_gap(void **state) {
+    (void)state;
+    for (int way = 0; way < 6; way++) {
+        static const char *const hello[] = {"{WS /ws}", "{WSP /ws rtpush.1}", "{GET /events}"};
+        t_world *w = t_fixture();
+        t_routes[T_R_WS].on_gap = t_routes[T_R_EVENTS].on_gap =
+            way % 2 ? close_at_gap : abort_at_gap;
+        w->desc.log_size = 512;
+        t_start(w);
+        u_peer *p = u_stream(w, hello[way / 2]);
+        p->c->window = 3;
+        for (int i = 0; i < 100; i++) {
+            t_publish_text(w, T_LOG, "0123456789");
+            t_run(w);
+        }
+        p->c->window = SIZE_MAX;
+        t_run(w);
+        u_read(p);
+        if (way % 2 && way < 4) {
+            T_CHECK(strstr(t_text(&p->seen), "8 4000 ") != NULL, "no Close: %s", t_text(&p->seen));
+        }
+        t_advance(w, 5000);
+        T_CHECK(t_ended(p->c), "lives on");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(ws_echoes_every_length_it_can_hold),
         u_test(ws_length_64_form_is_read),
@@ -732,6 +809,11 @@ int main(void)
         u_test(ws_without_pong_the_connection_is_aborted),
         u_test(ws_any_byte_counts_as_alive),
         u_test(ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently),
+        u_test(ws_rate_of_bytes_slows_and_loses_nothing),
+        u_test(ws_piece_left_for_later_comes_again),
+        u_test(ws_abort_inside_a_streamed_message_is_safe),
+        u_test(ws_tagged_record_of_65535_bytes_arrives),
+        u_test(ws_reader_may_be_ended_at_its_gap),
     };
     return cmocka_run_group_tests_name("ws", tests, NULL, NULL);
 }

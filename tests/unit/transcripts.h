@@ -38,7 +38,7 @@ static const t_script t_scripts[] = {
     {"get", "{GET /hello}", T_OK_HELLO, "request GET /hello?|close NONE", T_STAYS},
     {"get_with_query", "{GET /hello?a=1&b=%20}", T_OK_HELLO, "request GET /hello?a=1&b=%20",
      T_STAYS},
-    // RFC 9110 9.3.2: HEAD is GET without the body, with its fields.
+    // Section 9.3.2 of RFC 9110: HEAD is GET without the body, with its fields.
     {"head", "HEAD /hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 200 |Content-Length: 5|!hello",
      "request HEAD /hello", T_STAYS},
     {"http_1_0_is_closed", "GET /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 200 |\r\n\r\nhello",
@@ -48,9 +48,8 @@ static const t_script t_scripts[] = {
     {"connection_close", T_HELLO_WITH("Connection: close"), T_OK_HELLO, NULL, T_CLOSES},
     {"connection_close_in_a_list", T_HELLO_WITH("Connection: foo , CLOSE"), T_OK_HELLO, NULL,
      T_CLOSES},
-    {"two_pipelined", "{GET /hello}{GET /files/x}",
-     "HTTP/1.1 200 |hello|HTTP/1.1 200 |\r\n\r\nx", "request GET /hello|request GET /files/x",
-     T_STAYS},
+    {"two_pipelined", "{GET /hello}{GET /files/x}", "HTTP/1.1 200 |hello|HTTP/1.1 200 |\r\n\r\nx",
+     "request GET /hello|request GET /files/x", T_STAYS},
     {"five_pipelined", "{GET /hello}{GET /}{GET /nope}{GET /files/y}{GET /hello}",
      "HTTP/1.1 200 |hello|HTTP/1.1 200 |<<title>device|HTTP/1.1 404 |HTTP/1.1 200 |\r\n\r\ny|"
      "HTTP/1.1 200 |hello",
@@ -60,9 +59,8 @@ static const t_script t_scripts[] = {
     // RFC 9112 3.2.2: absolute-form is accepted, its authority replaces Host.
     {"absolute_form", T_GET11("http://10.0.0.1/hello?q"), T_OK_HELLO, "request GET /hello?q",
      T_STAYS},
-    {"absolute_form_replaces_host",
-     "GET http://10.0.0.9/keep HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n", "HTTP/1.1 200 |host=10.0.0.9 ",
-     NULL, T_STAYS},
+    {"absolute_form_replaces_host", "GET http://10.0.0.9/keep HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n",
+     "HTTP/1.1 200 |host=10.0.0.9 ", NULL, T_STAYS},
     {"absolute_form_foreign", T_GET11("http://evil.example/hello"), "HTTP/1.1 421 ", T_NONE,
      T_EITHER},
     {"absolute_form_root", T_GET11("http://10.0.0.1"), "HTTP/1.1 200 |device", NULL, T_STAYS},
@@ -74,8 +72,9 @@ static const t_script t_scripts[] = {
      "HTTP/1.1 200 |one=a b two= auth=-", NULL, T_STAYS},
     {"field_that_is_a_prefix", T_HELLO_WITH("Hostess: x\r\nConnectio: close\r\nX-On: 1"),
      T_OK_HELLO, NULL, T_STAYS},
-    {"kept_field", "GET /keep HTTP/1.1\r\n" T_HOST
-                   "Cookie: a=1; sid=abc; sidx=9\r\nAuthorization: Basic Zm9v\r\n\r\n",
+    {"kept_field",
+     "GET /keep HTTP/1.1\r\n" T_HOST
+     "Cookie: a=1; sid=abc; sidx=9\r\nAuthorization: Basic Zm9v\r\n\r\n",
      "HTTP/1.1 200 |auth=Basic Zm9v cookie=abc ", NULL, T_STAYS},
     {"cookie_quoted_name_prefix", "GET /keep HTTP/1.1\r\n" T_HOST "Cookie: xsid=1; sidx=2\r\n\r\n",
      "HTTP/1.1 200 |cookie=- ", NULL, T_STAYS},
@@ -102,8 +101,8 @@ static const t_script t_scripts[] = {
     {"http_2_0", "GET /hello HTTP/2.0\r\n" T_HOST "\r\n", "HTTP/1.1 505 ", T_NONE, T_CLOSES},
     {"h2_preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 505 ~HTTP/1.1 501 ~HTTP/1.1 400 ",
      T_NONE, T_CLOSES},
-    {"version_with_a_tail", "GET /hello HTTP/1.1x\r\n" T_HOST "\r\n",
-     "HTTP/1.1 400 ~HTTP/1.1 505 ", T_NONE, T_CLOSES},
+    {"version_with_a_tail", "GET /hello HTTP/1.1x\r\n" T_HOST "\r\n", "HTTP/1.1 400 ~HTTP/1.1 505 ",
+     T_NONE, T_CLOSES},
     {"version_lower_case", "GET /hello http/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 400 ~HTTP/1.1 505 ",
      T_NONE, T_CLOSES},
     {"version_11", "GET /hello HTTP/11\r\n" T_HOST "\r\n", "HTTP/1.1 400 ~HTTP/1.1 505 ", T_NONE,
@@ -111,14 +110,13 @@ static const t_script t_scripts[] = {
     {"two_spaces", "GET  /hello HTTP/1.1\r\n" T_HOST "\r\n", T_400, T_NONE, T_CLOSES},
     {"two_spaces_before_version", "GET /hello  HTTP/1.1\r\n" T_HOST "\r\n",
      "HTTP/1.1 400 ~HTTP/1.1 505 ", T_NONE, T_CLOSES},
-    {"tab_for_space", "GET\t/hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 400 ~HTTP/1.1 501 ", T_NONE,
-     T_CLOSES},
+    {"tab_for_space", "GET\t/hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 400 ~HTTP/1.1 501 ",
+     T_NONE, T_CLOSES},
     {"space_first", " GET /hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 400 ~HTTP/1.1 501 ", T_NONE,
      T_CLOSES},
     {"no_target", "GET HTTP/1.1\r\n" T_HOST "\r\n", T_400, T_NONE, T_CLOSES},
     {"relative_target", T_GET11("hello"), T_400, T_NONE, T_CLOSES},
-    {"unknown_method", "BREW /hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 501 ", T_NONE,
-     T_EITHER},
+    {"unknown_method", "BREW /hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 501 ", T_NONE, T_EITHER},
     {"method_lower_case", "get /hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 501 ", T_NONE,
      T_EITHER},
     {"method_with_a_tail", "GETX /hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 501 ", T_NONE,
@@ -128,7 +126,7 @@ static const t_script t_scripts[] = {
      T_NONE, T_CLOSES},
     {"method_not_a_token", "G(T /hello HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 400 ~HTTP/1.1 501 ",
      T_NONE, T_CLOSES},
-    // RFC 9110 15.5.6: 405 MUST carry Allow.
+    // Section 15.5.6 of RFC 9110: 405 MUST carry Allow.
     {"method_of_another_route", "POST /hello HTTP/1.1\r\n" T_HOST "Content-Length: 0\r\n\r\n",
      "HTTP/1.1 405 |Allow: GET, HEAD", T_NONE, T_EITHER},
     {"delete_a_file", "DELETE / HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 405 |Allow: GET, HEAD",
@@ -154,8 +152,7 @@ static const t_script t_scripts[] = {
     {"escape_cut_after_a_digit", "{GET /hello%1}", T_400, T_NONE, T_CLOSES},
     {"escape_cut_before_the_query", "{GET /hello%6?x}", T_400, T_NONE, T_CLOSES},
     {"escape_not_hex", "{GET /hello%zz}", T_400, T_NONE, T_CLOSES},
-    {"nul_in_the_target", "GET /hel{hex 00}lo HTTP/1.1\r\n" T_HOST "\r\n", T_400, T_NONE,
-     T_CLOSES},
+    {"nul_in_the_target", "GET /hel{hex 00}lo HTTP/1.1\r\n" T_HOST "\r\n", T_400, T_NONE, T_CLOSES},
     {"high_byte_in_the_target", T_GET11("/hell\xC3\xB6"), T_400, T_NONE, T_CLOSES},
     {"control_in_the_target", T_GET11("/hello\x7F"), T_400, T_NONE, T_CLOSES},
     {"fragment_in_the_target", T_GET11("/hello#top"), T_400, T_NONE, T_CLOSES},
@@ -170,10 +167,10 @@ static const t_script t_scripts[] = {
     // RFC 9112 5.1: space before the colon MUST be refused with 400 (smuggling).
     {"space_before_colon", T_HELLO_WITH("Content-Length : 5"), T_400, T_NONE, T_CLOSES},
     {"tab_before_colon", T_HELLO_WITH("X-One\t: 5"), T_400, T_NONE, T_CLOSES},
-    // RFC 9112 5.2: obs-fold is refused.
+    // Section 5.2 of RFC 9112: obs-fold is refused.
     {"obs_fold", T_HELLO_WITH("X-One: a\r\n b"), T_400, T_NONE, T_CLOSES},
-    {"obs_fold_on_the_first_field", "GET /hello HTTP/1.1\r\n Host: 10.0.0.1\r\n\r\n", T_400,
-     T_NONE, T_CLOSES},
+    {"obs_fold_on_the_first_field", "GET /hello HTTP/1.1\r\n Host: 10.0.0.1\r\n\r\n", T_400, T_NONE,
+     T_CLOSES},
     {"nul_in_a_value", T_HELLO_WITH("X-One: a{hex 00}b"), T_400, T_NONE, T_CLOSES},
     {"nul_in_a_skipped_value", T_HELLO_WITH("Other: a{hex 00}b"), T_400, T_NONE, T_CLOSES},
     {"vertical_tab_in_a_value", T_HELLO_WITH("X-One: a\x0B"), T_400, T_NONE, T_CLOSES},
@@ -192,8 +189,8 @@ static const t_script t_scripts[] = {
 
     // -- Host (RFC 9112 3.2) and DNS rebinding --
     {"host_absent", "GET /hello HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", T_NONE, T_EITHER},
-    {"host_absent_but_hostess", "GET /hello HTTP/1.1\r\nHostess: 10.0.0.1\r\n\r\n", "HTTP/1.1 400 ", T_NONE,
-     T_EITHER},
+    {"host_absent_but_hostess", "GET /hello HTTP/1.1\r\nHostess: 10.0.0.1\r\n\r\n", "HTTP/1.1 400 ",
+     T_NONE, T_EITHER},
     {"host_twice", T_HELLO_WITH("Host: 10.0.0.1"), T_400, T_NONE, T_CLOSES},
     {"host_empty", "GET /hello HTTP/1.1\r\nHost:\r\n\r\n", "HTTP/1.1 400 ~HTTP/1.1 421 ", T_NONE,
      T_EITHER},
@@ -202,8 +199,7 @@ static const t_script t_scripts[] = {
     {"host_ipv6_port", "GET /hello HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", T_OK_HELLO, NULL, T_STAYS},
     {"host_localhost", "GET /hello HTTP/1.1\r\nHost: LocalHost:8000\r\n\r\n", T_OK_HELLO, NULL,
      T_STAYS},
-    {"host_listed", "GET /hello HTTP/1.1\r\nHost: Device.Local\r\n\r\n", T_OK_HELLO, NULL,
-     T_STAYS},
+    {"host_listed", "GET /hello HTTP/1.1\r\nHost: Device.Local\r\n\r\n", T_OK_HELLO, NULL, T_STAYS},
     {"host_foreign", "GET /hello HTTP/1.1\r\nHost: evil.example\r\n\r\n", "HTTP/1.1 421 ",
      "refuse 421 HOST|" T_NONE, T_EITHER},
     {"host_foreign_on_a_file", "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "HTTP/1.1 421 ",
@@ -237,14 +233,13 @@ static const t_script t_scripts[] = {
      T_STAYS},
     {"post_nothing", T_POST_WITH("Content-Length: 0"), "HTTP/1.1 200 |Content-Length: 0",
      "request POST /echo? body=", T_STAYS},
-    {"post_without_length", T_POST_WITH("X-One: 1"), "HTTP/1.1 200 ~HTTP/1.1 411 ", NULL,
-     T_EITHER},
-    {"post_pipelined", T_POST_WITH("Content-Length: 3") "abc" T_POST_WITH(
-                           "Content-Length: 2") "de{GET /hello}",
+    {"post_without_length", T_POST_WITH("X-One: 1"), "HTTP/1.1 200 ~HTTP/1.1 411 ", NULL, T_EITHER},
+    {"post_pipelined",
+     T_POST_WITH("Content-Length: 3") "abc" T_POST_WITH("Content-Length: 2") "de{GET /hello}",
      "\r\n\r\nabc|HTTP/1.1 200 |\r\n\r\nde|HTTP/1.1 200 |hello",
      "body=abc|body=de|request GET /hello", T_STAYS},
-    {"post_largest", T_POST_WITH("Content-Length: 100") "{rep 100 z}",
-     "HTTP/1.1 200 |\r\n\r\nzzzz", "request POST", T_STAYS},
+    {"post_largest", T_POST_WITH("Content-Length: 100") "{rep 100 z}", "HTTP/1.1 200 |\r\n\r\nzzzz",
+     "request POST", T_STAYS},
     {"post_too_large", T_POST_WITH("Content-Length: 101") "{rep 101 z}", "HTTP/1.1 413 ", T_NONE,
      T_CLOSES},
     {"get_with_a_body", T_HELLO_WITH("Content-Length: 5") "abcde", "HTTP/1.1 413 ", T_NONE,
@@ -275,8 +270,8 @@ static const t_script t_scripts[] = {
     // Deviation tested: Transfer-Encoding on a request is answered 411 (RFC 9112 6.3).
     {"chunked", T_POST_WITH("Transfer-Encoding: chunked") "3\r\nabc\r\n0\r\n\r\n",
      "HTTP/1.1 411 |Connection: close", T_NONE, T_CLOSES},
-    {"chunked_with_length", T_POST_WITH("Content-Length: 3\r\nTransfer-Encoding: chunked")
-                                "0\r\n\r\n{GET /hello}",
+    {"chunked_with_length",
+     T_POST_WITH("Content-Length: 3\r\nTransfer-Encoding: chunked") "0\r\n\r\n{GET /hello}",
      "HTTP/1.1 411 ~HTTP/1.1 400 |Connection: close|!hello", T_NONE, T_CLOSES},
     {"chunked_then_identity", T_POST_WITH("Transfer-Encoding: chunked, identity"),
      "HTTP/1.1 411 ~HTTP/1.1 400 ~HTTP/1.1 501 ", T_NONE, T_CLOSES},
@@ -302,8 +297,7 @@ static const t_script t_scripts[] = {
      "HTTP/1.1 413 ", T_NONE, T_CLOSES},
 
     // -- answers --
-    {"file", "{GET /}", "HTTP/1.1 200 |!Content-Encoding|<<title>device<</title>", T_NONE,
-     T_STAYS},
+    {"file", "{GET /}", "HTTP/1.1 200 |!Content-Encoding|<<title>device<</title>", T_NONE, T_STAYS},
     {"file_head", "HEAD / HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 200 |!<<title>", T_NONE, T_STAYS},
     // RFC 9110 12.5.3, 12.5.5: a coded form is marked, and so is what it depends on.
     {"file_gzip", "GET / HTTP/1.1\r\n" T_HOST "Accept-Encoding: br, gzip\r\n\r\n",
@@ -333,7 +327,7 @@ static const t_script t_scripts[] = {
      "request GET /pull|close NONE", T_STAYS},
     {"pull_head", "HEAD /pull HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 200 |!abcdef", "close NONE",
      T_STAYS},
-    // RFC 9112 6.1: no chunks for HTTP/1.0, the end is the close.
+    // Section 6.1 of RFC 9112: no chunks for HTTP/1.0, the end is the close.
     {"pull_1_0", "GET /pull HTTP/1.0\r\n\r\n", "HTTP/1.1 200 |!chunked|\r\n\r\nabcdefgh",
      "close NONE", T_CLOSES},
     {"pull_pipelined", "{GET /pull}{GET /hello}", "\r\n0\r\n\r\nHTTP/1.1 200 |hello", NULL,
@@ -429,8 +423,9 @@ static const t_script t_scripts[] = {
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Version: 13\r\n"
      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n\r\n",
      "HTTP/1.1 400 ", T_NONE, T_EITHER},
-    {"upgrade_key_twice", T_WS_WITH("Sec-WebSocket-Key: " T_KEY), "HTTP/1.1 400 ", T_NONE, T_EITHER},
-    // RFC 6455 4.4: another version is answered with the one spoken here.
+    {"upgrade_key_twice", T_WS_WITH("Sec-WebSocket-Key: " T_KEY), "HTTP/1.1 400 ", T_NONE,
+     T_EITHER},
+    // Section 4.4 of RFC 6455: another version is answered with the one spoken here.
     {"upgrade_version_8",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Key: " T_KEY
      "\r\nSec-WebSocket-Version: 8\r\n\r\n",
@@ -446,8 +441,8 @@ static const t_script t_scripts[] = {
     {"upgrade_version_missing",
      "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Key: " T_KEY "\r\n\r\n",
      "HTTP/1.1 426 ~HTTP/1.1 400 ", T_NONE, T_EITHER},
-    {"upgrade_version_twice", T_WS_WITH("Sec-WebSocket-Version: 13"),
-     "HTTP/1.1 400 ~HTTP/1.1 426 ", T_NONE, T_EITHER},
+    {"upgrade_version_twice", T_WS_WITH("Sec-WebSocket-Version: 13"), "HTTP/1.1 400 ~HTTP/1.1 426 ",
+     T_NONE, T_EITHER},
     {"upgrade_post", "POST /ws HTTP/1.1\r\n" T_WS_FIELDS "\r\n", "HTTP/1.1 405 |Allow: GET", T_NONE,
      T_EITHER},
     {"upgrade_1_0", "GET /ws HTTP/1.0\r\n" T_WS_FIELDS "\r\n",
@@ -457,8 +452,8 @@ static const t_script t_scripts[] = {
     {"upgrade_on_a_handler", "GET /hello HTTP/1.1\r\n" T_WS_FIELDS "\r\n", T_OK_HELLO,
      "request GET /hello", T_STAYS},
     {"upgrade_protocol", "{WSP /ws chat}", T_101 "|!Protocol: chat.v2", "open /ws chat", T_STAYS},
-    {"upgrade_protocol_list", "{WSP /ws x,chat,chat.v2}", "HTTP/1.1 101 |Sec-WebSocket-Protocol: ",
-     "open /ws chat", T_STAYS},
+    {"upgrade_protocol_list", "{WSP /ws x,chat,chat.v2}",
+     "HTTP/1.1 101 |Sec-WebSocket-Protocol: ", "open /ws chat", T_STAYS},
     {"upgrade_protocol_unknown", "{WSP /ws nobody}", T_101 "|!Sec-WebSocket-Protocol",
      "open /ws - ", T_STAYS},
     {"upgrade_protocol_prefix", "{WSP /ws cha, chat.v22, rtpush, rtpush.12, rtpush.}",
@@ -479,11 +474,13 @@ static const t_script t_scripts[] = {
     {"upgrade_protocol_rtpush", "{WSP /ws rtpush.1}",
      "HTTP/1.1 101 |Sec-WebSocket-Protocol: rtpush.1\r\n| rtpush\nfresh", "open /ws rtpush.1",
      T_STAYS},
-    {"upgrade_extension", T_WS_WITH("Sec-WebSocket-Extensions: permessage-deflate; "
-                                    "client_max_window_bits=abc, x-y; z=\"q"),
+    {"upgrade_extension",
+     T_WS_WITH("Sec-WebSocket-Extensions: permessage-deflate; "
+               "client_max_window_bits=abc, x-y; z=\"q"),
      T_101 "|!Sec-WebSocket-Extensions", "open", T_STAYS},
-    {"upgrade_extension_twice", T_WS_WITH("Sec-WebSocket-Extensions: a\r\n"
-                                          "Sec-WebSocket-Extensions: b"),
+    {"upgrade_extension_twice",
+     T_WS_WITH("Sec-WebSocket-Extensions: a\r\n"
+               "Sec-WebSocket-Extensions: b"),
      T_101 "|!Sec-WebSocket-Extensions", "open", T_STAYS},
     {"upgrade_then_a_get", "{WS /ws}{GET /hello}", T_101 "|<88#03ea>~<88#03ea", "!request",
      T_CLOSES},
@@ -506,8 +503,8 @@ static const t_script t_scripts[] = {
      T_STAYS},
     {"ws_unasked_pong", "{WS /ws}{8a:x}{81:on}", T_101 "|!<8a:x>|<81:on>", NULL, T_STAYS},
     {"ws_largest", "{WS /ws}{82*387}", T_101 "|<82*387>", "message 2 387", T_STAYS},
-    {"ws_largest_in_fragments", "{WS /ws}{02*300}{00*80}{80*7}", T_101 "|<82*387>",
-     "message 2 387", T_STAYS},
+    {"ws_largest_in_fragments", "{WS /ws}{02*300}{00*80}{80*7}", T_101 "|<82*387>", "message 2 387",
+     T_STAYS},
     {"ws_too_big", "{WS /ws}{82*388}", T_101 "|<88#03f1", "!message|close WS_TOO_BIG", T_CLOSES},
     {"ws_too_big_with_the_last_fragment", "{WS /ws}{02*300}{00*80}{80*8}", T_101 "|<88#03f1",
      "!message|close WS_TOO_BIG", T_CLOSES},
@@ -602,12 +599,11 @@ static const t_script t_scripts[] = {
      "close NONE 1000|!message", T_CLOSES},
 
     // -- pieces --
-    {"ws_pieces", "{WS /stream}{82*3000}{81:ok}", T_101,
-     "message 2 3000 sum |message 1 2 sum ", T_STAYS},
+    {"ws_pieces", "{WS /stream}{82*3000}{81:ok}", T_101, "message 2 3000 sum |message 1 2 sum ",
+     T_STAYS},
     {"ws_pieces_in_fragments", "{WS /stream}{02*1000}{89:p}{00*600}{80*9}", T_101 "|<8a:p>",
      "message 2 1609 sum ", T_STAYS},
-    {"ws_pieces_empty", "{WS /stream}{81:}{01:}{80:}", T_101, "message 1 0 |message 1 0 ",
-     T_STAYS},
+    {"ws_pieces_empty", "{WS /stream}{81:}{01:}{80:}", T_101, "message 1 0 |message 1 0 ", T_STAYS},
     {"ws_pieces_text", "{WS /stream}{01:\xF0\x9F}{00:\x98}{80:\x80}", T_101, "message 1 4 sum ",
      T_STAYS},
     {"ws_pieces_bad_text", "{WS /stream}{01:abc}{00#ff}", T_101 "|<88#03ef", "close WS_UTF8",
@@ -633,9 +629,8 @@ static const t_script t_scripts[] = {
     {"events_resume_future",
      "GET /events HTTP/1.1\r\n" T_HOST "Last-Event-ID: 00c0ffee-00100000\r\n\r\n",
      "HTTP/1.1 200 |data: reset\n", "open", T_STAYS},
-    {"events_resume_negative",
-     "GET /events HTTP/1.1\r\n" T_HOST "Last-Event-ID: -1\r\n\r\n", "HTTP/1.1 200 |data: reset\n",
-     "open", T_STAYS},
+    {"events_resume_negative", "GET /events HTTP/1.1\r\n" T_HOST "Last-Event-ID: -1\r\n\r\n",
+     "HTTP/1.1 200 |data: reset\n", "open", T_STAYS},
     {"events_resume_2_64",
      "GET /events HTTP/1.1\r\n" T_HOST "Last-Event-ID: 18446744073709551616\r\n\r\n",
      "HTTP/1.1 200 |data: reset\n", "open", T_STAYS},
@@ -673,8 +668,7 @@ typedef struct t_run_result {
     size_t in_left;
 } t_run_result;
 
-static void t_result_free(t_run_result *r)
-{
+static void t_result_free(t_run_result *r) {
     t_buf_free(&r->out);
     t_buf_free(&r->events);
 }
@@ -687,8 +681,7 @@ typedef struct t_how {
     int late_acks;
 } t_how;
 
-static t_run_result t_run_script(const t_buf *in, t_how how)
-{
+static t_run_result t_run_script(const t_buf *in, t_how how) {
     t_run_result r;
     t_world *w = t_fixture();
     memset(&r, 0, sizeof r);
@@ -717,8 +710,8 @@ static t_run_result t_run_script(const t_buf *in, t_how how)
     return r;
 }
 
-static void t_same_result(const char *how, size_t at, const t_run_result *a, const t_run_result *b)
-{
+static void t_same_result(const char *how, size_t at, const t_run_result *a,
+                          const t_run_result *b) {
     if (a->out.len != b->out.len || memcmp(a->out.data, b->out.data, a->out.len) != 0) {
         fprintf(stderr, "whole:\n");
         t_show(a->out.data, a->out.len);
@@ -735,15 +728,13 @@ static void t_same_result(const char *how, size_t at, const t_run_result *a, con
 }
 
 // Where chunks end depends on the pace of the reader; what is in them must not.
-static void t_decode_answer(t_client *cl)
-{
+static void t_decode_answer(t_client *cl) {
     t_buf *all = (t_buf *)cl->user;
     t_put(all, cl->head.data, cl->head.len);
     t_put(all, cl->body.data, cl->body.len);
 }
 
-static void t_decode(t_buf *out)
-{
+static void t_decode(t_buf *out) {
     t_client cl;
     t_buf all = {0};
     if (t_find(out->data, out->len, (const uint8_t *)"chunked", 7) == NULL) {
@@ -761,8 +752,7 @@ static void t_decode(t_buf *out)
     *out = all;
 }
 
-static void t_compare(const t_buf *in, const t_run_result *whole, const char *name, t_how how)
-{
+static void t_compare(const t_buf *in, const t_run_result *whole, const char *name, t_how how) {
     t_run_result other = t_run_script(in, how);
     if ((how.bite || how.late_acks) && memcmp(in->data, "HEAD", 4) != 0) {
         t_run_result decoded = *whole;
@@ -778,8 +768,7 @@ static void t_compare(const t_buf *in, const t_run_result *whole, const char *na
     t_result_free(&other);
 }
 
-static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *whole)
-{
+static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *whole) {
     t_how plain = {T_WHOLE, 0, 0, 0, 0};
     *whole = t_run_script(in, plain);
     const char *failed = t_match(whole->out.data, whole->out.len, s->out);
@@ -799,8 +788,7 @@ static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *who
 }
 
 // Invariant 12: untaken input comes back identical; every split gives the same events and bytes.
-static void t_script_splits(const t_buf *in, const t_run_result *whole)
-{
+static void t_script_splits(const t_buf *in, const t_run_result *whole) {
     size_t step = in->len > 700 ? in->len / 100 : 1;
     for (size_t at = 1; at < in->len; at += step) {
         t_how split = {T_SPLIT, 0, 0, 0, 0};
@@ -818,8 +806,7 @@ static void t_script_splits(const t_buf *in, const t_run_result *whole)
 }
 
 // A request before it must not matter; a request behind an answer that closes must not be read.
-static void t_script_neighbours(const t_buf *in, const t_run_result *whole)
-{
+static void t_script_neighbours(const t_buf *in, const t_run_result *whole) {
     t_how plain = {T_WHOLE, 0, 0, 0, 0};
     t_buf both = {0};
     t_expand(&both, "{GET /hello}");
@@ -844,8 +831,7 @@ static void t_script_neighbours(const t_buf *in, const t_run_result *whole)
 
 enum { T_CUT, T_CUT_OUT, T_SILENCE, T_HALF };
 
-static void t_cut_once(const t_buf *in, int kind, size_t at)
-{
+static void t_cut_once(const t_buf *in, int kind, size_t at) {
     t_world *w = t_fixture();
     t_start(w);
     t_conn *c = t_connect(w);
@@ -876,8 +862,7 @@ static void t_cut_once(const t_buf *in, int kind, size_t at)
     t_finish(w);
 }
 
-static void t_script_power_cut(const t_buf *in, const t_run_result *whole)
-{
+static void t_script_power_cut(const t_buf *in, const t_run_result *whole) {
     size_t step = in->len > 700 ? in->len / 50 : 1;
     for (size_t at = 0; at <= in->len; at += step) {
         t_cut_once(in, T_CUT, at);
@@ -894,8 +879,7 @@ static void t_script_power_cut(const t_buf *in, const t_run_result *whole)
     t_cut_once(in, T_SILENCE, in->len);
 }
 
-static void t_script_all(const t_script *s)
-{
+static void t_script_all(const t_script *s) {
     t_buf in = {0};
     t_run_result whole;
     snprintf(t_where, sizeof t_where, "transcript %s", s->name);

@@ -19,11 +19,11 @@
 
 #include "fixture.h"
 
-#define T_EQ(a, b)                                                                      \
-    do {                                                                                \
-        long long t_a = (long long)(a);                                                 \
-        long long t_b = (long long)(b);                                                 \
-        T_CHECK(t_a == t_b, "%s is %lld, should be %s = %lld", #a, t_a, #b, t_b);       \
+#define T_EQ(a, b) \
+    do { \
+        long long t_a = (long long)(a); \
+        long long t_b = (long long)(b); \
+        T_CHECK(t_a == t_b, "%s is %lld, should be %s = %lld", #a, t_a, #b, t_b); \
     } while (0)
 
 // -- a peer that reads what it gets and writes it down --------------------------------------------
@@ -40,8 +40,7 @@ typedef struct u_peer {
     unsigned events; // blocks with data
 } u_peer;
 
-static void u_on_answer(t_client *cl)
-{
+static void u_on_answer(t_client *cl) {
     u_peer *p = (u_peer *)cl->user;
     char line[16];
     snprintf(line, sizeof line, "%d ", cl->status);
@@ -52,8 +51,7 @@ static void u_on_answer(t_client *cl)
     t_puts(&p->seen, "\n");
 }
 
-static void u_on_event(t_client *cl, const t_event *ev)
-{
+static void u_on_event(t_client *cl, const t_event *ev) {
     u_peer *p = (u_peer *)cl->user;
     if (ev->has_id) {
         snprintf(p->last_id, sizeof p->last_id, "%s", ev->id);
@@ -69,13 +67,11 @@ static void u_on_event(t_client *cl, const t_event *ev)
     t_puts(&p->seen, "\n");
 }
 
-static void u_on_comment(t_client *cl)
-{
+static void u_on_comment(t_client *cl) {
     ((u_peer *)cl->user)->comments++;
 }
 
-static void u_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, size_t len)
-{
+static void u_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, size_t len) {
     u_peer *p = (u_peer *)cl->user;
     char line[32];
     (void)fin;
@@ -92,8 +88,7 @@ static void u_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, s
     }
 }
 
-static void u_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len)
-{
+static void u_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len) {
     u_peer *p = (u_peer *)cl->user;
     t_puts(&p->seen, opcode == 1 ? "1 " : "2 ");
     t_put(&p->seen, data, len);
@@ -101,22 +96,19 @@ static void u_on_message(t_client *cl, int opcode, const uint8_t *data, size_t l
 }
 
 // Everything seen since u_clear.
-static const char *u_read(u_peer *p)
-{
+static const char *u_read(u_peer *p) {
     t_client_read(&p->cl, p->c);
     return t_text(&p->seen);
 }
 
-static void u_clear(u_peer *p)
-{
+static void u_clear(u_peer *p) {
     u_read(p);
     p->seen.len = 0;
     t_put(&p->seen, "", 0);
     p->ids = p->events = p->comments = 0;
 }
 
-static u_peer *u_new(t_world *w)
-{
+static u_peer *u_new(t_world *w) {
     u_peer *p = (u_peer *)calloc(1, sizeof *p);
     if (p == NULL) {
         T_FAIL("out of memory in the test");
@@ -134,8 +126,7 @@ static u_peer *u_new(t_world *w)
 }
 
 // Connects, says text in the language of fixture.h, reads the answer.
-static u_peer *u_open(t_world *w, const char *text)
-{
+static u_peer *u_open(t_world *w, const char *text) {
     u_peer *p = u_new(w);
     p->c = t_open(w, text);
     u_read(p);
@@ -143,16 +134,14 @@ static u_peer *u_open(t_world *w, const char *text)
 }
 
 // The same, and forgets the answer and the first notice.
-static u_peer *u_stream(t_world *w, const char *text)
-{
+static u_peer *u_stream(t_world *w, const char *text) {
     u_peer *p = u_open(w, text);
     T_CHECK(p->cl.status == 200 || p->cl.status == 101, "%s was answered %d", text, p->cl.status);
     u_clear(p);
     return p;
 }
 
-static void u_free(u_peer *p)
-{
+static void u_free(u_peer *p) {
     t_client_free(&p->cl);
     t_buf_free(&p->seen);
     if (p->c != NULL && p->c->used) {
@@ -161,8 +150,7 @@ static void u_free(u_peer *p)
     free(p);
 }
 
-static void u_expect_at(const char *file, int line, u_peer *p, const char *pattern)
-{
+static void u_expect_at(const char *file, int line, u_peer *p, const char *pattern) {
     u_read(p);
     const char *failed = t_match(p->seen.data, p->seen.len, pattern);
     if (failed != NULL) {
@@ -174,8 +162,7 @@ static void u_expect_at(const char *file, int line, u_peer *p, const char *patte
 }
 #define u_expect(p, pattern) u_expect_at(__FILE__, __LINE__, p, pattern)
 
-static void u_is_at(const char *file, int line, u_peer *p, const char *text)
-{
+static void u_is_at(const char *file, int line, u_peer *p, const char *text) {
     if (strcmp(u_read(p), text) != 0) {
         fprintf(stderr, "expected:\n");
         t_show((const uint8_t *)text, strlen(text));
