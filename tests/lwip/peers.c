@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
 typedef struct peer_conn {
     struct tcp_pcb *pcb;
     int number;
+    int small; // 1: a window smaller than lwIP's
 } peer_conn;
 
 static peer_conn peers[SIM_PEERS];
@@ -54,6 +56,7 @@ int peer_connect(int number, uint32_t server, uint16_t local_port, uint32_t wind
         return -1;
     }
     peer->number = number;
+    peer->small = window < pcb->rcv_wnd;
     peer->pcb = pcb;
     tcp_arg(pcb, peer);
     tcp_recv(pcb, on_recv);
@@ -92,6 +95,10 @@ void peer_read(int number, size_t len)
     struct tcp_pcb *pcb = peers[number].pcb;
     if (pcb != NULL && len > 0) {
         tcp_recved(pcb, (u16_t)len);
+        if (peers[number].small) { // lwIP tells at once only of what is much for its TCP_WND
+            tcp_ack_now(pcb);
+            tcp_output(pcb);
+        }
     }
 }
 

@@ -153,7 +153,8 @@ static void s_settle(void)
         const int say = the->t.now_ms - began_ms > 180000;
         run_for(20);
         s_act(1);
-        if (say && getenv("SIM_TRACE") != NULL) {
+        if (getenv("SIM_DUMP_MS") != NULL &&
+            the->t.now_ms >= strtoul(getenv("SIM_DUMP_MS"), NULL, 0)) {
             s_dump();
         }
         for (uint32_t i = 0; i < most; i++) {

@@ -47,7 +47,8 @@ uint32_t sim_lwip_rand(void)
 void sim_lwip_assert(const char *what, const char *file, int line)
 {
     // A FIN out of order, one beyond a window that is closed: lwIP's own, on the peers' side.
-    if (TO_SERVER && strcmp(what, "tcp_receive: ooseq tcplen > rcv_wnd") == 0) {
+    static const char known[] = "tcp_receive: ooseq tcplen > rcv_wnd";
+    if (TO_SERVER && strncmp(what, known, sizeof known - 1) == 0) {
         return;
     }
     fprintf(stderr, "%s:%d: lwIP of the %s: %s\n", file, line,
