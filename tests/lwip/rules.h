@@ -393,6 +393,42 @@ static void r_close_second(void)
     r_close(1);
 }
 
+// Refused in the middle of its upload: bytes still come when FIN is out, and a reset would take the
+// answer with it (RFC 9112 9.6).
+static void r_reading_goes_on_after_fin(void)
+{
+    static const uint8_t body[20000];
+    r_world(8, 1500);
+    the->strict = 0;
+    s_peer *p = r_peer(S_UP);
+    p->out.len = 0;
+    t_puts(&p->out, "POST /up HTTP/1.1\r\nHost: 10.0.0.1\r\nContent-Length: 200000\r\n\r\n");
+    run_for(100);
+    T_CHECK(p->answers == 1 && p->m.cl.status == 413 && p->fin, "not refused");
+    t_put(&p->out, body, sizeof body);
+    run_for(1000);
+    T_CHECK(p->out.len == 0 && !p->lost && the->resets == 0, "reset while it sends");
+    peer_fin(p->number);
+    run_for(100);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    T_CHECK(the->resets == 0, "a reset at the end");
+    world_end();
+}
+
+// The application calls rtpush_lwip_poll in on_message (s_message does).
+static void r_poll_inside_a_callback(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    const uint8_t message[2] = {'m', 1};
+    p->m.echo_len[0] = 2;
+    p->m.echo_out = 1;
+    t_frame(&p->out, 0x82, message, 2);
+    run_for(100);
+    T_CHECK(p->m.echo_in == 1 && !p->lost, "no echo");
+    world_end();
+}
+
 static void r_many_short_connections(void)
 {
     r_world(8, 1500);
@@ -579,6 +615,8 @@ static const s_rule rules[] = {
     {"abort_is_a_reset", r_abort_is_a_reset},
     {"close_is_no_reset", r_close_first},
     {"close_after_the_peer_is_no_reset", r_close_second},
+    {"reading_goes_on_after_fin", r_reading_goes_on_after_fin},
+    {"poll_inside_a_callback_does_nothing", r_poll_inside_a_callback},
     {"many_short_connections", r_many_short_connections},
     {"port_closes_everything", r_port_closes},
     {"full_pool_resets_the_newcomer", r_pool_is_full},
