@@ -95,8 +95,8 @@
 //     topic       what is published. EVENT topics share one log, every record counts and has an id;
 //                 a STATE topic is one value, of which the newest counts. A const table, at most 32
 //     log         a ring of records, each encoded once for all readers
-//     reader      an open stream: a cursor into the log and a sweep over the values. Costs no memory
-//                 a message, however slow it is
+//     reader      an open stream: a cursor into the log and a sweep over the values. Costs no
+//                 memory a message, however slow it is
 //     gap         what a reader missed because the log had to go on; it is told how many
 //     notice      how a stream begins ("fresh", "replayed n", "gap n", "reset") or is interrupted
 //                 ("gap n"): an event named rtpush. Raw WebSockets get no notice, on_gap tells the
@@ -112,7 +112,7 @@
 //
 // MEMORY
 //     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
-//         server       about 650
+//         server       about 740
 //         connection   124 + rx_size + tx_size
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
@@ -152,10 +152,11 @@
 // LIMITS
 //     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; payload of an
 //     event 65,535 bytes and a quarter of the log; a WebSocket frame below 4 GiB (messages may be
-//     longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9 events the
-//     epoch changes and readers are told "reset". A gap's count is exact for a reader of all topics
-//     and an upper bound for others. Order: events in sequence for each reader, a STATE topic never
-//     goes back; nothing is promised between the two, nor between a direct send and a publish.
+//     longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9
+//     events the epoch changes and readers are told "reset". A gap's count is exact for a reader
+//     of all topics and an upper bound for others. Order: events in sequence for each reader, a
+//     STATE topic never goes back; nothing is promised between the two, nor between a direct send
+//     and a publish. An event of very many lines costs SSE and poll readers time by its square.
 //     While rtpush_publish_from may be used (the port has a lock hook) a quarter of the log is kept
 //     free for it.
 //
@@ -197,7 +198,7 @@ enum {
     RTPUSH_ERR_STATE = -5,        // not allowed in this state (already answered, not a stream...)
     RTPUSH_ERR_ARGUMENT = -6,     // no such topic, null pointer, bad code, CR or LF in a header
     RTPUSH_ERR_UTF8 = -7,         // text that is not UTF-8: it would close every WebSocket
-    RTPUSH_ERR_CONFIG = -8,       // rtpush_init: a value out of range; see rtpush_server.config_error
+    RTPUSH_ERR_CONFIG = -8,       // rtpush_init: a value out of range: rtpush_config_error()
     RTPUSH_ERR_VERSION = -9,      // rtpush_init: this file was built with another rtpush.h
     RTPUSH_FIN = -20              // rtpush_output: finish sending (shut down the write side)
 };
@@ -328,7 +329,7 @@ typedef struct rtpush_request {
     const char *path;        // percent-decoded
     const char *rest;        // what '*' in route->path stands for, else ""
     const char *query;       // after '?', raw, else ""; read it with rtpush_query
-    const char *host;        // Host, lower case not enforced; NULL only for HTTP/1.0
+    const char *host;        // Host in lower case; NULL only for HTTP/1.0
     const char *origin;      // NULL if absent
     const char *cookie;      // value of the cookie named by desc.cookie, NULL if absent
     const char *subprotocol; // the chosen one of route->subprotocols, NULL if none
@@ -463,7 +464,8 @@ typedef struct rtpush_desc {
 #define RTPUSH_BYTES_SIZE(conns, rx_size, tx_size) \
     ((uint32_t)(conns) * ((uint32_t)(rx_size) + (uint32_t)(tx_size)))
 // max_sum: the sum of rtpush_topic.max over all STATE topics.
-#define RTPUSH_STATE_SIZE(topic_count, max_sum) ((uint32_t)(topic_count) * 16u + (uint32_t)(max_sum))
+#define RTPUSH_STATE_SIZE(topic_count, max_sum) \
+    ((uint32_t)(topic_count) * 16u + (uint32_t)(max_sum))
 
 // Counts since rtpush_init; they wrap. Read them in the loop context.
 typedef struct rtpush_counters {
@@ -784,6 +786,7 @@ struct rtpush_server {
     uint32_t plan_before;  // bytes offered before it
     uint32_t plan_records; // records completed then
 
+    rtpush_request request; // of the connection being served
     rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     uint8_t prefix[80]; // RTPI_PREFIX_MAX
 
@@ -859,12 +862,18 @@ static void rtpi_put_big_endian(rtpi_text *t, uint32_t value, unsigned bytes) {
     }
 }
 
-static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
-    unsigned shift = 32;
-    while (shift > 0) {
-        shift -= 4;
-        rtpi_put_byte(t, (uint8_t)"0123456789abcdef"[(value >> shift) & 15u]);
+static void rtpi_hex(uint8_t out[8], uint32_t value) {
+    unsigned i = 8;
+    while (i > 0) {
+        out[--i] = (uint8_t)"0123456789abcdef"[value & 15u];
+        value >>= 4;
     }
+}
+
+static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
+    uint8_t digits[8];
+    rtpi_hex(digits, value);
+    rtpi_put(t, digits, sizeof digits);
 }
 
 static void rtpi_put_decimal(rtpi_text *t, uint32_t value) {
@@ -1132,8 +1141,8 @@ static void rtpi_sha1(const uint8_t *data, size_t len, uint8_t digest[20]) {
 
 // >>utf8 ------------------------------------------------------------------------------------------
 // RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
-// the next byte must be; the four special states exclude overlong forms, surrogates and what lies above
-// U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
+// the next byte must be; the four special states exclude overlong forms, surrogates and what lies
+// above U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
 
 enum {
     RTPI_UTF8_OK,    // between characters
@@ -1188,6 +1197,17 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
                 break;
             }
             data += sizeof word;
+        }
+        // Where flash does not count: whole characters of 2 and 3 bytes, while they are whole.
+        while (sizeof(size_t) == 8 && end - data >= 3) {
+            if (data[0] >= 0xC2 && data[0] < 0xE0 && (data[1] & 0xC0) == 0x80) {
+                data += 2;
+            } else if (data[0] > 0xE0 && data[0] < 0xF0 && data[0] != 0xED &&
+                       (data[1] & 0xC0) == 0x80 && (data[2] & 0xC0) == 0x80) {
+                data += 3;
+            } else {
+                break;
+            }
         }
         if (data < end) {
             state = rtpi_utf8_lead(*data++);
@@ -1671,7 +1691,7 @@ static void rtpi_sync(rtpush_server *srv) {
 }
 
 // The oldest record this connection may need unchanged, or 0: the first that the transport may
-// refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten our bytes.
+// refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten all.
 static uint32_t rtpi_held(const rtpush_conn *c) {
     uint32_t held = c->mark_seq ? c->hold_seq : 0;
     if (rtpi_has_cursor(c) && c->out.stream.part > 0 &&
@@ -2025,6 +2045,7 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
 // page that reconnects resumes there.
 static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
                             const rtpush_topic *topic, const uint8_t *data, uint32_t len) {
+    uint8_t id[] = "id: 00000000-00000000\nevent: ";
     uint32_t name_len = (uint32_t)strlen(topic->name);
     if (form == RTPI_FORM_TAGGED) {
         rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), 17u + 1u + name_len + 1u + len);
@@ -2034,7 +2055,12 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
     if (form == RTPI_FORM_CHUNK) { // leading zeros are allowed (RFC 9112 7.1)
         rtpi_format(t, "%x\r\n", 4u + 17u + 8u + name_len + 7u + rtpi_text_len(data, len) + 2u);
     }
-    rtpi_format(t, "id: %x-%x\nevent: %s\ndata: ", srv->epoch, seq, topic->name);
+    // Not through rtpi_format: this is most of what a delivery costs.
+    rtpi_hex(id + 4, srv->epoch);
+    rtpi_hex(id + 13, seq);
+    rtpi_put(t, id, sizeof id - 1);
+    rtpi_put(t, topic->name, name_len);
+    rtpi_put(t, "\ndata: ", 7);
 }
 
 // Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
@@ -2142,6 +2168,7 @@ static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream
             s->off = 0;
         }
         rec = rtpi_record_at(srv, s->off);
+        RTPUSH_ASSERT(rec->size4 > 0);
         if (rec->seq < s->seq) { // a new reader walks here from the tail
             s->off += (uint32_t)rec->size4 * 4u;
             continue;
@@ -3101,8 +3128,8 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     unsigned verdict;
     h->bits &= (uint16_t)~RTPI_B_OVER;
     if (c->rx_used == h->mark) {
-        if (rtpi_is_list(h->header)) {
-            return 0; // RFC 9110 5.6.1: an empty element says nothing
+        if (rtpi_is_list(h->header)) { // RFC 9110 5.6.1: an empty element says nothing
+            return over && h->header == RTPI_H_COOKIE && srv->desc.cookie ? 431 : 0u;
         }
         over |= !rtpi_keep(srv, c, srv->desc.rx_size, h->header);
     }
@@ -3115,6 +3142,9 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     }
     tag[c->rx_used - h->mark] = '\0';
     c->rx_used = h->mark;
+    if (over && srv->desc.cookie && strncmp(tag + 1, srv->desc.cookie, strlen(tag + 1)) == 0) {
+        return 431; // cut in its name: it may be the one to keep
+    }
     verdict = rtpi_judge(srv, c, tag + 1);
     if (verdict != RTPI_KEEP) {
         return verdict;
@@ -3304,14 +3334,17 @@ static uint32_t rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *
         return allowed;
     }
     while (len > 0) {
-        const char *comma = (const char *)memchr(names, ',', len);
-        size_t n = comma ? (size_t)(comma - names) : len;
+        size_t n = strcspn(names, ",%&"); // browsers write a comma as %2C
         int i = rtpi_topic_find(srv, names, n);
         if (i < 0 || !(allowed >> i & 1u)) {
             return 0;
         }
         asked |= (uint32_t)1 << i;
-        n += comma != NULL;
+        if (names[n] == ',') {
+            n++;
+        } else if (names[n] == '%' && names[n + 1] == '2' && (names[n + 2] | 0x20) == 'c') {
+            n += 3;
+        }
         names += n;
         len -= n;
     }
@@ -3391,7 +3424,9 @@ static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_re
         // An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). So a
         // full server answers 200, says when to come back, and ends.
         srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
-        rtpi_put_retry(srv, c, 4);
+        if (req->method != RTPUSH_HEAD) { // RFC 9110 9.3.2
+            rtpi_put_retry(srv, c, 4);
+        }
         rtpi_begin_reply(srv, c);
     } else if (req->method == RTPUSH_HEAD) {
         rtpi_begin_reply(srv, c);
@@ -3547,10 +3582,11 @@ static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, const rtp
     uint32_t length = c->in.http.length;
     int origin = 1;
     unsigned status = 0;
+    if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
+        return 400; // RFC 9112 3.2: also where the target names the host
+    }
     if (req->host) {
         status = rtpi_host_check(srv, req->host);
-    } else if (!(c->in.http.bits & RTPI_B_HTTP10)) {
-        status = 400; // RFC 9112 3.2
     }
     if (status) {
         return status;
@@ -4547,12 +4583,12 @@ static void rtpi_new_epoch(rtpush_server *srv) {
         return; // later: there are 65,536 numbers left
     }
     rtpi_lock(srv);
-    if (srv->undone > 0) { // claimed meanwhile
+    if (srv->undone > 0) { // claimed since rtpi_sync looked
         rtpi_unlock(srv);
         return;
     }
     srv->epoch = epoch;
-    srv->seq_next = srv->done_seq = srv->done_rec = 1;
+    srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = 1;
     srv->head = srv->tail = srv->done_off = 0;
     srv->wrap = srv->desc.log_size;
     srv->used = 0;
@@ -5236,13 +5272,12 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
 
 // Bytes for a connection in its present state; a state that ends in between goes on with the rest.
 static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
-    rtpush_request req; // the largest thing on the stack: one for both
     switch (c->state) {
     case RTPI_HEAD:
-        return rtpi_head_input(srv, c, data, len, &req);
+        return rtpi_head_input(srv, c, data, len, &srv->request);
 #ifndef RTPUSH_NO_BODY
     case RTPI_BODY:
-        return rtpi_body_input(srv, c, data, len, &req);
+        return rtpi_body_input(srv, c, data, len, &srv->request);
 #endif
 #ifndef RTPUSH_NO_WEBSOCKET
     case RTPI_WS:
@@ -5312,6 +5347,10 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
     memset(&e, 0, sizeof e);
     e.spans = spans;
     e.max = max;
+    srv->plan_total = 0;
+    if ((conn->state == RTPI_WS || conn->state == RTPI_SSE) && !rtpi_stream_work(srv, conn)) {
+        return 0; // ports ask until there is nothing: let that be cheap
+    }
     srv->busy = conn;
     srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = 0;
 #ifndef RTPUSH_NO_PULL
@@ -5362,8 +5401,11 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
 
 void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     uint32_t sent = (uint32_t)n;
-    srv->busy = conn;
     RTPUSH_ASSERT(sent <= srv->plan_total);
+    if (srv->plan_total == 0) {
+        return;
+    }
+    srv->busy = conn;
     if (sent > 0) {
         srv->count.bytes_out += sent;
         conn->unacked += sent;
