@@ -91,6 +91,7 @@ typedef struct s_world {
     uint32_t log_refs;   // pieces sent from the log, from flash
     uint32_t file_refs;
     uint32_t wakes;
+    uint32_t locks;
     int upload_later; // on_body says LATER so often, of 100
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
@@ -538,6 +539,7 @@ static void s_on_pull(rtpush_server *srv, const rtpush_request *req)
 static void s_lock(void *ctx)
 {
     s_world *w = (s_world *)ctx;
+    w->locks++;
     T_CHECK(w->t.lock_depth++ == 0, "the lock was taken twice");
 }
 
