@@ -70,6 +70,10 @@ build/echo-poll build/hub-poll: build/%-poll: $(EXAMPLES) $(CORE) Makefile | bui
 build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
 
+# setarch -R when it runs: the thread sanitizer of gcc 12 wants addresses that are not randomised.
+build/threads: tests/posix/threads.c $(CORE) Makefile | build
+	gcc $(C99) -g -O1 -fsanitize=thread $< -o $@ -lpthread
+
 build/dashboard: $(PAGE) $(CORE) Makefile | build
 	@command -v $(CC) >/dev/null || sh tests/install.sh demo
 	@if [ -d examples/dashboard/node_modules/uplot ]; then :; \

@@ -198,7 +198,7 @@ struct rtpush_posix {
     uint8_t listener_count;
     uint8_t paused;   // out of descriptors
     uint8_t stopping; // rtpush_shutdown was called
-    volatile sig_atomic_t stop;
+    volatile sig_atomic_t stop; // 1: end politely, 2: at once
     pthread_mutex_t mutex;
     rtpush_server *servers[RTPUSH_POSIX_SERVERS];
     rtpi_posix_listener listeners[RTPUSH_POSIX_LISTENERS];
@@ -294,6 +294,24 @@ enum {
 #else
 #define RTPI_POSIX_NOSIGNAL 0 // macOS: SO_NOSIGPIPE on the socket instead
 #endif
+
+// rtpush_posix_stop comes from signal handlers and from other threads: volatile sig_atomic_t is right
+// for the first, the compilers' atomics for the second.
+static int rtpi_posix_stop_get(const rtpush_posix *port) {
+#ifdef __GNUC__
+    return (int)__atomic_load_n(&port->stop, __ATOMIC_ACQUIRE);
+#else
+    return (int)port->stop;
+#endif
+}
+
+static void rtpi_posix_stop_set(rtpush_posix *port, int value) {
+#ifdef __GNUC__
+    __atomic_store_n(&port->stop, value, __ATOMIC_RELEASE);
+#else
+    port->stop = value;
+#endif
+}
 
 static uint32_t rtpi_posix_clock_ms(void) {
     struct timespec now;
@@ -1106,7 +1124,7 @@ static void rtpi_posix_reset_all(rtpush_posix *port) {
 
 // After rtpush_posix_stop: begins the end and looks for it. Returns 1 when it has come.
 static int rtpi_posix_stopped(rtpush_posix *port) {
-    if (!port->stop) {
+    if (rtpi_posix_stop_get(port) == 0) {
         return 0;
     }
     if (!port->stopping) {
@@ -1122,7 +1140,7 @@ static int rtpi_posix_stopped(rtpush_posix *port) {
     for (uint32_t i = 0; i < port->server_count; i++) {
         used += rtpush_get_counters(port->servers[i])->slots_used;
     }
-    if (used > 0 && port->stop < 2 && !rtpi_posix_reached(port->now_ms, port->stop_at_ms)) {
+    if (used > 0 && rtpi_posix_stop_get(port) < 2 && !rtpi_posix_reached(port->now_ms, port->stop_at_ms)) {
         return 0;
     }
     rtpi_posix_reset_all(port);
@@ -1372,7 +1390,7 @@ int rtpush_posix_run(rtpush_posix *port) {
     while (wait_ms >= 0) {
         // Nobody else runs in between: no need for the first half of a step.
         wait_ms = rtpi_posix_turn(port, wait_ms);
-        if (port->stop && rtpi_posix_stopped(port)) {
+        if (rtpi_posix_stop_get(port) != 0 && rtpi_posix_stopped(port)) {
             return 0;
         }
     }
@@ -1380,7 +1398,7 @@ int rtpush_posix_run(rtpush_posix *port) {
 }
 
 void rtpush_posix_stop(rtpush_posix *port) {
-    port->stop = port->stop ? 2 : 1;
+    rtpi_posix_stop_set(port, rtpi_posix_stop_get(port) ? 2 : 1);
     rtpi_posix_on_wake(port);
 }
 

@@ -37,6 +37,7 @@ node                                        nodejs
 /etc/ssl/certs/ca-certificates.crt          ca-certificates
 npm                                         npm
 git                                         git
+setarch                                     util-linux
 '
 
 want="${1:-test}"

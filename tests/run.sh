@@ -24,6 +24,7 @@ command_of() {
             $client build/echo-poll build/hub-poll" ;;
         clients-asan) echo "$make build/echo-asan build/hub-asan &&
             $client build/echo-asan build/hub-asan" ;;
+        threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
@@ -33,8 +34,8 @@ command_of() {
 
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
-    test) suites='lint symbols size stack unit unit-clang matrix clients clients-poll clients-asan
-        browser lwip' ;;
+    test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
+        clients-asan browser lwip' ;;
     *) suites="$*" ;;
 esac
 

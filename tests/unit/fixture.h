@@ -584,7 +584,8 @@ static const char *t_match(const uint8_t *out, size_t out_len, const char *patte
             t_buf needle = {0};
             t_expand_n(&needle, pattern + i, part - i);
             size_t from = not_wanted ? 0 : at;
-            const uint8_t *found = t_find(out + from, out_len - from, needle.data, needle.len);
+            const uint8_t *begin = from > 0 ? out + from : out; // out may be NULL
+            const uint8_t *found = t_find(begin, out_len - from, needle.data, needle.len);
             if (found != NULL && !not_wanted) {
                 ok = 1;
                 best = (size_t)(found - out) + needle.len;
