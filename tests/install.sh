@@ -27,6 +27,7 @@ avr-gcc                                     gcc-avr
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
+dpkg-source                                 dpkg-dev
 curl                                        curl
 valgrind                                    valgrind
 /usr/lib/debug/.build-id                    libc6-dbg

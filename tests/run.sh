@@ -27,6 +27,7 @@ command_of() {
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
+        lwip) echo "sh tests/lwip/run.sh" ;;
         *) return 1 ;;
     esac
 }
@@ -34,7 +35,7 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan browser' ;;
+        clients-asan browser lwip' ;;
     *) suites="$*" ;;
 esac
 

@@ -1,0 +1,993 @@
+// rtpush_lwip.h - v0.1 - rtpush.h on lwIP's raw TCP API - MIT-0 or public domain
+//
+// For NO_SYS=1, or inside tcpip_thread. No task, no allocation of its own: all memory is yours.
+//
+// DO THIS
+//     In one C or C++ file:        In the others:
+//     #define RTPUSH_IMPLEMENTATION
+//     #include "rtpush.h"          #include "rtpush.h"
+//     #define RTPUSH_LWIP_IMPLEMENTATION
+//     #include "rtpush_lwip.h"     #include "rtpush_lwip.h"
+//
+// QUICK START
+//     enum { CONNS = 8 };
+//     static rtpush_lwip port;
+//     static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONNS)];
+//     ...
+//     lwip_init();                                              // and netif_add ...
+//     rtpush_lwip_desc desc = {0};
+//     desc.slots = slots;
+//     desc.slot_count = RTPUSH_LWIP_SLOTS(CONNS);
+//     rtpush_lwip_init(&port, &desc);                           // each ERR_OK or an error of lwIP
+//     rtpush_lwip_listen(&port, &srv, NULL, 80, 0);             // after rtpush_init(&srv, ...)
+//     for (;;) {
+//         drain_the_network_driver();                           // netif.input ...
+//         sys_check_timeouts();
+//         uint32_t ms = rtpush_lwip_poll(&port);                // sleep at most so long
+//     }
+//
+// NEEDS
+//     lwIP 2.1 or 2.2: LWIP_TCP, LWIP_CALLBACK_API and TCP_LISTEN_BACKLOG 1, TCP_SND_BUF of two
+//     TCP_MSS or more, sys_now(). Its tcp headers only: no sockets, no netconn, no altcp.
+//     Here: 2.8 KB of flash (Cortex-M3, -Os), 376 bytes and 28 for each slot.
+//     A recipe for lwipopts.h, for C connections that each may have S records under way:
+//         MEMP_NUM_TCP_PCB   C + 2    those of TIME_WAIT are given up first by lwIP itself
+//         MEMP_NUM_TCP_SEG   C * TCP_SND_BUF / TCP_MSS, and at least TCP_SND_QUEUELEN
+//         MEMP_NUM_PBUF      C * S    each reference to the log or to flash costs one
+//         MEM_SIZE           C * (S * 120 + the bytes copied)
+//         PBUF_POOL_SIZE     2 + twice what one TCP_WND needs
+//     Too little is slow, never wrong: what found no memory is tried again.
+//     The log should hold 2 * rate * (RTO + RTT): its bytes are kept until acknowledged, and lwIP
+//     begins with an RTO of 3 s.
+//
+// CONTEXT
+//     Everything here and in rtpush.h is called where lwIP's core may be called: the main loop with
+//     NO_SYS=1, else tcpip_thread or with LOCK_TCPIP_CORE held; LWIP_ASSERT_CORE_LOCKED checks it.
+//     The exception is rtpush_publish_from(): set desc.publish_from, see there.
+//     rtpush_lwip_poll() does what nobody else does: timers, what was published, retries. Call it
+//     in every turn of the main loop and after publishing; or set desc.timer and lwIP's timers do.
+//     Inside a callback of this port it returns 0 and does nothing.
+//
+// COPIES
+//     A span of RTPUSH_LWIP_REFER bytes or more is given to lwIP by reference, not copied, if
+//         it is STATIC (flash), or
+//         it is HOLD (the log) and lwipopts.h says `#define PBUF_NEEDS_COPY(p) 1`.
+//     That line makes lwIP's ARP queue copy. Without it the queue may still refer to the log after
+//     tcp_abort, and the bytes of another event would leave in a valid segment; so then the log is
+//     copied. The same danger is in a driver that sends after linkoutput returned (DMA): with such
+//     a driver leave the line out, or let it copy. LWIP_NETIF_TX_SINGLE_PBUF makes lwIP copy all.
+//     What is smaller is gathered in RTPUSH_LWIP_GATHER bytes of the port and copied by one
+//     tcp_write: a reference would cost a pbuf and nearly the same time.
+//
+// MEMORY, BACK-PRESSURE
+//     ERR_MEM loses nothing: the bytes stay where they are and are tried again when something of
+//     that connection was acknowledged, by tcp_poll, and by rtpush_lwip_poll every
+//     RTPUSH_LWIP_RETRY_MS. (With nothing in flight lwIP would never call.) References that find no
+//     pbuf are tried once more as one copied segment.
+//     Bytes that arrive go into the core at once; tcp_recved tells of exactly those it took. The
+//     rest stays in its pbufs, at most RTPUSH_LWIP_HOLD for a connection; what comes then is
+//     refused, and lwIP brings it again. When all together hold RTPUSH_LWIP_HOLD_ALL pbufs (half
+//     the pool: others must be able to receive ACKs), the connection that would hold more is reset.
+//
+// CLOSING
+//     FIN from the core is tcp_shutdown(tx), then reading goes on. With both FINs there the PCB is
+//     lwIP's alone: a PCB in TIME_WAIT is freed without a word. drop is tcp_abort or tcp_close. In
+//     the error callback the PCB is gone already and is only forgotten.
+//     A PCB has TCP_PRIO_MIN until it carries a stream and TCP_PRIO_NORMAL then, that of a new one:
+//     if lwIP runs out of PCBs it ends idle keep-alive connections, not streams.
+//     FIN_WAIT_2 has no timeout in lwIP without tcp_close; the core's close_ms is it.
+//
+// OPTIONS (where the implementation is compiled)
+//     RTPUSH_LWIP_REFER     (256) smallest span given by reference; 65,536 copies everything
+//     RTPUSH_LWIP_GATHER    (256) also in the files that use the type rtpush_lwip
+//     RTPUSH_LWIP_HOLD      (2) pbufs a connection may hold before it refuses more
+//     RTPUSH_LWIP_HOLD_ALL  (PBUF_POOL_SIZE / 2) pbufs all connections may hold
+//     RTPUSH_LWIP_RETRY_MS  (50)
+//
+// TESTED ON
+//     lwIP 2.1.3 and 2.2.1 of Debian, NO_SYS=1, IPv4, on x86-64 over a simulated wire
+//     (tests/lwip: loss, reordering, windows closed, every allocation failing). Compiled but not
+//     yet run: tcpip_thread on an operating system, IPv6.
+
+#ifndef RTPUSH_LWIP_H
+#define RTPUSH_LWIP_H
+
+#ifndef RTPUSH_H
+#error "include rtpush.h before rtpush_lwip.h"
+#endif
+
+#include "lwip/init.h"
+#include "lwip/opt.h"
+#include "lwip/pbuf.h"
+#include "lwip/sys.h"
+#include "lwip/tcp.h"
+
+#if LWIP_VERSION_MAJOR != 2 || LWIP_VERSION_MINOR < 1
+#error "rtpush_lwip.h needs lwIP 2.1 or 2.2"
+#endif
+#if !LWIP_TCP
+#error "lwipopts.h: LWIP_TCP must be 1"
+#endif
+#if !LWIP_CALLBACK_API
+#error "lwipopts.h: LWIP_CALLBACK_API must be 1 (and LWIP_EVENT_API 0)"
+#endif
+#if !TCP_LISTEN_BACKLOG
+#error "lwipopts.h: TCP_LISTEN_BACKLOG must be 1, or half-open connections take every PCB"
+#endif
+#if TCP_SND_BUF < 2 * TCP_MSS
+#error "lwipopts.h: TCP_SND_BUF must be 2 * TCP_MSS or more"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// >>api ------------------------------------------------------------------------------------------
+
+#ifndef RTPUSH_LWIP_GATHER
+#define RTPUSH_LWIP_GATHER 256
+#endif
+
+enum { RTPUSH_LWIP_LISTENERS = 4 }; // most listening PCBs of one port
+
+typedef struct rtpush_lwip rtpush_lwip;
+typedef struct rtpush_lwip_slot rtpush_lwip_slot;
+
+// Slots for that many connections: one more, since rtpush_accept may evict only once the new one
+// has its slot. If "size of array is negative" here: raise MEMP_NUM_TCP_PCB in lwipopts.h.
+#define RTPUSH_LWIP_SLOTS(conns) \
+    ((conns) + 1u + 0u * sizeof(char[((conns) <= MEMP_NUM_TCP_PCB || MEMP_MEM_MALLOC) ? 1 : -1]))
+
+// Zero everywhere means the default in parentheses. The slots must outlive the port.
+typedef struct rtpush_lwip_desc {
+    rtpush_lwip_slot *slots;
+    uint32_t slot_count; // RTPUSH_LWIP_SLOTS(the conn_count of all its servers together)
+    uint8_t backlog;     // (slot_count, at most 255) connections not yet established
+    uint8_t timer;       // 1: calls rtpush_lwip_poll by sys_timeout, with NO_SYS=0 also on wake.
+                         // Takes one of MEMP_NUM_SYS_TIMEOUT
+    uint8_t publish_from; // 1: rtpush_publish_from is used. Costs a quarter of the log, see LIMITS
+                          // in rtpush.h. Needs lock and unlock, or SYS_LIGHTWEIGHT_PROT
+    // Against rtpush_publish_from, a few instructions long: mask the interrupts it is called from.
+    // (sys_arch_protect)
+    void (*lock)(void *ctx);
+    void (*unlock)(void *ctx);
+    // Something was published: make rtpush_lwip_poll run soon; perhaps in an interrupt. (with
+    // desc.timer and NO_SYS=0: a message to tcpip_thread, by tasks only; else nothing)
+    void (*wake)(void *ctx);
+    void *ctx;
+} rtpush_lwip_desc;
+
+// Prepares the port. ERR_ARG: no slots, or publish_from without a lock. ERR_MEM: no message for
+// tcpip_thread.
+err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc);
+// Accepts connections for srv. addr: local address, NULL any. flags: RTPUSH_LISTENER_SECURE if
+// something in front of it speaks TLS. ERR_MEM, ERR_USE, or ERR_ARG: over RTPUSH_LWIP_LISTENERS.
+err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t *addr,
+                         uint16_t number, unsigned flags);
+// One turn: timers, what was published, what found no memory. Returns the milliseconds until it
+// must be called again at the latest.
+uint32_t rtpush_lwip_poll(rtpush_lwip *port);
+// Resets every connection and gives every PCB back; on_close is called. Not inside a callback.
+void rtpush_lwip_close(rtpush_lwip *port);
+
+// -- sizes: public only so that memory can be static; the fields are private ----------------------
+
+struct rtpush_lwip_slot { // one connection
+    rtpush_lwip *port;
+    rtpush_conn *conn;
+    struct tcp_pcb *pcb; // NULL: lwIP needs us no more, the core has not dropped it yet
+    struct pbuf *held;   // bytes the core left
+    rtpush_lwip_slot *next; // free list
+    uint16_t pbufs;      // counted in port->held: those held, and those refused last
+    uint8_t listener;    // index
+    uint8_t flags;       // RTPI_LWIP_...
+};
+
+typedef struct rtpi_lwip_listener {
+    rtpush_lwip *port;
+    rtpush_server *srv;
+    struct tcp_pcb *pcb;
+    uint8_t flags; // RTPUSH_LISTENER_...
+} rtpi_lwip_listener;
+
+struct rtpush_lwip {
+    rtpush_lwip_desc desc;
+    rtpush_lwip_slot *free_first;
+    uint32_t retry_ms;    // when blocked slots are tried again
+    uint32_t retry_at;    // slot to begin with: no one is always the last
+    uint32_t blocked;     // slots that found no memory
+    uint32_t held;        // pbufs
+    uint32_t doomed;      // slots whose PCB is to be aborted
+    uint8_t depth;        // callbacks under way
+    uint8_t refer;        // 1: lwIP may refer to the log
+    uint8_t listener_count;
+    rtpi_lwip_listener listeners[RTPUSH_LWIP_LISTENERS];
+#if SYS_LIGHTWEIGHT_PROT
+    sys_prot_t level;
+#endif
+#if !NO_SYS
+    struct tcpip_callback_msg *message;
+#endif
+    uint8_t gather[RTPUSH_LWIP_GATHER];
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // RTPUSH_LWIP_H
+
+// >>implementation -------------------------------------------------------------------------------
+
+#ifdef RTPUSH_LWIP_IMPLEMENTATION
+
+#include <string.h>
+
+#include "lwip/ip_addr.h"
+#include "lwip/timeouts.h"
+#if !NO_SYS
+#include "lwip/tcpip.h"
+#endif
+
+#ifndef RTPUSH_LWIP_REFER
+#define RTPUSH_LWIP_REFER 256
+#endif
+#ifndef RTPUSH_LWIP_HOLD
+#define RTPUSH_LWIP_HOLD 2
+#endif
+#ifndef RTPUSH_LWIP_HOLD_ALL
+#define RTPUSH_LWIP_HOLD_ALL (PBUF_POOL_SIZE / 2)
+#endif
+#ifndef RTPUSH_LWIP_RETRY_MS
+#define RTPUSH_LWIP_RETRY_MS 50
+#endif
+#if RTPUSH_LWIP_HOLD < 1 || RTPUSH_LWIP_HOLD_ALL < 1
+#error "lwipopts.h: PBUF_POOL_SIZE must be 2 or more (or define RTPUSH_LWIP_HOLD_ALL)"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Terms. A slot joins one PCB and one connection of the core. It is given back when the core
+// dropped the connection or was told that it is gone, whichever comes first.
+//
+// Who may free a PCB, and when we know:
+//     lwIP, on reset, timeout or want of PCBs    on_error is called, the PCB is gone already
+//     lwIP, in TIME_WAIT or LAST_ACK             without a word: so the slot lets go of its PCB
+//                                                (detach) as soon as both sides have sent FIN
+//     we, in the drop hook                       never for the PCB whose callback is under way: the
+//                                                core does not drop the connection it is called
+//                                                for, and rtpush_lwip_poll does nothing inside
+//     we, when it holds too much or lwIP does    by the next rtpush_lwip_poll (doom), so never
+//     not want to go on                          inside a callback
+//
+// Invariants. pcb->rcv_wnd and the bytes held or refused add up to TCP_WND. No FIN while lwIP
+// refers to a byte of ours (the core waits for that). held is not empty only if the core refused
+// its first byte since the last progress.
+
+enum {
+    RTPI_LWIP_BLOCKED = 1,  // found no memory: counted in port->blocked
+    RTPI_LWIP_PEER_FIN = 2, // the peer has finished, perhaps behind bytes held
+    RTPI_LWIP_EOF = 4,      // the core was told
+    RTPI_LWIP_FIN = 8,      // we have finished
+    RTPI_LWIP_DOOMED = 16   // gone for the core, to be aborted: counted in port->doomed
+};
+
+enum { RTPI_LWIP_SPANS = 8, RTPI_LWIP_FAILED = -1 };
+
+static rtpush_server *rtpi_lwip_server(const rtpush_lwip_slot *slot) {
+    return slot->port->listeners[slot->listener].srv;
+}
+
+// 1 if the time `at` has come; right across the wrap.
+static int rtpi_lwip_reached(uint32_t now_ms, uint32_t at) {
+    return (uint32_t)(now_ms - at) < 0x80000000u;
+}
+
+// >>slots ----------------------------------------------------------------------------------------
+
+static rtpush_lwip_slot *rtpi_lwip_slot_take(rtpush_lwip *port, uint8_t listener) {
+    rtpush_lwip_slot *slot = port->free_first;
+    if (slot != NULL) {
+        port->free_first = slot->next;
+        memset(slot, 0, sizeof(*slot));
+        slot->port = port;
+        slot->listener = listener;
+    }
+    return slot;
+}
+
+static void rtpi_lwip_set_blocked(rtpush_lwip_slot *slot, int blocked) {
+    rtpush_lwip *port = slot->port;
+    if (!blocked == !(slot->flags & RTPI_LWIP_BLOCKED)) {
+        return;
+    }
+    if (!blocked) {
+        slot->flags &= (uint8_t)~RTPI_LWIP_BLOCKED;
+        port->blocked--;
+        return;
+    }
+    if (port->blocked == 0) {
+        port->retry_ms = sys_now() + RTPUSH_LWIP_RETRY_MS;
+    }
+    slot->flags |= RTPI_LWIP_BLOCKED;
+    port->blocked++;
+}
+
+static void rtpi_lwip_count(rtpush_lwip_slot *slot, uint32_t pbufs) {
+    slot->port->held += pbufs - slot->pbufs;
+    slot->pbufs = (uint16_t)pbufs;
+}
+
+static uint32_t rtpi_lwip_clen(const struct pbuf *p) {
+    return p != NULL ? pbuf_clen(p) : 0u;
+}
+
+// Gives back the pbufs and the place in the counts.
+static void rtpi_lwip_slot_clear(rtpush_lwip_slot *slot) {
+    if (slot->held != NULL) {
+        pbuf_free(slot->held);
+        slot->held = NULL;
+    }
+    rtpi_lwip_count(slot, 0);
+    rtpi_lwip_set_blocked(slot, 0);
+    if (slot->flags & RTPI_LWIP_DOOMED) {
+        slot->flags &= (uint8_t)~RTPI_LWIP_DOOMED;
+        slot->port->doomed--;
+    }
+}
+
+static void rtpi_lwip_slot_give(rtpush_lwip_slot *slot) {
+    rtpush_lwip *port = slot->port;
+    rtpi_lwip_slot_clear(slot);
+    slot->conn = NULL;
+    slot->pcb = NULL;
+    slot->next = port->free_first;
+    port->free_first = slot;
+}
+
+// lwIP will not call us for this PCB again.
+static struct tcp_pcb *rtpi_lwip_release(rtpush_lwip_slot *slot) {
+    struct tcp_pcb *pcb = slot->pcb;
+    slot->pcb = NULL;
+    if (pcb != NULL) {
+        tcp_arg(pcb, NULL);
+        tcp_recv(pcb, NULL);
+        tcp_sent(pcb, NULL);
+        tcp_err(pcb, NULL);
+        tcp_poll(pcb, NULL, 0);
+    }
+    return pcb;
+}
+
+// Both sides have sent FIN. Not tcp_close: with bytes still held it would send a reset, and the
+// reset would take our last answer with it (RFC 9112 9.6).
+static void rtpi_lwip_detach(rtpush_lwip_slot *slot) {
+    struct tcp_pcb *pcb = rtpi_lwip_release(slot);
+    if (pcb != NULL) {
+        (void)tcp_shutdown(pcb, 1, 0);
+    }
+}
+
+// This connection has no future. Its PCB is aborted by the next rtpush_lwip_poll, outside of all
+// callbacks: lwIP reads a PCB after its recv callback returned ERR_ABRT for bytes that were refused
+// before (tcp_in.c, 2.1.3 and 2.2.1).
+static void rtpi_lwip_doom(rtpush_lwip_slot *slot) {
+    rtpush_server *srv = rtpi_lwip_server(slot);
+    rtpush_conn *conn = slot->conn;
+    rtpi_lwip_slot_clear(slot);
+    slot->flags |= RTPI_LWIP_DOOMED;
+    slot->port->doomed++;
+    slot->conn = NULL;
+    rtpush_gone(srv, conn);
+}
+
+// >>hooks ----------------------------------------------------------------------------------------
+
+static void rtpi_lwip_on_drop(void *ctx, rtpush_conn *conn, void *memory, int reset) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)memory;
+    struct tcp_pcb *pcb = rtpi_lwip_release(slot);
+    (void)ctx;
+    (void)conn;
+    rtpi_lwip_slot_give(slot);
+    if (pcb != NULL && (reset || tcp_close(pcb) != ERR_OK)) {
+        tcp_abort(pcb);
+    }
+}
+
+static void rtpi_lwip_on_lock(void *ctx) {
+    rtpush_lwip *port = (rtpush_lwip *)ctx;
+    if (port->desc.lock != NULL) {
+        port->desc.lock(port->desc.ctx);
+        return;
+    }
+#if SYS_LIGHTWEIGHT_PROT
+    {
+        const sys_prot_t level = sys_arch_protect();
+        port->level = level;
+    }
+#endif
+}
+
+static void rtpi_lwip_on_unlock(void *ctx) {
+    rtpush_lwip *port = (rtpush_lwip *)ctx;
+    if (port->desc.unlock != NULL) {
+        port->desc.unlock(port->desc.ctx);
+        return;
+    }
+#if SYS_LIGHTWEIGHT_PROT
+    {
+        const sys_prot_t level = port->level; // its place is the next one's after unprotect
+        sys_arch_unprotect(level);
+    }
+#endif
+}
+
+static void rtpi_lwip_on_wake(void *ctx) {
+    rtpush_lwip *port = (rtpush_lwip *)ctx;
+    if (port->desc.wake != NULL) {
+        port->desc.wake(port->desc.ctx);
+        return;
+    }
+#if !NO_SYS
+    if (port->message != NULL) {
+        (void)tcpip_callbackmsg_trycallback(port->message); // full: the timer comes
+    }
+#endif
+}
+
+// >>input ----------------------------------------------------------------------------------------
+
+// Offers what is held. Returns 1 if the core took something.
+static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
+    rtpush_server *srv = rtpi_lwip_server(slot);
+    uint32_t sum = 0;
+    while (slot->held != NULL) {
+        const struct pbuf *first = slot->held;
+        const uint16_t len = first->len;
+        const size_t taken = len ? rtpush_input(srv, slot->conn, first->payload, len) : 0u;
+        slot->held = pbuf_free_header(slot->held, (u16_t)taken);
+        sum += (uint32_t)taken;
+        if (taken < len) {
+            break;
+        }
+    }
+    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held));
+    // Exactly what was taken, once: it is the flow control.
+    for (uint32_t left = sum; left > 0 && slot->pcb != NULL;) {
+        const u16_t step = (u16_t)(left > 0xFFFFu ? 0xFFFFu : left);
+        tcp_recved(slot->pcb, step);
+        left -= step;
+    }
+    if (slot->held == NULL && (slot->flags & RTPI_LWIP_PEER_FIN) &&
+        !(slot->flags & RTPI_LWIP_EOF)) {
+        slot->flags |= RTPI_LWIP_EOF;
+        rtpush_eof(srv, slot->conn);
+        return 1;
+    }
+    return sum > 0;
+}
+
+// >>output ---------------------------------------------------------------------------------------
+// TCP_WRITE_FLAG_MORE (no PSH, more follows at once) goes with references only: with a copy it
+// makes lwIP allocate a whole segment in advance, which on a small heap costs more than a PSH does.
+
+// Writes len bytes or fewer. Returns how many, RTPI_LWIP_FAILED if the connection has no future.
+static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t want, int refer,
+                           int more) {
+    struct tcp_pcb *pcb = slot->pcb;
+    const uint32_t room = tcp_sndbuf(pcb);
+    const uint32_t most = want < room ? want : room;
+    u16_t len = (u16_t)(most < 0xFFFFu ? most : 0xFFFFu);
+    u8_t flags = TCP_WRITE_FLAG_COPY;
+    err_t err;
+    if (len == 0) {
+        return 0;
+    }
+    if (refer && most >= RTPUSH_LWIP_REFER) {
+        flags = more && len == want ? TCP_WRITE_FLAG_MORE : 0;
+    }
+    err = tcp_write(pcb, data, len, flags);
+    if (err == ERR_MEM && (!(flags & TCP_WRITE_FLAG_COPY) || len > tcp_mss(pcb))) {
+        // tcp_write is all or nothing: where there is not enough for all, one segment may pass.
+        len = len < tcp_mss(pcb) ? len : tcp_mss(pcb);
+        err = tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+    }
+    if (err == ERR_OK) {
+        return len;
+    }
+    if (err != ERR_MEM) {
+        return RTPI_LWIP_FAILED;
+    }
+    rtpi_lwip_set_blocked(slot, 1);
+    return 0;
+}
+
+// Whether a span is to be referred to, not copied.
+static int rtpi_lwip_refers(const rtpush_lwip *port, const rtpush_span *span) {
+    const uint32_t len = span->len;
+    return len >= RTPUSH_LWIP_REFER &&
+           (span->kind == RTPUSH_SPAN_STATIC || (span->kind == RTPUSH_SPAN_HOLD && port->refer));
+}
+
+// Writes spans, small ones gathered. Returns the bytes lwIP took; *total is what there was.
+static int rtpi_lwip_write_spans(rtpush_lwip_slot *slot, const rtpush_span *spans, int count,
+                                 uint32_t *total) {
+    rtpush_lwip *port = slot->port;
+    uint32_t sum = 0;
+    uint32_t gathered = 0;
+    int sent = 0;
+    for (int i = 0; i < count; i++) {
+        const rtpush_span *span = &spans[i];
+        const int gather = !rtpi_lwip_refers(port, span) && span->len <= sizeof(port->gather);
+        sum += span->len;
+        if (gathered > 0 && (!gather || gathered + span->len > sizeof(port->gather))) {
+            const int n = rtpi_lwip_write(slot, port->gather, gathered, 0, 1);
+            if (n < 0 || (uint32_t)n < gathered) {
+                *total = sum;
+                return n < 0 ? n : sent + n;
+            }
+            sent += n;
+            gathered = 0;
+        }
+        if (gather) {
+            memcpy(port->gather + gathered, span->data, span->len);
+            gathered += span->len;
+        } else {
+            const int n = rtpi_lwip_write(slot, span->data, span->len,
+                                          rtpi_lwip_refers(port, span), i + 1 < count);
+            if (n < (int)span->len) {
+                *total = sum;
+                return n < 0 ? n : sent + n;
+            }
+            sent += n;
+        }
+    }
+    *total = sum;
+    if (gathered > 0) {
+        const int n = rtpi_lwip_write(slot, port->gather, gathered, 0, 0);
+        return n < 0 ? n : sent + n;
+    }
+    return sent;
+}
+
+// Sends until the core has nothing more or lwIP takes nothing more. Returns 1 if bytes moved, 0 if
+// not, RTPI_LWIP_FAILED.
+static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
+    rtpush_server *srv = rtpi_lwip_server(slot);
+    rtpush_span spans[RTPI_LWIP_SPANS];
+    int moved = 0;
+    rtpi_lwip_set_blocked(slot, 0);
+    while (slot->pcb != NULL && tcp_sndbuf(slot->pcb) > 0) { // else `sent` comes
+        uint32_t total = 0;
+        const int count = rtpush_output(srv, slot->conn, spans, RTPI_LWIP_SPANS);
+        int sent = 0;
+        if (count > 0) {
+            sent = rtpi_lwip_write_spans(slot, spans, count, &total);
+        }
+        rtpush_sent(srv, slot->conn, sent > 0 ? (size_t)sent : 0u);
+        if (sent < 0) {
+            return RTPI_LWIP_FAILED;
+        }
+        moved |= sent > 0;
+        if (count == RTPUSH_FIN) {
+            slot->flags |= RTPI_LWIP_FIN;
+            if (tcp_shutdown(slot->pcb, 0, 1) != ERR_OK) { // no memory: lwIP tries again itself
+                return RTPI_LWIP_FAILED;
+            }
+        }
+        if (count <= 0 || (uint32_t)sent < total) {
+            break;
+        }
+    }
+    if (moved && slot->pcb != NULL) {
+        (void)tcp_output(slot->pcb); // what fails is sent by lwIP's timers
+    }
+    return moved;
+}
+
+// A stream must survive where an idle keep-alive connection may go. Returns 1 for a stream.
+static int rtpi_lwip_is_stream(const rtpush_lwip_slot *slot) {
+    rtpush_server *srv = rtpi_lwip_server(slot);
+    const rtpush_handle own = rtpush_conn_handle(srv, slot->conn);
+    rtpush_handle before = {0, 0};
+    rtpush_handle found;
+    if (own.index > 0) {
+        before.serial = 1;
+        before.index = own.index - 1u;
+    }
+    found = rtpush_next_stream(srv, before);
+    return found.serial != 0 && found.index == own.index;
+}
+
+// Input and output of one connection until neither moves; TCP_SND_BUF bounds it. acked: bytes that
+// lwIP has freed just now.
+static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
+    int moved;
+    // A callback of the application may make a PCB, and lwIP may look for one to end: not ours.
+    if (slot->pcb != NULL) {
+        tcp_setprio(slot->pcb, TCP_PRIO_NORMAL);
+    }
+    slot->port->depth++;
+    if (acked > 0) {
+        rtpush_acked(rtpi_lwip_server(slot), slot->conn, acked);
+    }
+    do {
+        (void)rtpi_lwip_feed(slot);
+        moved = rtpi_lwip_flush(slot);
+    } while (moved > 0 && slot->held != NULL);
+    slot->port->depth--;
+    if (moved < 0) {
+        rtpi_lwip_doom(slot);
+        return;
+    }
+    if (slot->pcb != NULL && !rtpi_lwip_is_stream(slot)) {
+        tcp_setprio(slot->pcb, TCP_PRIO_MIN);
+    }
+    if ((slot->flags & RTPI_LWIP_PEER_FIN) && (slot->flags & RTPI_LWIP_FIN)) {
+        rtpi_lwip_detach(slot);
+    }
+}
+
+// >>callbacks: what lwIP tells -------------------------------------------------------------------
+
+// Bytes for a connection that is only waiting to be aborted.
+static err_t rtpi_lwip_doomed_recv(rtpush_lwip_slot *slot, struct pbuf *p) {
+    if (p != NULL) {
+        pbuf_free(p);
+    } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
+        rtpi_lwip_detach(slot);
+        rtpi_lwip_slot_give(slot);
+    }
+    return ERR_OK;
+}
+
+static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    rtpush_lwip *port = slot->port;
+    const uint32_t news = rtpi_lwip_clen(p);
+    uint32_t before;
+    (void)pcb;
+    (void)err; // always ERR_OK
+    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held)); // refused ones are here again
+    before = slot->pbufs;
+    if (p == NULL) {
+        slot->flags |= RTPI_LWIP_PEER_FIN;
+    }
+    if (slot->conn == NULL) {
+        return rtpi_lwip_doomed_recv(slot, p);
+    }
+    if (before >= RTPUSH_LWIP_HOLD && p != NULL) {
+        if (port->held + news > RTPUSH_LWIP_HOLD_ALL) {
+            rtpi_lwip_doom(slot);
+            pbuf_free(p);
+            return ERR_OK;
+        }
+        rtpi_lwip_count(slot, before + news);
+        return ERR_MEM; // lwIP keeps it and brings it again
+    }
+    if (slot->held != NULL && p != NULL) {
+        pbuf_cat(slot->held, p);
+    } else if (p != NULL) {
+        slot->held = p;
+    }
+    rtpi_lwip_serve(slot, 0);
+    // Attack: many connections that each make us hold a little, until nobody's ACK finds a pbuf.
+    if (slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL) {
+        rtpi_lwip_doom(slot);
+    }
+    return ERR_OK;
+}
+
+static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    (void)pcb;
+    if (slot->conn == NULL) {
+        return ERR_OK;
+    }
+    // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
+    rtpi_lwip_serve(slot, len);
+    return ERR_OK;
+}
+
+static err_t rtpi_lwip_on_poll(void *arg, struct tcp_pcb *pcb) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    (void)pcb;
+    if (slot->flags & RTPI_LWIP_BLOCKED) {
+        rtpi_lwip_serve(slot, 0);
+    }
+    return ERR_OK;
+}
+
+// The PCB is freed already: nothing of it may be touched.
+static void rtpi_lwip_on_error(void *arg, err_t err) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    rtpush_server *srv = rtpi_lwip_server(slot);
+    rtpush_conn *conn = slot->conn;
+    (void)err;
+    rtpi_lwip_slot_give(slot);
+    if (conn != NULL) {
+        rtpush_gone(srv, conn);
+    }
+}
+
+// Equal for equal neighbours: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
+// what one subscriber has to choose addresses from. Never 0.
+static uint32_t rtpi_lwip_peer(const ip_addr_t *from) {
+    uint32_t peer = 0;
+#if LWIP_IPV6
+    if (IP_IS_V6(from)) {
+        const ip6_addr_t *v6 = ip_2_ip6(from);
+        if (ip6_addr_isipv4mappedipv6(v6)) {
+            peer = lwip_ntohl(v6->addr[3]);
+        } else {
+            peer = 2166136261u;
+            for (int i = 0; i < 8; i++) {
+                const uint32_t word = lwip_ntohl(v6->addr[i / 4]);
+                peer = (peer ^ (word >> (24 - 8 * (i % 4)) & 0xFFu)) * 16777619u;
+            }
+        }
+    }
+#endif
+#if LWIP_IPV4
+    if (IP_IS_V4(from)) {
+        peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(from)));
+    }
+#endif
+    return peer ? peer : 1u;
+}
+
+// An error returned from here makes lwIP reset the connection.
+static err_t rtpi_lwip_on_accept(void *arg, struct tcp_pcb *pcb, err_t err) {
+    rtpi_lwip_listener *listener = (rtpi_lwip_listener *)arg;
+    rtpush_lwip *port = listener->port;
+    rtpush_lwip_slot *slot;
+    if (err != ERR_OK || pcb == NULL) { // lwIP had no PCB: there is nothing to reset
+        return ERR_VAL;
+    }
+    slot = rtpi_lwip_slot_take(port, (uint8_t)(listener - port->listeners));
+    if (slot == NULL) {
+        return ERR_MEM;
+    }
+    port->depth++;
+    slot->conn = rtpush_accept(listener->srv, listener->flags, rtpi_lwip_peer(&pcb->remote_ip),
+                               slot);
+    port->depth--;
+    if (slot->conn == NULL) {
+        rtpi_lwip_slot_give(slot);
+        return ERR_MEM;
+    }
+    slot->pcb = pcb;
+    tcp_arg(pcb, slot);
+    tcp_recv(pcb, rtpi_lwip_on_recv);
+    tcp_sent(pcb, rtpi_lwip_on_sent);
+    tcp_err(pcb, rtpi_lwip_on_error);
+    tcp_poll(pcb, rtpi_lwip_on_poll, 1);
+    tcp_setprio(pcb, TCP_PRIO_MIN);
+    tcp_nagle_disable(pcb); // a frame would wait for the acknowledgement of the last one
+    return ERR_OK;
+}
+
+// >>turn -----------------------------------------------------------------------------------------
+
+// Tries again what found no memory. Which one was first last time is last now.
+static void rtpi_lwip_retry(rtpush_lwip *port, uint32_t now_ms) {
+    if (port->blocked == 0 || !rtpi_lwip_reached(now_ms, port->retry_ms)) {
+        return;
+    }
+    port->retry_ms = now_ms + RTPUSH_LWIP_RETRY_MS;
+    port->retry_at = (port->retry_at + 1u) % port->desc.slot_count;
+    for (uint32_t i = 0; i < port->desc.slot_count; i++) {
+        rtpush_lwip_slot *slot =
+            &port->desc.slots[(port->retry_at + i) % port->desc.slot_count];
+        if (slot->conn != NULL && (slot->flags & RTPI_LWIP_BLOCKED)) {
+            rtpi_lwip_serve(slot, 0);
+        }
+    }
+}
+
+static void rtpi_lwip_abort_doomed(rtpush_lwip *port) {
+    for (uint32_t i = 0; i < port->desc.slot_count && port->doomed > 0; i++) {
+        rtpush_lwip_slot *slot = &port->desc.slots[i];
+        if (slot->flags & RTPI_LWIP_DOOMED) {
+            struct tcp_pcb *pcb = rtpi_lwip_release(slot);
+            rtpi_lwip_slot_give(slot);
+            if (pcb != NULL) {
+                tcp_abort(pcb);
+            }
+        }
+    }
+}
+
+// Each server once: it may have several listeners.
+static rtpush_server *rtpi_lwip_nth_server(const rtpush_lwip *port, uint32_t index) {
+    for (uint32_t i = 0; i < index; i++) {
+        if (port->listeners[i].srv == port->listeners[index].srv) {
+            return NULL;
+        }
+    }
+    return port->listeners[index].srv;
+}
+
+uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
+    const uint32_t now_ms = sys_now();
+    uint32_t due_ms = 0xFFFFFFFFu;
+    LWIP_ASSERT_CORE_LOCKED();
+    if (port->depth > 0) {
+        return 0;
+    }
+    port->depth++;
+    for (uint32_t i = 0; i < port->listener_count; i++) {
+        rtpush_server *srv = rtpi_lwip_nth_server(port, i);
+        if (srv == NULL) {
+            continue;
+        }
+        (void)rtpush_tick(srv, now_ms);
+        // Bounded, or one reader faster than its log could keep the others waiting for ever.
+        for (uint32_t left = 2u * port->desc.slot_count; left > 0; left--) {
+            rtpush_conn *conn = rtpush_next(srv);
+            if (conn == NULL) {
+                break;
+            }
+            if (rtpush_port(conn) != NULL) {
+                rtpi_lwip_serve((rtpush_lwip_slot *)rtpush_port(conn), 0);
+            }
+        }
+    }
+    rtpi_lwip_retry(port, now_ms);
+    rtpi_lwip_abort_doomed(port);
+    for (uint32_t i = 0; i < port->listener_count; i++) {
+        rtpush_server *srv = rtpi_lwip_nth_server(port, i);
+        const uint32_t ms = srv != NULL ? rtpush_tick(srv, now_ms) : due_ms;
+        due_ms = ms < due_ms ? ms : due_ms;
+    }
+    port->depth--;
+    if (port->blocked > 0) {
+        const uint32_t ms =
+            rtpi_lwip_reached(now_ms, port->retry_ms) ? 0u : port->retry_ms - now_ms;
+        due_ms = ms < due_ms ? ms : due_ms;
+    }
+    return due_ms;
+}
+
+#if LWIP_TIMERS
+// Calls itself again when something is due; with rtpush_publish_from also 4 times a second, in case
+// a wake was lost.
+static void rtpi_lwip_on_timer(void *ctx) {
+    rtpush_lwip *port = (rtpush_lwip *)ctx;
+    const uint32_t most_ms = port->desc.publish_from ? 250u : 1000u;
+    const uint32_t due_ms = rtpush_lwip_poll(port);
+    sys_untimeout(rtpi_lwip_on_timer, port); // if it was called by a message
+    sys_timeout(due_ms < 1u ? 1u : due_ms < most_ms ? due_ms : most_ms, rtpi_lwip_on_timer, port);
+}
+#endif
+
+// >>public ---------------------------------------------------------------------------------------
+
+err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc) {
+    struct pbuf rom;
+    LWIP_ASSERT_CORE_LOCKED();
+    memset(port, 0, sizeof(*port));
+    if (desc->slots == NULL || desc->slot_count < 2 || !desc->lock != !desc->unlock ||
+        (desc->publish_from && desc->lock == NULL && !SYS_LIGHTWEIGHT_PROT) ||
+        (desc->timer && !LWIP_TIMERS)) {
+        return ERR_ARG;
+    }
+    port->desc = *desc;
+    if (desc->backlog == 0) {
+        port->desc.backlog = (uint8_t)(desc->slot_count < 255u ? desc->slot_count : 255u);
+    }
+    for (uint32_t i = desc->slot_count; i > 0; i--) {
+        desc->slots[i - 1u].port = port;
+        desc->slots[i - 1u].held = NULL;
+        desc->slots[i - 1u].pbufs = 0;
+        desc->slots[i - 1u].flags = 0;
+        rtpi_lwip_slot_give(&desc->slots[i - 1u]);
+    }
+    // What tcp_write makes of a reference; would the ARP queue copy it?
+    memset(&rom, 0, sizeof(rom));
+    rom.type_internal = (u8_t)PBUF_ROM;
+    port->refer = PBUF_NEEDS_COPY(&rom) ? 1 : 0;
+#if LWIP_TIMERS
+    if (desc->timer) {
+#if !NO_SYS
+        port->message = tcpip_callbackmsg_new(rtpi_lwip_on_timer, port);
+        if (port->message == NULL) {
+            return ERR_MEM;
+        }
+#endif
+        sys_timeout(1, rtpi_lwip_on_timer, port);
+    }
+#endif
+    return ERR_OK;
+}
+
+static err_t rtpi_lwip_attach(rtpush_lwip *port, rtpush_server *srv) {
+    rtpush_hooks hooks;
+    for (uint32_t i = 0; i < port->listener_count; i++) {
+        if (port->listeners[i].srv == srv) {
+            return ERR_OK;
+        }
+    }
+    memset(&hooks, 0, sizeof(hooks));
+    hooks.ctx = port;
+    hooks.drop = rtpi_lwip_on_drop;
+    if (port->desc.publish_from) {
+        hooks.wake = rtpi_lwip_on_wake;
+        hooks.lock = rtpi_lwip_on_lock;
+        hooks.unlock = rtpi_lwip_on_unlock;
+    }
+    if (rtpush_attach(srv, &hooks) != RTPUSH_OK) {
+        return ERR_ARG;
+    }
+    (void)rtpush_tick(srv, sys_now());
+    return ERR_OK;
+}
+
+err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t *addr,
+                         uint16_t number, unsigned flags) {
+    rtpi_lwip_listener *listener = &port->listeners[port->listener_count];
+    struct tcp_pcb *pcb;
+    err_t err = ERR_ARG;
+    LWIP_ASSERT_CORE_LOCKED();
+    if (port->listener_count == RTPUSH_LWIP_LISTENERS) {
+        return ERR_ARG;
+    }
+    err = rtpi_lwip_attach(port, srv);
+    if (err != ERR_OK) {
+        return err;
+    }
+    pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
+    if (pcb == NULL) {
+        return ERR_MEM;
+    }
+    err = tcp_bind(pcb, addr != NULL ? addr : IP_ANY_TYPE, number);
+    if (err == ERR_OK) {
+        // Another PCB, a smaller one; on success the first is freed.
+        listener->pcb = tcp_listen_with_backlog_and_err(pcb, port->desc.backlog, &err);
+    }
+    if (err != ERR_OK || listener->pcb == NULL) {
+        tcp_abort(pcb);
+        return err == ERR_OK ? (err_t)ERR_MEM : err;
+    }
+    listener->port = port;
+    listener->srv = srv;
+    listener->flags = (uint8_t)flags;
+    port->listener_count++;
+    tcp_arg(listener->pcb, listener);
+    tcp_accept(listener->pcb, rtpi_lwip_on_accept);
+    return ERR_OK;
+}
+
+void rtpush_lwip_close(rtpush_lwip *port) {
+    LWIP_ASSERT_CORE_LOCKED();
+    LWIP_ASSERT("rtpush_lwip_close inside a callback", port->depth == 0);
+#if LWIP_TIMERS
+    if (port->desc.timer) {
+        sys_untimeout(rtpi_lwip_on_timer, port);
+    }
+#endif
+    for (uint32_t i = 0; i < port->listener_count; i++) {
+        (void)tcp_close(port->listeners[i].pcb); // a listener's never fails
+    }
+    for (uint32_t i = 0; i < port->desc.slot_count; i++) {
+        if (port->desc.slots[i].conn != NULL) {
+            rtpi_lwip_doom(&port->desc.slots[i]);
+        }
+    }
+    rtpi_lwip_abort_doomed(port);
+    for (uint32_t i = 0; i < port->listener_count; i++) {
+        rtpush_server *srv = rtpi_lwip_nth_server(port, i);
+        while (srv != NULL && rtpush_next(srv) != NULL) {
+            // The dead are reaped, and nobody lives.
+        }
+    }
+    port->listener_count = 0;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // RTPUSH_LWIP_IMPLEMENTATION

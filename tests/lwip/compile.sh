@@ -1,0 +1,91 @@
+#!/bin/sh
+# Compiles the port alone: every compiler and language the header promises, strict warnings as
+# errors, with and without an operating system, IPv4 and IPv6; and each wrong lwipopts.h must be
+# refused with a message that names the line. Usage: sh tests/lwip/compile.sh
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+out=build/lwip/compile
+mkdir -p "$out/arch"
+passed=0
+failed=0
+
+# What an operating system's port of lwIP would give, as far as a compiler looks.
+cat >"$out/arch/sys_arch.h" <<'EOF'
+typedef int sys_sem_t;
+typedef int sys_mutex_t;
+typedef int sys_mbox_t;
+typedef int sys_thread_t;
+typedef unsigned sys_prot_t;
+EOF
+printf '%s\n' '#define RTPUSH_IMPLEMENTATION' '#include "rtpush.h"' \
+    '#define RTPUSH_LWIP_IMPLEMENTATION' '#include "ports/rtpush_lwip.h"' >"$out/port.c"
+printf '%s\n' '#include "rtpush.h"' '#include "ports/rtpush_lwip.h"' \
+    'rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONNS)];' >"$out/user.c"
+cp "$out/port.c" "$out/port.cpp"
+cp "$out/user.c" "$out/user.cpp"
+
+strict='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wcast-qual -Wvla -Werror'
+c_only='-Wstrict-prototypes -Wmissing-prototypes'
+
+# try NAME VERSION COMMAND...: must compile
+try() {
+    name="$1 (lwIP $2)"
+    version="$2"
+    shift 2
+    if "$@" -I. -Itests/lwip/include -I"$out" -isystem "build/lwip/$version/src/include" -c \
+        -o "$out/out.o" >"$out/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name"
+        head -n 12 "$out/log"
+    fi
+}
+
+# refuse WORD COMMAND...: must not compile, and say WORD
+refuse() {
+    word="$1"
+    shift
+    if "$@" -DSIM_HEAP -DSIM_LWIP=21 -I. -Itests/lwip/include -isystem build/lwip/2.1/src/include \
+        -c -o "$out/out.o" >"$out/log" 2>&1 || ! grep -q "$word" "$out/log"; then
+        failed=$((failed + 1))
+        echo "FAIL $word: not refused, or without a word"
+        head -n 12 "$out/log"
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+for version in 2.1 2.2; do
+    lwip="-DSIM_SMALL -DSIM_LWIP=$(echo $version | tr -d .)"
+    # NO_SYS=0 and so on come before lwipopts.h does; SIM_OS makes it leave them alone.
+    os='-DSIM_OS'
+    # shellcheck disable=SC2086 # options are meant to split
+    {
+        try 'gcc c99' $version gcc -std=c99 -Os $strict $c_only $lwip "$out/port.c"
+        try 'gcc c11 -O0' $version gcc -std=c11 -O0 $strict $c_only $lwip "$out/port.c"
+        try 'clang c99' $version clang -std=c99 -O2 $strict $c_only -Wreserved-identifier $lwip \
+            "$out/port.c"
+        try 'g++ c++11' $version g++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
+        try 'clang++ c++11' $version clang++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
+        try 'gcc, tcpip_thread' $version gcc -std=c99 -O2 $strict $c_only $lwip $os "$out/port.c"
+        try 'g++, tcpip_thread' $version g++ -std=c++11 -O2 $strict $lwip $os "$out/port.cpp"
+        try 'gcc, IPv6 too' $version gcc -std=c99 -O2 $strict $c_only $lwip -DSIM_IPV6=1 \
+            "$out/port.c"
+        try 'gcc, header alone' $version gcc -std=c99 $strict $c_only $lwip -DCONNS=4 "$out/user.c"
+        try 'g++, header alone' $version g++ -std=c++11 $strict $lwip -DCONNS=4 "$out/user.cpp"
+        try 'gcc, copies all' $version gcc -std=c99 -O2 $strict $c_only $lwip \
+            -DRTPUSH_LWIP_REFER=65536 "$out/port.c"
+    }
+done
+refuse 'LWIP_TCP must be 1' gcc -std=c99 -DLWIP_TCP=0 "$out/port.c"
+refuse 'LWIP_CALLBACK_API must be 1' gcc -std=c99 -DLWIP_CALLBACK_API=0 -DLWIP_EVENT_API=1 \
+    "$out/port.c"
+refuse 'TCP_LISTEN_BACKLOG must be 1' gcc -std=c99 -DSIM_NO_BACKLOG "$out/port.c"
+refuse 'TCP_SND_BUF must be' gcc -std=c99 -DSIM_SND_BUF=1460 "$out/port.c"
+refuse 'PBUF_POOL_SIZE must be' gcc -std=c99 -DRTPUSH_LWIP_HOLD_ALL=0 "$out/port.c"
+refuse 'RTPUSH_LWIP_SLOTS' gcc -std=c99 -DSIM_POOLS -DCONNS=4000 "$out/user.c"
+refuse 'include rtpush.h before' gcc -std=c99 -include ports/rtpush_lwip.h "$out/user.c"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

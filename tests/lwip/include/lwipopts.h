@@ -1,0 +1,100 @@
+// lwipopts.h - lwIP in the simulation. SIM_CLIENT is the peers' stack. The server's comes in three:
+//     SIM_HEAP   every allocation is one of the sanitizer's heap, and any of them can be made fail
+//     SIM_SMALL  real pools, as on a microcontroller with 64 KB: ERR_MEM is everyday
+//     SIM_COPY   as SMALL, with LWIP_NETIF_TX_SINGLE_PBUF: lwIP copies everything
+#ifndef SIM_LWIPOPTS_H
+#define SIM_LWIPOPTS_H
+
+#ifdef SIM_OS // compile.sh: inside tcpip_thread
+#define NO_SYS 0
+#define SYS_LIGHTWEIGHT_PROT 1
+#else
+#define NO_SYS 1
+#define SYS_LIGHTWEIGHT_PROT 0
+#endif
+#define LWIP_NETCONN 0
+#define LWIP_SOCKET 0
+#define LWIP_UDP 0
+#define LWIP_RAW 0
+#define LWIP_ARP 0
+#define LWIP_ETHERNET 0
+#ifdef SIM_IPV6
+#define LWIP_IPV6 1
+#else
+#define LWIP_IPV6 0
+#endif
+#define IP_REASSEMBLY 0
+#define IP_FRAG 0
+#define MEM_ALIGNMENT 8
+#ifndef SIM_NO_BACKLOG
+#define TCP_LISTEN_BACKLOG 1
+#endif
+#define TCP_MSL 1000
+#define LWIP_STATS 1
+#define LWIP_STATS_LARGE 1
+#define MEMP_STATS 1
+#define LWIP_CHKSUM_ALGORITHM 3
+#define CHECKSUM_GEN_IP 0
+#define CHECKSUM_CHECK_IP 0
+#define LWIP_DEBUG 0
+#define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 1) // desc.timer of the port
+
+#ifdef __cplusplus
+extern "C"
+#endif
+int sim_core_locked(void);
+#define LWIP_ASSERT_CORE_LOCKED() LWIP_ASSERT("outside lwIP's context", sim_core_locked())
+
+#if defined(SIM_CLIENT) || defined(SIM_HEAP)
+#if SIM_LWIP == 21
+#define MEM_LIBC_MALLOC 1 // and mem_clib_malloc in cc.h
+#else
+#define MEM_CUSTOM_ALLOCATOR 1
+#define MEM_CUSTOM_MALLOC sim_lwip_malloc
+#define MEM_CUSTOM_CALLOC sim_lwip_calloc
+#define MEM_CUSTOM_FREE sim_lwip_free
+#endif
+#endif
+
+#ifdef SIM_CLIENT
+#define MEMP_MEM_MALLOC 1
+#define TCP_MSS 1460
+#define TCP_WND (8 * TCP_MSS)
+#define TCP_SND_BUF (8 * TCP_MSS)
+#define TCP_SND_QUEUELEN 64
+#define MEMP_NUM_TCP_SEG 64
+#else
+#define PBUF_NEEDS_COPY(p) 1
+#endif
+
+#ifdef SIM_HEAP
+#ifndef SIM_POOLS
+#define MEMP_MEM_MALLOC 1
+#endif
+#define MEMP_NUM_TCP_SEG 64
+#define PBUF_POOL_SIZE 16
+#define TCP_MSS 1460
+#define TCP_WND (2 * TCP_MSS)
+#ifdef SIM_SND_BUF
+#define TCP_SND_BUF SIM_SND_BUF
+#else
+#define TCP_SND_BUF (4 * TCP_MSS)
+#endif
+#endif
+
+#if defined(SIM_SMALL) || defined(SIM_COPY)
+#define MEM_SIZE 8192
+#define MEMP_NUM_TCP_PCB 10
+#define MEMP_NUM_TCP_SEG 24
+#define MEMP_NUM_PBUF 8
+#define PBUF_POOL_SIZE 8
+#define PBUF_POOL_BUFSIZE 600
+#define TCP_MSS 536
+#define TCP_WND (4 * TCP_MSS)
+#define TCP_SND_BUF (4 * TCP_MSS)
+#endif
+#ifdef SIM_COPY
+#define LWIP_NETIF_TX_SINGLE_PBUF 1
+#endif
+
+#endif // SIM_LWIPOPTS_H

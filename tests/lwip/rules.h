@@ -1,0 +1,635 @@
+// rules.h - one test for each rule of the port. A test ends with world_end: nothing is left.
+
+#ifndef SIM_RULES_H
+#define SIM_RULES_H
+
+typedef struct s_rule {
+    const char *name;
+    void (*run)(void);
+} s_rule;
+
+static s_world *r_world(uint32_t conns, uint32_t mtu)
+{
+    world_new(1);
+    the->sim.quiet = 1; // the application never says LATER by chance
+    the->strict = 1;
+    the->t.desc.conn_count = conns;
+    world_start(mtu, 0);
+    return the;
+}
+
+static s_peer *r_peer(int kind)
+{
+    s_peer *p = world_peer(kind, 15);
+    s_connect(p);
+    return p;
+}
+
+// A peer that is there; streams have begun.
+static s_peer *r_ready(int kind)
+{
+    s_peer *p = r_peer(kind);
+    run_for(60);
+    s_say(p);
+    T_CHECK(p->up && !p->lost, "it did not connect");
+    T_CHECK(kind == M_POLL || kind >= M_KINDS || p->m.open, "the stream did not open");
+    return p;
+}
+
+// An event of exactly so many bytes. The model makes payloads from their number and the largest
+// size, so one test uses one length.
+static void r_publish(int topic, size_t len)
+{
+    static uint8_t text[M_PAYLOAD + 1];
+    m_sim *sim = &the->sim;
+    uint32_t n;
+    sim->largest = (uint32_t)len;
+    do {
+        n = m_new_payload(sim, topic);
+    } while (m_payload(sim, 'e', n, len, text) != len);
+    m_record *rec = m_new_record(sim, topic);
+    rec->n = n;
+    m_published(sim, rec, topic, t_publish(&the->t, (unsigned)topic, text, len));
+}
+
+// -- sending --------------------------------------------------------------------------------------
+
+static void r_log_by_reference(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 300);
+    run_for(50);
+#ifndef SIM_COPY
+    T_CHECK(the->log_refs > 0, "300 bytes of the log were copied");
+#endif
+    T_CHECK(p->m.raw_got == 1, "it did not come");
+    the->log_refs = 0;
+    world_end();
+}
+
+static void r_small_is_copied(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 200);
+    run_for(50);
+    T_CHECK(p->m.raw_got == 1, "it did not come");
+    T_CHECK(the->log_refs == 0, "200 bytes of the log were sent by reference");
+    world_end();
+}
+
+// Without PBUF_NEEDS_COPY(p) 1 in lwipopts.h; this is what rtpush_lwip_init makes of it.
+static void r_log_is_copied_if_need_be(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    T_CHECK(the->port.refer == 1, "PBUF_NEEDS_COPY was not seen");
+    the->port.refer = 0;
+    r_publish(M_A, 300);
+    run_for(50);
+    T_CHECK(the->log_refs == 0 && p->m.raw_got == 1, "the log was sent by reference");
+    world_end();
+}
+
+static void r_flash_by_reference(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_peer(S_GET);
+    run_for(2000);
+    T_CHECK(p->answers == 1, "no answer");
+#ifndef SIM_COPY
+    T_CHECK(the->file_refs > 10, "a file was copied");
+#endif
+    world_end();
+}
+
+// The first transmission is lost; the log is written all over; the second must bring the event, or
+// the connection must have been given up.
+static void r_referred_bytes_stay(void)
+{
+    r_world(8, 1500);
+    s_peer *p = world_peer(M_RAW, 1u << M_A);
+    s_connect(p);
+    run_for(60);
+    r_publish(M_A, 400);
+    the->loss = 1000;
+    run_for(1);
+    for (int i = 0; i < 8; i++) {
+        r_publish(M_B, 400);
+        run_for(1);
+    }
+    the->loss = 0;
+    run_for(8000);
+    T_CHECK(p->m.raw_got == 1 && !p->lost, "the event did not come");
+    world_end();
+}
+
+// Three segments of one burst: the last says PSH.
+static void r_push_ends_a_burst(void)
+{
+    r_world(8, 576);
+    s_peer *p = r_ready(M_RAW);
+    for (int i = 0; i < 3; i++) { // opens the congestion window
+        r_publish(M_A, 500);
+        run_for(100);
+    }
+    the->pushes = the->data_packets = 0;
+    for (int i = 0; i < 3; i++) {
+        r_publish(M_A, 500);
+    }
+    run_for(100);
+    T_CHECK(p->m.raw_got == 6, "%lu came", (unsigned long)p->m.raw_got);
+#ifdef SIM_HEAP
+    T_CHECK(the->data_packets >= 3, "%lu packets", (unsigned long)the->data_packets);
+    T_CHECK(the->pushes == 1, "%lu of %lu packets say PSH", (unsigned long)the->pushes,
+            (unsigned long)the->data_packets);
+#endif
+    world_end();
+}
+
+// SSE: prefix and payload of four events, eight spans, are one segment and its pbuf.
+static void r_small_spans_are_one_write(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_SSE);
+    for (int i = 0; i < 3; i++) {
+        r_publish(M_A, 12);
+    }
+    const uint64_t before = the->allocs;
+    (void)rtpush_lwip_poll(&the->port);
+    T_CHECK(the->allocs > before || the->allocs == 0, "nothing was sent");
+    T_CHECK(the->allocs - before <= 4, "%lu allocations", (unsigned long)(the->allocs - before));
+    run_for(50);
+    T_CHECK(p->m.pos == m_last_seq(&the->sim), "the events did not come");
+    world_end();
+}
+
+// A second event does not wait until the first is acknowledged (Nagle).
+static void r_no_nagle(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    the->delay_ms = 100;
+    r_publish(M_A, 20);
+    run_for(10);
+    r_publish(M_A, 20);
+    run_for(115);
+    T_CHECK(p->m.raw_got == 2, "%lu of 2 came", (unsigned long)p->m.raw_got);
+    world_end();
+}
+
+static void r_pool_of_references_runs_out(void)
+{
+    enum { READERS = 9 };
+    s_peer *p[READERS];
+    r_world(10, 1500);
+    for (int i = 0; i < READERS; i++) {
+        p[i] = r_ready(M_RAW);
+    }
+    r_publish(M_A, 400);
+    run_for(10); // delay 5: at once, not after the others' acknowledgements
+    for (int i = 0; i < READERS; i++) {
+        T_CHECK(p[i]->m.raw_got == 1, "reader %d waits", i);
+    }
+    world_end();
+}
+
+static void r_more_than_fits(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_peer(S_PULL);
+    s_peer *q = r_peer(S_GET);
+    the->no_poll = 1; // `sent` alone must do
+    run_for(3000);
+    T_CHECK(p->answers == 1 && q->answers == 1, "`sent` does not go on");
+    the->no_poll = 0;
+    world_end();
+}
+
+// -- no memory ------------------------------------------------------------------------------------
+
+#ifdef SIM_HEAP
+static s_peer *r_starve(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    the->fail_from = the->allocs;
+    the->fail_to = UINT64_MAX;
+    r_publish(M_A, 300);
+    run_for(300);
+    T_CHECK(the->port.blocked == 1, "ERR_MEM went unnoticed");
+    return p;
+}
+
+static void r_no_memory_poll(void)
+{
+    s_peer *p = r_starve();
+    the->fail_to = 0;
+    const rtpush_lwip_slot *slot = NULL;
+    for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
+        slot = the->slots[i].conn != NULL ? &the->slots[i] : slot;
+    }
+    tcp_poll(slot->pcb, NULL, 0);
+    run_for(RTPUSH_LWIP_RETRY_MS + 10);
+    T_CHECK(p->m.raw_got == 1, "rtpush_lwip_poll does not try again");
+    world_end();
+}
+
+static void r_no_memory_tcp_poll(void)
+{
+    s_peer *p = r_starve();
+    the->fail_to = 0;
+    the->no_poll = 1;
+    run_for(1100);
+    T_CHECK(p->m.raw_got == 1, "tcp_poll does not try again");
+    the->no_poll = 0;
+    world_end();
+}
+
+static void r_no_memory_for_fin(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_SSE);
+    rtpush_handle none = {0, 0};
+    run_for(400); // all is acknowledged: FIN is next
+    the->fail_from = the->allocs;
+    the->fail_to = UINT64_MAX;
+    rtpush_close(&the->t.srv, rtpush_next_stream(&the->t.srv, none), 1000, NULL);
+    run_for(300);
+    the->fail_to = 0;
+    run_for(1000);
+    T_CHECK(p->fin && the->resets == 0, "no FIN came");
+    world_end();
+}
+#endif
+
+// -- receiving ------------------------------------------------------------------------------------
+
+static void r_window_follows_what_was_taken(void)
+{
+    r_world(8, 1500);
+    the->sim.quiet = 0;
+    the->upload_later = 100;
+    s_peer *p = r_peer(S_UP);
+    uint8_t body[9000] = {0};
+    p->out.len = 0;
+    t_puts(&p->out, "POST /up HTTP/1.1\r\nHost: 10.0.0.1\r\nContent-Length: 9000\r\n\r\n");
+    for (uint32_t i = 0; i < sizeof body; i++) {
+        body[i] = s_byte(i);
+    }
+    t_put(&p->out, body, sizeof body);
+    run_for(3000);
+    const struct tcp_pcb *pcb = tcp_active_pcbs;
+    T_CHECK(pcb->rcv_wnd < TCP_WND / 2, "the window stays open: %lu", (unsigned long)pcb->rcv_wnd);
+    T_CHECK(p->answers == 0, "an answer to an upload nobody took");
+    the->upload_later = 0;
+    run_for(4000);
+    T_CHECK(p->answers == 1, "the upload does not go on");
+    T_CHECK(tcp_active_pcbs->rcv_wnd == TCP_WND, "the window stays at %lu",
+            (unsigned long)tcp_active_pcbs->rcv_wnd);
+    world_end();
+}
+
+// Many connections that each make the server hold bytes: some are reset, the others live.
+static void r_pbufs_held_are_few(void)
+{
+    r_world(8, 1500);
+    s_peer *reader = r_ready(M_RAW);
+    the->sim.quiet = 0;
+    the->strict = 0;
+    the->upload_later = 100;
+    for (int i = 0; i < 6; i++) {
+        s_peer *p = r_peer(S_UP);
+        p->out.len = 0;
+        t_puts(&p->out, "POST /up HTTP/1.1\r\nHost: 10.0.0.1\r\nContent-Length: 9000\r\n\r\n");
+        run_for(30);
+        for (int k = 0; k < 12; k++) {
+            t_puts(&p->out, "x"); // a packet of one byte
+            run_for(20);
+        }
+    }
+    T_CHECK(the->resets > 0, "nobody was reset");
+    T_CHECK(the->port.held <= PBUF_POOL_SIZE / 2, "%lu pbufs held", (unsigned long)the->port.held);
+    r_publish(M_A, 300);
+    run_for(100);
+    T_CHECK(reader->m.raw_got == 1 && !reader->lost, "an innocent reader suffers");
+    world_end();
+}
+
+static void r_fin_behind_unread_bytes(void)
+{
+    r_world(8, 1500);
+    the->sim.quiet = 0;
+    the->upload_later = 100;
+    s_peer *p = r_peer(S_UP);
+    p->out.len = 0;
+    t_puts(&p->out, "POST /up HTTP/1.1\r\nHost: 10.0.0.1\r\nContent-Length: 3\r\n\r\n");
+    const uint8_t body[3] = {s_byte(0), s_byte(1), s_byte(2)};
+    t_put(&p->out, body, 3);
+    run_for(50);
+    peer_fin(p->number);
+    run_for(500);
+    T_CHECK(p->answers == 0 && !p->fin && !p->lost, "it ended before its bytes were taken");
+    the->upload_later = 0;
+    run_for(1000);
+    T_CHECK(p->answers == 1 && p->fin && the->resets == 0, "the answer did not come");
+    world_end();
+}
+
+// -- the end of connections -----------------------------------------------------------------------
+
+static void r_reset_by_the_peer(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 400);
+    run_for(1); // in flight
+    s_leave(p, 1);
+    run_for(50);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    T_CHECK(the->resets == 0, "a reset for a reset");
+    world_end();
+}
+
+static void r_abort_is_a_reset(void)
+{
+    rtpush_handle none = {0, 0};
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    T_CHECK(rtpush_abort(&the->t.srv, rtpush_next_stream(&the->t.srv, none)) == RTPUSH_OK, "abort");
+    run_for(20);
+    T_CHECK(p->lost && the->resets == 1, "no reset came");
+    world_end();
+}
+
+static void r_close(int peer_first)
+{
+    r_world(8, 1500);
+    s_peer *p = r_peer(S_GET);
+    p->out.len = 0;
+    t_puts(&p->out, "GET /file HTTP/1.1\r\nHost: 10.0.0.1\r\n");
+    t_puts(&p->out, peer_first ? "\r\n" : "Connection: close\r\n\r\n");
+    run_for(12);
+    if (peer_first) {
+        peer_fin(p->number);
+    }
+    run_for(1500);
+    T_CHECK(p->answers == 1 && p->fin, "answers %lu fin %d", (unsigned long)p->answers, p->fin);
+    s_leave(p, 0);
+    run_for(100);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    T_CHECK(the->resets == 0 && the->fins > 0, "a reset instead of FIN");
+    world_end();
+}
+
+static void r_close_first(void)
+{
+    r_close(0);
+}
+
+static void r_close_second(void)
+{
+    r_close(1);
+}
+
+// Refused in the middle of its upload: bytes still come when FIN is out, and a reset would take the
+// answer with it (RFC 9112 9.6).
+static void r_reading_goes_on_after_fin(void)
+{
+    static const uint8_t body[20000];
+    r_world(8, 1500);
+    the->strict = 0;
+    s_peer *p = r_peer(S_UP);
+    p->out.len = 0;
+    t_puts(&p->out, "POST /up HTTP/1.1\r\nHost: 10.0.0.1\r\nContent-Length: 200000\r\n\r\n");
+    run_for(500); // the peer acknowledges late
+    T_CHECK(p->answers == 1 && p->m.cl.status == 413 && p->fin, "answers %lu status %d fin %d",
+            (unsigned long)p->answers, p->m.cl.status, p->fin);
+    t_put(&p->out, body, sizeof body);
+    run_for(1000);
+    T_CHECK(p->out.len == 0 && !p->lost && the->resets == 0, "reset while it sends");
+    peer_fin(p->number);
+    run_for(100);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    T_CHECK(the->resets == 0, "a reset at the end");
+    world_end();
+}
+
+// The application calls rtpush_lwip_poll in on_message (s_message does).
+static void r_poll_inside_a_callback(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    const uint8_t message[2] = {'m', 1};
+    p->m.echo_len[0] = 2;
+    p->m.echo_out = 1;
+    t_frame(&p->out, 0x82, message, 2);
+    run_for(100);
+    T_CHECK(p->m.echo_in == 1 && !p->lost, "no echo");
+    world_end();
+}
+
+static void r_many_short_connections(void)
+{
+    r_world(8, 1500);
+    s_peer *p = world_peer(S_GET, 15);
+    for (int i = 0; i < 40; i++) {
+        s_connect(p);
+        p->out.len = 0;
+        t_puts(&p->out, "GET /file HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n");
+        for (int k = 0; k < 100 && !p->fin; k++) {
+            run_for(20);
+        }
+        T_CHECK(p->answers == (uint32_t)i + 1, "connection %d got no answer", i);
+        s_leave(p, 0);
+    }
+    T_CHECK(the->resets == 0, "resets");
+    world_end();
+}
+
+static void r_port_closes(void)
+{
+    s_peer *p[4];
+    r_world(8, 1500);
+    for (int i = 0; i < 4; i++) {
+        p[i] = r_ready(i == 3 ? S_GET : M_RAW);
+    }
+    rtpush_lwip_close(&the->port);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "slots are not free");
+    run_for(50);
+    for (int i = 0; i < 4; i++) {
+        T_CHECK(p[i]->lost, "peer %d was not told", i);
+    }
+    world_end();
+}
+
+// -- accepting ------------------------------------------------------------------------------------
+
+static void r_pool_is_full(void)
+{
+    r_world(3, 1500);
+    s_peer *a = r_ready(M_RAW);
+    s_peer *b = r_ready(M_RAW);
+    s_peer *c = r_peer(S_PULL); // in the middle of an answer: not to be evicted
+    c->paused = 1;
+    run_for(100);
+    s_peer *d = r_peer(S_GET);
+    run_for(100);
+    T_CHECK(d->lost && the->resets > 0, "the fourth was not reset");
+    T_CHECK(!a->lost && !b->lost && !c->lost, "one of the first was lost");
+    c->paused = 0;
+    run_for(3000);
+    T_CHECK(c->answers == 1, "the third got no answer");
+    world_end();
+}
+
+// Packets to the peers are lost: the server sees SYNs and no ACK.
+static void r_half_open(void)
+{
+    char what[200];
+    r_world(3, 1500);
+    the->mute = 1;
+    for (int i = 0; i < 12; i++) {
+        r_peer(S_GET);
+        run_for(10);
+    }
+    const size_t in_use = server_in_use(what, sizeof what);
+    // A PCB and a SYN|ACK each, the listener; heap counts as one.
+    T_CHECK(in_use <= 2 * 4 + 2, "half-open connections take%s", what);
+    the->mute = 0;
+    world_end();
+}
+
+#ifndef SIM_HEAP
+// 10 PCBs: 5 streams, 5 idle connections, and one more comes.
+static void r_idle_goes_before_a_stream(void)
+{
+    s_peer *p[11];
+    r_world(10, 1500);
+    for (int i = 0; i < 10; i++) {
+        p[i] = r_ready(i < 5 ? M_SSE : S_GET);
+        run_for(2500);
+        T_CHECK(i < 5 || p[i]->answers == 1, "no answer");
+    }
+    p[10] = r_peer(S_GET);
+    run_for(9000);
+    int lost = 0;
+    for (int i = 0; i < 10; i++) {
+        lost += p[i]->lost;
+        T_CHECK(i >= 5 || !p[i]->lost, "stream %d was lost", i);
+    }
+    T_CHECK(lost > 0 && p[10]->answers == 1, "%d lost, %lu answers", lost,
+            (unsigned long)p[10]->answers);
+    s_check_prio();
+    world_end();
+}
+
+// An application that makes PCBs of its own in a callback must not lose the one it is called for.
+static void r_callback_takes_pcbs(void)
+{
+    r_world(8, 1500);
+    s_peer *idle = r_ready(S_GET);
+    run_for(2000);
+    s_peer *p = r_peer(S_PULL);
+    the->hog = 1;
+    run_for(3000);
+    T_CHECK(p->answers == 1 && !p->lost, "its own connection was taken");
+    T_CHECK(idle->lost, "the idle one should have gone");
+    world_end();
+}
+#endif
+
+// -- other contexts -------------------------------------------------------------------------------
+
+static void r_publish_from(void)
+{
+    world_new(1);
+    the->sim.quiet = 1;
+    world_start(1500, 1);
+    s_peer *p = r_ready(M_RAW);
+    the->wakes = the->locks = 0;
+    m_publish_from(&the->sim, M_A);
+    T_CHECK(the->locks > 0, "the lock was not taken");
+    T_CHECK(the->wakes == 1, "%lu wakes", (unsigned long)the->wakes);
+    T_CHECK(the->t.lock_depth == 0, "the lock is held");
+    run_for(50);
+    T_CHECK(p->m.raw_got == 1, "it did not come");
+    world_end();
+}
+
+static void r_timer(void)
+{
+    world_new(1);
+    the->sim.quiet = 1;
+    the->timer = 1;
+    the->no_poll = 1;
+    world_start(1500, 0);
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 300);
+    run_for(1100);
+    T_CHECK(p->m.raw_got == 1, "it did not come");
+    world_end();
+}
+
+static void r_bad_arguments(void)
+{
+    rtpush_lwip_desc d = {0};
+    r_world(8, 1500);
+    static rtpush_lwip other;
+    T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "no slots");
+    d.slots = the->slots;
+    d.slot_count = 9;
+    d.publish_from = 1;
+    T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "publish_from without a lock");
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 80, 0) == ERR_USE, "port 80 twice");
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 81, 0) == ERR_OK, "81");
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 82, 0) == ERR_OK, "82");
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 83, 0) == ERR_OK, "83");
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 84, 0) == ERR_ARG, "a fifth");
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 30);
+    run_for(50);
+    T_CHECK(p->m.raw_got == 1, "it did not come");
+    world_end();
+}
+
+static const s_rule rules[] = {
+    {"log_is_sent_by_reference", r_log_by_reference},
+    {"small_spans_are_copied", r_small_is_copied},
+    {"log_is_copied_if_the_arp_queue_does_not", r_log_is_copied_if_need_be},
+    {"flash_is_sent_by_reference", r_flash_by_reference},
+    {"bytes_referred_to_stay_until_acknowledged", r_referred_bytes_stay},
+    {"push_ends_a_burst", r_push_ends_a_burst},
+    {"small_spans_are_one_write", r_small_spans_are_one_write},
+    {"no_event_waits_for_an_acknowledgement", r_no_nagle},
+    {"nobody_waits_because_references_ran_out", r_pool_of_references_runs_out},
+    {"sent_goes_on_sending", r_more_than_fits},
+#ifdef SIM_HEAP
+    {"no_memory_is_tried_again_by_poll", r_no_memory_poll},
+    {"no_memory_is_tried_again_by_tcp_poll", r_no_memory_tcp_poll},
+    {"no_memory_for_fin", r_no_memory_for_fin},
+#endif
+    {"window_follows_what_was_taken", r_window_follows_what_was_taken},
+    {"pbufs_held_are_few", r_pbufs_held_are_few},
+    {"fin_waits_behind_unread_bytes", r_fin_behind_unread_bytes},
+    {"reset_by_the_peer_frees_the_slot", r_reset_by_the_peer},
+    {"abort_is_a_reset", r_abort_is_a_reset},
+    {"close_is_no_reset", r_close_first},
+    {"close_after_the_peer_is_no_reset", r_close_second},
+    {"reading_goes_on_after_fin", r_reading_goes_on_after_fin},
+    {"poll_inside_a_callback_does_nothing", r_poll_inside_a_callback},
+    {"many_short_connections", r_many_short_connections},
+    {"port_closes_everything", r_port_closes},
+    {"full_pool_resets_the_newcomer", r_pool_is_full},
+    {"half_open_connections_are_few", r_half_open},
+#ifndef SIM_HEAP
+    {"idle_connection_goes_before_a_stream", r_idle_goes_before_a_stream},
+    {"callback_that_takes_pcbs_keeps_its_own", r_callback_takes_pcbs},
+#endif
+    {"publish_from_wakes_the_loop", r_publish_from},
+    {"lwip_timers_do_instead_of_the_loop", r_timer},
+    {"bad_arguments_are_refused", r_bad_arguments},
+    {NULL, NULL}};
+
+#endif // SIM_RULES_H

@@ -1,0 +1,40 @@
+// sim.h - between the parts of the simulation. Two copies of lwIP live in one program: the server's
+// (with rtpush and its port) and the peers'. The peers' is linked into one object whose names are
+// local but for those declared here, so the two share nothing but the wire and the clock.
+#ifndef SIM_H
+#define SIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// sim.c gives:
+uint32_t sim_clock_ms(void);
+void sim_send(int to_server, const uint8_t *packet, size_t len); // a packet goes onto the wire
+int sim_alloc_fails(size_t size);                                // of the server's stack
+void sim_look(const void *payload, size_t len);                  // the server sends these bytes
+void sim_peer_connected(int peer);
+void sim_peer_data(int peer, const uint8_t *data, size_t len);
+void sim_peer_fin(int peer);
+void sim_peer_gone(int peer);
+
+// One stack, made twice from stack.c: SIM_NAME(x) is server_x or peers_x.
+void server_start(uint32_t address, uint32_t mtu);
+void server_packet(const uint8_t *packet, size_t len);
+uint32_t server_timers(void); // runs what is due, returns ms until the next
+size_t server_in_use(char *what, size_t cap); // allocations of TCP; what: which
+void peers_start(uint32_t address, uint32_t mtu);
+void peers_packet(const uint8_t *packet, size_t len);
+uint32_t peers_timers(void);
+size_t peers_in_use(char *what, size_t cap);
+
+// peers.c: connections of the peers, each with a number.
+enum { SIM_PEERS = 64 };
+int peer_connect(int peer, uint32_t server, uint16_t local_port, uint32_t window); // 0 or -1
+size_t peer_send(int peer, const void *data, size_t len); // bytes taken
+void peer_read(int peer, size_t len);                     // opens the window by so much
+void peer_fin(int peer);
+void peer_abort(int peer);
+void peer_forget(int peer); // closes as a process does that ends; no callback after it
+size_t peer_unsent(int peer);
+
+#endif // SIM_H

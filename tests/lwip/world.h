@@ -1,0 +1,846 @@
+// world.h - a server on the first lwIP, peers on the second, a wire between them, one clock.
+//
+// Nothing here waits: run_for() lets virtual time pass from one thing that is due to the next.
+// After every step check_port() holds the port to what must always be so:
+//   - bytes lwIP refers to (TCP_SND_BUF - snd_buf) are the bytes the core counts as unacknowledged;
+//   - the receive window, what is held and what was refused add up to TCP_WND;
+//   - pbufs held are counted rightly and stay within the limit;
+//   - a stream has the higher priority;
+// and the wire checks that FIN comes when everything was acknowledged, that no packet refers to
+// memory it must not refer to, and that nothing small is sent by reference.
+
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "../unit/model.h"
+#include "sim.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/timeouts.h"
+
+enum { S_GET = M_KINDS, S_UP, S_PULL, S_KINDS }; // what a peer does, besides the model's kinds
+enum { S_PORTS = 20000, S_FILE = 20000, S_PULLED = 30000 };
+#define S_SERVER 0x0A000001u
+#define S_CLIENT 0x0A000002u
+#define S_NEVER 0xFFFFFFFFu
+
+typedef struct s_packet {
+    uint32_t due_ms;
+    uint64_t order;
+    int to_server;
+    size_t len;
+    uint8_t *data;
+} s_packet;
+
+typedef struct s_peer {
+    m_reader m; // first: the model's callbacks get it
+    int kind;
+    int number;
+    int live;      // connected or connecting
+    int up;        // the handshake is over
+    int fin;       // the server has finished
+    int lost;      // the connection failed
+    int paused;    // reads nothing: the window closes
+    size_t unread; // bytes that wait in its window
+    t_buf out;     // to be sent
+    size_t body_at; // S_UP: bytes of the body queued so far
+    uint16_t port;
+    uint32_t window;
+    uint32_t again_ms; // when it connects again
+    uint32_t heard_ms; // when something came last
+    uint32_t answers;  // whole ones, of all connections
+    uint64_t bytes;    // received, of all connections
+} s_peer;
+
+typedef struct s_world {
+    m_sim sim;
+    t_world t;
+    rtpush_lwip port;
+    rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(10)];
+    rtpush_route routes[6];
+    s_packet *packets;
+    size_t packet_count;
+    size_t packet_cap;
+    uint64_t packet_order;
+    uint32_t poll_ms; // when rtpush_lwip_poll wants to be called
+    int poll_asked;
+    s_peer peers[12];
+    int peer_count;
+    uint8_t owner[S_PORTS]; // peer + 1 of a client port
+    uint16_t next_port;
+    uint32_t acked[S_PORTS]; // highest ACK that reached the server
+    uint8_t acked_any[S_PORTS];
+    // the wire
+    uint32_t delay_ms;
+    uint32_t jitter_ms;
+    uint32_t loss;      // of 1,000
+    uint32_t duplicate; // of 1,000
+    // allocations of the server's stack
+    uint64_t allocs;
+    uint64_t fail_from; // these fail: [fail_from, fail_to)
+    uint64_t fail_to;
+    uint32_t fail_random; // of 1,000
+    // seen on the wire
+    uint32_t resets;     // sent by the server
+    uint32_t fins;
+    uint32_t pushes;     // data packets with PSH
+    uint32_t data_packets;
+    uint32_t log_refs;   // pieces sent from the log, from flash
+    uint32_t file_refs;
+    uint32_t wakes;
+    uint32_t locks;
+    int upload_later; // on_body says LATER so often, of 100
+    int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
+    int strict;       // 1: every request must succeed
+    int mute;         // 1: packets to the peers are lost
+    int timer;        // desc.timer of the port
+    int hog;          // 1: the application takes every PCB there is in a callback
+} s_world;
+
+static s_world *the;
+static uint8_t s_file[S_FILE];
+
+static uint8_t s_byte(uint32_t at) // of every body
+{
+    return (uint8_t)(at * 7u + (at >> 8) * 13u);
+}
+
+// -- the wire -------------------------------------------------------------------------------------
+
+uint32_t sim_clock_ms(void)
+{
+    return the->t.now_ms;
+}
+
+int sim_alloc_fails(size_t size)
+{
+    // lwIP cannot do without its timers: want of one ends it by assertion.
+    if (the == NULL || size == LWIP_MEM_ALIGN_SIZE(sizeof(struct sys_timeo))) {
+        return 0;
+    }
+    const uint64_t n = the->allocs++;
+    return (n >= the->fail_from && n < the->fail_to) ||
+           (the->fail_random > 0 && t_below(&the->t.rng, 1000) < the->fail_random);
+}
+
+static int s_within(const void *at, const void *start, size_t len)
+{
+    return (const uint8_t *)at >= (const uint8_t *)start &&
+           (const uint8_t *)at < (const uint8_t *)start + len;
+}
+
+void sim_look(const void *at, size_t len)
+{
+    const rtpush_desc *d = &the->t.srv.desc;
+    T_CHECK(!s_within(at, d->bytes, d->bytes_size), "lwIP refers to a connection's own bytes");
+    T_CHECK(d->state == NULL || !s_within(at, d->state, d->state_size), "lwIP refers to a value");
+    T_CHECK(!s_within(at, &the->port, sizeof the->port), "lwIP refers to the port's buffer");
+    if (len > 0 && d->log != NULL && s_within(at, d->log, d->log_size)) {
+        the->log_refs++;
+    }
+    if (len > 0 && s_within(at, s_file, sizeof s_file)) {
+        the->file_refs++;
+    }
+#ifdef SIM_COPY
+    T_CHECK(the->log_refs + the->file_refs == 0, "not copied");
+#endif
+}
+
+static uint32_t s_word(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+// What the server says, looked at as it leaves.
+static void s_watch_server(const uint8_t *packet, size_t len)
+{
+    const uint8_t *tcp = packet + 20;
+    const uint32_t port = (uint32_t)tcp[2] << 8 | tcp[3];
+    const size_t data = len - 20 - (size_t)(tcp[12] >> 4) * 4;
+    if (packet[9] != 6) {
+        return;
+    }
+    the->resets += (tcp[13] & TCP_RST) != 0;
+    the->data_packets += data > 0;
+    the->pushes += data > 0 && (tcp[13] & TCP_PSH) != 0;
+    if ((tcp[13] & TCP_FIN) && port < S_PORTS) {
+        the->fins++;
+        T_CHECK(data == 0 && the->acked_any[port] && the->acked[port] - s_word(tcp + 4) < 2,
+                "FIN while data is unacknowledged");
+    }
+}
+
+static void s_watch_client(const uint8_t *packet)
+{
+    const uint8_t *tcp = packet + 20;
+    const uint32_t port = (uint32_t)tcp[0] << 8 | tcp[1];
+    const uint32_t ack = s_word(tcp + 8);
+    if (packet[9] == 6 && (tcp[13] & TCP_ACK) && port < S_PORTS &&
+        (!the->acked_any[port] || ack - the->acked[port] < 0x80000000u)) {
+        the->acked[port] = ack;
+        the->acked_any[port] = 1;
+    }
+}
+
+static void s_put_packet(int to_server, const uint8_t *packet, size_t len)
+{
+    if (the->packet_count == the->packet_cap) {
+        the->packet_cap = the->packet_cap * 2 + 64;
+        the->packets = (s_packet *)realloc(the->packets, the->packet_cap * sizeof *the->packets);
+    }
+    s_packet *p = &the->packets[the->packet_count++];
+    p->due_ms = the->t.now_ms + the->delay_ms + t_below(&the->t.rng, the->jitter_ms + 1);
+    p->order = the->packet_order++;
+    p->to_server = to_server;
+    p->len = len;
+    p->data = (uint8_t *)malloc(len);
+    memcpy(p->data, packet, len);
+}
+
+void sim_send(int to_server, const uint8_t *packet, size_t len)
+{
+    if (!to_server) {
+        s_watch_server(packet, len);
+    }
+    if (the->mute && !to_server) {
+        return;
+    }
+    if (t_below(&the->t.rng, 1000) >= the->loss) {
+        s_put_packet(to_server, packet, len);
+    }
+    if (t_below(&the->t.rng, 1000) < the->duplicate) {
+        s_put_packet(to_server, packet, len);
+    }
+}
+
+// Brings the packets that are due, in order. Returns 1 if there was one.
+static int s_deliver(void)
+{
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < the->packet_count; i++) {
+        const s_packet *p = &the->packets[i];
+        if ((int32_t)(p->due_ms - the->t.now_ms) <= 0 &&
+            (best == SIZE_MAX ||
+             (int32_t)(p->due_ms - the->packets[best].due_ms) < 0 ||
+             (p->due_ms == the->packets[best].due_ms && p->order < the->packets[best].order))) {
+            best = i;
+        }
+    }
+    if (best == SIZE_MAX) {
+        return 0;
+    }
+    const s_packet p = the->packets[best];
+    the->packets[best] = the->packets[--the->packet_count];
+    if (p.to_server) {
+        s_watch_client(p.data);
+        server_packet(p.data, p.len);
+    } else {
+        peers_packet(p.data, p.len);
+    }
+    free(p.data);
+    return 1;
+}
+
+// -- peers ----------------------------------------------------------------------------------------
+
+static void s_say(const s_peer *p)
+{
+    static const char *const kinds[S_KINDS] = {"SSE", "raw WebSocket", "rtpush.1", "poll", "file",
+                                               "upload", "pull"};
+    snprintf(t_where, sizeof t_where, "seed %lu, peer %d, %s, at %lu ms",
+             (unsigned long)the->sim.seed, p->number, kinds[p->kind], (unsigned long)the->t.now_ms);
+}
+
+static void s_pump(s_peer *p)
+{
+    if (p->up && p->out.len > 0) {
+        t_eat(&p->out, peer_send(p->number, p->out.data, p->out.len));
+    }
+    if (!p->paused && p->unread > 0) {
+        const size_t n = p->unread < 60000 ? p->unread : 60000;
+        p->unread -= n;
+        peer_read(p->number, n);
+    }
+}
+
+void sim_peer_connected(int peer)
+{
+    the->peers[peer].up = 1;
+}
+
+void sim_peer_data(int peer, const uint8_t *data, size_t len)
+{
+    s_peer *p = &the->peers[peer];
+    s_say(p);
+    p->unread += len;
+    p->bytes += len;
+    p->heard_ms = the->t.now_ms;
+    for (size_t i = 0; i < len; i++) {
+        t_client_byte(&p->m.cl, data[i]);
+    }
+}
+
+void sim_peer_fin(int peer)
+{
+    s_say(&the->peers[peer]);
+    the->peers[peer].fin = 1;
+    t_client_end(&the->peers[peer].m.cl);
+}
+
+void sim_peer_gone(int peer)
+{
+    the->peers[peer].lost = 1;
+}
+
+static void s_leave(s_peer *p, int reset)
+{
+    if (reset) {
+        peer_abort(p->number);
+    } else {
+        peer_forget(p->number);
+    }
+    p->live = 0;
+    p->up = 0;
+    p->out.len = 0;
+}
+
+static void s_check_body(s_peer *p, size_t len)
+{
+    const t_client *cl = &p->m.cl;
+    T_CHECK(cl->body.len == len, "a body of %zu bytes instead of %zu", cl->body.len, len);
+    for (size_t i = 0; i < cl->body.len; i++) {
+        T_CHECK(cl->body.data[i] == s_byte((uint32_t)i), "byte %zu of the body differs", i);
+    }
+}
+
+static void s_request(s_peer *p)
+{
+    char line[160];
+    if (p->kind < M_KINDS) {
+        m_hello(&p->m, &p->out);
+        return;
+    }
+    static const char *const path[] = {"/file", "/up", "/pull"};
+    snprintf(line, sizeof line, "%s %s HTTP/1.1\r\nHost: 10.0.0.1\r\n",
+             p->kind == S_UP ? "POST" : "GET", path[p->kind - S_GET]);
+    t_puts(&p->out, line);
+    if (p->kind == S_UP) {
+        uint8_t body[6000];
+        const uint32_t len = 1 + t_below(&the->sim.rng, sizeof body);
+        snprintf(line, sizeof line, "Content-Length: %lu\r\n\r\n", (unsigned long)len);
+        for (uint32_t i = 0; i < len; i++) {
+            body[i] = s_byte(i);
+        }
+        t_puts(&p->out, line);
+        t_put(&p->out, body, len);
+    } else {
+        t_puts(&p->out, "\r\n");
+    }
+}
+
+static void s_on_answer(t_client *cl)
+{
+    s_peer *p = (s_peer *)cl->user;
+    p->answers++;
+    if (cl->status == 408 && !the->strict) {
+        return; // the wire was too slow for head_ms
+    }
+    if (p->kind < M_KINDS) {
+        m_on_answer(cl);
+        return;
+    }
+    if (cl->status != 200) {
+        T_CHECK(!the->strict, "answered %d", cl->status);
+        return;
+    }
+    if (p->kind == S_GET) {
+        s_check_body(p, S_FILE);
+    } else if (p->kind == S_PULL) {
+        s_check_body(p, S_PULLED);
+    }
+}
+
+// A poll that asked for nothing, and whose answer found no memory for long: events have come and
+// gone since it opened, and it is told.
+static void s_on_event(t_client *cl, const t_event *ev)
+{
+    s_peer *p = (s_peer *)cl->user;
+    if (p->kind == M_POLL && !p->m.asked_any && strcmp(ev->name, "rtpush") == 0 &&
+        strncmp((const char *)ev->data, "gap", 3) == 0) {
+        p->m.asked_any = 1;
+        p->m.has_pos = the->sim.interrupts == 0;
+        p->m.pos = p->m.raw_start;
+    }
+    m_on_event(cl, ev);
+}
+
+static void s_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, size_t len)
+{
+    s_peer *p = (s_peer *)cl->user;
+    if (opcode == 9) {
+        t_frame(&p->out, 0x8A, data, len);
+        return;
+    }
+    m_on_frame(cl, fin, opcode, data, len);
+}
+
+static void s_connect(s_peer *p)
+{
+    s_say(p);
+    t_client_free(&p->m.cl);
+    p->m.cl.user = &p->m;
+    p->m.cl.on_answer = s_on_answer;
+    p->m.cl.on_event = s_on_event;
+    p->m.cl.on_message = m_on_message;
+    p->m.cl.on_frame = s_on_frame;
+    p->m.open = 0;
+    p->m.polling = 0;
+    p->m.part = p->m.fragment = 0;
+    p->m.echo_in = p->m.echo_out = p->m.ping_in = p->m.ping_out = 0;
+    p->m.direct_in = p->m.direct_out = 0;
+    p->out.len = 0;
+    p->fin = p->lost = p->up = p->paused = 0;
+    p->unread = 0;
+    p->port = the->next_port++;
+    T_CHECK(p->port < S_PORTS, "the simulation is too long");
+    the->owner[p->port] = (uint8_t)(p->number + 1);
+    if (peer_connect(p->number, S_SERVER, p->port, p->window) < 0) {
+        p->again_ms = the->t.now_ms + 100;
+        return;
+    }
+    p->live = 1;
+    p->heard_ms = the->t.now_ms;
+    s_request(p);
+}
+
+// -- the application ------------------------------------------------------------------------------
+
+static s_peer *s_peer_of(rtpush_server *srv, rtpush_handle conn)
+{
+    const rtpush_lwip_slot *slot =
+        (const rtpush_lwip_slot *)srv->desc.conns[conn.index].port;
+    if (slot == NULL || slot->pcb == NULL) {
+        return NULL;
+    }
+    s_peer *p = &the->peers[the->owner[slot->pcb->remote_port] - 1];
+    return p->live && p->port == slot->pcb->remote_port ? p : NULL;
+}
+
+static void s_open(rtpush_server *srv, const rtpush_request *req)
+{
+    s_peer *p = s_peer_of(srv, req->conn);
+    t_life_begin(&the->t, req->conn, 1);
+    T_CHECK(req->peer == S_CLIENT, "the peer value is %lx", (unsigned long)req->peer);
+    rtpush_set_user(srv, req->conn, p);
+    if (p == NULL) {
+        return; // it has left since
+    }
+    p->m.open = 1;
+    p->m.raw_start = m_last_seq(&the->sim);
+    p->m.raw_last = p->m.raw_start;
+    p->m.raw_got = 0;
+    p->m.raw_missed = 0;
+}
+
+static void s_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed)
+{
+    (void)srv;
+    t_life_end(&the->t, conn);
+    T_CHECK(closed->why < RTPUSH_WHY_SYNTAX || closed->why == RTPUSH_WHY_STREAM_LIMIT,
+            "an honest peer was closed: %s", rtpush_why(closed->why));
+}
+
+static int s_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
+{
+    t_life_use(&the->t, conn);
+    if (t_below(&the->sim.rng, 100) < 10 && !the->sim.quiet) {
+        return RTPUSH_LATER;
+    }
+    if (the->port.depth == 0 || rtpush_lwip_poll(&the->port) != 0) {
+        T_FAIL("rtpush_lwip_poll inside a callback does something");
+    }
+    const int result = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
+    return result == RTPUSH_OK ? RTPUSH_OK : RTPUSH_LATER;
+}
+
+static void s_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed)
+{
+    s_peer *p = (s_peer *)rtpush_user(srv, conn);
+    t_life_use(&the->t, conn);
+    if (p != NULL) {
+        p->m.raw_missed += missed;
+    }
+}
+
+static uint32_t s_uploaded[64]; // by slot: bytes so far, and announced
+static uint32_t s_announced[64];
+
+static void s_on_request(rtpush_server *srv, const rtpush_request *req)
+{
+    (void)srv;
+    t_life_begin(&the->t, req->conn, 2);
+    s_uploaded[req->conn.index] = 0;
+    s_announced[req->conn.index] = req->content_length;
+}
+
+static int s_on_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
+                     size_t len, int last)
+{
+    if (!the->sim.quiet && (int)t_below(&the->sim.rng, 100) < the->upload_later) {
+        return RTPUSH_LATER;
+    }
+    for (size_t i = 0; i < len; i++) {
+        T_CHECK(data[i] == s_byte(s_uploaded[req->conn.index]++), "an uploaded byte differs");
+    }
+    if (last) {
+        T_CHECK(s_uploaded[req->conn.index] == s_announced[req->conn.index],
+                "an upload is incomplete");
+        rtpush_reply_text(srv, req->conn, 200, "thanks");
+    }
+    return RTPUSH_OK;
+}
+
+static int s_pull(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
+                  uint8_t *buf, size_t cap)
+{
+    (void)srv;
+    (void)conn;
+    (void)user;
+    size_t n = S_PULLED - offset;
+    n = n < cap ? n : cap;
+    for (size_t i = 0; i < n; i++) {
+        buf[i] = s_byte(offset + (uint32_t)i);
+    }
+    return (int)n;
+}
+
+static void s_on_pull(rtpush_server *srv, const rtpush_request *req)
+{
+    struct tcp_pcb *mine[12] = {NULL};
+    rtpush_response response = {0};
+    response.pull = s_pull;
+    for (int i = 0; i < 12 && the->hog; i++) {
+        mine[i] = tcp_new();
+    }
+    for (int i = 0; i < 12; i++) {
+        if (mine[i] != NULL) {
+            tcp_abort(mine[i]);
+        }
+    }
+    t_life_begin(&the->t, req->conn, 2);
+    T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "the reply was refused");
+}
+
+// -- hooks of the user ----------------------------------------------------------------------------
+
+static void s_lock(void *ctx)
+{
+    s_world *w = (s_world *)ctx;
+    w->locks++;
+    T_CHECK(w->t.lock_depth++ == 0, "the lock was taken twice");
+}
+
+static void s_unlock(void *ctx)
+{
+    s_world *w = (s_world *)ctx;
+    T_CHECK(w->t.lock_depth-- == 1, "unlock without lock");
+}
+
+static void s_wake(void *ctx)
+{
+    ((s_world *)ctx)->wakes++;
+    ((s_world *)ctx)->poll_asked = 1;
+}
+
+// -- what must always hold ------------------------------------------------------------------------
+
+static int s_is_stream(const rtpush_conn *c)
+{
+    return c->state == RTPI_WS || c->state == RTPI_SSE || c->state == RTPI_POLL;
+}
+
+static void s_check_slot(const rtpush_lwip_slot *slot)
+{
+    const struct tcp_pcb *pcb = slot->pcb;
+    const uint32_t unsent = (uint32_t)(TCP_SND_BUF - pcb->snd_buf);
+    uint32_t held = slot->held ? slot->held->tot_len : 0;
+    held += pcb->refused_data ? pcb->refused_data->tot_len : 0;
+    T_CHECK(pcb->state != TIME_WAIT && pcb->state != CLOSED, "a PCB that may vanish is kept");
+    if (slot->conn->state != RTPI_DEAD) {
+        T_CHECK(slot->conn->unacked == unsent, "unacked %lu, lwIP refers to %lu",
+                (unsigned long)slot->conn->unacked, (unsigned long)unsent);
+    }
+    if (pcb->state == ESTABLISHED) {
+        T_CHECK(pcb->rcv_wnd + held == TCP_WND, "a window of %lu and %lu held",
+                (unsigned long)pcb->rcv_wnd, (unsigned long)held);
+    }
+    T_CHECK(pcb->flags & TF_NODELAY, "Nagle is on");
+}
+
+static void s_check_port(void)
+{
+    uint32_t held = 0;
+    uint32_t blocked = 0;
+    T_CHECK(the->port.depth == 0, "depth");
+    for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
+        const rtpush_lwip_slot *slot = &the->slots[i];
+        if (slot->conn == NULL) {
+            continue;
+        }
+        snprintf(t_where, sizeof t_where, "seed %lu, slot %lu, at %lu ms",
+                 (unsigned long)the->sim.seed, (unsigned long)i, (unsigned long)the->t.now_ms);
+        T_CHECK(slot->conn->port == slot, "the core has another port pointer");
+        held += slot->pbufs;
+        blocked += slot->flags & 1u;
+        if (slot->pcb != NULL) {
+            s_check_slot(slot);
+        }
+    }
+    T_CHECK(held == the->port.held, "held pbufs: %lu counted, %lu there",
+            (unsigned long)the->port.held, (unsigned long)held);
+    T_CHECK(held <= PBUF_POOL_SIZE / 2, "%lu pbufs are held", (unsigned long)held);
+    T_CHECK(blocked == the->port.blocked, "blocked slots: counted wrongly");
+}
+
+// The priority follows at the next service, so this is looked at when nothing is ready.
+static void s_check_prio(void)
+{
+    for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
+        const rtpush_lwip_slot *slot = &the->slots[i];
+        if (slot->conn != NULL && slot->pcb != NULL && slot->conn->state != RTPI_DEAD) {
+            T_CHECK(slot->pcb->prio == (s_is_stream(slot->conn) ? TCP_PRIO_NORMAL : TCP_PRIO_MIN),
+                    "priority %d of a connection in state %d", slot->pcb->prio, slot->conn->state);
+        }
+    }
+}
+
+static void s_dump(void)
+{
+    for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
+        const rtpush_lwip_slot *slot = &the->slots[i];
+        const rtpush_conn *c = slot->conn;
+        const struct tcp_pcb *pcb = slot->pcb;
+        if (c != NULL) {
+            fprintf(stderr, "slot %lu: flags %x pbufs %u; core state %u flags %x unacked %lu tx %u",
+                    (unsigned long)i, slot->flags, slot->pbufs, c->state, c->flags,
+                    (unsigned long)c->unacked, c->tx_len - c->tx_head);
+        }
+        if (c != NULL && pcb != NULL) {
+            fprintf(stderr, "; pcb port %u state %d flags %x sndbuf %u queue %u wnd %u cwnd %u "
+                            "rto %d rtime %d nrtx %u unsent %d unacked %d persist %u/%u refused %d",
+                    pcb->remote_port, pcb->state, pcb->flags, pcb->snd_buf, pcb->snd_queuelen,
+                    pcb->snd_wnd, pcb->cwnd, pcb->rto, pcb->rtime, pcb->nrtx, pcb->unsent != NULL,
+                    pcb->unacked != NULL, pcb->persist_cnt, pcb->persist_backoff,
+                    pcb->refused_data != NULL);
+        }
+        if (c != NULL) {
+            fputc('\n', stderr);
+        }
+    }
+    for (int i = 0; i < the->peer_count; i++) {
+        const s_peer *p = &the->peers[i];
+        fprintf(stderr, "peer %d: kind %d port %u live %d up %d fin %d lost %d out %zu unread %zu "
+                        "window %lu step %d\n", i, p->kind, p->port, p->live, p->up, p->fin,
+                p->lost, p->out.len, p->unread, (unsigned long)p->window, p->m.cl.step);
+    }
+}
+
+// -- time -----------------------------------------------------------------------------------------
+
+static uint32_t s_sooner(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static void s_poll(void)
+{
+    if (!the->no_poll) {
+        const uint32_t ms = rtpush_lwip_poll(&the->port);
+        the->poll_ms = the->t.now_ms + s_sooner(ms, 1u << 30);
+        the->poll_asked = 0;
+    }
+}
+
+// Everything that can happen now. Returns ms until the next thing.
+static uint32_t s_step(void)
+{
+    for (int i = 0; i < 400 && s_deliver(); i++) {
+        s_check_port();
+    }
+    uint32_t wait = s_sooner(server_timers(), peers_timers());
+    s_poll();
+    s_check_port();
+    for (int i = 0; i < the->peer_count; i++) {
+        s_pump(&the->peers[i]);
+    }
+    for (size_t i = 0; i < the->packet_count; i++) {
+        const int32_t ms = (int32_t)(the->packets[i].due_ms - the->t.now_ms);
+        wait = s_sooner(wait, ms > 0 ? (uint32_t)ms : 0);
+    }
+    if (!the->no_poll) {
+        const int32_t ms = (int32_t)(the->poll_ms - the->t.now_ms);
+        wait = s_sooner(wait, ms > 0 ? (uint32_t)ms : 0);
+    }
+    return wait;
+}
+
+static void run_for(uint32_t ms)
+{
+    while (ms > 0) {
+        uint32_t wait = s_step();
+        wait = wait < 1 ? 1 : s_sooner(wait, ms);
+        the->t.now_ms += wait;
+        ms -= wait;
+    }
+    (void)s_step();
+}
+
+// -- begin and end --------------------------------------------------------------------------------
+
+static void s_routes(void)
+{
+    static const rtpush_asset file = {"application/octet-stream", s_file, S_FILE, NULL, 0, NULL,
+                                      NULL};
+    static const char *const paths[6] = {"/ev", "/ws", "/poll", "/file", "/up", "/pull"};
+    static const uint8_t kinds[6] = {RTPUSH_EVENTS, RTPUSH_WEBSOCKET, RTPUSH_POLL, RTPUSH_ASSET,
+                                     RTPUSH_HANDLER, RTPUSH_HANDLER};
+    for (uint32_t i = 0; i < S_FILE; i++) {
+        s_file[i] = s_byte(i);
+    }
+    for (int i = 0; i < 6; i++) {
+        rtpush_route *r = &the->routes[i];
+        r->path = paths[i];
+        r->kind = kinds[i];
+        r->on_open = i < 3 ? s_open : NULL;
+        r->on_close = i == 3 ? NULL : s_close;
+        r->on_gap = s_gap;
+    }
+    the->routes[1].on_message = s_message;
+    the->routes[3].asset = &file;
+    the->routes[4].methods = RTPUSH_POST;
+    the->routes[4].max_body = 100000;
+    the->routes[4].on_request = s_on_request;
+    the->routes[4].on_body = s_on_body;
+    the->routes[5].on_request = s_on_pull;
+}
+
+static void s_topics(uint32_t state_max)
+{
+    static const char *const names[M_TOPICS] = {"a", "s", "b", "u"};
+    for (int i = 0; i < M_TOPICS; i++) {
+        the->sim.topics[i].name = names[i];
+        the->sim.topics[i].kind = i == M_S || i == M_U ? RTPUSH_STATE : RTPUSH_EVENT;
+    }
+    the->sim.topics[M_S].max = 24;
+    the->sim.topics[M_U].max = (uint16_t)state_max;
+}
+
+// A world with the defaults below; change desc and the wire before world_start.
+static s_world *world_new(uint32_t seed)
+{
+    the = (s_world *)calloc(1, sizeof *the);
+    rtpush_desc *d = &the->t.desc;
+    the->t.rng = t_seed(seed + 1000003u);
+    the->t.now_ms = 1000;
+    the->t.extra = &the->sim;
+    the->sim.seed = seed;
+    the->sim.rng = t_seed(seed);
+    the->sim.w = &the->t;
+    the->t.lives = (t_life *)calloc(T_HANDLES, sizeof *the->t.lives);
+    the->next_port = 10000;
+    the->delay_ms = 5;
+    s_topics(60);
+    s_routes();
+    d->routes = the->routes;
+    d->route_count = 6;
+    d->topics = the->sim.topics;
+    d->topic_count = M_TOPICS;
+    d->conn_count = 8;
+    d->rx_size = 512;
+    d->tx_size = 512;
+    d->log_size = 4096;
+    d->rate_messages = RTPUSH_UNLIMITED;
+    d->rate_bytes = RTPUSH_UNLIMITED;
+    d->epoch = 0x10000000u + seed;
+    d->user = &the->t;
+    return the;
+}
+
+static void world_start(uint32_t mtu, int publish_from)
+{
+    rtpush_desc *d = &the->t.desc;
+    rtpush_lwip_desc p = {0};
+    const uint32_t sum = 24u + the->sim.topics[M_U].max;
+    d->conns = (rtpush_conn *)calloc(d->conn_count, sizeof *d->conns);
+    d->bytes_size = RTPUSH_BYTES_SIZE(d->conn_count, d->rx_size, d->tx_size);
+    d->bytes = malloc(d->bytes_size);
+    d->log = malloc(d->log_size);
+    d->state_size = (RTPUSH_STATE_SIZE(M_TOPICS, sum) + 3u) & ~3u;
+    d->state = malloc(d->state_size);
+    the->sim.largest = d->log_size / 4 - 24;
+    the->sim.largest = the->sim.largest < M_PAYLOAD - 2 ? the->sim.largest : M_PAYLOAD - 2;
+    T_CHECK(rtpush_init(&the->t.srv, d) == RTPUSH_OK, "not started: %s",
+            rtpush_config_error(&the->t.srv));
+    the->t.srv.desc.user = &the->t;
+    server_start(S_SERVER, mtu);
+    peers_start(S_CLIENT, mtu);
+    p.slots = the->slots;
+    p.slot_count = d->conn_count + 1;
+    p.publish_from = (uint8_t)publish_from;
+    if (publish_from) {
+        p.lock = s_lock;
+        p.unlock = s_unlock;
+    }
+    p.timer = (uint8_t)the->timer;
+    p.wake = s_wake;
+    p.ctx = the;
+    T_CHECK(rtpush_lwip_init(&the->port, &p) == ERR_OK, "rtpush_lwip_init");
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 80, 0) == ERR_OK, "listen");
+    the->sim.cap = the->t.srv.desc.max_streams;
+    the->sim.first_seq = rtpush_last_id(&the->t.srv).seq;
+    the->sim.records[0].topic = M_HOLE;
+    the->sim.count = 1;
+    the->allocs = 0;
+}
+
+static s_peer *world_peer(int kind, uint32_t topics)
+{
+    s_peer *p = &the->peers[the->peer_count];
+    p->number = the->peer_count++;
+    p->kind = kind;
+    p->window = 0xFFFF;
+    p->m.sim = &the->sim;
+    p->m.kind = kind < M_KINDS ? kind : M_SSE;
+    p->m.topics = topics;
+    return p;
+}
+
+// All is over: nothing may be left, in the core, the port and both stacks.
+static void world_end(void)
+{
+    char what[200];
+    the->loss = 0;
+    the->fail_random = 0;
+    for (int i = 0; i < the->peer_count; i++) {
+        if (the->peers[i].live) {
+            s_leave(&the->peers[i], i % 2);
+        }
+    }
+    run_for(60000);
+    snprintf(t_where, sizeof t_where, "seed %lu, at the end", (unsigned long)the->sim.seed);
+    const rtpush_counters *count = rtpush_get_counters(&the->t.srv);
+    T_CHECK(count->slots_used == 0, "%lu slots are not free", (unsigned long)count->slots_used);
+    T_CHECK(the->port.held == 0 && the->port.blocked == 0, "the port holds something");
+    for (size_t i = 0; i < the->t.life_count; i++) {
+        T_CHECK(the->t.lives[i].closes == 1, "on_close is missing");
+    }
+    rtpush_lwip_close(&the->port);
+    run_for(200000);
+    T_CHECK(server_in_use(what, sizeof what) == 0, "the server's lwIP keeps%s", what);
+    T_CHECK(peers_in_use(what, sizeof what) == 0, "the peers' lwIP keeps%s", what);
+}
+
+#endif // SIM_WORLD_H
