@@ -295,8 +295,8 @@ enum {
 #define RTPI_POSIX_NOSIGNAL 0 // macOS: SO_NOSIGPIPE on the socket instead
 #endif
 
-// rtpush_posix_stop comes from signal handlers and from other threads: volatile sig_atomic_t is right
-// for the first, the compilers' atomics for the second.
+// rtpush_posix_stop comes from signal handlers and from other threads: volatile sig_atomic_t is
+// right for the first, the compilers' atomics for the second.
 static int rtpi_posix_stop_get(const rtpush_posix *port) {
 #ifdef __GNUC__
     return (int)__atomic_load_n(&port->stop, __ATOMIC_ACQUIRE);
@@ -1140,7 +1140,8 @@ static int rtpi_posix_stopped(rtpush_posix *port) {
     for (uint32_t i = 0; i < port->server_count; i++) {
         used += rtpush_get_counters(port->servers[i])->slots_used;
     }
-    if (used > 0 && rtpi_posix_stop_get(port) < 2 && !rtpi_posix_reached(port->now_ms, port->stop_at_ms)) {
+    if (used > 0 && rtpi_posix_stop_get(port) < 2 &&
+        !rtpi_posix_reached(port->now_ms, port->stop_at_ms)) {
         return 0;
     }
     rtpi_posix_reset_all(port);

@@ -1,8 +1,8 @@
 // threads.c - publishing from other threads through the POSIX port, for the thread sanitizer.
 //
 // Two threads publish by rtpush_publish_from, EVENT and STATE topics, while the loop serves readers
-// over real sockets. Each reader checks what it is promised: events of one publisher in order, every
-// sequence number delivered or told as a gap, the last STATE value at the end.
+// over real sockets. Each reader checks what it is promised: events of one publisher in order,
+// every event delivered or told as missed.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
