@@ -13,7 +13,8 @@ NESTING = 4  # blocks inside blocks of a function are fewer than this
 CODE = (".h", ".c", ".sh", ".py", ".mjs", ".js")
 # Names that belong to the compiler or the system, which code may use but not make.
 RESERVED = re.compile(
-    r"^(__cplusplus|__STDC_\w+|__GNUC\w*|__clang\w*|__has_\w+|__attribute__|__builtin_\w+|__atomic_\w+|__ATOMIC_\w+|__linux__"
+    r"^(__cplusplus|__STDC_\w+|__GNUC\w*|__clang\w*|__has_\w+|__attribute__|__builtin_\w+|__linux__"
+    r"|__atomic_\w+|__ATOMIC_\w+"
     r"|__APPLE__|__FILE__|__LINE__|__func__|__AVR\w*|__arm__|__ZEPHYR__|_MSC_VER|_WIN32"
     r"|_Static_assert|_[A-Z_]+_SOURCE|__\w+__)$")
 BANNED = re.compile(
