@@ -2400,8 +2400,7 @@ enum {
     RTPI_H_NONE_MATCH,
     RTPI_H_ACCEPT_ENCODING,
     RTPI_H_COOKIE,
-    RTPI_H_ROUTE, // the first of the route's own
-    RTPI_H_UNKNOWN = 255
+    RTPI_H_ROUTE // the first of the route's own
 };
 
 // The kept value of a header, or NULL. The arena: path NUL query NUL, then tag value NUL ...
@@ -4444,6 +4443,14 @@ static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
     rtpi_scan_by(srv, srv->quarter + (wait == 0 || wait >= 0x8000u ? 1u : wait));
 }
 
+// A waiting poll is answered now with what there is; one whose answer has begun goes on.
+static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
+    if (!rtpi_has(c, RTPI_F_ANSWER)) {
+        c->out.stream.todo |= RTPI_TODO_NOW;
+    }
+    rtpi_ready(srv, c);
+}
+
 static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
     rtpi_clear(c, RTPI_F_EXPIRES);
 #ifndef RTPUSH_NO_WEBSOCKET
@@ -4456,8 +4463,7 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
         (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
         rtpi_finish(srv, c, RTPUSH_WHY_EXPIRED);
     } else if (c->state == RTPI_POLL) {
-        c->out.stream.todo |= RTPI_TODO_NOW;
-        rtpi_ready(srv, c);
+        rtpi_poll_answer(srv, c);
     }
 }
 
@@ -4518,11 +4524,8 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         rtpi_ready(srv, c);
         break;
     case RTPI_POLL:
-        if (!rtpi_has(c, RTPI_F_ANSWER)) {
-            c->out.stream.todo |= RTPI_TODO_NOW;
-        }
+        rtpi_poll_answer(srv, c);
         c->due = rtpi_after(srv, srv->desc.stall_ms);
-        rtpi_ready(srv, c);
         break;
     case RTPI_CLOSING:
         rtpi_kill(srv, c, RTPUSH_WHY_STALLED);
@@ -5036,10 +5039,11 @@ int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const ch
     (void)reason;
     if (c->state == RTPI_POLL || c->state == RTPI_REPLY) { // the answer first
         rtpi_clear(c, RTPI_F_KEEP);
-        if (c->state == RTPI_POLL && !rtpi_has(c, RTPI_F_ANSWER)) {
-            c->out.stream.todo |= RTPI_TODO_NOW;
+        if (c->state == RTPI_POLL) {
+            rtpi_poll_answer(srv, c);
+        } else {
+            rtpi_ready(srv, c);
         }
-        rtpi_ready(srv, c);
         return RTPUSH_OK;
     }
     rtpi_finish(srv, c, RTPUSH_WHY_APP);
@@ -5153,9 +5157,8 @@ void rtpush_shutdown(rtpush_server *srv) {
         } else if (c->state == RTPI_SSE) {
             rtpi_put_retry(srv, c, 1);
             rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
-        } else if (c->state == RTPI_POLL && !rtpi_has(c, RTPI_F_ANSWER)) {
-            c->out.stream.todo |= RTPI_TODO_NOW;
-            rtpi_ready(srv, c);
+        } else if (c->state == RTPI_POLL) {
+            rtpi_poll_answer(srv, c);
         }
 #ifndef RTPUSH_NO_WEBSOCKET
         if (c->state == RTPI_WS) { // RFC 6455 7.4.1: going away
