@@ -498,7 +498,8 @@ const char *rtpush_config_error(const rtpush_server *srv); // "" if none
 
 // Loop context: appends an event or stores a STATE value, never waits for readers. len is at most
 // topic max (STATE), a quarter of the log less 24 and 65,535 (EVENT). ERR_TOO_BIG, ERR_UTF8,
-// ERR_ARGUMENT; ERR_FULL only from inside a callback whose own connection holds the last record.
+// ERR_ARGUMENT; ERR_FULL only from inside a callback whose own connection holds the last record, or
+// while a rtpush_publish_from that was interrupted holds the oldest.
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
 // evicts: RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up;
@@ -605,6 +606,7 @@ typedef struct rtpush_span {
 
 enum { RTPUSH_LISTENER_SECURE = 1 }; // rtpush_accept flags: the listener speaks TLS
 
+// Before rtpush_publish_from is called; the same hooks again may be given at any time.
 int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks);
 // A new connection. peer: any number equal for equal addresses (0 unknown). port: the port's own
 // pointer, handed back by rtpush_port. NULL: none free, reset it.
@@ -1762,20 +1764,18 @@ static int rtpi_evict(rtpush_server *srv) {
     return 1;
 }
 
-// Evicts until `need` bytes fit.
-static int rtpi_make_room(rtpush_server *srv, uint32_t need) {
+// Evicts until `need` bytes fit, or nothing more can go. Leaves the log locked, or another context
+// would take the room before it is claimed.
+static void rtpi_make_room(rtpush_server *srv, uint32_t need) {
+    int more = 1;
     for (;;) {
-        uint32_t off;
         rtpi_lock(srv);
-        off = rtpi_log_fit(srv, need);
+        if (!more || rtpi_log_fit(srv, need) != ~(uint32_t)0) {
+            return;
+        }
         rtpi_unlock(srv);
-        if (off != ~(uint32_t)0) {
-            return 1;
-        }
         rtpi_sync(srv);
-        if (!rtpi_evict(srv)) {
-            return 0;
-        }
+        more = rtpi_evict(srv);
     }
 }
 
@@ -1875,11 +1875,9 @@ static int rtpi_topic_check(const rtpush_server *srv, unsigned topic, const void
     return RTPUSH_OK;
 }
 
-// Any context, once the topic is checked.
+// Once the topic is checked and the log locked; unlocks it.
 static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
-    rtpi_record *rec;
-    rtpi_lock(srv);
-    rec = rtpi_claim(srv, topic, (uint32_t)len);
+    rtpi_record *rec = rtpi_claim(srv, topic, (uint32_t)len);
     rtpi_unlock(srv);
     if (!rec) {
         return RTPUSH_ERR_FULL;
@@ -4833,7 +4831,7 @@ int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t 
         return rtpi_state_set(srv, topic, data, len);
     }
 #endif
-    (void)rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
+    rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
     return rtpi_append(srv, topic, data, len);
 }
 
@@ -4844,11 +4842,14 @@ int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, si
         return error;
     }
 #ifndef RTPUSH_NO_STATE
-    error = rtpi_is_state(srv, topic) ? rtpi_state_set(srv, topic, data, len)
-                                      : rtpi_append(srv, topic, data, len);
-#else
-    error = rtpi_append(srv, topic, data, len);
+    if (rtpi_is_state(srv, topic)) {
+        error = rtpi_state_set(srv, topic, data, len);
+    } else
 #endif
+    {
+        rtpi_lock(srv);
+        error = rtpi_append(srv, topic, data, len);
+    }
     rtpi_lock(srv);
     wake = !srv->woken;
     srv->woken = 1;
@@ -4865,8 +4866,7 @@ void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
         cap > rtpi_record_max(srv)) {
         return NULL;
     }
-    (void)rtpi_make_room(srv, rtpi_record_size((uint32_t)cap));
-    rtpi_lock(srv);
+    rtpi_make_room(srv, rtpi_record_size((uint32_t)cap));
     rec = rtpi_claim(srv, topic, (uint32_t)cap);
     rtpi_unlock(srv);
     if (!rec) {
@@ -5174,7 +5174,9 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock) {
         return RTPUSH_ERR_ARGUMENT;
     }
-    srv->hooks = *hooks;
+    if (memcmp(&srv->hooks, hooks, sizeof *hooks) != 0) { // else other contexts may be publishing
+        srv->hooks = *hooks;
+    }
     return RTPUSH_OK;
 }
 
@@ -5516,7 +5518,8 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
         }
         // Everybody was served: make the margin that rtpush_publish_from lives on.
         if (srv->hooks.lock && srv->desc.log) {
-            (void)rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
+            rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
+            rtpi_unlock(srv);
         }
         if (!srv->ready_first) {
             return NULL;

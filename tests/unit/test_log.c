@@ -450,6 +450,42 @@ static void log_interrupt_inside_a_publish_keeps_the_order(void **state) {
     t_finish(w);
 }
 
+static int g_taking; // unlocks until the interrupt comes
+static void take_inside(t_world *w) {
+    if (g_taking-- == 0) {
+        while (rtpush_publish_from(&w->srv, T_CHAT, "01234567890123456789", 20) == RTPUSH_OK) {
+        }
+    }
+}
+
+// An interrupt that takes all the room there is, at any point inside the loop's own publishing: the
+// room that was made is claimed under the same lock.
+static void log_room_made_by_the_loop_is_not_taken_by_an_interrupt(void **state) {
+    (void)state;
+    for (int reserved = 0; reserved < 2; reserved++) {
+        t_world *w = small_log(1024);
+        w->on_unlock = take_inside;
+        for (int i = 0; i < 40; i++) {
+            g_taking = i % 20;
+            w->call = T_IN_PUBLISH;
+            if (reserved) {
+                void *room = rtpush_reserve(&w->srv, T_LOG, 200);
+                T_CHECK(room != NULL, "an interrupt after %d unlocks took the room", i % 20);
+                memset(room, 'r', 200);
+                T_EQ(rtpush_commit(&w->srv, 200), RTPUSH_OK);
+            } else {
+                T_EQ(rtpush_publish(&w->srv, T_LOG, "published", 9), RTPUSH_OK);
+            }
+            t_leave(w);
+        }
+        w->on_unlock = NULL;
+        T_EQ(rtpush_last_id(&w->srv).seq,
+             rtpush_get_counters(&w->srv)->published + rtpush_get_counters(&w->srv)->full);
+        t_run(w);
+        t_finish(w);
+    }
+}
+
 static int g_serving;
 static void serve_inside(t_world *w) {
     if (g_serving == 0) { // the first unlock is after the claim: the record is OPEN
@@ -801,6 +837,7 @@ int main(void) {
         u_test(log_publish_from_says_full_and_readers_hear_of_it),
         u_test(log_keeps_a_quarter_free_for_other_contexts),
         u_test(log_interrupt_inside_a_publish_keeps_the_order),
+        u_test(log_room_made_by_the_loop_is_not_taken_by_an_interrupt),
         u_test(log_no_reader_passes_a_record_being_written),
         u_test(log_reader_opening_during_a_write_gets_that_record_or_begins_after_it),
         u_test(log_full_behind_a_record_being_written_tells_the_gap),
