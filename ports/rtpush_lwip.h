@@ -85,9 +85,10 @@
 //     RTPUSH_LWIP_RETRY_MS  (50)
 //
 // TESTED ON
-//     lwIP 2.1.3 and 2.2.1 of Debian, NO_SYS=1, IPv4, on x86-64 over a simulated wire
-//     (tests/lwip: loss, reordering, windows closed, every allocation failing). Compiled but not
-//     yet run: tcpip_thread on an operating system, IPv6.
+//     lwIP 2.1.3 and 2.2.1 of Debian, IPv4, on x86-64: with NO_SYS=1 over a simulated wire
+//     (tests/lwip/sim.c: loss, reordering, windows closed, every allocation failing); inside
+//     tcpip_thread, with LWIP_TCPIP_CORE_LOCKING 0 and 1, while other threads publish, under the
+//     thread sanitizer (tests/lwip/threads.c). Compiled but not yet run: IPv6.
 
 #ifndef RTPUSH_LWIP_H
 #define RTPUSH_LWIP_H
@@ -157,17 +158,20 @@ typedef struct rtpush_lwip_desc {
     void *ctx;
 } rtpush_lwip_desc;
 
-// Prepares the port. ERR_ARG: no slots, or publish_from without a lock. ERR_MEM: no message for
-// tcpip_thread.
+// Prepares the port; once, while nobody publishes. ERR_ARG: no slots, or publish_from without a
+// lock.
 err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc);
 // Accepts connections for srv. addr: local address, NULL any. flags: RTPUSH_LISTENER_SECURE if
-// something in front of it speaks TLS. ERR_MEM, ERR_USE, or ERR_ARG: over RTPUSH_LWIP_LISTENERS.
+// something in front of it speaks TLS. ERR_MEM, ERR_ARG: over RTPUSH_LWIP_LISTENERS, or ERR_USE:
+// without SO_REUSE in lwipopts.h also while old connections are in TIME_WAIT.
 err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t *addr,
                          uint16_t number, unsigned flags);
 // One turn: timers, what was published, what found no memory. Returns the milliseconds until it
 // must be called again at the latest.
 uint32_t rtpush_lwip_poll(rtpush_lwip *port);
-// Resets every connection and gives every PCB back; on_close is called. Not inside a callback.
+// Resets every connection and gives every PCB back; on_close is called. Not inside a callback. Then
+// rtpush_lwip_listen may be called again. Others may publish all the time; the port must stay where
+// it is while they do, and until tcpip_thread has had what they sent it.
 void rtpush_lwip_close(rtpush_lwip *port);
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
@@ -204,9 +208,6 @@ struct rtpush_lwip {
     rtpi_lwip_listener listeners[RTPUSH_LWIP_LISTENERS];
 #if SYS_LIGHTWEIGHT_PROT
     sys_prot_t level;
-#endif
-#if !NO_SYS
-    struct tcpip_callback_msg *message;
 #endif
     uint8_t gather[RTPUSH_LWIP_GATHER];
 };
@@ -420,19 +421,6 @@ static void rtpi_lwip_on_unlock(void *ctx) {
     {
         const sys_prot_t level = port->level; // its place is the next one's after unprotect
         sys_arch_unprotect(level);
-    }
-#endif
-}
-
-static void rtpi_lwip_on_wake(void *ctx) {
-    rtpush_lwip *port = (rtpush_lwip *)ctx;
-    if (port->desc.wake != NULL) {
-        port->desc.wake(port->desc.ctx);
-        return;
-    }
-#if !NO_SYS
-    if (port->message != NULL) {
-        (void)tcpip_callbackmsg_trycallback(port->message); // full: the timer comes
     }
 #endif
 }
@@ -857,11 +845,28 @@ uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
 static void rtpi_lwip_on_timer(void *ctx) {
     rtpush_lwip *port = (rtpush_lwip *)ctx;
     const uint32_t most_ms = port->desc.publish_from ? 250u : 1000u;
-    const uint32_t due_ms = rtpush_lwip_poll(port);
+    uint32_t due_ms;
+    if (port->listener_count == 0) {
+        return; // a message that was under way when the port was closed
+    }
+    due_ms = rtpush_lwip_poll(port);
     sys_untimeout(rtpi_lwip_on_timer, port); // if it was called by a message
     sys_timeout(due_ms < 1u ? 1u : due_ms < most_ms ? due_ms : most_ms, rtpi_lwip_on_timer, port);
 }
 #endif
+
+static void rtpi_lwip_on_wake(void *ctx) {
+    rtpush_lwip *port = (rtpush_lwip *)ctx;
+    if (port->desc.wake != NULL) {
+        port->desc.wake(port->desc.ctx);
+        return;
+    }
+#if !NO_SYS && LWIP_TIMERS
+    if (port->desc.timer) {
+        (void)tcpip_try_callback(rtpi_lwip_on_timer, port); // no room: the timer comes
+    }
+#endif
+}
 
 // >>public ---------------------------------------------------------------------------------------
 
@@ -889,17 +894,6 @@ err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc) {
     memset(&rom, 0, sizeof(rom));
     rom.type_internal = (u8_t)PBUF_ROM;
     port->refer = PBUF_NEEDS_COPY(&rom) ? 1 : 0;
-#if LWIP_TIMERS
-    if (desc->timer) {
-#if !NO_SYS
-        port->message = tcpip_callbackmsg_new(rtpi_lwip_on_timer, port);
-        if (port->message == NULL) {
-            return ERR_MEM;
-        }
-#endif
-        sys_timeout(1, rtpi_lwip_on_timer, port);
-    }
-#endif
     return ERR_OK;
 }
 
@@ -942,6 +936,9 @@ err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t 
     if (pcb == NULL) {
         return ERR_MEM;
     }
+#if SO_REUSE
+    ip_set_option(pcb, SOF_REUSEADDR);
+#endif
     err = tcp_bind(pcb, addr != NULL ? addr : IP_ANY_TYPE, number);
     if (err == ERR_OK) {
         // Another PCB, a smaller one; on success the first is freed.
@@ -954,6 +951,11 @@ err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t 
     listener->port = port;
     listener->srv = srv;
     listener->flags = (uint8_t)flags;
+#if LWIP_TIMERS
+    if (port->desc.timer && port->listener_count == 0) {
+        sys_timeout(1, rtpi_lwip_on_timer, port);
+    }
+#endif
     port->listener_count++;
     tcp_arg(listener->pcb, listener);
     tcp_accept(listener->pcb, rtpi_lwip_on_accept);
