@@ -1561,7 +1561,8 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
 
 // >>log -------------------------------------------------------------------------------------------
 // A ring of records, oldest at tail, next one at head; each stands in one piece, 4-byte aligned. At
-// `wrap` the ring jumps to offset 0 (wrap is log_size while it does not).
+// `wrap` the ring jumps to offset 0 (wrap is log_size while it does not). No record takes more than
+// a quarter, so room is made before the last one goes: the ring is empty at its beginning only.
 //
 //   record: seq 4 | size4 2 | len 2 | lines 2 | topic 1 | flags 1 | ws 4 | payload len | "\n\n"
 //
@@ -1655,7 +1656,7 @@ static uint32_t rtpi_text_len(const uint8_t *data, uint32_t len) {
 // Where `need` bytes could go now, or ~0. Called under the lock.
 static uint32_t rtpi_log_fit(const rtpush_server *srv, uint32_t need) {
     if (srv->used == 0) {
-        return need <= srv->desc.log_size ? 0 : ~(uint32_t)0;
+        return 0;
     }
     if (srv->head > srv->tail) {
         if (need <= srv->desc.log_size - srv->head) {
@@ -1678,9 +1679,6 @@ static void rtpi_sync(rtpush_server *srv) {
     srv->limit_off = srv->done_off;
     srv->limit_wrap = srv->wrap;
     srv->limit_rev = srv->rev;
-    if (srv->used == 0) {
-        srv->tail_seq = srv->done_seq;
-    }
     srv->woken = 0;
     srv->turn = srv->undone == 0 && (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END);
     srv->count.published = srv->published;
@@ -1759,7 +1757,7 @@ static int rtpi_evict(rtpush_server *srv) {
         srv->tail = 0;
         srv->wrap = srv->desc.log_size;
     }
-    srv->tail_seq = srv->used ? rtpi_record_at(srv, srv->tail)->seq : srv->done_seq;
+    srv->tail_seq = rtpi_record_at(srv, srv->tail)->seq;
     rtpi_unlock(srv);
     return 1;
 }
@@ -1792,11 +1790,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
         }
         return NULL;
     }
-    if (srv->used == 0) { // an empty ring starts afresh
-        srv->tail = 0;
-        srv->wrap = srv->desc.log_size;
-        srv->done_off = 0;
-    } else if (off == 0 && srv->head != 0) {
+    if (off == 0 && srv->head != 0) {
         srv->wrap = srv->head;
         if (srv->undone == 0) {
             srv->done_off = 0;
