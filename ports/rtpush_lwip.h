@@ -29,7 +29,7 @@
 // NEEDS
 //     lwIP 2.1 or 2.2: LWIP_TCP, LWIP_CALLBACK_API and TCP_LISTEN_BACKLOG 1, TCP_SND_BUF of two
 //     TCP_MSS or more, sys_now(). Its tcp headers only: no sockets, no netconn, no altcp.
-//     Here: 2.8 KB of flash (Cortex-M3, -Os), 376 bytes and 28 for each slot.
+//     Here: 2.8 KB of flash (Cortex-M3, -Os), 380 bytes and 24 for each slot.
 //     A recipe for lwipopts.h, for C connections that each may have S records under way:
 //         MEMP_NUM_TCP_PCB   C + 2    those of TIME_WAIT are given up first by lwIP itself
 //         MEMP_NUM_TCP_SEG   C * TCP_SND_BUF / TCP_MSS, and at least TCP_SND_QUEUELEN
@@ -45,7 +45,9 @@
 //     NO_SYS=1, else tcpip_thread or with LOCK_TCPIP_CORE held; LWIP_ASSERT_CORE_LOCKED checks it.
 //     The exception is rtpush_publish_from(): set desc.publish_from, see there.
 //     rtpush_lwip_poll() does what nobody else does: timers, what was published, retries. Call it
-//     in every turn of the main loop and after publishing; or set desc.timer and lwIP's timers do.
+//     in every turn of the main loop and after publishing. Or set desc.timer and lwIP's timers do:
+//     at once for what your callbacks publish; elsewhere use rtpush_publish_from, which wakes them,
+//     or call rtpush_lwip_poll after rtpush_publish.
 //     Inside a callback of this port it returns 0 and does nothing.
 //
 // COPIES
@@ -204,6 +206,7 @@ struct rtpush_lwip {
     uint32_t doomed;      // slots whose PCB is to be aborted
     uint8_t depth;        // callbacks under way
     uint8_t refer;        // 1: lwIP may refer to the log
+    uint8_t soon;         // 1: the timer is set to now
     uint8_t listener_count;
     rtpi_lwip_listener listeners[RTPUSH_LWIP_LISTENERS];
 #if SYS_LIGHTWEIGHT_PROT
@@ -618,145 +621,6 @@ static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
     }
 }
 
-// >>callbacks: what lwIP tells -------------------------------------------------------------------
-
-// Bytes for a connection that is only waiting to be aborted.
-static err_t rtpi_lwip_doomed_recv(rtpush_lwip_slot *slot, struct pbuf *p) {
-    if (p != NULL) {
-        pbuf_free(p);
-    } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
-        rtpi_lwip_detach(slot);
-        rtpi_lwip_slot_give(slot);
-    }
-    return ERR_OK;
-}
-
-static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
-    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
-    rtpush_lwip *port = slot->port;
-    const uint32_t news = rtpi_lwip_clen(p);
-    uint32_t before;
-    (void)pcb;
-    (void)err; // always ERR_OK
-    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held)); // refused ones are here again
-    before = slot->pbufs;
-    if (p == NULL) {
-        slot->flags |= RTPI_LWIP_PEER_FIN;
-    }
-    if (slot->conn == NULL) {
-        return rtpi_lwip_doomed_recv(slot, p);
-    }
-    if (before >= RTPUSH_LWIP_HOLD && p != NULL) {
-        if (port->held + news > RTPUSH_LWIP_HOLD_ALL) {
-            rtpi_lwip_doom(slot);
-            pbuf_free(p);
-            return ERR_OK;
-        }
-        rtpi_lwip_count(slot, before + news);
-        return ERR_MEM; // lwIP keeps it and brings it again
-    }
-    if (slot->held != NULL && p != NULL) {
-        pbuf_cat(slot->held, p);
-    } else if (p != NULL) {
-        slot->held = p;
-    }
-    rtpi_lwip_serve(slot, 0);
-    // Attack: many connections that each make us hold a little, until nobody's ACK finds a pbuf.
-    if (slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL) {
-        rtpi_lwip_doom(slot);
-    }
-    return ERR_OK;
-}
-
-static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
-    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
-    (void)pcb;
-    if (slot->conn == NULL) {
-        return ERR_OK;
-    }
-    // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
-    rtpi_lwip_serve(slot, len);
-    return ERR_OK;
-}
-
-static err_t rtpi_lwip_on_poll(void *arg, struct tcp_pcb *pcb) {
-    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
-    (void)pcb;
-    if (slot->flags & RTPI_LWIP_BLOCKED) {
-        rtpi_lwip_serve(slot, 0);
-    }
-    return ERR_OK;
-}
-
-// The PCB is freed already: nothing of it may be touched.
-static void rtpi_lwip_on_error(void *arg, err_t err) {
-    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
-    rtpush_server *srv = rtpi_lwip_server(slot);
-    rtpush_conn *conn = slot->conn;
-    (void)err;
-    rtpi_lwip_slot_give(slot);
-    if (conn != NULL) {
-        rtpush_gone(srv, conn);
-    }
-}
-
-// Equal for equal neighbours: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
-// what one subscriber has to choose addresses from. Never 0.
-static uint32_t rtpi_lwip_peer(const ip_addr_t *from) {
-    uint32_t peer = 0;
-#if LWIP_IPV6
-    if (IP_IS_V6(from)) {
-        const ip6_addr_t *v6 = ip_2_ip6(from);
-        if (ip6_addr_isipv4mappedipv6(v6)) {
-            peer = lwip_ntohl(v6->addr[3]);
-        } else {
-            peer = 2166136261u;
-            for (int i = 0; i < 8; i++) {
-                const uint32_t word = lwip_ntohl(v6->addr[i / 4]);
-                peer = (peer ^ (word >> (24 - 8 * (i % 4)) & 0xFFu)) * 16777619u;
-            }
-        }
-    }
-#endif
-#if LWIP_IPV4
-    if (IP_IS_V4(from)) {
-        peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(from)));
-    }
-#endif
-    return peer ? peer : 1u;
-}
-
-// An error returned from here makes lwIP reset the connection.
-static err_t rtpi_lwip_on_accept(void *arg, struct tcp_pcb *pcb, err_t err) {
-    rtpi_lwip_listener *listener = (rtpi_lwip_listener *)arg;
-    rtpush_lwip *port = listener->port;
-    rtpush_lwip_slot *slot;
-    if (err != ERR_OK || pcb == NULL) { // lwIP had no PCB: there is nothing to reset
-        return ERR_VAL;
-    }
-    slot = rtpi_lwip_slot_take(port, (uint8_t)(listener - port->listeners));
-    if (slot == NULL) {
-        return ERR_MEM;
-    }
-    port->depth++;
-    slot->conn = rtpush_accept(listener->srv, listener->flags, rtpi_lwip_peer(&pcb->remote_ip),
-                               slot);
-    port->depth--;
-    if (slot->conn == NULL) {
-        rtpi_lwip_slot_give(slot);
-        return ERR_MEM;
-    }
-    slot->pcb = pcb;
-    tcp_arg(pcb, slot);
-    tcp_recv(pcb, rtpi_lwip_on_recv);
-    tcp_sent(pcb, rtpi_lwip_on_sent);
-    tcp_err(pcb, rtpi_lwip_on_error);
-    tcp_poll(pcb, rtpi_lwip_on_poll, 1);
-    tcp_setprio(pcb, TCP_PRIO_MIN);
-    tcp_nagle_disable(pcb); // a frame would wait for the acknowledgement of the last one
-    return ERR_OK;
-}
-
 // >>turn -----------------------------------------------------------------------------------------
 
 // Tries again what found no memory. Which one was first last time is last now.
@@ -851,9 +715,24 @@ static void rtpi_lwip_on_timer(void *ctx) {
     }
     due_ms = rtpush_lwip_poll(port);
     sys_untimeout(rtpi_lwip_on_timer, port); // if it was called by a message
+    port->soon = 0;
     sys_timeout(due_ms < 1u ? 1u : due_ms < most_ms ? due_ms : most_ms, rtpi_lwip_on_timer, port);
 }
 #endif
+
+// After each callback of lwIP: what the application did there may concern other connections, which
+// must not wait for the timer. (Not in its callback: rtpush_lwip_poll may free any PCB.)
+static void rtpi_lwip_left(rtpush_lwip *port) {
+#if LWIP_TIMERS
+    if (port->desc.timer && !port->soon && port->listener_count > 0) {
+        port->soon = 1;
+        sys_untimeout(rtpi_lwip_on_timer, port);
+        sys_timeout(0, rtpi_lwip_on_timer, port);
+    }
+#else
+    (void)port;
+#endif
+}
 
 static void rtpi_lwip_on_wake(void *ctx) {
     rtpush_lwip *port = (rtpush_lwip *)ctx;
@@ -866,6 +745,149 @@ static void rtpi_lwip_on_wake(void *ctx) {
         (void)tcpip_try_callback(rtpi_lwip_on_timer, port); // no room: the timer comes
     }
 #endif
+}
+
+// >>callbacks: what lwIP tells -------------------------------------------------------------------
+
+// Bytes for a connection that is only waiting to be aborted.
+static err_t rtpi_lwip_doomed_recv(rtpush_lwip_slot *slot, struct pbuf *p) {
+    if (p != NULL) {
+        pbuf_free(p);
+    } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
+        rtpi_lwip_detach(slot);
+        rtpi_lwip_slot_give(slot);
+    }
+    return ERR_OK;
+}
+
+static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    rtpush_lwip *port = slot->port;
+    const uint32_t news = rtpi_lwip_clen(p);
+    uint32_t before;
+    (void)pcb;
+    (void)err; // always ERR_OK
+    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held)); // refused ones are here again
+    before = slot->pbufs;
+    if (p == NULL) {
+        slot->flags |= RTPI_LWIP_PEER_FIN;
+    }
+    if (slot->conn == NULL) {
+        return rtpi_lwip_doomed_recv(slot, p);
+    }
+    if (before >= RTPUSH_LWIP_HOLD && p != NULL) {
+        if (port->held + news > RTPUSH_LWIP_HOLD_ALL) {
+            rtpi_lwip_doom(slot);
+            rtpi_lwip_left(port);
+            pbuf_free(p);
+            return ERR_OK;
+        }
+        rtpi_lwip_count(slot, before + news);
+        return ERR_MEM; // lwIP keeps it and brings it again
+    }
+    if (slot->held != NULL && p != NULL) {
+        pbuf_cat(slot->held, p);
+    } else if (p != NULL) {
+        slot->held = p;
+    }
+    rtpi_lwip_serve(slot, 0);
+    rtpi_lwip_left(port);
+    // Attack: many connections that each make us hold a little, until nobody's ACK finds a pbuf.
+    if (slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL) {
+        rtpi_lwip_doom(slot);
+    }
+    return ERR_OK;
+}
+
+static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    (void)pcb;
+    if (slot->conn == NULL) {
+        return ERR_OK;
+    }
+    // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
+    rtpi_lwip_serve(slot, len);
+    rtpi_lwip_left(slot->port);
+    return ERR_OK;
+}
+
+static err_t rtpi_lwip_on_poll(void *arg, struct tcp_pcb *pcb) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    (void)pcb;
+    if (slot->flags & RTPI_LWIP_BLOCKED) {
+        rtpi_lwip_serve(slot, 0);
+    }
+    return ERR_OK;
+}
+
+// The PCB is freed already: nothing of it may be touched.
+static void rtpi_lwip_on_error(void *arg, err_t err) {
+    rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
+    rtpush_server *srv = rtpi_lwip_server(slot);
+    rtpush_conn *conn = slot->conn;
+    (void)err;
+    rtpi_lwip_slot_give(slot);
+    if (conn != NULL) {
+        rtpush_gone(srv, conn);
+        rtpi_lwip_left(slot->port); // it is to be reaped
+    }
+}
+
+// Equal for equal neighbours: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
+// what one subscriber has to choose addresses from. Never 0.
+static uint32_t rtpi_lwip_peer(const ip_addr_t *from) {
+    uint32_t peer = 0;
+#if LWIP_IPV6
+    if (IP_IS_V6(from)) {
+        const ip6_addr_t *v6 = ip_2_ip6(from);
+        if (ip6_addr_isipv4mappedipv6(v6)) {
+            peer = lwip_ntohl(v6->addr[3]);
+        } else {
+            peer = 2166136261u;
+            for (int i = 0; i < 8; i++) {
+                const uint32_t word = lwip_ntohl(v6->addr[i / 4]);
+                peer = (peer ^ (word >> (24 - 8 * (i % 4)) & 0xFFu)) * 16777619u;
+            }
+        }
+    }
+#endif
+#if LWIP_IPV4
+    if (IP_IS_V4(from)) {
+        peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(from)));
+    }
+#endif
+    return peer ? peer : 1u;
+}
+
+// An error returned from here makes lwIP reset the connection.
+static err_t rtpi_lwip_on_accept(void *arg, struct tcp_pcb *pcb, err_t err) {
+    rtpi_lwip_listener *listener = (rtpi_lwip_listener *)arg;
+    rtpush_lwip *port = listener->port;
+    rtpush_lwip_slot *slot;
+    if (err != ERR_OK || pcb == NULL) { // lwIP had no PCB: there is nothing to reset
+        return ERR_VAL;
+    }
+    slot = rtpi_lwip_slot_take(port, (uint8_t)(listener - port->listeners));
+    if (slot == NULL) {
+        return ERR_MEM;
+    }
+    port->depth++;
+    slot->conn = rtpush_accept(listener->srv, listener->flags, rtpi_lwip_peer(&pcb->remote_ip),
+                               slot);
+    port->depth--;
+    if (slot->conn == NULL) {
+        rtpi_lwip_slot_give(slot);
+        return ERR_MEM;
+    }
+    slot->pcb = pcb;
+    tcp_arg(pcb, slot);
+    tcp_recv(pcb, rtpi_lwip_on_recv);
+    tcp_sent(pcb, rtpi_lwip_on_sent);
+    tcp_err(pcb, rtpi_lwip_on_error);
+    tcp_poll(pcb, rtpi_lwip_on_poll, 1);
+    tcp_setprio(pcb, TCP_PRIO_MIN);
+    tcp_nagle_disable(pcb); // a frame would wait for the acknowledgement of the last one
+    return ERR_OK;
 }
 
 // >>public ---------------------------------------------------------------------------------------
@@ -968,6 +990,7 @@ void rtpush_lwip_close(rtpush_lwip *port) {
 #if LWIP_TIMERS
     if (port->desc.timer) {
         sys_untimeout(rtpi_lwip_on_timer, port);
+        port->soon = 0;
     }
 #endif
     for (uint32_t i = 0; i < port->listener_count; i++) {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # How large the core is on a microcontroller: the whole, what each option saves, the configuration
-# of a small device, and sizeof of every public struct. Compared with the limits and goals below.
+# of a small device, and sizeof of every public struct. How large the ports are: lwIP's on a
+# microcontroller, POSIX's on x86-64. Compared with the limits and goals below.
 # Usage: sh tests/size.sh
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -18,27 +19,53 @@ LIMIT_ALL=25344
 GOAL_SMALL=12288       # WebSocket + Server-Sent Events + publish, no polling, no bodies: 12 KiB
 LIMIT_SMALL=24064
 LIMIT_CONN=128         # bytes of RAM: sizeof(rtpush_conn) where pointers have 4 bytes
+LIMIT_LWIP=99999      # bytes of flash, the port alone, with or without an operating system
+LIMIT_LWIP_PORT=99999    # bytes of RAM, 4-byte pointers: sizeof(rtpush_lwip)
+LIMIT_LWIP_SLOT=29     # ... and of each connection
+LIMIT_POSIX=99999    # bytes of code and constants, x86-64, -O2
+LIMIT_POSIX_PORT=99999   # bytes of RAM, x86-64: sizeof(rtpush_posix)
+LIMIT_POSIX_CONN=99999   # ... and of each connection, beside the core's
 
 options="$(grep -oE 'RTPUSH_NO_[A-Z_]+' rtpush.h | sort -u)"
 # What the small configuration leaves out, of those options.
 small="$(echo "$options" | grep -E 'POLL|BOD' | sed 's/^/-D/' | tr '\n' ' ')"
 
-# sections CPU [-Doption ...]: prints "text rodata data bss" of the core
+# sections COMPILER SIZE NAME FLAGS...: compiles NAME.c, prints "text rodata data bss"
 sections() {
-    cpu="$1"
-    shift
-    # shellcheck disable=SC2086 # options split
-    arm-none-eabi-gcc -mthumb -mcpu="$cpu" -std=c99 -Os -ffunction-sections "$@" -I. \
-        -c "$out/core.c" -o "$out/core.o" 2>"$out/core.log" || return 1
-    arm-none-eabi-size -A "$out/core.o" | awk '
+    compiler="$1"
+    size="$2"
+    name="$3"
+    shift 3
+    "$compiler" -std=c99 -ffunction-sections "$@" -I. -c "$out/$name.c" -o "$out/$name.o" \
+        2>"$out/$name.log" || return 1
+    "$size" -A "$out/$name.o" | awk '
         $1 ~ /^\.text/ { text += $2 }
-        $1 ~ /^\.rodata/ { rodata += $2 }
+        $1 ~ /^\.rodata/ || $1 ~ /^\.data\.rel\.ro/ { rodata += $2; next }
         $1 ~ /^\.data/ { data += $2 }
         $1 ~ /^\.bss/ { bss += $2 }
         END { print text + 0, rodata + 0, data + 0, bss + 0 }'
 }
 
-flash() { sections "$@" | awk '{ print $1 + $2 + $3 }'; }
+cortex() { # CPU NAME [-Doption ...]
+    cpu="$1"
+    shift
+    source="$1"
+    shift
+    sections arm-none-eabi-gcc arm-none-eabi-size "$source" -mthumb -mcpu="$cpu" -Os "$@"
+}
+
+flash() { cortex "$@" | awk '{ print $1 + $2 + $3 }'; }
+
+# no_ram DATA BSS: one test
+no_ram() {
+    if [ "$(($1 + $2))" = 0 ]; then
+        passed=$((passed + 1))
+        echo "  no .data, no .bss"
+    else
+        failed=$((failed + 1))
+        echo "  FAIL: .data or .bss is not empty"
+    fi
+}
 
 # budget NAME VALUE LIMIT [GOAL]: one test
 budget() {
@@ -95,7 +122,7 @@ linked() { # CPU [-Doption ...]
 
 for cpu in cortex-m0plus cortex-m3; do
     echo "$cpu, arm-none-eabi-gcc $(arm-none-eabi-gcc -dumpversion) -Os, bytes:"
-    if ! line="$(sections "$cpu")"; then
+    if ! line="$(cortex "$cpu" core)"; then
         failed=$((failed + 3))
         echo "  FAIL: does not compile"
         head -n 5 "$out/core.log"
@@ -107,29 +134,23 @@ for cpu in cortex-m0plus cortex-m3; do
         "the whole core" "$all" "$1" "$2" "$3" "$4"
     budget "flash, everything on" "$all" "$LIMIT_ALL" "$GOAL_ALL"
     # shellcheck disable=SC2086
-    budget "flash, without polling and bodies" "$(flash "$cpu" $small)" "$LIMIT_SMALL" \
+    budget "flash, without polling and bodies" "$(flash "$cpu" core $small)" "$LIMIT_SMALL" \
         "$GOAL_SMALL"
-    if [ "$(($3 + $4))" = 0 ]; then
-        passed=$((passed + 1))
-        echo "  no .data, no .bss"
-    else
-        failed=$((failed + 1))
-        echo "  FAIL: .data or .bss is not empty"
-    fi
+    no_ram "$3" "$4"
     printf '  %-44s %8s   with mem*, str*, libgcc\n' "linked into a minimal program" \
         "$(linked "$cpu" || echo -)"
     for o in $options; do
-        without="$(flash "$cpu" "-D$o")"
+        without="$(flash "$cpu" core "-D$o")"
         printf '  %-44s %8s\n' "-D$o saves" "$((all - ${without:-all}))"
     done
     if [ -n "$options" ]; then
         printf '  %-44s %8s\n' "with every option off" \
-            "$(flash "$cpu" $(for o in $options; do printf ' -D%s' "$o"; done))"
+            "$(flash "$cpu" core $(for o in $options; do printf ' -D%s' "$o"; done))"
     fi
 done
 
 echo "largest functions and tables on a Cortex-M3, bytes:"
-if sections cortex-m3 >/dev/null; then
+if cortex cortex-m3 core >/dev/null; then
     arm-none-eabi-nm -S -t d --size-sort -r "$out/core.o" | head -n 12 |
         awk '{ printf "  %-44s %8d\n", $4, $2 }'
 fi
@@ -144,20 +165,117 @@ structs="$(sed '/^#ifdef RTPUSH_IMPLEMENTATION/q' rtpush.h |
         printf 'char size_of_%s[sizeof(struct %s)];\n' "$s" "$s"
     done
 } >"$out/sizeof.c"
-measure() { # COMPILER NM FLAGS...: "name bytes" a line
+measure() { # COMPILER NM NAME FLAGS...: "name bytes" a line, from NAME.c
     compiler="$1"
     nm="$2"
-    shift 2
-    "$compiler" -std=c99 "$@" -I. -c "$out/sizeof.c" -o "$out/sizeof.o" &&
-        "$nm" -S -t d "$out/sizeof.o" | sed -nE 's/^[0-9]+ 0*([0-9]+) . size_of_(.*)$/\2 \1/p' |
+    name="$3"
+    shift 3
+    "$compiler" -std=c99 "$@" -I. -c "$out/$name.c" -o "$out/$name.o" &&
+        "$nm" -S -t d "$out/$name.o" | sed -nE 's/^[0-9]+ 0*([0-9]+) . size_of_(.*)$/\2 \1/p' |
         sort
 }
 echo "sizeof, bytes:                                     Cortex-M3   x86-64"
-measure arm-none-eabi-gcc arm-none-eabi-nm -mthumb -mcpu=cortex-m3 >"$out/m3"
-measure gcc nm >"$out/x86"
+measure arm-none-eabi-gcc arm-none-eabi-nm sizeof -mthumb -mcpu=cortex-m3 >"$out/m3"
+measure gcc nm sizeof >"$out/x86"
 join "$out/m3" "$out/x86" | awk '{ printf "  %-44s %8s %10s\n", $1, $2, $3 }'
 echo "Cortex-M3, bytes:"
-budget "sizeof(rtpush_conn)" "$(awk '$1 == "rtpush_conn" { print $2 }' "$out/m3")" "$LIMIT_CONN"
+bytes_of() { # NAME FILE
+    awk -v name="$1" '$1 == name { print $2 }' "$2"
+}
+budget "sizeof(rtpush_conn)" "$(bytes_of rtpush_conn "$out/m3")" "$LIMIT_CONN"
+
+# -- the ports -------------------------------------------------------------------------------------
+
+# lwIP as most devices have it, with its assertions off, as in a release.
+mkdir -p "$out/lwip/arch"
+cat >"$out/lwip/lwipopts.h" <<'END'
+#ifdef SIZE_OS
+#define SYS_LIGHTWEIGHT_PROT 1
+#else
+#define NO_SYS 1
+#define SYS_LIGHTWEIGHT_PROT 0
+#endif
+#define LWIP_NETCONN 0
+#define LWIP_SOCKET 0
+#define TCP_LISTEN_BACKLOG 1
+#define PBUF_NEEDS_COPY(p) 1
+END
+printf '#include <stdint.h>\n#define LWIP_NOASSERT\n' >"$out/lwip/arch/cc.h"
+cat >"$out/lwip/arch/sys_arch.h" <<'END'
+typedef void *sys_sem_t;
+typedef void *sys_mutex_t;
+typedef void *sys_mbox_t;
+typedef void *sys_thread_t;
+typedef uint32_t sys_prot_t;
+END
+cat >"$out/lwip.c" <<'END'
+#include "rtpush.h"
+#define RTPUSH_LWIP_IMPLEMENTATION
+#include "ports/rtpush_lwip.h"
+END
+cat >"$out/lwip_sizeof.c" <<'END'
+#include "rtpush.h"
+#include "ports/rtpush_lwip.h"
+char size_of_rtpush_lwip[sizeof(rtpush_lwip)];
+char size_of_rtpush_lwip_slot[sizeof(rtpush_lwip_slot)];
+END
+cat >"$out/posix.c" <<'END'
+#define _GNU_SOURCE
+#include "rtpush.h"
+#define RTPUSH_POSIX_IMPLEMENTATION
+#include "ports/rtpush_posix.h"
+END
+cat >"$out/posix_sizeof.c" <<'END'
+#define _GNU_SOURCE
+#include "rtpush.h"
+#include "ports/rtpush_posix.h"
+char size_of_rtpush_posix[sizeof(rtpush_posix)];
+char size_of_posix_connection[RTPUSH_POSIX_SIZE(2, 8, 32768) - RTPUSH_POSIX_SIZE(1, 8, 32768)];
+char size_of_posix_buffers[RTPUSH_POSIX_SIZE(1, 8, 32768) - RTPUSH_POSIX_SIZE(1, 0, 0)];
+END
+
+if sh tests/lwip/fetch.sh 2.2; then
+    headers="-I$out/lwip -isystem build/lwip/2.2/src/include"
+    # port CPU WAY [-Doption]
+    lwip_port() {
+        cpu="$1"
+        way="$2"
+        shift 2
+        # shellcheck disable=SC2086 # options split
+        line="$(cortex "$cpu" lwip $headers "$@")" || head -n 5 "$out/lwip.log"
+        set -- ${line:-0 0 0 0}
+        budget "flash, lwIP port, $cpu, $way" "$(($1 + $2 + $3))" "$LIMIT_LWIP"
+        no_ram "$3" "$4"
+    }
+    echo "ports/rtpush_lwip.h, lwIP 2.2, arm-none-eabi-gcc -Os, bytes:"
+    for cpu in cortex-m0plus cortex-m3; do
+        lwip_port "$cpu" NO_SYS
+        lwip_port "$cpu" tcpip_thread -DSIZE_OS
+    done
+    # shellcheck disable=SC2086
+    measure arm-none-eabi-gcc arm-none-eabi-nm lwip_sizeof -mthumb -mcpu=cortex-m3 $headers \
+        -DSIZE_OS >"$out/m3.lwip"
+    budget "sizeof(rtpush_lwip)" "$(bytes_of rtpush_lwip "$out/m3.lwip")" "$LIMIT_LWIP_PORT"
+    budget "sizeof(rtpush_lwip_slot)" "$(bytes_of rtpush_lwip_slot "$out/m3.lwip")" \
+        "$LIMIT_LWIP_SLOT"
+else
+    failed=$((failed + 1))
+fi
+
+echo "ports/rtpush_posix.h, gcc $(gcc -dumpversion) -O2, bytes:"
+for way in epoll poll; do
+    option=''
+    [ "$way" = poll ] && option='-DRTPUSH_POSIX_POLL'
+    # shellcheck disable=SC2086
+    line="$(sections gcc size posix -O2 $option)" || head -n 5 "$out/posix.log"
+    set -- ${line:-0 0 0 0}
+    budget "code and constants, POSIX port, $way" "$(($1 + $2 + $3))" "$LIMIT_POSIX"
+    no_ram "$3" "$4"
+done
+measure gcc nm posix_sizeof >"$out/x86.posix"
+budget "sizeof(rtpush_posix)" "$(bytes_of rtpush_posix "$out/x86.posix")" "$LIMIT_POSIX_PORT"
+budget "a connection" "$(bytes_of posix_connection "$out/x86.posix")" "$LIMIT_POSIX_CONN"
+printf '  %-44s %8s\n' "the pool of 8 buffers" "$(bytes_of posix_buffers "$out/x86.posix")"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

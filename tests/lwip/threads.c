@@ -6,7 +6,8 @@
 // every sequence number is an event it gets once, or one it is told as missed.
 //
 // The tests:
-//     - time stands still: what other threads publish arrives by the wake alone
+//     - time stands still: what other threads publish arrives by the wake alone, and what a
+//       callback publishes reaches everybody
 //     - full speed: FULL results, holes and gaps add up for every reader
 //     - the port closes and listens again while publishers run; readers resume
 //     - a function of the port called in the wrong thread is an assertion
@@ -179,8 +180,30 @@ static void on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed
     w->closed++;
 }
 
+static void note(world *w, unsigned me, uint32_t number, int answer) {
+    if (answer == RTPUSH_OK) {
+        w->accepted[me]++;
+        w->taken[me][number] = 1;
+    } else if (answer == RTPUSH_ERR_FULL) {
+        w->full[me]++;
+    } else {
+        printf("     publishing fails: %s\n", rtpush_strerror(answer));
+        failed++;
+    }
+}
+
+// What one client says, all others hear.
+static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    world *w = rtpush_server_user(srv);
+    const uint32_t number = w->accepted[PUBLISHERS - 1];
+    (void)conn;
+    note(w, PUBLISHERS - 1, number, rtpush_publish(srv, TOPIC_EVENT, msg->data, msg->len));
+    return RTPUSH_OK;
+}
+
 static const rtpush_route routes[] = {
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_open = on_open, .on_close = on_close},
+    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_open = on_open, .on_message = on_message,
+     .on_close = on_close},
     {.path = "/events", .kind = RTPUSH_EVENTS, .on_open = on_open, .on_close = on_close},
     {.path = "/poll", .kind = RTPUSH_POLL, .on_open = on_open, .on_close = on_close}};
 
@@ -485,12 +508,13 @@ static int answered(reader *r, const char *status) {
     }
 }
 
+static const char upgrade[] = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: rtpush.1\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 static void read_websocket(reader *r) {
-    static char key[] = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: rtpush.1\r\n"
-                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     static __thread char text[1200];
-    if (!connect_to(r, "/ws", key) || !answered(r, " 101 ")) {
+    if (!connect_to(r, "/ws", upgrade) || !answered(r, " 101 ")) {
         return;
     }
     while (!finished(r)) {
@@ -634,18 +658,6 @@ typedef struct publisher {
     pthread_t thread;
 } publisher;
 
-static void note(world *w, unsigned me, uint32_t number, int answer) {
-    if (answer == RTPUSH_OK) {
-        w->accepted[me]++;
-        w->taken[me][number] = 1;
-    } else if (answer == RTPUSH_ERR_FULL) {
-        w->full[me]++;
-    } else {
-        printf("     publishing fails: %s\n", rtpush_strerror(answer));
-        failed++;
-    }
-}
-
 static void *publish_fast(void *argument) {
     publisher *p = argument;
     world *w = p->w;
@@ -769,13 +781,48 @@ static void *publish_rounds(void *argument) {
     return NULL;
 }
 
+static void wait_for_events(uint32_t wanted) {
+    pthread_mutex_lock(&progress_mutex);
+    while (events_seen < wanted) {
+        pthread_cond_wait(&progress, &progress_mutex);
+    }
+    pthread_mutex_unlock(&progress_mutex);
+}
+
+enum { TALKS = 100 };
+static reader talker;
+
+// Or its second message would wait for the acknowledgement of the first, which waits for a timer.
+static void talk_at_once(world *w) {
+    (void)w;
+    tcp_nagle_disable(talker.conn->pcb.tcp);
+}
+
+// A client sends messages, which on_message publishes: each reaches every reader before the next.
+static void talk(void) {
+    char frame[80] = {(char)0x81}; // masked with zeros
+    const uint32_t before = events_seen;
+    for (uint32_t i = 0; i < TALKS; i++) {
+        const int len = event_text(frame + 6, PUBLISHERS - 1, i, 0);
+        frame[1] = (char)(0x80 | len);
+        netconn_write(talker.conn, frame, (size_t)len + 6u, NETCONN_COPY);
+        wait_for_events(before + (i + 1) * READERS);
+    }
+}
+
 // Time stands still, so no timer comes; a round ends when every reader has its events. A wake that
 // is lost ends the test by on_hang.
 static void wake_alone(world *w, reader *readers) {
     publisher publishers[2];
+    const int talks = w->port.desc.timer; // else it is the application that calls the port
     w->events = 250;
     readers_start(w, readers);
     wait_for_streams(w, READERS);
+    memset(&talker, 0, sizeof talker);
+    talker.w = w;
+    verdict("a_client_that_only_talks_is_connected",
+            connect_to(&talker, "/ws?topics=s1", upgrade) && answered(&talker, " 101 "));
+    in_core(w, talk_at_once);
     os_freeze(1);
     pthread_barrier_init(&round_begins, NULL, 3);
     for (unsigned i = 0; i < 2; i++) {
@@ -785,13 +832,13 @@ static void wake_alone(world *w, reader *readers) {
     }
     for (uint32_t i = 0; i < w->events; i++) {
         pthread_barrier_wait(&round_begins);
-        pthread_mutex_lock(&progress_mutex);
-        while (events_seen < (i + 1) * 2 * READERS) {
-            pthread_cond_wait(&progress, &progress_mutex);
-        }
-        pthread_mutex_unlock(&progress_mutex);
+        wait_for_events((i + 1) * 2 * READERS);
+    }
+    if (talks) {
+        talk();
     }
     os_freeze(0);
+    disconnect(&talker);
     for (unsigned i = 0; i < 2; i++) {
         pthread_join(publishers[i].thread, NULL);
     }
