@@ -19,12 +19,12 @@ LIMIT_ALL=25344
 GOAL_SMALL=12288       # WebSocket + Server-Sent Events + publish, no polling, no bodies: 12 KiB
 LIMIT_SMALL=24064
 LIMIT_CONN=128         # bytes of RAM: sizeof(rtpush_conn) where pointers have 4 bytes
-LIMIT_LWIP=99999      # bytes of flash, the port alone, with or without an operating system
-LIMIT_LWIP_PORT=99999    # bytes of RAM, 4-byte pointers: sizeof(rtpush_lwip)
-LIMIT_LWIP_SLOT=29     # ... and of each connection
-LIMIT_POSIX=99999    # bytes of code and constants, x86-64, -O2
-LIMIT_POSIX_PORT=99999   # bytes of RAM, x86-64: sizeof(rtpush_posix)
-LIMIT_POSIX_CONN=99999   # ... and of each connection, beside the core's
+LIMIT_LWIP=3000        # bytes of flash, the port alone, with or without an operating system
+LIMIT_LWIP_PORT=384    # bytes of RAM, 4-byte pointers: sizeof(rtpush_lwip)
+LIMIT_LWIP_SLOT=28     # ... and of each connection
+LIMIT_POSIX=8192       # bytes of code and constants, x86-64, -O2
+LIMIT_POSIX_PORT=304   # bytes of RAM, x86-64: sizeof(rtpush_posix)
+LIMIT_POSIX_CONN=44    # ... and of each connection, beside the core's
 
 options="$(grep -oE 'RTPUSH_NO_[A-Z_]+' rtpush.h | sort -u)"
 # What the small configuration leaves out, of those options.
