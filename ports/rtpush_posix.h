@@ -129,7 +129,8 @@ int rtpush_posix_run(rtpush_posix *port);
 // Any thread or signal handler: begins the end. Listeners close, rtpush_shutdown tells the peers,
 // and after stop_ms what is left is reset. Called twice: reset at once.
 void rtpush_posix_stop(rtpush_posix *port);
-// Resets what is still open and gives every descriptor back.
+// Resets what is still open and gives every descriptor back. No other thread may be publishing or
+// stopping any more: the mutex and the waker are gone.
 void rtpush_posix_close(rtpush_posix *port);
 
 // Random, never 0: for rtpush_desc.epoch.
@@ -1389,11 +1390,10 @@ int rtpush_posix_step(rtpush_posix *port, int max_wait_ms) {
 int rtpush_posix_run(rtpush_posix *port) {
     int wait_ms = rtpush_posix_step(port, 0);
     while (wait_ms >= 0) {
-        // Nobody else runs in between: no need for the first half of a step.
-        wait_ms = rtpi_posix_turn(port, wait_ms);
-        if (rtpi_posix_stop_get(port) != 0 && rtpi_posix_stopped(port)) {
-            return 0;
-        }
+        // Nobody else runs in between: no need for the first half of a step. But stopping brings
+        // a deadline that wait_ms does not know.
+        wait_ms = rtpi_posix_stop_get(port) != 0 ? rtpush_posix_step(port, -1)
+                                                 : rtpi_posix_turn(port, wait_ms);
     }
     return errno == 0 ? 0 : -1;
 }

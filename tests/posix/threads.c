@@ -2,7 +2,8 @@
 //
 // Two threads publish by rtpush_publish_from, EVENT and STATE topics, while the loop serves readers
 // over real sockets. Each reader checks what it is promised: events of one publisher in order,
-// every event delivered or told as missed.
+// every event delivered or told as missed. Then a loop is stopped from another thread while a
+// request waits for its answer.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,7 +25,16 @@ enum { CONNS = 8, READERS = 3, PUBLISHERS = 2, EVENTS = 3000, RX = 512, TX = 102
 static const rtpush_topic topics[] = {{.name = "event", .kind = RTPUSH_EVENT},
                                       {.name = "state", .kind = RTPUSH_STATE, .max = 32},
                                       {.name = "end", .kind = RTPUSH_STATE, .max = 32}};
-static const rtpush_route routes[] = {{.path = "/events", .kind = RTPUSH_EVENTS}};
+static int asked; // atomic
+
+static void on_later(rtpush_server *server, const rtpush_request *request) {
+    (void)server;
+    (void)request;
+    __atomic_store_n(&asked, 1, __ATOMIC_RELEASE); // and never answers
+}
+
+static const rtpush_route routes[] = {{.path = "/events", .kind = RTPUSH_EVENTS},
+                                      {.path = "/later", .on_request = on_later}};
 static rtpush_conn conns[CONNS];
 static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX, TX)];
 static uint32_t event_log[4096];
@@ -137,16 +147,53 @@ static void *conduct(void *argument) {
     return NULL;
 }
 
+// Asks what is never answered; stops the loop once it sleeps.
+static void *stop_in_sleep(void *argument) {
+    static const char request[] = "GET /later HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        write(fd, request, sizeof request - 1) < 0) {
+        perror("connect");
+    }
+    while (!__atomic_load_n(&asked, __ATOMIC_ACQUIRE)) {
+        usleep(1000);
+    }
+    usleep(50000);
+    rtpush_posix_stop(&port);
+    *(int *)argument = fd;
+    return NULL;
+}
+
 static int verdict(const char *name, int passed) {
     printf("%s %s\n", passed ? "ok  " : "FAIL", name);
     return passed ? 0 : 1;
+}
+
+// All other deadlines are hours away: only stop_ms can end it. Without it the alarm does.
+static int stop_ends_in_time(rtpush_desc *desc, rtpush_posix_desc *posix) {
+    pthread_t thread;
+    int fd = -1;
+    desc->reply_ms = desc->head_ms = desc->idle_ms = 8000000;
+    posix->stop_ms = 100;
+    if (rtpush_init(&srv, desc) || rtpush_posix_init(&port, posix) ||
+        (number = rtpush_posix_listen(&port, &srv, "127.0.0.1", 0, 0)) < 0) {
+        return 0;
+    }
+    pthread_create(&thread, NULL, stop_in_sleep, &fd);
+    const int ended = rtpush_posix_run(&port);
+    pthread_join(thread, NULL);
+    rtpush_posix_close(&port);
+    close(fd);
+    return ended == 0;
 }
 
 int main(void) {
     reader readers[READERS] = {{0}};
     pthread_t conductor;
     int failed = 0;
-    rtpush_desc desc = {.routes = routes, .route_count = 1, .topics = topics, .topic_count = 3,
+    rtpush_desc desc = {.routes = routes, .route_count = 2, .topics = topics, .topic_count = 3,
                         .conns = conns, .conn_count = CONNS, .bytes = bytes,
                         .bytes_size = sizeof bytes, .rx_size = RX, .tx_size = TX,
                         .log = event_log, .log_size = sizeof event_log, .state = state,
@@ -172,6 +219,9 @@ int main(void) {
     }
     failed += verdict("all_slots_are_free", rtpush_get_counters(&srv)->slots_used == 0);
     rtpush_posix_close(&port);
-    printf("%d passed, %d failed\n", 2 + 2 * READERS - failed, failed);
+    alarm(30);
+    failed += verdict("a_loop_that_is_stopped_waits_for_stop_ms_only",
+                      stop_ends_in_time(&desc, &posix));
+    printf("%d passed, %d failed\n", 3 + 2 * READERS - failed, failed);
     return failed != 0;
 }
