@@ -512,7 +512,8 @@ int rtpush_commit(rtpush_server *srv, size_t len);
 rtpush_id rtpush_last_id(const rtpush_server *srv); // of the newest event
 char *rtpush_id_format(rtpush_id id, char out[RTPUSH_ID_SIZE]);
 int rtpush_topic_index(const rtpush_server *srv, const char *name); // or ERR_ARGUMENT
-// The stored STATE value; *len its bytes; NULL if never published. Ends with the next publish.
+// The stored STATE value; *len its bytes; NULL if never published. Ends with the next publish: not
+// for a topic that rtpush_publish_from stores.
 const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *len);
 
 // One whole WebSocket message to one connection. ERR_WOULD_BLOCK: on_writable follows.

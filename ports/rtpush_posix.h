@@ -129,8 +129,8 @@ int rtpush_posix_run(rtpush_posix *port);
 // Any thread or signal handler: begins the end. Listeners close, rtpush_shutdown tells the peers,
 // and after stop_ms what is left is reset. Called twice: reset at once.
 void rtpush_posix_stop(rtpush_posix *port);
-// Resets what is still open and gives every descriptor back. No other thread may be publishing or
-// stopping any more: the mutex and the waker are gone.
+// Resets what is still open (on_close is called) and gives every descriptor back. No other thread
+// may be publishing or stopping any more: the mutex and the waker are gone.
 void rtpush_posix_close(rtpush_posix *port);
 
 // Random, never 0: for rtpush_desc.epoch.
@@ -1114,11 +1114,18 @@ static void rtpi_posix_close_listeners(rtpush_posix *port) {
 }
 
 static void rtpi_posix_reset_all(rtpush_posix *port) {
+    int any = 0;
     for (uint32_t i = 0; i < port->slots_top; i++) {
         rtpi_posix_slot *slot = &port->slots[i];
         if (slot->conn != NULL) {
             rtpush_gone(rtpi_posix_server(port, slot), slot->conn);
             rtpi_posix_slot_give(port, slot, 1);
+            any = 1;
+        }
+    }
+    for (uint32_t i = 0; i < port->server_count && any; i++) {
+        while (rtpush_next(port->servers[i]) != NULL) {
+            // The dead are reaped, on_close is called, and nobody lives.
         }
     }
 }

@@ -33,8 +33,18 @@ static void on_later(rtpush_server *server, const rtpush_request *request) {
     __atomic_store_n(&asked, 1, __ATOMIC_RELEASE); // and never answers
 }
 
+static int closed;
+
+static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_closed *how) {
+    (void)server;
+    (void)conn;
+    (void)how;
+    closed++;
+}
+
 static const rtpush_route routes[] = {{.path = "/events", .kind = RTPUSH_EVENTS},
-                                      {.path = "/later", .on_request = on_later}};
+                                      {.path = "/later", .on_request = on_later,
+                                       .on_close = on_close}};
 static rtpush_conn conns[CONNS];
 static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX, TX)];
 static uint32_t event_log[4096];
@@ -166,6 +176,8 @@ static void *stop_in_sleep(void *argument) {
     return NULL;
 }
 
+static int failed;
+
 static int verdict(const char *name, int passed) {
     printf("%s %s\n", passed ? "ok  " : "FAIL", name);
     return passed ? 0 : 1;
@@ -184,6 +196,8 @@ static int stop_ends_in_time(rtpush_desc *desc, rtpush_posix_desc *posix) {
     pthread_create(&thread, NULL, stop_in_sleep, &fd);
     const int ended = rtpush_posix_run(&port);
     pthread_join(thread, NULL);
+    failed += verdict("what_stop_resets_is_closed_for_the_application_too",
+                      closed == 1 && rtpush_get_counters(&srv)->slots_used == 0);
     rtpush_posix_close(&port);
     close(fd);
     return ended == 0;
@@ -192,7 +206,6 @@ static int stop_ends_in_time(rtpush_desc *desc, rtpush_posix_desc *posix) {
 int main(void) {
     reader readers[READERS] = {{0}};
     pthread_t conductor;
-    int failed = 0;
     rtpush_desc desc = {.routes = routes, .route_count = 2, .topics = topics, .topic_count = 3,
                         .conns = conns, .conn_count = CONNS, .bytes = bytes,
                         .bytes_size = sizeof bytes, .rx_size = RX, .tx_size = TX,
@@ -222,6 +235,6 @@ int main(void) {
     alarm(30);
     failed += verdict("a_loop_that_is_stopped_waits_for_stop_ms_only",
                       stop_ends_in_time(&desc, &posix));
-    printf("%d passed, %d failed\n", 3 + 2 * READERS - failed, failed);
+    printf("%d passed, %d failed\n", 4 + 2 * READERS - failed, failed);
     return failed != 0;
 }
