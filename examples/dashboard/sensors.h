@@ -1,6 +1,6 @@
-// What the machine knows about itself, and the one thing it can switch. sensors.c reads them from
-// /proc and /sys; a firmware build has its own implementation of this file: the rest of the
-// dashboard sees only these numbers. What a machine does not tell stays 0 or empty and is not shown.
+// What the machine knows about itself, and the one thing it can switch. sensors.c reads it from
+// /proc and /sys; firmware has its own implementation of this file: the rest of the dashboard sees
+// only these numbers. What a machine does not tell stays 0 or empty and is not shown.
 
 #ifndef SENSORS_H
 #define SENSORS_H
