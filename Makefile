@@ -12,7 +12,11 @@ PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browse
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check echo hub dashboard size stack clean bench
+BOARDS := lm3s6965evb mps2-an385 mps2-an500
+BOARD ?= lm3s6965evb
+PORT ?= 8080
+.PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size size stack \
+    clean bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -36,6 +40,17 @@ hub: build/hub
 
 ## make dashboard  build build/dashboard, the demo
 dashboard: build/dashboard
+
+## make firmware   build the dashboard for three boards, and print what takes flash and RAM
+firmware: $(BOARDS:%=build/firmware/%.elf) firmware-size
+
+## make firmware-run  run it in QEMU on http://127.0.0.1:8080 (BOARD=lm3s6965evb PORT=8080)
+firmware-run: build/firmware/$(BOARD).elf
+	sh examples/firmware/run.sh $(BOARD) $(PORT)
+
+## make firmware-size  flash and RAM of each part, from the map file
+firmware-size: build/firmware/$(BOARD).elf
+	python3 examples/firmware/size.py build/firmware/$(BOARD).map
 
 ## make size       flash and RAM on Cortex-M against the budgets
 size:
@@ -74,12 +89,22 @@ build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | bui
 build/threads: tests/posix/threads.c $(CORE) Makefile | build
 	gcc $(C99) -g -O1 -fsanitize=thread $< -o $@ -lpthread
 
-build/dashboard: $(PAGE) $(CORE) Makefile | build
+build/dashboard_assets.h: $(PAGE) | build
 	@command -v $(CC) >/dev/null || sh tests/install.sh demo
 	@if [ -d examples/dashboard/node_modules/uplot ]; then :; \
 	elif command -v npm >/dev/null; then \
 	    npm ci --prefix examples/dashboard --ignore-scripts --no-audit --no-fund </dev/null || \
 	    echo "make: npm ci failed: the page is built without charts"; \
 	else echo "make: npm is missing (apt-get install npm): the page is built without charts"; fi
-	sh examples/dashboard/bundle.sh build/dashboard_assets.h
+	sh examples/dashboard/bundle.sh $@
+
+build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 	$(CC) $(C99) $(CFLAGS) examples/dashboard/*.c -o $@ -lpthread
+
+# -- firmware: the dashboard's app.c and page on lwIP, see examples/firmware -----------------------
+FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
+
+$(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) \
+    build/dashboard_assets.h
+	@sh tests/install.sh firmware
+	sh examples/firmware/build.sh $*

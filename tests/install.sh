@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
-# not root), npm packages by the lock files. Usage: sh tests/install.sh [demo|check|test]
+# not root), npm packages by the lock files. Usage: sh tests/install.sh [demo|firmware|check|test]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,15 +10,22 @@ demo='
 cc                                          gcc
 /usr/include/stdio.h                        libc6-dev
 '
-check="$demo"'
-gcc                                         gcc
-nm                                          binutils
-python3                                     python3
-/usr/include/cmocka.h                       libcmocka-dev
+arm='
 arm-none-eabi-gcc                           gcc-arm-none-eabi
 /usr/include/newlib/string.h                libnewlib-arm-none-eabi
+python3                                     python3
 '
-tests="$check"'
+firmware="$arm"'
+dpkg-source                                 dpkg-dev
+/etc/ssl/certs/ca-certificates.crt          ca-certificates
+qemu-system-arm                             qemu-system-arm
+'
+check="$demo$arm"'
+gcc                                         gcc
+nm                                          binutils
+/usr/include/cmocka.h                       libcmocka-dev
+'
+tests="$check$firmware"'
 g++                                         g++
 clang                                       clang
 /usr/lib/llvm-14/lib/clang/*/lib/linux/*asan*x86_64.a libclang-rt-14-dev
@@ -27,14 +34,12 @@ avr-gcc                                     gcc-avr
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
-dpkg-source                                 dpkg-dev
 curl                                        curl
 valgrind                                    valgrind
 /usr/lib/debug/.build-id                    libc6-dbg
 cppcheck                                    cppcheck
 chromium                                    chromium
 node                                        nodejs
-/etc/ssl/certs/ca-certificates.crt          ca-certificates
 npm                                         npm
 git                                         git
 setarch                                     util-linux
@@ -43,9 +48,10 @@ setarch                                     util-linux
 want="${1:-test}"
 case "$want" in
     demo) list="$demo" ;;
+    firmware) list="$firmware" ;;
     check) list="$check" ;;
     test) list="$tests" ;;
-    *) echo "usage: sh tests/install.sh [demo|check|test]" >&2; exit 2 ;;
+    *) echo "usage: sh tests/install.sh [demo|firmware|check|test]" >&2; exit 2 ;;
 esac
 
 present() {

@@ -3,10 +3,8 @@
 #include "app.h"
 
 #include "dashboard_assets.h" // made from page/ by bundle.sh
+#include "text.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -18,80 +16,45 @@ enum {
     ALARM_STREAK = 5  // samples: one busy moment is no alarm
 };
 
-// -- JSON text ------------------------------------------------------------------------------------
-
-typedef struct text {
-    char *out;
-    size_t cap;
-    size_t len; // beyond cap: it did not fit
-} text;
-
-static void add(text *t, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    const size_t room = t->len < t->cap ? t->cap - t->len : 0;
-    const int len = vsnprintf(room > 0 ? t->out + t->len : NULL, room, format, args);
-    va_end(args);
-    t->len += len > 0 ? (size_t)len : 0;
-}
-
-// A string between quotes. What is not plain ASCII becomes '?': names of machines and sensors.
-static void add_string(text *t, const char *string) {
-    add(t, "\"");
-    for (; *string != '\0'; string++) {
-        const char c = *string;
-        const int plain = c >= 0x20 && c < 0x7F;
-        add(t, c == '"' || c == '\\' ? "\\%c" : "%c", plain ? c : '?');
-    }
-    add(t, "\"");
-}
-
-// Thousandths as a percentage with one decimal.
-static void add_permille(text *t, uint32_t permille) {
-    add(t, "%" PRIu32 ".%" PRIu32, permille / 10, permille % 10);
-}
-
-static void add_celsius(text *t, int32_t milli) {
-    const uint32_t size = milli < 0 ? 0u - (uint32_t)milli : (uint32_t)milli;
-    add(t, "%s%" PRIu32 ".%" PRIu32, milli < 0 ? "-" : "", size / 1000, size / 100 % 10);
-}
+// -- publishing -----------------------------------------------------------------------------------
 
 static void publish(app *a, unsigned topic, const text *t) {
-    // vsnprintf needs a byte for its NUL, so len == cap is already cut. The sizes in app.h prevent
-    // it; what is left (no room in the log) is counted by the server and told to readers.
-    if (t->len < t->cap) {
+    // The sizes in app.h let everything fit; what is left (no room in the log) is counted by the
+    // server and told to readers.
+    if (text_fits(t)) {
         (void)rtpush_publish(a->srv, topic, t->out, t->len);
     }
 }
 
-// One line for the log of every page. level: "info", "warn" or "good".
-static void log_line(app *a, const char *level, const char *format, ...) {
-    char line[96];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    char out[200];
+// One line for the log of every page. level: "info", "warn" or "good". `more` follows `words`.
+static void log_line(app *a, const char *level, const char *words, const char *more) {
+    char line[64];
+    char out[160];
+    text whole = {line, sizeof line - 1, 0};
     text t = {out, sizeof out, 0};
-    add(&t, "{\"t\":%" PRIu64 ",\"level\":\"%s\",\"text\":", a->up_ms, level);
-    add_string(&t, line);
-    add(&t, "}");
+    text_add(&whole, "%s%s", words, more);
+    line[text_fits(&whole) ? whole.len : whole.cap] = '\0';
+    text_add(&t, "{\"t\":%U,\"level\":%q,\"text\":%q}", a->up_ms, level, line);
     publish(a, APP_LOG, &t);
+}
+
+static void log_number(app *a, const char *words, uint32_t number, const char *unit) {
+    char more[24];
+    text t = {more, sizeof more - 1, 0};
+    text_add(&t, "%u%s", number, unit);
+    more[text_fits(&t) ? t.len : t.cap] = '\0';
+    log_line(a, "info", words, more);
 }
 
 // -- STATE topics ---------------------------------------------------------------------------------
 
 static void publish_device(app *a) {
+    const sensors *s = &a->sensors;
     char out[APP_DEVICE_MAX];
     text t = {out, sizeof out, 0};
-    add(&t, "{\"host\":");
-    add_string(&t, a->sensors.host);
-    add(&t, ",\"system\":");
-    add_string(&t, a->sensors.system);
-    add(&t, ",\"model\":");
-    add_string(&t, a->sensors.model);
-    add(&t, ",\"cores\":%" PRIu32 ",\"ram\":%" PRIu32, a->sensors.core_count, a->ram);
-    add(&t, ",\"log\":%" PRIu32 ",\"slots\":%" PRIu32 "}", a->log_size, a->max_conns);
+    text_add(&t, "{\"host\":%q,\"system\":%q,\"model\":%q", s->host, s->system, s->model);
+    text_add(&t, ",\"cores\":%u,\"ram\":%u", s->core_count, a->ram);
+    text_add(&t, ",\"log\":%u,\"slots\":%u}", a->log_size, a->max_conns);
     publish(a, APP_DEVICE, &t);
 }
 
@@ -99,19 +62,15 @@ static void publish_cpu(app *a) {
     const sensors *s = &a->sensors;
     char out[APP_CPU_MAX];
     text t = {out, sizeof out, 0};
-    add(&t, "{\"use\":");
-    add_permille(&t, s->cpu_permille);
-    add(&t, ",\"uptime\":%" PRIu32 ",\"load\":[", s->uptime_s);
-    for (int i = 0; i < 3; i++) {
-        add(&t, "%s%" PRIu32 ".%02" PRIu32, i > 0 ? "," : "", s->load_centi[i] / 100,
-            s->load_centi[i] % 100);
+    text_add(&t, "{\"use\":%t,\"uptime\":%u,\"load\":[", (int32_t)s->cpu_permille, s->uptime_s);
+    for (uint32_t i = 0; i < s->load_count; i++) {
+        text_add(&t, "%s%h", i > 0 ? "," : "", s->load_centi[i]);
     }
-    add(&t, "],\"cores\":[");
+    text_add(&t, "],\"cores\":[");
     for (uint32_t i = 0; i < s->core_count && i < SENSORS_MAX_CORES; i++) {
-        add(&t, "%s", i > 0 ? "," : "");
-        add_permille(&t, s->core_permille[i]);
+        text_add(&t, "%s%t", i > 0 ? "," : "", (int32_t)s->core_permille[i]);
     }
-    add(&t, "]}");
+    text_add(&t, "]}");
     publish(a, APP_CPU, &t);
 }
 
@@ -119,10 +78,9 @@ static void publish_memory(app *a) {
     const sensors *s = &a->sensors;
     char out[APP_MEMORY_MAX];
     text t = {out, sizeof out, 0};
-    add(&t, "{\"total\":%" PRIu32 ",\"available\":%" PRIu32, s->mem_total_kib,
-        s->mem_available_kib);
-    add(&t, ",\"cached\":%" PRIu32 ",\"swap\":%" PRIu32 ",\"swap_free\":%" PRIu32 "}",
-        s->mem_cached_kib, s->swap_total_kib, s->swap_free_kib);
+    text_add(&t, "{\"total\":%u,\"available\":%u", s->mem_total_kib, s->mem_available_kib);
+    text_add(&t, ",\"cached\":%u,\"swap\":%u,\"swap_free\":%u}", s->mem_cached_kib,
+             s->swap_total_kib, s->swap_free_kib);
     publish(a, APP_MEMORY, &t);
 }
 
@@ -130,25 +88,38 @@ static void publish_network(app *a) {
     const sensors *s = &a->sensors;
     char out[APP_NETWORK_MAX];
     text t = {out, sizeof out, 0};
-    add(&t, "{\"rx\":%" PRIu32 ",\"tx\":%" PRIu32, s->net_rx, s->net_tx);
-    add(&t, ",\"rx_total\":%" PRIu64 ",\"tx_total\":%" PRIu64, s->net_rx_total, s->net_tx_total);
-    add(&t, ",\"cards\":%" PRIu32 "}", s->net_count);
+    text_add(&t, "{\"rx\":%u,\"tx\":%u", s->net_rx, s->net_tx);
+    text_add(&t, ",\"rx_total\":%U,\"tx_total\":%U", s->net_rx_total, s->net_tx_total);
+    text_add(&t, ",\"cards\":%u}", s->net_count);
     publish(a, APP_NETWORK, &t);
 }
 
 static void publish_temperature(app *a) {
     char out[APP_TEMPERATURE_MAX];
     text t = {out, sizeof out, 0};
-    add(&t, "[");
+    text_add(&t, "[");
     for (uint32_t i = 0; i < a->sensors.temp_count; i++) {
-        add(&t, "%s{\"name\":", i > 0 ? "," : "");
-        add_string(&t, a->sensors.temps[i].name);
-        add(&t, ",\"c\":");
-        add_celsius(&t, a->sensors.temps[i].milli_celsius);
-        add(&t, "}");
+        const sensors_temp *temp = &a->sensors.temps[i];
+        text_add(&t, "%s{\"name\":%q,\"c\":%t%s}", i > 0 ? "," : "", temp->name,
+                 temp->milli_celsius / 100, temp->simulated ? ",\"simulated\":true" : "");
     }
-    add(&t, "]");
+    text_add(&t, "]");
     publish(a, APP_TEMPERATURE, &t);
+}
+
+// [name, unit, value, high, size, simulated] each: names once a second cost less than a table of
+// them, with its own request and its own moment to be missed.
+static void publish_gauges(app *a) {
+    char out[APP_GAUGES_MAX];
+    text t = {out, sizeof out, 0};
+    text_add(&t, "[");
+    for (uint32_t i = 0; i < a->sensors.gauge_count; i++) {
+        const sensors_gauge *g = &a->sensors.gauges[i];
+        text_add(&t, "%s[%q,%q,%u,%u,%u%s]", i > 0 ? "," : "", g->name, g->unit, g->value, g->high,
+                 g->size, g->simulated ? ",true" : "");
+    }
+    text_add(&t, "]");
+    publish(a, APP_GAUGES, &t);
 }
 
 static void publish_server(app *a) {
@@ -159,22 +130,22 @@ static void publish_server(app *a) {
     }
     char out[APP_SERVER_MAX];
     text t = {out, sizeof out, 0};
-    add(&t, "{\"slots\":%" PRIu32 ",\"slots_high\":%" PRIu32, c->slots_used, c->slots_high);
-    add(&t, ",\"streams\":%" PRIu32 ",\"accepted\":%" PRIu32, c->streams, c->accepted);
-    add(&t, ",\"requests\":%" PRIu32 ",\"messages\":%" PRIu32, c->requests, c->messages_in);
-    add(&t, ",\"published\":%" PRIu32 ",\"delivered\":%" PRIu32, c->published, c->delivered);
-    add(&t, ",\"states\":%" PRIu32 ",\"bytes_in\":%" PRIu32, c->states_sent, c->bytes_in);
-    add(&t, ",\"bytes_out\":%" PRIu32 ",\"gaps\":%" PRIu32, c->bytes_out, c->gaps);
-    add(&t, ",\"missed\":%" PRIu32 ",\"refused\":%" PRIu32, c->missed, refused);
-    add(&t, ",\"log_used\":%" PRIu32 ",\"log_high\":%" PRIu32 "}", c->log_used, c->log_high);
+    text_add(&t, "{\"slots\":%u,\"slots_high\":%u", c->slots_used, c->slots_high);
+    text_add(&t, ",\"streams\":%u,\"accepted\":%u", c->streams, c->accepted);
+    text_add(&t, ",\"requests\":%u,\"messages\":%u", c->requests, c->messages_in);
+    text_add(&t, ",\"published\":%u,\"delivered\":%u", c->published, c->delivered);
+    text_add(&t, ",\"states\":%u,\"bytes_in\":%u", c->states_sent, c->bytes_in);
+    text_add(&t, ",\"bytes_out\":%u,\"gaps\":%u", c->bytes_out, c->gaps);
+    text_add(&t, ",\"missed\":%u,\"refused\":%u", c->missed, refused);
+    text_add(&t, ",\"log_used\":%u,\"log_high\":%u}", c->log_used, c->log_high);
     publish(a, APP_SERVER, &t);
 }
 
 static void publish_control(app *a) {
     char out[APP_CONTROL_MAX];
     text t = {out, sizeof out, 0};
-    add(&t, "{\"on\":%s,\"paused\":%s,\"period\":%" PRIu32 "}", a->on ? "true" : "false",
-        a->paused ? "true" : "false", a->period_ms);
+    text_add(&t, "{\"on\":%s,\"paused\":%s,\"period\":%u}", a->on ? "true" : "false",
+             a->paused ? "true" : "false", a->period_ms);
     publish(a, APP_CONTROL, &t);
 }
 
@@ -205,17 +176,15 @@ static void publish_sample(app *a) {
     if (t.out == NULL) {
         return;
     }
-    add(&t, "{\"t\":%" PRIu64 ",\"p\":%" PRIu32 ",\"cpu\":", a->up_ms, a->period_ms);
-    add_permille(&t, s->cpu_permille);
-    add(&t, ",\"mem\":");
-    add_permille(&t, memory_permille(s));
-    add(&t, ",\"rx\":%" PRIu32 ",\"tx\":%" PRIu32, s->net_rx, s->net_tx);
+    text_add(&t, "{\"t\":%U,\"p\":%u,\"cpu\":%t", a->up_ms, a->period_ms,
+             (int32_t)s->cpu_permille);
+    text_add(&t, ",\"mem\":%t", (int32_t)memory_permille(s));
+    text_add(&t, ",\"rx\":%u,\"tx\":%u", s->net_rx, s->net_tx);
     if (s->temp_count > 0) {
-        add(&t, ",\"temp\":");
-        add_celsius(&t, hottest(s));
+        text_add(&t, ",\"temp\":%t", hottest(s) / 100);
     }
-    add(&t, "}");
-    (void)rtpush_commit(a->srv, t.len < t.cap ? t.len : 0);
+    text_add(&t, "}");
+    (void)rtpush_commit(a->srv, text_fits(&t) ? t.len : 0);
 }
 
 // Raised after some samples above `high`, ended after some below `low`: no flutter between.
@@ -228,8 +197,8 @@ static void watch(app *a, app_alarm *alarm, const char *what, int32_t value, int
     }
     alarm->streak = 0;
     alarm->raised = !alarm->raised;
-    log_line(a, alarm->raised ? "warn" : "good", "%s %s", what,
-             alarm->raised ? "is high" : "is back to normal");
+    log_line(a, alarm->raised ? "warn" : "good", what,
+             alarm->raised ? " is high" : " is back to normal");
 }
 
 static void watch_all(app *a) {
@@ -263,8 +232,9 @@ static int32_t command_value(const char *data, size_t len, const char *name) {
 static void set_on(app *a, int32_t value) {
     if (a->on != (value != 0)) {
         a->on = value != 0;
+        sensors_output(&a->sensors, a->on);
         publish_control(a);
-        log_line(a, "info", "Output switched %s", a->on ? "on" : "off");
+        log_line(a, "info", "Output switched ", a->on ? "on" : "off");
     }
 }
 
@@ -273,7 +243,7 @@ static void set_paused(app *a, int32_t value) {
         a->paused = value != 0;
         a->sample_ms = a->last_ms;
         publish_control(a);
-        log_line(a, "info", "Sampling %s", a->paused ? "paused" : "goes on");
+        log_line(a, "info", "Sampling ", a->paused ? "paused" : "goes on");
     }
 }
 
@@ -282,7 +252,7 @@ static void set_period(app *a, int32_t value) {
         a->period_ms = (uint32_t)value;
         a->sample_ms = a->last_ms;
         publish_control(a);
-        log_line(a, "info", "Sample period set to %" PRIi32 " ms", value);
+        log_number(a, "Sample period set to ", a->period_ms, " ms");
     }
 }
 
@@ -303,7 +273,7 @@ static const char *command(app *a, const char *data, size_t len) {
             return "burst: 1 to 10000 events";
         }
         a->burst_left = a->burst_size = (uint16_t)value;
-        log_line(a, "info", "Burst of %" PRIi32 " events", value);
+        log_number(a, "Burst of ", (uint32_t)value, " events");
     } else {
         return "no such command";
     }
@@ -320,17 +290,19 @@ static app *app_of(rtpush_server *srv) {
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     const char *data = (const char *)msg->data;
     char answer[40];
-    int len = 0;
+    text t = {answer, sizeof answer, 0};
     if (msg->len >= 5 && msg->len < 24 && memcmp(data, "ping ", 5) == 0) {
-        len = snprintf(answer, sizeof answer, "pong %.*s", (int)msg->len - 5, data + 5);
+        memcpy(answer, data, msg->len);
+        memcpy(answer, "pong", 4);
+        t.len = msg->len;
     } else {
         const char *wrong = command(app_of(srv), data, msg->len);
         if (wrong == NULL) {
             return RTPUSH_OK;
         }
-        len = snprintf(answer, sizeof answer, "error %s", wrong);
+        text_add(&t, "error %s", wrong);
     }
-    const int sent = rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, (size_t)len);
+    const int sent = rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, t.len);
     return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
 }
 
@@ -359,7 +331,7 @@ static void on_start(rtpush_server *srv, const rtpush_request *req) {
     rtpush_id first = rtpush_last_id(srv);
     first.seq = 0;
     text t = {out, sizeof out, 0};
-    add(&t, "{\"id\":\"%s\",\"up\":%" PRIu64 "}", rtpush_id_format(first, id), app_of(srv)->up_ms);
+    text_add(&t, "{\"id\":%q,\"up\":%U}", rtpush_id_format(first, id), app_of(srv)->up_ms);
     const rtpush_response answer = {
         .content_type = "application/json", .body = out, .len = (uint32_t)t.len};
     if (rtpush_reply(srv, req->conn, &answer) < 0) {
@@ -371,7 +343,7 @@ static void log_open(app *a, const rtpush_request *req, const char *transport) {
     char id[48];
     const int len = rtpush_query(req->query, "last_event_id", id, sizeof id);
     const int newcomer = len < 17 || memcmp(id + 8, "-00000000", 9) == 0; // see on_start
-    log_line(a, "info", "A page %s over %s", newcomer ? "opened" : "came back", transport);
+    log_line(a, "info", newcomer ? "A page opened over " : "A page came back over ", transport);
 }
 
 static void on_open_websocket(rtpush_server *srv, const rtpush_request *req) {
@@ -388,7 +360,7 @@ static void on_open_events(rtpush_server *srv, const rtpush_request *req) {
 static void on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     (void)conn;
     const int agreed = closed->why == RTPUSH_WHY_NONE;
-    log_line(app_of(srv), "info", "A page left%s%s", agreed ? "" : ": ",
+    log_line(app_of(srv), "info", agreed ? "A page left" : "A page left: ",
              agreed ? "" : rtpush_why(closed->why));
 }
 
@@ -400,6 +372,7 @@ const rtpush_topic app_topics[APP_TOPIC_COUNT] = {
     [APP_MEMORY] = {"memory", RTPUSH_STATE, 0, APP_MEMORY_MAX},
     [APP_NETWORK] = {"network", RTPUSH_STATE, 0, APP_NETWORK_MAX},
     [APP_TEMPERATURE] = {"temperature", RTPUSH_STATE, 0, APP_TEMPERATURE_MAX},
+    [APP_GAUGES] = {"gauges", RTPUSH_STATE, 0, APP_GAUGES_MAX},
     [APP_SERVER] = {"server", RTPUSH_STATE, 0, APP_SERVER_MAX},
     [APP_CONTROL] = {"control", RTPUSH_STATE, 0, APP_CONTROL_MAX},
     [APP_SAMPLE] = {"sample", RTPUSH_EVENT, 0, 0},
@@ -448,6 +421,7 @@ static void take_sample(app *a, uint32_t now_ms) {
     publish_memory(a);
     publish_network(a);
     publish_temperature(a);
+    publish_gauges(a);
     publish_sample(a);
     watch_all(a);
 }
@@ -456,7 +430,8 @@ static void step_burst(app *a) {
     for (int i = 0; i < BURST_STEP && a->burst_left > 0; i++) {
         char out[40];
         text t = {out, sizeof out, 0};
-        add(&t, "{\"n\":%d,\"of\":%d}", a->burst_size - a->burst_left + 1, a->burst_size);
+        const uint32_t number = 1u + a->burst_size - a->burst_left;
+        text_add(&t, "{\"n\":%u,\"of\":%u}", number, (uint32_t)a->burst_size);
         publish(a, APP_BURST, &t);
         a->burst_left--;
     }
@@ -472,7 +447,7 @@ void app_start(app *a, rtpush_server *srv, uint32_t now_ms) {
     sensors_read(&a->sensors, now_ms);
     publish_device(a);
     publish_control(a);
-    log_line(a, "good", "Server started");
+    log_line(a, "good", "Server started", "");
 }
 
 uint32_t app_step(app *a, uint32_t now_ms) {

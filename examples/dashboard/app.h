@@ -15,6 +15,7 @@ enum {
     APP_MEMORY,      // STATE
     APP_NETWORK,     // STATE
     APP_TEMPERATURE, // STATE
+    APP_GAUGES,      // STATE: whatever else the machine counts
     APP_SERVER,      // STATE: rtpush's own counters
     APP_CONTROL,     // STATE: the switch, the period, pause
     APP_SAMPLE,      // EVENT: one point of the charts
@@ -23,18 +24,18 @@ enum {
     APP_TOPIC_COUNT
 };
 
-// Largest STATE values in bytes, with all cores and temperatures there can be.
+// Largest STATE values in bytes, with all cores, temperatures and gauges there can be.
 enum {
-    APP_DEVICE_MAX = 400,
-    APP_CPU_MAX = 512, // 64 cores of "100.0,"
-    APP_MEMORY_MAX = 160,
-    APP_NETWORK_MAX = 160,
-    APP_TEMPERATURE_MAX = 400, // 8 of {"name":"...","c":-12.3},
-    APP_SERVER_MAX = 480,
-    APP_CONTROL_MAX = 64,
+    APP_DEVICE_MAX = 96 + SENSORS_HOST + SENSORS_SYSTEM + SENSORS_MODEL,
+    APP_CPU_MAX = 96 + 6 * SENSORS_MAX_CORES, // "100.0,"
+    APP_MEMORY_MAX = 128,
+    APP_NETWORK_MAX = 128,
+    APP_TEMPERATURE_MAX = 8 + 72 * SENSORS_MAX_TEMPS, // {"name":"...","c":-12.3,"simulated":true},
+    APP_GAUGES_MAX = 8 + 48 * SENSORS_MAX_GAUGES,     // ["...","B",1234,1234,1234],
+    APP_SERVER_MAX = 400,
+    APP_CONTROL_MAX = 56,
     APP_STATE_SUM = APP_DEVICE_MAX + APP_CPU_MAX + APP_MEMORY_MAX + APP_NETWORK_MAX +
-                    APP_TEMPERATURE_MAX + APP_SERVER_MAX + APP_CONTROL_MAX,
-    APP_TEXT_MAX = 512 // the largest of them
+                    APP_TEMPERATURE_MAX + APP_GAUGES_MAX + APP_SERVER_MAX + APP_CONTROL_MAX
 };
 
 extern const rtpush_topic app_topics[APP_TOPIC_COUNT];

@@ -112,6 +112,7 @@ static void read_load(sensors *s) {
             const unsigned long part = *p == '.' ? strtoul(p + 1, &p, 10) : 0;
             s->load_centi[i] = (uint32_t)(whole * 100 + part);
         }
+        s->load_count = 3;
     }
     if (read_line("/proc/uptime", line, sizeof line)) {
         s->uptime_s = (uint32_t)strtoul(line, NULL, 10);
@@ -143,6 +144,48 @@ static void read_memory(sensors *s) {
         }
     }
     fclose(file);
+}
+
+// What this program itself takes, now and at most.
+static void read_own_memory(sensors *s) {
+    FILE *file = fopen("/proc/self/status", "r");
+    if (file == NULL) {
+        return;
+    }
+    sensors_gauge *gauge = &s->gauges[s->gauge_count++];
+    *gauge = (sensors_gauge){.name = "This program", .unit = "B"};
+    char line[LINE];
+    while (fgets(line, sizeof line, file) != NULL) {
+        const char *now = value_of(line, "VmRSS"); // in kB, which here means KiB
+        const char *most = value_of(line, "VmHWM");
+        if (now != NULL) {
+            gauge->value = (uint32_t)strtoul(now, NULL, 10) * 1024u;
+        }
+        if (most != NULL) {
+            gauge->high = (uint32_t)strtoul(most, NULL, 10) * 1024u;
+        }
+    }
+    fclose(file);
+}
+
+// "0.81 0.19 0.06 2/345 ...": running now, of all there are.
+static void read_tasks(sensors *s) {
+    char line[LINE];
+    if (!read_line("/proc/loadavg", line, sizeof line)) {
+        return;
+    }
+    const char *slash = strchr(line, '/');
+    const char *before = slash;
+    while (before != NULL && before > line && before[-1] != ' ') {
+        before--;
+    }
+    if (before != NULL) {
+        s->gauges[s->gauge_count++] =
+            (sensors_gauge){.name = "Tasks running",
+                            .unit = "",
+                            .value = (uint32_t)strtoul(before, NULL, 10),
+                            .size = (uint32_t)strtoul(slash + 1, NULL, 10)};
+    }
 }
 
 // -- network --------------------------------------------------------------------------------------
@@ -216,6 +259,7 @@ static void add_temp(sensors *s, const char *name, const char *value) {
     }
     sensors_temp *temp = &s->temps[s->temp_count++];
     copy_text(temp->name, sizeof temp->name, name);
+    temp->simulated = 0;
     temp->milli_celsius = (int32_t)milli;
 }
 
@@ -287,7 +331,15 @@ void sensors_read(sensors *s, uint32_t now_ms) {
     read_cpu(s);
     read_load(s);
     read_memory(s);
+    s->gauge_count = 0;
+    read_own_memory(s);
+    read_tasks(s);
     read_net(s, elapsed_ms);
     read_temps(s);
     s->ready = 1;
+}
+
+// There is nothing to switch on a PC.
+void sensors_output(sensors *s, int on) {
+    s->output = on != 0;
 }

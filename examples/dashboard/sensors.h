@@ -1,32 +1,53 @@
-// What this machine's kernel knows about it, read from /proc and /sys. A firmware build replaces
-// sensors.c and keeps this file: the rest of the dashboard sees only these numbers.
+// What the machine knows about itself, and the one thing it can switch. sensors.c reads it from
+// /proc and /sys; firmware has its own implementation of this file: the rest of the dashboard sees
+// only these numbers. What a machine does not tell stays 0 or empty and is not shown.
 
 #ifndef SENSORS_H
 #define SENSORS_H
 
 #include <stdint.h>
 
-enum {
-    SENSORS_MAX_CORES = 64, // more are counted in the total, but not shown one by one
-    SENSORS_MAX_TEMPS = 8,
-    SENSORS_NAME = 24
-};
+// How many of each there can be: a microcontroller makes them smaller on the compiler's command
+// line, the same for all files.
+#ifndef SENSORS_MAX_CORES
+#define SENSORS_MAX_CORES 64 // more are counted in the total, but not shown one by one
+#endif
+#ifndef SENSORS_MAX_TEMPS
+#define SENSORS_MAX_TEMPS 8
+#endif
+#ifndef SENSORS_MAX_GAUGES
+#define SENSORS_MAX_GAUGES 4
+#endif
+
+enum { SENSORS_HOST = 64, SENSORS_SYSTEM = 96, SENSORS_MODEL = 64, SENSORS_NAME = 24 };
 
 typedef struct sensors_temp {
     char name[SENSORS_NAME];
     int32_t milli_celsius;
+    uint8_t simulated; // 1: invented by software; the page says so wherever it shows
 } sensors_temp;
+
+// Anything else that has a number: a pool, a counter, a stack.
+typedef struct sensors_gauge {
+    const char *name; // name and unit: 18 bytes together
+    const char *unit; // "B" for bytes, "" for things
+    uint32_t value;
+    uint32_t high; // most so far, 0: not known
+    uint32_t size; // most there can be, 0: no limit
+    uint8_t simulated;
+} sensors_gauge;
 
 typedef struct sensors {
     // Once, at the start.
-    char host[64];
-    char system[96]; // kernel and its version
-    char model[64];  // processor, "" if unknown
+    char host[SENSORS_HOST];
+    char system[SENSORS_SYSTEM]; // kernel and its version
+    char model[SENSORS_MODEL];   // processor, "" if unknown
 
     // At each sensors_read.
     uint32_t core_count;
     uint32_t cpu_permille; // use of all cores together since the last read
     uint16_t core_permille[SENSORS_MAX_CORES];
+    uint32_t load_count;    // 3 or 0
     uint32_t load_centi[3]; // load average over 1, 5 and 15 minutes, hundredths
     uint32_t uptime_s;
     uint32_t mem_total_kib; // 0: unknown
@@ -41,6 +62,10 @@ typedef struct sensors {
     uint32_t net_count; // cards counted
     uint32_t temp_count;
     sensors_temp temps[SENSORS_MAX_TEMPS];
+    uint32_t gauge_count;
+    sensors_gauge gauges[SENSORS_MAX_GAUGES];
+
+    uint8_t output; // as sensors_output left it
 
     // What the next read compares with.
     uint64_t last_busy[SENSORS_MAX_CORES + 1]; // clock ticks; [0] all together
@@ -51,8 +76,10 @@ typedef struct sensors {
 
 void sensors_init(sensors *s);
 
-// Reads everything. now_ms: any millisecond counter that wraps at 2^32. What the machine does not
-// tell stays 0: a value missing is no error.
+// Reads everything. now_ms: any millisecond counter that wraps at 2^32.
 void sensors_read(sensors *s, uint32_t now_ms);
+
+// The switch of the page: drives a pin or a relay where there is one.
+void sensors_output(sensors *s, int on);
 
 #endif

@@ -104,13 +104,16 @@ const charts = {
     }),
 };
 
-// As many items as there are names, each with a value and a bar from 0 to 1, in even rows.
+// As many items as there are names, each with a value and a bar from 0 to 1 (null: none), in even
+// rows.
 const METER_WIDTH = 150;
+const GAUGE_WIDTH = 190;
 const evenRows = new ResizeObserver((changes) => changes.forEach(({ target }) => arrange(target)));
 
 function arrange(list) {
     const count = list.children.length;
-    const fit = Math.max(1, Math.floor(list.clientWidth / METER_WIDTH));
+    const width = list.id === 'gauges' ? GAUGE_WIDTH : METER_WIDTH;
+    const fit = Math.max(1, Math.floor(list.clientWidth / width));
     const rows = Math.max(1, Math.ceil(count / fit));
     list.style.setProperty('--columns', Math.max(1, Math.ceil(count / rows)));
 }
@@ -120,7 +123,7 @@ function meters(list, rows) {
     while (list.children.length > rows.length) {
         list.lastChild.remove();
     }
-    rows.forEach(({ name, value, part }, i) => {
+    rows.forEach(({ name, value, part, title = '' }, i) => {
         let item = list.children[i];
         if (!item) {
             item = document.createElement('li');
@@ -129,7 +132,9 @@ function meters(list, rows) {
         }
         put(item.children[0], name);
         put(item.children[1], value);
-        fill(item.children[2], part);
+        item.title = title;
+        item.children[2].hidden = part === null;
+        fill(item.children[2], part ?? 0);
     });
     if (before !== rows.length) {
         evenRows.observe(list);
@@ -190,14 +195,14 @@ const DRAW = {
         document.title = `${host} – rtpush dashboard`;
         put('server-note', `${bytesText(ram)} of memory in all`);
         put('foot', `This server has ${count(slots)} slots, ${bytesText(log)} of log `
-            + `and ${cores} cores.`);
+            + `and ${cores === 1 ? 'one core' : `${cores} cores`}.`);
         mark('server'); // its meter needs the size of the log
     },
 
     cpu({ use, load, uptime, cores }) {
         put('cpu-now', use.toFixed(1));
-        const loads = load.map((l) => l.toFixed(2)).join('  ');
-        put('cpu-note', `load ${loads} · up ${duration(uptime)}`);
+        const loads = load.length > 0 ? `load ${load.map((l) => l.toFixed(2)).join('  ')} · ` : '';
+        put('cpu-note', `${loads}up ${duration(uptime)}`);
         meters($('cores'), cores.map((core, i) => (
             { name: `Core ${i}`, value: `${core.toFixed(0)} %`, part: core / 100 })));
     },
@@ -210,7 +215,7 @@ const DRAW = {
         put('mem-now', now);
         put('mem-unit', `${unit} of ${kib(total).join(' ')}`);
         const swapped = swap > 0 ? ` · ${kib(swap - swapFree).join(' ')} swapped` : '';
-        put('mem-note', `${kib(cached).join(' ')} cached${swapped}`);
+        put('mem-note', cached > 0 ? `${kib(cached).join(' ')} cached${swapped}` : '');
         const [usedBar, cacheBar] = $('mem-bar').children;
         const usedPart = (total - available) / total * 100;
         usedBar.style.width = `${usedPart}%`;
@@ -232,9 +237,23 @@ const DRAW = {
         if (temps.length > 0) {
             put('temp-now', Math.max(...temps.map(({ c }) => c)).toFixed(1));
             put('temp-note', temps.length === 1 ? temps[0].name : `hottest of ${temps.length}`);
+            $('temp-simulated').hidden = !temps.some(({ simulated }) => simulated);
         }
         meters($('temps'), temps.map(({ name, c }) => (
             { name, value: `${c.toFixed(1)} °C`, part: c / 100 })));
+    },
+
+    gauges(all) {
+        $('gauge-card').hidden = all.length === 0;
+        meters($('gauges'), all.map(([name, unit, value, high, size, simulated]) => {
+            const text = (n) => (unit === 'B' ? bytesText(n) : count(n) + (unit && ` ${unit}`));
+            return {
+                name: simulated ? `${name} (simulated)` : name,
+                value: size > 0 ? `${text(value)} / ${text(size)}` : text(value),
+                part: size > 0 ? value / size : null,
+                title: high > 0 ? `${name}: at most ${text(high)} so far` : '',
+            };
+        }));
     },
 
     control({ on, paused, period }) {
@@ -445,8 +464,8 @@ async function synchronise() {
 const transport = new URLSearchParams(location.search).get('transport') ?? 'auto';
 
 const client = connect({
-    topics: ['device', 'cpu', 'memory', 'network', 'temperature', 'server', 'control',
-        'sample', 'log', 'burst'],
+    topics: ['device', 'cpu', 'memory', 'network', 'temperature', 'gauges', 'server',
+        'control', 'sample', 'log', 'burst'],
     transport: Object.hasOwn(TRANSPORTS, transport) ? transport : 'auto',
     lastEventId: await synchronise(),
     ping: true,

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Builds build/firmware/BOARD.elf and BOARD.map; what has not changed is not compiled again.
+# Usage: sh examples/firmware/build.sh BOARD...     lm3s6965evb, mps2-an385 or mps2-an500
+# CFLAGS adds compiler options; OUT is the folder instead of build/firmware.
+set -eu
+cd "$(dirname "$0")/../.."
+here=examples/firmware
+out="${OUT:-build/firmware}"
+sh tests/lwip/fetch.sh 2.1
+lwip=build/lwip/2.1/src
+
+lwip_sources='core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c core/memp.c
+    core/netif.c core/pbuf.c core/stats.c core/tcp.c core/tcp_in.c core/tcp_out.c core/timeouts.c
+    core/ipv4/etharp.c core/ipv4/icmp.c core/ipv4/ip4.c core/ipv4/ip4_addr.c netif/ethernet.c'
+sources="startup.c net.c sensors.c main.c rtpush.c ../dashboard/app.c ../dashboard/text.c"
+
+# What a build depends on besides its own source.
+newest="$(ls -t rtpush.h ports/rtpush_lwip.h build/dashboard_assets.h $here/*.h $here/arch/*.h \
+    $here/build.sh examples/dashboard/*.h | head -n 1)"
+
+# compile SOURCE OBJECT OPTION...: prints the command if it is needed
+compile() {
+    source="$1"
+    object="$2"
+    shift 2
+    if [ ! -e "$object" ] || [ "$source" -nt "$object" ] || [ "$newest" -nt "$object" ]; then
+        echo "arm-none-eabi-gcc $* -c $source -o $object"
+    fi
+}
+
+build() {
+    board="$1"
+    case "$board" in
+        lm3s6965evb) cpu=cortex-m3 file=board_lm3s6965evb.c flash=256K ram=64K defines='' ;;
+        mps2-an385) cpu=cortex-m3 file=board_mps2.c flash=4M ram=4M defines='' ;;
+        mps2-an500) cpu=cortex-m7 file=board_mps2.c flash=4M ram=4M defines=-DBOARD_AN500 ;;
+        *) echo "build: no board $board" >&2; return 2 ;;
+    esac
+    mkdir -p "$out/$board/lwip"
+    flags="-mthumb -mcpu=$cpu -std=c99 -Os -g -ffunction-sections -fdata-sections -ffreestanding
+        -fstack-usage -I$here -Ibuild -I. -isystem $lwip/include -DSENSORS_MAX_CORES=1
+        -DSENSORS_MAX_TEMPS=1 -DSENSORS_MAX_GAUGES=10 $defines ${CFLAGS:-}"
+    {
+        for s in $sources $file; do
+            compile "$here/$s" "$out/$board/$(basename "$s" .c).o" $flags \
+                -Wall -Wextra -Wshadow -Wundef
+        done
+        for s in $lwip_sources; do
+            compile "$lwip/$s" "$out/$board/lwip/$(basename "$s" .c).o" $flags -w
+        done
+    } | tr -s '\n ' | xargs -P 2 -I '{}' sh -c '{}'
+    arm-none-eabi-gcc -mthumb -mcpu=$cpu --specs=nano.specs -nostartfiles -Wl,--gc-sections \
+        -Wl,--fatal-warnings -T $here/link.ld -Wl,-Map="$out/$board.map" \
+        -Wl,--defsym=FLASH_SIZE=$flash,--defsym=RAM_SIZE=$ram,--defsym=STACK_SIZE=6K \
+        -o "$out/$board.elf" "$out/$board"/*.o "$out/$board"/lwip/*.o
+    arm-none-eabi-size "$out/$board.elf"
+}
+
+for board in "$@"; do
+    build "$board"
+done

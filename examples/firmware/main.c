@@ -1,0 +1,208 @@
+// firmware - the dashboard on a microcontroller with 64 KB of RAM: no operating system, no heap
+//
+// The same app.c and page as examples/dashboard, over lwIP's raw API. This file is the rest of the
+// firmware: all its memory, the server, the loop.
+//
+// Build:  make firmware                       (Debian: installs what is missing)
+// Type:   make firmware-run                   and open http://127.0.0.1:8080/ in several windows
+// See:    the device's own load, pools and packets live; the switch of one page moves the others'
+//         and prints "output on" on the serial line, here the terminal
+
+#include "rtpush.h"
+#include "ports/rtpush_lwip.h"
+
+#include "../dashboard/app.h"
+#include "../dashboard/text.h"
+#include "board.h"
+#include "firmware.h"
+#include "log.h"
+#include "net.h"
+#include "startup.h"
+
+#include "lwip/timeouts.h"
+
+#include <stdarg.h>
+
+enum {
+    RX_SIZE = 512,
+    TX_SIZE = 576, // the largest STATE value and 84
+    LOG_SIZE = 8 * 1024,
+    REPORT_MS = 60000,
+    KEEP_MAGIC = 0x72747073
+};
+
+// All memory there is, besides lwIP's pools and the stack.
+static rtpush_server server;
+static rtpush_conn conns[CONNS];
+static uint32_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX_SIZE, TX_SIZE) / 4];
+static uint32_t event_log[LOG_SIZE / 4];
+static uint32_t state[(RTPUSH_STATE_SIZE(APP_TOPIC_COUNT, APP_STATE_SUM) + 3) / 4];
+static rtpush_lwip port;
+static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONNS)];
+static app dashboard;
+
+firmware_times firmware_loop;
+
+// -- the serial line ------------------------------------------------------------------------------
+
+void log_uart(const char *format, ...) {
+    char line[128];
+    text t = {line, sizeof line, 0};
+    const uint32_t now_ms = clock_ms();
+    va_list args;
+    va_start(args, format);
+    text_add(&t, "[%u.%u%u%u] ", now_ms / 1000u, now_ms / 100u % 10u, now_ms / 10u % 10u,
+             now_ms % 10u);
+    text_add_list(&t, format, args);
+    va_end(args);
+    const size_t len = text_fits(&t) ? t.len : t.cap;
+    for (size_t i = 0; i < len; i++) {
+        board_put(line[i]);
+    }
+    board_put('\n');
+}
+
+void firmware_report(void) {
+    const uint32_t size = (uint32_t)(stack_top - stack_bottom);
+    const rtpush_counters *c = rtpush_get_counters(&server);
+    log_uart("stack high %u of %u, streams %u, connections %u, loop turns %u", stack_high(), size,
+             c->streams, c->slots_used, firmware_loop.turns);
+}
+
+// -- the start ------------------------------------------------------------------------------------
+
+static uint32_t mix(uint32_t hash, const void *data, size_t len) {
+    const uint8_t *byte = data;
+    for (size_t i = 0; i < len; i++) { // FNV-1a
+        hash = (hash ^ byte[i]) * 16777619u;
+    }
+    return hash;
+}
+
+// Event ids of this boot must differ from those of the last one, or a page would resume in the
+// wrong place. There is no clock and no random generator here: what is left is a counter that
+// survives a warm reset, and random bytes that somebody put into RAM before the start.
+static uint32_t boot_number(void) {
+    uint8_t any = 0;
+    if (keep_memory.magic != KEEP_MAGIC) {
+        keep_memory.magic = KEEP_MAGIC;
+        keep_memory.boots = 0;
+    }
+    keep_memory.boots++;
+    for (size_t i = 0; i < sizeof keep_memory.seed; i++) {
+        any |= keep_memory.seed[i];
+    }
+    if (any == 0) {
+        log_uart("no seed: after a power cycle the event ids begin as they did before");
+    }
+    const uint32_t hash =
+        mix(mix(2166136261u, keep_memory.seed, sizeof keep_memory.seed), &keep_memory.boots, 4);
+    return hash != 0 ? hash : 1;
+}
+
+static void on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
+    (void)srv;
+    log_uart("refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
+             peer & 255u, (uint32_t)status, rtpush_why(why));
+}
+
+static void stop(const char *what, const char *why) {
+    log_uart("stopped: %s %s", what, why);
+    for (;;) {
+        __asm volatile("wfi");
+    }
+}
+
+static void start_server(uint32_t epoch) {
+    const rtpush_desc desc = {
+        .routes = app_routes,
+        .route_count = APP_ROUTE_COUNT,
+        .topics = app_topics,
+        .topic_count = APP_TOPIC_COUNT,
+        .conns = conns,
+        .conn_count = CONNS,
+        .bytes = bytes,
+        .bytes_size = sizeof bytes,
+        .rx_size = RX_SIZE,
+        .tx_size = TX_SIZE,
+        .log = event_log,
+        .log_size = sizeof event_log,
+        .state = state,
+        .state_size = sizeof state,
+        .epoch = epoch,
+        .max_streams = STREAMS,
+        .on_refuse = on_refuse,
+        .user = &dashboard,
+    };
+    if (rtpush_init(&server, &desc) < 0) {
+        stop("rtpush_init:", rtpush_config_error(&server));
+    }
+}
+
+static void start_port(void) {
+    const rtpush_lwip_desc desc = {.slots = slots, .slot_count = RTPUSH_LWIP_SLOTS(CONNS)};
+    if (rtpush_lwip_init(&port, &desc) != ERR_OK ||
+        rtpush_lwip_listen(&port, &server, NULL, 80, 0) != ERR_OK) {
+        stop("rtpush_lwip_listen", "");
+    }
+}
+
+static void start(void) {
+    board_init();
+    interrupts_init(board_hz);
+    log_uart("rtpush firmware on %s, %s", board_name, board_model);
+    log_uart("ram %u: static %u, stack %u, free %u", (uint32_t)(ram_end - ram_start),
+             (uint32_t)(static_end - stack_top), (uint32_t)(stack_top - stack_bottom),
+             (uint32_t)(ram_end - static_end) - (uint32_t)sizeof(keep));
+    const uint32_t epoch = boot_number();
+    log_uart("boot %u, epoch %x", keep_memory.boots, epoch);
+    net_init(epoch);
+    start_server(epoch);
+    start_port();
+    dashboard.ram =
+        (uint32_t)(sizeof server + sizeof conns + sizeof bytes + sizeof event_log + sizeof state);
+    dashboard.log_size = LOG_SIZE;
+    dashboard.max_conns = CONNS;
+    app_start(&dashboard, &server, clock_ms());
+    log_uart("listening on http://%s/", net_address());
+}
+
+// -- the loop -------------------------------------------------------------------------------------
+
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+// Everything that is due. Returns how long nothing will be, unless a packet comes.
+static uint32_t turn(void) {
+    net_receive();
+    sys_check_timeouts();
+    const uint32_t app_ms = app_step(&dashboard, clock_ms());
+    const uint32_t port_ms = rtpush_lwip_poll(&port); // after app_step: what it published leaves
+    return smaller(smaller(app_ms, port_ms), sys_timeouts_sleeptime());
+}
+
+static void sleep(uint32_t ms) {
+    const uint32_t begun = clock_cycles();
+    if (ms > 0) {
+        sleep_until(clock_ms() + smaller(ms, REPORT_MS), net_pending);
+    }
+    firmware_loop.slept += clock_cycles() - begun;
+}
+
+int main(void) {
+    uint32_t report_ms = REPORT_MS;
+    uint32_t last = 0;
+    start();
+    for (;;) {
+        sleep(turn());
+        const uint32_t now = clock_cycles();
+        firmware_loop.cycles += now - last;
+        last = now;
+        firmware_loop.turns++;
+        if ((int32_t)(clock_ms() - report_ms) >= 0) {
+            report_ms += REPORT_MS;
+            firmware_report();
+        }
+    }
+}
