@@ -29,16 +29,27 @@ async function freePort() {
 const children = new Set();
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
+// What it prints goes to a file, not to a pipe: QEMU writes a serial line byte by byte, and a pipe
+// of node is full after some 270 of them if node is busy; then the whole emulator waits.
 function start(command, args) {
-  const child = spawn(command, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
-  const program = { child, text: '', over: false };
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-device-'));
+  const file = path.join(folder, 'log');
+  const out = fs.openSync(file, 'w');
+  const child = spawn(command, args(folder).map(String), { stdio: ['ignore', out, out] });
+  fs.closeSync(out);
+  let failure = '';
+  const program = {
+    child,
+    folder,
+    over: false,
+    get text() { return failure || fs.readFileSync(file, 'utf8'); },
+  };
   children.add(child);
+  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
   program.ended = new Promise((done) => {
     child.on('exit', () => { children.delete(child); program.over = true; done(); });
-    child.on('error', (e) => { program.text += e.message; program.over = true; done(); });
+    child.on('error', (e) => { failure = e.message; program.over = true; done(); });
   });
-  child.stdout.on('data', (d) => { program.text += d; });
-  child.stderr.on('data', (d) => { program.text += d; });
   return program;
 }
 
@@ -59,7 +70,7 @@ function target(program, port, more) {
 }
 
 async function startHost(binary) {
-  const program = start(binary, ['--port', 0]);
+  const program = start(binary, () => ['--port', 0]);
   const match = await until(`${binary} to listen`, () => {
     check(!program.over, `${binary} ended: ${program.text.slice(-500)}`);
     return /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(program.text);
@@ -70,19 +81,18 @@ async function startHost(binary) {
 // An image on a board of QEMU. The network has no way out, only the forwarded port. seedAt: where
 // the image expects the bytes that stand for a source of randomness.
 async function startBoard({ board, elf, seedAt }) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-device-'));
-  const seed = path.join(folder, 'seed.bin');
-  const control = path.join(folder, 'qmp');
-  fs.writeFileSync(seed, randomBytes(32));
   const port = await freePort();
-  const program = start('qemu-system-arm', ['-M', board, '-kernel', elf, '-display', 'none',
-    '-monitor', 'none', '-serial', 'stdio', '-qmp', `unix:${control},server=on,wait=off`,
-    ...(seedAt ? ['-device', `loader,file=${seed},addr=${seedAt},force-raw=on`] : []),
-    '-nic', `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:80`]);
-  program.ended.then(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const program = start('qemu-system-arm', (folder) => {
+    const seed = path.join(folder, 'seed.bin');
+    fs.writeFileSync(seed, randomBytes(32));
+    return ['-M', board, '-kernel', elf, '-display', 'none', '-monitor', 'none', '-serial', 'stdio',
+      '-qmp', `unix:${path.join(folder, 'qmp')},server=on,wait=off`,
+      ...(seedAt ? ['-device', `loader,file=${seed},addr=${seedAt},force-raw=on`] : []),
+      '-nic', `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:80`];
+  });
   const device = target(program, port, {
     emulated: true,
-    reset: () => qmp(control, 'system_reset'),
+    reset: () => qmp(path.join(program.folder, 'qmp'), 'system_reset'),
   });
   await answers(device);
   return device;

@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import sys
+import time
 
 AFTER_S = 15  # reads on for so long, or until it knows
 
@@ -25,9 +26,11 @@ def main():
         text += s.recv(1)
     print("open", flush=True)
     sys.stdin.readline()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     ended = None
+    end = time.monotonic() + AFTER_S
     try:
-        while not re.search(rb"data: gap \d+\n", text):
+        while time.monotonic() < end and not re.search(rb"data: gap \d+\n", text):
             more = s.recv(65536)
             if not more:
                 ended = "fin"
