@@ -1,0 +1,72 @@
+// The conformance application as firmware: the transcripts over the wire to an emulated device.
+
+#include "rtpush.h"
+#include "ports/rtpush_lwip.h"
+
+#include "board.h"
+#include "conformance.h"
+#include "log.h"
+#include "net.h"
+#include "startup.h"
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/stats.h"
+#include "lwip/timeouts.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static rtpush_lwip port;
+static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONFORMANCE_CONNS)];
+
+// newlib's snprintf names malloc, and must not have it.
+void *_sbrk(ptrdiff_t more);
+void *_sbrk(ptrdiff_t more) {
+    (void)more;
+    errno = ENOMEM;
+    return (void *)-1;
+}
+
+// Only what says that something is wrong: its format is the message.
+void log_uart(const char *format, ...) {
+    for (; *format != '\0'; format++) {
+        board_put(*format);
+    }
+    board_put('\n');
+}
+
+// What must be the same when the connections of the test have gone. PCBs in TIME_WAIT do not count:
+// each connection of the test may leave one for 2 * TCP_MSL. The one that asks does.
+void conformance_pools(char *out, size_t cap) {
+    unsigned active = 0;
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        active++;
+    }
+    snprintf(out, cap, "pcb %u seg %u pbuf %u pool %u", active,
+             (unsigned)lwip_stats.memp[MEMP_TCP_SEG]->used,
+             (unsigned)lwip_stats.memp[MEMP_PBUF]->used,
+             (unsigned)lwip_stats.memp[MEMP_PBUF_POOL]->used);
+}
+
+int main(void) {
+    const rtpush_lwip_desc desc = {.slots = slots,
+                                   .slot_count = RTPUSH_LWIP_SLOTS(CONFORMANCE_CONNS)};
+    board_init();
+    interrupts_init(board_hz);
+    net_init(1);
+    if (conformance_start() < 0 || rtpush_lwip_init(&port, &desc) != ERR_OK ||
+        rtpush_lwip_listen(&port, &conformance_server, NULL, 80, 0) != ERR_OK) {
+        log_uart("not started");
+        log_uart(rtpush_config_error(&conformance_server));
+    }
+    for (;;) {
+        net_receive();
+        sys_check_timeouts();
+        const uint32_t port_ms = rtpush_lwip_poll(&port);
+        const uint32_t lwip_ms = sys_timeouts_sleeptime();
+        const uint32_t ms = port_ms < lwip_ms ? port_ms : lwip_ms;
+        if (ms > 0) {
+            sleep_until(clock_ms() + (ms < 1000 ? ms : 1000), net_pending);
+        }
+    }
+}
