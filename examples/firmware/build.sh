@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds build/firmware/BOARD.elf and BOARD.map; what has not changed is not compiled again.
 # Usage: sh examples/firmware/build.sh BOARD...     lm3s6965evb, mps2-an385 or mps2-an500
-# CFLAGS adds compiler options; OUT is the folder instead of build/firmware.
+# CFLAGS adds compiler options; OUT is the folder instead of build/firmware; SOURCES are files of
+# another application instead of the dashboard.
 set -eu
 cd "$(dirname "$0")/../.."
 here=examples/firmware
@@ -12,7 +13,8 @@ lwip=build/lwip/2.1/src
 lwip_sources='core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c core/memp.c
     core/netif.c core/pbuf.c core/stats.c core/tcp.c core/tcp_in.c core/tcp_out.c core/timeouts.c
     core/ipv4/etharp.c core/ipv4/icmp.c core/ipv4/ip4.c core/ipv4/ip4_addr.c netif/ethernet.c'
-sources="startup.c net.c sensors.c main.c rtpush.c ../dashboard/app.c ../dashboard/text.c"
+sources="$here/startup.c $here/net.c $here/rtpush.c ${SOURCES:-$here/main.c $here/sensors.c
+    examples/dashboard/app.c examples/dashboard/text.c}"
 
 # What a build depends on besides its own source.
 newest="$(ls -t rtpush.h ports/rtpush_lwip.h build/dashboard_assets.h $here/*.h $here/arch/*.h \
@@ -41,8 +43,8 @@ build() {
         -fstack-usage -I$here -Ibuild -I. -isystem $lwip/include -DSENSORS_MAX_CORES=1
         -DSENSORS_MAX_TEMPS=1 -DSENSORS_MAX_GAUGES=10 $defines ${CFLAGS:-}"
     {
-        for s in $sources $file; do
-            compile "$here/$s" "$out/$board/$(basename "$s" .c).o" $flags \
+        for s in $sources $here/$file; do
+            compile "$s" "$out/$board/$(basename "$s" .c).o" $flags \
                 -Wall -Wextra -Wshadow -Wundef
         done
         for s in $lwip_sources; do

@@ -27,7 +27,11 @@ async function freePort() {
 }
 
 const children = new Set();
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+const folders = new Set();
+process.on('exit', () => {
+  children.forEach((child) => child.kill('SIGKILL'));
+  folders.forEach((folder) => fs.rmSync(folder, { recursive: true, force: true }));
+});
 
 // What it prints goes to a file, not to a pipe: QEMU writes a serial line byte by byte, and a pipe
 // of node is full after some 270 of them if node is busy; then the whole emulator waits.
@@ -45,7 +49,7 @@ function start(command, args) {
     get text() { return failure || fs.readFileSync(file, 'utf8'); },
   };
   children.add(child);
-  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  folders.add(folder);
   program.ended = new Promise((done) => {
     child.on('exit', () => { children.delete(child); program.over = true; done(); });
     child.on('error', (e) => { failure = e.message; program.over = true; done(); });

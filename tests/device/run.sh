@@ -1,0 +1,117 @@
+#!/bin/sh
+# The dashboard and the transcripts where they really run: over TCP on this machine, and in firmware
+# on emulated boards. Prints the totals of what it was asked for.
+# Usage: sh tests/device/run.sh wire|device|boards...
+#   wire    every transcript over TCP: the POSIX port, and each board
+#   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
+#   boards  the same on the other boards, without what takes long
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+out=build/device
+mkdir -p "$out"
+boards='lm3s6965evb mps2-an385 mps2-an500'
+passed=0
+failed=0
+
+# run NAME COMMAND...: adds what its last line counts
+run() {
+    name="$1"
+    shift
+    echo "-- $name"
+    "$@" >"$out/$name.log" 2>&1
+    status=$?
+    set -- $(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$out/$name.log" | tail -n 1 | tr -cd '0-9 ')
+    if [ $# != 2 ] || { [ "$status" != 0 ] && [ "$2" = 0 ]; }; then
+        set -- "${1:-0}" $((${2:-0} + 1))
+        echo "$name: exit status $status"
+    fi
+    grep -vE '^[0-9]+ passed' "$out/$name.log" | tail -n 60
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+}
+
+# Starts a server and has every conversation with it. The server is ended by its own process id.
+converse() { # PORT COMMAND...
+    port="$1"
+    shift
+    "$@" >"$out/server.log" 2>&1 &
+    server=$!
+    tries=100
+    while [ -z "$port" ] && [ "$tries" -gt 0 ]; do
+        port="$(sed -n 's|^listening on http://127.0.0.1:||p' "$out/server.log")"
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+    timeout 200 "$out/wire" "$port"
+    status=$?
+    kill "$server"
+    wait "$server"
+    return "$status"
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+board_conformance() {
+    port="$(free_port)"
+    converse "$port" qemu-system-arm -M "$1" -kernel "$out/$1.elf" -display none -monitor none \
+        -serial stdio -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:80"
+}
+
+wire() {
+    strict='-std=c99 -g -O1 -Wall -Wextra -Wpedantic -I. -Itests/device'
+    # shellcheck disable=SC2086 # options split
+    gcc $strict tests/device/conformance.c tests/device/conformance_posix.c -o "$out/conformance" \
+        -lpthread &&
+        gcc $strict -Wno-unused-function -Itests/unit tests/device/wire.c -o "$out/wire" &&
+        SOURCES='tests/device/conformance.c tests/device/conformance_board.c' \
+            CFLAGS=-Itests/device OUT="$out" sh examples/firmware/build.sh $boards \
+            >"$out/build.log" 2>&1 || {
+        tail -n 20 "$out/build.log"
+        failed=$((failed + 1))
+        return
+    }
+    run wire-posix converse '' "$out/conformance"
+    for board in $boards; do
+        run "wire-$board" board_conformance "$board"
+    done
+}
+
+# clients BOARD MORE: the tests of clients against the dashboard on a board
+clients() {
+    elf="build/firmware/$1.elf"
+    # Where the image expects random bytes, see examples/firmware/README.md.
+    seed="$(arm-none-eabi-nm "$elf" | sed -n 's/^\([0-9a-f]*\) . keep_memory$/0x\1/p')"
+    run "clients-$1" node tests/clients/device.test.mjs \
+        "{\"board\":\"$1\",\"elf\":\"$elf\",\"seedAt\":\"$seed\"$2}"
+}
+
+build_dashboard() {
+    "${MAKE:-make}" --no-print-directory build/dashboard \
+        $(for b in $boards; do echo "build/firmware/$b.elf"; done) >"$out/build.log" 2>&1 || {
+        tail -n 20 "$out/build.log"
+        failed=$((failed + 1))
+        return 1
+    }
+}
+
+for part in "$@"; do
+    case "$part" in
+        wire) wire ;;
+        device)
+            build_dashboard || continue
+            run clients-host node tests/clients/device.test.mjs \
+                '{"binary":"build/dashboard","minute":10}'
+            clients lm3s6965evb ''
+            ;;
+        boards)
+            build_dashboard || continue
+            clients mps2-an385 ',"quick":true'
+            clients mps2-an500 ',"quick":true'
+            ;;
+        *) echo "run: no part called $part" >&2; exit 2 ;;
+    esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
