@@ -28,7 +28,7 @@ command_of() {
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
-        wire | device | boards) echo "sh tests/device/run.sh $1" ;;
+        wire | device | pages | boards) echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         *) return 1 ;;
     esac
@@ -37,7 +37,7 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan browser lwip lwip-threads wire device boards' ;;
+        clients-asan browser lwip lwip-threads wire device pages boards' ;;
     *) suites="$*" ;;
 esac
 

@@ -317,8 +317,10 @@ static void on_control(rtpush_server *srv, const rtpush_request *req) {
     }
 }
 
+// GET /ping answers with the newest id: so a page learns that its stream is of a boot that is over.
 static void on_ping(rtpush_server *srv, const rtpush_request *req) {
-    if (rtpush_reply_text(srv, req->conn, 200, "pong") < 0) {
+    char id[RTPUSH_ID_SIZE];
+    if (rtpush_reply_text(srv, req->conn, 200, rtpush_id_format(rtpush_last_id(srv), id)) < 0) {
         rtpush_abort(srv, req->conn);
     }
 }

@@ -598,10 +598,11 @@ class Client {
         const generation = this.#generation;
         const start = performance.now();
         let good = false;
+        let boot = null;
         try {
             const response = await fetch(this.#plain('ping'),
                 { cache: 'no-store', signal: AbortSignal.timeout(this.#options.establishMs) });
-            await response.arrayBuffer();
+            boot = /^([0-9a-f]{8})-[0-9a-f]{8}/.exec(await response.text());
             good = true;
         } catch {
             // Not reachable now. The stream may not know it yet.
@@ -613,9 +614,13 @@ class Client {
             this.#suspect = true;
             return;
         }
-        if (this.#suspect && this.#heardAt < start) {
+        // Reachable again, yet the stream is silent: it died with the network. Or the server is in
+        // another boot than the stream: a device that restarts at once has forgotten it, and an
+        // EventSource, which never sends, would not notice for as long as the page is open.
+        const reborn = boot && this.#lastId && !this.#lastId.startsWith(boot[1]);
+        if ((this.#suspect || reborn) && this.#heardAt < start) {
             this.#suspect = false;
-            this.reconnect(); // reachable again, yet the stream is silent: it died with the network
+            this.reconnect();
             return;
         }
         this.#suspect = false;

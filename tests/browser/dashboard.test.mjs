@@ -2,6 +2,9 @@
 //
 //     npm ci --prefix tests/browser --ignore-scripts
 //     node tests/browser/dashboard.test.mjs [build/dashboard]
+//     node tests/browser/dashboard.test.mjs '{"board":"lm3s6965evb","elf":...,"seedAt":...}'
+//
+// The second is the same page from an emulated device. It needs tests/clients too.
 //
 // Needs Chromium (CHROMIUM names it, /usr/bin/chromium by default). Every wait is bounded and none
 // is a measurement: a slow machine passes like a fast one. Last line: "N passed, N failed".
@@ -13,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
+const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const WAIT_MS = 30000;      // for anything to happen
 const ALL_MS = 8 * 60000;   // for everything
@@ -25,6 +29,10 @@ const servers = new Set();
 // -- server ---------------------------------------------------------------------------------------
 
 async function startServer(port = 0) {
+    if (DEVICE) {
+        const { startTarget } = await import('../clients/device.mjs');
+        return startTarget(DEVICE);
+    }
     const child = spawn(PROGRAM, ['--port', String(port)],
         { stdio: ['ignore', 'pipe', 'inherit'] });
     servers.add(child);
@@ -331,6 +339,55 @@ async function restarts(server) {
     }
 }
 
+// A device starts again so quickly that nothing on the way notices: no request fails, no connection
+// is refused. Each page must find out by itself.
+async function reboots(server) {
+    await test('pages_find_out_that_the_device_has_started_again', async () => {
+        const pages = [];
+        for (const transport of Object.keys(TRANSPORTS)) {
+            const page = await openPage(server.url, { transport });
+            await live(page, transport);
+            await grows(page, 'c-received', 1);
+            pages.push([transport, page]);
+        }
+        outage = true;
+        await server.reset();
+        for (const [transport, page] of pages) {
+            await until(`restart told over ${transport}`,
+                async () => (await text(page, 'c-resets')) === '1');
+            await live(page, transport);
+            await logged(page, 'The server has started again');
+            await grows(page, 'c-received', 2);
+        }
+    });
+}
+
+async function eight(server) {
+    await test('eight_pages_at_once_are_all_live', async () => {
+        const pages = [];
+        for (let i = 0; i < 8; i++) {
+            const transport = Object.keys(TRANSPORTS)[i % 3];
+            const page = await openPage(server.url, { transport });
+            await live(page, transport);
+            pages.push(page);
+        }
+        await pages[0].click('#switch');
+        for (const page of pages) {
+            await has(page, 'switch', 'aria-checked', 'true');
+            await grows(page, 'c-received', 2);
+            same(await text(page, 'c-missed'), '0', 'missed');
+        }
+        await pages[7].click('#switch');
+        await has(pages[0], 'switch', 'aria-checked', 'false');
+    });
+
+    await test('what_is_made_up_is_labelled_as_simulated', async () => {
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        await until('the word', async () => /simulated/i.test(await page.textContent('main')));
+    });
+}
+
 // -- look -----------------------------------------------------------------------------------------
 
 // Runs in the page: text whose contrast with what lies behind it is below WCAG AA.
@@ -563,12 +620,17 @@ try {
             '--disable-background-networking', '--disable-component-update', '--disable-sync'],
     });
     const server = await startServer();
-    for (const group of [transports, controls, breaks, restarts, look, parsing]) {
+    for (const group of DEVICE ? [transports, controls, eight, look, reboots]
+        : [transports, controls, breaks, restarts, look, parsing]) {
         await group(server);
     }
-    await test('the_server_ends_when_asked', async () => {
-        same(await stopServer(server), 0, 'exit');
-    });
+    if (DEVICE) {
+        await server.stop();
+    } else {
+        await test('the_server_ends_when_asked', async () => {
+            same(await stopServer(server), 0, 'exit');
+        });
+    }
 } catch (error) {
     failed++;
     console.log(`FAIL setting_up\n    ${error.stack}`);

@@ -1,10 +1,11 @@
 #!/bin/sh
 # The dashboard and the transcripts where they really run: over TCP on this machine, and in firmware
 # on emulated boards. Prints the totals of what it was asked for.
-# Usage: sh tests/device/run.sh wire|device|boards...
+# Usage: sh tests/device/run.sh wire|device|pages|boards...
 #   wire    every transcript over TCP: the POSIX port, and each board
 #   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
-#   boards  the same on the other boards, without what takes long
+#   pages   its page in Chromium, from that board
+#   boards  the clients on the other boards, without what takes long
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=build/device
@@ -78,13 +79,16 @@ wire() {
     done
 }
 
-# clients BOARD MORE: the tests of clients against the dashboard on a board
-clients() {
+# The dashboard on a board, as tests/clients/device.mjs wants it described.
+device() { # BOARD MORE
     elf="build/firmware/$1.elf"
     # Where the image expects random bytes, see examples/firmware/README.md.
     seed="$(arm-none-eabi-nm "$elf" | sed -n 's/^\([0-9a-f]*\) . keep_memory$/0x\1/p')"
-    run "clients-$1" node tests/clients/device.test.mjs \
-        "{\"board\":\"$1\",\"elf\":\"$elf\",\"seedAt\":\"$seed\"$2}"
+    echo "{\"board\":\"$1\",\"elf\":\"$elf\",\"seedAt\":\"$seed\"$2}"
+}
+
+clients() { # BOARD MORE
+    run "clients-$1" node tests/clients/device.test.mjs "$(device "$@")"
 }
 
 build_dashboard() {
@@ -104,6 +108,10 @@ for part in "$@"; do
             run clients-host node tests/clients/device.test.mjs \
                 '{"binary":"build/dashboard","minute":10}'
             clients lm3s6965evb ''
+            ;;
+        pages)
+            build_dashboard || continue
+            run pages-lm3s6965evb node tests/browser/dashboard.test.mjs "$(device lm3s6965evb '')"
             ;;
         boards)
             build_dashboard || continue
