@@ -84,7 +84,7 @@ async function startHost(binary) {
 
 // An image on a board of QEMU. The network has no way out, only the forwarded port. seedAt: where
 // the image expects the bytes that stand for a source of randomness.
-async function startBoard({ board, elf, seedAt }) {
+async function startBoard({ board, elf, seedAt, probe = '/ping' }) {
   const port = await freePort();
   const program = start('qemu-system-arm', (folder) => {
     const seed = path.join(folder, 'seed.bin');
@@ -98,15 +98,15 @@ async function startBoard({ board, elf, seedAt }) {
     emulated: true,
     reset: () => qmp(path.join(program.folder, 'qmp'), 'system_reset'),
   });
-  await answers(device);
+  await answers(device, probe);
   return device;
 }
 
 // Until the first answer: booting takes some tens of milliseconds.
-async function answers(device) {
+async function answers(device, probe) {
   await until('the device to answer', async () => {
     device.alive();
-    const a = await call(`${device.url}/ping`).catch(() => null);
+    const a = await call(device.url + probe).catch(() => null);
     return a && a.status < 500;
   }, 20_000);
 }
