@@ -275,7 +275,7 @@ enum {
     RTPI_LWIP_PEER_FIN = 2, // the peer has finished, perhaps behind bytes held
     RTPI_LWIP_EOF = 4,      // the core was told
     RTPI_LWIP_FIN = 8,      // we have finished
-    RTPI_LWIP_DOOMED = 16   // gone for the core, to be aborted: counted in port->doomed
+    RTPI_LWIP_DOOMED = 16   // to be aborted: counted in port->doomed
 };
 
 enum { RTPI_LWIP_SPANS = 8, RTPI_LWIP_FAILED = -1 };
@@ -376,15 +376,12 @@ static void rtpi_lwip_detach(rtpush_lwip_slot *slot) {
 
 // This connection has no future. Its PCB is aborted by the next rtpush_lwip_poll, outside of all
 // callbacks: lwIP reads a PCB after its recv callback returned ERR_ABRT for bytes that were refused
-// before (tcp_in.c, 2.1.3 and 2.2.1).
+// before (tcp_in.c, 2.1.3 and 2.2.1). The core is told then, not now: until the abort lwIP may send
+// again what it refers to, and the core would let others write there.
 static void rtpi_lwip_doom(rtpush_lwip_slot *slot) {
-    rtpush_server *srv = rtpi_lwip_server(slot);
-    rtpush_conn *conn = slot->conn;
     rtpi_lwip_slot_clear(slot);
     slot->flags |= RTPI_LWIP_DOOMED;
     slot->port->doomed++;
-    slot->conn = NULL;
-    rtpush_gone(srv, conn);
 }
 
 // >>hooks ----------------------------------------------------------------------------------------
@@ -596,6 +593,9 @@ static int rtpi_lwip_is_stream(const rtpush_lwip_slot *slot) {
 // lwIP has freed just now.
 static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
     int moved;
+    if (slot->flags & RTPI_LWIP_DOOMED) {
+        return;
+    }
     // A callback of the application may make a PCB, and lwIP may look for one to end: not ours.
     if (slot->pcb != NULL) {
         tcp_setprio(slot->pcb, TCP_PRIO_NORMAL);
@@ -633,7 +633,7 @@ static void rtpi_lwip_retry(rtpush_lwip *port, uint32_t now_ms) {
     for (uint32_t i = 0; i < port->desc.slot_count; i++) {
         rtpush_lwip_slot *slot =
             &port->desc.slots[(port->retry_at + i) % port->desc.slot_count];
-        if (slot->conn != NULL && (slot->flags & RTPI_LWIP_BLOCKED)) {
+        if (slot->flags & RTPI_LWIP_BLOCKED) {
             rtpi_lwip_serve(slot, 0);
         }
     }
@@ -643,11 +643,14 @@ static void rtpi_lwip_abort_doomed(rtpush_lwip *port) {
     for (uint32_t i = 0; i < port->desc.slot_count && port->doomed > 0; i++) {
         rtpush_lwip_slot *slot = &port->desc.slots[i];
         if (slot->flags & RTPI_LWIP_DOOMED) {
+            rtpush_server *srv = rtpi_lwip_server(slot);
+            rtpush_conn *conn = slot->conn;
             struct tcp_pcb *pcb = rtpi_lwip_release(slot);
             rtpi_lwip_slot_give(slot);
             if (pcb != NULL) {
                 tcp_abort(pcb);
             }
+            rtpush_gone(srv, conn);
         }
     }
 }
@@ -749,17 +752,6 @@ static void rtpi_lwip_on_wake(void *ctx) {
 
 // >>callbacks: what lwIP tells -------------------------------------------------------------------
 
-// Bytes for a connection that is only waiting to be aborted.
-static err_t rtpi_lwip_doomed_recv(rtpush_lwip_slot *slot, struct pbuf *p) {
-    if (p != NULL) {
-        pbuf_free(p);
-    } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
-        rtpi_lwip_detach(slot);
-        rtpi_lwip_slot_give(slot);
-    }
-    return ERR_OK;
-}
-
 static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
     rtpush_lwip *port = slot->port;
@@ -772,8 +764,13 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
     if (p == NULL) {
         slot->flags |= RTPI_LWIP_PEER_FIN;
     }
-    if (slot->conn == NULL) {
-        return rtpi_lwip_doomed_recv(slot, p);
+    if (slot->flags & RTPI_LWIP_DOOMED) {
+        if (p != NULL) {
+            pbuf_free(p);
+        } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
+            rtpi_lwip_detach(slot);
+        }
+        return ERR_OK;
     }
     if (before >= RTPUSH_LWIP_HOLD && p != NULL) {
         if (port->held + news > RTPUSH_LWIP_HOLD_ALL) {
@@ -802,9 +799,6 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
 static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
     (void)pcb;
-    if (slot->conn == NULL) {
-        return ERR_OK;
-    }
     // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
     rtpi_lwip_serve(slot, len);
     rtpi_lwip_left(slot->port);
@@ -827,10 +821,8 @@ static void rtpi_lwip_on_error(void *arg, err_t err) {
     rtpush_conn *conn = slot->conn;
     (void)err;
     rtpi_lwip_slot_give(slot);
-    if (conn != NULL) {
-        rtpush_gone(srv, conn);
-        rtpi_lwip_left(slot->port); // it is to be reaped
-    }
+    rtpush_gone(srv, conn);
+    rtpi_lwip_left(slot->port); // it is to be reaped
 }
 
 // Equal for equal neighbours: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
@@ -997,7 +989,8 @@ void rtpush_lwip_close(rtpush_lwip *port) {
         (void)tcp_close(port->listeners[i].pcb); // a listener's never fails
     }
     for (uint32_t i = 0; i < port->desc.slot_count; i++) {
-        if (port->desc.slots[i].conn != NULL) {
+        if (port->desc.slots[i].conn != NULL &&
+            !(port->desc.slots[i].flags & RTPI_LWIP_DOOMED)) {
             rtpi_lwip_doom(&port->desc.slots[i]);
         }
     }

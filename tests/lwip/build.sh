@@ -7,6 +7,7 @@
 # Usage: sh tests/lwip/build.sh NAME...
 set -eu
 cd "$(dirname "$0")/../.."
+self=tests/lwip/build.sh
 cc="${CC:-gcc}"
 out="${OUT:-build/lwip}"
 lwip_at() { echo "build/lwip/$1/src"; }
@@ -39,7 +40,7 @@ stack() {
     fi
     for s in $sources $ipv6; do
         o="$2/$(basename "$s" .c).o"
-        if [ ! -e "$o" ] || [ -n "$(find tests/lwip/include tests/lwip/build.sh -newer "$o")" ]; then
+        if [ ! -e "$o" ] || [ -n "$(find tests/lwip/include $self -newer "$o")" ]; then
             case "$s" in
                 core/mem.c | core/memp.c) more="$renamed" ;;
                 *) more='' ;;

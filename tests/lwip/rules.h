@@ -125,6 +125,88 @@ static void r_referred_bytes_stay(void)
     world_end();
 }
 
+static void r_overwrite_the_log(size_t len)
+{
+    for (uint32_t i = 0; i < 2 * the->t.desc.log_size / len; i++) {
+        r_publish(M_A, len);
+    }
+}
+
+// The same with a connection that lwIP refused to go on with in a callback: it is aborted by the
+// next rtpush_lwip_poll, and lwIP may send again until then.
+static void r_doomed_bytes_stay(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 300);
+    the->mute = 1;
+    run_for(1);
+    T_CHECK(the->data_packets > 0, "nothing is in flight");
+    the->no_poll = 1;
+    the->write_error = ERR_CONN;
+    t_frame(&p->out, 0x89, "?", 1); // the pong finds the error
+    run_for(10);
+    T_CHECK(the->write_error == 0 && the->port.doomed == 1, "nothing was doomed");
+    r_overwrite_the_log(300);
+    run_for(5000);
+    the->no_poll = 0;
+    the->mute = 0;
+    run_for(10);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    world_end();
+}
+
+// A segment waits for ARP when its connection ends and what it refers to is written over: the log,
+// or an answer after on_close.
+static void r_wait_for_arp(int needs_copy, int answer)
+{
+    const rtpush_handle none = {0, 0};
+    world_new(1);
+    the->sim.quiet = 1;
+    the->ethernet = 1;
+    the->needs_copy = needs_copy;
+    world_start(1500, 0);
+    s_peer *p = r_peer(answer ? S_BODY : M_RAW);
+    t_buf asks = p->out;
+    if (answer) {
+        memset(&p->out, 0, sizeof p->out);
+    }
+    run_for(60);
+    server_forget();
+    the->data_packets = 0;
+    the->mute = 1;
+    if (answer) {
+        p->out = asks;
+    } else {
+        r_publish(M_A, 300);
+    }
+    run_for(8);
+    const rtpush_handle conn = answer ? the->asked : rtpush_next_stream(&the->t.srv, none);
+    T_CHECK(rtpush_abort(&the->t.srv, conn) == RTPUSH_OK, "abort");
+    run_for(5);
+    r_overwrite_the_log(300);
+    T_CHECK(the->data_packets == 0, "it did not wait");
+    the->mute = 0;
+    run_for(3000);
+    T_CHECK(the->data_packets > 0, "it did not leave");
+    world_end();
+}
+
+static void r_arp_copies(void)
+{
+    r_wait_for_arp(1, 0);
+}
+
+static void r_arp_does_not_copy(void)
+{
+    r_wait_for_arp(0, 0);
+}
+
+static void r_arp_does_not_copy_an_answer(void)
+{
+    r_wait_for_arp(0, 1);
+}
+
 // Three segments of one burst: the last says PSH.
 static void r_push_ends_a_burst(void)
 {
@@ -159,7 +241,8 @@ static void r_small_spans_are_one_write(void)
     }
     the->writes = 0;
     (void)rtpush_lwip_poll(&the->port);
-    T_CHECK(the->writes == 1 || the->writes == 2, "%lu calls of tcp_write", (unsigned long)the->writes);
+    T_CHECK(the->writes == 1 || the->writes == 2, "%lu calls of tcp_write",
+            (unsigned long)the->writes);
     run_for(50);
     T_CHECK(p->m.pos == m_last_seq(&the->sim), "the events did not come");
     world_end();
@@ -598,6 +681,10 @@ static const s_rule rules[] = {
     {"log_is_copied_if_the_arp_queue_does_not", r_log_is_copied_if_need_be},
     {"flash_is_sent_by_reference", r_flash_by_reference},
     {"bytes_referred_to_stay_until_acknowledged", r_referred_bytes_stay},
+    {"bytes_of_a_doomed_connection_stay_too", r_doomed_bytes_stay},
+    {"bytes_that_wait_for_arp_stay", r_arp_copies},
+    {"log_is_copied_if_arp_does_not_copy", r_arp_does_not_copy},
+    {"answer_is_copied_if_arp_does_not_copy", r_arp_does_not_copy_an_answer},
     {"push_ends_a_burst", r_push_ends_a_burst},
     {"small_spans_are_one_write", r_small_spans_are_one_write},
     {"no_event_waits_for_an_acknowledgement", r_no_nagle},

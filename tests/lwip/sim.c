@@ -198,7 +198,7 @@ static void s_configure(uint32_t seed)
     the->upload_later = (int)t_below(&rng, 60);
     the->t.now_ms = t_below(&rng, 3) ? 1000 : 0xFFFFFFFFu - t_below(&rng, 20000);
     const int ipv6 = LWIP_IPV6 && t_below(&rng, 2);
-    const uint32_t mtu = mtus[t_below(&rng, 7)] + (ipv6 ? 20 : 0); // the header is so much longer
+    const uint32_t mtu = mtus[t_below(&rng, 7)] + (ipv6 ? 20 : 0); // its header is longer
     the->ethernet = (int)t_below(&rng, 2);
     the->needs_copy = t_below(&rng, 3) > 0;
     world_start(mtu < SIM_MTU_MOST ? mtu : SIM_MTU_MOST, (int)t_below(&rng, 2));
@@ -234,8 +234,8 @@ static void s_run(uint32_t seed)
 
 // -- allocations ----------------------------------------------------------------------------------
 
-// A fixed run with one peer of each kind; allocations [from, from + length) fail. Returns 0 if there
-// were fewer.
+// A fixed run with one peer of each kind; allocations [from, from + length) fail. Returns 0 if
+// there were fewer.
 static int s_run_allocs(uint64_t from, uint64_t length)
 {
     world_new((uint32_t)from);

@@ -136,7 +136,7 @@ static err_t send_ip6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
     return ERR_OK;
 }
 
-// fe80::HOST, fd00::1:0:0:0:HOST twice, the peers' second one with HOST + 1, and fd00::2:0:0:0:HOST.
+// fe80::HOST, fd00:0:0:1::HOST, the same with HOST + 1 (the peers), and fd00:0:0:2::HOST.
 static void set_ip6(uint32_t host)
 {
     for (int i = 0; i < SIM_ADDRESSES; i++) {

@@ -22,8 +22,8 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/timeouts.h"
 
-enum { S_GET = M_KINDS, S_UP, S_PULL, S_KINDS }; // what a peer does, besides the model's kinds
-enum { S_PORTS = 20000, S_FILE = 20000, S_PULLED = 30000 };
+enum { S_GET = M_KINDS, S_UP, S_PULL, S_BODY, S_KINDS }; // what a peer does, besides the model
+enum { S_PORTS = 20000, S_FILE = 20000, S_PULLED = 30000, S_ANSWER = 3000 };
 #define S_NEVER 0xFFFFFFFFu
 #define S_HASH_A 0x2E400DCBu
 #define S_HASH_B 0x2F400F5Eu
@@ -70,7 +70,7 @@ typedef struct s_world {
     t_world t;
     rtpush_lwip port;
     rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(10)];
-    rtpush_route routes[6];
+    rtpush_route routes[7];
     s_packet *packets;
     size_t packet_count;
     size_t packet_cap;
@@ -104,7 +104,9 @@ typedef struct s_world {
     uint32_t file_refs;
     uint32_t wakes;
     uint32_t locks;
+    rtpush_handle asked; // who asked for a body last
     int upload_later; // on_body says LATER so often, of 100
+    int write_error;  // what tcp_write says next, if not 0
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
     int mute;         // 1: packets to the peers are lost
@@ -142,6 +144,11 @@ int sim_needs_copy(void)
 static err_t s_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t len, u8_t flags)
 {
     the->writes++;
+    if (the->write_error != 0) {
+        const err_t error = (err_t)the->write_error;
+        the->write_error = 0;
+        return error;
+    }
     const err_t err = sim_alloc_fails() ? (err_t)ERR_MEM : tcp_write(pcb, data, len, flags);
     if (err == ERR_OK) {
         t_put(&the->flows[pcb->remote_port].given, data, len);
@@ -301,7 +308,7 @@ static int s_deliver(void)
 static void s_say(const s_peer *p)
 {
     static const char *const kinds[S_KINDS] = {"SSE", "raw WebSocket", "rtpush.1", "poll", "file",
-                                               "upload", "pull"};
+                                               "upload", "pull", "body"};
     snprintf(t_where, sizeof t_where, "seed %lu, peer %d, %s, at %lu ms",
              (unsigned long)the->sim.seed, p->number, kinds[p->kind], (unsigned long)the->t.now_ms);
 }
@@ -375,7 +382,7 @@ static void s_request(s_peer *p)
         m_hello(&p->m, &p->out);
         return;
     }
-    static const char *const path[] = {"/file", "/up", "/pull"};
+    static const char *const path[] = {"/file", "/up", "/pull", "/body"};
     snprintf(line, sizeof line, "%s %s HTTP/1.1\r\nHost: 10.0.0.1\r\n",
              p->kind == S_UP ? "POST" : "GET", path[p->kind - S_GET]);
     t_puts(&p->out, line);
@@ -412,6 +419,8 @@ static void s_on_answer(t_client *cl)
         s_check_body(p, S_FILE);
     } else if (p->kind == S_PULL) {
         s_check_body(p, S_PULLED);
+    } else if (p->kind == S_BODY) {
+        s_check_body(p, S_ANSWER);
     }
 }
 
@@ -588,6 +597,31 @@ static void s_on_pull(rtpush_server *srv, const rtpush_request *req)
     T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "the reply was refused");
 }
 
+// An answer that is valid until on_close and no longer.
+static void s_on_body_asked(rtpush_server *srv, const rtpush_request *req)
+{
+    rtpush_response response = {0};
+    uint8_t *body = (uint8_t *)malloc(S_ANSWER);
+    for (uint32_t i = 0; i < S_ANSWER; i++) {
+        body[i] = s_byte(i);
+    }
+    response.body = body;
+    response.len = S_ANSWER;
+    response.body_static = 1;
+    t_life_begin(&the->t, req->conn, 2);
+    rtpush_set_user(srv, req->conn, body);
+    the->asked = req->conn;
+    T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "the reply was refused");
+}
+
+static void s_body_closed(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed)
+{
+    uint8_t *body = (uint8_t *)rtpush_user(srv, conn);
+    memset(body, 0xEE, S_ANSWER);
+    free(body);
+    s_close(srv, conn, closed);
+}
+
 // -- hooks of the user ----------------------------------------------------------------------------
 
 static void s_lock(void *ctx)
@@ -630,6 +664,9 @@ static int s_is_stream(const rtpush_conn *c)
 static void s_check_slot(const rtpush_lwip_slot *slot)
 {
     const struct tcp_pcb *pcb = slot->pcb;
+    if (slot->flags & RTPI_LWIP_DOOMED) {
+        return; // only waits to be aborted
+    }
     const uint32_t unsent = (uint32_t)(TCP_SND_BUF - pcb->snd_buf);
     uint32_t held = slot->held ? slot->held->tot_len : 0;
     held += pcb->refused_data ? pcb->refused_data->tot_len : 0;
@@ -767,13 +804,14 @@ static void s_routes(void)
 {
     static const rtpush_asset file = {"application/octet-stream", s_file, S_FILE, NULL, 0, NULL,
                                       NULL};
-    static const char *const paths[6] = {"/ev", "/ws", "/poll", "/file", "/up", "/pull"};
-    static const uint8_t kinds[6] = {RTPUSH_EVENTS, RTPUSH_WEBSOCKET, RTPUSH_POLL, RTPUSH_ASSET,
-                                     RTPUSH_HANDLER, RTPUSH_HANDLER};
+    static const char *const paths[7] = {"/ev", "/ws",   "/poll", "/file",
+                                         "/up", "/pull", "/body"};
+    static const uint8_t kinds[7] = {RTPUSH_EVENTS,  RTPUSH_WEBSOCKET, RTPUSH_POLL,   RTPUSH_ASSET,
+                                     RTPUSH_HANDLER, RTPUSH_HANDLER,   RTPUSH_HANDLER};
     for (uint32_t i = 0; i < S_FILE; i++) {
         s_file[i] = s_byte(i);
     }
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         rtpush_route *r = &the->routes[i];
         r->path = paths[i];
         r->kind = kinds[i];
@@ -788,6 +826,8 @@ static void s_routes(void)
     the->routes[4].on_request = s_on_request;
     the->routes[4].on_body = s_on_body;
     the->routes[5].on_request = s_on_pull;
+    the->routes[6].on_request = s_on_body_asked;
+    the->routes[6].on_close = s_body_closed;
 }
 
 static void s_topics(uint32_t state_max)
@@ -819,7 +859,7 @@ static s_world *world_new(uint32_t seed)
     s_topics(60);
     s_routes();
     d->routes = the->routes;
-    d->route_count = 6;
+    d->route_count = 7;
     d->topics = the->sim.topics;
     d->topic_count = M_TOPICS;
     d->conn_count = 8;
