@@ -328,6 +328,12 @@ static uint32_t rtpi_lwip_clen(const struct pbuf *p) {
     return p != NULL ? pbuf_clen(p) : 0u;
 }
 
+// Counts what is held, by us and, refused, by lwIP; refused is what lwIP is about to keep.
+static void rtpi_lwip_recount(rtpush_lwip_slot *slot, uint32_t refused) {
+    const struct pbuf *kept = slot->pcb != NULL ? slot->pcb->refused_data : NULL;
+    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held) + rtpi_lwip_clen(kept) + refused);
+}
+
 // Gives back the pbufs and the place in the counts.
 static void rtpi_lwip_slot_clear(rtpush_lwip_slot *slot) {
     if (slot->held != NULL) {
@@ -441,7 +447,7 @@ static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
             break;
         }
     }
-    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held));
+    rtpi_lwip_recount(slot, 0);
     // Exactly what was taken, once: it is the flow control.
     for (uint32_t left = sum; left > 0 && slot->pcb != NULL;) {
         const u16_t step = (u16_t)(left > 0xFFFFu ? 0xFFFFu : left);
@@ -759,7 +765,7 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
     uint32_t before;
     (void)pcb;
     (void)err; // always ERR_OK
-    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held)); // refused ones are here again
+    rtpi_lwip_recount(slot, 0); // what was refused is here again, not kept
     before = slot->pbufs;
     if (p == NULL) {
         slot->flags |= RTPI_LWIP_PEER_FIN;
@@ -779,7 +785,7 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
             pbuf_free(p);
             return ERR_OK;
         }
-        rtpi_lwip_count(slot, before + news);
+        rtpi_lwip_recount(slot, news);
         return ERR_MEM; // lwIP keeps it and brings it again
     }
     if (slot->held != NULL && p != NULL) {

@@ -582,6 +582,59 @@ static void r_half_open(void)
     world_end();
 }
 
+#if LWIP_IPV6
+// Over Ethernet and without, events reach a peer at each address.
+static void r_ipv6(int ethernet)
+{
+    s_peer *p[SIM_ADDRESSES];
+    world_new(1);
+    the->sim.quiet = 1;
+    the->ethernet = ethernet;
+    world_start(1500, 0);
+    for (int i = 0; i < SIM_ADDRESSES; i++) {
+        p[i] = world_peer(M_RAW, 15);
+        p[i]->address = i;
+        s_connect(p[i]); // s_open looks at the peer value
+    }
+    run_for(200);
+    r_publish(M_A, 300);
+    run_for(50);
+    for (int i = 0; i < SIM_ADDRESSES; i++) {
+        T_CHECK(p[i]->m.raw_got == 1, "it did not come to address %d", i);
+    }
+    world_end();
+}
+
+static void r_ipv6_without_ethernet(void)
+{
+    r_ipv6(0);
+}
+
+static void r_ipv6_over_ethernet(void)
+{
+    r_ipv6(1);
+}
+
+// One subscriber chooses addresses of a /64 at will: they share one cap. Another /64 is another's.
+static void r_network_is_one_peer(void)
+{
+    static const int address[4] = {SIM_V6_A1, SIM_V6_A2, SIM_V6_B, SIM_V4};
+    s_peer *p[4];
+    world_new(1);
+    the->sim.quiet = 1;
+    the->t.desc.max_per_peer = 1;
+    world_start(1500, 0);
+    for (int i = 0; i < 4; i++) {
+        p[i] = world_peer(M_RAW, 15);
+        p[i]->address = address[i];
+        s_connect(p[i]);
+        run_for(100);
+        T_CHECK(p[i]->lost == (i == 1), "address %d: lost %d", address[i], p[i]->lost);
+    }
+    world_end();
+}
+#endif
+
 #ifndef SIM_HEAP
 // 10 PCBs: 5 streams, 5 idle connections, and one more comes.
 static void r_idle_goes_before_a_stream(void)
@@ -653,6 +706,27 @@ static void r_timer(void)
     world_end();
 }
 
+// Where lwIP's core is not locked, each function of the port says so before it does anything.
+static void r_context_is_asserted(void)
+{
+    rtpush_lwip_desc d = {0};
+    static rtpush_lwip other;
+    r_world(8, 1500);
+    run_for(100);
+    the->lock_checks = 0;
+    (void)rtpush_lwip_poll(&the->port);
+    T_CHECK(the->lock_checks == 1, "rtpush_lwip_poll");
+    (void)rtpush_lwip_init(&other, &d);
+    T_CHECK(the->lock_checks == 2, "rtpush_lwip_init");
+    other.listener_count = RTPUSH_LWIP_LISTENERS;
+    (void)rtpush_lwip_listen(&other, &the->t.srv, NULL, 81, 0);
+    T_CHECK(the->lock_checks == 3, "rtpush_lwip_listen");
+    other.listener_count = 0;
+    rtpush_lwip_close(&other);
+    T_CHECK(the->lock_checks == 4, "rtpush_lwip_close");
+    world_end();
+}
+
 static void r_bad_arguments(void)
 {
     rtpush_lwip_desc d = {0};
@@ -706,12 +780,18 @@ static const s_rule rules[] = {
     {"port_closes_everything", r_port_closes},
     {"full_pool_resets_the_newcomer", r_pool_is_full},
     {"half_open_connections_are_few", r_half_open},
+#if LWIP_IPV6
+    {"ipv6_carries_events", r_ipv6_without_ethernet},
+    {"ipv6_over_ethernet_carries_events", r_ipv6_over_ethernet},
+    {"addresses_of_one_network_are_one_peer", r_network_is_one_peer},
+#endif
 #ifndef SIM_HEAP
     {"idle_connection_goes_before_a_stream", r_idle_goes_before_a_stream},
     {"callback_that_takes_pcbs_keeps_its_own", r_callback_takes_pcbs},
 #endif
     {"publish_from_wakes_the_loop", r_publish_from},
     {"lwip_timers_do_instead_of_the_loop", r_timer},
+    {"wrong_context_is_asserted", r_context_is_asserted},
     {"bad_arguments_are_refused", r_bad_arguments},
     {NULL, NULL}};
 

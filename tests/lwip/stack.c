@@ -31,10 +31,12 @@ enum { TO_SERVER = 0 };
 
 static struct netif wire;
 
+#ifdef SIM_CLIENT
 int sim_core_locked(void)
 {
     return 1;
 }
+#endif
 
 uint32_t sys_now(void)
 {
@@ -50,10 +52,13 @@ uint32_t sim_lwip_rand(void)
 
 void sim_lwip_assert(const char *what, const char *file, int line)
 {
-    // A FIN out of order, one beyond a window that is closed: lwIP's own, and it goes on rightly.
-    static const char known[] = "tcp_receive: ooseq tcplen > rcv_wnd";
-    if (strncmp(what, known, sizeof known - 1) == 0) {
-        return;
+    // lwIP's own, wrong, and it goes on rightly: a FIN out of order, one beyond a window that is
+    // closed; and mem_trim of the last block of a full heap (the code after it expects that).
+    static const char *const known[] = {"tcp_receive: ooseq tcplen > rcv_wnd", "invalid next ptr"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strncmp(what, known[i], strlen(known[i])) == 0) {
+            return;
+        }
     }
     fprintf(stderr, "%s:%d: lwIP of the %s: %s\n", file, line,
             TO_SERVER ? "peers" : "server", what);

@@ -103,6 +103,7 @@ typedef struct s_world {
     uint32_t log_refs;   // pieces sent from the log, from flash
     uint32_t file_refs;
     uint32_t wakes;
+    uint32_t lock_checks; // LWIP_ASSERT_CORE_LOCKED
     uint32_t locks;
     rtpush_handle asked; // who asked for a body last
     int upload_later; // on_body says LATER so often, of 100
@@ -134,6 +135,12 @@ int sim_alloc_fails(void)
     const uint64_t n = the->allocs++;
     return (n >= the->fail_from && n < the->fail_to) ||
            (the->fail_random > 0 && t_below(&the->t.rng, 1000) < the->fail_random);
+}
+
+int sim_core_locked(void)
+{
+    the->lock_checks++;
+    return 1;
 }
 
 int sim_needs_copy(void)
@@ -675,6 +682,8 @@ static void s_check_slot(const rtpush_lwip_slot *slot)
         S_CHECK(slot, slot->conn->unacked == unsent, "unacked %lu, lwIP refers to %lu",
                 (unsigned long)slot->conn->unacked, (unsigned long)unsent);
     }
+    S_CHECK(slot, slot->pbufs == rtpi_lwip_clen(slot->held) + rtpi_lwip_clen(pcb->refused_data),
+            "%u pbufs counted for a connection", slot->pbufs);
     if (pcb->state == ESTABLISHED) {
         S_CHECK(slot, pcb->rcv_wnd + held == TCP_WND, "a window of %lu and %lu held",
                 (unsigned long)pcb->rcv_wnd, (unsigned long)held);
