@@ -2,14 +2,11 @@
 # Builds build/lwip/sim-NAME for each NAME given: VERSION-CONFIG as 2.1-HEAP (see
 # include/lwipopts.h), or VERSION-CONFIG-asan with sanitizers. lwIP's source is compiled twice: the
 # peers' copy is linked into one object with local names, the same for all of a version.
-# PORT names a folder whose rtpush_lwip.h is taken instead, OUT where the program goes, SIM_FLAGS
-# how sim.c is compiled: mutants.sh.
 # Usage: sh tests/lwip/build.sh NAME...
 set -eu
 cd "$(dirname "$0")/../.."
 self=tests/lwip/build.sh
 cc="${CC:-gcc}"
-out="${OUT:-build/lwip}"
 lwip_at() { echo "build/lwip/$1/src"; }
 config_of() { name="${1#*-}"; echo "${name%-asan}"; }
 objects_of() { echo "build/lwip/objects/$1"; }
@@ -59,8 +56,8 @@ stack() {
     done
     for name in "$@"; do
         stack "$name" "$(objects_of "$name")" "SIM_$(config_of "$name")"
-        echo "$cc $(flags_of "$name") ${SIM_FLAGS:-} $warn -DSIM_$(config_of "$name") -I." \
-            "-I${PORT:-ports} -c tests/lwip/sim.c -o $(objects_of "$name")/sim.o"
+        echo "$cc $(flags_of "$name") $warn -DSIM_$(config_of "$name") -I." \
+            "-Iports -c tests/lwip/sim.c -o $(objects_of "$name")/sim.o"
     done
 } | xargs -P 2 -I '{}' sh -c '{}'
 
@@ -72,5 +69,5 @@ for name in "$@"; do
     # shellcheck disable=SC2086 # one option a name
     objcopy $keep "$peers.all.o" "$peers.local.o"
     # shellcheck disable=SC2046 # options are meant to split
-    $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" -o "$out/sim-$name"
+    $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" -o "build/lwip/sim-$name"
 done

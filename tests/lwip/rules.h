@@ -146,13 +146,29 @@ static void r_doomed_bytes_stay(void)
     the->write_error = ERR_CONN;
     t_frame(&p->out, 0x89, "?", 1); // the pong finds the error
     run_for(10);
-    T_CHECK(the->write_error == 0 && the->port.doomed == 1, "nothing was doomed");
+    T_CHECK(the->write_errors == 1 && the->port.doomed == 1, "nothing was doomed");
     r_overwrite_the_log(300);
     run_for(5000);
     the->no_poll = 0;
     the->mute = 0;
     run_for(10);
     T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    world_end();
+}
+
+static void r_doomed_is_not_served(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    the->no_poll = 1;
+    the->write_error = ERR_CONN;
+    t_frame(&p->out, 0x89, "?", 1);
+    run_for(10);
+    r_publish(M_A, 300);
+    the->no_poll = 0;
+    run_for(10);
+    T_CHECK(the->write_errors == 1, "it is still served");
+    T_CHECK(p->lost && the->resets == 1, "no reset came");
     world_end();
 }
 
@@ -565,6 +581,25 @@ static void r_pool_is_full(void)
     world_end();
 }
 
+// lwIP finds no memory for a PCB, and says so in the accept callback.
+static void r_no_pcb_for_a_newcomer(void)
+{
+    r_world(8, 1500);
+    s_peer *stream = r_ready(M_RAW);
+    s_peer *idle = r_ready(S_GET);
+    run_for(2000);
+    the->no_pcbs = 1;
+    s_peer *p = r_peer(S_GET);
+    run_for(100);
+    T_CHECK(!p->up, "it connected without memory");
+    T_CHECK(idle->lost, "an idle connection should have gone");
+    the->no_pcbs = 0;
+    run_for(8000);
+    T_CHECK(p->answers == 1 && !stream->lost, "answers %lu, the stream is lost: %d",
+            (unsigned long)p->answers, stream->lost);
+    world_end();
+}
+
 // Packets to the peers are lost: the server sees SYNs and no ACK.
 static void r_half_open(void)
 {
@@ -756,6 +791,7 @@ static const s_rule rules[] = {
     {"flash_is_sent_by_reference", r_flash_by_reference},
     {"bytes_referred_to_stay_until_acknowledged", r_referred_bytes_stay},
     {"bytes_of_a_doomed_connection_stay_too", r_doomed_bytes_stay},
+    {"doomed_connection_is_not_served", r_doomed_is_not_served},
     {"bytes_that_wait_for_arp_stay", r_arp_copies},
     {"log_is_copied_if_arp_does_not_copy", r_arp_does_not_copy},
     {"answer_is_copied_if_arp_does_not_copy", r_arp_does_not_copy_an_answer},
@@ -779,6 +815,7 @@ static const s_rule rules[] = {
     {"many_short_connections", r_many_short_connections},
     {"port_closes_everything", r_port_closes},
     {"full_pool_resets_the_newcomer", r_pool_is_full},
+    {"no_pcb_for_a_newcomer_harms_nobody", r_no_pcb_for_a_newcomer},
     {"half_open_connections_are_few", r_half_open},
 #if LWIP_IPV6
     {"ipv6_carries_events", r_ipv6_without_ethernet},

@@ -69,7 +69,8 @@ void *sim_lwip_malloc(size_t size)
 {
 #ifndef SIM_CLIENT
     // lwIP cannot do without its timers: want of one ends it by assertion.
-    if (size != LWIP_MEM_ALIGN_SIZE(sizeof(struct sys_timeo)) && sim_alloc_fails()) {
+    if (size != LWIP_MEM_ALIGN_SIZE(sizeof(struct sys_timeo)) &&
+        sim_alloc_fails(size == LWIP_MEM_ALIGN_SIZE(sizeof(struct tcp_pcb)))) {
         return NULL;
     }
 #endif
@@ -94,12 +95,13 @@ void *lwip_mem_malloc(mem_size_t size);
 
 void *memp_malloc(memp_t type)
 {
-    return type != MEMP_SYS_TIMEOUT && sim_alloc_fails() ? NULL : lwip_memp_malloc(type);
+    return type != MEMP_SYS_TIMEOUT && sim_alloc_fails(type == MEMP_TCP_PCB)
+               ? NULL : lwip_memp_malloc(type);
 }
 
 void *mem_malloc(mem_size_t size)
 {
-    return sim_alloc_fails() ? NULL : lwip_mem_malloc(size);
+    return sim_alloc_fails(0) ? NULL : lwip_mem_malloc(size);
 }
 #endif
 

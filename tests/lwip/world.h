@@ -93,6 +93,7 @@ typedef struct s_world {
     uint64_t allocs;
     uint64_t fail_from; // these fail: [fail_from, fail_to)
     uint64_t fail_to;
+    int no_pcbs;          // 1: those of PCBs fail
     uint32_t fail_random; // of 1,000
     // seen on the wire
     uint32_t resets;     // sent by the server
@@ -107,7 +108,8 @@ typedef struct s_world {
     uint32_t locks;
     rtpush_handle asked; // who asked for a body last
     int upload_later; // on_body says LATER so often, of 100
-    int write_error;  // what tcp_write says next, if not 0
+    int write_error;  // what tcp_write says, if not 0
+    int write_errors; // how often it did
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
     int mute;         // 1: packets to the peers are lost
@@ -130,10 +132,10 @@ uint32_t sim_clock_ms(void)
     return the->t.now_ms;
 }
 
-int sim_alloc_fails(void)
+int sim_alloc_fails(int pcb)
 {
     const uint64_t n = the->allocs++;
-    return (n >= the->fail_from && n < the->fail_to) ||
+    return (pcb && the->no_pcbs) || (n >= the->fail_from && n < the->fail_to) ||
            (the->fail_random > 0 && t_below(&the->t.rng, 1000) < the->fail_random);
 }
 
@@ -152,11 +154,10 @@ static err_t s_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t len, u8_t 
 {
     the->writes++;
     if (the->write_error != 0) {
-        const err_t error = (err_t)the->write_error;
-        the->write_error = 0;
-        return error;
+        the->write_errors++;
+        return (err_t)the->write_error;
     }
-    const err_t err = sim_alloc_fails() ? (err_t)ERR_MEM : tcp_write(pcb, data, len, flags);
+    const err_t err = sim_alloc_fails(0) ? (err_t)ERR_MEM : tcp_write(pcb, data, len, flags);
     if (err == ERR_OK) {
         t_put(&the->flows[pcb->remote_port].given, data, len);
     }
@@ -695,6 +696,7 @@ static void s_check_port(void)
 {
     uint32_t held = 0;
     uint32_t blocked = 0;
+    uint32_t doomed = 0;
     T_CHECK(the->port.depth == 0, "depth");
     for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
         const rtpush_lwip_slot *slot = &the->slots[i];
@@ -703,7 +705,8 @@ static void s_check_port(void)
         }
         S_CHECK(slot, slot->conn->port == slot, "the core has another port pointer");
         held += slot->pbufs;
-        blocked += slot->flags & 1u;
+        blocked += (slot->flags & RTPI_LWIP_BLOCKED) != 0;
+        doomed += (slot->flags & RTPI_LWIP_DOOMED) != 0;
         if (slot->pcb != NULL) {
             s_check_slot(slot);
         }
@@ -712,6 +715,7 @@ static void s_check_port(void)
             (unsigned long)the->port.held, (unsigned long)held);
     T_CHECK(held <= PBUF_POOL_SIZE / 2, "%lu pbufs are held", (unsigned long)held);
     T_CHECK(blocked == the->port.blocked, "blocked slots: counted wrongly");
+    T_CHECK(doomed == the->port.doomed, "doomed slots: counted wrongly");
 }
 
 // The priority follows at the next service, so this is looked at when nothing is ready.
