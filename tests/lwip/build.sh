@@ -69,5 +69,6 @@ for name in "$@"; do
     # shellcheck disable=SC2086 # one option a name
     objcopy $keep "$peers.all.o" "$peers.local.o"
     # shellcheck disable=SC2046 # options are meant to split
-    $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" -o "build/lwip/sim-$name"
+    $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" \
+        -o "build/lwip/sim-$name"
 done

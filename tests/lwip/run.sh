@@ -77,7 +77,10 @@ for build in $builds $sanitized; do
     esac
     case "$what $build" in
         'all '*-asan) part "$build.allocations" "$sim" allocs 7 7 ;;
-        'all '*) part "$build.allocations" "$sim" allocs 1 1 ;;
+        'all '*)
+            part "$build.allocations" "$sim" allocs 1 1
+            part "$build.bursts" "$sim" allocs 30 4
+            ;;
     esac
 done
 
