@@ -87,10 +87,10 @@
 //     RTPUSH_LWIP_RETRY_MS  (50)
 //
 // TESTED ON
-//     lwIP 2.1.3 and 2.2.1 of Debian, IPv4, on x86-64: with NO_SYS=1 over a simulated wire
-//     (tests/lwip/sim.c: loss, reordering, windows closed, every allocation failing); inside
-//     tcpip_thread, with LWIP_TCPIP_CORE_LOCKING 0 and 1, while other threads publish, under the
-//     thread sanitizer (tests/lwip/threads.c). Compiled but not yet run: IPv6.
+//     lwIP 2.1.3 and 2.2.1 of Debian on x86-64: with NO_SYS=1 over a simulated wire, IPv4 and IPv6,
+//     with Ethernet and without (tests/lwip/sim.c: loss, reordering, windows closed, the driver
+//     full, every allocation failing); inside tcpip_thread with IPv4, LWIP_TCPIP_CORE_LOCKING 0 and
+//     1, while other threads publish, under the thread sanitizer (tests/lwip/threads.c).
 
 #ifndef RTPUSH_LWIP_H
 #define RTPUSH_LWIP_H
@@ -228,6 +228,7 @@ struct rtpush_lwip {
 #include <string.h>
 
 #include "lwip/ip_addr.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/timeouts.h"
 #if !NO_SYS
 #include "lwip/tcpip.h"
@@ -468,6 +469,17 @@ static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
 // TCP_WRITE_FLAG_MORE (no PSH, more follows at once) goes with references only: with a copy it
 // makes lwIP allocate a whole segment in advance, which on a small heap costs more than a PSH does.
 
+// 1 if what waits to be sent ends where the next byte goes. tcp_write adds to the last segment that
+// waits and does not look (2.1.3, 2.2.1): after a fast retransmit that the driver refused this one
+// lies before others that were sent, and our bytes would go to the wrong place of the stream.
+static int rtpi_lwip_in_order(const struct tcp_pcb *pcb) {
+    const struct tcp_seg *last = pcb->unsent;
+    while (last != NULL && last->next != NULL) {
+        last = last->next;
+    }
+    return last == NULL || lwip_ntohl(last->tcphdr->seqno) + last->len == pcb->snd_lbb;
+}
+
 // Writes len bytes or fewer. Returns how many, RTPI_LWIP_FAILED if the connection has no future.
 static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t want, int refer,
                            int more) {
@@ -482,6 +494,13 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     }
     if (refer && most >= RTPUSH_LWIP_REFER) {
         flags = more && len == want ? TCP_WRITE_FLAG_MORE : 0;
+    }
+    if (!rtpi_lwip_in_order(pcb)) {
+        (void)tcp_output(pcb); // again: then it waits no more
+        if (!rtpi_lwip_in_order(pcb)) {
+            rtpi_lwip_set_blocked(slot, 1);
+            return 0;
+        }
     }
     err = tcp_write(pcb, data, len, flags);
     if (err == ERR_MEM && (!(flags & TCP_WRITE_FLAG_COPY) || len > tcp_mss(pcb))) {

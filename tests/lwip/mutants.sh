@@ -71,6 +71,7 @@ no_retry_by_tcp_poll 2.1-HEAP
 no_service_when_acked 2.1-HEAP
     s/rtpi_lwip_serve\(slot, len\);/rtpush_acked(rtpi_lwip_server(slot), slot->conn, len);/
 turn_oversleeps 2.1-HEAP s/if \(port->blocked > 0\) \{\n        const/if (0) {\n        const/
+added_to_a_retransmission 2.1-HEAP s/!rtpi_lwip_in_order\(pcb\)/0/g
 other_errors_ignored 2.1-HEAP
     s/return RTPI_LWIP_FAILED;\n    \}\n    rtpi_lwip_set_blocked/return 0;
     \n    }\n    rtpi_lwip_set_blocked/

@@ -125,6 +125,28 @@ static void r_referred_bytes_stay(void)
     world_end();
 }
 
+// Fast retransmit takes a segment from before others that were sent. If the driver is full then, it
+// is the last that waits, and lwIP would add the next write to it, at the wrong place.
+static void r_nothing_follows_a_retransmission(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    the->loss = 1000;
+    for (int i = 0; i < 5; i++) { // one lost and four that each bring the same ACK
+        r_publish(M_A, 20);
+        run_for(1);
+        the->loss = 0;
+    }
+    the->driver_full = 1;
+    run_for(20);
+    r_publish(M_A, 20);
+    run_for(1);
+    the->driver_full = 0;
+    run_for(3000);
+    T_CHECK(p->m.raw_got == 6 && !p->lost, "%lu of 6 came", (unsigned long)p->m.raw_got);
+    world_end();
+}
+
 static void r_overwrite_the_log(size_t len)
 {
     for (uint32_t i = 0; i < 2 * the->t.desc.log_size / len; i++) {
@@ -790,6 +812,7 @@ static const s_rule rules[] = {
     {"log_is_copied_if_the_arp_queue_does_not", r_log_is_copied_if_need_be},
     {"flash_is_sent_by_reference", r_flash_by_reference},
     {"bytes_referred_to_stay_until_acknowledged", r_referred_bytes_stay},
+    {"nothing_is_added_to_a_retransmission", r_nothing_follows_a_retransmission},
     {"bytes_of_a_doomed_connection_stay_too", r_doomed_bytes_stay},
     {"doomed_connection_is_not_served", r_doomed_is_not_served},
     {"bytes_that_wait_for_arp_stay", r_arp_copies},

@@ -9,8 +9,9 @@
 
 // sim.c gives:
 uint32_t sim_clock_ms(void);
-// A frame with its Ethernet header, or an IP packet alone, goes onto the wire.
-void sim_send(int to_server, const uint8_t *packet, size_t len);
+// A frame with its Ethernet header, or an IP packet alone, goes onto the wire. Returns 0 if the
+// driver is full.
+int sim_send(int to_server, const uint8_t *packet, size_t len);
 int sim_alloc_fails(int pcb); // the server's stack asks for memory; 1: for a PCB
 int sim_needs_copy(void);     // the server's PBUF_NEEDS_COPY
 void sim_look(const void *payload, size_t len);                  // the server sends these bytes

@@ -105,7 +105,7 @@ void *mem_malloc(mem_size_t size)
 }
 #endif
 
-static void onto_the_wire(const struct pbuf *p, u16_t skip)
+static err_t onto_the_wire(const struct pbuf *p, u16_t skip)
 {
     uint8_t packet[SIM_FRAME_MOST];
     const u16_t len = (u16_t)(p->tot_len - skip);
@@ -116,22 +116,20 @@ static void onto_the_wire(const struct pbuf *p, u16_t skip)
     }
 #endif
     pbuf_copy_partial(p, packet, len, skip);
-    sim_send(TO_SERVER, packet, len);
+    return sim_send(TO_SERVER, packet, len) ? ERR_OK : ERR_MEM;
 }
 
 static err_t send_frame(struct netif *netif, struct pbuf *p)
 {
     (void)netif;
-    onto_the_wire(p, ETH_PAD_SIZE);
-    return ERR_OK;
+    return onto_the_wire(p, ETH_PAD_SIZE);
 }
 
 static err_t send_ip4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
 {
     (void)netif;
     (void)to;
-    onto_the_wire(p, 0);
-    return ERR_OK;
+    return onto_the_wire(p, 0);
 }
 
 #if LWIP_IPV6
@@ -139,8 +137,7 @@ static err_t send_ip6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
 {
     (void)netif;
     (void)to;
-    onto_the_wire(p, 0);
-    return ERR_OK;
+    return onto_the_wire(p, 0);
 }
 
 // fe80::HOST, fd00:0:0:1::HOST, the same with HOST + 1 (the peers), and fd00:0:0:2::HOST.

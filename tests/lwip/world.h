@@ -110,6 +110,7 @@ typedef struct s_world {
     int upload_later; // on_body says LATER so often, of 100
     int write_error;  // what tcp_write says, if not 0
     int write_errors; // how often it did
+    int driver_full;  // 1: the server's netif takes nothing
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
     int mute;         // 1: packets to the peers are lost
@@ -267,13 +268,17 @@ static void s_put_packet(int to_server, const uint8_t *packet, size_t len)
     memcpy(p->data, packet, len);
 }
 
-void sim_send(int to_server, const uint8_t *packet, size_t len)
+int sim_send(int to_server, const uint8_t *packet, size_t len)
 {
     if (!to_server) {
+        if (the->driver_full ||
+            (the->fail_random > 0 && t_below(&the->t.rng, 1000) < the->fail_random)) {
+            return 0;
+        }
         s_watch_server(packet, len);
     }
     if (the->mute && !to_server) {
-        return;
+        return 1;
     }
     if (t_below(&the->t.rng, 1000) >= the->loss) {
         s_put_packet(to_server, packet, len);
@@ -281,6 +286,7 @@ void sim_send(int to_server, const uint8_t *packet, size_t len)
     if (t_below(&the->t.rng, 1000) < the->duplicate) {
         s_put_packet(to_server, packet, len);
     }
+    return 1;
 }
 
 // Brings the packets that are due, in order. Returns 1 if there was one.
