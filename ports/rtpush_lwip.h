@@ -435,6 +435,19 @@ static void rtpi_lwip_on_unlock(void *ctx) {
 
 // >>input ----------------------------------------------------------------------------------------
 
+// Takes n bytes from the first pbuf of a chain. One that is empty then goes, also for n = 0: lwIP
+// brings such where a driver splits headers from data, and where it cut off what it had already.
+static struct pbuf *rtpi_lwip_eat(struct pbuf *first, uint16_t n) {
+    struct pbuf *next = first->next;
+    if (n < first->len) {
+        (void)pbuf_remove_header(first, n);
+        return first;
+    }
+    first->next = NULL;
+    pbuf_free(first);
+    return next;
+}
+
 // Offers what is held. Returns 1 if the core took something.
 static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
     rtpush_server *srv = rtpi_lwip_server(slot);
@@ -443,7 +456,7 @@ static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
         const struct pbuf *first = slot->held;
         const uint16_t len = first->len;
         const size_t taken = len ? rtpush_input(srv, slot->conn, first->payload, len) : 0u;
-        slot->held = pbuf_free_header(slot->held, (u16_t)taken);
+        slot->held = rtpi_lwip_eat(slot->held, (uint16_t)taken);
         sum += (uint32_t)taken;
         if (taken < len) {
             break;

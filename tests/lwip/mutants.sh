@@ -50,6 +50,7 @@ eof_before_held_bytes 2.1-HEAP
     s/if \(slot->held == NULL && \(slot->flags & RTPI_LWIP_PEER_FIN\)/
     if ((slot->flags \& RTPI_LWIP_PEER_FIN)/
 eof_never 2.1-HEAP s/rtpush_eof\(srv, slot->conn\);/;/
+empty_pbuf_kept 2.1-HEAP s/rtpi_lwip_eat\(slot->held,/pbuf_free_header(slot->held,/
 held_bytes_forgotten 2.1-HEAP s/pbuf_cat\(slot->held, p\);/pbuf_free(p);/
 # pbufs held are few (design.md lwIP)
 no_limit_for_one 2.1-SMALL s/before >= RTPUSH_LWIP_HOLD && p != NULL/0/

@@ -410,6 +410,22 @@ static void r_window_follows_what_was_taken(void)
     world_end();
 }
 
+// A driver that splits headers from data leaves a first pbuf without a byte of it; and lwIP makes
+// such when it cuts off what it has already.
+static void r_empty_pbufs(void)
+{
+    world_new(1);
+    the->sim.quiet = 1;
+    the->split = 1;
+    world_start(1500, 0);
+    s_peer *p = r_peer(S_UP);
+    s_peer *q = r_ready(M_RAW);
+    r_publish(M_A, 30);
+    run_for(500);
+    T_CHECK(p->answers == 1 && q->m.raw_got == 1, "answers %lu", (unsigned long)p->answers);
+    world_end();
+}
+
 // Many connections that each make the server hold bytes: some are reset, the others live.
 static void r_pbufs_held_are_few(void)
 {
@@ -827,6 +843,7 @@ static const s_rule rules[] = {
     {"no_memory_is_tried_again_by_tcp_poll", r_no_memory_tcp_poll},
     {"no_memory_for_fin", r_no_memory_for_fin},
     {"window_follows_what_was_taken", r_window_follows_what_was_taken},
+    {"empty_pbufs_are_passed_over", r_empty_pbufs},
     {"pbufs_held_are_few", r_pbufs_held_are_few},
     {"fin_waits_behind_unread_bytes", r_fin_behind_unread_bytes},
     {"reset_by_the_peer_frees_the_slot", r_reset_by_the_peer},

@@ -195,6 +195,7 @@ static void s_configure(uint32_t seed)
     the->jitter_ms = t_below(&rng, 2) ? 0 : t_below(&rng, 40);
     the->loss = t_below(&rng, 2) ? 0 : t_below(&rng, 120);
     the->duplicate = t_below(&rng, 3) ? 0 : t_below(&rng, 100);
+    the->split = (int)t_below(&rng, 4);
     the->upload_later = (int)t_below(&rng, 60);
     the->t.now_ms = t_below(&rng, 3) ? 1000 : 0xFFFFFFFFu - t_below(&rng, 20000);
     const int ipv6 = LWIP_IPV6 && t_below(&rng, 2);

@@ -198,11 +198,22 @@ void SIM_NAME(start)(uint32_t mtu, int flags)
 }
 
 // As a driver does: into pbufs of the pool, or lost if there is none.
-void SIM_NAME(packet)(const uint8_t *packet, size_t len)
+void SIM_NAME(packet)(const uint8_t *packet, size_t len, size_t first)
 {
     const u16_t pad = wire.linkoutput != NULL ? ETH_PAD_SIZE : 0;
-    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)(len + pad), PBUF_POOL);
-    if (p == NULL) {
+    const u16_t head = (u16_t)((first > 0 && first < len ? first : len) + pad);
+    struct pbuf *p = pbuf_alloc(PBUF_RAW, head, PBUF_POOL);
+    struct pbuf *rest = NULL;
+    if (p != NULL && len + pad > head) {
+        rest = pbuf_alloc(PBUF_RAW, (u16_t)(len + pad - head), PBUF_POOL);
+        if (rest != NULL) {
+            pbuf_cat(p, rest);
+        }
+    }
+    if (p == NULL || p->tot_len < len + pad) {
+        if (p != NULL) {
+            pbuf_free(p);
+        }
         return;
     }
     pbuf_take_at(p, packet, (u16_t)len, pad);

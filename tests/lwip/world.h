@@ -89,6 +89,7 @@ typedef struct s_world {
     uint32_t jitter_ms;
     uint32_t loss;      // of 1,000
     uint32_t duplicate; // of 1,000
+    int split;          // one of so many packets comes in two pbufs; 1: all, behind the header
     // allocations of the server's stack, and calls of tcp_write
     uint64_t allocs;
     uint64_t fail_from; // these fail: [fail_from, fail_to)
@@ -289,6 +290,19 @@ int sim_send(int to_server, const uint8_t *packet, size_t len)
     return 1;
 }
 
+// Where the server's driver splits a packet: 0 not at all, else behind the TCP header, or later.
+static size_t s_first(const uint8_t *packet, size_t len)
+{
+    const uint8_t *end;
+    const uint8_t *tcp = s_tcp_of(packet, len, &end);
+    if (tcp == NULL || the->split == 0 || t_below(&the->t.rng, (uint32_t)the->split) != 0) {
+        return 0;
+    }
+    const size_t headers = (size_t)(tcp - packet) + (size_t)(tcp[12] >> 4) * 4;
+    return the->split == 1 || t_below(&the->t.rng, 2) == 0
+               ? headers : headers + t_below(&the->t.rng, (uint32_t)(len - headers) + 1);
+}
+
 // Brings the packets that are due, in order. Returns 1 if there was one.
 static int s_deliver(void)
 {
@@ -309,9 +323,9 @@ static int s_deliver(void)
     the->packets[best] = the->packets[--the->packet_count];
     if (p.to_server) {
         s_watch_client(p.data, p.len);
-        server_packet(p.data, p.len);
+        server_packet(p.data, p.len, s_first(p.data, p.len));
     } else {
-        peers_packet(p.data, p.len);
+        peers_packet(p.data, p.len, 0);
     }
     free(p.data);
     return 1;
