@@ -773,6 +773,7 @@ static void r_timer(void)
     the->no_poll = 1;
     world_start(1500, 0);
     s_peer *p = r_ready(M_RAW);
+    run_for(2000); // no callback sets the timer now but its own
     r_publish(M_A, 300);
     run_for(1100);
     T_CHECK(p->m.raw_got == 1, "it did not come");
