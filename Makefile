@@ -16,7 +16,7 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size size stack \
-    clean bench
+    clean bench simulate
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -63,6 +63,10 @@ stack:
 ## make bench      instructions and server CPU a message
 bench:
 	sh tests/bench/bench.sh
+
+## make simulate   SEEDS=N FIRST_SEED=M: random runs of the lwIP port on a simulated wire
+simulate:
+	SEEDS=$(or $(SEEDS),10000) sh tests/lwip/run.sh simulate
 
 ## make clean      remove build/
 clean:

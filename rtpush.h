@@ -2375,7 +2375,8 @@ enum {
     RTPI_B_STAR = 0x0800,      // OPTIONS *
     RTPI_B_CONTINUE = 0x1000,  // Expect: 100-continue
     RTPI_B_CHUNKED = 0x2000,   // the answer is chunked
-    RTPI_B_COOKIE = 0x4000     // desc.cookie is kept
+    RTPI_B_COOKIE = 0x4000,    // desc.cookie is kept
+    RTPI_B_HOLD = 0x8000       // the body is the application's, and ends with on_close
 };
 
 enum {
@@ -2646,6 +2647,9 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (r->body_static && !RTPI_PULL(r)) {
         c->out.reply.body = (const uint8_t *)r->body;
         c->out.reply.left = r->len;
+        if (!own) {
+            c->in.http.bits |= RTPI_B_HOLD;
+        }
     }
     if (chunked) {
         c->in.http.bits |= RTPI_B_CHUNKED;
@@ -5378,7 +5382,9 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
     } else if (conn->state < RTPI_WS) {
         rtpi_emit_tx(srv, conn, &e);
         if (conn->state == RTPI_REPLY && conn->out.reply.body) {
-            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left, RTPUSH_SPAN_STATIC);
+            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
+                            conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
+                                                             : RTPUSH_SPAN_STATIC);
             srv->plan_body = e.given - srv->plan_tx;
         }
     }

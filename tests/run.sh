@@ -30,6 +30,7 @@ command_of() {
         lwip) echo "sh tests/lwip/run.sh" ;;
         wire | device | pages | boards) echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
+        mutants) echo "sh tests/lwip/mutants.sh" ;;
         *) return 1 ;;
     esac
 }
@@ -37,7 +38,7 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan browser lwip lwip-threads wire device pages boards' ;;
+        clients-asan browser lwip lwip-threads mutants wire device pages boards' ;;
     *) suites="$*" ;;
 esac
 
