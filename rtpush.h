@@ -3639,11 +3639,11 @@ const char *rtpush_why(int why) {
         "ended\0" "ended by the application\0" "closed by the peer\0" "transport failed\0"
         "shutdown\0" "request head too slow\0" "request body too slow\0" "idle too long\0"
         "no answer from the application\0" "no pong\0" "closing too slow\0" "stalled reader\0"
-        "authorisation expired\0" "slot given to another\0" "too slow for the log\0"
+        "access expired\0" "slot given to another\0" "too slow for the log\0"
         "no slot free\0" "too many connections of this peer\0" "too many streams\0"
         "too many requests\0" "malformed request\0" "too long\0" "HTTP version\0" "method\0"
-        "not found\0" "unknown Host: name it in desc.hosts\0"
-        "foreign Origin: name it in desc.origins\0" "Content-Length required\0"
+        "not found\0" "unknown Host: see desc.hosts\0"
+        "foreign Origin: see desc.origins\0" "Content-Length required\0"
         "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
         "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip",
         (unsigned)why);
@@ -3716,7 +3716,7 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         // It may be kept, so it varies by Origin also where none was sent: a cache must not give
         // the answer without Access-Control-Allow-Origin to a page that needs it.
         rtpi_format(t, "Vary: Origin%s\r\n%s", a->gzip ? ", Accept-Encoding" : "",
-                    a->gzip && r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
+                    r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
         return;
 #endif
     default:
