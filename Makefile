@@ -15,8 +15,8 @@ PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browse
 BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
-.PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size size stack \
-    clean bench
+.PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size firmware-tools \
+    size stack clean bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -105,6 +105,9 @@ build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
 
 $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) \
-    build/dashboard_assets.h
-	@sh tests/install.sh firmware
+    build/dashboard_assets.h | firmware-tools
 	sh examples/firmware/build.sh $*
+
+firmware-tools:
+	@sh tests/install.sh firmware
+	@sh tests/lwip/fetch.sh 2.1
