@@ -2,7 +2,7 @@
 # Builds build/firmware/BOARD.elf and BOARD.map; what has not changed is not compiled again.
 # Usage: sh examples/firmware/build.sh BOARD...     lm3s6965evb, mps2-an385 or mps2-an500
 # CFLAGS adds compiler options, OUT is the folder instead of build/firmware, STACK bytes of stack,
-# SOURCES are files of another application instead of the dashboard.
+# SOURCES: files of another application instead of the dashboard.
 set -eu
 cd "$(dirname "$0")/../.."
 here=examples/firmware
@@ -18,7 +18,7 @@ sources="$here/startup.c $here/net.c $here/rtpush.c ${SOURCES:-$here/main.c $her
 
 # What a build depends on besides its own source.
 newest="$(ls -t rtpush.h ports/rtpush_lwip.h build/dashboard_assets.h $here/*.h $here/arch/*.h \
-    $here/build.sh examples/dashboard/*.h | head -n 1)"
+    $here/build.sh examples/dashboard/*.h 2>/dev/null | head -n 1)"
 
 # compile SOURCE OBJECT OPTION...: prints the command if it is needed
 compile() {
