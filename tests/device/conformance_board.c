@@ -50,7 +50,7 @@ void conformance_pools(char *out, size_t cap) {
              (unsigned)lwip_stats.memp[MEMP_PBUF_POOL]->used);
 }
 
-// -- publishing from an interrupt: GET /interrupt, then SysTick publishes one event a millisecond --
+// -- GET /interrupt: then SysTick publishes one event a millisecond -------------------------------
 
 static volatile uint32_t publish_left;
 static volatile int woken;
