@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds build/lwip/sim-NAME for each NAME given: VERSION-CONFIG as 2.1-HEAP (see
-# include/lwipopts.h), with -TLS behind it (both sides speak TLS), -asan (sanitizers) or both. lwIP's source is compiled twice: the
-# peers' copy is linked into one object with local names, the same for all of a version.
+# include/lwipopts.h), behind it -TLS (both sides speak it), -asan (sanitizers) or both. lwIP's
+# source is compiled twice: the peers' copy is linked into one object with local names, the same for
+# all of a version.
 # Usage: sh tests/lwip/build.sh NAME...
 set -eu
 cd "$(dirname "$0")/../.."
