@@ -1,5 +1,5 @@
-// What the tests of examples/secure share: the device, on this machine or emulated, who logs in, and
-// the server of somebody else that signs tokens.
+// What the tests of examples/secure share: the device, on this machine or emulated, who logs in,
+// and the server of somebody else that signs tokens.
 import { createHmac } from 'node:crypto';
 import process from 'node:process';
 import { startTarget } from './device.mjs';
@@ -9,10 +9,9 @@ import {
 
 export const ORIGIN = 'https://app.example'; // APP_ORIGIN
 export const COOKIE = '__Host-session';
-const STOP = Symbol('stop');
 
-// how: { binary } or { board, elf, seedAt }, see device.mjs. Passwords and the token key are what it
-// prints at its start, on the terminal or the serial line. args and env are for the binary alone.
+// how: { binary } or { board, elf, seedAt }, see device.mjs. Passwords and the token key are what
+// it prints at its start, on the terminal or the serial line. args and env: of the binary alone.
 export async function startSecure(how, args = [], env = {}) {
   let device;
   if (how.binary) {
