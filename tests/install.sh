@@ -28,6 +28,9 @@ powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
 dpkg-source                                 dpkg-dev
+openssl                                     openssl
+sslscan                                     sslscan
+/usr/include/bearssl.h                      libbearssl-dev
 curl                                        curl
 valgrind                                    valgrind
 /usr/lib/debug/.build-id                    libc6-dbg

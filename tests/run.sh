@@ -28,6 +28,10 @@ command_of() {
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
+        tls) echo "sh tests/tls/run.sh" ;;
+        clients-tls) echo "$make build/echo-tls build/hub-tls && RTPUSH_TLS=ec \
+            NODE_EXTRA_CA_CERTS=build/cert/ca.pem CURL_CA_BUNDLE=build/cert/ca.pem \
+            $client build/echo-tls build/hub-tls" ;;
         *) return 1 ;;
     esac
 }
@@ -35,7 +39,7 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan browser lwip' ;;
+        clients-asan browser lwip tls clients-tls' ;;
     *) suites="$*" ;;
 esac
 
