@@ -172,7 +172,7 @@
 //     RTPUSH_NO_STATE       leaves out STATE topics
 //     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
 //     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
-//     RTPUSH_NO_ACCESS      leaves out tokens, signed cookies, tickets, Basic, SHA-256
+//     RTPUSH_NO_ACCESS      leaves out rtpush_decide, tokens, signed cookies, tickets, Basic
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
 
 #ifndef RTPUSH_H
@@ -343,6 +343,7 @@ typedef struct rtpush_request {
     const char *host;        // Host in lower case; NULL only for HTTP/1.0
     const char *origin;      // NULL if absent
     const char *cookie;      // value of the cookie named by desc.cookie, NULL if absent
+    const char *authorization; // value of Authorization, NULL if absent
     const char *subprotocol; // the chosen one of route->subprotocols, NULL if none
     const char *headers[RTPUSH_ROUTE_HEADERS]; // values of route->headers, NULL where absent
     const uint8_t *body;     // whole body where the route has no on_body, else NULL
@@ -350,9 +351,13 @@ typedef struct rtpush_request {
 
 // What the authorize hook grants. Comes filled with what was asked.
 typedef struct rtpush_grant {
-    uint32_t topics;    // may be reduced; a stream left with no topic it asked for is refused 403
+    uint32_t topics;    // all this stream may ever read: it begins with those it asked for (none of
+                        // them: refused 403), rtpush_subscribe gives it others of these later
     uint32_t expires_s; // stream ends after this many seconds (at most 8,000); 0: never
     void *user;         // becomes rtpush_user()
+    const char *challenge; // of a refusal with 401: the value of WWW-Authenticate. NULL: "Bearer",
+                           // which browsers do not ask their user about, as they do for "Basic
+                           // realm=..."
 } rtpush_grant;
 
 // A WebSocket message or, with RTPUSH_STREAM_MESSAGES, a piece of one.
@@ -444,7 +449,8 @@ typedef struct rtpush_desc {
                                 // ended by NULL. "*" turns the check off: DNS rebinding
     const char *const *origins; // foreign origins allowed ("https://app.example"), ended by NULL
     const char *cookie;         // the one cookie to keep
-    // Every request before a byte is written: 0 accepts, or a status from 400 to 599.
+    // Every request before a byte is written: 0 accepts, or a status from 400 to 599. RTPUSH_LATER:
+    // the request waits for rtpush_decide, at most reply_ms, then it is answered 503.
     int (*authorize)(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
     // A refusal was sent or a connection not accepted: for logs. status 0: no answer possible.
     void (*on_refuse)(rtpush_server *srv, uint32_t peer, int status, int why);
@@ -537,8 +543,14 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
 // Most bytes one rtpush_send or _send_part would take now; 0 if none or not a WebSocket.
 size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn);
 
+// What authorize left for later, decided as it would have been there; also from inside it. status 0
+// with a grant, whose topics are yours to set here (those asked for, or more: see rtpush_grant), or
+// 400 to 599; then grant may be NULL. ERR_STALE: the peer has left; ERR_STATE: it does not wait any
+// more.
+int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant);
 // Streams: changes the subscription. Newly added STATE topics bring their value, EVENT topics begin
-// now. Bit i stands for topic i.
+// now. Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics;
+// without an authorize hook: not of this route).
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics);
 // Finishes politely: WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason);
@@ -810,7 +822,8 @@ struct rtpush_conn {
         rtpi_stream stream;
         rtpi_answer reply;
     } out;
-    rtpush_handle id; // serial 0: free
+    uint32_t serial;  // of the handle; 0: free
+    uint32_t granted; // topics this stream may subscribe to, now and later; in ASK: asked for
     void *port;
     void *user;
     uint32_t peer;
@@ -885,6 +898,7 @@ struct rtpush_server {
     uint32_t plan_records; // records completed then
 
     rtpush_request request; // of the connection being served
+    const char *challenge;  // of the 401 that is being written
     rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     uint8_t prefix[80]; // RTPI_PREFIX_MAX
 
@@ -1141,23 +1155,8 @@ static const char *rtpi_query_find(const char *query, const char *name, size_t *
 // same bytes.
 
 #if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_ACCESS)
-static uint8_t rtpi_base64_char(unsigned value, int url) {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    return (uint8_t)(value < 62 ? letters[value] : value == 62 ? (url ? '-' : '+')
-                                                               : (url ? '_' : '/'));
-}
-
-// 64: no character of it.
-static unsigned rtpi_base64_value(uint8_t c, int url) {
-    uint8_t lower = rtpi_lower(c);
-    if (lower >= 'a' && lower <= 'z') {
-        return lower - 'a' + (c == lower ? 26u : 0u);
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52u;
-    }
-    return c == (url ? '-' : '+') ? 62u : c == (url ? '_' : '/') ? 63u : 64u;
-}
+static const char rtpi_letters[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static void rtpi_put_base64(rtpi_text *t, const uint8_t *data, size_t len, int url) {
     size_t i;
@@ -1168,7 +1167,9 @@ static void rtpi_put_base64(rtpi_text *t, const uint8_t *data, size_t len, int u
         bits |= (i + 2 < len) ? data[i + 2] : 0;
         for (n = 0; n < 4; n++, bits <<= 6) {
             if (i + n <= len) { // n bytes give n + 1 characters
-                rtpi_put_byte(t, rtpi_base64_char(bits >> 18 & 63u, url));
+                unsigned value = (unsigned)(bits >> 18 & 63u);
+                rtpi_put_byte(t, (uint8_t)(url && value > 61 ? "-_"[value - 62]
+                                                             : rtpi_letters[value]));
             } else if (!url) {
                 rtpi_put_byte(t, '=');
             }
@@ -1189,13 +1190,23 @@ typedef struct rtpi_base64 {
 
 enum { RTPI_END = -1, RTPI_BAD = -2 }; // instead of a byte
 
+// 64: no character of it.
+static unsigned rtpi_base64_value(char c, int url) {
+    const char *at;
+    if (url) { // its two are the other's, whose are none of it
+        c = c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? '\0' : c;
+    }
+    at = strchr(rtpi_letters, c); // NUL is behind the 64
+    return at ? (unsigned)(at - rtpi_letters) : 64u;
+}
+
 static int rtpi_base64_next(rtpi_base64 *b) {
     while (b->have < 8) {
         unsigned value;
         if (b->at == b->end) { // what is left over is less than a character, and 0: RFC 4648 3.5
             return b->have < 6 && (b->bits & ((1u << b->have) - 1u)) == 0 ? RTPI_END : RTPI_BAD;
         }
-        value = rtpi_base64_value((uint8_t)*b->at++, b->url);
+        value = rtpi_base64_value(*b->at++, b->url);
         if (value > 63) {
             return RTPI_BAD;
         }
@@ -1210,16 +1221,7 @@ static int rtpi_base64_next(rtpi_base64 *b) {
 #ifndef RTPUSH_NO_WEBSOCKET
 // RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
 static int rtpi_ws_key_valid(const char *key) {
-    unsigned i;
-    if (strlen(key) != 24 || key[22] != '=' || key[23] != '=') {
-        return 0;
-    }
-    for (i = 0; i < 22; i++) {
-        if (rtpi_base64_value((uint8_t)key[i], 0) > 63) {
-            return 0;
-        }
-    }
-    return 1;
+    return strspn(key, rtpi_letters) == 22 && strcmp(key + 22, "==") == 0;
 }
 
 // >>sha1 ------------------------------------------------------------------------------------------
@@ -1270,29 +1272,23 @@ static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
     h[4] += e;
 }
 
-static void rtpi_sha1(const uint8_t *data, size_t len, uint8_t digest[20]) {
+// Pads the data where it stands: there is room for 72 bytes behind it.
+static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
     uint32_t h[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u, 0xC3D2E1F0u};
-    uint8_t block[64];
-    size_t left = len;
+    size_t end = (len + 8) / 64 * 64 + 64; // 0x80 and the 8 bytes of length fit before it
+    size_t at;
     unsigned i;
-    while (left >= 64) {
-        rtpi_sha1_block(h, data);
-        data += 64;
-        left -= 64;
-    }
-    memset(block, 0, sizeof block);
-    memcpy(block, data, left);
-    block[left] = 0x80;
-    if (left >= 56) { // no room for the 8 bytes of length
-        rtpi_sha1_block(h, block);
-        memset(block, 0, sizeof block);
-    }
+    memset(data + len, 0, end - len);
+    data[len] = 0x80;
     // The length in bits ends the message: 8 bytes, of which 5 can be other than 0 here.
-    block[59] = (uint8_t)((uint32_t)len >> 29);
+    data[end - 5] = (uint8_t)((uint32_t)len >> 29);
     for (i = 0; i < 4; i++) {
-        block[60 + i] = (uint8_t)((uint32_t)len << 3 >> (24u - 8u * i));
+        data[end - 4 + i] = (uint8_t)((uint32_t)len << 3 >> (24u - 8u * i));
     }
-    rtpi_sha1_block(h, block);
+    rtpi_sha1_block(h, data); // called twice, so that its 64 words of stack are not its caller's
+    for (at = 64; at < end; at += 64) {
+        rtpi_sha1_block(h, data + at);
+    }
     for (i = 0; i < 20; i++) {
         digest[i] = (uint8_t)(h[i / 4] >> (24u - 8u * (i & 3u)));
     }
@@ -2288,8 +2284,8 @@ int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now
 // >>conn ------------------------------------------------------------------------------------------
 // A slot's life:
 //
-//   FREE -> HEAD -> BODY -> WAIT -> REPLY -> HEAD ...      plain HTTP, keep-alive
-//             |-> WS | SSE | POLL                          streams; POLL -> REPLY -> HEAD
+//   FREE -> HEAD -> ASK -> BODY -> WAIT -> REPLY -> HEAD ...    plain HTTP, keep-alive
+//                    |-> WS | SSE | POLL                   streams; POLL -> REPLY -> HEAD
 //   any of them -> CLOSING -> LINGER -> DEAD -> FREE       a polite end
 //   any of them ---------------------> DEAD -> FREE        reset, timeout, eviction
 //
@@ -2303,6 +2299,7 @@ int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now
 enum {
     RTPI_FREE,
     RTPI_HEAD,
+    RTPI_ASK, // authorize is asked, perhaps for long
     RTPI_BODY,
     RTPI_WAIT,
     RTPI_REPLY,
@@ -2337,9 +2334,16 @@ enum {
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
 
+static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
+    rtpush_handle h;
+    h.serial = c->serial;
+    h.index = (uint32_t)(c - srv->desc.conns);
+    return h;
+}
+
 static uint8_t *rtpi_rx(const rtpush_server *srv, const rtpush_conn *c) {
     return (uint8_t *)srv->desc.bytes +
-           (size_t)c->id.index * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
+           (size_t)(c - srv->desc.conns) * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
 }
 
 static uint8_t *rtpi_tx(const rtpush_server *srv, const rtpush_conn *c) {
@@ -2353,7 +2357,7 @@ static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_con
 // The connection of a handle, also one that is dead and not yet reaped, or NULL.
 static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
     rtpush_conn *c = &srv->desc.conns[h.index];
-    return (h.serial != 0 && h.index < srv->desc.conn_count && c->id.serial == h.serial) ? c : NULL;
+    return (h.serial != 0 && h.index < srv->desc.conn_count && c->serial == h.serial) ? c : NULL;
 }
 
 // ... not a dead one.
@@ -2515,7 +2519,7 @@ static void rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
         }
     }
     if (route->on_close) {
-        route->on_close(srv, c->id, &closed);
+        route->on_close(srv, rtpi_handle(srv, c), &closed);
     }
 }
 
@@ -3334,7 +3338,7 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
         srv->count.gaps++;
         srv->count.missed += missed;
         if (route && route->on_gap) {
-            route->on_gap(srv, c->id, missed);
+            route->on_gap(srv, rtpi_handle(srv, c), missed);
         }
     }
     return 1;
@@ -3453,6 +3457,7 @@ enum {
     RTPI_H_EXPECT,
     RTPI_H_VERSION,
     RTPI_H_TRANSFER_ENCODING,
+    RTPI_H_AUTHORIZATION,
     RTPI_H_CONNECTION, // lists from here on
     RTPI_H_UPGRADE,
     RTPI_H_PROTOCOL,
@@ -3616,6 +3621,7 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
                                 const rtpush_response *r) {
     const rtpush_route *route = rtpi_route(srv, c);
     unsigned methods = rtpi_route_methods(route);
+    const char *const *h;
 #ifndef RTPUSH_NO_ASSETS
     const rtpush_asset *a;
 #endif
@@ -3624,9 +3630,16 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         if (c->in.http.bits & RTPI_B_CORS) {
             rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
             rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
-                             "Authorization\r\n");
+                             "Authorization");
+            for (h = route ? route->headers : NULL; h && *h; h++) {
+                rtpi_format(t, ", %s", *h);
+            }
+            rtpi_put_text(t, "\r\n");
         }
         rtpi_put_allow(t, "Allow", methods);
+        return;
+    case 401: // RFC 9110 15.5.2: it must say how to do better
+        rtpi_format(t, "WWW-Authenticate: %s\r\n", srv->challenge);
         return;
     case 405: // RFC 9110 15.5.6
         rtpi_put_allow(t, "Allow", methods);
@@ -3646,10 +3659,10 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         if (a->etag) {
             rtpi_format(t, "ETag: \"%s%s\"\r\n", a->etag, r->body == a->gzip ? "-gz" : "");
         }
-        if (a->gzip) {
-            rtpi_format(t, "Vary: Accept-Encoding\r\n%s",
-                        r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
-        }
+        // It may be kept, so it varies by Origin also where none was sent: a cache must not give
+        // the answer without Access-Control-Allow-Origin to a page that needs it.
+        rtpi_format(t, "Vary: Origin%s\r\n%s", a->gzip ? ", Accept-Encoding" : "",
+                    a->gzip && r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
         return;
 #endif
     default:
@@ -3797,7 +3810,7 @@ static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c) {
     if (++srv->serial == 0) {
         srv->serial = 1; // 0 names nobody
     }
-    c->id.serial = srv->serial;
+    c->serial = srv->serial;
     rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_LATER | RTPI_F_EXPIRES);
     rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
 }
@@ -3853,8 +3866,8 @@ enum {
 // In the order of RTPI_H_HOST ... RTPI_H_COOKIE.
 static const char rtpi_names[] =
     "host\0origin\0sec-websocket-key\0last-event-id\0content-length\0expect\0"
-    "sec-websocket-version\0transfer-encoding\0connection\0upgrade\0sec-websocket-protocol\0"
-    "if-none-match\0accept-encoding\0cookie\0";
+    "sec-websocket-version\0transfer-encoding\0authorization\0connection\0upgrade\0"
+    "sec-websocket-protocol\0if-none-match\0accept-encoding\0cookie\0";
 
 // Fields whose values are put in lower case, since case means nothing there.
 #define RTPI_ANY_CASE                                                                              \
@@ -4277,19 +4290,24 @@ static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t
     return 0;
 }
 
+// How many bytes at text may stand in a host's or topic's name.
+static size_t rtpi_name_len(const char *text) {
+    size_t len = 0;
+    while (rtpi_is_alnum((uint8_t)text[len]) ||
+           (text[len] != '\0' && strchr("-._", text[len]) != NULL)) {
+        len++;
+    }
+    return len;
+}
+
 // Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
 static size_t rtpi_host_name(const char *host) {
-    size_t len = 0;
+    size_t len = rtpi_name_len(host);
     const char *port;
     if (host[0] == '[') {
         len = strspn(host + 1, "0123456789abcdef:.") + 2;
         if (len < 4 || host[len - 1] != ']') {
             return 0;
-        }
-    } else {
-        while (rtpi_is_alnum((uint8_t)host[len]) ||
-               (host[len] != '\0' && strchr("-._", host[len]) != NULL)) {
-            len++;
         }
     }
     port = host + len;
@@ -4341,7 +4359,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     size_t prefix = route ? strlen(route->path) : 0;
     unsigned i;
     memset(req, 0, sizeof *req);
-    req->conn = c->id;
+    req->conn = rtpi_handle(srv, c);
     req->route = route;
     req->method = h->method;
     req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
@@ -4353,6 +4371,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     req->host = rtpi_kept(srv, c, RTPI_H_HOST);
     req->origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
     req->cookie = rtpi_kept(srv, c, RTPI_H_COOKIE);
+    req->authorization = rtpi_kept(srv, c, RTPI_H_AUTHORIZATION);
     for (i = 0; route && route->headers && route->headers[i]; i++) {
         req->headers[i] = rtpi_kept(srv, c, RTPI_H_ROUTE + i);
     }
@@ -4505,7 +4524,7 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
         wait_ms = seconds * 1000u;
     }
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse(srv, c, 503);
+        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
         return;
     }
     if (!chunked) {
@@ -4543,10 +4562,11 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
     uint8_t digest[20];
     rtpi_text *t;
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse(srv, c, 503);
+        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
         return;
     }
-    // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes.
+    // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
+    // 256 at least).
     t = rtpi_tx_open(srv, c);
     rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
     rtpi_sha1(t->data, (size_t)t->len, digest);
@@ -4570,9 +4590,7 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
 static void rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
     rtpi_set(c, RTPI_F_OPENED);
-    if (c->state == RTPI_HEAD || c->state == RTPI_BODY) {
-        rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
-    }
+    rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
     if (route->on_request) {
         route->on_request(srv, req);
     }
@@ -4690,29 +4708,43 @@ static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_conn *c, rtpu
     return req->topics == 0 && srv->desc.topic_count > 0 && (!websocket || *req->query) ? 404 : 0u;
 }
 
-static unsigned rtpi_authorize(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    rtpush_grant grant;
-    uint32_t asked = req->topics;
-    int status;
-    if (!srv->desc.authorize) {
+// Does the request go on? As the grant says; else it was refused.
+static int rtpi_decided(rtpush_server *srv, rtpush_conn *c, rtpush_request *req, int status,
+                        const rtpush_grant *grant) {
+    if (status == 0 && req->topics != 0) {
+        req->topics &= grant->topics;
+        status = req->topics == 0 ? 403 : 0;
+    }
+    if (status != 0) {
+        srv->challenge = grant && grant->challenge && rtpi_header_clean(grant->challenge)
+                             ? grant->challenge : "Bearer";
+        rtpi_refuse_why(srv, c, status >= 400 && status <= 599 ? (unsigned)status : 500u,
+                        RTPUSH_WHY_APP);
         return 0;
     }
-    memset(&grant, 0, sizeof grant);
-    grant.topics = asked;
-    status = srv->desc.authorize(srv, req, &grant);
-    if (status != 0) {
-        return status >= 400 && status <= 599 ? (unsigned)status : 500u;
-    }
-    req->topics = grant.topics & asked;
-    if (asked != 0 && req->topics == 0) {
-        return 403;
-    }
-    c->user = grant.user;
-    if (grant.expires_s > 0) {
-        c->expires = rtpi_after(srv, grant.expires_s > 8000u ? 8000000u : grant.expires_s * 1000u);
+    c->granted = grant->topics & rtpi_route_topics(srv, req->route);
+    c->user = grant->user;
+    if (grant->expires_s > 0) {
+        c->expires = rtpi_after(srv, grant->expires_s > 8000u ? 8000000u
+                                                              : grant->expires_s * 1000u);
         rtpi_set(c, RTPI_F_EXPIRES);
     }
-    return 0;
+    return 1;
+}
+
+static int rtpi_ask(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    rtpush_grant grant;
+    int status = 0;
+    memset(&grant, 0, sizeof grant);
+    grant.topics = ~(uint32_t)0;
+    rtpi_state(srv, c, RTPI_ASK, srv->desc.reply_ms);
+    c->granted = req->topics; // asked for: for rtpush_decide
+    if (srv->desc.authorize) {
+        grant.topics = req->topics;
+        status = srv->desc.authorize(srv, req, &grant);
+    }
+    return status != RTPUSH_LATER && c->state == RTPI_ASK && // else it decided or ended it itself
+           rtpi_decided(srv, c, req, status, &grant);
 }
 
 // The head is complete.
@@ -4742,18 +4774,13 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
         status = rtpi_stream_check(srv, c, req);
         why = status == 404 ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_UPGRADE;
     }
-    if (status == 0) {
-        status = rtpi_authorize(srv, c, req);
-        why = RTPUSH_WHY_APP;
-        if (c->state != RTPI_HEAD) {
-            return; // it ended the connection
-        }
-    }
     if (status) {
         rtpi_refuse_why(srv, c, status, why);
         return;
     }
-    rtpi_take_request(srv, c, req);
+    if (rtpi_ask(srv, c, req)) {
+        rtpi_take_request(srv, c, req);
+    }
 }
 
 static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
@@ -5047,7 +5074,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
         m.first = !(w->bits & RTPI_WS_PIECE);
         m.last = (w->bits & RTPI_WS_LAST) != 0;
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
-            route->on_message(srv, c->id, &m) == RTPUSH_LATER) {
+            route->on_message(srv, rtpi_handle(srv, c), &m) == RTPUSH_LATER) {
             rtpi_later(srv, c);
             return 0;
         }
@@ -5346,7 +5373,8 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         }
         room -= head + tail;
         room = room > 32767u ? 32767u : room;
-        n = r->pull(srv, c->id, r->user, r->left, t->data + t->len + head, (size_t)room);
+        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t->data + t->len + head,
+                    (size_t)room);
         if (c->state != RTPI_REPLY) {
             return;
         }
@@ -5485,7 +5513,7 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
         if (rtpi_has(c, RTPI_F_WANT_WRITE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
             rtpi_clear(c, RTPI_F_WANT_WRITE);
             if (route->on_writable) {
-                route->on_writable(srv, c->id);
+                route->on_writable(srv, rtpi_handle(srv, c));
             }
         }
     }
@@ -5563,6 +5591,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         rtpi_clear(c, RTPI_F_KEEP);
         rtpi_refuse_why(srv, c, 408, RTPUSH_WHY_TIMEOUT_BODY);
         break;
+    case RTPI_ASK:
     case RTPI_WAIT:
         rtpi_clear(c, RTPI_F_KEEP);
         rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_TIMEOUT_REPLY);
@@ -5709,10 +5738,8 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
     }
     for (i = 0; i < d->topic_count; i++) {
         const rtpush_topic *t = &d->topics[i];
-        size_t len = t->name ? strlen(t->name) : 0;
-        if (len < 1 || len > 32 || strncmp(t->name, "rtpush", 6) == 0 ||
-            strspn(t->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") !=
-                len) {
+        size_t len = t->name ? rtpi_name_len(t->name) : 0;
+        if (len < 1 || len > 32 || t->name[len] != '\0' || strncmp(t->name, "rtpush", 6) == 0) {
             return "topic.name";
         }
         srv->all_topics |= (uint32_t)1 << i;
@@ -5794,7 +5821,7 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
         for (n = 0; r->headers && r->headers[n]; n++) { // those kept anyway have their own fields
             if (n == RTPUSH_ROUTE_HEADERS ||
                 rtpi_place(rtpi_names, r->headers[n]) != RTPI_H_ROUTE ||
-                strpbrk(r->headers[n], "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+                !rtpi_is(r->headers[n], strlen(r->headers[n]), r->headers[n])) { // upper case
                 return "route.headers";
             }
         }
@@ -6077,7 +6104,7 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     if (!rtpi_is_stream(c)) {
         return RTPUSH_ERR_STATE;
     }
-    if ((topics & ~rtpi_route_topics(srv, rtpi_route(srv, c))) != 0) {
+    if ((topics & ~c->granted) != 0) {
         return RTPUSH_ERR_ARGUMENT;
     }
     s = &c->out.stream;
@@ -6089,6 +6116,40 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     rtpi_ready(srv, c);
     return RTPUSH_OK;
 }
+
+// The peer finishes sending where more of it is expected, or nobody is left to read: the end. A
+// half-closed client still gets its answer (RFC 9112 9.6).
+static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
+    if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
+        rtpi_finish(srv, c, RTPUSH_WHY_PEER_CLOSED);
+    }
+}
+
+#ifndef RTPUSH_NO_ACCESS
+int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    rtpush_request req; // not the server's: this may run inside a callback that was given that one
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (c->state != RTPI_ASK) {
+        return RTPUSH_ERR_STATE;
+    }
+    if (status == 0 ? !grant : status < 400 || status > 599) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    rtpi_request(srv, c, &req);
+    req.topics = c->granted;
+    if (rtpi_decided(srv, c, &req, status, grant)) {
+        rtpi_take_request(srv, c, &req);
+    }
+    if (rtpi_has(c, RTPI_F_EOF)) {
+        rtpi_cut_off(srv, c);
+    }
+    rtpi_ready(srv, c); // the port may hold a body, frames, the next request
+    return RTPUSH_OK;
+}
+#endif
 
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);
@@ -6211,7 +6272,7 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) 
     rtpush_handle none = {0, 0};
     for (; i < srv->slots_top; i++) {
         if (rtpi_is_stream(&srv->desc.conns[i])) {
-            return srv->desc.conns[i].id;
+            return rtpi_handle(srv, &srv->desc.conns[i]);
         }
     }
     return none;
@@ -6327,7 +6388,6 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
         return NULL;
     }
-    c->id.index = (uint32_t)(c - srv->desc.conns);
     c->port = port;
     c->peer = peer;
     c->heard = (uint16_t)srv->quarter;
@@ -6359,6 +6419,7 @@ static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data
     case RTPI_WS:
         return rtpi_ws_input(srv, c, data, len);
 #endif
+    case RTPI_ASK:
     case RTPI_WAIT:
     case RTPI_REPLY:
     case RTPI_POLL:
@@ -6398,22 +6459,11 @@ size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, si
 void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = conn;
     rtpi_set(conn, RTPI_F_EOF);
-    switch (conn->state) {
-    case RTPI_HEAD:
-        rtpi_finish(srv, conn, RTPUSH_WHY_PEER_CLOSED);
-        break;
-    case RTPI_BODY: // cut off: nobody waits for an answer
-    case RTPI_WS:
-    case RTPI_SSE:
-    case RTPI_POLL:
-        rtpi_finish(srv, conn, RTPUSH_WHY_PEER_CLOSED);
-        break;
-    case RTPI_LINGER:
+    if (conn->state == RTPI_LINGER) {
         conn->state = RTPI_DEAD;
         rtpi_ready(srv, conn);
-        break;
-    default:
-        break; // a half-closed client still gets its answer (RFC 9112 9.6)
+    } else {
+        rtpi_cut_off(srv, conn);
     }
     srv->busy = NULL;
 }
@@ -6626,8 +6676,7 @@ void *rtpush_port(const rtpush_conn *conn) {
 }
 
 rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *conn) {
-    (void)srv;
-    return conn->id;
+    return rtpi_handle(srv, conn);
 }
 
 #ifdef __cplusplus
