@@ -120,9 +120,10 @@
 //         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
 //         stack        deepest call under 512, callbacks not counted ("make stack")
 //     Eight clients with 512 + 512 and a log of 8 KiB: 17 KiB. "make size" prints the flash.
-//     rx_size bounds what is kept of a request head (path, query, Host, Origin, the headers a route
-//     names; all else passes by, so a browser's long head fits) and whole WebSocket messages
-//     (rx_size - 125). tx_size bounds the answer's head, a STATE value and one direct send.
+//     rx_size bounds what is kept of a request head (path, query, Host, Origin, Authorization, one
+//     cookie, the headers a route names; all else passes by, so a browser's long head fits; a token
+//     takes 200 bytes and more) and whole WebSocket messages (rx_size - 125). tx_size bounds the
+//     answer's head, a STATE value and one direct send.
 //
 // LIFETIMES AND CONTEXT
 //     Everything the desc points to outlives the server. Strings of a request and bytes of a
@@ -132,6 +133,52 @@
 //     anything but the port's side: close this connection, another one, all of them, publish.
 //     Slots are reaped between calls, so nothing vanishes under a callback's feet.
 //     Several servers in one program share nothing.
+//
+// ACCESS
+//     Without an authorize hook everybody on the network may read and call everything; only pages
+//     of other sites are kept out (Host, Origin). With it each request is judged before a byte is
+//     written: 0, a status, or RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files
+//     too. Answer all failures alike, 401, and count them by req->peer:
+//         if (bucket_of(req->peer)->tokens == 0) return 429; // refill one every 10 s, at most 5
+//
+//     Who             Scheme                             What it risks
+//     own pages       a signed cookie: rtpush_sign and   works like a key until it expires, also
+//                     _cookie at login, desc.cookie,     after a logout: keep it short, or put a
+//                     rtpush_verify. The browser sends   session number into it that you forget.
+//                     it with streams too                Without TLS whoever listens has it
+//     other pages     a ticket: POST with a token, then  stands in a URL, so it holds for seconds,
+//                     ?ticket= on the stream             once, until the next boot; name the
+//                     (rtpush_ticket_issue, _redeem)     origin in desc.origins. The library tells
+//                                                        nobody the query; do not log req->query
+//     machines        a JWT: Authorization: Bearer,      the secret also signs: whoever verifies
+//                     rtpush_jwt_verify. HS256 alone,    can issue. It needs the time of day, and
+//                     whatever the token says            is good until exp
+//     tools, curl     Basic: rtpush_basic_decode         the password itself with each request:
+//                                                        only over TLS. Compare by _equal_text
+//     Keys are 32 random bytes and more, one for each device: one in the firmware image is
+//     everybody's. Where the clock is not set yet (now_s 0) nothing that expires is accepted.
+//
+//         int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+//             char name[32];
+//             grant->challenge = "Bearer"; // what a 401 asks for
+//             if (rtpush_verify(&key, "session", req->cookie, unix_time(), name, sizeof name,
+//                               &grant->expires_s) < 0) {
+//                 return 401;
+//             }
+//             grant->topics = topics_of(name); // now and later
+//             return 0;
+//         }
+//
+//     Topics. grant->topics is all that this stream may ever read. It begins with those it asked
+//     for; rtpush_subscribe, which the application calls, gives it others of these and never more,
+//     so a message of yours that asks for a topic needs no second check:
+//         if (begins(msg, "subscribe ")) { // e.g. over rtpush.1
+//             int topic = rtpush_topic_index(srv, name);
+//             if (topic < 0 || rtpush_subscribe(srv, conn, now | 1u << topic) < 0) refuse();
+//         }
+//     expires_s ends a stream: a WebSocket with 4401, an event stream with "expired" as a notice, a
+//     poll with its answer. What was a 401 for an EventSource stays one: it does not try again.
+//     ports/browser/rtpush.js does, with a new ticket each time.
 //
 // ERRORS
 //     Functions return RTPUSH_OK or more, or a negative RTPUSH_ERR_...: what YOU did or must wait
@@ -150,6 +197,12 @@
 //     WHATWG HTML 9.2 SSE   done: id, event, data, retry, comments, Last-Event-ID
 //     WHATWG Fetch, CORS    done: desc.origins and preflight
 //     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default
+//     RFC 7515, 7519 JWT    done: compact form, HS256; exp, nbf, aud, iss. Refused: any other alg,
+//                           crit, a name twice, no exp. Out of scope: encryption, key sets
+//     RFC 7617 Basic        done: strictly read, no control characters; 401 carries a challenge
+//     RFC 6265 cookies      done: one named cookie is kept, the first of its name; values for
+//                           Set-Cookie are checked
+//     FIPS 180-4, RFC 2104  SHA-256 and HMAC, with the vectors of RFC 4231
 //
 // LIMITS
 //     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; payload of an
