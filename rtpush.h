@@ -12,9 +12,11 @@
 // CONTENTS
 //     >>api      types, options of a server, functions; the port's side; sizes
 //     >>text     a writer over fixed memory, small text helpers
-//     >>base64   the opening handshake's key
-//     >>sha1     and its answer
+//     >>base64   of the opening handshake, of tokens and of Basic credentials
+//     >>sha1     the opening handshake's answer
+//     >>sha256   and HMAC
 //     >>utf8     a validator that can stop at any byte
+//     >>access   tokens, signed cookies, tickets, Basic: functions of strings
 //     >>conn     slots, their states, the ready list, tx bytes, token buckets
 //     >>log      the ring of events: who may touch what, readers, holders, eviction
 //     >>state    the newest value of each STATE topic
@@ -118,9 +120,10 @@
 //         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
 //         stack        deepest call under 512, callbacks not counted ("make stack")
 //     Eight clients with 512 + 512 and a log of 8 KiB: 17 KiB. "make size" prints the flash.
-//     rx_size bounds what is kept of a request head (path, query, Host, Origin, the headers a route
-//     names; all else passes by, so a browser's long head fits) and whole WebSocket messages
-//     (rx_size - 125). tx_size bounds the answer's head, a STATE value and one direct send.
+//     rx_size bounds what is kept of a request head (path, query, Host, Origin, Authorization, one
+//     cookie, the headers a route names; all else passes by, so a browser's long head fits; a token
+//     takes 200 bytes and more) and whole WebSocket messages (rx_size - 125). tx_size bounds the
+//     answer's head, a STATE value and one direct send.
 //
 // LIFETIMES AND CONTEXT
 //     Everything the desc points to outlives the server. Strings of a request and bytes of a
@@ -130,6 +133,52 @@
 //     anything but the port's side: close this connection, another one, all of them, publish.
 //     Slots are reaped between calls, so nothing vanishes under a callback's feet.
 //     Several servers in one program share nothing.
+//
+// ACCESS
+//     Without an authorize hook everybody on the network may read and call everything; only pages
+//     of other sites are kept out (Host, Origin). With it each request is judged before a byte is
+//     written: 0, a status, or RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files
+//     too. Answer all failures alike, 401, and count them by req->peer:
+//         if (bucket_of(req->peer)->tokens == 0) return 429; // refill one every 10 s, at most 5
+//
+//     Who             Scheme                             What it risks
+//     own pages       a signed cookie: rtpush_sign and   works like a key until it expires, also
+//                     _cookie at login, desc.cookie,     after a logout: keep it short, or put a
+//                     rtpush_verify. The browser sends   session number into it that you forget.
+//                     it with streams too                Without TLS whoever listens has it
+//     other pages     a ticket: POST with a token, then  stands in a URL, so it holds for seconds,
+//                     ?ticket= on the stream             once, until the next boot; name the
+//                     (rtpush_ticket_issue, _redeem)     origin in desc.origins. The library tells
+//                                                        nobody the query; do not log req->query
+//     machines        a JWT: Authorization: Bearer,      the secret also signs: whoever verifies
+//                     rtpush_jwt_verify. HS256 alone,    can issue. It needs the time of day, and
+//                     whatever the token says            is good until exp
+//     tools, curl     Basic: rtpush_basic_decode         the password itself with each request:
+//                                                        only over TLS. Compare by _equal_text
+//     Keys are 32 random bytes and more, one for each device: one in the firmware image is
+//     everybody's. Where the clock is not set yet (now_s 0) nothing that expires is accepted.
+//
+//         int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+//             char name[32];
+//             grant->challenge = "Bearer"; // what a 401 asks for
+//             if (rtpush_verify(&key, "session", req->cookie, unix_time(), name, sizeof name,
+//                               &grant->expires_s) < 0) {
+//                 return 401;
+//             }
+//             grant->topics = topics_of(name); // now and later
+//             return 0;
+//         }
+//
+//     Topics. grant->topics is all that this stream may ever read. It begins with those it asked
+//     for; rtpush_subscribe, which the application calls, gives it others of these and never more,
+//     so a message of yours that asks for a topic needs no second check:
+//         if (begins(msg, "subscribe ")) { // e.g. over rtpush.1
+//             int topic = rtpush_topic_index(srv, name);
+//             if (topic < 0 || rtpush_subscribe(srv, conn, now | 1u << topic) < 0) refuse();
+//         }
+//     expires_s ends a stream: a WebSocket with 4401, an event stream with "expired" as a notice, a
+//     poll with its answer. What was a 401 for an EventSource stays one: it does not try again.
+//     ports/browser/rtpush.js does, with a new ticket each time.
 //
 // ERRORS
 //     Functions return RTPUSH_OK or more, or a negative RTPUSH_ERR_...: what YOU did or must wait
@@ -148,6 +197,12 @@
 //     WHATWG HTML 9.2 SSE   done: id, event, data, retry, comments, Last-Event-ID
 //     WHATWG Fetch, CORS    done: desc.origins and preflight
 //     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default
+//     RFC 7515, 7519 JWT    done: compact form, HS256; exp, nbf, aud, iss. Refused: any other alg,
+//                           crit, a name twice, no exp. Out of scope: encryption, key sets
+//     RFC 7617 Basic        done: strictly read, no control characters; 401 carries a challenge
+//     RFC 6265 cookies      done: one named cookie is kept, the first of its name; values for
+//                           Set-Cookie are checked
+//     FIPS 180-4, RFC 2104  SHA-256 and HMAC, with the vectors of RFC 4231
 //
 // LIMITS
 //     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; payload of an
@@ -171,6 +226,7 @@
 //     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
 //     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
 //     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
+//     RTPUSH_NO_ACCESS      leaves out rtpush_decide, tokens, signed cookies, tickets, Basic
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
 
 #ifndef RTPUSH_H
@@ -201,6 +257,14 @@ enum {
     RTPUSH_ERR_UTF8 = -7,         // text that is not UTF-8: it would close every WebSocket
     RTPUSH_ERR_CONFIG = -8,       // rtpush_init: a value out of range: rtpush_config_error()
     RTPUSH_ERR_VERSION = -9,      // rtpush_init: this file was built with another rtpush.h
+    // (-10 is RTPUSH_LATER.) What is wrong with a token, cookie, ticket or credentials:
+    RTPUSH_ERR_TOKEN = -11,       // absent or malformed
+    RTPUSH_ERR_ALGORITHM = -12,   // the token names another algorithm, or crit
+    RTPUSH_ERR_SIGNATURE = -13,   // not signed with this key, or for another purpose
+    RTPUSH_ERR_EXPIRED = -14,     // its time is over, or it names none
+    RTPUSH_ERR_EARLY = -15,       // its time has not come (nbf)
+    RTPUSH_ERR_AUDIENCE = -16,    // for somebody else (aud), or from somebody else (iss)
+    RTPUSH_ERR_USED = -17,        // a ticket that was redeemed, or is too old to tell
     RTPUSH_FIN = -20              // rtpush_output: finish sending (shut down the write side)
 };
 
@@ -334,6 +398,7 @@ typedef struct rtpush_request {
     const char *host;        // Host in lower case; NULL only for HTTP/1.0
     const char *origin;      // NULL if absent
     const char *cookie;      // value of the cookie named by desc.cookie, NULL if absent
+    const char *authorization; // value of Authorization, NULL if absent
     const char *subprotocol; // the chosen one of route->subprotocols, NULL if none
     const char *headers[RTPUSH_ROUTE_HEADERS]; // values of route->headers, NULL where absent
     const uint8_t *body;     // whole body where the route has no on_body, else NULL
@@ -341,9 +406,13 @@ typedef struct rtpush_request {
 
 // What the authorize hook grants. Comes filled with what was asked.
 typedef struct rtpush_grant {
-    uint32_t topics;    // may be reduced; a stream left with no topic it asked for is refused 403
+    uint32_t topics;    // all this stream may ever read: it begins with those it asked for (none of
+                        // them: refused 403), rtpush_subscribe gives it others of these later
     uint32_t expires_s; // stream ends after this many seconds (at most 8,000); 0: never
     void *user;         // becomes rtpush_user()
+    const char *challenge; // of a refusal with 401: the value of WWW-Authenticate. NULL: "Bearer",
+                           // which browsers do not ask their user about, as they do for "Basic
+                           // realm=..."
 } rtpush_grant;
 
 // A WebSocket message or, with RTPUSH_STREAM_MESSAGES, a piece of one.
@@ -435,7 +504,8 @@ typedef struct rtpush_desc {
                                 // ended by NULL. "*" turns the check off: DNS rebinding
     const char *const *origins; // foreign origins allowed ("https://app.example"), ended by NULL
     const char *cookie;         // the one cookie to keep
-    // Every request before a byte is written: 0 accepts, or a status from 400 to 599.
+    // Every request before a byte is written: 0 accepts, or a status from 400 to 599. RTPUSH_LATER:
+    // the request waits for rtpush_decide, at most reply_ms, then it is answered 503.
     int (*authorize)(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
     // A refusal was sent or a connection not accepted: for logs. status 0: no answer possible.
     void (*on_refuse)(rtpush_server *srv, uint32_t peer, int status, int why);
@@ -528,8 +598,14 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
 // Most bytes one rtpush_send or _send_part would take now; 0 if none or not a WebSocket.
 size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn);
 
+// What authorize left for later, decided as it would have been there; also from inside it. status 0
+// with a grant, whose topics are yours to set here (those asked for, or more: see rtpush_grant), or
+// 400 to 599; then grant may be NULL. ERR_STALE: the peer has left; ERR_STATE: it does not wait any
+// more.
+int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant);
 // Streams: changes the subscription. Newly added STATE topics bring their value, EVENT topics begin
-// now. Bit i stands for topic i.
+// now. Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics;
+// without an authorize hook: not of this route).
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics);
 // Finishes politely: WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason);
@@ -577,6 +653,90 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after);
 void rtpush_shutdown(rtpush_server *srv);
 const char *rtpush_strerror(int error); // RTPUSH_ERR_...
 const char *rtpush_why(int why);        // RTPUSH_WHY_...
+
+// -- access: functions of strings, for desc.authorize and for login pages -------------------------
+// Chapter ACCESS says which to use when. None of them keeps anything but in memory of yours, and
+// time is an argument: now_s counts seconds, for tokens since 1970 (Unix), for the others by any
+// clock that only goes on. 0 means that there is no clock, and nothing that can expire is accepted.
+// Failures are RTPUSH_ERR_TOKEN ... _USED; log them, but answer all alike: 401.
+
+// SHA-256 (FIPS 180-4), HMAC (RFC 2104) and a comparison that takes the same time wherever the
+// difference is.
+void rtpush_sha256(const void *data, size_t len, uint8_t out[32]);
+int rtpush_equal(const void *a, const void *b, size_t len);
+
+typedef struct rtpush_key {
+    const void *bytes; // random, secret, different in each device
+    size_t len;        // at least 32 for all that follows (RFC 7518 3.2), else ERR_ARGUMENT
+} rtpush_key;
+
+void rtpush_hmac_sha256(const rtpush_key *key, const void *data, size_t len, uint8_t out[32]);
+
+// A claim to be read from a token.
+enum { RTPUSH_CLAIM_ABSENT, RTPUSH_CLAIM_TEXT, RTPUSH_CLAIM_NUMBER, RTPUSH_CLAIM_OTHER };
+typedef struct rtpush_claim {
+    const char *name;   // of at most 31 bytes
+    char *text;         // where a string goes, NUL-terminated; NULL: not wanted
+    uint16_t text_size; // bytes there; a string that does not fit: ERR_TOO_BIG
+    uint8_t kind;       // out: RTPUSH_CLAIM_...; ABSENT in a token that is refused
+    uint32_t number;    // out, NUMBER: integers from 0 to 2^32 - 1; others are OTHER
+} rtpush_claim;
+
+// How a token is judged. Zero what you do not need.
+typedef struct rtpush_jwt {
+    rtpush_key key;        // HS256, whatever the token says
+    uint32_t now_s;        // Unix time
+    uint16_t leeway_s;     // difference of clocks tolerated
+    uint8_t may_last;      // 1: a token without exp is accepted, for ever
+    uint8_t claim_count;   // at most 16
+    const char *aud;       // our name among the audiences; NULL: a token with aud is refused
+    const char *iss;       // who must have issued it; NULL: whoever has the key
+    rtpush_claim *claims;
+    uint32_t left_s;       // out: seconds left, at least 1, for rtpush_grant.expires_s; 0: for ever
+} rtpush_jwt;
+
+// Verifies a JSON Web Token (RFC 7519) in compact form. The signature is judged first, so nothing
+// of a forged token is looked into. token may be NULL. RTPUSH_OK or an error.
+int rtpush_jwt_verify(rtpush_jwt *jwt, const char *token);
+// The token of "Authorization: Bearer token" (RFC 6750 2.1), or NULL. authorization may be NULL.
+const char *rtpush_bearer(const char *authorization);
+
+// Signs a short value for a cookie or a link: out becomes "expiry.value.signature", RTPUSH_SIGNED
+// bytes and the value. The purpose ("session") is signed too: what was made for one is refused for
+// another. value: printable ASCII without space " , ; \ (RFC 6265 4.1.1). Returns the length.
+#define RTPUSH_SIGNED 54 // with the NUL
+int rtpush_sign(const rtpush_key *key, const char *purpose, const char *value,
+                uint32_t expires_at_s, char *out, size_t cap);
+// Gives the value back, NUL-terminated, and its length. left_s: seconds left, or NULL. text may be
+// NULL.
+int rtpush_verify(const rtpush_key *key, const char *purpose, const char *text, uint32_t now_s,
+                  char *value, size_t cap, uint32_t *left_s);
+// The value of a Set-Cookie field, out of reach for scripts and other sites: HttpOnly,
+// SameSite=Strict, Path=/, and Secure. max_age_s 0 removes the cookie. Returns the length.
+int rtpush_cookie(const char *name, const char *value, uint32_t max_age_s, int secure, char *out,
+                  size_t cap);
+
+// Tickets: an EventSource and a WebSocket cannot send a header, and what stands in a URL may be
+// seen by others; so "?ticket=" holds for seconds, once, and until the next boot.
+#define RTPUSH_TICKET_WINDOW 256u // tickets not yet redeemed: one more makes the oldest void
+#define RTPUSH_TICKET_SIZE 55     // bytes of the text with its NUL
+typedef struct rtpush_tickets {
+    rtpush_key key; // yours to set
+    uint32_t epoch; // yours to set: as rtpush_desc.epoch, never the same at two boots
+    uint32_t next;  // the rest begins with 0
+    uint32_t used[RTPUSH_TICKET_WINDOW / 32u];
+} rtpush_tickets;
+// topics and user are yours, and come back when it is redeemed. ERR_ARGUMENT: the key is short.
+int rtpush_ticket_issue(rtpush_tickets *tickets, uint32_t topics, uint32_t user,
+                        uint32_t expires_at_s, char out[RTPUSH_TICKET_SIZE]);
+int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now_s,
+                         uint32_t *topics, uint32_t *user);
+
+// Basic credentials (RFC 7617): out becomes "user" NUL "password" NUL, *password points at the
+// second. Returns the length of user. authorization may be NULL.
+int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const char **password);
+// Compares a given text with a secret one, in a time that depends on the given one alone.
+int rtpush_equal_text(const char *given, const char *secret);
 
 // -- the port's side ------------------------------------------------------------------------------
 // One context calls all of this, one call at a time. A connection exists from rtpush_accept until
@@ -754,7 +914,8 @@ struct rtpush_conn {
         rtpi_stream stream;
         rtpi_answer reply;
     } out;
-    rtpush_handle id; // serial 0: free
+    uint32_t serial;  // of the handle; 0: free
+    uint32_t granted; // topics this stream may subscribe to, now and later; in ASK: asked for
     void *port;
     void *user;
     uint32_t peer;
@@ -829,6 +990,7 @@ struct rtpush_server {
     uint32_t plan_records; // records completed then
 
     rtpush_request request; // of the connection being served
+    const char *challenge;  // of the 401 that is being written
     rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     uint8_t prefix[80]; // RTPI_PREFIX_MAX
 
@@ -991,6 +1153,17 @@ static int rtpi_is(const char *lower, size_t len, const char *text) {
     return i == len && text[i] == '\0';
 }
 
+#ifndef RTPUSH_NO_ACCESS
+// Does a text in any case start with len bytes at lower?
+static int rtpi_starts(const char *text, const char *lower, size_t len) {
+    size_t i = 0;
+    while (i < len && rtpi_lower((uint8_t)text[i]) == (uint8_t)lower[i]) {
+        i++;
+    }
+    return i == len;
+}
+#endif
+
 // Value of a hexadecimal digit, or 16.
 static unsigned rtpi_hex_value(uint8_t c) {
     c = rtpi_lower(c);
@@ -1000,7 +1173,7 @@ static unsigned rtpi_hex_value(uint8_t c) {
     return (c >= 'a' && c <= 'f') ? (unsigned)(c - 'a') + 10u : 16u;
 }
 
-#ifdef RTPI_STREAMS
+#if defined(RTPI_STREAMS) || !defined(RTPUSH_NO_ACCESS)
 // Reads exactly `digits` hexadecimal digits. Returns 0 if there is anything else.
 static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
     *value = 0;
@@ -1070,39 +1243,78 @@ static const char *rtpi_query_find(const char *query, const char *name, size_t *
     return NULL;
 }
 
-#ifndef RTPUSH_NO_WEBSOCKET
 // >>base64 ----------------------------------------------------------------------------------------
-// RFC 4648 4, only what the opening handshake needs: encode 20 bytes, check that a key is 16.
+// RFC 4648 4 and, with `url`, RFC 4648 5 without padding. Read strictly: one text alone for the
+// same bytes.
 
-static void rtpi_put_base64(rtpi_text *t, const uint8_t *data, size_t len) {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_ACCESS)
+static const char rtpi_letters[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void rtpi_put_base64(rtpi_text *t, const uint8_t *data, size_t len, int url) {
     size_t i;
     for (i = 0; i < len; i += 3) {
         uint32_t bits = (uint32_t)data[i] << 16;
+        unsigned n;
         bits |= (i + 1 < len) ? (uint32_t)data[i + 1] << 8 : 0;
         bits |= (i + 2 < len) ? data[i + 2] : 0;
-        rtpi_put_byte(t, (uint8_t)alphabet[bits >> 18]);
-        rtpi_put_byte(t, (uint8_t)alphabet[(bits >> 12) & 63u]);
-        rtpi_put_byte(t, (i + 1 < len) ? (uint8_t)alphabet[(bits >> 6) & 63u] : '=');
-        rtpi_put_byte(t, (i + 2 < len) ? (uint8_t)alphabet[bits & 63u] : '=');
-    }
-}
-
-// RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
-static int rtpi_ws_key_valid(const char *key) {
-    unsigned i;
-    if (strlen(key) != 24 || key[22] != '=' || key[23] != '=') {
-        return 0;
-    }
-    for (i = 0; i < 22; i++) {
-        uint8_t c = (uint8_t)key[i];
-        uint8_t lower = rtpi_lower(c);
-        if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '/') {
-            return 0;
+        for (n = 0; n < 4; n++, bits <<= 6) {
+            if (i + n <= len) { // n bytes give n + 1 characters
+                unsigned value = (unsigned)(bits >> 18 & 63u);
+                rtpi_put_byte(t, (uint8_t)(url && value > 61 ? "-_"[value - 62]
+                                                             : rtpi_letters[value]));
+            } else if (!url) {
+                rtpi_put_byte(t, '=');
+            }
         }
     }
-    return 1;
+}
+#endif
+
+#ifndef RTPUSH_NO_ACCESS
+// Bytes of a text in base64, one after the other.
+typedef struct rtpi_base64 {
+    const char *at;
+    const char *end;
+    uint32_t bits; // of which the lowest `have` are still to be given
+    uint8_t have;
+    uint8_t url;
+} rtpi_base64;
+
+enum { RTPI_END = -1, RTPI_BAD = -2 }; // instead of a byte
+
+// 64: no character of it.
+static unsigned rtpi_base64_value(char c, int url) {
+    const char *at;
+    if (url) { // its two are the other's, whose are none of it
+        c = c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? '\0' : c;
+    }
+    at = strchr(rtpi_letters, c); // NUL is behind the 64
+    return at ? (unsigned)(at - rtpi_letters) : 64u;
+}
+
+static int rtpi_base64_next(rtpi_base64 *b) {
+    while (b->have < 8) {
+        unsigned value;
+        if (b->at == b->end) { // what is left over is less than a character, and 0: RFC 4648 3.5
+            return b->have < 6 && (b->bits & ((1u << b->have) - 1u)) == 0 ? RTPI_END : RTPI_BAD;
+        }
+        value = rtpi_base64_value(*b->at++, b->url);
+        if (value > 63) {
+            return RTPI_BAD;
+        }
+        b->bits = b->bits << 6 | value;
+        b->have = (uint8_t)(b->have + 6);
+    }
+    b->have = (uint8_t)(b->have - 8);
+    return (int)(b->bits >> b->have & 255u);
+}
+#endif
+
+#ifndef RTPUSH_NO_WEBSOCKET
+// RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
+static int rtpi_ws_key_valid(const char *key) {
+    return strspn(key, rtpi_letters) == 22 && strcmp(key + 22, "==") == 0;
 }
 
 // >>sha1 ------------------------------------------------------------------------------------------
@@ -1153,34 +1365,209 @@ static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
     h[4] += e;
 }
 
-static void rtpi_sha1(const uint8_t *data, size_t len, uint8_t digest[20]) {
+// Pads the data where it stands: there is room for 72 bytes behind it.
+static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
     uint32_t h[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u, 0xC3D2E1F0u};
-    uint8_t block[64];
-    size_t left = len;
+    size_t end = (len + 8) / 64 * 64 + 64; // 0x80 and the 8 bytes of length fit before it
+    size_t at;
     unsigned i;
-    while (left >= 64) {
-        rtpi_sha1_block(h, data);
-        data += 64;
-        left -= 64;
-    }
-    memset(block, 0, sizeof block);
-    memcpy(block, data, left);
-    block[left] = 0x80;
-    if (left >= 56) { // no room for the 8 bytes of length
-        rtpi_sha1_block(h, block);
-        memset(block, 0, sizeof block);
-    }
+    memset(data + len, 0, end - len);
+    data[len] = 0x80;
     // The length in bits ends the message: 8 bytes, of which 5 can be other than 0 here.
-    block[59] = (uint8_t)((uint32_t)len >> 29);
+    data[end - 5] = (uint8_t)((uint32_t)len >> 29);
     for (i = 0; i < 4; i++) {
-        block[60 + i] = (uint8_t)((uint32_t)len << 3 >> (24u - 8u * i));
+        data[end - 4 + i] = (uint8_t)((uint32_t)len << 3 >> (24u - 8u * i));
     }
-    rtpi_sha1_block(h, block);
+    rtpi_sha1_block(h, data); // called twice, so that its 64 words of stack are not its caller's
+    for (at = 64; at < end; at += 64) {
+        rtpi_sha1_block(h, data + at);
+    }
     for (i = 0; i < 20; i++) {
         digest[i] = (uint8_t)(h[i / 4] >> (24u - 8u * (i & 3u)));
     }
 }
 #endif // RTPUSH_NO_WEBSOCKET
+
+#ifndef RTPUSH_NO_ACCESS
+// >>sha256 ----------------------------------------------------------------------------------------
+// FIPS 180-4 6.2 and RFC 2104. The schedule is a ring of 16 words, as above. Nothing depends on the
+// data but the result: no table is indexed by it, no branch taken.
+
+typedef struct rtpi_sha256 {
+    uint32_t h[8];
+    uint8_t block[64];
+    uint64_t total; // bytes
+} rtpi_sha256;
+
+static uint32_t rtpi_rotate_right(uint32_t x, unsigned n) {
+    return (x >> n) | (uint32_t)(x << (32u - n));
+}
+
+static void rtpi_sha256_block(rtpi_sha256 *s) {
+    static const uint32_t k[64] = {
+        0x428A2F98u, 0x71374491u, 0xB5C0FBCFu, 0xE9B5DBA5u, 0x3956C25Bu, 0x59F111F1u, 0x923F82A4u,
+        0xAB1C5ED5u, 0xD807AA98u, 0x12835B01u, 0x243185BEu, 0x550C7DC3u, 0x72BE5D74u, 0x80DEB1FEu,
+        0x9BDC06A7u, 0xC19BF174u, 0xE49B69C1u, 0xEFBE4786u, 0x0FC19DC6u, 0x240CA1CCu, 0x2DE92C6Fu,
+        0x4A7484AAu, 0x5CB0A9DCu, 0x76F988DAu, 0x983E5152u, 0xA831C66Du, 0xB00327C8u, 0xBF597FC7u,
+        0xC6E00BF3u, 0xD5A79147u, 0x06CA6351u, 0x14292967u, 0x27B70A85u, 0x2E1B2138u, 0x4D2C6DFCu,
+        0x53380D13u, 0x650A7354u, 0x766A0ABBu, 0x81C2C92Eu, 0x92722C85u, 0xA2BFE8A1u, 0xA81A664Bu,
+        0xC24B8B70u, 0xC76C51A3u, 0xD192E819u, 0xD6990624u, 0xF40E3585u, 0x106AA070u, 0x19A4C116u,
+        0x1E376C08u, 0x2748774Cu, 0x34B0BCB5u, 0x391C0CB3u, 0x4ED8AA4Au, 0x5B9CCA4Fu, 0x682E6FF3u,
+        0x748F82EEu, 0x78A5636Fu, 0x84C87814u, 0x8CC70208u, 0x90BEFFFAu, 0xA4506CEBu, 0xBEF9A3F7u,
+        0xC67178F2u};
+    uint32_t w[16];
+    uint32_t a = s->h[0], b = s->h[1], c = s->h[2], d = s->h[3];
+    uint32_t e = s->h[4], f = s->h[5], g = s->h[6], h = s->h[7];
+    unsigned i;
+    for (i = 0; i < 64; i++) {
+        uint32_t t1, t2;
+        if (i < 16) {
+            w[i] = (uint32_t)s->block[4 * i] << 24 | (uint32_t)s->block[4 * i + 1] << 16 |
+                   (uint32_t)s->block[4 * i + 2] << 8 | s->block[4 * i + 3];
+        } else {
+            t1 = w[(i + 14) & 15u];
+            t2 = w[(i + 1) & 15u];
+            w[i & 15u] += (rtpi_rotate_right(t1, 17) ^ rtpi_rotate_right(t1, 19) ^ t1 >> 10) +
+                          w[(i + 9) & 15u] +
+                          (rtpi_rotate_right(t2, 7) ^ rtpi_rotate_right(t2, 18) ^ t2 >> 3);
+        }
+        t1 = h + k[i] + w[i & 15u] + ((e & f) ^ (~e & g)) +
+             (rtpi_rotate_right(e, 6) ^ rtpi_rotate_right(e, 11) ^ rtpi_rotate_right(e, 25));
+        t2 = ((a & b) ^ (a & c) ^ (b & c)) +
+             (rtpi_rotate_right(a, 2) ^ rtpi_rotate_right(a, 13) ^ rtpi_rotate_right(a, 22));
+        h = g;
+        g = f;
+        f = e;
+        e = d + t1;
+        d = c;
+        c = b;
+        b = a;
+        a = t1 + t2;
+    }
+    s->h[0] += a;
+    s->h[1] += b;
+    s->h[2] += c;
+    s->h[3] += d;
+    s->h[4] += e;
+    s->h[5] += f;
+    s->h[6] += g;
+    s->h[7] += h;
+}
+
+static void rtpi_sha256_begin(rtpi_sha256 *s) {
+    static const uint32_t h[8] = {0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au,
+                                  0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u};
+    memcpy(s->h, h, sizeof h);
+    s->total = 0;
+}
+
+static void rtpi_sha256_add(rtpi_sha256 *s, const void *data, size_t len) {
+    const uint8_t *from = (const uint8_t *)data;
+    while (len > 0) {
+        size_t used = (size_t)(s->total & 63u);
+        size_t n = len < 64 - used ? len : 64 - used;
+        memcpy(s->block + used, from, n);
+        s->total += n;
+        from += n;
+        len -= n;
+        if (used + n == 64) {
+            rtpi_sha256_block(s);
+        }
+    }
+}
+
+static void rtpi_sha256_end(rtpi_sha256 *s, uint8_t out[32]) {
+    uint32_t length[2]; // in bits
+    unsigned used = (unsigned)(s->total & 63u);
+    unsigned i;
+    length[0] = (uint32_t)(s->total >> 29);
+    length[1] = (uint32_t)(s->total << 3);
+    memset(s->block + used, 0, 64u - used);
+    s->block[used] = 0x80;
+    if (used >= 56) { // no room for the 8 bytes of length
+        rtpi_sha256_block(s);
+        memset(s->block, 0, sizeof s->block);
+    }
+    for (i = 0; i < 8; i++) {
+        s->block[56 + i] = (uint8_t)(length[i / 4] >> (24u - 8u * (i & 3u)));
+    }
+    rtpi_sha256_block(s);
+    for (i = 0; i < 32; i++) {
+        out[i] = (uint8_t)(s->h[i / 4] >> (24u - 8u * (i & 3u)));
+    }
+}
+
+void rtpush_sha256(const void *data, size_t len, uint8_t out[32]) {
+    rtpi_sha256 s;
+    rtpi_sha256_begin(&s);
+    rtpi_sha256_add(&s, data, len);
+    rtpi_sha256_end(&s, out);
+}
+
+// RFC 2104 2: begins a hash with the key, padded to a block and mixed with `pad`.
+static void rtpi_hmac_pad(rtpi_sha256 *s, const rtpush_key *key, uint8_t pad) {
+    unsigned i;
+    rtpi_sha256_begin(s);
+    if (key->len > sizeof s->block) {
+        rtpi_sha256_add(s, key->bytes, key->len);
+        rtpi_sha256_end(s, s->block);
+        memset(s->block + 32, 0, 32);
+        rtpi_sha256_begin(s);
+    } else {
+        memset(s->block, 0, sizeof s->block);
+        if (key->len > 0) {
+            memcpy(s->block, key->bytes, key->len);
+        }
+    }
+    for (i = 0; i < sizeof s->block; i++) {
+        s->block[i] ^= pad;
+    }
+    s->total = sizeof s->block;
+    rtpi_sha256_block(s);
+}
+
+static void rtpi_hmac_begin(rtpi_sha256 *s, const rtpush_key *key) {
+    rtpi_hmac_pad(s, key, 0x36);
+}
+
+static void rtpi_hmac_end(rtpi_sha256 *s, const rtpush_key *key, uint8_t out[32]) {
+    rtpi_sha256_end(s, out);
+    rtpi_hmac_pad(s, key, 0x5C);
+    rtpi_sha256_add(s, out, 32);
+    rtpi_sha256_end(s, out);
+}
+
+void rtpush_hmac_sha256(const rtpush_key *key, const void *data, size_t len, uint8_t out[32]) {
+    rtpi_sha256 s;
+    rtpi_hmac_begin(&s, key);
+    rtpi_sha256_add(&s, data, len);
+    rtpi_hmac_end(&s, key, out);
+}
+
+// volatile: the compiler must not find a way to be quicker.
+int rtpush_equal(const void *a, const void *b, size_t len) {
+    const volatile uint8_t *x = (const volatile uint8_t *)a;
+    const volatile uint8_t *y = (const volatile uint8_t *)b;
+    unsigned differs = 0;
+    while (len-- > 0) {
+        differs |= (unsigned)*x++ ^ *y++;
+    }
+    return differs == 0;
+}
+
+int rtpush_equal_text(const char *given, const char *secret) {
+    const volatile uint8_t *x = (const volatile uint8_t *)given;
+    const volatile uint8_t *y = (const volatile uint8_t *)secret;
+    size_t given_len = strlen(given);
+    size_t secret_len = strlen(secret);
+    unsigned differs = given_len != secret_len;
+    size_t i;
+    for (i = 0; i < given_len; i++) {
+        differs |= (unsigned)x[i] ^ y[i < secret_len ? i : secret_len];
+    }
+    return differs == 0;
+}
+#endif // RTPUSH_NO_ACCESS
 
 // >>utf8 ------------------------------------------------------------------------------------------
 // RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
@@ -1259,11 +1646,739 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
     return state;
 }
 
+#ifndef RTPUSH_NO_ACCESS
+// >>access ----------------------------------------------------------------------------------------
+// Functions of strings, so that who may come in can be tested and fuzzed without a server. Whatever
+// is signed begins with what it is for ("rtpush.sign" NUL purpose NUL text), so no signature of one
+// kind is good for another, and none for a token, whose text has no NUL.
+//
+// A token's JSON (RFC 8259) is read where it stands, in base64url, a byte at a time: no copy, no
+// recursion, 8 levels of nesting. A member that somebody asks for may come once; two parsers could
+// take different ones for the true one (RFC 8725 2.4).
+
+static int rtpi_key_good(const rtpush_key *key) {
+    return key->bytes != NULL && key->len >= 32; // RFC 7518 3.2: as long as the hash at least
+}
+
+static void rtpi_mac(const rtpush_key *key, const char *kind, const char *purpose,
+                     const char *text, size_t len, uint8_t mac[32]) {
+    rtpi_sha256 s;
+    rtpi_hmac_begin(&s, key);
+    rtpi_sha256_add(&s, kind, strlen(kind) + 1);
+    rtpi_sha256_add(&s, purpose, strlen(purpose) + 1);
+    rtpi_sha256_add(&s, text, len);
+    rtpi_hmac_end(&s, key, mac);
+}
+
+// Is the text behind at this signature, all of it or the first mac_len bytes?
+static int rtpi_mac_is(const char *text, const uint8_t *mac, size_t mac_len) {
+    uint8_t right[44];
+    rtpi_text t = {NULL, sizeof right, 0, 0};
+    t.data = right;
+    rtpi_put_base64(&t, mac, mac_len, 1);
+    return strlen(text) == t.len && rtpush_equal(text, right, t.len);
+}
+
+// -- JSON
+
+typedef struct rtpi_json {
+    rtpi_base64 from;
+    int c;             // the byte to look at, RTPI_END or RTPI_BAD
+    uint32_t number;   // the last one, without sign and fraction; saturates
+    uint8_t rough;     // RTPI_ROUGH_...: what that leaves out
+    uint8_t differs;   // the last string is not `match`
+    const char *match; // compared with strings, or NULL
+    char *out;         // where strings go, as far as cap reaches
+    size_t cap;
+    size_t len; // of the last string
+} rtpi_json;
+
+enum { RTPI_ROUGH_SIGN = 1, RTPI_ROUGH_FRACTION = 2, RTPI_ROUGH_POWER = 4, RTPI_ROUGH_BIG = 8 };
+
+#define RTPI_JSON_DEPTH 8u
+#define RTPI_CLAIM_ROUGH (RTPUSH_CLAIM_OTHER + 1) // a number that `number` alone does not say
+
+static void rtpi_json_step(rtpi_json *j) {
+    j->c = rtpi_base64_next(&j->from);
+}
+
+static void rtpi_json_begin(rtpi_json *j, const char *at, const char *end) {
+    memset(j, 0, sizeof *j);
+    j->from.at = at;
+    j->from.end = end;
+    j->from.url = 1;
+    rtpi_json_step(j);
+}
+
+// Where the strings of the next value go.
+static void rtpi_json_sink(rtpi_json *j, char *out, size_t cap, const char *match) {
+    j->out = out;
+    j->cap = cap;
+    j->match = match;
+    j->len = 0;
+}
+
+static void rtpi_json_space(rtpi_json *j) {
+    while (j->c == ' ' || j->c == '\t' || j->c == '\n' || j->c == '\r') {
+        rtpi_json_step(j);
+    }
+}
+
+// Is the next byte this one? Then it is passed.
+static int rtpi_json_pass(rtpi_json *j, int c) {
+    rtpi_json_space(j);
+    if (j->c != c) {
+        return 0;
+    }
+    rtpi_json_step(j);
+    return 1;
+}
+
+static void rtpi_json_put(rtpi_json *j, unsigned byte) { // never 0, so it ends no match too late
+    if (j->match && !j->differs) {
+        j->differs = (uint8_t)j->match[j->len] != byte;
+    }
+    if (j->len < j->cap) {
+        j->out[j->len] = (char)byte;
+    }
+    j->len++;
+}
+
+// Four hexadecimal digits, or 0.
+static unsigned rtpi_json_hex(rtpi_json *j) {
+    unsigned value = 0;
+    unsigned i;
+    for (i = 0; i < 4; i++) {
+        unsigned digit;
+        rtpi_json_step(j);
+        digit = j->c < 0 ? 16u : rtpi_hex_value((uint8_t)j->c);
+        if (digit > 15) {
+            return 0;
+        }
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
+// RFC 8259 7: what stands behind a backslash. NUL and lone surrogates are refused.
+static int rtpi_json_escape(rtpi_json *j) {
+    static const char plain[] = "\"\\/bfnrt";
+    static const char meaning[] = "\"\\/\b\f\n\r\t";
+    uint32_t code;
+    const char *at;
+    rtpi_json_step(j);
+    if (j->c != 'u') {
+        at = j->c > 0 ? strchr(plain, j->c) : NULL;
+        if (at) {
+            rtpi_json_put(j, (uint8_t)meaning[at - plain]);
+        }
+        return at != NULL;
+    }
+    code = rtpi_json_hex(j);
+    if (code >= 0xD800u && code <= 0xDFFFu) {
+        uint32_t low = 0;
+        rtpi_json_step(j);
+        if (j->c == '\\') {
+            rtpi_json_step(j);
+            low = j->c == 'u' ? rtpi_json_hex(j) : 0;
+        }
+        if (code > 0xDBFFu || low < 0xDC00u || low > 0xDFFFu) {
+            return 0;
+        }
+        code = 0x10000u + ((code - 0xD800u) << 10) + (low - 0xDC00u);
+    }
+    if (code < 0x80u) {
+        rtpi_json_put(j, (unsigned)code);
+        return code != 0;
+    }
+    if (code < 0x800u) {
+        rtpi_json_put(j, 0xC0u | (unsigned)(code >> 6));
+    } else {
+        if (code < 0x10000u) {
+            rtpi_json_put(j, 0xE0u | (unsigned)(code >> 12));
+        } else {
+            rtpi_json_put(j, 0xF0u | (unsigned)(code >> 18));
+            rtpi_json_put(j, 0x80u | (unsigned)(code >> 12 & 63u));
+        }
+        rtpi_json_put(j, 0x80u | (unsigned)(code >> 6 & 63u));
+    }
+    rtpi_json_put(j, 0x80u | (unsigned)(code & 63u));
+    return 1;
+}
+
+// A string; j->c stands at its quotation mark.
+static int rtpi_json_string(rtpi_json *j) {
+    uint8_t utf8 = RTPI_UTF8_OK;
+    j->len = 0;
+    j->differs = 0;
+    if (j->c != '"') {
+        return 0;
+    }
+    for (;;) {
+        uint8_t byte;
+        rtpi_json_step(j);
+        if (j->c == '"' || j->c < 0x20) { // also the end of the text
+            break;
+        }
+        if (j->c == '\\') {
+            if (utf8 != RTPI_UTF8_OK || !rtpi_json_escape(j)) {
+                return 0;
+            }
+            continue;
+        }
+        byte = (uint8_t)j->c;
+        utf8 = rtpi_utf8(utf8, &byte, 1);
+        rtpi_json_put(j, byte);
+    }
+    if (j->c != '"' || utf8 != RTPI_UTF8_OK) {
+        return 0;
+    }
+    if (j->match && !j->differs) {
+        j->differs = j->match[j->len] != '\0';
+    }
+    rtpi_json_step(j);
+    return 1;
+}
+
+// Digits, at least one; their value.
+static int rtpi_json_digits(rtpi_json *j, uint32_t *value) {
+    int any = 0;
+    *value = 0;
+    for (; j->c >= '0' && j->c <= '9'; any = 1, rtpi_json_step(j)) {
+        unsigned digit = (unsigned)j->c - '0';
+        if (*value > (~(uint32_t)0 - digit) / 10u) {
+            j->rough |= RTPI_ROUGH_BIG;
+        }
+        *value = j->rough & RTPI_ROUGH_BIG ? ~(uint32_t)0 : *value * 10u + digit;
+    }
+    return any;
+}
+
+// RFC 8259 6
+static int rtpi_json_number(rtpi_json *j) {
+    uint32_t rest;
+    int zero;
+    j->rough = 0;
+    if (j->c == '-') {
+        j->rough = RTPI_ROUGH_SIGN;
+        rtpi_json_step(j);
+    }
+    zero = j->c == '0';
+    if (zero) { // no digit may follow
+        j->number = 0;
+        rtpi_json_step(j);
+    } else if (!rtpi_json_digits(j, &j->number)) {
+        return 0;
+    }
+    if (j->c == '.') {
+        unsigned rough = j->rough;
+        rtpi_json_step(j);
+        if (!rtpi_json_digits(j, &rest)) {
+            return 0;
+        }
+        j->rough = (uint8_t)(rough | RTPI_ROUGH_FRACTION);
+    }
+    if (j->c == 'e' || j->c == 'E') {
+        j->rough |= RTPI_ROUGH_POWER;
+        rtpi_json_step(j);
+        if (j->c == '+' || j->c == '-') {
+            rtpi_json_step(j);
+        }
+        return rtpi_json_digits(j, &rest);
+    }
+    return 1;
+}
+
+// A value that is no object or array. Returns RTPUSH_CLAIM_..., ABSENT if it is malformed.
+static int rtpi_json_scalar(rtpi_json *j) {
+    const char *word = j->c == 't' ? "true" : j->c == 'f' ? "false" : "null";
+    if (j->c == '"') {
+        return rtpi_json_string(j) ? RTPUSH_CLAIM_TEXT : RTPUSH_CLAIM_ABSENT;
+    }
+    if (j->c == '-' || (j->c >= '0' && j->c <= '9')) {
+        return !rtpi_json_number(j) ? RTPUSH_CLAIM_ABSENT
+               : j->rough           ? RTPI_CLAIM_ROUGH : RTPUSH_CLAIM_NUMBER;
+    }
+    for (; *word != '\0'; word++) {
+        if (j->c != *word) {
+            return RTPUSH_CLAIM_ABSENT;
+        }
+        rtpi_json_step(j);
+    }
+    return RTPUSH_CLAIM_OTHER;
+}
+
+// The name of a member and its colon.
+static int rtpi_json_name(rtpi_json *j) {
+    rtpi_json_space(j);
+    return rtpi_json_string(j) && rtpi_json_pass(j, ':');
+}
+
+// A value of any kind; what is in an object or array is looked through, not kept.
+static int rtpi_json_value(rtpi_json *j) {
+    uint32_t objects = 0; // a bit for each level: is it an object?
+    unsigned depth = 0;
+    int kind;
+    do {
+        int open = 0; // a level was opened, and may end at once
+        rtpi_json_space(j);
+        if (j->c == '{' || j->c == '[') {
+            objects = objects << 1 | (j->c == '{');
+            open = 1;
+            kind = RTPUSH_CLAIM_OTHER;
+            rtpi_json_sink(j, NULL, 0, NULL);
+            if (++depth > RTPI_JSON_DEPTH) {
+                return RTPUSH_CLAIM_ABSENT;
+            }
+            rtpi_json_step(j);
+        } else {
+            kind = rtpi_json_scalar(j);
+            if (kind == RTPUSH_CLAIM_ABSENT || depth == 0) {
+                return kind;
+            }
+        }
+        while (depth > 0 && rtpi_json_pass(j, objects & 1u ? '}' : ']')) {
+            objects >>= 1;
+            depth--;
+            open = 0;
+        }
+        if (depth > 0 && ((!open && !rtpi_json_pass(j, ',')) ||
+                          ((objects & 1u) && !rtpi_json_name(j)))) {
+            return RTPUSH_CLAIM_ABSENT;
+        }
+    } while (depth > 0);
+    return RTPUSH_CLAIM_OTHER;
+}
+
+// Goes to the next member of the object that is the text. 1: its value is next; 0: the text has
+// ended; negative: malformed. A name too long for cap is one that nobody asked for.
+static int rtpi_json_member(rtpi_json *j, int first, char *name, size_t cap) {
+    if (first && !rtpi_json_pass(j, '{')) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    if (rtpi_json_pass(j, '}')) {
+        rtpi_json_space(j);
+        return j->c == RTPI_END ? 0 : RTPUSH_ERR_TOKEN;
+    }
+    rtpi_json_sink(j, name, cap - 1, NULL);
+    if ((!first && !rtpi_json_pass(j, ',')) || !rtpi_json_name(j)) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    name[j->len < cap ? j->len : 0] = '\0';
+    rtpi_json_sink(j, NULL, 0, NULL);
+    return 1;
+}
+
+// -- tokens
+
+// RFC 7515 4.1.1, 4.1.11: the algorithm is ours, and nothing in a header changes how it is read.
+static int rtpi_jwt_header(const char *at, const char *end) {
+    rtpi_json j;
+    char name[8];
+    int seen = 0;
+    int more;
+    rtpi_json_begin(&j, at, end);
+    while ((more = rtpi_json_member(&j, !seen, name, sizeof name)) > 0) {
+        int alg = strcmp(name, "alg") == 0;
+        int kind;
+        rtpi_json_sink(&j, NULL, 0, alg ? "HS256" : NULL);
+        kind = rtpi_json_value(&j);
+        if (kind == RTPUSH_CLAIM_ABSENT || (alg && (seen & 2))) {
+            return RTPUSH_ERR_TOKEN;
+        }
+        if (strcmp(name, "crit") == 0 || (alg && (kind != RTPUSH_CLAIM_TEXT || j.differs))) {
+            return RTPUSH_ERR_ALGORITHM;
+        }
+        seen |= alg ? 3 : 1;
+    }
+    return more < 0 ? more : seen & 2 ? 0 : RTPUSH_ERR_ALGORITHM;
+}
+
+// The claims that say whether a token is good.
+typedef struct rtpi_claims {
+    uint32_t seen; // a bit for each of rtpi_registered, then for each of the caller's
+    uint32_t exp;
+    uint32_t nbf;
+    uint8_t aud; // ours
+    uint8_t iss;
+} rtpi_claims;
+
+enum { RTPI_CLAIM_EXP, RTPI_CLAIM_NBF, RTPI_CLAIM_AUD, RTPI_CLAIM_ISS, RTPI_CLAIM_USER };
+static const char rtpi_registered[] = "exp\0nbf\0aud\0iss\0";
+
+// RFC 7519 2: a NumericDate may have a fraction, which is cut off. Not a power: nobody writes it,
+// and it would need floating point.
+static int rtpi_jwt_date(const rtpi_json *j, int kind, uint32_t *date) {
+    if ((kind != RTPUSH_CLAIM_NUMBER && kind != RTPI_CLAIM_ROUGH) ||
+        (j->rough & RTPI_ROUGH_POWER)) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    *date = j->rough & RTPI_ROUGH_SIGN ? 0 : j->number;
+    return 0;
+}
+
+// RFC 7519 4.1.3: one audience, or an array of them.
+static int rtpi_jwt_audience(rtpi_json *j, const char *aud, uint8_t *ours) {
+    if (!rtpi_json_pass(j, '[')) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    if (rtpi_json_pass(j, ']')) {
+        return 0;
+    }
+    do {
+        rtpi_json_space(j);
+        rtpi_json_sink(j, NULL, 0, aud);
+        if (!rtpi_json_string(j)) {
+            return RTPUSH_ERR_TOKEN;
+        }
+        *ours |= aud && !j->differs;
+    } while (rtpi_json_pass(j, ','));
+    return rtpi_json_pass(j, ']') ? 0 : RTPUSH_ERR_TOKEN;
+}
+
+// One member of the payload: `own` is the caller's claim of this name, or NULL.
+static int rtpi_jwt_claim(const rtpush_jwt *jwt, rtpi_json *j, unsigned which, rtpush_claim *own,
+                          rtpi_claims *found) {
+    int kind;
+    rtpi_json_space(j);
+    if (which == RTPI_CLAIM_AUD && j->c == '[') {
+        if (own) {
+            own->kind = RTPUSH_CLAIM_OTHER;
+        }
+        return rtpi_jwt_audience(j, jwt->aud, &found->aud);
+    }
+    rtpi_json_sink(j, own ? own->text : NULL, own && own->text ? own->text_size : 0,
+                   which == RTPI_CLAIM_AUD ? jwt->aud : which == RTPI_CLAIM_ISS ? jwt->iss : NULL);
+    kind = rtpi_json_value(j);
+    if (kind == RTPUSH_CLAIM_ABSENT) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    if (own) {
+        own->kind = (uint8_t)(kind == RTPI_CLAIM_ROUGH ? RTPUSH_CLAIM_OTHER : kind);
+        own->number = kind == RTPUSH_CLAIM_NUMBER ? j->number : 0;
+        if (kind == RTPUSH_CLAIM_TEXT && own->text) {
+            if (j->len >= own->text_size) {
+                return RTPUSH_ERR_TOO_BIG;
+            }
+            own->text[j->len] = '\0';
+        }
+    }
+    if (which == RTPI_CLAIM_EXP || which == RTPI_CLAIM_NBF) {
+        return rtpi_jwt_date(j, kind, which == RTPI_CLAIM_EXP ? &found->exp : &found->nbf);
+    }
+    if (which <= RTPI_CLAIM_ISS && kind != RTPUSH_CLAIM_TEXT) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    if (which == RTPI_CLAIM_AUD) {
+        found->aud = j->match && !j->differs;
+    } else if (which == RTPI_CLAIM_ISS) {
+        found->iss = j->match && !j->differs;
+    }
+    return 0;
+}
+
+static int rtpi_jwt_payload(const rtpush_jwt *jwt, const char *at, const char *end,
+                            rtpi_claims *found) {
+    rtpi_json j;
+    char name[32];
+    int first = 1;
+    int more;
+    rtpi_json_begin(&j, at, end);
+    while ((more = rtpi_json_member(&j, first, name, sizeof name)) > 0) {
+        unsigned which = rtpi_place(rtpi_registered, name);
+        rtpush_claim *own = NULL;
+        unsigned i;
+        uint32_t bits = which < RTPI_CLAIM_USER ? 1u << which : 0;
+        int error;
+        for (i = 0; i < jwt->claim_count && *name != '\0'; i++) {
+            if (strcmp(jwt->claims[i].name, name) == 0) {
+                own = &jwt->claims[i];
+                bits |= (uint32_t)1 << (RTPI_CLAIM_USER + i);
+            }
+        }
+        error = found->seen & bits ? RTPUSH_ERR_TOKEN : rtpi_jwt_claim(jwt, &j, which, own, found);
+        if (error) {
+            return error;
+        }
+        found->seen |= bits;
+        first = 0;
+    }
+    return more;
+}
+
+// RFC 7519 4.1.3 to 4.1.5: aud, exp, nbf. Sums of times that could pass 2^32 are differences.
+static int rtpi_jwt_judge(rtpush_jwt *jwt, const rtpi_claims *found) {
+    uint32_t now = jwt->now_s;
+    if (found->seen >> RTPI_CLAIM_AUD & 1u ? !found->aud : jwt->aud != NULL) {
+        return RTPUSH_ERR_AUDIENCE;
+    }
+    if (jwt->iss && !found->iss) {
+        return RTPUSH_ERR_AUDIENCE;
+    }
+    if (found->nbf > now && found->nbf - now > jwt->leeway_s) {
+        return RTPUSH_ERR_EARLY;
+    }
+    if (!(found->seen >> RTPI_CLAIM_EXP & 1u)) {
+        return jwt->may_last ? RTPUSH_OK : RTPUSH_ERR_EXPIRED;
+    }
+    // RFC 7519 4.1.4: on or after exp it must not be accepted
+    if (now == 0 || (now >= found->exp && now - found->exp >= jwt->leeway_s)) {
+        return RTPUSH_ERR_EXPIRED;
+    }
+    jwt->left_s = found->exp > now ? found->exp - now : 1;
+    return RTPUSH_OK;
+}
+
+// A refused token says nothing.
+static void rtpi_jwt_forget(rtpush_jwt *jwt) {
+    unsigned i;
+    for (i = 0; i < jwt->claim_count; i++) {
+        rtpush_claim *claim = &jwt->claims[i];
+        claim->kind = RTPUSH_CLAIM_ABSENT;
+        claim->number = 0;
+        if (claim->text && claim->text_size > 0) {
+            claim->text[0] = '\0';
+        }
+    }
+    jwt->left_s = 0;
+}
+
+int rtpush_jwt_verify(rtpush_jwt *jwt, const char *token) {
+    const char *payload = token ? strchr(token, '.') : NULL;
+    const char *signature = payload ? strchr(payload + 1, '.') : NULL;
+    rtpi_claims found;
+    rtpi_sha256 s;
+    uint8_t mac[32];
+    int error;
+    memset(&found, 0, sizeof found);
+    rtpi_jwt_forget(jwt);
+    if (!rtpi_key_good(&jwt->key) || jwt->claim_count > 16) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (!signature || strchr(signature + 1, '.')) {
+        return RTPUSH_ERR_TOKEN; // RFC 7515 7.1: three parts
+    }
+    rtpi_hmac_begin(&s, &jwt->key); // here and not one call deeper: it is the deepest stack
+    rtpi_sha256_add(&s, token, (size_t)(signature - token));
+    rtpi_hmac_end(&s, &jwt->key, mac);
+    if (!rtpi_mac_is(signature + 1, mac, sizeof mac)) {
+        return RTPUSH_ERR_SIGNATURE;
+    }
+    error = rtpi_jwt_header(token, payload);
+    error = error ? error : rtpi_jwt_payload(jwt, payload + 1, signature, &found);
+    error = error ? error : rtpi_jwt_judge(jwt, &found);
+    if (error) {
+        rtpi_jwt_forget(jwt);
+    }
+    return error;
+}
+
+// What stands behind a scheme (in lower case) in Authorization, or NULL. RFC 9110 11.4
+static const char *rtpi_credentials(const char *authorization, const char *scheme, size_t len) {
+    if (!authorization || strlen(authorization) <= len ||
+        !rtpi_starts(authorization, scheme, len) || authorization[len] != ' ') {
+        return NULL;
+    }
+    return authorization + len + strspn(authorization + len, " ");
+}
+
+const char *rtpush_bearer(const char *authorization) {
+    return rtpi_credentials(authorization, "bearer", 6);
+}
+
+// RFC 7617 2: user-id ":" password in base64; no control characters.
+int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const char **password) {
+    const char *text = rtpi_credentials(authorization, "basic", 5);
+    size_t len = text ? strlen(text) : 0;
+    size_t used = 0;
+    size_t user = 0;
+    rtpi_base64 b;
+    int c;
+    memset(&b, 0, sizeof b);
+    *password = NULL;
+    if (len == 0 || len % 4 != 0) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    b.at = text;
+    b.end = text + len - (text[len - 1] == '=') - (text[len - 1] == '=' && text[len - 2] == '=');
+    while ((c = rtpi_base64_next(&b)) >= 0x20 && c != 0x7F) {
+        if (used + 1 >= cap) {
+            return RTPUSH_ERR_TOO_BIG;
+        }
+        out[used++] = (char)c;
+        if (c == ':' && !*password) {
+            user = used - 1;
+            out[user] = '\0';
+            *password = out + used;
+        }
+    }
+    if (c != RTPI_END || !*password) {
+        *password = NULL;
+        return RTPUSH_ERR_TOKEN;
+    }
+    out[used] = '\0';
+    return (int)user;
+}
+
+// -- signed values and tickets
+
+// RFC 6265 4.1.1: what may stand in a cookie's value.
+static int rtpi_cookie_clean(const char *value) {
+    for (; *value != '\0'; value++) {
+        if (*value <= ' ' || *value > '~' || strchr("\",;\\", *value)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int rtpi_text_end(rtpi_text *t) { // NUL-terminates; the length or ERR_TOO_BIG
+    int len = (int)t->len;
+    rtpi_put_byte(t, 0);
+    return t->over ? RTPUSH_ERR_TOO_BIG : len;
+}
+
+#define RTPI_MAC_TEXT 43u // 32 bytes in base64url
+
+int rtpush_sign(const rtpush_key *key, const char *purpose, const char *value,
+                uint32_t expires_at_s, char *out, size_t cap) {
+    rtpi_text t = {NULL, 0, 0, 0};
+    uint8_t mac[32];
+    if (!rtpi_key_good(key) || !rtpi_cookie_clean(value)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    t.data = (uint8_t *)out;
+    t.cap = (uint32_t)cap;
+    rtpi_format(&t, "%x.%s", expires_at_s, value);
+    rtpi_mac(key, "rtpush.sign", purpose, out, (size_t)t.len, mac);
+    rtpi_put_byte(&t, '.');
+    rtpi_put_base64(&t, mac, sizeof mac, 1);
+    return rtpi_text_end(&t);
+}
+
+int rtpush_verify(const rtpush_key *key, const char *purpose, const char *text, uint32_t now_s,
+                  char *value, size_t cap, uint32_t *left_s) {
+    size_t len = text ? strlen(text) : 0;
+    uint32_t expires;
+    uint8_t mac[32];
+    if (!rtpi_key_good(key)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (len < RTPUSH_SIGNED - 1u || text[8] != '.' || text[len - RTPI_MAC_TEXT - 1] != '.' ||
+        !rtpi_get_hex(text, 8, &expires)) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    len -= RTPI_MAC_TEXT + 1;
+    rtpi_mac(key, "rtpush.sign", purpose, text, len, mac);
+    if (!rtpi_mac_is(text + len + 1, mac, sizeof mac)) {
+        return RTPUSH_ERR_SIGNATURE;
+    }
+    if (now_s == 0 || now_s >= expires) {
+        return RTPUSH_ERR_EXPIRED;
+    }
+    len -= 9;
+    if (len >= cap) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    memcpy(value, text + 9, len);
+    value[len] = '\0';
+    if (left_s) {
+        *left_s = expires - now_s;
+    }
+    return (int)len;
+}
+
+int rtpush_cookie(const char *name, const char *value, uint32_t max_age_s, int secure, char *out,
+                  size_t cap) {
+    rtpi_text t = {NULL, 0, 0, 0};
+    if (*name == '\0' || strchr(name, '=') || !rtpi_cookie_clean(name) ||
+        !rtpi_cookie_clean(value)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    t.data = (uint8_t *)out;
+    t.cap = (uint32_t)cap;
+    rtpi_format(&t, "%s=%s; Max-Age=%d; Path=/; HttpOnly; SameSite=Strict%s", name, value,
+                max_age_s, secure ? "; Secure" : "");
+    return rtpi_text_end(&t);
+}
+
+// A ticket: serial, end, topics and user as 8 digits each, then half of the signature, 16 bytes
+// (RFC 2104 5), in which the epoch stands for the purpose.
+#define RTPI_TICKET_TEXT 32u
+#define RTPI_TICKET_MAC 16u
+
+static void rtpi_ticket_mac(const rtpush_tickets *tickets, const char *text, uint8_t mac[32]) {
+    char epoch[9];
+    rtpi_hex((uint8_t *)epoch, tickets->epoch);
+    epoch[8] = '\0';
+    rtpi_mac(&tickets->key, "rtpush.ticket", epoch, text, RTPI_TICKET_TEXT, mac);
+}
+
+static uint32_t *rtpi_ticket_word(rtpush_tickets *tickets, uint32_t serial) {
+    return &tickets->used[serial / 32u % (RTPUSH_TICKET_WINDOW / 32u)];
+}
+
+int rtpush_ticket_issue(rtpush_tickets *tickets, uint32_t topics, uint32_t user,
+                        uint32_t expires_at_s, char out[RTPUSH_TICKET_SIZE]) {
+    rtpi_text t = {NULL, RTPUSH_TICKET_SIZE, 0, 0};
+    uint32_t serial = tickets->next;
+    uint8_t mac[32];
+    if (!rtpi_key_good(&tickets->key)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    t.data = (uint8_t *)out;
+    rtpi_format(&t, "%x%x%x%x", serial, expires_at_s, topics, user);
+    rtpi_ticket_mac(tickets, out, mac);
+    rtpi_put_base64(&t, mac, RTPI_TICKET_MAC, 1);
+    *rtpi_ticket_word(tickets, serial) &= ~((uint32_t)1 << serial % 32u);
+    tickets->next = serial + 1;
+    rtpi_put_byte(&t, 0);
+    return RTPUSH_OK;
+}
+
+int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now_s,
+                         uint32_t *topics, uint32_t *user) {
+    uint32_t field[4]; // serial, end, topics, user
+    uint8_t mac[32];
+    uint32_t *word;
+    uint32_t bit;
+    unsigned i;
+    if (!rtpi_key_good(&tickets->key)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (!text || strlen(text) != RTPUSH_TICKET_SIZE - 1u) {
+        return RTPUSH_ERR_TOKEN;
+    }
+    rtpi_ticket_mac(tickets, text, mac);
+    if (!rtpi_mac_is(text + RTPI_TICKET_TEXT, mac, RTPI_TICKET_MAC)) {
+        return RTPUSH_ERR_SIGNATURE;
+    }
+    for (i = 0; i < 4; i++) {
+        if (!rtpi_get_hex(text + 8 * i, 8, &field[i])) {
+            return RTPUSH_ERR_TOKEN;
+        }
+    }
+    if (now_s == 0 || now_s >= field[1]) {
+        return RTPUSH_ERR_EXPIRED;
+    }
+    word = rtpi_ticket_word(tickets, field[0]);
+    bit = (uint32_t)1 << field[0] % 32u;
+    // Beyond the window its bit belongs to a younger one: it can only be called used.
+    if ((uint32_t)(tickets->next - 1 - field[0]) >= RTPUSH_TICKET_WINDOW || (*word & bit)) {
+        return RTPUSH_ERR_USED;
+    }
+    *word |= bit;
+    *topics = field[2];
+    *user = field[3];
+    return RTPUSH_OK;
+}
+#endif // RTPUSH_NO_ACCESS
+
 // >>conn ------------------------------------------------------------------------------------------
 // A slot's life:
 //
-//   FREE -> HEAD -> BODY -> WAIT -> REPLY -> HEAD ...      plain HTTP, keep-alive
-//             |-> WS | SSE | POLL                          streams; POLL -> REPLY -> HEAD
+//   FREE -> HEAD -> ASK -> BODY -> WAIT -> REPLY -> HEAD ...    plain HTTP, keep-alive
+//                    |-> WS | SSE | POLL                   streams; POLL -> REPLY -> HEAD
 //   any of them -> CLOSING -> LINGER -> DEAD -> FREE       a polite end
 //   any of them ---------------------> DEAD -> FREE        reset, timeout, eviction
 //
@@ -1277,6 +2392,7 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
 enum {
     RTPI_FREE,
     RTPI_HEAD,
+    RTPI_ASK, // authorize is asked, perhaps for long
     RTPI_BODY,
     RTPI_WAIT,
     RTPI_REPLY,
@@ -1320,9 +2436,16 @@ enum {
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
 
+static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
+    rtpush_handle h;
+    h.serial = c->serial;
+    h.index = (uint32_t)(c - srv->desc.conns);
+    return h;
+}
+
 static uint8_t *rtpi_rx(const rtpush_server *srv, const rtpush_conn *c) {
     return (uint8_t *)srv->desc.bytes +
-           (size_t)c->id.index * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
+           (size_t)(c - srv->desc.conns) * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
 }
 
 static uint8_t *rtpi_tx(const rtpush_server *srv, const rtpush_conn *c) {
@@ -1336,7 +2459,7 @@ static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_con
 // The connection of a handle, also one that is dead and not yet reaped, or NULL.
 static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
     rtpush_conn *c = &srv->desc.conns[h.index];
-    return (h.serial != 0 && h.index < srv->desc.conn_count && c->id.serial == h.serial) ? c : NULL;
+    return (h.serial != 0 && h.index < srv->desc.conn_count && c->serial == h.serial) ? c : NULL;
 }
 
 // ... not a dead one.
@@ -1526,7 +2649,7 @@ static void rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
         }
     }
     if (route->on_close) {
-        route->on_close(srv, c->id, &closed);
+        route->on_close(srv, rtpi_handle(srv, c), &closed);
     }
 }
 
@@ -2345,7 +3468,7 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
         srv->count.gaps++;
         srv->count.missed += missed;
         if (route && route->on_gap) {
-            route->on_gap(srv, c->id, missed);
+            route->on_gap(srv, rtpi_handle(srv, c), missed);
         }
     }
     return 1;
@@ -2464,6 +3587,7 @@ enum {
     RTPI_H_EXPECT,
     RTPI_H_VERSION,
     RTPI_H_TRANSFER_ENCODING,
+    RTPI_H_AUTHORIZATION,
     RTPI_H_CONNECTION, // lists from here on
     RTPI_H_UPGRADE,
     RTPI_H_PROTOCOL,
@@ -2628,6 +3752,7 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
                                 const rtpush_response *r) {
     const rtpush_route *route = rtpi_route(srv, c);
     unsigned methods = rtpi_route_methods(route);
+    const char *const *h;
 #ifndef RTPUSH_NO_ASSETS
     const rtpush_asset *a;
 #endif
@@ -2636,9 +3761,16 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         if (c->in.http.bits & RTPI_B_CORS) {
             rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
             rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
-                             "Authorization\r\n");
+                             "Authorization");
+            for (h = route ? route->headers : NULL; h && *h; h++) {
+                rtpi_format(t, ", %s", *h);
+            }
+            rtpi_put_text(t, "\r\n");
         }
         rtpi_put_allow(t, "Allow", methods);
+        return;
+    case 401: // RFC 9110 15.5.2: it must say how to do better
+        rtpi_format(t, "WWW-Authenticate: %s\r\n", srv->challenge);
         return;
     case 405: // RFC 9110 15.5.6
         rtpi_put_allow(t, "Allow", methods);
@@ -2658,10 +3790,10 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         if (a->etag) {
             rtpi_format(t, "ETag: \"%s%s\"\r\n", a->etag, r->body == a->gzip ? "-gz" : "");
         }
-        if (a->gzip) {
-            rtpi_format(t, "Vary: Accept-Encoding\r\n%s",
-                        r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
-        }
+        // It may be kept, so it varies by Origin also where none was sent: a cache must not give
+        // the answer without Access-Control-Allow-Origin to a page that needs it.
+        rtpi_format(t, "Vary: Origin%s\r\n%s", a->gzip ? ", Accept-Encoding" : "",
+                    a->gzip && r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
         return;
 #endif
     default:
@@ -2809,7 +3941,7 @@ static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c) {
     if (++srv->serial == 0) {
         srv->serial = 1; // 0 names nobody
     }
-    c->id.serial = srv->serial;
+    c->serial = srv->serial;
     rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_LATER | RTPI_F_EXPIRES);
     rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
 }
@@ -2865,8 +3997,8 @@ enum {
 // In the order of RTPI_H_HOST ... RTPI_H_COOKIE.
 static const char rtpi_names[] =
     "host\0origin\0sec-websocket-key\0last-event-id\0content-length\0expect\0"
-    "sec-websocket-version\0transfer-encoding\0connection\0upgrade\0sec-websocket-protocol\0"
-    "if-none-match\0accept-encoding\0cookie\0";
+    "sec-websocket-version\0transfer-encoding\0authorization\0connection\0upgrade\0"
+    "sec-websocket-protocol\0if-none-match\0accept-encoding\0cookie\0";
 
 // Fields whose values are put in lower case, since case means nothing there.
 #define RTPI_ANY_CASE                                                                              \
@@ -3289,19 +4421,24 @@ static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t
     return 0;
 }
 
+// How many bytes at text may stand in a host's or topic's name.
+static size_t rtpi_name_len(const char *text) {
+    size_t len = 0;
+    while (rtpi_is_alnum((uint8_t)text[len]) ||
+           (text[len] != '\0' && strchr("-._", text[len]) != NULL)) {
+        len++;
+    }
+    return len;
+}
+
 // Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
 static size_t rtpi_host_name(const char *host) {
-    size_t len = 0;
+    size_t len = rtpi_name_len(host);
     const char *port;
     if (host[0] == '[') {
         len = strspn(host + 1, "0123456789abcdef:.") + 2;
         if (len < 4 || host[len - 1] != ']') {
             return 0;
-        }
-    } else {
-        while (rtpi_is_alnum((uint8_t)host[len]) ||
-               (host[len] != '\0' && strchr("-._", host[len]) != NULL)) {
-            len++;
         }
     }
     port = host + len;
@@ -3353,7 +4490,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     size_t prefix = route ? strlen(route->path) : 0;
     unsigned i;
     memset(req, 0, sizeof *req);
-    req->conn = c->id;
+    req->conn = rtpi_handle(srv, c);
     req->route = route;
     req->method = h->method;
     req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
@@ -3365,6 +4502,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     req->host = rtpi_kept(srv, c, RTPI_H_HOST);
     req->origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
     req->cookie = rtpi_kept(srv, c, RTPI_H_COOKIE);
+    req->authorization = rtpi_kept(srv, c, RTPI_H_AUTHORIZATION);
     for (i = 0; route && route->headers && route->headers[i]; i++) {
         req->headers[i] = rtpi_kept(srv, c, RTPI_H_ROUTE + i);
     }
@@ -3517,7 +4655,7 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
         wait_ms = seconds * 1000u;
     }
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse(srv, c, 503);
+        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
         return;
     }
     if (!chunked) {
@@ -3555,17 +4693,18 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
     uint8_t digest[20];
     rtpi_text *t;
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse(srv, c, 503);
+        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
         return;
     }
-    // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes.
+    // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
+    // 256 at least).
     t = rtpi_tx_open(srv, c);
     rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
     rtpi_sha1(t->data, (size_t)t->len, digest);
     t->len = 0;
     rtpi_put_text(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
-    rtpi_put_base64(t, digest, sizeof digest);
+    rtpi_put_base64(t, digest, sizeof digest, 0);
     if (req->subprotocol) {
         rtpi_format(t, "\r\nSec-WebSocket-Protocol: %s", req->subprotocol);
     }
@@ -3582,9 +4721,7 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
 static void rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
     rtpi_set(c, RTPI_F_OPENED);
-    if (c->state == RTPI_HEAD || c->state == RTPI_BODY) {
-        rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
-    }
+    rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
     if (route->on_request) {
         route->on_request(srv, req);
     }
@@ -3702,29 +4839,43 @@ static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_conn *c, rtpu
     return req->topics == 0 && srv->desc.topic_count > 0 && (!websocket || *req->query) ? 404 : 0u;
 }
 
-static unsigned rtpi_authorize(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    rtpush_grant grant;
-    uint32_t asked = req->topics;
-    int status;
-    if (!srv->desc.authorize) {
+// Does the request go on? As the grant says; else it was refused.
+static int rtpi_decided(rtpush_server *srv, rtpush_conn *c, rtpush_request *req, int status,
+                        const rtpush_grant *grant) {
+    if (status == 0 && req->topics != 0) {
+        req->topics &= grant->topics;
+        status = req->topics == 0 ? 403 : 0;
+    }
+    if (status != 0) {
+        srv->challenge = grant && grant->challenge && rtpi_header_clean(grant->challenge)
+                             ? grant->challenge : "Bearer";
+        rtpi_refuse_why(srv, c, status >= 400 && status <= 599 ? (unsigned)status : 500u,
+                        RTPUSH_WHY_APP);
         return 0;
     }
-    memset(&grant, 0, sizeof grant);
-    grant.topics = asked;
-    status = srv->desc.authorize(srv, req, &grant);
-    if (status != 0) {
-        return status >= 400 && status <= 599 ? (unsigned)status : 500u;
-    }
-    req->topics = grant.topics & asked;
-    if (asked != 0 && req->topics == 0) {
-        return 403;
-    }
-    c->user = grant.user;
-    if (grant.expires_s > 0) {
-        c->expires = rtpi_after(srv, grant.expires_s > 8000u ? 8000000u : grant.expires_s * 1000u);
+    c->granted = grant->topics & rtpi_route_topics(srv, req->route);
+    c->user = grant->user;
+    if (grant->expires_s > 0) {
+        c->expires = rtpi_after(srv, grant->expires_s > 8000u ? 8000000u
+                                                              : grant->expires_s * 1000u);
         rtpi_set(c, RTPI_F_EXPIRES);
     }
-    return 0;
+    return 1;
+}
+
+static int rtpi_ask(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    rtpush_grant grant;
+    int status = 0;
+    memset(&grant, 0, sizeof grant);
+    grant.topics = ~(uint32_t)0;
+    rtpi_state(srv, c, RTPI_ASK, srv->desc.reply_ms);
+    c->granted = req->topics; // asked for: for rtpush_decide
+    if (srv->desc.authorize) {
+        grant.topics = req->topics;
+        status = srv->desc.authorize(srv, req, &grant);
+    }
+    return status != RTPUSH_LATER && c->state == RTPI_ASK && // else it decided or ended it itself
+           rtpi_decided(srv, c, req, status, &grant);
 }
 
 // The head is complete.
@@ -3754,18 +4905,13 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
         status = rtpi_stream_check(srv, c, req);
         why = status == 404 ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_UPGRADE;
     }
-    if (status == 0) {
-        status = rtpi_authorize(srv, c, req);
-        why = RTPUSH_WHY_APP;
-        if (c->state != RTPI_HEAD) {
-            return; // it ended the connection
-        }
-    }
     if (status) {
         rtpi_refuse_why(srv, c, status, why);
         return;
     }
-    rtpi_take_request(srv, c, req);
+    if (rtpi_ask(srv, c, req)) {
+        rtpi_take_request(srv, c, req);
+    }
 }
 
 static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
@@ -4051,7 +5197,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
         m.first = !(w->bits & RTPI_WS_PIECE);
         m.last = (w->bits & RTPI_WS_LAST) != 0;
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
-            route->on_message(srv, c->id, &m) == RTPUSH_LATER) {
+            route->on_message(srv, rtpi_handle(srv, c), &m) == RTPUSH_LATER) {
             rtpi_later(srv, c);
             return 0;
         }
@@ -4350,7 +5496,8 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         }
         room -= head + tail;
         room = room > 32767u ? 32767u : room;
-        n = r->pull(srv, c->id, r->user, r->left, t->data + t->len + head, (size_t)room);
+        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t->data + t->len + head,
+                    (size_t)room);
         if (c->state != RTPI_REPLY) {
             return;
         }
@@ -4491,7 +5638,7 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
         if ((c->in.ws.bits & RTPI_WS_WANT) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
             c->in.ws.bits &= (uint8_t)~RTPI_WS_WANT;
             if (route->on_writable) {
-                route->on_writable(srv, c->id);
+                route->on_writable(srv, rtpi_handle(srv, c));
             }
         }
     }
@@ -4569,6 +5716,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         rtpi_clear(c, RTPI_F_KEEP);
         rtpi_refuse_why(srv, c, 408, RTPUSH_WHY_TIMEOUT_BODY);
         break;
+    case RTPI_ASK:
     case RTPI_WAIT:
         rtpi_clear(c, RTPI_F_KEEP);
         rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_TIMEOUT_REPLY);
@@ -4685,13 +5833,23 @@ static void rtpi_new_epoch(rtpush_server *srv) {
 // >>public ----------------------------------------------------------------------------------------
 // Thin: check arguments, resolve the handle, call inward.
 
+#ifdef RTPUSH_NO_ACCESS
+#define RTPI_ERR_LAST RTPUSH_LATER
+#define RTPI_ACCESS_ERRORS ""
+#else
+#define RTPI_ERR_LAST RTPUSH_ERR_USED
+#define RTPI_ACCESS_ERRORS \
+    "\0" "no token, or malformed\0" "wrong algorithm\0" "wrong signature\0" "expired\0" \
+    "not valid yet\0" "wrong audience or issuer\0" "used before"
+#endif
+
 const char *rtpush_strerror(int error) {
-    if (error > 0 || error < RTPUSH_LATER) {
+    if (error > 0 || error < RTPI_ERR_LAST) {
         return "";
     }
     return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
                      "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
-                     "built with another rtpush.h\0" "later",
+                     "built with another rtpush.h\0" "later" RTPI_ACCESS_ERRORS,
                      (unsigned)-error);
 }
 
@@ -4705,10 +5863,8 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
     }
     for (i = 0; i < d->topic_count; i++) {
         const rtpush_topic *t = &d->topics[i];
-        size_t len = t->name ? strlen(t->name) : 0;
-        if (len < 1 || len > 32 || strncmp(t->name, "rtpush", 6) == 0 ||
-            strspn(t->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") !=
-                len) {
+        size_t len = t->name ? rtpi_name_len(t->name) : 0;
+        if (len < 1 || len > 32 || t->name[len] != '\0' || strncmp(t->name, "rtpush", 6) == 0) {
             return "topic.name";
         }
         srv->all_topics |= (uint32_t)1 << i;
@@ -4790,7 +5946,7 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
         for (n = 0; r->headers && r->headers[n]; n++) { // those kept anyway have their own fields
             if (n == RTPUSH_ROUTE_HEADERS ||
                 rtpi_place(rtpi_names, r->headers[n]) != RTPI_H_ROUTE ||
-                strpbrk(r->headers[n], "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+                !rtpi_is(r->headers[n], strlen(r->headers[n]), r->headers[n])) { // upper case
                 return "route.headers";
             }
         }
@@ -5073,7 +6229,7 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     if (!rtpi_is_stream(c)) {
         return RTPUSH_ERR_STATE;
     }
-    if ((topics & ~rtpi_route_topics(srv, rtpi_route(srv, c))) != 0) {
+    if ((topics & ~c->granted) != 0) {
         return RTPUSH_ERR_ARGUMENT;
     }
     s = &c->out.stream;
@@ -5085,6 +6241,40 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     rtpi_ready(srv, c);
     return RTPUSH_OK;
 }
+
+// The peer finishes sending where more of it is expected, or nobody is left to read: the end. A
+// half-closed client still gets its answer (RFC 9112 9.6).
+static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
+    if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
+        rtpi_finish(srv, c, RTPUSH_WHY_PEER_CLOSED);
+    }
+}
+
+#ifndef RTPUSH_NO_ACCESS
+int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    rtpush_request req; // not the server's: this may run inside a callback that was given that one
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (c->state != RTPI_ASK) {
+        return RTPUSH_ERR_STATE;
+    }
+    if (status == 0 ? !grant : status < 400 || status > 599) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    rtpi_request(srv, c, &req);
+    req.topics = c->granted;
+    if (rtpi_decided(srv, c, &req, status, grant)) {
+        rtpi_take_request(srv, c, &req);
+    }
+    if (rtpi_has(c, RTPI_F_EOF)) {
+        rtpi_cut_off(srv, c);
+    }
+    rtpi_ready(srv, c); // the port may hold a body, frames, the next request
+    return RTPUSH_OK;
+}
+#endif
 
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);
@@ -5207,7 +6397,7 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) 
     rtpush_handle none = {0, 0};
     for (; i < srv->slots_top; i++) {
         if (rtpi_is_stream(&srv->desc.conns[i])) {
-            return srv->desc.conns[i].id;
+            return rtpi_handle(srv, &srv->desc.conns[i]);
         }
     }
     return none;
@@ -5323,7 +6513,6 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
         return NULL;
     }
-    c->id.index = (uint32_t)(c - srv->desc.conns);
     c->port = port;
     if (flags & RTPUSH_LISTENER_SECURE) {
         rtpi_set(c, RTPI_F_SECURE);
@@ -5368,6 +6557,7 @@ static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data
     case RTPI_WS:
         return rtpi_ws_input(srv, c, data, len);
 #endif
+    case RTPI_ASK:
     case RTPI_WAIT:
     case RTPI_REPLY:
     case RTPI_POLL:
@@ -5408,22 +6598,11 @@ static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void
 static void rtpi_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = conn;
     rtpi_set(conn, RTPI_F_EOF);
-    switch (conn->state) {
-    case RTPI_HEAD:
-        rtpi_finish(srv, conn, RTPUSH_WHY_PEER_CLOSED);
-        break;
-    case RTPI_BODY: // cut off: nobody waits for an answer
-    case RTPI_WS:
-    case RTPI_SSE:
-    case RTPI_POLL:
-        rtpi_finish(srv, conn, RTPUSH_WHY_PEER_CLOSED);
-        break;
-    case RTPI_LINGER:
+    if (conn->state == RTPI_LINGER) {
         conn->state = RTPI_DEAD;
         rtpi_ready(srv, conn);
-        break;
-    default:
-        break; // a half-closed client still gets its answer (RFC 9112 9.6)
+    } else {
+        rtpi_cut_off(srv, conn);
     }
     srv->busy = NULL;
 }
@@ -5673,8 +6852,7 @@ void *rtpush_port(const rtpush_conn *conn) {
 }
 
 rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *conn) {
-    (void)srv;
-    return conn->id;
+    return rtpi_handle(srv, conn);
 }
 
 // -- a filter

@@ -24,6 +24,7 @@ command_of() {
             $client build/echo-poll build/hub-poll" ;;
         clients-asan) echo "$make build/echo-asan build/hub-asan &&
             $client build/echo-asan build/hub-asan" ;;
+        access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
@@ -41,7 +42,7 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan browser lwip lwip-threads wire device pages boards tls clients-tls' ;;
+        clients-asan access browser lwip lwip-threads wire device pages boards tls clients-tls' ;;
     *) suites="$*" ;;
 esac
 

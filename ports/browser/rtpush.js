@@ -35,6 +35,7 @@ const DEFAULTS = {
     topics: [],           // names; an EventSource hears only the events it listens for
     transport: 'auto',    // or one of TRANSPORTS
     lastEventId: '',      // resume from here
+    ticket: null,         // async () => text: asked before each connection, sent as ?ticket=
     ping: false,          // measure the round trip: see README.md for what the server must answer
     pingMs: 5000,         // between two measurements
     silenceMs: 45000,     // WebSocket: silence before an unanswered ping means a dead connection
@@ -113,10 +114,10 @@ export function parseMessage(message) {
 // -- transports -----------------------------------------------------------------------------------
 // Each opens at once and reports to a sink: record(topic, data, id), direct(data), pending()
 // (trying again by itself), answered(lastId) (a poll) and down(status), the last call. It returns
-// { close, send? }; after close() the sink hears nothing more.
+// { close, send? }; after close() the sink hears nothing more. `extra` goes into the query.
 
-function openWebSocket(target, sink) {
-    const socket = new WebSocket(target.address('websocket'), 'rtpush.1');
+function openWebSocket(target, sink, extra) {
+    const socket = new WebSocket(target.address('websocket', extra), 'rtpush.1');
     socket.binaryType = 'arraybuffer';
     socket.onmessage = ({ data }) => {
         const record = parseMessage(data);
@@ -139,15 +140,17 @@ function openWebSocket(target, sink) {
 
 // An EventSource comes back by itself after most failures, with the id it saw last (also the ids of
 // blocks without data, which a script never sees). It gives up for good on a status other than 200:
-// then it is CLOSED and the client opens another.
-function openEvents(target, sink) {
-    const source = new EventSource(target.address('sse'));
+// then it is CLOSED and the client opens another. With a ticket it must not come back by itself:
+// its address holds once.
+function openEvents(target, sink, extra) {
+    const source = new EventSource(target.address('sse', extra));
     const onRecord = ({ type, data, lastEventId }) => sink.record(type, data, lastEventId);
     for (const topic of [NOTICE, ...target.topics]) {
         source.addEventListener(topic, onRecord);
     }
     source.onerror = () => {
-        if (source.readyState === EventSource.CLOSED) {
+        if (source.readyState === EventSource.CLOSED || extra.ticket) {
+            source.close();
             sink.down(0);
         } else {
             sink.pending();
@@ -161,7 +164,7 @@ function countEvents(records) {
     return new Set(records.map(([, , id]) => id).filter(Boolean)).size;
 }
 
-function openPoll(target, sink) {
+function openPoll(target, sink, extra) {
     const abort = new AbortController();
     let first = true; // after resuming with nothing missed a poll has no notice: make one
     let seconds = 1;  // an answer comes soon even if nothing happens: it shows that we are up
@@ -170,7 +173,9 @@ function openPoll(target, sink) {
         // A network that died silently leaves a fetch hanging: the server's limit and some is ours.
         const limit = setTimeout(() => abort.abort(), (seconds + 15) * 1000);
         try {
-            const response = await fetch(target.address('poll', { timeout: seconds }),
+            const query = { timeout: seconds, ...(extra ?? await target.ticket()) };
+            extra = null; // the first ticket is used
+            const response = await fetch(target.address('poll', query),
                 { signal: abort.signal, cache: 'no-store' });
             if (response.status !== 200) {
                 return response.status;
@@ -311,6 +316,12 @@ class Client {
         return this.#options.pollS;
     }
 
+    // What a new connection brings along: { ticket }, or nothing.
+    async ticket() {
+        const { ticket } = this.#options;
+        return ticket ? { ticket: encodeURIComponent(await ticket()) } : {};
+    }
+
     // A stream's address. Commas and ids need no escaping, and a short query fits a small server.
     address(transport, extra = {}) {
         const url = this.#plain(transport);
@@ -346,13 +357,25 @@ class Client {
 
     // -- connecting --
 
-    #open() {
+    async #open() {
         this.#drop();
+        const generation = this.#generation;
         const { transport } = this.#status;
         this.#change({ state: 'connecting', retryAt: 0 });
         this.#establish();
+        let extra = {};
+        if (this.#options.ticket) {
+            extra = await this.ticket().catch(() => null);
+            if (generation !== this.#generation) {
+                return; // closed, hidden or too late
+            }
+            if (extra === null) {
+                this.#wait(this.#backoff()); // says nothing about the transport
+                return;
+            }
+        }
         try {
-            this.#link = OPEN[transport](this, this.#sink(this.#generation));
+            this.#link = OPEN[transport](this, this.#sink(generation), extra);
         } catch {
             this.#lost(0); // the browser lacks it, or a policy of the page forbids the address
         }

@@ -42,6 +42,8 @@ static const rtpush_asset t_index = {"text/html; charset=utf-8",
 static const rtpush_asset t_gzip_only = {"text/javascript", NULL, 0,           t_index_gz,
                                          sizeof t_index_gz, NULL, "max-age=60"};
 
+enum { T_NOW, T_INSIDE, T_LATER };
+
 // What the application does with messages; tests may change it.
 typedef struct t_app {
     int later;             // on_message and on_body answer RTPUSH_LATER while this is > 0
@@ -57,6 +59,10 @@ typedef struct t_app {
     int status;            // authorize answers this, if not 0
     uint32_t grant_topics; // authorize allows these, if not 0
     uint32_t expires_s;
+    const char *challenge;
+    int decide;          // T_NOW, T_INSIDE, T_LATER: when authorize decides
+    rtpush_handle asked; // T_LATER: who waits
+    rtpush_grant grant;  // ... and for what
     int authorized; // calls of authorize
     int refused;    // last status on_refuse saw
     int refused_why;
@@ -84,11 +90,37 @@ static int t_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_gra
     app->authorized++;
     T_CHECK(req->path != NULL && req->rest != NULL && req->query != NULL, "a null string");
     T_CHECK(req->route != NULL, "authorize before routing");
-    if (app->grant_topics != 0) {
-        grant->topics &= app->grant_topics;
-    }
+    grant->topics = app->grant_topics ? app->grant_topics : 15;
     grant->expires_s = app->expires_s;
+    grant->challenge = app->challenge;
+    if (app->decide == T_INSIDE) {
+        T_CHECK(rtpush_decide(srv, req->conn, app->status, grant) == RTPUSH_OK, "decide inside");
+        T_CHECK(rtpush_decide(srv, req->conn, 0, grant) == RTPUSH_ERR_STATE, "decided twice");
+        return RTPUSH_LATER;
+    }
+    if (app->decide == T_LATER) {
+        T_CHECK(app->asked.serial == 0, "a second question before the first is decided");
+        app->asked = req->conn;
+        app->grant = *grant;
+        return RTPUSH_LATER;
+    }
     return app->status;
+}
+
+// Decides what waits, and what is asked for behind it.
+static int t_decide(t_world *w) {
+    t_app *app = t_app_of(w);
+    int result = RTPUSH_ERR_STATE;
+    for (int round = 0; app->asked.serial != 0; round++) {
+        rtpush_handle conn = app->asked;
+        T_CHECK(round < 100, "questions without end");
+        app->asked.serial = 0;
+        t_enter(w, T_IN_API, NULL);
+        result = rtpush_decide(&w->srv, conn, app->status, &app->grant);
+        t_leave(w);
+        t_run_ready(w);
+    }
+    return result;
 }
 
 static void t_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
@@ -206,7 +238,7 @@ static void t_keep(rtpush_server *srv, const rtpush_request *req) {
     t_on_request(srv, req);
     snprintf(text, sizeof text, "host=%s one=%s two=%s auth=%s cookie=%s origin=%s",
              req->host ? req->host : "-", req->headers[0] ? req->headers[0] : "-",
-             req->headers[1] ? req->headers[1] : "-", req->headers[2] ? req->headers[2] : "-",
+             req->headers[1] ? req->headers[1] : "-", req->authorization ? req->authorization : "-",
              req->cookie ? req->cookie : "-", req->origin ? req->origin : "-");
     T_CHECK(rtpush_reply_text(srv, req->conn, 200, text) == RTPUSH_OK, "reply refused");
 }
@@ -303,7 +335,7 @@ static void t_on_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
     t_log_event(w, "gap %lu", (unsigned long)missed);
 }
 
-static const char *const t_keep_headers[] = {"x-one", "x-two", "authorization", NULL};
+static const char *const t_keep_headers[] = {"x-one", "x-two", NULL};
 static const char *const t_subprotocols[] = {"chat.v2", "chat", NULL};
 static const char *const t_hosts[] = {"device.local", NULL};
 static const char *const t_origins[] = {"https://app.example", NULL};

@@ -3,6 +3,7 @@
 // The language of `in` and `out` is described in fixture.h. Each transcript is run
 //   - whole, byte by byte, and cut in two at every place: same bytes out, same events;
 //   - with output taken one byte at a time, acknowledged late;
+//   - with authorize deciding by rtpush_decide, inside itself and later;
 //   - behind a good request on the same connection, and with a good request behind it: after an
 //     answer that closes, nothing more is interpreted (request smuggling);
 //   - and through "the power cut": the connection is dropped after every byte that comes in and
@@ -679,6 +680,7 @@ typedef struct t_how {
     size_t bite;
     int spans;
     int late_acks;
+    int decide; // T_NOW ...
 } t_how;
 
 static t_run_result t_run_script(const t_buf *in, t_how how) {
@@ -689,10 +691,12 @@ static t_run_result t_run_script(const t_buf *in, t_how how) {
     w->split_at = how.split_at;
     w->bite = how.bite;
     w->max_spans = how.spans;
+    t_app_of(w)->decide = how.decide;
     t_start(w);
     t_conn *c = t_connect(w);
     c->hold_acks = how.late_acks;
     t_feed(c, in->data, in->len);
+    (void)t_decide(w);
     for (int round = 0; how.late_acks && c->unacked > 0 && round < 100000; round++) {
         t_ack(c, 1 + (size_t)round * 7);
         t_serve(c);
@@ -769,7 +773,7 @@ static void t_compare(const t_buf *in, const t_run_result *whole, const char *na
 }
 
 static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *whole) {
-    t_how plain = {T_WHOLE, 0, 0, 0, 0};
+    t_how plain = {T_WHOLE, 0, 0, 0, 0, T_NOW};
     *whole = t_run_script(in, plain);
     const char *failed = t_match(whole->out.data, whole->out.len, s->out);
     if (failed != NULL) {
@@ -791,23 +795,29 @@ static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *who
 static void t_script_splits(const t_buf *in, const t_run_result *whole) {
     size_t step = in->len > 700 ? in->len / 100 : 1;
     for (size_t at = 1; at < in->len; at += step) {
-        t_how split = {T_SPLIT, 0, 0, 0, 0};
+        t_how split = {T_SPLIT, 0, 0, 0, 0, T_NOW};
         split.split_at = at;
         t_compare(in, whole, "a split at", split);
     }
-    t_how bytes = {T_BYTES, 0, 0, 0, 0};
+    t_how bytes = {T_BYTES, 0, 0, 0, 0, T_NOW};
     t_compare(in, whole, "single bytes", bytes);
-    t_how bite = {T_WHOLE, 0, 1, 1, 0};
+    t_how bite = {T_WHOLE, 0, 1, 1, 0, T_NOW};
     t_compare(in, whole, "output in single bytes", bite);
-    t_how late = {T_WHOLE, 0, 0, 2, 1};
+    t_how late = {T_WHOLE, 0, 0, 2, 1, T_NOW};
     t_compare(in, whole, "late acknowledgements", late);
-    t_how all = {T_BYTES, 0, 3, 1, 1};
+    t_how all = {T_BYTES, 0, 3, 1, 1, T_NOW};
     t_compare(in, whole, "all of it", all);
+    for (int decide = T_INSIDE; decide <= T_LATER; decide++) {
+        t_how later = {T_WHOLE, 0, 0, 0, 0, decide};
+        t_compare(in, whole, "a decision of its own", later);
+        later.in_mode = T_BYTES;
+        t_compare(in, whole, "a decision of its own, single bytes", later);
+    }
 }
 
 // A request before it must not matter; a request behind an answer that closes must not be read.
 static void t_script_neighbours(const t_buf *in, const t_run_result *whole) {
-    t_how plain = {T_WHOLE, 0, 0, 0, 0};
+    t_how plain = {T_WHOLE, 0, 0, 0, 0, T_NOW};
     t_buf both = {0};
     t_expand(&both, "{GET /hello}");
     t_run_result hello = t_run_script(&both, plain);
