@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
-# not root), npm packages by the lock files. Usage: sh tests/install.sh [demo|secure|firmware|check|test]
+# not root), npm packages by the lock files.
+# Usage: sh tests/install.sh [demo|secure|firmware|check|test]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1

@@ -182,7 +182,7 @@ static int by_token(app *a, const rtpush_request *req, identity *who) {
                       .aud = APP_AUDIENCE,
                       .claims = &sub,
                       .claim_count = 1};
-    if (jwt.key.len == 0 || rtpush_jwt_verify(&jwt, rtpush_bearer(req->authorization)) < 0) {
+    if (rtpush_jwt_verify(&jwt, rtpush_bearer(req->authorization)) < 0) {
         return 0;
     }
     who->session = NULL;
@@ -333,6 +333,27 @@ static const char *command(app *a, const app_session *s, const void *data, size_
         return set_clock(a, decimal_value(line + 6, UINT32_MAX));
     }
     return "no such command";
+}
+
+// A secret of `len` characters with 5 bits each, that nobody can tell without the key; printed for
+// the owner. At most 52: a hash has no more.
+static const char *make_secret(const app *a, const char *what, char *out, size_t len) {
+    char line[96];
+    uint8_t hash[32];
+    text t = {line, sizeof line - 1, 0};
+    rtpush_hmac_sha256(&a->key, what, strlen(what), hash);
+    for (size_t i = 0; i < len; i++) {
+        const size_t bit = 5 * i;
+        const unsigned two = (unsigned)hash[bit / 8] << 8 | (bit < 248 ? hash[bit / 8 + 1] : 0u);
+        out[i] = "abcdefghijkmnpqrstuvwxyz23456789"[two >> (11 - bit % 8) & 31u];
+    }
+    out[len] = '\0';
+    if (a->options.print != NULL) {
+        text_add(&t, "%s: %s", what, out);
+        line[t.len] = '\0';
+        a->options.print(line);
+    }
+    return out;
 }
 
 // -- handlers -------------------------------------------------------------------------------------
@@ -627,25 +648,36 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
     }
 }
 
-void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t now_ms) {
+static void start_keys(app *a) {
+    static const char *const what[APP_ROLE_COUNT] = {"viewer password", "admin password"};
     uint8_t hash[32];
+    char made[17];
+    a->key.bytes = a->options.key;
+    a->key.len = sizeof a->options.key;
+    a->tickets.key = a->key;
+    a->tickets.epoch = rtpush_last_id(a->srv).epoch;
+    for (int role = 0; role < APP_ROLE_COUNT; role++) {
+        const char *given = a->options.passwords[role];
+        hash_password(a, given ? given : make_secret(a, what[role], made, sizeof made - 1),
+                      a->passwords[role]);
+        a->options.passwords[role] = NULL;
+    }
+    if (a->options.token_key.len == 0) {
+        a->options.token_key.bytes =
+            make_secret(a, "token key", a->token_key, sizeof a->token_key - 1);
+        a->options.token_key.len = sizeof a->token_key - 1;
+    }
+    rtpush_hmac_sha256(&a->key, "buckets", 7, hash);
+    memcpy(&a->salt, hash, sizeof a->salt);
+}
+
+void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t now_ms) {
     memset(a, 0, sizeof *a);
     a->srv = srv;
     a->options = *options;
     a->last_ms = a->reading_ms = now_ms;
     a->boot_s = options->unix_s > 0 ? options->unix_s - now_s(a) : 0;
-    a->key.bytes = a->options.key;
-    a->key.len = sizeof a->options.key;
-    a->tickets.key = a->key;
-    a->tickets.epoch = rtpush_last_id(srv).epoch;
-    for (int role = 0; role < APP_ROLE_COUNT; role++) {
-        if (options->passwords[role] != NULL) {
-            hash_password(a, options->passwords[role], a->passwords[role]);
-        }
-        a->options.passwords[role] = NULL;
-    }
-    rtpush_hmac_sha256(&a->key, "buckets", 7, hash);
-    memcpy(&a->salt, hash, sizeof a->salt);
+    start_keys(a);
     publish_switch(a);
     say(a, APP_LOG, "The device started", "");
 }

@@ -27,19 +27,22 @@ enum { APP_RX_SIZE = 768, APP_TX_SIZE = 640, APP_LOG_SIZE = 2048 };
 // __Host-: browsers take it from TLS alone, and from this host alone (RFC 6265bis 4.1.3.2).
 #define APP_COOKIE "__Host-session"
 #define APP_AUDIENCE "device" // aud of the tokens
+#define APP_ORIGIN "https://app.example" // another site, for firmware and tests
 
 enum { APP_VIEWER, APP_ADMIN, APP_ROLE_COUNT };
 enum { APP_KEY_SIZE = 32, APP_SESSIONS = 8, APP_BUCKETS = 16 };
 
 typedef struct app_options {
     uint8_t key[APP_KEY_SIZE];             // random, new at each boot: sessions end with it
-    rtpush_key token_key;                  // signs the tokens of others' servers; len 0: no tokens
-    const char *passwords[APP_ROLE_COUNT]; // NULL: nobody logs in as that
+    rtpush_key token_key;                  // what others' servers sign tokens with, 32 bytes or
+                                           // more; len 0: made from the key and printed
+    const char *passwords[APP_ROLE_COUNT]; // NULL: made from the key and printed
     const char *const *origins;            // the same list as desc.origins
     uint32_t unix_s;                       // time of day, 0: not known until an admin's page says
     unsigned https_port;                   // where a plain listener sends browsers; 0: nowhere
     void (*output)(int on);                // the switch was moved; or NULL
-    void (*print)(const char *line);       // lines of the audit for a terminal; or NULL
+    void (*print)(const char *line);       // lines of the audit, and secrets that were made, for
+                                           // the owner's terminal; or NULL
 } app_options;
 
 typedef struct app_session {
@@ -53,7 +56,8 @@ typedef struct app {
     app_options options; // without the passwords
     rtpush_key key;      // options.key
     rtpush_tickets tickets;
-    uint8_t passwords[APP_ROLE_COUNT][32]; // hashed with the key; 0: none
+    uint8_t passwords[APP_ROLE_COUNT][32]; // hashed with the key
+    char token_key[53];                    // if it was made
     app_session sessions[APP_SESSIONS];
     uint32_t session_serial;
     uint32_t salt; // of the addresses

@@ -180,37 +180,15 @@ static int random_bytes(void *out, size_t len) {
     return got == len ? 0 : -1;
 }
 
-// A secret from the environment, or one of `len` characters of 5 random bits each, printed.
-static const char *secret(const char *variable, const char *what, char *made, size_t len) {
-    const char *given = getenv(variable);
-    if (given != NULL && *given != '\0') {
-        return given;
-    }
-    if (random_bytes(made, len) < 0) {
-        return NULL;
-    }
-    for (size_t i = 0; i < len; i++) {
-        made[i] = "abcdefghijkmnpqrstuvwxyz23456789"[made[i] & 31];
-    }
-    made[len] = '\0';
-    printf("%s: %s\n", what, made);
-    return made;
-}
-
-// Everything the application must know and nobody else may. 0, or -1: no random bytes.
+// What is not given the application makes and prints. 0, or -1: no random bytes.
 static int make_keys(app_options *keys) {
-    static char admin[17];
-    static char viewer[17];
-    static char token[53]; // 260 bits
-    keys->passwords[APP_ADMIN] = secret("RTPUSH_ADMIN", "admin password", admin, sizeof admin - 1);
-    keys->passwords[APP_VIEWER] =
-        secret("RTPUSH_VIEWER", "viewer password", viewer, sizeof viewer - 1);
-    const char *key = secret("RTPUSH_TOKEN_KEY", "token key", token, sizeof token - 1);
-    if (key == NULL || keys->passwords[APP_ADMIN] == NULL || keys->passwords[APP_VIEWER] == NULL) {
-        return -1;
+    const char *token_key = getenv("RTPUSH_TOKEN_KEY");
+    keys->passwords[APP_ADMIN] = getenv("RTPUSH_ADMIN");
+    keys->passwords[APP_VIEWER] = getenv("RTPUSH_VIEWER");
+    if (token_key != NULL) {
+        keys->token_key.bytes = token_key;
+        keys->token_key.len = strlen(token_key);
     }
-    keys->token_key.bytes = key;
-    keys->token_key.len = strlen(key);
     return random_bytes(keys->key, sizeof keys->key);
 }
 
