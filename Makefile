@@ -131,7 +131,7 @@ build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
 	@sh tests/install.sh secure
 	$(CC) $(C99) $(CFLAGS) examples/secure/*.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
 
-build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
+build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile | cert
 	$(CC) $(C99) $(SANITIZE) examples/secure/*.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
 
 # -- firmware: the dashboard's app.c and page on lwIP, see examples/firmware -----------------------
