@@ -138,12 +138,14 @@ build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 build/secure_assets.h: $(SECURE) ports/browser/rtpush.js | build
 	sh examples/secure/bundle.sh $@
 
+SECURE_HOST := examples/secure/secure.c examples/secure/app.c examples/dashboard/text.c
+
 build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
 	@sh tests/install.sh secure
-	$(CC) $(C99) $(CFLAGS) examples/secure/*.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
+	$(CC) $(C99) $(CFLAGS) $(SECURE_HOST) -o $@ -lbearssl -lpthread
 
 build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile | cert
-	$(CC) $(C99) $(SANITIZE) examples/secure/*.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
+	$(CC) $(C99) $(SANITIZE) $(SECURE_HOST) -o $@ -lbearssl -lpthread
 
 # -- firmware: the dashboard's app.c and page on lwIP, see examples/firmware -----------------------
 FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
