@@ -3,8 +3,8 @@
 //     RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \
 //         node tests/clients/secure.test.mjs build/secure-asan [PART OF A TEST NAME]
 //     ... node tests/clients/secure.test.mjs '{"board":"lm3s6965evb","elf":...,"seedAt":...}'
-// No test holds more than two connections at a time open to an emulated device: a small one has
-// memory for two over TLS.
+// No test holds more than three connections at a time open to an emulated device: a small one has
+// memory for three over TLS.
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import WebSocket from 'ws';
@@ -320,6 +320,7 @@ for (const kind of ['ws', 'events', 'poll']) {
   device(`a logout ends its streams and nobody else's: ${kind}`, async (s) => {
     const me = await login(s, 'viewer');
     const other = await login(s, 'viewer');
+    const stays = await openEvents(`${s.url}/events`, { headers: other });
     let over;
     if (kind === 'ws') {
       const c = await openSocket(s, '', me);
@@ -340,6 +341,8 @@ for (const kind of ['ws', 'events', 'poll']) {
     await until('the end of the stream', over);
     equal((await session(s, me)).status, 401, 'afterwards');
     equal((await session(s, other)).status, 200, 'the other');
+    const before = stays.events.length;
+    await stays.wait('more of the other stream', () => stays.events.length > before + 1);
   });
 }
 
@@ -368,7 +371,7 @@ device('a ticket opens one stream, once, and may only look', async (s) => {
 device('a ticket that is changed, late, or of another boot or role is refused', async (s) => {
   const viewer = await login(s, 'viewer');
   const good = await ticketOf(s, viewer);
-  const late = await ticketOf(s, viewer);
+  const late = await ticketOf(s, await login(s, 'viewer'));
   const lateAt = Date.now() + 11_500;
   for (const t of ['', 'x', good.slice(0, -1), `${good}A`, `0${good}`, `ffffffff${good.slice(8)}`,
     `${good.slice(0, 8)}ffffffff${good.slice(16)}`,
