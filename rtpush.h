@@ -782,6 +782,11 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn);
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
 void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n);  // taken by the transport
 void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n); // no longer referred to
+// May follow rtpush_sent: the transport has copied every HOLD byte of this connection that is not
+// acknowledged, so the log may go on over them. Without it a reader that is slow to acknowledge is
+// dropped when the log comes round to what it was sent last; with it, it is told of a gap.
+// rtpush_acked is due all the same: stalled readers are known by it.
+void rtpush_copied(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn);            // the transport has died
 // Next connection that has something to do (output, or held input to offer again), or NULL.
 rtpush_conn *rtpush_next(rtpush_server *srv);
@@ -6651,6 +6656,11 @@ void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
         rtpi_progress(srv, conn);
     }
     srv->busy = NULL;
+}
+
+void rtpush_copied(rtpush_server *srv, rtpush_conn *conn) {
+    (void)srv;
+    conn->mark_seq = 0;
 }
 
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
