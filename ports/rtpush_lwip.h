@@ -29,7 +29,7 @@
 // NEEDS
 //     lwIP 2.1 or 2.2: LWIP_TCP, LWIP_CALLBACK_API and TCP_LISTEN_BACKLOG 1, TCP_SND_BUF of two
 //     TCP_MSS or more, sys_now(). Its tcp headers only: no sockets, no netconn, no altcp.
-//     Here: 2.8 KB of flash (Cortex-M3, -Os), 380 bytes and 24 for each slot.
+//     Here: 3.0 KB of flash (Cortex-M3, -Os), 380 bytes and 24 for each slot.
 //     A recipe for lwipopts.h, for C connections that each may have S records under way:
 //         MEMP_NUM_TCP_PCB   C + 2    those of TIME_WAIT are given up first by lwIP itself
 //         MEMP_NUM_TCP_SEG   C * TCP_SND_BUF / TCP_MSS, and at least TCP_SND_QUEUELEN

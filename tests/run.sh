@@ -32,6 +32,10 @@ command_of() {
         wire | device | pages | boards) echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         mutants) echo "sh tests/lwip/mutants.sh" ;;
+        tls) echo "sh tests/tls/run.sh" ;;
+        clients-tls) echo "$make build/echo-tls build/hub-tls && RTPUSH_TLS=ec \
+            NODE_EXTRA_CA_CERTS=build/cert/ca.pem CURL_CA_BUNDLE=build/cert/ca.pem \
+            $client build/echo-tls build/hub-tls" ;;
         *) return 1 ;;
     esac
 }
@@ -39,7 +43,8 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan access browser lwip lwip-threads mutants wire device pages boards' ;;
+        clients-asan access browser lwip lwip-threads mutants wire device pages boards tls
+        clients-tls' ;;
     *) suites="$*" ;;
 esac
 

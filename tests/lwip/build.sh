@@ -1,14 +1,16 @@
 #!/bin/sh
 # Builds build/lwip/sim-NAME for each NAME given: VERSION-CONFIG as 2.1-HEAP (see
-# include/lwipopts.h), or VERSION-CONFIG-asan with sanitizers. lwIP's source is compiled twice: the
-# peers' copy is linked into one object with local names, the same for all of a version.
+# include/lwipopts.h), behind it -TLS (both sides speak it), -asan (sanitizers) or both. lwIP's
+# source is compiled twice: the peers' copy is linked into one object with local names, the same for
+# all of a version.
 # Usage: sh tests/lwip/build.sh NAME...
 set -eu
 cd "$(dirname "$0")/../.."
 self=tests/lwip/build.sh
 cc="${CC:-gcc}"
 lwip_at() { echo "build/lwip/$1/src"; }
-config_of() { name="${1#*-}"; echo "${name%-asan}"; }
+config_of() { name="${1#*-}"; name="${name%-asan}"; echo "${name%-TLS}"; }
+tls_of() { case "$1" in *-TLS*) echo "$2" ;; esac; } # the second word, for those that speak it
 objects_of() { echo "build/lwip/objects/$1"; }
 sanitizers_of() {
     case "$1" in
@@ -57,7 +59,7 @@ stack() {
     for name in "$@"; do
         stack "$name" "$(objects_of "$name")" "SIM_$(config_of "$name")"
         echo "$cc $(flags_of "$name") $warn -DSIM_$(config_of "$name") -I." \
-            "-Iports -c tests/lwip/sim.c -o $(objects_of "$name")/sim.o"
+            "$(tls_of "$name" -DSIM_TLS) -Iports -c tests/lwip/sim.c -o $(objects_of "$name")/sim.o"
     done
 } | xargs -P 2 -I '{}' sh -c '{}'
 
@@ -70,5 +72,5 @@ for name in "$@"; do
     objcopy $keep "$peers.all.o" "$peers.local.o"
     # shellcheck disable=SC2046 # options are meant to split
     $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" \
-        -o "build/lwip/sim-$name"
+        -o "build/lwip/sim-$name" $(tls_of "$name" -lbearssl)
 done

@@ -282,7 +282,7 @@ static void log_copied_bytes_hold_nothing(void **state) {
     t_serve(p->c);
     t_run(w);
     T_CHECK(t_app_of(w)->missed > 500, "missed %lu", (unsigned long)t_app_of(w)->missed);
-    u_expect(p, "data: gap ");
+    u_expect(p, "rtpush: gap ");
     u_free(p);
     t_finish(w);
 }
