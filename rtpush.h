@@ -114,7 +114,7 @@
 //
 // MEMORY
 //     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
-//         server       about 740
+//         server       about 750
 //         connection   124 + rx_size + tx_size
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
