@@ -3616,9 +3616,10 @@ enum {
     RTPI_B_STAR = 0x0800,      // OPTIONS *
     RTPI_B_CONTINUE = 0x1000,  // Expect: 100-continue
     RTPI_B_CHUNKED = 0x2000,   // the answer is chunked
-    RTPI_B_COOKIE = 0x4000,    // desc.cookie is kept
-    RTPI_B_HOLD = 0x8000       // the body is the application's, and ends with on_close
+    RTPI_B_COOKIE = 0x4000     // desc.cookie is kept
 };
+// The body is the application's, and ends with on_close. Beyond an int of 16 bits, so no enumerator.
+#define RTPI_B_HOLD 0x8000u
 
 enum {
     RTPI_H_HOST,
