@@ -3618,7 +3618,7 @@ enum {
     RTPI_B_CHUNKED = 0x2000,   // the answer is chunked
     RTPI_B_COOKIE = 0x4000     // desc.cookie is kept
 };
-// The body is the application's, and ends with on_close. Beyond an int of 16 bits, so no enumerator.
+// The body is the application's, and ends with on_close. No enumerator: int may have 16 bits.
 #define RTPI_B_HOLD 0x8000u
 
 enum {
