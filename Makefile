@@ -15,8 +15,8 @@ PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browse
 BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
-.PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size size stack \
-    clean bench cert
+.PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size \
+    firmware-tools firmware-bench size stack clean bench cert
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -51,6 +51,12 @@ firmware-run: build/firmware/$(BOARD).elf
 ## make firmware-size  flash and RAM of each part, from the map file
 firmware-size: build/firmware/$(BOARD).elf
 	python3 examples/firmware/size.py build/firmware/$(BOARD).map
+
+## make firmware-bench  instructions and memory of a broadcast and an echo on a Cortex-M3
+firmware-bench: firmware-tools
+	SOURCES='tests/bench/firmware.c examples/dashboard/text.c' OUT=build/bench-firmware \
+	    sh examples/firmware/build.sh mps2-an385
+	python3 tests/bench/firmware.py build/bench-firmware/mps2-an385.elf
 
 ## make size       flash and RAM on Cortex-M against the budgets
 size:
@@ -120,6 +126,9 @@ build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
 
 $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) \
-    build/dashboard_assets.h
-	@sh tests/install.sh firmware
+    build/dashboard_assets.h | firmware-tools
 	sh examples/firmware/build.sh $*
+
+firmware-tools:
+	@sh tests/install.sh firmware
+	@sh tests/lwip/fetch.sh 2.1

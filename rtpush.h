@@ -4062,8 +4062,12 @@ static unsigned rtpi_step_method(const rtpush_server *srv, rtpush_conn *c, uint8
 }
 
 static int rtpi_path_plain(const char *path) { // no "." or ".." segment: clients remove them
-    while ((path = strstr(path, "/.")) != NULL) {
-        path += path[2] == '.' ? 3 : 2;
+    while ((path = strchr(path, '/')) != NULL) { // not strstr: 1 KB of newlib
+        path++;
+        if (*path != '.') {
+            continue;
+        }
+        path += path[1] == '.' ? 2 : 1;
         if (*path == '/' || *path == '\0') {
             return 0;
         }

@@ -12,8 +12,8 @@ enum {
     PERIOD_MAX_MS = 10000,
     SERVER_PERIOD_MS = 1000,
     BURST_MAX = 10000,
-    BURST_STEP = 100, // events published before the loop may send again
-    ALARM_STREAK = 5  // samples: one busy moment is no alarm
+    BURST_MS = 10,   // between steps of a burst: a round trip on a local network, and more
+    ALARM_STREAK = 5 // samples: one busy moment is no alarm
 };
 
 // -- publishing -----------------------------------------------------------------------------------
@@ -273,6 +273,7 @@ static const char *command(app *a, const char *data, size_t len) {
             return "burst: 1 to 10000 events";
         }
         a->burst_left = a->burst_size = (uint16_t)value;
+        a->burst_ms = a->last_ms;
         log_number(a, "Burst of ", (uint32_t)value, " events");
     } else {
         return "no such command";
@@ -428,8 +429,12 @@ static void take_sample(app *a, uint32_t now_ms) {
     watch_all(a);
 }
 
+// In steps of about a tenth of the log: what is on its way to readers stays in the log until they
+// acknowledge it, and a reader whose bytes must make room is dropped.
 static void step_burst(app *a) {
-    for (int i = 0; i < BURST_STEP && a->burst_left > 0; i++) {
+    enum { RECORD = 48 }; // bytes of log, about
+    const uint32_t step = a->log_size / (10 * RECORD) + 1;
+    for (uint32_t i = 0; i < step && a->burst_left > 0; i++) {
         char out[40];
         text t = {out, sizeof out, 0};
         const uint32_t number = 1u + a->burst_size - a->burst_left;
@@ -464,8 +469,11 @@ uint32_t app_step(app *a, uint32_t now_ms) {
         publish_server(a);
     }
     if (a->burst_left > 0) {
-        step_burst(a);
-        return 0;
+        if (is_due(now_ms, a->burst_ms)) {
+            a->burst_ms = now_ms + BURST_MS;
+            step_burst(a);
+        }
+        return a->burst_ms - now_ms; // samples may wait for so little
     }
     const uint32_t to_server = a->server_ms - now_ms;
     const uint32_t to_sample = a->sample_ms - now_ms;

@@ -59,7 +59,8 @@ typedef struct app {
     uint32_t sample_ms; // when the next sample is due
     uint32_t server_ms; // when the counters are due
     uint32_t period_ms;
-    uint8_t on; // the switch
+    uint32_t burst_ms;  // when the next step of a burst is due
+    uint8_t on;         // the switch
     uint8_t paused;
     uint16_t burst_left; // events of the burst under way
     uint16_t burst_size;

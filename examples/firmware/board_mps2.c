@@ -8,11 +8,11 @@
 #ifdef BOARD_AN500
 const char board_name[] = "mps2-an500";
 const char board_model[] = "Cortex-M7, MPS2";
-enum { LAN = (int)0xA0000000 };
+#define LAN 0xA0000000u
 #else
 const char board_name[] = "mps2-an385";
 const char board_model[] = "Cortex-M3, MPS2";
-enum { LAN = 0x40200000 };
+#define LAN 0x40200000u
 #endif
 const uint32_t board_hz = 25000000;
 const uint32_t board_eth_irq = 13;
@@ -44,7 +44,7 @@ enum {
     MAC_ADDRL = 3
 };
 
-#define LAN_REG(offset) REG((uint32_t)LAN + (offset))
+#define LAN_REG(offset) REG(LAN + (uint32_t)(offset))
 
 volatile uint32_t *const board_eth_rx = &LAN_REG(0x00);
 volatile uint32_t *const board_eth_tx = &LAN_REG(0x20);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds build/firmware/BOARD.elf and BOARD.map; what has not changed is not compiled again.
 # Usage: sh examples/firmware/build.sh BOARD...     lm3s6965evb, mps2-an385 or mps2-an500
-# CFLAGS adds compiler options; OUT is the folder instead of build/firmware; SOURCES are files of
-# another application instead of the dashboard.
+# CFLAGS adds compiler options, OUT is the folder instead of build/firmware, STACK bytes of stack,
+# SOURCES: files of another application instead of the dashboard.
 set -eu
 cd "$(dirname "$0")/../.."
 here=examples/firmware
@@ -18,7 +18,7 @@ sources="$here/startup.c $here/net.c $here/rtpush.c ${SOURCES:-$here/main.c $her
 
 # What a build depends on besides its own source.
 newest="$(ls -t rtpush.h ports/rtpush_lwip.h build/dashboard_assets.h $here/*.h $here/arch/*.h \
-    $here/build.sh examples/dashboard/*.h | head -n 1)"
+    $here/build.sh examples/dashboard/*.h 2>/dev/null | head -n 1)"
 
 # compile SOURCE OBJECT OPTION...: prints the command if it is needed
 compile() {
@@ -39,9 +39,10 @@ build() {
         *) echo "build: no board $board" >&2; return 2 ;;
     esac
     mkdir -p "$out/$board/lwip"
+    # -fno-merge-constants: else the map file gives everybody's strings to the first object.
     flags="-mthumb -mcpu=$cpu -std=c99 -Os -g -ffunction-sections -fdata-sections -ffreestanding
-        -fstack-usage -I$here -Ibuild -I. -isystem $lwip/include -DSENSORS_MAX_CORES=1
-        -DSENSORS_MAX_TEMPS=1 -DSENSORS_MAX_GAUGES=10 $defines ${CFLAGS:-}"
+        -fno-merge-constants -fstack-usage -I$here -Ibuild -I. -isystem $lwip/include
+        -DSENSORS_MAX_CORES=1 -DSENSORS_MAX_TEMPS=1 -DSENSORS_MAX_GAUGES=10 $defines ${CFLAGS:-}"
     {
         for s in $sources $here/$file; do
             compile "$s" "$out/$board/$(basename "$s" .c).o" $flags \
@@ -53,7 +54,7 @@ build() {
     } | tr -s '\n ' | xargs -P 2 -I '{}' sh -c '{}'
     arm-none-eabi-gcc -mthumb -mcpu=$cpu --specs=nano.specs -nostartfiles -Wl,--gc-sections \
         -Wl,--fatal-warnings -T $here/link.ld -Wl,-Map="$out/$board.map" \
-        -Wl,--defsym=FLASH_SIZE=$flash,--defsym=RAM_SIZE=$ram,--defsym=STACK_SIZE=6K \
+        -Wl,--defsym=FLASH_SIZE=$flash,--defsym=RAM_SIZE=$ram,--defsym=STACK_SIZE="${STACK:-4K}" \
         -o "$out/$board.elf" "$out/$board"/*.o "$out/$board"/lwip/*.o
     arm-none-eabi-size "$out/$board.elf"
 }

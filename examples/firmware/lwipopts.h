@@ -5,7 +5,7 @@
 #define LWIPOPTS_H
 
 // Of rtpush, in main.c. Macros: lwIP compares its numbers in #if.
-#define CONNS 12
+#define CONNS 14
 #define STREAMS 10
 
 #define NO_SYS 1

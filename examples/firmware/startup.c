@@ -8,19 +8,15 @@
 #include <string.h>
 
 #define REG(address) (*(volatile uint32_t *)(address))
+#define SYST_CSR REG(0xE000E010u)
+#define SYST_RVR REG(0xE000E014u)
+#define SYST_CVR REG(0xE000E018u)
+#define NVIC_ISER(irq) REG(0xE000E100u + 4u * ((irq) / 32u))
+#define SCB_CFSR REG(0xE000ED28u)
+#define SCB_HFSR REG(0xE000ED2Cu)
+#define SCB_BFAR REG(0xE000ED38u)
 
-enum {
-    IRQS = 48, // 0 to 47: enough for these boards
-    STACK_PAINT = 0x5A,
-
-    SYST_CSR = (int)0xE000E010,
-    SYST_RVR = (int)0xE000E014,
-    SYST_CVR = (int)0xE000E018,
-    NVIC_ISER = (int)0xE000E100,
-    SCB_CFSR = (int)0xE000ED28,
-    SCB_HFSR = (int)0xE000ED2C,
-    SCB_BFAR = (int)0xE000ED38
-};
+enum { IRQS = 48, STACK_PAINT = 0x5A }; // interrupts 0 to 47: enough for these boards
 
 extern uint8_t data_load[], data_start[], data_end[], bss_start[], bss_end[];
 int main(void);
@@ -64,10 +60,10 @@ static void on_tick(void) {
 
 void interrupts_init(uint32_t hz) {
     tick_cycles = hz / BOARD_TICK_HZ;
-    REG(SYST_RVR) = tick_cycles - 1u;
-    REG(SYST_CVR) = 0;
-    REG(SYST_CSR) = 7; // processor clock, interrupt, on
-    REG(NVIC_ISER + 4 * (board_eth_irq / 32)) = 1u << (board_eth_irq % 32);
+    SYST_RVR = tick_cycles - 1u;
+    SYST_CVR = 0;
+    SYST_CSR = 7; // processor clock, interrupt, on
+    NVIC_ISER(board_eth_irq) = 1u << (board_eth_irq % 32u);
 }
 
 uint32_t clock_ms(void) {
@@ -79,7 +75,7 @@ uint32_t clock_cycles(void) {
     uint32_t left;
     do { // the same tick before and after
         now = ticks;
-        left = REG(SYST_CVR);
+        left = SYST_CVR;
     } while (now != ticks);
     return now * tick_cycles + (tick_cycles - 1u - left);
 }
@@ -116,9 +112,9 @@ __attribute__((noreturn, used)) static void report_fault(const uint32_t *frame, 
     put_text("\nfault: exception ");
     board_put((char)('0' + number / 10 % 10));
     board_put((char)('0' + number % 10));
-    put_register(", cfsr ", REG(SCB_CFSR));
-    put_register(" hfsr ", REG(SCB_HFSR));
-    put_register(" bfar ", REG(SCB_BFAR));
+    put_register(", cfsr ", SCB_CFSR);
+    put_register(" hfsr ", SCB_HFSR);
+    put_register(" bfar ", SCB_BFAR);
     put_register(" sp ", (uint32_t)frame);
     // What the processor pushed; not if that was what failed.
     if ((const uint8_t *)frame >= stack_bottom && (const uint8_t *)(frame + 8) <= stack_top) {
