@@ -170,6 +170,7 @@
 //     RTPUSH_NO_STATE       leaves out STATE topics
 //     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
 //     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
+//     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
 
 #ifndef RTPUSH_H
@@ -240,6 +241,7 @@ enum {
     RTPUSH_WHY_WS_UTF8,          // text message not UTF-8 (close 1007)
     RTPUSH_WHY_WS_TOO_BIG,       // message larger than the route takes (close 1009)
     RTPUSH_WHY_ENCODING,         // the asset exists only as gzip, which the client excludes (406)
+    RTPUSH_WHY_TLS,              // a filter: the peer broke or failed its protocol, RFC 5246 7.2.2
     RTPUSH_WHY_COUNT
 };
 
@@ -605,7 +607,8 @@ typedef struct rtpush_span {
     uint8_t kind;  // COPY: valid until the next core call. HOLD: unchanged until acknowledged.
 } rtpush_span;     // STATIC: for ever
 
-enum { RTPUSH_LISTENER_SECURE = 1 }; // rtpush_accept flags: the listener speaks TLS
+// rtpush_accept flags: TLS, by the filter if one is attached, else by something in front of us
+enum { RTPUSH_LISTENER_SECURE = 1 };
 
 // Before rtpush_publish_from is called; the same hooks again may be given at any time.
 int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks);
@@ -630,6 +633,42 @@ rtpush_conn *rtpush_next(rtpush_server *srv);
 uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms);
 void *rtpush_port(const rtpush_conn *conn);
 rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *conn);
+
+// -- a filter between the port and this file: TLS (ports/rtpush_bearssl.h) ------------------------
+// Ports do not know of it. For connections of secure listeners rtpush_input, _eof, _output, _sent
+// and _acked go to the filter, under the same rules, and the filter uses rtpush_plain_* for what is
+// inside. What it took by rtpush_plain_sent it has copied; rtpush_plain_acked MUST wait until the
+// transport acknowledged the bytes that carry it, or stalled readers are not seen and FIN is early.
+
+typedef struct rtpush_filter {
+    void *ctx;
+    // A new connection: the filter's own object for it, given back by rtpush_filter_self, or NULL:
+    // reset it. The object MUST begin with `void *port`, set to port.
+    void *(*open)(void *ctx, rtpush_server *srv, rtpush_conn *conn, void *port);
+    void (*close)(void *self); // once, last: dropped or gone; calls nothing for this connection
+    size_t (*input)(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
+    void (*eof)(rtpush_server *srv, rtpush_conn *conn);
+    int (*output)(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
+    void (*sent)(rtpush_server *srv, rtpush_conn *conn, size_t n);
+    void (*acked)(rtpush_server *srv, rtpush_conn *conn, size_t n);
+} rtpush_filter;
+
+// After rtpush_init, before the first connection; filter outlives srv. ERR_ARGUMENT: NULL, or
+// there is one. ERR_STATE: RTPUSH_NO_FILTER.
+int rtpush_attach_filter(rtpush_server *srv, const rtpush_filter *filter);
+void *rtpush_filter_self(const rtpush_conn *conn);
+size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
+void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn);
+int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
+void rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n);
+void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n);
+// Serve it soon: rtpush_next will name it, and the port offers again what was not taken.
+void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn);
+void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn); // ... within about 250 ms
+// Begins the polite end for a reason RTPUSH_WHY_...: what is queued, then FIN.
+void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why);
+int rtpush_filter_idle(const rtpush_conn *conn); // 1: before or between requests
+uint32_t rtpush_now_ms(const rtpush_server *srv); // of the last rtpush_tick
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
 
@@ -795,6 +834,7 @@ struct rtpush_server {
 
     rtpush_desc desc;
     rtpush_hooks hooks;
+    const rtpush_filter *filter;
     const char *config_error;
     rtpush_counters count;
 };
@@ -1259,7 +1299,7 @@ enum {
     RTPI_F_CLOSE_DUE = 0x0040,  // a WebSocket Close waits for room
     RTPI_F_CLOSE_SENT = 0x0080, // it is queued: no data frame may follow
     RTPI_F_PARTS = 0x0100,      // a fragmented direct message is open
-    RTPI_F_WANT_WRITE = 0x0200, // on_writable is owed
+    RTPI_F_FILTERED = 0x0200,   // `port` is the filter's object, which begins with the port's own
     RTPI_F_FIN = 0x0400,        // FIN was asked for
     RTPI_F_EOF = 0x0800,        // the peer's FIN came
     RTPI_F_SECURE = 0x1000,     // TLS
@@ -1267,6 +1307,15 @@ enum {
     RTPI_F_KEEP = 0x4000        // keep the connection after the answer
 };
 #define RTPI_F_ANSWER 0x8000u // poll: the answer has begun; request: it was given
+
+// rtpi_ws.bits
+enum {
+    RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
+    RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
+    RTPI_WS_PONG = 4,    // the control payload waits for room to be sent back
+    RTPI_WS_LAST = 8,    // the piece to deliver is the last one
+    RTPI_WS_WANT = 16    // on_writable is owed
+};
 
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
@@ -1306,6 +1355,16 @@ static void rtpi_set(rtpush_conn *c, unsigned flag) {
 
 static void rtpi_clear(rtpush_conn *c, unsigned flag) {
     c->flags = (uint16_t)(c->flags & ~flag);
+}
+
+// Does the port's side of this connection belong to the filter?
+static int rtpi_filtered(const rtpush_conn *c) {
+#ifdef RTPUSH_NO_FILTER
+    (void)c;
+    return 0;
+#else
+    return rtpi_has(c, RTPI_F_FILTERED);
+#endif
 }
 
 static int rtpi_is_stream(const rtpush_conn *c) {
@@ -1380,15 +1439,32 @@ static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
     }
 }
 
+// The port's own pointer, behind the filter's object if there is one.
+static void *rtpi_port(const rtpush_conn *c) {
+    return rtpi_filtered(c) && c->port ? *(void **)c->port : c->port;
+}
+
+// Takes the filter out, for good. The port's own pointer remains.
+static void rtpi_unfilter(rtpush_server *srv, rtpush_conn *c) {
+    void *self = c->port;
+    if (rtpi_filtered(c)) {
+        c->port = *(void **)self;
+        rtpi_clear(c, RTPI_F_FILTERED);
+        srv->filter->close(self);
+    }
+}
+
 // The transport of the connection being served is left to the reaper, so that the port does not
 // lose what it is working on.
 static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
-    if (c != srv->busy && c->port && srv->hooks.drop) {
+    if (c == srv->busy) {
+        return;
+    }
+    rtpi_unfilter(srv, c);
+    if (c->port && srv->hooks.drop) {
         srv->hooks.drop(srv->hooks.ctx, c, c->port, reset);
     }
-    if (c != srv->busy) {
-        c->port = NULL;
-    }
+    c->port = NULL;
 }
 
 // Ends a connection at once.
@@ -1423,7 +1499,8 @@ static void rtpi_high(uint32_t *most, uint32_t now) {
     }
 }
 
-#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY) || !defined(RTPUSH_NO_PULL)
+#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY) || !defined(RTPUSH_NO_PULL) || \
+    !defined(RTPUSH_NO_FILTER)
 // A callback said LATER: it is asked again after progress, and in any case by the next scan.
 static void rtpi_later(rtpush_server *srv, rtpush_conn *c) {
     rtpi_set(c, RTPI_F_LATER);
@@ -2520,7 +2597,8 @@ const char *rtpush_why(int why) {
         "not found\0" "unknown Host: name it in desc.hosts\0"
         "foreign Origin: name it in desc.origins\0" "Content-Length required\0"
         "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
-        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip",
+        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip\0"
+        "TLS failed",
         (unsigned)why);
 }
 
@@ -3773,14 +3851,6 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
 enum { RTPI_WS_PAYLOAD = 14, RTPI_WS_CLOSED }; // rtpi_ws.step beyond the header's 0 to 13; CLOSED:
                                                // nothing is read any more
 
-// rtpi_ws.bits
-enum {
-    RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
-    RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
-    RTPI_WS_PONG = 4,    // the control payload waits for room to be sent back
-    RTPI_WS_LAST = 8     // the piece to deliver is the last one
-};
-
 static uint32_t rtpi_ws_room(const rtpush_server *srv) {
     return srv->desc.rx_size - RTPI_CONTROL_MAX;
 }
@@ -4376,7 +4446,9 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_move_stream(srv, c, n);
     if (srv->plan_first != 0 && n > srv->plan_before) {
         s->todo &= (uint8_t)~RTPI_TODO_RECORD;
-        if (c->mark_seq == 0) {
+        if (rtpi_filtered(c)) {
+            c->mark_seq = 0; // a filter copies: it refers to nothing
+        } else if (c->mark_seq == 0) {
             c->hold_seq = srv->plan_first;
             c->mark_seq = s->seq;
             c->mark_left = c->unacked;
@@ -4416,8 +4488,8 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
             rtpi_clear(c, RTPI_F_LATER);
             rtpi_ready(srv, c);
         }
-        if (rtpi_has(c, RTPI_F_WANT_WRITE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
-            rtpi_clear(c, RTPI_F_WANT_WRITE);
+        if ((c->in.ws.bits & RTPI_WS_WANT) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
+            c->in.ws.bits &= (uint8_t)~RTPI_WS_WANT;
             if (route->on_writable) {
                 route->on_writable(srv, c->id);
             }
@@ -4970,7 +5042,7 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
     rtpi_put_frame_header(t, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0), (uint32_t)len);
     rtpi_put(t, data, len);
     if (!rtpi_tx_commit(c, t)) {
-        rtpi_set(c, RTPI_F_WANT_WRITE);
+        c->in.ws.bits |= RTPI_WS_WANT;
         return RTPUSH_ERR_WOULD_BLOCK;
     }
     rtpi_ready(srv, c);
@@ -5253,6 +5325,22 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
     }
     c->id.index = (uint32_t)(c - srv->desc.conns);
     c->port = port;
+    if (flags & RTPUSH_LISTENER_SECURE) {
+        rtpi_set(c, RTPI_F_SECURE);
+    }
+#ifndef RTPUSH_NO_FILTER
+    if (srv->filter && rtpi_has(c, RTPI_F_SECURE)) {
+        rtpi_set(c, RTPI_F_FILTERED);
+        c->port = srv->filter->open(srv->filter->ctx, srv, c, port);
+        if (!c->port) {
+            c->flags = 0;
+            c->next = srv->free_first;
+            srv->free_first = c;
+            rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
+            return NULL;
+        }
+    }
+#endif
     c->peer = peer;
     c->heard = (uint16_t)srv->quarter;
     c->token_at = (uint8_t)srv->quarter;
@@ -5260,9 +5348,6 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
                                ? 0 : 2u * srv->desc.rate_messages);
     c->byte_tokens = (uint16_t)(srv->desc.rate_bytes == RTPUSH_UNLIMITED
                                     ? 0 : 2u * (srv->desc.rate_bytes / 64u + 1u));
-    if (flags & RTPUSH_LISTENER_SECURE) {
-        rtpi_set(c, RTPI_F_SECURE);
-    }
     srv->count.accepted++;
     srv->count.slots_used++;
     rtpi_high(&srv->count.slots_high, srv->count.slots_used);
@@ -5292,7 +5377,8 @@ static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data
     }
 }
 
-size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
+static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes,
+                               size_t len) {
     const uint8_t *data = (const uint8_t *)bytes;
     size_t taken = 0;
     srv->busy = conn;
@@ -5319,7 +5405,7 @@ size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, si
     return taken;
 }
 
-void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
+static void rtpi_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = conn;
     rtpi_set(conn, RTPI_F_EOF);
     switch (conn->state) {
@@ -5342,7 +5428,7 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = NULL;
 }
 
-int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     rtpi_emit e;
     memset(&e, 0, sizeof e);
     e.spans = spans;
@@ -5399,7 +5485,7 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
     return e.count;
 }
 
-void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     uint32_t sent = (uint32_t)n;
     RTPUSH_ASSERT(sent <= srv->plan_total);
     if (srv->plan_total == 0) {
@@ -5435,7 +5521,7 @@ void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     srv->busy = NULL;
 }
 
-void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+static void rtpi_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     uint32_t acked = n > conn->unacked ? conn->unacked : (uint32_t)n;
     srv->busy = conn;
     conn->unacked -= acked;
@@ -5464,7 +5550,42 @@ void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     srv->busy = NULL;
 }
 
+size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
+    return rtpi_filtered(conn) ? srv->filter->input(srv, conn, bytes, len)
+                               : rtpi_plain_input(srv, conn, bytes, len);
+}
+
+void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
+    if (rtpi_filtered(conn)) {
+        srv->filter->eof(srv, conn);
+    } else {
+        rtpi_plain_eof(srv, conn);
+    }
+}
+
+int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+    return rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
+                               : rtpi_plain_output(srv, conn, spans, max);
+}
+
+void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    if (rtpi_filtered(conn)) {
+        srv->filter->sent(srv, conn, n);
+    } else {
+        rtpi_plain_sent(srv, conn, n);
+    }
+}
+
+void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    if (rtpi_filtered(conn)) {
+        srv->filter->acked(srv, conn, n);
+    } else {
+        rtpi_plain_acked(srv, conn, n);
+    }
+}
+
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
+    rtpi_unfilter(srv, conn);
     conn->port = NULL;
     if (conn->state == RTPI_LINGER) {
         conn->state = RTPI_DEAD;
@@ -5546,13 +5667,76 @@ uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms) {
 }
 
 void *rtpush_port(const rtpush_conn *conn) {
-    return conn->port;
+    return rtpi_port(conn);
 }
 
 rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *conn) {
     (void)srv;
     return conn->id;
 }
+
+// -- a filter
+
+int rtpush_attach_filter(rtpush_server *srv, const rtpush_filter *filter) {
+#ifdef RTPUSH_NO_FILTER
+    (void)srv;
+    (void)filter;
+    return RTPUSH_ERR_STATE;
+#else
+    if (!filter || srv->filter) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    srv->filter = filter;
+    return RTPUSH_OK;
+#endif
+}
+
+#ifndef RTPUSH_NO_FILTER
+void *rtpush_filter_self(const rtpush_conn *conn) {
+    return conn->port;
+}
+
+size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
+    return rtpi_plain_input(srv, conn, bytes, len);
+}
+
+void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
+    rtpi_plain_eof(srv, conn);
+}
+
+int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+    return rtpi_plain_output(srv, conn, spans, max);
+}
+
+void rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    rtpi_plain_sent(srv, conn, n);
+}
+
+void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    rtpi_plain_acked(srv, conn, n);
+}
+
+void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn) {
+    rtpi_set(conn, RTPI_F_REFUSED); // so rtpush_next names a stream too that has nothing to send
+    rtpi_ready(srv, conn);
+}
+
+void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn) {
+    rtpi_later(srv, conn);
+}
+
+void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why) {
+    rtpi_finish(srv, conn, (uint8_t)why);
+}
+
+int rtpush_filter_idle(const rtpush_conn *conn) {
+    return conn->state == RTPI_HEAD && conn->in.http.total == 0;
+}
+
+uint32_t rtpush_now_ms(const rtpush_server *srv) {
+    return srv->now_ms;
+}
+#endif
 
 #ifdef __cplusplus
 }
