@@ -16,7 +16,7 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size size stack \
-    clean bench
+    clean bench cert
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -64,6 +64,10 @@ stack:
 bench:
 	sh tests/bench/bench.sh
 
+## make cert       a CA and certificates for development in build/cert
+cert:
+	sh tests/tls/cert.sh build/cert
+
 ## make clean      remove build/
 clean:
 	rm -rf build
@@ -88,6 +92,14 @@ build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | bui
 # setarch -R when it runs: the thread sanitizer of gcc 12 wants addresses that are not randomised.
 build/threads: tests/posix/threads.c $(CORE) Makefile | build
 	gcc $(C99) -g -O1 -fsanitize=thread $< -o $@ -lpthread
+
+# ... over TLS: the same programs, listening by tests/tls/listen.h
+build/echo-tls build/hub-tls: build/%-tls: $(EXAMPLES) $(CORE) tests/tls/listen.h Makefile | cert
+	@mkdir -p build/tls
+	sed -e 's|rtpush_posix_listen(|tls_listen(|' \
+	    -e '/rtpush_posix.h"/a #include "../../tests/tls/listen.h"' \
+	    examples/$*/$*.c >build/tls/$*.c
+	$(CC) $(C99) $(SANITIZE) build/tls/$*.c -o $@ -lbearssl -lpthread
 
 build/dashboard_assets.h: $(PAGE) | build
 	@command -v $(CC) >/dev/null || sh tests/install.sh demo

@@ -1,0 +1,59 @@
+#!/bin/sh
+# Certificates for development and for the tests, by openssl, in build/cert or the folder given:
+#     ca.pem ca.key              the test CA; import ca.pem into a browser to trust the others
+#     ec.pem ec.key              server, ECDSA P-256
+#     rsa.pem rsa.key            server, RSA 2048
+#     client.pem client.key      a client of the same CA
+#     stranger.pem stranger.key  a client that nobody signed but itself
+# Good for the names and addresses below and those in NAMES ("DNS:x,IP:y"); what exists is kept.
+# Usage: sh tests/tls/cert.sh [FOLDER]
+set -eu
+cd "$(dirname "$0")/../.."
+out="${1:-build/cert}"
+names="DNS:localhost,DNS:rtpush.local,IP:127.0.0.1,IP:::1,IP:10.0.2.15${NAMES:+,$NAMES}"
+days=397 # the most that browsers take of a server's certificate
+mkdir -p "$out"
+if [ -f "$out/done" ]; then
+    exit 0
+fi
+umask 077
+
+# key NAME ec|rsa
+key() {
+    if [ "$2" = ec ]; then
+        openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$out/$1.key"
+    else
+        openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$out/$1.key"
+    fi
+}
+
+# certificate NAME SUBJECT USAGE ALTERNATIVE-NAMES: signed by the CA
+certificate() {
+    printf 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n' >"$out/ext"
+    printf 'extendedKeyUsage=%s\nsubjectAltName=%s\n' "$3" "$4" >>"$out/ext"
+    openssl req -new -key "$out/$1.key" -subj "$2" -out "$out/$1.csr"
+    openssl x509 -req -in "$out/$1.csr" -CA "$out/ca.pem" -CAkey "$out/ca.key" \
+        -set_serial "0x$(openssl rand -hex 8)" -days "$days" -sha256 -extfile "$out/ext" \
+        -out "$out/$1.pem"
+}
+
+{
+    key ca ec
+    openssl req -x509 -new -key "$out/ca.key" -subj '/CN=rtpush development CA' -days 3650 \
+        -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign' \
+        -out "$out/ca.pem"
+    key ec ec
+    certificate ec /CN=rtpush.local serverAuth "$names"
+    key rsa rsa
+    certificate rsa /CN=rtpush.local serverAuth "$names"
+    key client ec
+    certificate client /CN=client clientAuth DNS:client
+    key stranger ec
+    openssl req -x509 -new -key "$out/stranger.key" -subj /CN=client -days "$days" \
+        -out "$out/stranger.pem"
+} >"$out/log" 2>&1 || {
+    cat "$out/log" >&2
+    exit 1
+}
+rm -f "$out"/*.csr "$out/ext"
+touch "$out/done"
