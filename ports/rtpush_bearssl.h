@@ -41,8 +41,8 @@
 // WHAT IT SPEAKS
 //     TLS 1.2 only (RFC 5246). ECDHE over X25519 or P-256; ChaCha20-Poly1305, then AES-128-GCM; the
 //     certificate ECDSA P-256 or RSA. No CBC, RC4, 3DES, no key exchange without forward secrecy,
-//     no compression, no renegotiation (refused with a warning, RFC 5746 is spoken). ALPN http/1.1;
-//     a client that offers only others is refused (RFC 7301 3.2). Server names are ignored: there
+//     no compression, no renegotiation (refused with a warning, RFC 5746 is spoken). ALPN http/1.1
+//     and http/1.0; a client that offers only others is refused (RFC 7301 3.2). Server names are ignored: there
 //     is one certificate. Sessions resume from desc.sessions: no public-key work in a page's second
 //     connection. Client certificates are asked for where desc.anchors is set.
 //
@@ -428,7 +428,7 @@ static void rtpi_bearssl_set_key(const rtpush_bearssl_desc *d, br_ssl_server_con
 }
 
 static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
-    static const char *protocols[] = {"http/1.1"};
+    static const char *protocols[] = {"http/1.1", "http/1.0"}; // RFC 7301 6
     const rtpush_bearssl_desc *d = &tls->desc;
     br_ssl_server_context *ssl = &slot->ssl;
     br_ssl_engine_context *eng = &ssl->eng;
@@ -441,7 +441,7 @@ static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     rtpi_bearssl_set_key(d, ssl);
     br_ssl_engine_set_hash(eng, br_sha256_ID, &br_sha256_vtable);
     br_ssl_engine_set_prf_sha256(eng, &br_tls12_sha256_prf);
-    br_ssl_engine_set_protocol_names(eng, protocols, 1);
+    br_ssl_engine_set_protocol_names(eng, protocols, 2);
     br_ssl_engine_add_flags(eng, BR_OPT_ENFORCE_SERVER_PREFERENCES | BR_OPT_NO_RENEGOTIATION |
                                      BR_OPT_FAIL_ON_ALPN_MISMATCH);
 #ifndef RTPUSH_BEARSSL_NO_CLIENT_CERTS
@@ -457,6 +457,9 @@ static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     br_ssl_engine_inject_entropy(eng, seed, sizeof(seed));
     memset(seed, 0, sizeof(seed));
     (void)br_ssl_server_reset(ssl); // a failure shows as a closed engine
+    // RFC 5246 E.1: the version of records before one is agreed on. BearSSL 0.6 leaves it 0, and a
+    // client too old for us could not read the alert that tells it so.
+    eng->version_out = BR_TLS10;
 }
 
 // RFC 5246 7.2.2: the alert for an error for which BearSSL sends none.
@@ -508,9 +511,7 @@ static void rtpi_bearssl_make_alert(rtpush_bearssl_link *link, int error) {
     eng->out.vtable->max_plaintext(&eng->out.vtable, &from, &end);
     eng->obuf[from] = 2; // fatal
     eng->obuf[from + 1u] = rtpi_bearssl_alert_of(error);
-    // Before a version is agreed on, that of the peer's record: an old client reads no newer one.
-    record = eng->out.vtable->encrypt(&eng->out.vtable, RTPI_BEARSSL_ALERT,
-                                      eng->version_out ? eng->version_out : eng->version_in,
+    record = eng->out.vtable->encrypt(&eng->out.vtable, RTPI_BEARSSL_ALERT, eng->version_out,
                                       eng->obuf + from, &len);
     memmove(eng->obuf + rest, record, len);
     link->tail_len = (uint16_t)(rest + len);

@@ -312,7 +312,7 @@ function closing(binary) {
       for (let cut = 1; cut < 12; cut++) {
         const c = await upgrade(s.port);
         c.write(frame(2, Buffer.alloc(200, 1)).subarray(0, cut * 9));
-        c.socket.resetAndDestroy();
+        c.resetNow();
       }
       const ws = await open(s.ws + PATH).opened;
       await echoes(ws, 'still here');

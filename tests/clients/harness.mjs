@@ -2,11 +2,18 @@
 // small readers for HTTP answers and event streams. Nothing here waits without a limit.
 import { spawn } from 'node:child_process';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import process from 'node:process';
+import tls from 'node:tls';
 
 const TEST_MS = 30_000; // one test
 const ALL_MS = 420_000; // all of them
+
+// Over TLS if RTPUSH_TLS is set; the test CA comes by NODE_EXTRA_CA_CERTS and CURL_CA_BUNDLE.
+export const secure = 'RTPUSH_TLS' in process.env;
+const S = secure ? 's' : '';
+const web = secure ? https : http;
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -150,8 +157,8 @@ export async function startServer(binary, ...args) {
   const port = Number(match[1]);
   const server = {
     port,
-    url: `http://127.0.0.1:${port}`,
-    ws: `ws://127.0.0.1:${port}`,
+    url: `http${S}://127.0.0.1:${port}`,
+    ws: `ws${S}://127.0.0.1:${port}`,
     child,
     ended,
     output: () => text,
@@ -209,9 +216,11 @@ export async function withServer(binary, args, use) {
 
 // A connection that keeps all it receives as a latin1 string, one character a byte.
 export function connect(port) {
-  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+  const raw = net.connect({ port, host: '127.0.0.1', noDelay: true });
+  const socket = secure ? tls.connect({ socket: raw, host: '127.0.0.1' }) : raw;
   const c = {
     socket,
+    resetNow: () => raw.resetAndDestroy(),
     text: '',
     closed: false,
     reset: false,
@@ -318,7 +327,7 @@ export function request(method, target, headers = {}, body = '') {
 // A request by node's own client, on a connection of its own: { status, headers, body }.
 export function call(url, { method = 'GET', headers = {}, body } = {}) {
   return within(15_000, `${method} ${url}`, new Promise((done, fail) => {
-    const req = http.request(url, { method, headers, agent: false }, (res) => {
+    const req = web.request(url, { method, headers, agent: false }, (res) => {
       const parts = [];
       res.on('data', (d) => parts.push(d));
       res.on('error', fail);
@@ -390,7 +399,7 @@ export async function openEvents(url, { lastId, headers = {}, pause = false } = 
   if (lastId) {
     all['Last-Event-ID'] = lastId;
   }
-  const req = http.request(url, { headers: all, agent: false });
+  const req = web.request(url, { headers: all, agent: false });
   const stream = {
     parser,
     closed: false,
@@ -455,7 +464,7 @@ export async function startProxy(port) {
   leftOvers.add(close);
   return {
     port: server.address().port,
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: `http${S}://127.0.0.1:${server.address().port}`,
     cut,
     close,
     aim: (other) => { target = other; },

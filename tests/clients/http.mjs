@@ -234,7 +234,7 @@ function connections() {
         c.write('GET /heal');
       } else if (i % 3 === 2) {
         c.write(request('GET', '/stats'));
-        c.socket.resetAndDestroy();
+        c.resetNow();
       }
     }
     await until('an answer', async () => {

@@ -77,7 +77,7 @@ export default function suite(binary) {
       storm.forEach((c, i) => c.write(request('GET', i % 2 ? '/healthz' : '/events?topics=a')));
       const done = (c) => c.closed || parseAnswer(c.text);
       await until('answers', () => storm.filter(done).length > 10);
-      storm.forEach((c) => c.socket.resetAndDestroy());
+      storm.forEach((c) => c.resetNow());
     }
     await until('a publish', () => publish(s, 'a', 'still served').then(() => 1, () => 0));
     for (const r of readers) {
