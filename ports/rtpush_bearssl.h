@@ -41,10 +41,10 @@
 // WHAT IT SPEAKS
 //     TLS 1.2 only (RFC 5246). ECDHE over X25519 or P-256; ChaCha20-Poly1305, then AES-128-GCM; the
 //     certificate ECDSA P-256 or RSA. No CBC, RC4, 3DES, no key exchange without forward secrecy,
-//     no compression, no renegotiation (refused with a warning, RFC 5746 is spoken). ALPN http/1.1
-//     and http/1.0; a client that offers only others is refused (RFC 7301 3.2). Server names are ignored: there
-//     is one certificate. Sessions resume from desc.sessions: no public-key work in a page's second
-//     connection. Client certificates are asked for where desc.anchors is set.
+//     no compression, no renegotiation (refused with a warning; RFC 5746 is spoken). ALPN http/1.1
+//     and http/1.0; a client that offers only others is refused (RFC 7301 3.2). Server names are
+//     ignored: there is one certificate. Sessions resume from desc.sessions: no public-key work in
+//     a page's second connection. Client certificates are asked for where desc.anchors is set.
 //
 // BUFFERS
 //     Two a TLS connection, apart from each other: shared ones deadlock when both sides wait.
