@@ -343,8 +343,11 @@ static void t_check_conn(t_world *w, t_conn *c) {
         T_CHECK(c->conn->tx_head <= c->conn->tx_len, "tx_head beyond tx_len");
         T_CHECK(c->conn->tx_len <= w->srv.desc.tx_size, "tx_len beyond tx_size");
         T_CHECK(c->conn->rx_used <= w->srv.desc.rx_size, "rx_used beyond rx_size");
-        T_CHECK(c->conn->unacked == c->unacked, "unacked %lu, the port counts %lu",
-                (unsigned long)c->conn->unacked, (unsigned long)c->unacked);
+        // Behind a filter the core counts plaintext, the port what it became.
+        const int filtered = w->srv.filter != NULL && rtpi_has(c->conn, RTPI_F_SECURE);
+        T_CHECK(filtered || c->conn->unacked == c->unacked,
+                "unacked %lu, the port counts %lu", (unsigned long)c->conn->unacked,
+                (unsigned long)c->unacked);
     }
 }
 

@@ -1,0 +1,1238 @@
+// The TLS filter: handshakes, records, both directions under pressure, the pool, every kind of end.
+#include "peer.h"
+
+#include <time.h>
+
+static uint32_t counted(t_world *w, int why) {
+    return rtpush_get_counters(&w->srv)->why[why];
+}
+
+// -- handshakes -----------------------------------------------------------------------------------
+
+static void tls_answers_a_request(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "HTTP/1.1 200 |hello");
+    p_say(peer, "{GET /big}");
+    T_CHECK(peer->got.len > sizeof t_big, "only %lu bytes", (unsigned long)peer->got.len);
+    T_CHECK(memcmp(peer->got.data + peer->got.len - sizeof t_big, t_big, sizeof t_big) == 0,
+            "the body differs");
+    T_EQ(p.tls.count.handshakes, 1);
+    T_EQ(p.tls.count.slots_used, 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void tells_the_application_that_it_is_secure(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    // Origin is compared with the scheme: https here, and http is foreign.
+    p_say(peer, "GET /ws HTTP/1.1\r\n" T_WS_FIELDS "Origin: http://10.0.0.1\r\n\r\n");
+    p_expect(peer, "HTTP/1.1 403 ");
+    p_hang_up(peer);
+    peer = p_connect(w);
+    p_say(peer, "GET /ws HTTP/1.1\r\n" T_WS_FIELDS "Origin: https://10.0.0.1\r\n\r\n");
+    p_expect(peer, "HTTP/1.1 101 ");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void try_suite(uint16_t suite, int curve, const p_identity *identity) {
+    t_world *w = p_world();
+    T_EQ(rtpush_bearssl_identify(&p.desc, &identity->id), RTPUSH_OK);
+    p_start(w);
+    p_peer *peer = p_dial(w);
+    br_ec_impl both = br_ec_all_m31;
+    both.supported_curves = (uint32_t)1 << curve;
+    br_ssl_engine_set_suites(p_engine(peer), &suite, 1);
+    br_ssl_engine_set_ec(p_engine(peer), &both);
+    p_shake(peer, 0);
+    p_run(peer);
+    T_CHECK(p_open(peer), "suite %04x, curve %d: error %d", suite, curve, p_error(peer));
+    T_EQ(peer->ssl.eng.session.cipher_suite, suite);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void speaks_both_suites_over_both_curves_with_both_keys(void **state) {
+    (void)state;
+    const int curves[] = {BR_EC_curve25519, BR_EC_secp256r1};
+    for (int i = 0; i < 2; i++) {
+        if (curves[i] == BR_EC_secp256r1) { // an ECDSA client must know P-256 for the certificate
+            try_suite(BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, curves[i], &p_ec);
+            try_suite(BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, curves[i], &p_ec);
+        }
+        try_suite(BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, curves[i], &p_rsa);
+        try_suite(BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, curves[i], &p_rsa);
+    }
+}
+
+// What must not be spoken, one by one: static key exchange, CBC, CCM, AES-256.
+static void refuses_every_other_suite_with_handshake_failure(void **state) {
+    (void)state;
+    const uint16_t suites[] = {BR_TLS_RSA_WITH_AES_128_GCM_SHA256,
+                               BR_TLS_RSA_WITH_AES_128_CBC_SHA,
+                               BR_TLS_RSA_WITH_3DES_EDE_CBC_SHA,
+                               BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+                               BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256,
+                               BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
+                               BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
+                               BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                               BR_TLS_ECDH_ECDSA_WITH_AES_128_GCM_SHA256};
+    for (int key = 0; key < 2; key++) {
+        t_world *w = p_world();
+        T_EQ(rtpush_bearssl_identify(&p.desc, key ? &p_rsa.id : &p_ec.id), RTPUSH_OK);
+        p_start(w);
+        for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
+            p_peer *peer = p_dial(w);
+            br_ssl_engine_set_suites(p_engine(peer), &suites[i], 1);
+            p_shake(peer, 0);
+            p_run(peer);
+            T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 40);
+            T_CHECK(t_ended(peer->c), "the connection is still there");
+            p_hang_up(peer);
+        }
+        t_run(w);
+        T_EQ(counted(w, RTPUSH_WHY_TLS), sizeof suites / sizeof suites[0]);
+        p_finish(w);
+    }
+}
+
+// RFC 5246 7.2.2: protocol_version. The record's version is one the old client can read.
+static void refuses_old_versions_with_protocol_version(void **state) {
+    (void)state;
+    for (unsigned version = BR_TLS10; version <= BR_TLS11; version++) {
+        t_world *w = p_begin();
+        p_peer *peer = p_dial(w);
+        br_ssl_engine_set_versions(p_engine(peer), version, version);
+        p_shake(peer, 0);
+        p_run(peer);
+        T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 70);
+        T_CHECK(t_ended(peer->c), "the connection is still there");
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// Hellos by hand: SSL 3.0 in a record of TLS, SSL 2.0, a version of its own, a record too large.
+static void refuses_old_and_strange_hellos(void **state) {
+    (void)state;
+    static const struct {
+        const char *hello;
+        const char *answer;
+        int why;
+    } table[] = {
+        {"{hex 160300002f0100002b0300}{rep 32 r}{hex 000004c02b00ff0100}", "{hex 15}",
+         RTPUSH_WHY_TLS},
+        {"{hex 802e010002001500000010010080020080}{rep 40 r}", "HTTP/1.1 400 ", RTPUSH_WHY_SYNTAX},
+        {"{hex 1609090005}hello", "{hex 15}", RTPUSH_WHY_TLS},
+        {"{hex 1603017fff}hello", "{hex 15030100020216}", RTPUSH_WHY_TLS},
+        {"{hex 160301000405000000}", "{hex 15}", RTPUSH_WHY_TLS},
+        {"{hex 16030100024300}", "", RTPUSH_WHY_TLS},
+    };
+    for (size_t i = 0; i + 1 < sizeof table / sizeof table[0]; i++) {
+        t_world *w = p_begin();
+        snprintf(t_where, sizeof t_where, "hello %lu", (unsigned long)i);
+        t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
+        t_say(c, table[i].hello);
+        T_CHECK(t_ended(c), "the connection is still there");
+        t_expect(c, table[i].answer);
+        t_advance(w, 10000);
+        T_EQ(counted(w, table[i].why), 1);
+        t_forget(c);
+        p_finish(w);
+    }
+    t_where[0] = 0;
+}
+
+// RFC 7301 3.2: no_application_protocol.
+static void chooses_http_1_1_and_refuses_other_protocols(void **state) {
+    (void)state;
+    const char *both[] = {"h2", "http/1.1"};
+    const char *other[] = {"h2"};
+    t_world *w = p_begin();
+    p_peer *peer = p_dial(w);
+    br_ssl_engine_set_protocol_names(p_engine(peer), both, 2);
+    p_shake(peer, 0);
+    p_run(peer);
+    T_CHECK(p_open(peer), "error %d", p_error(peer));
+    assert_string_equal(br_ssl_engine_get_selected_protocol(p_engine(peer)), "http/1.1");
+    p_hang_up(peer);
+    peer = p_dial(w);
+    br_ssl_engine_set_protocol_names(p_engine(peer), other, 1);
+    p_shake(peer, 0);
+    p_run(peer);
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 120);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static p_peer *again(t_world *w, const p_peer *before) {
+    br_ssl_session_parameters session;
+    br_ssl_engine_get_session_parameters(&before->ssl.eng, &session);
+    p_peer *peer = p_dial(w);
+    br_ssl_engine_set_session_parameters(p_engine(peer), &session);
+    p_shake(peer, 1);
+    p_run(peer);
+    T_CHECK(p_open(peer), "error %d", p_error(peer));
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
+    return peer;
+}
+
+static void resumes_a_session_without_public_keys(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *first = p_connect(w);
+    const size_t full = first->c->out_total;
+    p_peer *second = again(w, first);
+    T_EQ(p.tls.count.resumed, 1);
+    T_EQ(p.tls.count.handshakes, 2);
+    T_CHECK(second->c->out_total < full, "as long as a full handshake");
+    p_hang_up(first);
+    p_hang_up(second);
+    p_finish(w);
+}
+
+static void unknown_and_forgotten_sessions_shake_hands_in_full(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *first = p_connect(w);
+    p_peer stranger = *first;
+    memset(stranger.ssl.eng.session.session_id, 7, 32);
+    p_hang_up(again(w, &stranger));
+    T_EQ(p.tls.count.resumed, 0);
+    for (int i = 0; i < P_SESSIONS; i++) { // the cache has so many places
+        p_hang_up(p_connect(w));
+    }
+    p_hang_up(again(w, first));
+    T_EQ(p.tls.count.resumed, 0);
+    p_hang_up(first);
+    p_finish(w);
+}
+
+static void without_memory_for_sessions_none_resumes(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.sessions = NULL;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_hang_up(again(w, first));
+    T_EQ(p.tls.count.resumed, 0);
+    p_hang_up(first);
+    p_finish(w);
+}
+
+// -- bytes ----------------------------------------------------------------------------------------
+
+static void handshake_and_request_pass_byte_by_byte(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    w->in_mode = T_BYTES;
+    w->bite = 1;
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "HTTP/1.1 200 |hello");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void handshake_and_request_pass_at_every_split(void **state) {
+    (void)state;
+    size_t total = 1;
+    for (size_t at = 0; at < total; at += 3) { // one in three of some 700: the others run as seeds
+        t_world *w = p_begin();
+        snprintf(t_where, sizeof t_where, "split at %lu", (unsigned long)at);
+        w->in_mode = T_SPLIT;
+        w->split_at = at;
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{GET /hello}");
+        p_expect(peer, "HTTP/1.1 200 |hello");
+        total = peer->c->in_total;
+        p_hang_up(peer);
+        p_finish(w);
+    }
+    t_where[0] = 0;
+}
+
+// An upload in records of n bytes each, and its sum in the answer.
+static void upload(t_world *w, p_peer *peer, size_t total, size_t record) {
+    char text[128];
+    uint32_t sum = 0;
+    snprintf(text, sizeof text, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: %lu\r\n\r\n",
+             (unsigned long)total);
+    peer->record = 0;
+    p_say(peer, text);
+    peer->record = record;
+    for (size_t i = 0; i < total; i++) {
+        uint8_t byte = (uint8_t)(i * 7 + i / 251);
+        sum = sum * 31 + byte;
+        t_put(&peer->want, &byte, 1);
+    }
+    p_run(peer);
+    for (int i = 0; i < 40 && peer->want.len > 0; i++) { // tokens, LATER
+        t_advance(w, 250);
+        p_run(peer);
+    }
+    snprintf(text, sizeof text, "%lu %08lx", (unsigned long)total, (unsigned long)sum);
+    p_expect(peer, text);
+}
+
+static void records_of_every_size_arrive(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    w->desc.rate_bytes = w->desc.rate_messages = RTPUSH_UNLIMITED;
+    p_start(w);
+    p_peer *peer = p_connect(w);
+    for (size_t size = 1; size <= 16384; size += size < 600 ? 1 : size < 15000 ? 997 : 128) {
+        snprintf(t_where, sizeof t_where, "records of %lu", (unsigned long)size);
+        upload(w, peer, size < 16 ? 40 : size * 2 + 3, size);
+    }
+    t_where[0] = 0;
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void answers_of_every_size_arrive(void **state) {
+    (void)state;
+    for (int small = 0; small < 2; small++) {
+        t_world *w = p_world();
+        w->desc.rate_messages = RTPUSH_UNLIMITED;
+        if (small) {
+            p.desc.in_size = 837;
+            p.desc.out_size = 597;
+        }
+        p_start(w);
+        p_peer *peer = p_connect(w);
+        for (uint32_t size = 0; size < 40000; size += size < 700 ? 1 : 1931) {
+            t_app_of(w)->pull_size = size;
+            p_say(peer, "{GET /pull}");
+            T_CHECK(strstr(t_text(&peer->got), "\r\n0\r\n\r\n") != NULL, "no end, size %lu",
+                    (unsigned long)size);
+            t_eat(&peer->got, peer->got.len);
+        }
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// -- cut ------------------------------------------------------------------------------------------
+
+enum { CUT_RESET, CUT_FIN, CUT_SILENCE, CUTS };
+
+// A client that stops after `at` bytes. Afterwards everything is free.
+static size_t cut_client(size_t at, int how) {
+    t_world *w = p_begin();
+    snprintf(t_where, sizeof t_where, "cut after %lu bytes, kind %d", (unsigned long)at, how);
+    p_peer *peer = p_dial(w);
+    peer->writes = at;
+    p_shake(peer, 0);
+    p_say(peer, "{GET /hello}");
+    size_t whole = peer->written + peer->wire.len;
+    if (how == CUT_RESET) {
+        t_cut(peer->c);
+    } else if (how == CUT_FIN) {
+        t_eof(peer->c);
+        p_run(peer);
+    }
+    t_advance(w, 20000); // idle_ms or, behind a request, idle_ms again
+    p_run(peer);
+    t_advance(w, 20000);
+    T_CHECK(peer->c->conn == NULL, "the connection is still there");
+    T_EQ(rtpush_get_counters(&w->srv)->slots_used, 0);
+    T_EQ(p.tls.count.slots_used, 0);
+    p_hang_up(peer);
+    p_finish(w);
+    return whole;
+}
+
+static void handshake_cut_at_every_byte_leaves_all_free(void **state) {
+    (void)state;
+    for (int how = 0; how < CUTS; how++) {
+        for (size_t at = 0; at <= cut_client(at, how); at++) {
+        }
+    }
+    t_where[0] = 0;
+}
+
+// A client that takes no more than `at` bytes: the transport is full from there on.
+static void server_flight_stuck_at_every_byte_leaves_all_free(void **state) {
+    (void)state;
+    size_t total = 1;
+    for (size_t at = 0; at < total; at += 2) {
+        t_world *w = p_begin();
+        snprintf(t_where, sizeof t_where, "stuck after %lu bytes", (unsigned long)at);
+        p_peer *peer = p_dial(w);
+        peer->c->window = at;
+        p_shake(peer, 0);
+        p_say(peer, "{GET /hello}");
+        if (p_open(peer) && peer->got.len > 0) {
+            total = 0; // all of it arrived
+        } else {
+            total = at + 3;
+        }
+        t_advance(w, 60000); // idle_ms, or stall_ms if there was an answer
+        if (total > 0) {
+            T_CHECK(peer->c->conn == NULL, "the connection is still there");
+        }
+        p_hang_up(peer);
+        p_finish(w);
+    }
+    t_where[0] = 0;
+}
+
+// -- back-pressure --------------------------------------------------------------------------------
+
+static void echo_survives_small_windows_and_late_acknowledgements(void **state) {
+    (void)state;
+    for (int small = 0; small < 2; small++) {
+        t_world *w = p_world();
+        w->desc.rate_bytes = w->desc.rate_messages = RTPUSH_UNLIMITED;
+        if (small) {
+            p.desc.in_size = 837;
+            p.desc.out_size = 597;
+        }
+        p_start(w);
+        p_peer *peer = p_connect(w);
+        peer->record = 300;
+        p_say(peer, "{WS /ws}");
+        p_expect(peer, "HTTP/1.1 101 ");
+        peer->c->hold_acks = 1;
+        peer->c->window = 0;
+        t_app_of(w)->later = 3;
+        for (int i = 0; i < 200; i++) { // both sides are full of them
+            t_expand(&peer->want, "{82*250}");
+        }
+        p_run(peer);
+        T_CHECK(peer->want.len + peer->wire.len + peer->c->in.len > 0, "all was taken");
+        for (int i = 0; i < 20000 && peer->got.len < 200 * 254; i++) {
+            peer->c->window = 1 + (size_t)(i % 90);
+            p_run(peer);
+            t_ack(peer->c, 1 + (size_t)(i % 120));
+            if (i % 50 == 0) {
+                t_advance(w, 250);
+            }
+        }
+        T_EQ(peer->got.len, 200 * 254);
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// The core refuses, the engine is full, the port holds the rest: it comes again by itself.
+static void refused_input_is_offered_again(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /ws}");
+    p_expect(peer, "HTTP/1.1 101 ");
+    t_app_of(w)->no_echo = 1; // nothing is sent that could wake the port
+    t_app_of(w)->later = 1000;
+    peer->record = 20;
+    for (int i = 0; i < 40; i++) {
+        t_expand(&peer->want, "{81:some message}");
+    }
+    p_run(peer);
+    T_CHECK(peer->c->in.len > 0, "the port holds nothing");
+    t_app_of(w)->later = 1;
+    for (int i = 0; i < 8; i++) {
+        t_advance(w, 250);
+    }
+    T_EQ(peer->c->in.len, 0);
+    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 40);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void slow_reader_is_told_of_the_gap_and_others_are_not_hurt(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    w->desc.log_size = 4096;
+    p_start(w);
+    p_peer *slow = p_connect(w);
+    p_peer *quick = p_connect(w);
+    p_say(slow, "{GET /events?topics=log}");
+    p_say(quick, "{GET /events?topics=log}");
+    slow->c->window = 0;
+    char text[128];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(text, sizeof text, "event %d %060d", i, i);
+        T_EQ(t_publish_text(w, T_LOG, text), RTPUSH_OK);
+        p_run(quick);
+        if (i % 100 == 0) {
+            t_advance(w, 250);
+        }
+    }
+    p_expect(quick, "event 0 |event 1 |event 1000 |event 1999 |!gap");
+    T_CHECK(slow->c->conn != NULL, "the slow reader was dropped, not told");
+    slow->c->window = SIZE_MAX;
+    p_run(slow);
+    p_expect(slow, "event 0 |gap |event 1999 ");
+    p_hang_up(slow);
+    p_hang_up(quick);
+    p_finish(w);
+}
+
+static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    peer->c->hold_acks = 1;
+    T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+    p_run(peer);
+    t_advance(w, 15000);
+    T_CHECK(peer->c->conn != NULL, "dropped too early");
+    t_advance(w, 10000);
+    T_EQ(peer->c->dropped, 1);
+    T_EQ(counted(w, RTPUSH_WHY_STALLED), 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void reader_that_acknowledges_late_is_not_dropped(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    peer->c->hold_acks = 1;
+    for (int i = 0; i < 100; i++) { // never all of it, but again and again some
+        T_EQ(t_publish_text(w, T_LOG, "one more"), RTPUSH_OK);
+        p_run(peer);
+        t_advance(w, 5000);
+        t_ack(peer->c, peer->c->unacked / 2);
+    }
+    T_CHECK(peer->c->conn != NULL, "dropped though it acknowledged");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// -- what breaks ----------------------------------------------------------------------------------
+
+// RFC 5246 6.2.1: record_overflow. Nothing of the record reached the core.
+static void record_larger_than_the_buffer_gets_its_alert(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.in_size = 837;
+    p.desc.out_size = 597;
+    p_start(w);
+    p_peer *peer = p_connect(w);
+    upload(w, peer, 3000, 837 - 21); // what fits exactly: 5 of the header, 16 of Poly1305
+    p_say(peer, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3000\r\n\r\n");
+    const uint32_t before = rtpush_get_counters(&w->srv)->bytes_in;
+    peer->record = 837 - 20;
+    t_expand(&peer->want, "{rep 3000 x}");
+    p_run(peer);
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 22);
+    T_EQ(rtpush_get_counters(&w->srv)->bytes_in, before);
+    T_CHECK(t_ended(peer->c), "the connection is still there");
+    t_run(w);
+    T_EQ(counted(w, RTPUSH_WHY_TLS), 1);
+    T_EQ(p.tls.count.last_error, BR_ERR_TOO_LARGE);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// The alert must not stand in the middle of a record that is being sent.
+static void alert_waits_for_the_record_under_way(void **state) {
+    (void)state;
+    for (size_t window = 0; window < 700; window += 7) {
+        t_world *w = p_world();
+        p.desc.in_size = 837;
+        p.desc.out_size = 597;
+        p_start(w);
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{WS /stream}");
+        peer->c->window = window;
+        t_expand(&peer->want, "{89*100}"); // a ping, so that there is something to send
+        p_run(peer);
+        T_EQ(t_publish_text(w, T_LOG, "a message of some length to be on its way to the client"),
+             RTPUSH_OK);
+        p_run(peer);
+        t_expand(&peer->want, "{82*2000}");
+        p_run(peer);
+        peer->c->window = SIZE_MAX;
+        p_run(peer);
+        T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 22);
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// RFC 5246 7.2.2: bad_record_mac, wherever the bit is wrong.
+static void changed_record_gets_bad_record_mac(void **state) {
+    (void)state;
+    for (unsigned at = 5; at < 60; at += 6) {
+        t_world *w = p_begin();
+        p_peer *peer = p_connect(w);
+        peer->writes = peer->written;
+        p_say(peer, "{GET /hello}");
+        peer->wire.data[at] ^= 1;
+        peer->writes = SIZE_MAX;
+        p_run(peer);
+        T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 20);
+        T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// RFC 5246 7.2.2: no_renegotiation is a warning; the connection goes on.
+static void renegotiation_is_refused_and_the_connection_goes_on(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    peer->writes = peer->written;
+    T_CHECK(br_ssl_engine_renegotiate(p_engine(peer)), "the client does not renegotiate");
+    peer->writes = SIZE_MAX;
+    p_run(peer);
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 100); // BearSSL's client takes it as the end
+    T_CHECK(peer->c->conn != NULL && !t_ended(peer->c), "the server ended the connection");
+    T_EQ(p.tls.count.handshakes, 1);
+    T_EQ(p.tls.count.failed, 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void other_records_after_the_handshake_get_unexpected_message(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    peer->ssl.eng.record_type_out = 24; // heartbeat
+    p_say(peer, "{GET /hello}");
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 10);
+    T_CHECK(t_ended(peer->c), "the connection is still there");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// Another filter in between is what a user gets who mistakes the port.
+static void http_to_the_tls_port_is_answered_400(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    const char *const texts[] = {"{GET /}", "{WS /ws}", "G", "\r\n", "{hex 00}", "{rep 5000 x}"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
+        t_say(c, texts[i]);
+        T_CHECK(strlen(strstr(t_text(&c->out), "\r\n\r\n") + 4) == 51, "Content-Length is wrong");
+        t_expect(c, "HTTP/1.1 400 Bad Request\r\n|Connection: close\r\n|https:");
+        T_CHECK(c->fin, "no FIN");
+        t_advance(w, 1000);
+        T_EQ(c->dropped, 2);
+        t_forget(c);
+    }
+    T_EQ(p.tls.count.plain, 6);
+    T_EQ(counted(w, RTPUSH_WHY_SYNTAX), 6);
+    T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
+    p_finish(w);
+}
+
+static void hint_passes_through_the_smallest_window(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
+    w->bite = 1;
+    c->hold_acks = 1;
+    t_says(c, "GET / HTTP/1.1\r\n");
+    t_expect(c, "HTTP/1.1 400 |wss:.\n");
+    T_CHECK(!c->fin, "FIN before the acknowledgement");
+    t_ack(c, c->unacked);
+    t_run(w);
+    T_CHECK(c->fin, "no FIN");
+    t_forget(c);
+    p_finish(w);
+}
+
+static void tls_to_the_plain_port_is_refused(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    t_conn *c = t_connect(w);
+    p_peer *peer = p_make(c);
+    p_shake(peer, 0);
+    p_run(peer);
+    T_EQ(p_error(peer), BR_ERR_UNSUPPORTED_VERSION); // "HTTP/" is no record
+    T_CHECK(t_ended(c), "the connection is still there");
+    T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
+    T_EQ(p.tls.count.slots_high, 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// -- ends -----------------------------------------------------------------------------------------
+
+static void close_notify_of_the_client_is_answered(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
+    br_ssl_engine_close(p_engine(peer));
+    p_run(peer);
+    T_CHECK(p_closed(peer), "no close_notify");
+    T_EQ(p_error(peer), BR_ERR_OK);
+    T_CHECK(peer->c->fin, "no FIN");
+    t_run(w);
+    T_EQ(peer->c->dropped, 2);
+    T_EQ(counted(w, RTPUSH_WHY_PEER_CLOSED), 1);
+    T_EQ(counted(w, RTPUSH_WHY_TLS), 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// RFC 5246 7.2.1: what was not sent yet is discarded, the stream ends.
+static void close_notify_ends_a_stream_in_the_middle(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /ws}");
+    peer->c->window = 100;
+    t_app_of(w)->no_echo = 1;
+    t_expand(&peer->want, "{81:last words}");
+    p_run(peer);
+    br_ssl_engine_close(p_engine(peer));
+    p_run(peer);
+    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 1);
+    t_run(w);
+    t_advance(w, 5000);
+    t_expect_events(w, "open /ws|message 1 10 last words|close PEER_CLOSED 1006");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void close_of_the_server_sends_close_notify_before_fin(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    peer->c->hold_acks = 1;
+    p_say(peer, "GET /hello HTTP/1.1\r\n" T_HOST "Connection: close\r\n\r\n");
+    p_expect(peer, "hello");
+    T_CHECK(!peer->c->fin, "FIN before the acknowledgement");
+    for (int i = 0; i < 10 && !peer->c->fin; i++) {
+        t_ack(peer->c, peer->c->unacked);
+        p_run(peer);
+    }
+    T_CHECK(peer->c->fin, "no FIN");
+    T_EQ(p_error(peer), BR_ERR_OK);
+    T_CHECK(p_closed(peer), "no close_notify");
+    T_EQ(p.tls.count.slots_used, 0); // free for another as soon as FIN was asked for
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// FIN alone may be an attacker's: what it cuts is not taken for whole.
+static void fin_without_close_notify_cuts_nothing_short(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 10\r\n\r\nhalf");
+    t_eof(peer->c);
+    p_run(peer);
+    t_run(w);
+    t_expect_events(w, "close PEER_CLOSED|!uploaded");
+    p_hang_up(peer);
+    peer = p_connect(w); // a request that is whole is answered all the same (RFC 9112 9.6)
+    t_expand(&peer->want, "{GET /hello}");
+    peer->c->manual_close = 1;
+    p_fill(peer);
+    p_write(peer);
+    p_put(peer);
+    t_eof(peer->c);
+    p_run(peer);
+    p_expect(peer, "hello");
+    T_CHECK(p_closed(peer) && p_error(peer) == BR_ERR_OK, "no close_notify");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void eof_comes_after_what_the_core_refused(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /ws}");
+    t_app_of(w)->later = 1000;
+    t_app_of(w)->no_echo = 1;
+    p_say(peer, "{81:first}");
+    p_say(peer, "{81:second}"); // the core has the first one only
+    t_eof(peer->c);
+    T_EQ(peer->c->eof_given, 1);
+    t_app_of(w)->later = 0;
+    t_advance(w, 2000);
+    t_expect_events(w, "message 1 5 first|message 1 6 second|close PEER_CLOSED");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void shutdown_says_goodbye_inside_and_outside(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_peer *half = p_dial(w); // in the middle of its handshake
+    half->writes = 20;
+    p_shake(half, 0);
+    p_run(half);
+    p_say(peer, "{WS /ws}");
+    p_expect(peer, "HTTP/1.1 101 ");
+    w->call = T_IN_API;
+    rtpush_shutdown(&w->srv);
+    t_leave(w);
+    t_run(w);
+    p_run(peer);
+    p_expect(peer, "<88#03e9");
+    p_say(peer, "{88#03e9}");
+    T_CHECK(p_closed(peer) && p_error(peer) == BR_ERR_OK, "no close_notify");
+    t_advance(w, 5000);
+    T_EQ(rtpush_get_counters(&w->srv)->slots_used, 0);
+    p_hang_up(peer);
+    p_hang_up(half);
+    p_finish(w);
+}
+
+// -- the pool -------------------------------------------------------------------------------------
+
+// A client that has sent `bytes` of its handshake and no more.
+static p_peer *half_open(t_world *w, size_t bytes) {
+    p_peer *peer = p_dial(w);
+    peer->writes = bytes;
+    p_shake(peer, 0);
+    p_run(peer);
+    return peer;
+}
+
+static void connection_waits_for_a_slot_and_gets_it(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.slot_count = 1;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_say(first, "{WS /ws}");
+    p_peer *second = p_dial(w);
+    p_shake(second, 0);
+    p_run(second);
+    T_CHECK(!p_open(second) && !t_ended(second->c), "it does not wait");
+    T_EQ(p.tls.count.waited, 1);
+    t_advance(w, 10000); // a stream never gives way
+    T_CHECK(!p_open(second) && !t_ended(second->c), "it does not wait");
+    T_CHECK(first->c->conn != NULL, "the stream gave way");
+    t_cut(first->c);
+    t_run(w);
+    p_say(second, "{GET /hello}");
+    p_expect(second, "hello");
+    p_hang_up(first);
+    p_hang_up(second);
+    p_finish(w);
+}
+
+static void who_waits_too_long_is_closed(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.slot_count = 1;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_say(first, "{WS /ws}");
+    p_peer *second = p_dial(w);
+    p_shake(second, 0);
+    p_run(second);
+    t_advance(w, 20000);
+    T_CHECK(t_ended(second->c), "it still waits");
+    T_CHECK(p.tls.wait_first == NULL, "it is still in the list");
+    p_hang_up(second);
+    p_hang_up(first);
+    p_finish(w);
+}
+
+static void idle_connection_gives_way_after_a_while(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.slot_count = 1;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_say(first, "{GET /hello}");
+    p_peer *second = p_dial(w);
+    p_shake(second, 0);
+    p_run(second);
+    T_CHECK(!p_open(second), "it does not wait");
+    for (int i = 0; i < 30; i++) { // both sides live on
+        t_advance(w, 250);
+        p_run(first);
+        p_run(second);
+    }
+    T_CHECK(p_closed(first) && p_error(first) == BR_ERR_OK, "it did not go with close_notify");
+    T_CHECK(p_open(second), "nobody gave way");
+    T_EQ(p.tls.count.gave_way, 1);
+    p_hang_up(first);
+    p_hang_up(second);
+    p_finish(w);
+}
+
+static void half_handshakes_on_every_slot_give_way_to_a_real_one(void **state) {
+    (void)state;
+    for (size_t bytes = 1; bytes < 400; bytes += 57) {
+        t_world *w = p_world();
+        w->desc.conn_count = 16;
+        p_start(w);
+        p_peer *halves[4];
+        for (int i = 0; i < 4; i++) {
+            halves[i] = half_open(w, bytes);
+        }
+        T_EQ(p.tls.count.slots_used, 4);
+        p_peer *peer = p_dial(w);
+        p_shake(peer, 0);
+        for (int i = 0; i < 30; i++) {
+            p_run(peer);
+            t_advance(w, 250);
+        }
+        T_CHECK(p_open(peer), "the handshake never came to its turn");
+        T_CHECK(p.tls.count.gave_way >= 1, "nobody gave way");
+        for (int i = 0; i < 4; i++) {
+            p_hang_up(halves[i]);
+        }
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// A thousand of them, while a stream lives and real clients come in between.
+static void a_thousand_half_open_handshakes_hurt_no_stream(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    w->desc.conn_count = 8;
+    p_start(w);
+    p_peer *stream = p_connect(w);
+    p_say(stream, "{WS /ws}");
+    p_expect(stream, "HTTP/1.1 101 ");
+    p_peer *halves[40] = {0};
+    unsigned served = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        p_peer **place = &halves[i % 40];
+        if (*place != NULL) {
+            p_hang_up(*place);
+        }
+        *place = half_open(w, 1 + i % 300);
+        t_advance(w, 100);
+        if (i % 100 == 99) {
+            p_peer *peer = p_dial(w);
+            p_shake(peer, 0);
+            for (int j = 0; j < 40 && peer->c->conn != NULL && peer->got.len == 0; j++) {
+                p_say(peer, p_open(peer) ? "{GET /hello}" : "");
+                t_advance(w, 250);
+            }
+            served += peer->got.len > 0;
+            p_hang_up(peer);
+        }
+        if (i % 50 == 0) { // ping_ms
+            p_say(stream, "{81:alive}");
+            p_expect(stream, "<81:alive>");
+        }
+    }
+    T_EQ(served, 10);
+    T_CHECK(stream->c->conn != NULL, "the stream was lost");
+    T_CHECK(p.tls.count.slots_high <= 4, "more slots than there are");
+    for (int i = 0; i < 40; i++) {
+        if (halves[i] != NULL) {
+            p_hang_up(halves[i]);
+        }
+    }
+    p_hang_up(stream);
+    p_finish(w);
+}
+
+// A byte now and then is no progress: the deadline is for the whole handshake.
+static void handshake_a_byte_a_second_ends_at_the_deadline(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_dial(w);
+    peer->slow = 1;
+    p_shake(peer, 0);
+    int seconds = 0;
+    while (peer->c->conn != NULL && seconds < 100) {
+        p_step(peer);
+        t_advance(w, 1000);
+        seconds++;
+    }
+    T_CHECK(seconds >= 14 && seconds <= 20, "it took %d s", seconds);
+    T_EQ(p.tls.count.slots_used, 0);
+    T_EQ(counted(w, RTPUSH_WHY_TIMEOUT_IDLE), 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void connections_that_say_nothing_take_no_slot(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    t_conn *quiet[6];
+    for (int i = 0; i < 6; i++) {
+        quiet[i] = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
+    }
+    T_EQ(p.tls.count.slots_used, 0);
+    p_peer *peer = p_connect(w);
+    p_hang_up(peer);
+    t_advance(w, 30000);
+    for (int i = 0; i < 6; i++) {
+        T_CHECK(quiet[i]->conn == NULL, "it is still there");
+        t_forget(quiet[i]);
+    }
+    p_finish(w);
+}
+
+static void no_more_handshakes_at_a_time_than_asked_for(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.max_handshakes = 1;
+    p_start(w);
+    p_peer *half = half_open(w, 50);
+    p_peer *peer = p_dial(w);
+    p_shake(peer, 0);
+    p_run(peer);
+    T_CHECK(!p_open(peer), "two at a time");
+    T_EQ(p.tls.handshakes, 1);
+    half->writes = SIZE_MAX; // the first goes on, and with its end the second begins
+    p_run(half);
+    T_CHECK(p_open(half), "error %d", p_error(half));
+    p_run(peer);
+    T_CHECK(p_open(peer), "the second never began");
+    p_peer *stale = half_open(w, 50);
+    p_peer *third = p_dial(w);
+    p_shake(third, 0);
+    for (int i = 0; i < 20; i++) {
+        p_run(third);
+        t_advance(w, 250);
+    }
+    T_CHECK(p_open(third), "a half handshake keeps the others out");
+    T_CHECK(half->c->conn != NULL && peer->c->conn != NULL, "the wrong ones gave way");
+    p_hang_up(stale);
+    p_hang_up(third);
+    p_hang_up(half);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void without_a_link_the_connection_is_reset(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.link_count = 2;
+    p_start(w);
+    p_peer *a = p_connect(w);
+    p_peer *b = p_connect(w);
+    T_CHECK(t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1) == NULL, "accepted");
+    T_EQ(counted(w, RTPUSH_WHY_NO_SLOT), 1);
+    T_EQ(rtpush_get_counters(&w->srv)->slots_used, 2);
+    t_conn *plain = t_connect(w); // others have room
+    t_say(plain, "{GET /hello}");
+    t_expect(plain, "hello");
+    t_forget(plain);
+    p_hang_up(a);
+    p_peer *c = p_connect(w);
+    p_hang_up(b);
+    p_hang_up(c);
+    p_finish(w);
+}
+
+// -- client certificates --------------------------------------------------------------------------
+
+enum { DAYS_1970 = 719528 };
+
+static t_world *world_with_client_certificates(void) {
+    t_world *w = p_world();
+    p.anchor = p_anchor();
+    p.desc.anchors = &p.anchor;
+    p.desc.anchor_count = 1;
+    p.desc.x509 = p.x509;
+    p.desc.clock = p_clock;
+    p.days = DAYS_1970 + (uint32_t)(time(NULL) / 86400) + 1;
+    return w;
+}
+
+static p_peer *dial_as(t_world *w, const p_identity *who) {
+    p_peer *peer = p_dial(w);
+    if (who != NULL) {
+        br_ssl_client_set_single_ec(&peer->ssl, who->id.chain, who->id.chain_len,
+                                    br_skey_decoder_get_ec(&who->id.key), BR_KEYTYPE_SIGN,
+                                    BR_KEYTYPE_EC, &br_ec_p256_m31, br_ecdsa_i31_sign_asn1);
+    }
+    p_shake(peer, 0);
+    p_run(peer);
+    return peer;
+}
+
+static void client_certificate_of_our_ca_comes_in(void **state) {
+    (void)state;
+    t_world *w = world_with_client_certificates();
+    p_start(w);
+    p_peer *peer = dial_as(w, &p_client);
+    T_CHECK(p_open(peer), "error %d, the server's %d", p_error(peer), p.tls.count.last_error);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
+    p_hang_up(again(w, peer)); // a session that was begun with it
+    T_EQ(p.tls.count.resumed, 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void other_clients_are_refused(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        t_world *w = world_with_client_certificates();
+        if (i == 2) {
+            p.days = 0; // no clock: nothing is valid
+        }
+        p_start(w);
+        p_peer *peer = dial_as(w, i == 0 ? NULL : i == 1 ? &p_stranger : &p_client);
+        T_CHECK(!p_open(peer) || t_ended(peer->c), "kind %d came in", i);
+        T_CHECK(p_error(peer) > BR_ERR_RECV_FATAL_ALERT, "kind %d: no alert, %d", i,
+                p_error(peer));
+        T_EQ(p.tls.count.handshakes, 0);
+        T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// -- init -----------------------------------------------------------------------------------------
+
+static int no_entropy(void *ctx, void *out, size_t len) {
+    (void)ctx;
+    (void)out;
+    (void)len;
+    return 0;
+}
+
+static void without_entropy_it_does_not_start_and_says_why(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p_start(w);
+    rtpush_bearssl tls;
+    p.desc.entropy = no_entropy;
+    T_EQ(rtpush_bearssl_init(&tls, &w->srv, &p.desc), RTPUSH_BEARSSL_ERR_ENTROPY);
+    T_CHECK(strstr(rtpush_bearssl_strerror(RTPUSH_BEARSSL_ERR_ENTROPY), "random") != NULL,
+            "it does not say why");
+    p_finish(w);
+}
+
+static void init_names_what_is_missing(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p_start(w);
+    const rtpush_bearssl_desc good = p.desc;
+    rtpush_bearssl tls;
+#define BAD(change, error) \
+    do { \
+        p.desc = good; \
+        change; \
+        T_EQ(rtpush_bearssl_init(&tls, &w->srv, &p.desc), error); \
+        T_CHECK(rtpush_bearssl_strerror(error)[0] != 0, "no words"); \
+    } while (0)
+    BAD(p.desc.chain = NULL, RTPUSH_BEARSSL_ERR_KEY);
+    BAD(p.desc.chain_len = 0, RTPUSH_BEARSSL_ERR_KEY);
+    BAD(p.desc.ec_key = NULL, RTPUSH_BEARSSL_ERR_KEY);
+    BAD(p.desc.rsa_key = br_skey_decoder_get_rsa(&p_rsa.id.key), RTPUSH_BEARSSL_ERR_KEY);
+    BAD(p.desc.slots = NULL, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.slot_count = 0, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.links = NULL, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.link_count = 0, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.buffers = NULL, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.buffers_size--, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.in_size = 836, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.out_size = 596, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.sessions_size = 99, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.anchors = &p.anchor, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.give_way_ms = 1, RTPUSH_BEARSSL_ERR_ATTACH); // there is a filter
+#undef BAD
+    p.desc = good;
+    p_finish(w);
+}
+
+static void pem_takes_whole_files_and_refuses_broken_ones(void **state) {
+    (void)state;
+    static char text[16384];
+    static uint8_t der[8192];
+    static rtpush_bearssl_identity id;
+    size_t len = p_file("rsa.pem", text, sizeof text);
+    len += p_file("rsa.key", text + len, sizeof text - len);
+    rtpush_bearssl_desc desc;
+    memset(&desc, 0, sizeof desc);
+    memset(&id, 0, sizeof id);
+    T_EQ(rtpush_bearssl_identify(&desc, &id), RTPUSH_BEARSSL_ERR_KEY);
+    T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_OK);
+    T_EQ(rtpush_bearssl_identify(&desc, &id), RTPUSH_OK);
+    T_CHECK(desc.rsa_key != NULL && desc.ec_key == NULL && desc.chain_len == 1, "no RSA key");
+    const size_t used = id.chain[0].data_len;
+    memset(&id, 0, sizeof id);
+    T_EQ(rtpush_bearssl_pem(&id, text, len, der, used), RTPUSH_OK); // fits exactly
+    memset(&id, 0, sizeof id);
+    T_EQ(rtpush_bearssl_pem(&id, text, len, der, used - 1), RTPUSH_BEARSSL_ERR_PEM);
+    memset(&id, 0, sizeof id);
+    text[100] = '!';
+    T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_BEARSSL_ERR_PEM);
+    memset(&id, 0, sizeof id);
+    len = p_file("ec.pem", text, sizeof text);
+    for (int i = 0; i < RTPUSH_BEARSSL_CHAIN; i++) {
+        T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_OK);
+    }
+    T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_BEARSSL_ERR_PEM);
+}
+
+static int setup(void **state) {
+    (void)state;
+    p_load_all();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        u_test(tls_answers_a_request),
+        u_test(tells_the_application_that_it_is_secure),
+        u_test(speaks_both_suites_over_both_curves_with_both_keys),
+        u_test(refuses_every_other_suite_with_handshake_failure),
+        u_test(refuses_old_versions_with_protocol_version),
+        u_test(refuses_old_and_strange_hellos),
+        u_test(chooses_http_1_1_and_refuses_other_protocols),
+        u_test(resumes_a_session_without_public_keys),
+        u_test(unknown_and_forgotten_sessions_shake_hands_in_full),
+        u_test(without_memory_for_sessions_none_resumes),
+        u_test(handshake_and_request_pass_byte_by_byte),
+        u_test(handshake_and_request_pass_at_every_split),
+        u_test(records_of_every_size_arrive),
+        u_test(answers_of_every_size_arrive),
+        u_test(handshake_cut_at_every_byte_leaves_all_free),
+        u_test(server_flight_stuck_at_every_byte_leaves_all_free),
+        u_test(echo_survives_small_windows_and_late_acknowledgements),
+        u_test(refused_input_is_offered_again),
+        u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt),
+        u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms),
+        u_test(reader_that_acknowledges_late_is_not_dropped),
+        u_test(record_larger_than_the_buffer_gets_its_alert),
+        u_test(alert_waits_for_the_record_under_way),
+        u_test(changed_record_gets_bad_record_mac),
+        u_test(renegotiation_is_refused_and_the_connection_goes_on),
+        u_test(other_records_after_the_handshake_get_unexpected_message),
+        u_test(http_to_the_tls_port_is_answered_400),
+        u_test(hint_passes_through_the_smallest_window),
+        u_test(tls_to_the_plain_port_is_refused),
+        u_test(close_notify_of_the_client_is_answered),
+        u_test(close_notify_ends_a_stream_in_the_middle),
+        u_test(close_of_the_server_sends_close_notify_before_fin),
+        u_test(fin_without_close_notify_cuts_nothing_short),
+        u_test(eof_comes_after_what_the_core_refused),
+        u_test(shutdown_says_goodbye_inside_and_outside),
+        u_test(connection_waits_for_a_slot_and_gets_it),
+        u_test(who_waits_too_long_is_closed),
+        u_test(idle_connection_gives_way_after_a_while),
+        u_test(half_handshakes_on_every_slot_give_way_to_a_real_one),
+        u_test(a_thousand_half_open_handshakes_hurt_no_stream),
+        u_test(handshake_a_byte_a_second_ends_at_the_deadline),
+        u_test(connections_that_say_nothing_take_no_slot),
+        u_test(no_more_handshakes_at_a_time_than_asked_for),
+        u_test(without_a_link_the_connection_is_reset),
+        u_test(client_certificate_of_our_ca_comes_in),
+        u_test(other_clients_are_refused),
+        u_test(without_entropy_it_does_not_start_and_says_why),
+        u_test(init_names_what_is_missing),
+        u_test(pem_takes_whole_files_and_refuses_broken_ones),
+    };
+    return cmocka_run_group_tests_name("tls", tests, setup, NULL);
+}
