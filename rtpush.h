@@ -5475,7 +5475,9 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
     srv->busy = NULL;
     if (e.count == 0 && conn->state == RTPI_CLOSING && conn->unacked == 0 && rtpi_drained(conn)) {
         rtpi_set(conn, RTPI_F_FIN);
-        rtpi_state(srv, conn, rtpi_has(conn, RTPI_F_EOF) ? RTPI_DEAD : RTPI_LINGER,
+        // A filter's FIN comes after its own farewell; it tells of the end (again) then.
+        rtpi_state(srv, conn,
+                   rtpi_has(conn, RTPI_F_EOF) && !rtpi_filtered(conn) ? RTPI_DEAD : RTPI_LINGER,
                    srv->desc.close_ms);
         if (conn->state == RTPI_DEAD) {
             rtpi_ready(srv, conn);

@@ -428,7 +428,7 @@ static void rtpi_bearssl_set_key(const rtpush_bearssl_desc *d, br_ssl_server_con
 }
 
 static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
-    static const char *protocols[] = {"http/1.1", "http/1.0"}; // RFC 7301 6
+    static const char *const protocols[] = {"http/1.1", "http/1.0"}; // RFC 7301 6
     const rtpush_bearssl_desc *d = &tls->desc;
     br_ssl_server_context *ssl = &slot->ssl;
     br_ssl_engine_context *eng = &ssl->eng;
@@ -441,7 +441,7 @@ static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     rtpi_bearssl_set_key(d, ssl);
     br_ssl_engine_set_hash(eng, br_sha256_ID, &br_sha256_vtable);
     br_ssl_engine_set_prf_sha256(eng, &br_tls12_sha256_prf);
-    br_ssl_engine_set_protocol_names(eng, protocols, 2);
+    br_ssl_engine_set_protocol_names(eng, (const char **)(uintptr_t)protocols, 2); // only read
     br_ssl_engine_add_flags(eng, BR_OPT_ENFORCE_SERVER_PREFERENCES | BR_OPT_NO_RENEGOTIATION |
                                      BR_OPT_FAIL_ON_ALPN_MISMATCH);
 #ifndef RTPUSH_BEARSSL_NO_CLIENT_CERTS
@@ -691,7 +691,9 @@ static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
             data = br_ssl_engine_recvapp_buf(eng, &len);
         }
     }
-    if ((link->flags & RTPI_BEARSSL_EOF) && !(link->flags & RTPI_BEARSSL_EOF_TOLD)) {
+    // Between the core's FIN and ours it would take the connection for closed on both sides.
+    if ((link->flags & (RTPI_BEARSSL_EOF | RTPI_BEARSSL_EOF_TOLD)) == RTPI_BEARSSL_EOF &&
+        (link->flags & (RTPI_BEARSSL_FIN | RTPI_BEARSSL_DONE)) != RTPI_BEARSSL_FIN) {
         link->flags |= RTPI_BEARSSL_EOF_TOLD;
         rtpush_plain_eof(srv, link->conn);
     }
@@ -887,7 +889,9 @@ static int rtpi_bearssl_output(rtpush_server *srv, rtpush_conn *conn, rtpush_spa
     if ((link->flags & RTPI_BEARSSL_FIN) && !(link->flags & RTPI_BEARSSL_DONE) &&
         link->unacked == 0) {
         link->flags |= RTPI_BEARSSL_DONE;
+        link->flags &= (uint8_t)~RTPI_BEARSSL_EOF_TOLD;
         rtpi_bearssl_slot_give(link);
+        (void)rtpi_bearssl_deliver(link);
         return RTPUSH_FIN;
     }
     return 0;

@@ -34,6 +34,9 @@ avr-gcc                                     gcc-avr
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
+openssl                                     openssl
+sslscan                                     sslscan
+/usr/include/bearssl.h                      libbearssl-dev
 curl                                        curl
 valgrind                                    valgrind
 /usr/lib/debug/.build-id                    libc6-dbg

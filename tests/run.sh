@@ -30,6 +30,10 @@ command_of() {
         lwip) echo "sh tests/lwip/run.sh" ;;
         wire | device | pages | boards) echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
+        tls) echo "sh tests/tls/run.sh" ;;
+        clients-tls) echo "$make build/echo-tls build/hub-tls && RTPUSH_TLS=ec \
+            NODE_EXTRA_CA_CERTS=build/cert/ca.pem CURL_CA_BUNDLE=build/cert/ca.pem \
+            $client build/echo-tls build/hub-tls" ;;
         *) return 1 ;;
     esac
 }
@@ -37,7 +41,7 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan browser lwip lwip-threads wire device pages boards' ;;
+        clients-asan browser lwip lwip-threads wire device pages boards tls clients-tls' ;;
     *) suites="$*" ;;
 esac
 

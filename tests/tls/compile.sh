@@ -1,0 +1,72 @@
+#!/bin/sh
+# Compiles the filter alone: every compiler and language the header promises, strict warnings as
+# errors, each option, for the host and for Cortex-M; and what it leaves in .data and .bss.
+# Usage: sh tests/tls/compile.sh
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+out=build/tls/compile
+mkdir -p "$out"
+passed=0
+failed=0
+printf '%s\n' '#define RTPUSH_IMPLEMENTATION' '#include "rtpush.h"' \
+    '#define RTPUSH_BEARSSL_IMPLEMENTATION' '#include "ports/rtpush_bearssl.h"' >"$out/filter.c"
+cp "$out/filter.c" "$out/filter.cpp"
+strict='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wcast-qual -Wvla -Werror'
+c_only='-Wstrict-prototypes -Wmissing-prototypes'
+
+verdict() { # NAME 0|1 [LOG]
+    if [ "$2" = 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1"
+        head -n 5 "${3:-/dev/null}"
+    fi
+}
+
+try() { # NAME COMMAND...
+    name="$1"
+    shift
+    "$@" -I. -c -o "$out/out.o" >"$out/log" 2>&1
+    verdict "$name" $? "$out/log"
+}
+
+options="$(grep -oE 'RTPUSH_BEARSSL_NO_[A-Z0-9_]+' ports/rtpush_bearssl.h | sort -u)"
+all="$(for o in $options; do printf ' -D%s' "$o"; done)"
+arm='-isystem build/bearssl/inc'
+if ! sh tests/tls/fetch.sh; then
+    echo '0 passed, 1 failed'
+    exit 1
+fi
+# shellcheck disable=SC2086 # options split
+for d in '' "$all"; do
+    for cc in gcc clang; do
+        try "$cc C99$d" $cc -std=c99 $strict $c_only $d -x c "$out/filter.c"
+    done
+    for cxx in g++ clang++; do
+        try "$cxx C++11$d" $cxx -std=c++11 $strict $d -x c++ "$out/filter.cpp"
+    done
+    for cpu in cortex-m0plus cortex-m3 cortex-m7; do
+        try "$cpu$d" arm-none-eabi-gcc -mthumb -mcpu=$cpu -std=c99 -Os $strict $c_only $d $arm \
+            "$out/filter.c"
+    done
+done
+for o in $options; do
+    try "gcc -D$o" gcc -std=c99 $strict $c_only "-D$o" "$out/filter.c"
+done
+try 'without the filter in the core' gcc -std=c99 $strict -DRTPUSH_NO_FILTER -x c - <<'END'
+#define RTPUSH_IMPLEMENTATION
+#include "rtpush.h"
+END
+
+arm-none-eabi-gcc -mthumb -mcpu=cortex-m3 -std=c99 -Os -I. $arm -c "$out/filter.c" \
+    -o "$out/out.o" >"$out/log" 2>&1
+test -z "$(arm-none-eabi-size -A "$out/out.o" |
+    awk '$1 ~ /^\.(data|bss)/ && $2 > 0 { print $1 "=" $2 }')"
+verdict 'no .data, no .bss' $?
+test -z "$(arm-none-eabi-nm -g --defined-only "$out/out.o" | awk '{ print $3 }' |
+    grep -v '^rtpush_')"
+verdict 'global names begin with rtpush_' $?
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,51 @@
+#!/bin/sh
+# TLS by the filter ports/rtpush_bearssl.h: compiles it in all ways, runs its tests against a client
+# in memory with sanitizers, random runs, and asks others' tools (openssl, curl, sslscan, node).
+# The last line is `N passed, N failed`.
+#     sh tests/tls/run.sh                all of it
+#     SEEDS=5000 sh tests/tls/run.sh     so many random runs
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+out=build/tls
+mkdir -p "$out"
+make="${MAKE:-make} --no-print-directory"
+sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+passed=0
+failed=0
+
+# part NAME SECONDS COMMAND: adds up the totals of one program, cmocka's or ours
+part() {
+    log="$out/log.$1"
+    timeout "$2" sh -c "$3" >"$log" 2>&1 </dev/null
+    status=$?
+    set -- "$1" $(awk '
+        /^\[  PASSED  \] [0-9]+ test/ { p += $4; seen = 1 }
+        /^\[  FAILED  \] [0-9]+ test/ { f += $4; seen = 1 }
+        /^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; seen = 1 }
+        END { print p + 0, f + 0, seen + 0 }' "$log")
+    if [ "$4" = 0 ] || { [ "$status" != 0 ] && [ "$3" = 0 ]; }; then
+        set -- "$1" "$2" $(($3 + 1))
+    fi
+    if [ "$3" != 0 ]; then
+        grep -vE '^\[( RUN     |       OK |=+)' "$log" | head -n 60
+        echo "FAIL $1 (exit status $status): see $log"
+    fi
+    printf '%-12s %5s passed %4s failed\n' "$1" "$2" "$3"
+    passed=$((passed + $2))
+    failed=$((failed + $3))
+}
+
+if ! sh tests/tls/cert.sh build/cert; then
+    echo '0 passed, 1 failed'
+    exit 1
+fi
+part compile 300 'sh tests/tls/compile.sh'
+for program in test_tls sim; do
+    part "$program" 400 "gcc -std=c99 -Wall -Wextra -Wno-unused-function $sanitize -I. -Itests/unit \
+        tests/tls/$program.c -o $out/$program -lcmocka -lbearssl && $out/$program ${SEEDS:-300}"
+done
+part tools 400 "$make build/hub-tls build/hub && RTPUSH_TLS=ec \
+    NODE_EXTRA_CA_CERTS=build/cert/ca.pem node tests/tls/tools.test.mjs build/hub-tls build/hub"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
