@@ -41,7 +41,7 @@ if ! sh tests/tls/cert.sh build/cert; then
 fi
 part compile 300 'sh tests/tls/compile.sh'
 for program in test_tls sim; do
-    part "$program" 400 "gcc -std=c99 -Wall -Wextra -Wno-unused-function $sanitize -I. -Itests/unit \
+    part "$program" 400 "gcc -std=c99 -Wall -Wextra -Wno-unused-function $sanitize -I. \
         tests/tls/$program.c -o $out/$program -lcmocka -lbearssl && $out/$program ${SEEDS:-300}"
 done
 part tools 400 "$make build/hub-tls build/hub && RTPUSH_TLS=ec \

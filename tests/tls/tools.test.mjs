@@ -130,7 +130,7 @@ function scanner() {
       check(/TLSv1\.2 not vulnerable to heartbleed/.test(text), 'heartbleed');
       check(/Server supports TLS Fallback SCSV/.test(text), 'no RFC 7507');
       const sigs = [...text.matchAll(/^TLSv1\.2\s+(\S+)\s*$/gm)].map((m) => m[1]);
-      check(sigs.length > 0 && sigs.every((n) => /sha256$|^enabled$/.test(n)), `signatures ${sigs}`);
+      check(sigs.length && sigs.every((n) => /sha256$|^enabled$/.test(n)), `signatures ${sigs}`);
     }, 90_000);
   }
 }
