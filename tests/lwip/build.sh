@@ -1,12 +1,15 @@
 #!/bin/sh
 # Builds build/lwip/sim-VERSION-CONFIG from lwIP's source, twice: the peers' copy is linked into one
-# object with local names. Usage: sh tests/lwip/build.sh 2.1|2.2 HEAP|SMALL|COPY
+# object with local names. With TLS both sides speak it, and the name ends in -TLS.
+# Usage: sh tests/lwip/build.sh 2.1|2.2 HEAP|SMALL|COPY [TLS]
 set -eu
 cd "$(dirname "$0")/../.."
 version="$1"
 config="$2"
+secure="${3:-}"
 lwip="build/lwip/$version/src"
-out="build/lwip/obj-$version-$config"
+name="$version-$config${secure:+-TLS}"
+out="build/lwip/obj-$name"
 cc="${CC:-gcc}"
 sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 number="$(echo "$version" | tr -d .)"
@@ -34,7 +37,7 @@ stack() {
     stack server "SIM_$config"
     stack peers SIM_CLIENT
     echo "$cc $flags $warn -DSIM_CLIENT -c tests/lwip/peers.c -o $out/peers/peers.o"
-    echo "$cc $flags $warn -DSIM_$config -I. -Iports -c tests/lwip/sim.c -o $out/sim.o"
+    echo "$cc $flags $warn -DSIM_$config ${secure:+-DSIM_TLS} -I. -Iports -c tests/lwip/sim.c -o $out/sim.o"
 } | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' sh -c '{}'
 
 ld -r "$out"/peers/*.o -o "$out/peers.all.o"
@@ -42,4 +45,5 @@ keep="$(grep -oE '\bpeers?_[a-z_]+\(' tests/lwip/sim.h | tr -d '(' | grep -v '^p
     sort -u | sed 's/^/--keep-global-symbol=/')"
 # shellcheck disable=SC2086 # one option a name
 objcopy $keep "$out/peers.all.o" "$out/peers.o"
-$cc $sanitize "$out/sim.o" "$out"/server/*.o "$out/peers.o" -o "build/lwip/sim-$version-$config"
+$cc $sanitize "$out/sim.o" "$out"/server/*.o "$out/peers.o" -o "build/lwip/sim-$name" \
+    ${secure:+-lbearssl}

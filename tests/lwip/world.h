@@ -103,6 +103,8 @@ typedef struct s_world {
 static s_world *the;
 static uint8_t s_file[S_FILE];
 
+#include "secure.h"
+
 static uint8_t s_byte(uint32_t at) // of every body
 {
     return (uint8_t)(at * 7u + (at >> 8) * 13u);
@@ -256,8 +258,8 @@ static void s_say(const s_peer *p)
 
 static void s_pump(s_peer *p)
 {
-    if (p->up && p->out.len > 0) {
-        t_eat(&p->out, peer_send(p->number, p->out.data, p->out.len));
+    if (p->up) {
+        s_out(p);
     }
     if (!p->paused && p->unread > 0) {
         const size_t n = p->unread < 60000 ? p->unread : 60000;
@@ -278,9 +280,7 @@ void sim_peer_data(int peer, const uint8_t *data, size_t len)
     p->unread += len;
     p->bytes += len;
     p->heard_ms = the->t.now_ms;
-    for (size_t i = 0; i < len; i++) {
-        t_client_byte(&p->m.cl, data[i]);
-    }
+    s_in(p, data, len);
 }
 
 void sim_peer_fin(int peer)
@@ -413,6 +413,7 @@ static void s_connect(s_peer *p)
     }
     p->live = 1;
     p->heard_ms = the->t.now_ms;
+    s_secure_connect(p);
     s_request(p);
 }
 
@@ -421,7 +422,7 @@ static void s_connect(s_peer *p)
 static s_peer *s_peer_of(rtpush_server *srv, rtpush_handle conn)
 {
     const rtpush_lwip_slot *slot =
-        (const rtpush_lwip_slot *)srv->desc.conns[conn.index].port;
+        (const rtpush_lwip_slot *)rtpush_port(&srv->desc.conns[conn.index]);
     if (slot == NULL || slot->pcb == NULL) {
         return NULL;
     }
@@ -570,7 +571,7 @@ static void s_check_slot(const rtpush_lwip_slot *slot)
     held += pcb->refused_data ? pcb->refused_data->tot_len : 0;
     T_CHECK(pcb->state != TIME_WAIT && pcb->state != CLOSED, "a PCB that may vanish is kept");
     if (slot->conn->state != RTPI_DEAD) {
-        T_CHECK(slot->conn->unacked == unsent, "unacked %lu, lwIP refers to %lu",
+        T_CHECK(s_agrees(slot->conn, unsent), "unacked %lu, lwIP refers to %lu",
                 (unsigned long)slot->conn->unacked, (unsigned long)unsent);
     }
     if (pcb->state == ESTABLISHED) {
@@ -592,7 +593,7 @@ static void s_check_port(void)
         }
         snprintf(t_where, sizeof t_where, "seed %lu, slot %lu, at %lu ms",
                  (unsigned long)the->sim.seed, (unsigned long)i, (unsigned long)the->t.now_ms);
-        T_CHECK(slot->conn->port == slot, "the core has another port pointer");
+        T_CHECK(rtpush_port(slot->conn) == slot, "the core has another port pointer");
         held += slot->pbufs;
         blocked += slot->flags & 1u;
         if (slot->pcb != NULL) {
@@ -785,6 +786,7 @@ static void world_start(uint32_t mtu, int publish_from)
     T_CHECK(rtpush_init(&the->t.srv, d) == RTPUSH_OK, "not started: %s",
             rtpush_config_error(&the->t.srv));
     the->t.srv.desc.user = &the->t;
+    s_secure_start();
     server_start(S_SERVER, mtu);
     peers_start(S_CLIENT, mtu);
     p.slots = the->slots;
@@ -798,7 +800,7 @@ static void world_start(uint32_t mtu, int publish_from)
     p.wake = s_wake;
     p.ctx = the;
     T_CHECK(rtpush_lwip_init(&the->port, &p) == ERR_OK, "rtpush_lwip_init");
-    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 80, 0) == ERR_OK, "listen");
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 80, S_LISTENER) == ERR_OK, "listen");
     the->sim.cap = the->t.srv.desc.max_streams;
     the->sim.first_seq = rtpush_last_id(&the->t.srv).seq;
     the->sim.records[0].topic = M_HOLE;
@@ -834,6 +836,7 @@ static void world_end(void)
     const rtpush_counters *count = rtpush_get_counters(&the->t.srv);
     T_CHECK(count->slots_used == 0, "%lu slots are not free", (unsigned long)count->slots_used);
     T_CHECK(the->port.held == 0 && the->port.blocked == 0, "the port holds something");
+    s_secure_end();
     for (size_t i = 0; i < the->t.life_count; i++) {
         T_CHECK(the->t.lives[i].closes == 1, "on_close is missing");
     }

@@ -191,6 +191,7 @@ static void s_one(uint32_t seed) {
     r->w->quiet = 1;
     r->w->desc.rate_bytes = r->w->desc.rate_messages = RTPUSH_UNLIMITED;
     r->w->desc.ping_ms = r->w->desc.stall_ms = r->w->desc.idle_ms = 600000;
+    r->w->desc.head_ms = 600000;
     r->w->desc.conn_count = 6 + s_below(r, 3);
     r->w->desc.max_streams = 6;
     p.desc.slot_count = r->accidents ? 2 + s_below(r, 4) : S_CLIENTS;

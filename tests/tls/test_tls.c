@@ -449,6 +449,29 @@ static void refused_input_is_offered_again(void **state) {
     p_finish(w);
 }
 
+// A port that asks only for output: what that made room for is named, and offered, at once.
+static void output_that_makes_room_names_the_connection(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /ws}");
+    t_app_of(w)->no_echo = 1;
+    t_app_of(w)->later = 1000;
+    for (int i = 0; i < 40; i++) {
+        peer->record = 20;
+        t_expand(&peer->want, "{81:some message}");
+    }
+    p_run(peer);
+    T_CHECK(peer->c->in.len > 0 && peer->c->refused, "the port holds nothing");
+    t_app_of(w)->later = 0;
+    t_push(peer->c);
+    t_run_ready(w);
+    T_EQ(peer->c->in.len, 0);
+    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 40);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 static void slow_reader_is_told_of_the_gap_and_others_are_not_hurt(void **state) {
     (void)state;
     t_world *w = p_world();
@@ -1202,6 +1225,7 @@ int main(void) {
         u_test(server_flight_stuck_at_every_byte_leaves_all_free),
         u_test(echo_survives_small_windows_and_late_acknowledgements),
         u_test(refused_input_is_offered_again),
+        u_test(output_that_makes_room_names_the_connection),
         u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt),
         u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms),
         u_test(reader_that_acknowledges_late_is_not_dropped),

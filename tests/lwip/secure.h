@@ -1,0 +1,194 @@
+// secure.h - what a peer says and hears on the wire: as it is or, with SIM_TLS, through TLS: the
+// filter rtpush_bearssl.h between core and port, BearSSL's client side at each peer. Included by
+// world.h after its types. Certificates come from build/cert.
+
+#ifndef SIM_SECURE_H
+#define SIM_SECURE_H
+
+#ifndef SIM_TLS
+
+enum { S_LISTENER = 0 };
+
+static void s_secure_start(void)
+{
+}
+
+static void s_secure_connect(s_peer *p)
+{
+    (void)p;
+}
+
+static void s_secure_end(void)
+{
+}
+
+static void s_out(s_peer *p)
+{
+    t_eat(&p->out, peer_send(p->number, p->out.data, p->out.len));
+}
+
+static void s_in(s_peer *p, const uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        t_client_byte(&p->m.cl, data[i]);
+    }
+}
+
+static int s_agrees(const rtpush_conn *c, uint32_t unsent)
+{
+    return c->unacked == unsent;
+}
+
+#else
+
+#define RTPUSH_BEARSSL_IMPLEMENTATION
+#include "../../ports/rtpush_bearssl.h"
+
+enum { S_LISTENER = RTPUSH_LISTENER_SECURE };
+enum { S_TLS_SLOTS = 10, S_TLS_IN = 1200, S_TLS_OUT = 800, S_TLS_RECORD = 1000 };
+
+typedef struct s_engine { // of one peer
+    br_ssl_client_context ssl;
+    br_x509_minimal_context x509;
+    br_ssl_session_parameters session;
+    uint8_t in[BR_SSL_BUFSIZE_INPUT];
+    uint8_t out[BR_SSL_BUFSIZE_OUTPUT];
+    int known; // 1: there is a session to resume
+} s_engine;
+
+static rtpush_bearssl s_tls;
+static rtpush_bearssl_slot s_tls_slots[S_TLS_SLOTS];
+static rtpush_bearssl_link s_tls_links[S_TLS_SLOTS];
+static uint8_t s_tls_buffers[RTPUSH_BEARSSL_BUFFERS(S_TLS_SLOTS, S_TLS_IN, S_TLS_OUT)];
+static uint8_t s_tls_sessions[8 * RTPUSH_BEARSSL_SESSION];
+static rtpush_bearssl_identity s_tls_identity;
+static br_x509_trust_anchor s_tls_anchor;
+static s_engine s_engines[12];
+
+static size_t s_tls_file(const char *path, char *text, size_t cap)
+{
+    FILE *file = fopen(path, "rb");
+    T_CHECK(file != NULL, "%s is missing: make cert", path);
+    const size_t len = fread(text, 1, cap, file);
+    fclose(file);
+    return len;
+}
+
+static void s_tls_on_name(void *ctx, const void *data, size_t len)
+{
+    br_x500_name *name = (br_x500_name *)ctx;
+    memcpy(name->data + name->len, data, len);
+    name->len += len;
+}
+
+static void s_secure_start(void)
+{
+    static char text[8192];
+    static uint8_t der[8192], ca[4096], name[256];
+    static rtpush_bearssl_identity root;
+    static br_x509_decoder_context decoder;
+    rtpush_bearssl_desc d;
+    size_t len = s_tls_file("build/cert/ca.pem", text, sizeof text);
+    T_CHECK(rtpush_bearssl_pem(&root, text, len, ca, sizeof ca) == 0, "ca.pem");
+    s_tls_anchor.dn.data = name;
+    s_tls_anchor.flags = BR_X509_TA_CA;
+    br_x509_decoder_init(&decoder, s_tls_on_name, &s_tls_anchor.dn);
+    br_x509_decoder_push(&decoder, root.chain[0].data, root.chain[0].data_len);
+    s_tls_anchor.pkey = *br_x509_decoder_get_pkey(&decoder);
+    len = s_tls_file("build/cert/ec.pem", text, sizeof text);
+    len += s_tls_file("build/cert/ec.key", text + len, sizeof text - len);
+    T_CHECK(rtpush_bearssl_pem(&s_tls_identity, text, len, der, sizeof der) == 0, "ec.pem");
+    memset(&d, 0, sizeof d);
+    T_CHECK(rtpush_bearssl_identify(&d, &s_tls_identity) == 0, "ec.key");
+    d.slots = s_tls_slots;
+    d.links = s_tls_links;
+    d.slot_count = d.link_count = S_TLS_SLOTS;
+    d.buffers = s_tls_buffers;
+    d.buffers_size = sizeof s_tls_buffers;
+    d.in_size = S_TLS_IN;
+    d.out_size = S_TLS_OUT;
+    d.sessions = s_tls_sessions;
+    d.sessions_size = sizeof s_tls_sessions;
+    T_CHECK(rtpush_bearssl_init(&s_tls, &the->t.srv, &d) == 0, "rtpush_bearssl_init");
+}
+
+static void s_secure_connect(s_peer *p)
+{
+    s_engine *e = &s_engines[p->number];
+    br_ssl_client_init_full(&e->ssl, &e->x509, &s_tls_anchor, 1);
+    br_ssl_engine_set_versions(&e->ssl.eng, BR_TLS12, BR_TLS12);
+    br_ssl_engine_set_buffers_bidi(&e->ssl.eng, e->in, sizeof e->in, e->out, sizeof e->out);
+    if (e->known) {
+        br_ssl_engine_set_session_parameters(&e->ssl.eng, &e->session);
+    }
+    T_CHECK(br_ssl_client_reset(&e->ssl, "localhost", e->known), "the client does not start");
+}
+
+static void s_secure_end(void)
+{
+    T_CHECK(s_tls.count.handshakes > 0, "nobody spoke TLS");
+    T_CHECK(s_tls.count.slots_used == 0 && s_tls.handshakes == 0 && s_tls.wait_first == NULL,
+            "TLS slots are not free");
+    T_CHECK(s_tls.count.last_error < BR_ERR_RECV_FATAL_ALERT, "an honest peer got an alert: %d",
+            s_tls.count.last_error);
+}
+
+static void s_out(s_peer *p)
+{
+    br_ssl_engine_context *eng = &s_engines[p->number].ssl.eng;
+    for (;;) {
+        size_t room = 0;
+        uint8_t *to = br_ssl_engine_sendapp_buf(eng, &room);
+        size_t n = p->out.len < S_TLS_RECORD ? p->out.len : S_TLS_RECORD;
+        n = n < room ? n : room;
+        if (to != NULL && n > 0) {
+            memcpy(to, p->out.data, n);
+            t_eat(&p->out, n);
+            br_ssl_engine_sendapp_ack(eng, n);
+            br_ssl_engine_flush(eng, 0);
+        }
+        const uint8_t *from = br_ssl_engine_sendrec_buf(eng, &room);
+        n = from != NULL ? peer_send(p->number, from, room) : 0;
+        if (n == 0) {
+            return;
+        }
+        br_ssl_engine_sendrec_ack(eng, n);
+    }
+}
+
+static void s_in(s_peer *p, const uint8_t *data, size_t len)
+{
+    s_engine *e = &s_engines[p->number];
+    br_ssl_engine_context *eng = &e->ssl.eng;
+    while (len > 0) {
+        size_t room = 0;
+        uint8_t *to = br_ssl_engine_recvrec_buf(eng, &room);
+        if (to == NULL) {
+            T_CHECK(br_ssl_engine_last_error(eng) == BR_ERR_OK, "the peer's TLS ends: %d",
+                    br_ssl_engine_last_error(eng));
+            return; // after close_notify
+        }
+        room = room < len ? room : len;
+        memcpy(to, data, room);
+        br_ssl_engine_recvrec_ack(eng, room);
+        data += room;
+        len -= room;
+        while ((to = br_ssl_engine_recvapp_buf(eng, &room)) != NULL) {
+            for (size_t i = 0; i < room; i++) {
+                t_client_byte(&p->m.cl, to[i]);
+            }
+            br_ssl_engine_recvapp_ack(eng, room);
+            br_ssl_engine_get_session_parameters(eng, &e->session);
+            e->known = 1;
+        }
+    }
+}
+
+// The core counts plaintext; what lwIP refers to is what the filter made of it.
+static int s_agrees(const rtpush_conn *c, uint32_t unsent)
+{
+    return ((const rtpush_bearssl_link *)rtpush_filter_self(c))->unacked == unsent;
+}
+
+#endif // SIM_TLS
+#endif // SIM_SECURE_H
