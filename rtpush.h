@@ -1441,7 +1441,7 @@ static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
 
 // The port's own pointer, behind the filter's object if there is one.
 static void *rtpi_port(const rtpush_conn *c) {
-    return rtpi_filtered(c) && c->port ? *(void **)c->port : c->port;
+    return rtpi_filtered(c) ? *(void **)c->port : c->port;
 }
 
 // Takes the filter out, for good. The port's own pointer remains.

@@ -518,6 +518,33 @@ static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(void **st
     p_finish(w);
 }
 
+// What the core counts as on its way falls with the last byte of the ciphertext that carries it.
+static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    peer->c->hold_acks = 1;
+    T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+    p_run(peer);
+    const uint32_t one = peer->c->conn->unacked;
+    T_CHECK(one > 0, "acknowledged already");
+    T_EQ(t_publish_text(w, T_LOG, "two, and longer"), RTPUSH_OK);
+    p_run(peer);
+    const uint32_t both = peer->c->conn->unacked;
+    T_CHECK(both > one, "nothing more is on its way");
+    t_ack(peer->c, one + 20); // 21 bytes of ciphertext more than of plaintext: all but one
+    T_EQ(peer->c->conn->unacked, both);
+    t_ack(peer->c, 1);
+    T_EQ(peer->c->conn->unacked, both - one);
+    t_ack(peer->c, peer->c->unacked - 1);
+    T_EQ(peer->c->conn->unacked, both - one);
+    t_ack(peer->c, 1);
+    T_EQ(peer->c->conn->unacked, 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 static void reader_that_acknowledges_late_is_not_dropped(void **state) {
     (void)state;
     t_world *w = p_begin();
@@ -744,6 +771,42 @@ static void close_of_the_server_sends_close_notify_before_fin(void **state) {
     T_EQ(p_error(peer), BR_ERR_OK);
     T_CHECK(p_closed(peer), "no close_notify");
     T_EQ(p.tls.count.slots_used, 0); // free for another as soon as FIN was asked for
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    peer->c->hold_acks = 1;
+    p_say(peer, "GET /hello HTTP/1.1\r\n" T_HOST "Connection: close\r\n\r\n");
+    t_ack(peer->c, peer->c->unacked); // the core has finished; close_notify is on its way
+    p_run(peer);
+    T_CHECK(p_closed(peer) && !peer->c->fin, "no close_notify, or FIN already");
+    t_eof(peer->c);
+    T_CHECK(peer->c->conn != NULL, "closed before FIN");
+    t_ack(peer->c, peer->c->unacked);
+    t_run_ready(w);
+    T_CHECK(peer->c->fin, "no FIN");
+    T_EQ(peer->c->dropped, 2);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// A port whose transport is full asks for no output: what arrives must reach the core all the same.
+static void input_is_delivered_without_output(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /ws}");
+    t_app_of(w)->no_echo = 1;
+    t_expand(&peer->want, "{81:hello}");
+    p_fill(peer);
+    p_write(peer);
+    p_put(peer);
+    t_offer(peer->c);
+    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 1);
     p_hang_up(peer);
     p_finish(w);
 }
@@ -1233,6 +1296,7 @@ int main(void) {
         u_test(output_that_makes_room_names_the_connection),
         u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt),
         u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms),
+        u_test(plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record),
         u_test(reader_that_acknowledges_late_is_not_dropped),
         u_test(record_larger_than_the_buffer_gets_its_alert),
         u_test(alert_waits_for_the_record_under_way),
@@ -1245,6 +1309,8 @@ int main(void) {
         u_test(close_notify_of_the_client_is_answered),
         u_test(close_notify_ends_a_stream_in_the_middle),
         u_test(close_of_the_server_sends_close_notify_before_fin),
+        u_test(peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin),
+        u_test(input_is_delivered_without_output),
         u_test(fin_without_close_notify_cuts_nothing_short),
         u_test(eof_comes_after_what_the_core_refused),
         u_test(shutdown_says_goodbye_inside_and_outside),
