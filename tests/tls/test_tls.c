@@ -1204,6 +1204,26 @@ static void without_entropy_it_does_not_start_and_says_why(void **state) {
     p_finish(w);
 }
 
+// What the entropy function gave is what the generator of all keys begins with, and nothing else.
+static void entropy_reaches_the_generator(void **state) {
+    (void)state;
+    br_hmac_drbg_context first;
+    for (int i = 0; i < 3; i++) {
+        t_world *w = p_world();
+        p.seed = i < 2 ? 7 : 8;
+        p_start(w);
+        if (i == 0) {
+            first = p.tls.random;
+        }
+        const int same = memcmp(first.K, p.tls.random.K, sizeof first.K) == 0;
+        T_EQ(same, i < 2);
+        p_peer *peer = p_connect(w);
+        T_CHECK(memcmp(first.V, p.tls.random.V, sizeof first.V) != 0, "the same for each client");
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
 static void init_names_what_is_missing(void **state) {
     (void)state;
     t_world *w = p_world();
@@ -1326,6 +1346,7 @@ int main(void) {
         u_test(client_certificate_of_our_ca_comes_in),
         u_test(other_clients_are_refused),
         u_test(without_entropy_it_does_not_start_and_says_why),
+        u_test(entropy_reaches_the_generator),
         u_test(init_names_what_is_missing),
         u_test(pem_takes_whole_files_and_refuses_broken_ones),
     };
