@@ -96,8 +96,8 @@
 //     that says so.
 //
 // CERTIFICATES
-//     Plain, on the LAN      no TLS: who is in the network reads along. Host and Origin checks of
-//                            the core protect from pages of others, not from neighbours.
+//     Plain, on the LAN      no TLS: who is in the network reads along. The core's checks of Host
+//                            and Origin protect from other web pages, not from neighbours.
 //     A private CA           "make cert" makes a CA and certificates for localhost, rtpush.local
 //                            and the names in NAMES (DNS:device.lan,IP:192.168.1.5). Import ca.pem
 //                            into each browser or phone, keep ca.key off the device. Without the
@@ -105,8 +105,8 @@
 //     A public name          a name in DNS that you own, its certificate by ACME's dns-01 on
 //                            another machine, brought to the device every 60 days. The name may
 //                            point to a private address. The chain: certificate, then issuers.
-//     "make cert" writes the ECDSA one as C too (build/cert/dev_cert.h), for firmware: dev_chain and
-//     dev_key. Or keep PEM text and read it by rtpush_bearssl_pem.
+//     "make cert" writes the ECDSA one as C too, for firmware: dev_chain and dev_key in
+//     build/cert/dev_cert.h. Or keep PEM text and read it by rtpush_bearssl_pem.
 //
 // CONTEXT
 //     That of rtpush.h. A handshake computes for a while inside rtpush_input (Cortex-M3: 12 million
