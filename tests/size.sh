@@ -291,5 +291,73 @@ budget "sizeof(rtpush_posix)" "$(bytes_of rtpush_posix "$out/x86.posix")" "$LIMI
 budget "a connection" "$(bytes_of posix_connection "$out/x86.posix")" "$LIMIT_POSIX_CONN"
 printf '  %-44s %8s\n' "the pool of 8 buffers" "$(bytes_of posix_buffers "$out/x86.posix")"
 
+# -- TLS: the filter, and what a program grows by it with BearSSL ----------------------------------
+
+LIMIT_TLS=4352         # bytes of flash of the filter itself
+LIMIT_TLS_SLOT=3840    # bytes of RAM: a TLS connection, its two buffers not counted
+LIMIT_TLS_LINK=32      # a connection of a secure listener
+LIMIT_TLS_PORT=384
+cat >"$out/tls.c" <<'END'
+#include "rtpush.h"
+#define RTPUSH_BEARSSL_IMPLEMENTATION
+#include "ports/rtpush_bearssl.h"
+END
+cat >"$out/tls_sizeof.c" <<'END'
+#include "rtpush.h"
+#include "ports/rtpush_bearssl.h"
+char size_of_rtpush_bearssl[sizeof(rtpush_bearssl)];
+char size_of_rtpush_bearssl_slot[sizeof(rtpush_bearssl_slot)];
+char size_of_rtpush_bearssl_link[sizeof(rtpush_bearssl_link)];
+END
+awk '
+    /^int main\(void\);/ {
+        print "#define RTPUSH_BEARSSL_IMPLEMENTATION"
+        print "#include \"ports/rtpush_bearssl.h\""
+        print "extern rtpush_bearssl tls;\nextern rtpush_bearssl_desc tls_desc;"
+        print "rtpush_bearssl tls;\nrtpush_bearssl_desc tls_desc;"
+    }
+    /rtpush_conn \*conn/ { print "    rtpush_bearssl_init(&tls, &srv, &tls_desc);" }
+    { print }' "$out/minimal.c" >"$out/minimal_tls.c"
+tls_linked() { # NAME [-Doption ...]: bytes of flash of the program
+    name="$1"
+    shift
+    arm-none-eabi-gcc -mthumb -mcpu=cortex-m3 -std=c99 -Os -ffunction-sections -fdata-sections \
+        "$@" -I. -Ibuild/bearssl/inc "$out/$name.c" build/bearssl/lib-cortex-m3.a \
+        -o "$out/$name.elf" -nostartfiles --specs=nano.specs -Wl,--gc-sections,-e,main \
+        2>"$out/$name.log" &&
+        arm-none-eabi-size "$out/$name.elf" | awk 'NR == 2 { print $1 + $2 }'
+}
+if sh tests/tls/bearssl.sh cortex-m3; then
+    echo "ports/rtpush_bearssl.h, BearSSL 0.6, Cortex-M3 -Os, bytes:"
+    line="$(cortex cortex-m3 tls -Ibuild/bearssl/inc)" || head -n 5 "$out/tls.log"
+    set -- ${line:-0 0 0 0}
+    budget "flash, the filter alone" "$(($1 + $2 + $3))" "$LIMIT_TLS"
+    no_ram "$3" "$4"
+    plain="$(tls_linked minimal)"
+    no=RTPUSH_BEARSSL_NO
+    none="-D${no}_CLIENT_CERTS"
+    grows() { # NAME LIMIT [-Doption ...]
+        row="$1"
+        limit="$2"
+        shift 2
+        all="$(tls_linked minimal_tls "$@")" || head -n 5 "$out/minimal_tls.log"
+        budget "flash with BearSSL, $row" "$((${all:-0} - ${plain:-0}))" "$limit"
+    }
+    grows "everything" 46592
+    grows "no client certificates" 39040 "$none"
+    grows "... no RSA" 36864 "$none" "-D${no}_RSA"
+    grows "... no RSA, no AES" 33280 "$none" "-D${no}_RSA" "-D${no}_AES"
+    grows "... no RSA, AES, X25519" 30464 "$none" "-D${no}_RSA" "-D${no}_AES" "-D${no}_X25519"
+    measure arm-none-eabi-gcc arm-none-eabi-nm tls_sizeof -mthumb -mcpu=cortex-m3 \
+        -Ibuild/bearssl/inc >"$out/m3.tls"
+    budget "sizeof(rtpush_bearssl)" "$(bytes_of rtpush_bearssl "$out/m3.tls")" "$LIMIT_TLS_PORT"
+    budget "sizeof(rtpush_bearssl_slot)" "$(bytes_of rtpush_bearssl_slot "$out/m3.tls")" \
+        "$LIMIT_TLS_SLOT"
+    budget "sizeof(rtpush_bearssl_link)" "$(bytes_of rtpush_bearssl_link "$out/m3.tls")" \
+        "$((LIMIT_TLS_LINK + 1))"
+else
+    failed=$((failed + 1))
+fi
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -10,6 +10,7 @@ secure="${3:-}"
 lwip="build/lwip/$version/src"
 name="$version-$config${secure:+-TLS}"
 out="build/lwip/obj-$name"
+tls="${secure:+-DSIM_TLS}"
 cc="${CC:-gcc}"
 sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 number="$(echo "$version" | tr -d .)"
@@ -37,7 +38,7 @@ stack() {
     stack server "SIM_$config"
     stack peers SIM_CLIENT
     echo "$cc $flags $warn -DSIM_CLIENT -c tests/lwip/peers.c -o $out/peers/peers.o"
-    echo "$cc $flags $warn -DSIM_$config ${secure:+-DSIM_TLS} -I. -Iports -c tests/lwip/sim.c -o $out/sim.o"
+    echo "$cc $flags $warn -DSIM_$config $tls -I. -Iports -c tests/lwip/sim.c -o $out/sim.o"
 } | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' sh -c '{}'
 
 ld -r "$out"/peers/*.o -o "$out/peers.all.o"

@@ -2,6 +2,7 @@
 # Certificates for development and for the tests, by openssl, in build/cert or the folder given:
 #     ca.pem ca.key              the test CA; import ca.pem into a browser to trust the others
 #     ec.pem ec.key              server, ECDSA P-256
+#     dev_cert.h                 the same as C, for firmware: dev_chain, dev_key of BearSSL's types
 #     rsa.pem rsa.key            server, RSA 2048
 #     client.pem client.key      a client of the same CA
 #     stranger.pem stranger.key  a client that nobody signed but itself
@@ -37,6 +38,26 @@ certificate() {
         -out "$out/$1.pem"
 }
 
+# bytes NAME: standard input as a C array
+bytes() {
+    printf 'static const unsigned char %s[] = {\n' "$1"
+    od -An -v -tx1 | sed -e 's/ \(..\)/0x\1, /g' -e 's/^/    /' -e 's/ $//'
+    printf '};\n'
+}
+
+# The key's number is 32 bytes behind the 7 that begin RFC 5915's structure.
+header() {
+    openssl x509 -in "$out/ec.pem" -outform DER | bytes dev_cert_der
+    openssl pkey -in "$out/ec.key" -traditional -outform DER | tail -c +8 | head -c 32 |
+        bytes dev_key_x
+    cat <<'END'
+static const br_x509_certificate dev_chain[1] = {
+    {(unsigned char *)dev_cert_der, sizeof dev_cert_der}};
+static const br_ec_private_key dev_key = {
+    BR_EC_secp256r1, (unsigned char *)dev_key_x, sizeof dev_key_x};
+END
+}
+
 {
     key ca ec
     openssl req -x509 -new -key "$out/ca.key" -subj '/CN=rtpush development CA' -days 3650 \
@@ -44,6 +65,7 @@ certificate() {
         -out "$out/ca.pem"
     key ec ec
     certificate ec /CN=rtpush.local serverAuth "$names"
+    header >"$out/dev_cert.h"
     key rsa rsa
     certificate rsa /CN=rtpush.local serverAuth "$names"
     key client ec

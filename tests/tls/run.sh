@@ -44,6 +44,14 @@ for program in test_tls sim; do
     part "$program" 400 "gcc -std=c99 -Wall -Wextra -Wno-unused-function $sanitize -I. \
         tests/tls/$program.c -o $out/$program -lcmocka -lbearssl && $out/$program ${SEEDS:-300}"
 done
+# The same filter over lwIP, on the simulated wire of tests/lwip.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}"
+for build in 2.1-HEAP 2.2-SMALL; do
+    part "lwip-$build" 400 "sh tests/lwip/fetch.sh ${build%-*} &&
+        sh tests/lwip/build.sh ${build%-*} ${build#*-} TLS &&
+        build/lwip/sim-$build-TLS seeds 1 $((${SEEDS:-300} / 6))"
+done
+part lwip-allocs 300 "build/lwip/sim-2.1-HEAP-TLS allocs 5"
 part tools 400 "$make build/hub-tls build/hub && RTPUSH_TLS=ec \
     NODE_EXTRA_CA_CERTS=build/cert/ca.pem node tests/tls/tools.test.mjs build/hub-tls build/hub"
 

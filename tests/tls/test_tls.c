@@ -518,6 +518,33 @@ static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(void **st
     p_finish(w);
 }
 
+// What the core counts as on its way falls with the last byte of the ciphertext that carries it.
+static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    peer->c->hold_acks = 1;
+    T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+    p_run(peer);
+    const uint32_t one = peer->c->conn->unacked;
+    T_CHECK(one > 0, "acknowledged already");
+    T_EQ(t_publish_text(w, T_LOG, "two, and longer"), RTPUSH_OK);
+    p_run(peer);
+    const uint32_t both = peer->c->conn->unacked;
+    T_CHECK(both > one, "nothing more is on its way");
+    t_ack(peer->c, one + 20); // 21 bytes of ciphertext more than of plaintext: all but one
+    T_EQ(peer->c->conn->unacked, both);
+    t_ack(peer->c, 1);
+    T_EQ(peer->c->conn->unacked, both - one);
+    t_ack(peer->c, peer->c->unacked - 1);
+    T_EQ(peer->c->conn->unacked, both - one);
+    t_ack(peer->c, 1);
+    T_EQ(peer->c->conn->unacked, 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 static void reader_that_acknowledges_late_is_not_dropped(void **state) {
     (void)state;
     t_world *w = p_begin();
@@ -582,6 +609,7 @@ static void alert_waits_for_the_record_under_way(void **state) {
         peer->c->window = SIZE_MAX;
         p_run(peer);
         T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 22);
+        T_CHECK(peer->c->fin, "no FIN behind the alert");
         p_hang_up(peer);
         p_finish(w);
     }
@@ -665,7 +693,7 @@ static void hint_passes_through_the_smallest_window(void **state) {
     t_expect(c, "HTTP/1.1 400 |wss:.\n");
     T_CHECK(!c->fin, "FIN before the acknowledgement");
     t_ack(c, c->unacked);
-    t_run(w);
+    t_run_ready(w); // the acknowledgement itself must bring it
     T_CHECK(c->fin, "no FIN");
     t_forget(c);
     p_finish(w);
@@ -743,6 +771,42 @@ static void close_of_the_server_sends_close_notify_before_fin(void **state) {
     T_EQ(p_error(peer), BR_ERR_OK);
     T_CHECK(p_closed(peer), "no close_notify");
     T_EQ(p.tls.count.slots_used, 0); // free for another as soon as FIN was asked for
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    peer->c->hold_acks = 1;
+    p_say(peer, "GET /hello HTTP/1.1\r\n" T_HOST "Connection: close\r\n\r\n");
+    t_ack(peer->c, peer->c->unacked); // the core has finished; close_notify is on its way
+    p_run(peer);
+    T_CHECK(p_closed(peer) && !peer->c->fin, "no close_notify, or FIN already");
+    t_eof(peer->c);
+    T_CHECK(peer->c->conn != NULL, "closed before FIN");
+    t_ack(peer->c, peer->c->unacked);
+    t_run_ready(w);
+    T_CHECK(peer->c->fin, "no FIN");
+    T_EQ(peer->c->dropped, 2);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// A port whose transport is full asks for no output: what arrives must reach the core all the same.
+static void input_is_delivered_without_output(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /ws}");
+    t_app_of(w)->no_echo = 1;
+    t_expand(&peer->want, "{81:hello}");
+    p_fill(peer);
+    p_write(peer);
+    p_put(peer);
+    t_offer(peer->c);
+    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 1);
     p_hang_up(peer);
     p_finish(w);
 }
@@ -899,12 +963,16 @@ static void half_handshakes_on_every_slot_give_way_to_a_real_one(void **state) {
         w->desc.conn_count = 16;
         p_start(w);
         p_peer *halves[4];
+        t_advance(w, 5000);
         for (int i = 0; i < 4; i++) {
             halves[i] = half_open(w, bytes);
         }
         T_EQ(p.tls.count.slots_used, 4);
         p_peer *peer = p_dial(w);
         p_shake(peer, 0);
+        p_run(peer);
+        t_advance(w, 2500); // they have give_way_ms for it
+        T_EQ(p.tls.count.gave_way, 0);
         for (int i = 0; i < 30; i++) {
             p_run(peer);
             t_advance(w, 250);
@@ -1136,6 +1204,26 @@ static void without_entropy_it_does_not_start_and_says_why(void **state) {
     p_finish(w);
 }
 
+// What the entropy function gave is what the generator of all keys begins with, and nothing else.
+static void entropy_reaches_the_generator(void **state) {
+    (void)state;
+    br_hmac_drbg_context first;
+    for (int i = 0; i < 3; i++) {
+        t_world *w = p_world();
+        p.seed = i < 2 ? 7 : 8;
+        p_start(w);
+        if (i == 0) {
+            first = p.tls.random;
+        }
+        const int same = memcmp(first.K, p.tls.random.K, sizeof first.K) == 0;
+        T_EQ(same, i < 2);
+        p_peer *peer = p_connect(w);
+        T_CHECK(memcmp(first.V, p.tls.random.V, sizeof first.V) != 0, "the same for each client");
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
 static void init_names_what_is_missing(void **state) {
     (void)state;
     t_world *w = p_world();
@@ -1228,6 +1316,7 @@ int main(void) {
         u_test(output_that_makes_room_names_the_connection),
         u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt),
         u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms),
+        u_test(plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record),
         u_test(reader_that_acknowledges_late_is_not_dropped),
         u_test(record_larger_than_the_buffer_gets_its_alert),
         u_test(alert_waits_for_the_record_under_way),
@@ -1240,6 +1329,8 @@ int main(void) {
         u_test(close_notify_of_the_client_is_answered),
         u_test(close_notify_ends_a_stream_in_the_middle),
         u_test(close_of_the_server_sends_close_notify_before_fin),
+        u_test(peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin),
+        u_test(input_is_delivered_without_output),
         u_test(fin_without_close_notify_cuts_nothing_short),
         u_test(eof_comes_after_what_the_core_refused),
         u_test(shutdown_says_goodbye_inside_and_outside),
@@ -1255,6 +1346,7 @@ int main(void) {
         u_test(client_certificate_of_our_ca_comes_in),
         u_test(other_clients_are_refused),
         u_test(without_entropy_it_does_not_start_and_says_why),
+        u_test(entropy_reaches_the_generator),
         u_test(init_names_what_is_missing),
         u_test(pem_takes_whole_files_and_refuses_broken_ones),
     };
