@@ -1,6 +1,7 @@
 #!/bin/sh
 # TLS by the filter ports/rtpush_bearssl.h: compiles it in all ways, runs its tests against a client
-# in memory with sanitizers, random runs, over lwIP, and asks others (openssl, curl, sslscan, node, Chromium).
+# in memory with sanitizers, random runs, over lwIP, and asks others (openssl, curl, sslscan, node,
+# Chromium).
 # The last line is `N passed, N failed`.
 #     sh tests/tls/run.sh                all of it
 #     SEEDS=5000 sh tests/tls/run.sh     so many random runs
