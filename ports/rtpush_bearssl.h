@@ -120,8 +120,8 @@
 //
 // TESTED ON
 //     tests/tls: against BearSSL's client in memory (records of every size; split, cut and stuck at
-//     every byte; random runs), over the POSIX port with openssl 3.0, curl, sslscan, ws and node,
-//     over lwIP 2.1 and 2.2 on a simulated wire with loss and failing allocations.
+//     every byte; random runs), over the POSIX port with openssl 3.0, curl, sslscan, ws, node
+//     and Chromium, over lwIP 2.1 and 2.2 on a simulated wire with loss and failing allocations.
 
 #ifndef RTPUSH_BEARSSL_H
 #define RTPUSH_BEARSSL_H
@@ -861,7 +861,11 @@ static size_t rtpi_bearssl_input(rtpush_server *srv, rtpush_conn *conn, const vo
     while (taken < len && !(link->flags & (RTPI_BEARSSL_OVER | RTPI_BEARSSL_FIN))) {
         br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
         size_t room = 0;
-        uint8_t *to = br_ssl_engine_recvrec_buf(eng, &room);
+        uint8_t *to = br_ssl_engine_sendrec_buf(eng, &room);
+        // RFC 7918: browsers send a request behind their Finished without waiting for ours, and
+        // BearSSL takes no application data before it has written its own.
+        to = to != NULL && !(link->flags & RTPI_BEARSSL_OPEN)
+                 ? NULL : br_ssl_engine_recvrec_buf(eng, &room);
         if (to == NULL && !rtpi_bearssl_look(link) && !rtpi_bearssl_deliver(link)) {
             link->flags |= RTPI_BEARSSL_REFUSED;
             return taken;

@@ -36,6 +36,7 @@ powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 qemu-ppc                                    qemu-user
 openssl                                     openssl
 sslscan                                     sslscan
+certutil                                    libnss3-tools
 /usr/include/bearssl.h                      libbearssl-dev
 curl                                        curl
 valgrind                                    valgrind

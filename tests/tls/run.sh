@@ -1,6 +1,7 @@
 #!/bin/sh
 # TLS by the filter ports/rtpush_bearssl.h: compiles it in all ways, runs its tests against a client
-# in memory with sanitizers, random runs, and asks others' tools (openssl, curl, sslscan, node).
+# in memory with sanitizers, random runs, over lwIP, and asks others (openssl, curl, sslscan, node,
+# Chromium).
 # The last line is `N passed, N failed`.
 #     sh tests/tls/run.sh                all of it
 #     SEEDS=5000 sh tests/tls/run.sh     so many random runs
@@ -54,6 +55,8 @@ done
 part lwip-allocs 300 "build/lwip/sim-2.1-HEAP-TLS allocs 5"
 part tools 400 "$make build/hub-tls build/hub && RTPUSH_TLS=ec \
     NODE_EXTRA_CA_CERTS=build/cert/ca.pem node tests/tls/tools.test.mjs build/hub-tls build/hub"
+part chromium 300 "RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \
+    node tests/tls/chromium.test.mjs build/hub-tls"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

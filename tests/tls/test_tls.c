@@ -172,6 +172,32 @@ static void chooses_http_1_1_and_refuses_other_protocols(void **state) {
     p_finish(w);
 }
 
+// RFC 7918: a request behind the client's Finished, before it has seen ours.
+static void request_may_come_before_our_finished(void **state) {
+    (void)state;
+    for (int small = 0; small < 2; small++) {
+        for (size_t window = 0; window < 900; window += 45) {
+            t_world *w = p_world();
+            if (small) {
+                p.desc.in_size = 837;
+                p.desc.out_size = 597;
+                w->in_mode = T_RANDOM;
+            }
+            p_start(w);
+            p_peer *peer = p_dial(w);
+            p_false_start(peer, "{GET /hello}");
+            peer->c->window = window; // for CCS, Finished and the answer
+            p_run(peer);
+            peer->c->window = SIZE_MAX;
+            p_run(peer);
+            T_EQ(p.tls.count.failed, 0);
+            p_expect(peer, "HTTP/1.1 200 |hello");
+            p_hang_up(peer);
+            p_finish(w);
+        }
+    }
+}
+
 static p_peer *again(t_world *w, const p_peer *before) {
     br_ssl_session_parameters session;
     br_ssl_engine_get_session_parameters(&before->ssl.eng, &session);
@@ -1302,6 +1328,7 @@ int main(void) {
         u_test(refuses_old_versions_with_protocol_version),
         u_test(refuses_old_and_strange_hellos),
         u_test(chooses_http_1_1_and_refuses_other_protocols),
+        u_test(request_may_come_before_our_finished),
         u_test(resumes_a_session_without_public_keys),
         u_test(unknown_and_forgotten_sessions_shake_hands_in_full),
         u_test(without_memory_for_sessions_none_resumes),
