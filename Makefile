@@ -8,6 +8,7 @@ C99 := -std=c99 $(STRICT) -Ibuild -I.
 SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CORE := rtpush.h $(wildcard ports/*.h)
 EXAMPLES := $(wildcard examples/*/*.[ch])
+SECURE := $(wildcard examples/secure/*.[ch] examples/secure/*.sh examples/secure/page/*)
 PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browser/*)
 
 .DEFAULT_GOAL := help
@@ -16,7 +17,7 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size \
-    firmware-tools firmware-bench size stack clean bench cert
+    firmware-tools firmware-bench size stack clean bench cert secure secure-run
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -40,6 +41,13 @@ hub: build/hub
 
 ## make dashboard  build build/dashboard, the demo
 dashboard: build/dashboard
+
+## make secure     build build/secure, a device behind TLS and a login
+secure: build/secure
+
+## make secure-run serve it on https://127.0.0.1:8443 with the certificate of "make cert"
+secure-run: build/secure cert
+	build/secure --origin http://localhost:9000
 
 ## make firmware   build the dashboard for three boards, and print what takes flash and RAM
 firmware: $(BOARDS:%=build/firmware/%.elf) firmware-size
@@ -121,6 +129,16 @@ build/dashboard_assets.h: $(PAGE) | build
 
 build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 	$(CC) $(C99) $(CFLAGS) examples/dashboard/*.c -o $@ -lpthread
+
+build/secure_assets.h: $(SECURE) ports/browser/rtpush.js | build
+	sh examples/secure/bundle.sh $@
+
+build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
+	@sh tests/install.sh secure
+	$(CC) $(C99) $(CFLAGS) examples/secure/secure.c examples/secure/app.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
+
+build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
+	$(CC) $(C99) $(SANITIZE) examples/secure/secure.c examples/secure/app.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
 
 # -- firmware: the dashboard's app.c and page on lwIP, see examples/firmware -----------------------
 FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
-# not root), npm packages by the lock files. Usage: sh tests/install.sh [demo|firmware|check|test]
+# not root), npm packages by the lock files.
+# Usage: sh tests/install.sh [demo|secure|firmware|check|test]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -9,6 +10,10 @@ cd "$(dirname "$0")/.." || exit 1
 demo='
 cc                                          gcc
 /usr/include/stdio.h                        libc6-dev
+'
+secure="$demo"'
+/usr/include/bearssl.h                      libbearssl-dev
+openssl                                     openssl
 '
 arm='
 arm-none-eabi-gcc                           gcc-arm-none-eabi
@@ -25,7 +30,7 @@ gcc                                         gcc
 nm                                          binutils
 /usr/include/cmocka.h                       libcmocka-dev
 '
-tests="$check$firmware"'
+tests="$check$firmware$secure"'
 g++                                         g++
 clang                                       clang
 /usr/lib/llvm-14/lib/clang/*/lib/linux/*asan*x86_64.a libclang-rt-14-dev
@@ -34,10 +39,8 @@ avr-gcc                                     gcc-avr
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
-openssl                                     openssl
 sslscan                                     sslscan
 certutil                                    libnss3-tools
-/usr/include/bearssl.h                      libbearssl-dev
 curl                                        curl
 valgrind                                    valgrind
 /usr/lib/debug/.build-id                    libc6-dbg
@@ -52,10 +55,11 @@ setarch                                     util-linux
 want="${1:-test}"
 case "$want" in
     demo) list="$demo" ;;
+    secure) list="$secure" ;;
     firmware) list="$firmware" ;;
     check) list="$check" ;;
     test) list="$tests" ;;
-    *) echo "usage: sh tests/install.sh [demo|firmware|check|test]" >&2; exit 2 ;;
+    *) echo "usage: sh tests/install.sh [demo|secure|firmware|check|test]" >&2; exit 2 ;;
 esac
 
 present() {

@@ -1,0 +1,693 @@
+// See app.h.
+
+#include "app.h"
+
+#include "../dashboard/text.h"
+#include "secure_assets.h" // made from page/ by bundle.sh
+
+#include <string.h>
+
+enum {
+    READING_MS = 1000,
+    SESSION_S = 3600, // if the login does not ask for another time
+    SESSION_MAX_S = 7200,
+    TICKET_S = 10,
+    GUESSES = 5,   // in a row, then
+    GUESS_S = 10,  // one each so many seconds
+    NAME_SIZE = 32 // of a token's subject
+};
+
+// How a stream came in, for rtpush_user: its session, and whether it may only look.
+#define VIEW_ONLY 0x80000000u
+
+static const char *const role_names[APP_ROLE_COUNT] = {"viewer", "admin"};
+
+static const uint32_t role_topics[APP_ROLE_COUNT] = {
+    1u << APP_READING | 1u << APP_SWITCH | 1u << APP_LOG,
+    1u << APP_READING | 1u << APP_SWITCH | 1u << APP_LOG | 1u << APP_AUDIT};
+
+static app *app_of(rtpush_server *srv) {
+    return rtpush_server_user(srv);
+}
+
+// Seconds since the start, from 1: what sessions and tickets are judged by. It only goes on.
+static uint32_t now_s(const app *a) {
+    return (uint32_t)(a->up_ms / 1000u) + 1;
+}
+
+// -- publishing -----------------------------------------------------------------------------------
+
+static void publish(app *a, unsigned topic, const text *t) {
+    if (text_fits(t)) {
+        (void)rtpush_publish(a->srv, topic, t->out, t->len);
+    }
+}
+
+// A line of the log or the audit: `words`, then `more`. Of the audit also to the terminal. Nothing
+// that lets in is ever part of it.
+static void say(app *a, unsigned topic, const char *words, const char *more) {
+    char line[80];
+    char out[128];
+    text whole = {line, sizeof line - 1, 0};
+    text t = {out, sizeof out, 0};
+    text_add(&whole, "%s%s", words, more);
+    line[text_fits(&whole) ? whole.len : whole.cap] = '\0';
+    text_add(&t, "{\"t\":%u,\"text\":%q}", now_s(a), line);
+    publish(a, topic, &t);
+    if (topic == APP_AUDIT && a->options.print != NULL) {
+        a->options.print(line);
+    }
+}
+
+static void say_peer(app *a, const char *words, uint32_t peer) {
+    char from[24];
+    text t = {from, sizeof from - 1, 0};
+    text_add(&t, " from %u.%u.%u.%u", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u, peer & 255u);
+    from[t.len] = '\0';
+    say(a, APP_AUDIT, words, from);
+}
+
+static void publish_switch(app *a) {
+    char out[APP_SWITCH_MAX];
+    text t = {out, sizeof out, 0};
+    text_add(&t, "{\"on\":%s}", a->on ? "true" : "false");
+    publish(a, APP_SWITCH, &t);
+}
+
+static void publish_reading(app *a) {
+    const rtpush_counters *c = rtpush_get_counters(a->srv);
+    char out[APP_READING_MAX];
+    text t = {out, sizeof out, 0};
+    text_add(&t, "{\"up\":%u,\"streams\":%u,\"slots\":%u", now_s(a), c->streams, c->slots_used);
+    text_add(&t, ",\"requests\":%u,\"refused\":%u}", c->requests, c->why[RTPUSH_WHY_APP]);
+    publish(a, APP_READING, &t);
+}
+
+// -- sessions: a table, so that a logout is one ---------------------------------------------------
+
+static app_session *session_find(app *a, uint32_t serial) {
+    for (int i = 0; serial != 0 && i < APP_SESSIONS; i++) {
+        app_session *s = &a->sessions[i];
+        if (s->serial == serial && s->until_s > now_s(a)) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static void session_end(app *a, app_session *s) {
+    rtpush_handle none = {0, 0};
+    rtpush_handle conn = none;
+    const uint32_t serial = s->serial;
+    memset(s, 0, sizeof *s);
+    while ((conn = rtpush_next_stream(a->srv, conn)).serial != 0) {
+        const uint32_t user = (uint32_t)(uintptr_t)rtpush_user(a->srv, conn);
+        if ((user & ~VIEW_ONLY) == serial) {
+            (void)rtpush_close(a->srv, conn, 4401, "logged out");
+        }
+    }
+}
+
+// In the place that ends first, which is a free one, one that is over, or somebody's oldest.
+static app_session *session_begin(app *a, uint8_t role, uint32_t seconds) {
+    app_session *s = &a->sessions[0];
+    for (int i = 1; i < APP_SESSIONS; i++) {
+        s = a->sessions[i].until_s < s->until_s ? &a->sessions[i] : s;
+    }
+    if (s->serial != 0) {
+        session_end(a, s);
+    }
+    s->serial = ++a->session_serial;
+    s->until_s = now_s(a) + seconds;
+    s->role = role;
+    return s;
+}
+
+static uint32_t hex_value(const char *digits) {
+    uint32_t value = 0;
+    for (; *digits != '\0'; digits++) {
+        const char c = *digits;
+        value = value << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return value;
+}
+
+// -- who is it ------------------------------------------------------------------------------------
+
+typedef struct identity {
+    app_session *session; // NULL: none, a token's bearer
+    uint32_t topics;
+    uint32_t left_s;
+    char name[NAME_SIZE];
+} identity;
+
+static int by_session(app *a, app_session *s, identity *who) {
+    if (s == NULL) {
+        return 0;
+    }
+    who->session = s;
+    who->topics = role_topics[s->role];
+    who->left_s = s->until_s - now_s(a);
+    memcpy(who->name, role_names[s->role], strlen(role_names[s->role]) + 1);
+    return 1;
+}
+
+// A page of a listed origin that happens to be "same site" (another port of this host) makes the
+// browser send the cookie too. It is for our own pages: theirs ask with a token.
+static int is_foreign(const app *a, const rtpush_request *req) {
+    for (int i = 0; req->origin != NULL && a->options.origins != NULL; i++) {
+        if (a->options.origins[i] == NULL) {
+            break;
+        }
+        if (strcmp(a->options.origins[i], req->origin) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int by_cookie(app *a, const rtpush_request *req, identity *who) {
+    char serial[12];
+    return !is_foreign(a, req) &&
+           rtpush_verify(&a->key, "session", req->cookie, now_s(a), serial, sizeof serial, NULL) >=
+               0 &&
+           by_session(a, session_find(a, hex_value(serial)), who);
+}
+
+// Judged by the time of day, not by ours: others made it. Without one nobody comes in.
+static int by_token(app *a, const rtpush_request *req, identity *who) {
+    rtpush_claim sub = {.name = "sub", .text = who->name, .text_size = sizeof who->name};
+    rtpush_jwt jwt = {.key = a->options.token_key,
+                      .now_s = a->boot_s > 0 ? a->boot_s + now_s(a) : 0,
+                      .aud = APP_AUDIENCE,
+                      .claims = &sub,
+                      .claim_count = 1};
+    if (rtpush_jwt_verify(&jwt, rtpush_bearer(req->authorization)) < 0) {
+        return 0;
+    }
+    who->session = NULL;
+    who->topics = role_topics[APP_VIEWER];
+    who->left_s = jwt.left_s;
+    return sub.kind == RTPUSH_CLAIM_TEXT;
+}
+
+// What a ticket says of its owner: the session's serial, or with this bit when the token ends.
+#define OF_TOKEN 0x80000000u
+
+static int by_ticket(app *a, const char *ticket, identity *who) {
+    uint32_t topics;
+    uint32_t owner;
+    if (rtpush_ticket_redeem(&a->tickets, ticket, now_s(a), &topics, &owner) < 0) {
+        return 0;
+    }
+    if (owner & OF_TOKEN) {
+        const uint32_t until_s = owner & ~OF_TOKEN;
+        who->left_s = until_s > now_s(a) ? until_s - now_s(a) : 0;
+        who->topics = topics;
+        return who->left_s > 0;
+    }
+    const int good = by_session(a, session_find(a, owner), who);
+    who->topics &= topics;
+    return good;
+}
+
+// A stream: by the ticket if there is one, which then decides alone; else by the cookie.
+static int authorize_stream(app *a, const rtpush_request *req, rtpush_grant *grant) {
+    char ticket[RTPUSH_TICKET_SIZE];
+    identity who = {.session = NULL};
+    uint32_t view_only = 0;
+    const int len = rtpush_query(req->query, "ticket", ticket, sizeof ticket);
+    if (len == RTPUSH_ERR_ARGUMENT) {
+        if (!by_cookie(a, req, &who)) {
+            return 401;
+        }
+    } else {
+        if (len < 0 || !by_ticket(a, ticket, &who)) {
+            return 401;
+        }
+        view_only = VIEW_ONLY;
+    }
+    grant->topics &= who.topics; // "?topics=audit" of a viewer: 403
+    grant->expires_s = who.left_s;
+    grant->user = (void *)(uintptr_t)(view_only | (who.session ? who.session->serial : 0));
+    return 0;
+}
+
+// -- guessing: a bucket of tries for each group of addresses --------------------------------------
+// A bucket is the second when it will be full again: a try moves it by GUESS_S. Addresses share
+// buckets in a way that nobody outside knows, so all tries of everybody are bounded too, and no
+// table can be filled up. Who is logged in is not concerned.
+
+static uint32_t *bucket_of(app *a, uint32_t peer) {
+    return &a->buckets[((peer ^ a->salt) * 2654435761u) >> 28]; // of 16
+}
+
+// 0, or the seconds to wait.
+static uint32_t may_guess(app *a, uint32_t *bucket) {
+    const uint32_t now = now_s(a);
+    const uint32_t full_s = *bucket > now ? *bucket : now;
+    if (full_s > now + (GUESSES - 1) * GUESS_S) {
+        return full_s - now - (GUESSES - 1) * GUESS_S;
+    }
+    *bucket = full_s + GUESS_S;
+    return 0;
+}
+
+static void hash_password(const app *a, const char *password, uint8_t out[32]) {
+    char salted[96] = "password:";
+    const size_t len = strlen(password);
+    const size_t used = len < sizeof salted - 9 ? len : sizeof salted - 9;
+    memcpy(salted + 9, password, used);
+    rtpush_hmac_sha256(&a->key, salted, 9 + used, out);
+}
+
+// The role whose password it is, or -1. All are compared, each in constant time.
+static int role_of(const app *a, const char *password) {
+    uint8_t hash[32];
+    int found = -1;
+    hash_password(a, password, hash);
+    for (int role = 0; role < APP_ROLE_COUNT; role++) {
+        found = rtpush_equal(hash, a->passwords[role], sizeof hash) ? role : found;
+    }
+    return found;
+}
+
+// As much as fits, NUL-terminated. A request without a body has no data.
+static void copy_text(char *out, size_t cap, const void *data, size_t len) {
+    len = len < cap ? len : cap - 1;
+    if (len > 0) {
+        memcpy(out, data, len);
+    }
+    out[len] = '\0';
+}
+
+// A decimal number that is all of the text; most if it is larger, 0 if it is none.
+static uint32_t decimal_value(const char *digits, uint32_t most) {
+    uint64_t value = 0;
+    for (; *digits >= '0' && *digits <= '9'; digits++) {
+        value = value * 10u + (uint32_t)(*digits - '0');
+        value = value > most ? most : value;
+    }
+    return *digits == '\0' ? (uint32_t)value : 0;
+}
+
+// -- commands: "on 1", "on 0", "clock 1767225600" -------------------------------------------------
+
+static void set_on(app *a, int on) {
+    if (a->on != on) {
+        a->on = (uint8_t)on;
+        if (a->options.output != NULL) {
+            a->options.output(on);
+        }
+        publish_switch(a);
+        say(a, APP_LOG, "The output was switched ", on ? "on" : "off");
+    }
+}
+
+// A device without a clock learns the time of day from the page of an admin, once: whoever could
+// set it back could bring back tokens that are over.
+static const char *set_clock(app *a, uint32_t unix_s) {
+    if (a->boot_s > 0) {
+        return "the clock is set";
+    }
+    if (unix_s <= now_s(a)) {
+        return "clock: seconds since 1970";
+    }
+    a->boot_s = unix_s - now_s(a);
+    say(a, APP_AUDIT, "an admin set the clock", "");
+    return NULL;
+}
+
+// Returns NULL, or what is wrong with the command.
+static const char *command(app *a, const app_session *s, const void *data, size_t len) {
+    char line[24]; // a longer one is none even when cut: "clock " and 10 digits are 16
+    if (s == NULL || s->role != APP_ADMIN) {
+        return "only an admin may do that";
+    }
+    copy_text(line, sizeof line, data, len);
+    if (strcmp(line, "on 1") == 0 || strcmp(line, "on 0") == 0) {
+        set_on(a, line[3] == '1');
+        return NULL;
+    }
+    if (strncmp(line, "clock ", 6) == 0) {
+        return set_clock(a, decimal_value(line + 6, UINT32_MAX));
+    }
+    return "no such command";
+}
+
+// A secret of `len` characters with 5 bits each, that nobody can tell without the key; printed for
+// the owner. At most 52: a hash has no more.
+static const char *make_secret(const app *a, const char *what, char *out, size_t len) {
+    char line[96];
+    uint8_t hash[32];
+    text t = {line, sizeof line - 1, 0};
+    rtpush_hmac_sha256(&a->key, what, strlen(what), hash);
+    for (size_t i = 0; i < len; i++) {
+        const size_t bit = 5 * i;
+        const unsigned two = (unsigned)hash[bit / 8] << 8 | (bit < 248 ? hash[bit / 8 + 1] : 0u);
+        out[i] = "abcdefghijkmnpqrstuvwxyz23456789"[two >> (11 - bit % 8) & 31u];
+    }
+    out[len] = '\0';
+    if (a->options.print != NULL) {
+        text_add(&t, "%s: %s", what, out);
+        line[t.len] = '\0';
+        a->options.print(line);
+    }
+    return out;
+}
+
+// -- handlers -------------------------------------------------------------------------------------
+
+static void reply(rtpush_server *srv, const rtpush_request *req, const rtpush_response *answer) {
+    if (rtpush_reply(srv, req->conn, answer) < 0) {
+        rtpush_abort(srv, req->conn);
+    }
+}
+
+static void reply_text(rtpush_server *srv, const rtpush_request *req, int status,
+                       const char *words) {
+    if (rtpush_reply_text(srv, req->conn, status, words) < 0) {
+        rtpush_abort(srv, req->conn);
+    }
+}
+
+// On a plain listener: to the same name, the other port. Host was judged by the library.
+static void redirect(rtpush_server *srv, const rtpush_request *req) {
+    char location[128];
+    char host[80] = "";
+    const app *a = app_of(srv);
+    const size_t len = req->host ? strlen(req->host) : 0;
+    if (a->options.https_port == 0 || len == 0 || len >= sizeof host) {
+        reply_text(srv, req, 400, "This device speaks HTTPS: begin with https:\n");
+        return;
+    }
+    memcpy(host, req->host, len + 1);
+    char *port = strrchr(host, ':');
+    if (port != NULL && strchr(port, ']') == NULL) { // not inside an IPv6 address
+        *port = '\0';
+    }
+    text t = {location, sizeof location - 1, 0};
+    text_add(&t, "https://%s:%u/", host, (uint32_t)a->options.https_port);
+    location[t.len] = '\0';
+    const char *headers[] = {"Location", location, NULL};
+    const rtpush_response answer = {.status = 301, .headers = headers};
+    reply(srv, req, &answer);
+}
+
+// GET /: the page, or the way to it.
+static void on_page(rtpush_server *srv, const rtpush_request *req) {
+    static const char *const headers[] = {
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "Referrer-Policy", "no-referrer", NULL};
+    identity who;
+    if (!req->secure) {
+        redirect(srv, req);
+        return;
+    }
+    const int in = by_cookie(app_of(srv), req, &who);
+    const rtpush_response answer = {.body_static = 1,
+                                    .content_type = "text/html; charset=utf-8",
+                                    .headers = headers,
+                                    .body = in ? page_dashboard : page_login,
+                                    .len = in ? sizeof page_dashboard : sizeof page_login};
+    reply(srv, req, &answer);
+}
+
+// "Set-Cookie", and back to "/". value "": the cookie goes.
+static void reply_cookie(rtpush_server *srv, const rtpush_request *req, const char *value,
+                         uint32_t max_age_s) {
+    char cookie[192];
+    if (rtpush_cookie(APP_COOKIE, value, max_age_s, 1, cookie, sizeof cookie) < 0) {
+        rtpush_abort(srv, req->conn); // larger than ever
+        return;
+    }
+    const char *headers[] = {"Set-Cookie", cookie, "Location", "/", NULL};
+    const rtpush_response answer = {.status = 303, .headers = headers};
+    reply(srv, req, &answer);
+}
+
+static void log_in(rtpush_server *srv, const rtpush_request *req, uint8_t role, uint32_t stay_s) {
+    app *a = app_of(srv);
+    char value[9];
+    char cookie[RTPUSH_SIGNED + sizeof value];
+    const app_session *s = session_begin(a, role, stay_s);
+    text t = {value, sizeof value - 1, 0};
+    text_add(&t, "%x", s->serial);
+    value[t.len] = '\0';
+    if (rtpush_sign(&a->key, "session", value, s->until_s, cookie, sizeof cookie) < 0) {
+        rtpush_abort(srv, req->conn); // no key: nobody comes in
+        return;
+    }
+    say_peer(a, role == APP_ADMIN ? "an admin logged in" : "a viewer logged in", req->peer);
+    reply_cookie(srv, req, cookie, stay_s);
+}
+
+static void refuse_guess(rtpush_server *srv, const rtpush_request *req, uint32_t wait_s) {
+    char after[12];
+    text t = {after, sizeof after - 1, 0};
+    text_add(&t, "%u", wait_s);
+    after[t.len] = '\0';
+    const char *headers[] = {"Retry-After", after, NULL};
+    const rtpush_response later = {
+        .status = 429, .headers = headers, .body = "too many tries, wait a little\n", .len = 30};
+    reply(srv, req, &later);
+}
+
+static void refuse_password(rtpush_server *srv, const rtpush_request *req) {
+    static const char *const headers[] = {"WWW-Authenticate", "Bearer", NULL}; // RFC 9110 15.5.2
+    const rtpush_response no = {
+        .status = 401, .headers = headers, .body = "wrong password\n", .len = 15};
+    say_peer(app_of(srv), "wrong password", req->peer);
+    reply(srv, req, &no);
+}
+
+// POST /login: password=...&seconds=..., as a form sends it.
+static void on_login(rtpush_server *srv, const rtpush_request *req) {
+    app *a = app_of(srv);
+    char form[129];
+    char password[65];
+    char seconds[8];
+    uint32_t *bucket = bucket_of(a, req->peer);
+    const uint32_t wait_s = may_guess(a, bucket);
+    if (wait_s > 0) {
+        refuse_guess(srv, req, wait_s);
+        return;
+    }
+    copy_text(form, sizeof form, req->body, req->body_len);
+    const int len = rtpush_query(form, "password", password, sizeof password);
+    const int role = len > 0 ? role_of(a, password) : -1;
+    if (role < 0) {
+        refuse_password(srv, req);
+        return;
+    }
+    *bucket -= GUESS_S; // a right one is no guess
+    uint32_t stay_s = SESSION_S;
+    if (rtpush_query(form, "seconds", seconds, sizeof seconds) > 0) {
+        stay_s = decimal_value(seconds, SESSION_MAX_S);
+    }
+    log_in(srv, req, (uint8_t)role, stay_s > 0 ? stay_s : SESSION_S);
+}
+
+// POST /logout: the session is forgotten, and all that it opened ends.
+static void on_logout(rtpush_server *srv, const rtpush_request *req) {
+    app *a = app_of(srv);
+    identity who;
+    if (by_cookie(a, req, &who)) {
+        say_peer(a, who.session->role == APP_ADMIN ? "an admin logged out" : "a viewer logged out",
+                 req->peer);
+        session_end(a, who.session);
+    }
+    reply_cookie(srv, req, "", 0);
+}
+
+// GET /session: what the page asks when its stream ended. 401 sends it to the login.
+static void on_session(rtpush_server *srv, const rtpush_request *req) {
+    app *a = app_of(srv);
+    identity who;
+    char out[64];
+    text t = {out, sizeof out, 0};
+    if (!by_cookie(a, req, &who)) {
+        reply_text(srv, req, 401, "");
+        return;
+    }
+    text_add(&t, "{\"role\":%q,\"left\":%u,\"clock\":%s}", who.name, who.left_s,
+             a->boot_s > 0 ? "true" : "false");
+    const rtpush_response answer = {
+        .content_type = "application/json", .body = out, .len = (uint32_t)t.len};
+    reply(srv, req, &answer);
+}
+
+// POST /ticket: for our page by its cookie, for others' by the token their server made.
+static void on_ticket(rtpush_server *srv, const rtpush_request *req) {
+    app *a = app_of(srv);
+    identity who;
+    char ticket[RTPUSH_TICKET_SIZE];
+    if (!by_cookie(a, req, &who) && !by_token(a, req, &who)) {
+        reply_text(srv, req, 401, "");
+        return;
+    }
+    const uint32_t until_s = (now_s(a) + who.left_s) & ~OF_TOKEN;
+    if (rtpush_ticket_issue(&a->tickets, who.topics,
+                            who.session ? who.session->serial : OF_TOKEN | until_s,
+                            now_s(a) + TICKET_S, ticket) < 0) {
+        rtpush_abort(srv, req->conn); // no key
+        return;
+    }
+    say(a, APP_AUDIT, "a ticket for ", who.name);
+    reply_text(srv, req, 200, ticket);
+}
+
+// POST /control: commands of pages without a WebSocket.
+static void on_control(rtpush_server *srv, const rtpush_request *req) {
+    app *a = app_of(srv);
+    identity who;
+    const app_session *s = by_cookie(a, req, &who) ? who.session : NULL;
+    const char *wrong = command(a, s, req->body, req->body_len);
+    const rtpush_response done = {.status = 204};
+    if (wrong == NULL) {
+        reply(srv, req, &done);
+    } else {
+        reply_text(srv, req, s && s->role == APP_ADMIN ? 400 : 403, wrong);
+    }
+}
+
+// The same commands, and "ping N", which the page sends to measure the round trip.
+static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    app *a = app_of(srv);
+    char answer[48];
+    text t = {answer, sizeof answer, 0};
+    if (msg->len >= 5 && msg->len < 24 && memcmp(msg->data, "ping ", 5) == 0) {
+        memcpy(answer, msg->data, msg->len);
+        memcpy(answer, "pong", 4);
+        t.len = msg->len;
+    } else {
+        // What came in by a ticket has a serial that no session has, so it may only look.
+        const uint32_t user = (uint32_t)(uintptr_t)rtpush_user(srv, conn);
+        const char *wrong = command(a, session_find(a, user), msg->data, msg->len);
+        if (wrong == NULL) {
+            return RTPUSH_OK;
+        }
+        text_add(&t, "error %s", wrong);
+    }
+    const int sent = rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, t.len);
+    return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
+}
+
+// -- tables ---------------------------------------------------------------------------------------
+
+const rtpush_topic app_topics[APP_TOPIC_COUNT] = {
+    [APP_READING] = {"reading", RTPUSH_STATE, 0, APP_READING_MAX},
+    [APP_SWITCH] = {"switch", RTPUSH_STATE, 0, APP_SWITCH_MAX},
+    [APP_LOG] = {"log", RTPUSH_EVENT, 0, 0},
+    [APP_AUDIT] = {"audit", RTPUSH_EVENT, 0, 0},
+};
+
+enum {
+    AT_PAGE,
+    AT_APP_JS,
+    AT_RTPUSH_JS,
+    AT_LOGIN,
+    AT_LOGOUT,
+    AT_SESSION,
+    AT_TICKET,
+    AT_CONTROL,
+    AT_WS,
+    AT_EVENTS,
+    AT_POLL
+};
+
+const rtpush_route app_routes[APP_ROUTE_COUNT] = {
+    [AT_PAGE] = {.path = "/", .kind = RTPUSH_HANDLER, .on_request = on_page},
+    [AT_APP_JS] = {.path = "/app.js", .kind = RTPUSH_ASSET, .asset = &asset_app_js},
+    [AT_RTPUSH_JS] = {.path = "/rtpush.js", .kind = RTPUSH_ASSET, .asset = &asset_rtpush_js},
+    [AT_LOGIN] = {.path = "/login",
+                  .kind = RTPUSH_HANDLER,
+                  .methods = RTPUSH_POST,
+                  .max_body = 128,
+                  .on_request = on_login},
+    [AT_LOGOUT] = {.path = "/logout",
+                   .kind = RTPUSH_HANDLER,
+                   .methods = RTPUSH_POST,
+                   .on_request = on_logout},
+    [AT_SESSION] = {.path = "/session", .kind = RTPUSH_HANDLER, .on_request = on_session},
+    [AT_TICKET] = {.path = "/ticket",
+                   .kind = RTPUSH_HANDLER,
+                   .methods = RTPUSH_POST,
+                   .on_request = on_ticket},
+    [AT_CONTROL] = {.path = "/control",
+                    .kind = RTPUSH_HANDLER,
+                    .methods = RTPUSH_POST,
+                    .max_body = 32,
+                    .on_request = on_control},
+    [AT_WS] = {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
+    [AT_EVENTS] = {.path = "/events", .kind = RTPUSH_EVENTS},
+    [AT_POLL] = {.path = "/poll", .kind = RTPUSH_POLL},
+};
+
+// -- public ---------------------------------------------------------------------------------------
+
+int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+    app *a = app_of(srv);
+    identity who;
+    const int at = (int)(req->route - app_routes);
+    if (!req->secure) {
+        return at == AT_PAGE ? 0 : 403; // which says where to go
+    }
+    switch (at) {
+    case AT_PAGE:
+    case AT_APP_JS: // no secrets in them
+    case AT_RTPUSH_JS: return 0;
+    case AT_LOGIN:
+    case AT_LOGOUT: return is_foreign(a, req) ? 403 : 0; // nobody logs our user in or out
+    case AT_TICKET: return by_cookie(a, req, &who) || by_token(a, req, &who) ? 0 : 401;
+    case AT_SESSION:
+    case AT_CONTROL: return by_cookie(a, req, &who) ? 0 : 401;
+    default: return authorize_stream(a, req, grant);
+    }
+}
+
+static void start_keys(app *a) {
+    static const char *const what[APP_ROLE_COUNT] = {"viewer password", "admin password"};
+    uint8_t hash[32];
+    char made[17];
+    a->key.bytes = a->options.key;
+    a->key.len = sizeof a->options.key;
+    a->tickets.key = a->key;
+    a->tickets.epoch = rtpush_last_id(a->srv).epoch;
+    for (int role = 0; role < APP_ROLE_COUNT; role++) {
+        const char *given = a->options.passwords[role];
+        hash_password(a, given ? given : make_secret(a, what[role], made, sizeof made - 1),
+                      a->passwords[role]);
+        a->options.passwords[role] = NULL;
+    }
+    if (a->options.token_key.len == 0) {
+        a->options.token_key.bytes =
+            make_secret(a, "token key", a->token_key, sizeof a->token_key - 1);
+        a->options.token_key.len = sizeof a->token_key - 1;
+    }
+    rtpush_hmac_sha256(&a->key, "buckets", 7, hash);
+    memcpy(&a->salt, hash, sizeof a->salt);
+}
+
+void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t now_ms) {
+    memset(a, 0, sizeof *a);
+    a->srv = srv;
+    a->options = *options;
+    a->last_ms = a->reading_ms = now_ms;
+    a->boot_s = options->unix_s > 0 ? options->unix_s - now_s(a) : 0;
+    start_keys(a);
+    publish_switch(a);
+    say(a, APP_LOG, "The device started", "");
+}
+
+uint32_t app_step(app *a, uint32_t now_ms) {
+    a->up_ms += now_ms - a->last_ms;
+    a->last_ms = now_ms;
+    if ((int32_t)(now_ms - a->reading_ms) >= 0) {
+        a->reading_ms = now_ms + READING_MS;
+        publish_reading(a);
+    }
+    return a->reading_ms - now_ms;
+}

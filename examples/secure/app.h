@@ -1,0 +1,82 @@
+// The application part of the example: who may come in, and what they see and do. Knows nothing of
+// sockets, TLS, files, clocks or random generators: it gets a server, keys and the time, so it is
+// the same on a PC and in firmware. Everything of it is about 500 bytes of RAM.
+
+#ifndef APP_H
+#define APP_H
+
+#include "rtpush.h"
+
+enum {
+    APP_READING, // STATE: the device's numbers
+    APP_SWITCH,  // STATE: is the output on
+    APP_LOG,     // EVENT: what happened
+    APP_AUDIT,   // EVENT: who came in, who did not; for admins alone
+    APP_TOPIC_COUNT
+};
+enum { APP_READING_MAX = 112, APP_SWITCH_MAX = 16 };
+enum { APP_STATE_SUM = APP_READING_MAX + APP_SWITCH_MAX };
+extern const rtpush_topic app_topics[APP_TOPIC_COUNT];
+
+enum { APP_ROUTE_COUNT = 11 };
+extern const rtpush_route app_routes[APP_ROUTE_COUNT];
+
+// What the server needs at least: a cookie, a ticket or a token of 350 bytes fits beside the rest.
+enum { APP_RX_SIZE = 768, APP_TX_SIZE = 640, APP_LOG_SIZE = 2048 };
+
+// __Host-: browsers take it from TLS alone, and from this host alone (RFC 6265bis 4.1.3.2).
+#define APP_COOKIE "__Host-session"
+#define APP_AUDIENCE "device" // aud of the tokens
+#define APP_ORIGIN "https://app.example" // another site, for firmware and tests
+
+enum { APP_VIEWER, APP_ADMIN, APP_ROLE_COUNT };
+enum { APP_KEY_SIZE = 32, APP_SESSIONS = 8, APP_BUCKETS = 16 };
+
+typedef struct app_options {
+    uint8_t key[APP_KEY_SIZE];             // random, new at each boot: sessions end with it
+    rtpush_key token_key;                  // what others' servers sign tokens with, 32 bytes or
+                                           // more; len 0: made from the key and printed
+    const char *passwords[APP_ROLE_COUNT]; // NULL: made from the key and printed
+    const char *const *origins;            // the same list as desc.origins
+    uint32_t unix_s;                       // time of day, 0: not known until an admin's page says
+    unsigned https_port;                   // where a plain listener sends browsers; 0: nowhere
+    void (*output)(int on);                // the switch was moved; or NULL
+    void (*print)(const char *line);       // lines of the audit, and secrets that were made, for
+                                           // the owner's terminal; or NULL
+} app_options;
+
+typedef struct app_session {
+    uint32_t serial;  // what the cookie says; 0: none
+    uint32_t until_s; // 0: free
+    uint8_t role;
+} app_session;
+
+typedef struct app {
+    rtpush_server *srv;
+    app_options options; // without the passwords
+    rtpush_key key;      // options.key
+    rtpush_tickets tickets;
+    uint8_t passwords[APP_ROLE_COUNT][32]; // hashed with the key
+    char token_key[53];                    // if it was made
+    app_session sessions[APP_SESSIONS];
+    uint32_t session_serial;
+    uint32_t salt; // of the addresses
+    uint32_t buckets[APP_BUCKETS]; // guesses, see may_guess
+    uint64_t up_ms;
+    uint32_t last_ms;
+    uint32_t reading_ms; // when the next is due
+    uint32_t boot_s;     // Unix time of app_start, 0: not known
+    uint8_t on;
+} app;
+
+// For rtpush_desc, with .user = a, .cookie = APP_COOKIE and .origins as in the options.
+int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
+
+// After rtpush_init and before the first connection. options is copied, but not what it points to;
+// the passwords are hashed and not needed afterwards.
+void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t now_ms);
+
+// Publishes what is due. Returns ms until it wants to be called again.
+uint32_t app_step(app *a, uint32_t now_ms);
+
+#endif
