@@ -133,12 +133,14 @@ build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 build/secure_assets.h: $(SECURE) ports/browser/rtpush.js | build
 	sh examples/secure/bundle.sh $@
 
+SECURE_HOST := examples/secure/secure.c examples/secure/app.c examples/dashboard/text.c
+
 build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
 	@sh tests/install.sh secure
-	$(CC) $(C99) $(CFLAGS) examples/secure/secure.c examples/secure/app.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
+	$(CC) $(C99) $(CFLAGS) $(SECURE_HOST) -o $@ -lbearssl -lpthread
 
 build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
-	$(CC) $(C99) $(SANITIZE) examples/secure/secure.c examples/secure/app.c examples/dashboard/text.c -o $@ -lbearssl -lpthread
+	$(CC) $(C99) $(SANITIZE) $(SECURE_HOST) -o $@ -lbearssl -lpthread
 
 # -- firmware: the dashboard's app.c and page on lwIP, see examples/firmware -----------------------
 FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
@@ -146,6 +148,14 @@ FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
 $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) \
     build/dashboard_assets.h | firmware-tools
 	sh examples/firmware/build.sh $*
+
+# ... over TLS, see examples/secure: lm3s6965evb and mps2-an385
+SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c examples/firmware/log.c \
+    examples/dashboard/text.c
+
+build/secure-firmware/%.elf: $(SECURE) $(FIRMWARE) $(EXAMPLES) $(CORE) build/secure_assets.h \
+    | cert firmware-tools
+	SOURCES='$(SECURE_FIRMWARE)' CFLAGS=-Iexamples/secure TLS=1 STACK=5K OUT=$(@D) sh examples/firmware/build.sh $*
 
 firmware-tools:
 	@sh tests/install.sh firmware

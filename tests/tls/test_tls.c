@@ -19,6 +19,7 @@ static void tls_answers_a_request(void **state) {
     T_CHECK(peer->got.len > sizeof t_big, "only %lu bytes", (unsigned long)peer->got.len);
     T_CHECK(memcmp(peer->got.data + peer->got.len - sizeof t_big, t_big, sizeof t_big) == 0,
             "the body differs");
+    T_EQ(p.tls.count.begun, 1);
     T_EQ(p.tls.count.handshakes, 1);
     T_EQ(p.tls.count.slots_used, 1);
     p_hang_up(peer);
