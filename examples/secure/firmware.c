@@ -25,11 +25,11 @@
 #include <string.h>
 
 enum {
-    TLS_SLOTS = 2,
+    TLS_SLOTS = 3,
     TLS_IN = 2048 + 325,  // see README.md
     TLS_OUT = 1024 + 85,
     TLS_SESSIONS = 8,     // pages that come back without public-key work
-    GIVE_WAY_MS = 500,    // idle for so long, a connection makes room for one that waits
+    GIVE_WAY_MS = 2000,   // idle for so long, a connection makes room for one that waits
     HTTPS_PORT = 443,
     REPORT_MS = 60000
 };
