@@ -1,5 +1,5 @@
-// secure - a device behind TLS and a login: https and wss, a signed cookie, tickets for the pages of
-// others, two roles. The application (app.c) knows nothing of sockets, files and clocks; the
+// secure - a device behind TLS and a login: https and wss, a signed cookie, tickets for the pages
+// of others, two roles. The application (app.c) knows nothing of sockets, files and clocks; the
 // firmware uses the same. This file is the rest: options, keys, certificate, memory, the loop.
 //
 // Build:  make secure        (Debian: libbearssl-dev; make cert makes a certificate to try with)
@@ -180,7 +180,7 @@ static int random_bytes(void *out, size_t len) {
     return got == len ? 0 : -1;
 }
 
-// What is not given the application makes and prints. 0, or -1: no random bytes.
+// What is not given the application makes and prints.
 static int make_keys(app_options *keys) {
     const char *token_key = getenv("RTPUSH_TOKEN_KEY");
     keys->passwords[APP_ADMIN] = getenv("RTPUSH_ADMIN");
@@ -189,7 +189,15 @@ static int make_keys(app_options *keys) {
         keys->token_key.bytes = token_key;
         keys->token_key.len = strlen(token_key);
     }
-    return random_bytes(keys->key, sizeof keys->key);
+    if (token_key != NULL && keys->token_key.len < APP_KEY_SIZE) {
+        fputs("secure: RTPUSH_TOKEN_KEY: 32 characters or more\n", stderr);
+        return -1;
+    }
+    if (random_bytes(keys->key, sizeof keys->key) < 0) {
+        fputs("secure: no random bytes: a key that can be guessed is none\n", stderr);
+        return -1;
+    }
+    return 0;
 }
 
 // -- the start ------------------------------------------------------------------------------------
@@ -323,7 +331,6 @@ int main(int argc, char **argv) {
         return status;
     }
     if (make_keys(&keys) < 0) {
-        fputs("secure: no random bytes: a key that can be guessed is none\n", stderr);
         return 1;
     }
     keys.unix_s = o.clockless ? 0 : (uint32_t)time(NULL);

@@ -10,9 +10,10 @@ import { randomBytes } from 'node:crypto';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
 import {
-  afterTest, call, check, EventParser, sleep, until, within,
+  afterTest, call, check, EventParser, secure, sleep, until, within,
 } from './harness.mjs';
 
+const S = secure ? 's' : '';
 const EVENTS = ['sample', 'log', 'burst']; // the topics that are not states, see app.c
 const ALL = [...EVENTS, 'device', 'cpu', 'memory', 'network', 'temperature', 'server', 'control'];
 
@@ -61,8 +62,8 @@ function start(command, args) {
 function target(program, port, more) {
   return {
     port,
-    url: `http://127.0.0.1:${port}`,
-    ws: `ws://127.0.0.1:${port}`,
+    url: `http${S}://127.0.0.1:${port}`,
+    ws: `ws${S}://127.0.0.1:${port}`,
     log: () => program.text,
     alive: () => check(!program.over, `it ended: ${program.text.slice(-600)}`),
     async stop() {
@@ -92,7 +93,7 @@ async function startBoard({ board, elf, seedAt }) {
     return ['-M', board, '-kernel', elf, '-display', 'none', '-monitor', 'none', '-serial', 'stdio',
       '-qmp', `unix:${path.join(folder, 'qmp')},server=on,wait=off`,
       ...(seedAt ? ['-device', `loader,file=${seed},addr=${seedAt},force-raw=on`] : []),
-      '-nic', `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:80`];
+      '-nic', `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:${secure ? 443 : 80}`];
   });
   const device = target(program, port, {
     emulated: true,
