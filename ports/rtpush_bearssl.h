@@ -969,6 +969,10 @@ static void rtpi_bearssl_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) 
     }
     acked = slot->marked;
     slot->marked = slot->left = 0;
+    if (link->unacked == 0) { // records behind the mark too: nothing is left to mark them by
+        acked += slot->on_wire;
+        slot->on_wire = 0;
+    }
     rtpi_bearssl_mark(link);
     if (acked > 0) {
         rtpush_plain_acked(srv, conn, acked); // last: callbacks run in it
