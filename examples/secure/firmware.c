@@ -20,6 +20,7 @@
 #include "app.h"
 #include "cert/dev_cert.h" // made by "make cert": yours has a key of its own in each device
 
+#include "lwip/stats.h"
 #include "lwip/timeouts.h"
 
 #include <string.h>
@@ -49,6 +50,9 @@ static uint8_t tls_buffers[RTPUSH_BEARSSL_BUFFERS(TLS_SLOTS, TLS_IN, TLS_OUT)];
 static uint8_t tls_sessions[TLS_SESSIONS * RTPUSH_BEARSSL_SESSION];
 static br_hmac_drbg_context randoms;
 static app example;
+
+// Other sites that may ask for tickets, to show this device in their own pages.
+static const char *const origins[] = {APP_ORIGIN, NULL};
 
 static uint32_t busy; // cycles awake since the start
 
@@ -137,6 +141,7 @@ static void start_server(uint32_t epoch, int with_tls) {
         .topics = app_topics,
         .topic_count = APP_TOPIC_COUNT,
         .hosts = hosts,
+        .origins = origins,
         .cookie = APP_COOKIE,
         .authorize = app_authorize,
         .conns = conns,
@@ -198,6 +203,7 @@ static void start_port(int with_tls) {
 
 static void start_app(void) {
     app_options options = {
+        .origins = origins,
         .https_port = HTTPS_PORT,
         .output = on_output,
         .print = on_audit,
@@ -273,14 +279,34 @@ static void report_tls(uint32_t busy_before) {
 static void report(void) {
     const rtpush_counters *c = rtpush_get_counters(&server);
     const rtpush_bearssl_counters *t = rtpush_bearssl_get_counters(&tls);
-    log_uart("stack high %u of %u, connections %u, streams %u", stack_high(),
-             (uint32_t)(stack_top - stack_bottom), c->slots_used, c->streams);
-    log_uart("tls: slots %u, handshakes %u, resumed %u, failed %u, plain %u, gave way %u, waited %u",
-             t->slots_used, t->handshakes, t->resumed, t->failed, t->plain, t->gave_way, t->waited);
+    log_uart("connections %u, streams %u, stack high %u of %u", c->slots_used, c->streams,
+             stack_high(), (uint32_t)(stack_top - stack_bottom));
+    log_uart("tls: slots %u, handshakes %u, resumed %u, failed %u, gave way %u, waited %u",
+             t->slots_used, t->handshakes, t->resumed, t->failed, t->gave_way, t->waited);
+    log_uart("lwip: heap %u, segments %u, pbufs %u, buffers %u", (uint32_t)lwip_stats.mem.used,
+             (uint32_t)lwip_stats.memp[MEMP_TCP_SEG]->used,
+             (uint32_t)lwip_stats.memp[MEMP_PBUF]->used,
+             (uint32_t)lwip_stats.memp[MEMP_PBUF_POOL]->used);
+}
+
+// Reports once a minute, and when everybody has gone, at most once a second.
+static void report_when_due(void) {
+    static uint32_t due_ms;
+    static uint32_t not_before_ms;
+    static int news = 1; // somebody was here since the last report
+    const int anybody = rtpush_get_counters(&server)->slots_used > 0;
+    const uint32_t now_ms = clock_ms();
+    news |= anybody;
+    if ((int32_t)(now_ms - due_ms) >= 0 ||
+        (!anybody && news && (int32_t)(now_ms - not_before_ms) >= 0)) {
+        due_ms = now_ms + REPORT_MS;
+        not_before_ms = now_ms + 1000;
+        news = anybody;
+        report();
+    }
 }
 
 int main(void) {
-    uint32_t report_ms = 0;
     const int with_tls = start();
     for (;;) {
         const uint32_t begun = clock_cycles();
@@ -288,12 +314,9 @@ int main(void) {
         const uint32_t ms = turn(with_tls);
         busy += clock_cycles() - begun;
         report_tls(before);
-        if ((int32_t)(clock_ms() - report_ms) >= 0) {
-            report_ms = clock_ms() + REPORT_MS;
-            report();
-        }
+        report_when_due();
         if (ms > 0) {
-            sleep_until(clock_ms() + smaller(ms, REPORT_MS), net_pending);
+            sleep_until(clock_ms() + smaller(ms, 1000), net_pending);
         }
     }
 }
