@@ -17,7 +17,8 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size \
-    firmware-tools firmware-bench size stack clean bench cert secure secure-run
+    firmware-tools firmware-bench size stack clean bench simulate cert \
+    secure secure-run secure-firmware secure-firmware-run secure-bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -77,6 +78,10 @@ stack:
 ## make bench      instructions and server CPU a message
 bench:
 	sh tests/bench/bench.sh
+
+## make simulate   SEEDS=N FIRST_SEED=M: random runs of the lwIP port on a simulated wire
+simulate:
+	SEEDS=$(or $(SEEDS),10000) sh tests/lwip/run.sh simulate
 
 ## make cert       a CA and certificates for development in build/cert
 cert:
@@ -139,7 +144,7 @@ build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
 	@sh tests/install.sh secure
 	$(CC) $(C99) $(CFLAGS) $(SECURE_HOST) -o $@ -lbearssl -lpthread
 
-build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
+build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile | cert
 	$(CC) $(C99) $(SANITIZE) $(SECURE_HOST) -o $@ -lbearssl -lpthread
 
 # -- firmware: the dashboard's app.c and page on lwIP, see examples/firmware -----------------------

@@ -225,8 +225,8 @@
 //     RTPUSH_NO_STATE       leaves out STATE topics
 //     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
 //     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
-//     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
 //     RTPUSH_NO_ACCESS      leaves out rtpush_decide, tokens, signed cookies, tickets, Basic
+//     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
 
 #ifndef RTPUSH_H
@@ -2564,7 +2564,7 @@ static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
 
 // The port's own pointer, behind the filter's object if there is one.
 static void *rtpi_port(const rtpush_conn *c) {
-    return rtpi_filtered(c) && c->port ? *(void **)c->port : c->port;
+    return rtpi_filtered(c) ? *(void **)c->port : c->port;
 }
 
 // Takes the filter out, for good. The port's own pointer remains.
@@ -3575,7 +3575,8 @@ enum {
     RTPI_B_STAR = 0x0800,      // OPTIONS *
     RTPI_B_CONTINUE = 0x1000,  // Expect: 100-continue
     RTPI_B_CHUNKED = 0x2000,   // the answer is chunked
-    RTPI_B_COOKIE = 0x4000     // desc.cookie is kept
+    RTPI_B_COOKIE = 0x4000,    // desc.cookie is kept
+    RTPI_B_HOLD = 0x8000       // the body is the application's, and ends with on_close
 };
 
 enum {
@@ -3715,11 +3716,11 @@ const char *rtpush_why(int why) {
         "ended\0" "ended by the application\0" "closed by the peer\0" "transport failed\0"
         "shutdown\0" "request head too slow\0" "request body too slow\0" "idle too long\0"
         "no answer from the application\0" "no pong\0" "closing too slow\0" "stalled reader\0"
-        "authorisation expired\0" "slot given to another\0" "too slow for the log\0"
+        "access expired\0" "slot given to another\0" "too slow for the log\0"
         "no slot free\0" "too many connections of this peer\0" "too many streams\0"
         "too many requests\0" "malformed request\0" "too long\0" "HTTP version\0" "method\0"
-        "not found\0" "unknown Host: name it in desc.hosts\0"
-        "foreign Origin: name it in desc.origins\0" "Content-Length required\0"
+        "not found\0" "unknown Host: see desc.hosts\0"
+        "foreign Origin: see desc.origins\0" "Content-Length required\0"
         "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
         "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip\0"
         "TLS failed",
@@ -3793,7 +3794,7 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         // It may be kept, so it varies by Origin also where none was sent: a cache must not give
         // the answer without Access-Control-Allow-Origin to a page that needs it.
         rtpi_format(t, "Vary: Origin%s\r\n%s", a->gzip ? ", Accept-Encoding" : "",
-                    a->gzip && r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
+                    r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
         return;
 #endif
     default:
@@ -3856,6 +3857,9 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (r->body_static && !RTPI_PULL(r)) {
         c->out.reply.body = (const uint8_t *)r->body;
         c->out.reply.left = r->len;
+        if (!own) {
+            c->in.http.bits |= RTPI_B_HOLD;
+        }
     }
     if (chunked) {
         c->in.http.bits |= RTPI_B_CHUNKED;
@@ -6647,7 +6651,9 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
     } else if (conn->state < RTPI_WS) {
         rtpi_emit_tx(srv, conn, &e);
         if (conn->state == RTPI_REPLY && conn->out.reply.body) {
-            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left, RTPUSH_SPAN_STATIC);
+            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
+                            conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
+                                                             : RTPUSH_SPAN_STATIC);
             srv->plan_body = e.given - srv->plan_tx;
         }
     }

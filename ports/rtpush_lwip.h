@@ -73,8 +73,8 @@
 //
 // CLOSING
 //     FIN from the core is tcp_shutdown(tx), then reading goes on. With both FINs there the PCB is
-//     lwIP's alone: a PCB in TIME_WAIT is freed without a word. drop is tcp_abort or tcp_close. In
-//     the error callback the PCB is gone already and is only forgotten.
+//     lwIP's alone: a PCB in TIME_WAIT is freed without a word. drop is tcp_abort. In the error
+//     callback the PCB is gone already and is only forgotten.
 //     A PCB has TCP_PRIO_MIN until it carries a stream and TCP_PRIO_NORMAL then, that of a new one:
 //     if lwIP runs out of PCBs it ends idle keep-alive connections, not streams.
 //     FIN_WAIT_2 has no timeout in lwIP without tcp_close; the core's close_ms is it.
@@ -87,10 +87,10 @@
 //     RTPUSH_LWIP_RETRY_MS  (50)
 //
 // TESTED ON
-//     lwIP 2.1.3 and 2.2.1 of Debian, IPv4, on x86-64: with NO_SYS=1 over a simulated wire
-//     (tests/lwip/sim.c: loss, reordering, windows closed, every allocation failing); inside
-//     tcpip_thread, with LWIP_TCPIP_CORE_LOCKING 0 and 1, while other threads publish, under the
-//     thread sanitizer (tests/lwip/threads.c). Compiled but not yet run: IPv6.
+//     lwIP 2.1.3 and 2.2.1 of Debian on x86-64: with NO_SYS=1 over a simulated wire, IPv4 and IPv6,
+//     with Ethernet and without (tests/lwip/sim.c: loss, reordering, windows closed, the driver
+//     full, every allocation failing); inside tcpip_thread with IPv4, LWIP_TCPIP_CORE_LOCKING 0 and
+//     1, while other threads publish, under the thread sanitizer (tests/lwip/threads.c).
 
 #ifndef RTPUSH_LWIP_H
 #define RTPUSH_LWIP_H
@@ -228,6 +228,7 @@ struct rtpush_lwip {
 #include <string.h>
 
 #include "lwip/ip_addr.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/timeouts.h"
 #if !NO_SYS
 #include "lwip/tcpip.h"
@@ -275,7 +276,7 @@ enum {
     RTPI_LWIP_PEER_FIN = 2, // the peer has finished, perhaps behind bytes held
     RTPI_LWIP_EOF = 4,      // the core was told
     RTPI_LWIP_FIN = 8,      // we have finished
-    RTPI_LWIP_DOOMED = 16   // gone for the core, to be aborted: counted in port->doomed
+    RTPI_LWIP_DOOMED = 16   // to be aborted: counted in port->doomed
 };
 
 enum { RTPI_LWIP_SPANS = 8, RTPI_LWIP_FAILED = -1 };
@@ -328,6 +329,12 @@ static uint32_t rtpi_lwip_clen(const struct pbuf *p) {
     return p != NULL ? pbuf_clen(p) : 0u;
 }
 
+// Counts what is held, by us and, refused, by lwIP; refused is what lwIP is about to keep.
+static void rtpi_lwip_recount(rtpush_lwip_slot *slot, uint32_t refused) {
+    const struct pbuf *kept = slot->pcb != NULL ? slot->pcb->refused_data : NULL;
+    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held) + rtpi_lwip_clen(kept) + refused);
+}
+
 // Gives back the pbufs and the place in the counts.
 static void rtpi_lwip_slot_clear(rtpush_lwip_slot *slot) {
     if (slot->held != NULL) {
@@ -376,15 +383,12 @@ static void rtpi_lwip_detach(rtpush_lwip_slot *slot) {
 
 // This connection has no future. Its PCB is aborted by the next rtpush_lwip_poll, outside of all
 // callbacks: lwIP reads a PCB after its recv callback returned ERR_ABRT for bytes that were refused
-// before (tcp_in.c, 2.1.3 and 2.2.1).
+// before (tcp_in.c, 2.1.3 and 2.2.1). The core is told then, not now: until the abort lwIP may send
+// again what it refers to, and the core would let others write there.
 static void rtpi_lwip_doom(rtpush_lwip_slot *slot) {
-    rtpush_server *srv = rtpi_lwip_server(slot);
-    rtpush_conn *conn = slot->conn;
     rtpi_lwip_slot_clear(slot);
     slot->flags |= RTPI_LWIP_DOOMED;
     slot->port->doomed++;
-    slot->conn = NULL;
-    rtpush_gone(srv, conn);
 }
 
 // >>hooks ----------------------------------------------------------------------------------------
@@ -394,8 +398,9 @@ static void rtpi_lwip_on_drop(void *ctx, rtpush_conn *conn, void *memory, int re
     struct tcp_pcb *pcb = rtpi_lwip_release(slot);
     (void)ctx;
     (void)conn;
+    (void)reset; // 0: both have finished, so lwIP has the PCB already
     rtpi_lwip_slot_give(slot);
-    if (pcb != NULL && (reset || tcp_close(pcb) != ERR_OK)) {
+    if (pcb != NULL) {
         tcp_abort(pcb);
     }
 }
@@ -430,6 +435,19 @@ static void rtpi_lwip_on_unlock(void *ctx) {
 
 // >>input ----------------------------------------------------------------------------------------
 
+// Takes n bytes from the first pbuf of a chain. One that is empty then goes, also for n = 0: lwIP
+// brings such where a driver splits headers from data, and where it cut off what it had already.
+static struct pbuf *rtpi_lwip_eat(struct pbuf *first, uint16_t n) {
+    struct pbuf *next = first->next;
+    if (n < first->len) {
+        (void)pbuf_remove_header(first, n);
+        return first;
+    }
+    first->next = NULL;
+    pbuf_free(first);
+    return next;
+}
+
 // Offers what is held. Returns 1 if the core took something.
 static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
     rtpush_server *srv = rtpi_lwip_server(slot);
@@ -438,13 +456,13 @@ static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
         const struct pbuf *first = slot->held;
         const uint16_t len = first->len;
         const size_t taken = len ? rtpush_input(srv, slot->conn, first->payload, len) : 0u;
-        slot->held = pbuf_free_header(slot->held, (u16_t)taken);
+        slot->held = rtpi_lwip_eat(slot->held, (uint16_t)taken);
         sum += (uint32_t)taken;
         if (taken < len) {
             break;
         }
     }
-    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held));
+    rtpi_lwip_recount(slot, 0);
     // Exactly what was taken, once: it is the flow control.
     for (uint32_t left = sum; left > 0 && slot->pcb != NULL;) {
         const u16_t step = (u16_t)(left > 0xFFFFu ? 0xFFFFu : left);
@@ -464,6 +482,17 @@ static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
 // TCP_WRITE_FLAG_MORE (no PSH, more follows at once) goes with references only: with a copy it
 // makes lwIP allocate a whole segment in advance, which on a small heap costs more than a PSH does.
 
+// 1 if what waits to be sent ends where the next byte goes. tcp_write adds to the last segment that
+// waits and does not look (2.1.3, 2.2.1): after a fast retransmit that the driver refused this one
+// lies before others that were sent, and our bytes would go to the wrong place of the stream.
+static int rtpi_lwip_in_order(const struct tcp_pcb *pcb) {
+    const struct tcp_seg *last = pcb->unsent;
+    while (last != NULL && last->next != NULL) {
+        last = last->next;
+    }
+    return last == NULL || lwip_ntohl(last->tcphdr->seqno) + last->len == pcb->snd_lbb;
+}
+
 // Writes len bytes or fewer. Returns how many, RTPI_LWIP_FAILED if the connection has no future.
 static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t want, int refer,
                            int more) {
@@ -478,6 +507,13 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     }
     if (refer && most >= RTPUSH_LWIP_REFER) {
         flags = more && len == want ? TCP_WRITE_FLAG_MORE : 0;
+    }
+    if (!rtpi_lwip_in_order(pcb)) {
+        (void)tcp_output(pcb); // again: then it waits no more
+        if (!rtpi_lwip_in_order(pcb)) {
+            rtpi_lwip_set_blocked(slot, 1);
+            return 0;
+        }
     }
     err = tcp_write(pcb, data, len, flags);
     if (err == ERR_MEM && (!(flags & TCP_WRITE_FLAG_COPY) || len > tcp_mss(pcb))) {
@@ -596,6 +632,9 @@ static int rtpi_lwip_is_stream(const rtpush_lwip_slot *slot) {
 // lwIP has freed just now.
 static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
     int moved;
+    if (slot->flags & RTPI_LWIP_DOOMED) {
+        return;
+    }
     // A callback of the application may make a PCB, and lwIP may look for one to end: not ours.
     if (slot->pcb != NULL) {
         tcp_setprio(slot->pcb, TCP_PRIO_NORMAL);
@@ -633,7 +672,7 @@ static void rtpi_lwip_retry(rtpush_lwip *port, uint32_t now_ms) {
     for (uint32_t i = 0; i < port->desc.slot_count; i++) {
         rtpush_lwip_slot *slot =
             &port->desc.slots[(port->retry_at + i) % port->desc.slot_count];
-        if (slot->conn != NULL && (slot->flags & RTPI_LWIP_BLOCKED)) {
+        if (slot->flags & RTPI_LWIP_BLOCKED) {
             rtpi_lwip_serve(slot, 0);
         }
     }
@@ -643,11 +682,14 @@ static void rtpi_lwip_abort_doomed(rtpush_lwip *port) {
     for (uint32_t i = 0; i < port->desc.slot_count && port->doomed > 0; i++) {
         rtpush_lwip_slot *slot = &port->desc.slots[i];
         if (slot->flags & RTPI_LWIP_DOOMED) {
+            rtpush_server *srv = rtpi_lwip_server(slot);
+            rtpush_conn *conn = slot->conn;
             struct tcp_pcb *pcb = rtpi_lwip_release(slot);
             rtpi_lwip_slot_give(slot);
             if (pcb != NULL) {
                 tcp_abort(pcb);
             }
+            rtpush_gone(srv, conn);
         }
     }
 }
@@ -749,17 +791,6 @@ static void rtpi_lwip_on_wake(void *ctx) {
 
 // >>callbacks: what lwIP tells -------------------------------------------------------------------
 
-// Bytes for a connection that is only waiting to be aborted.
-static err_t rtpi_lwip_doomed_recv(rtpush_lwip_slot *slot, struct pbuf *p) {
-    if (p != NULL) {
-        pbuf_free(p);
-    } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
-        rtpi_lwip_detach(slot);
-        rtpi_lwip_slot_give(slot);
-    }
-    return ERR_OK;
-}
-
 static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
     rtpush_lwip *port = slot->port;
@@ -767,13 +798,18 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
     uint32_t before;
     (void)pcb;
     (void)err; // always ERR_OK
-    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held)); // refused ones are here again
+    rtpi_lwip_recount(slot, 0); // what was refused is here again, not kept
     before = slot->pbufs;
     if (p == NULL) {
         slot->flags |= RTPI_LWIP_PEER_FIN;
     }
-    if (slot->conn == NULL) {
-        return rtpi_lwip_doomed_recv(slot, p);
+    if (slot->flags & RTPI_LWIP_DOOMED) {
+        if (p != NULL) {
+            pbuf_free(p);
+        } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
+            rtpi_lwip_detach(slot);
+        }
+        return ERR_OK;
     }
     if (before >= RTPUSH_LWIP_HOLD && p != NULL) {
         if (port->held + news > RTPUSH_LWIP_HOLD_ALL) {
@@ -782,7 +818,7 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
             pbuf_free(p);
             return ERR_OK;
         }
-        rtpi_lwip_count(slot, before + news);
+        rtpi_lwip_recount(slot, news);
         return ERR_MEM; // lwIP keeps it and brings it again
     }
     if (slot->held != NULL && p != NULL) {
@@ -802,9 +838,6 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
 static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
     (void)pcb;
-    if (slot->conn == NULL) {
-        return ERR_OK;
-    }
     // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
     rtpi_lwip_serve(slot, len);
     rtpi_lwip_left(slot->port);
@@ -827,10 +860,8 @@ static void rtpi_lwip_on_error(void *arg, err_t err) {
     rtpush_conn *conn = slot->conn;
     (void)err;
     rtpi_lwip_slot_give(slot);
-    if (conn != NULL) {
-        rtpush_gone(srv, conn);
-        rtpi_lwip_left(slot->port); // it is to be reaped
-    }
+    rtpush_gone(srv, conn);
+    rtpi_lwip_left(slot->port); // it is to be reaped
 }
 
 // Equal for equal neighbours: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
@@ -997,7 +1028,8 @@ void rtpush_lwip_close(rtpush_lwip *port) {
         (void)tcp_close(port->listeners[i].pcb); // a listener's never fails
     }
     for (uint32_t i = 0; i < port->desc.slot_count; i++) {
-        if (port->desc.slots[i].conn != NULL) {
+        if (port->desc.slots[i].conn != NULL &&
+            !(port->desc.slots[i].flags & RTPI_LWIP_DOOMED)) {
             rtpi_lwip_doom(&port->desc.slots[i]);
         }
     }

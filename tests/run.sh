@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.." || exit 1
 mkdir -p build/log
 make="${MAKE:-make} --no-print-directory"
 client='node tests/clients/clients.test.mjs'
+test_ca='RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem CURL_CA_BUNDLE=build/cert/ca.pem'
 
 # The command of a suite. Building is part of it, so that a build error fails one suite, not all.
 command_of() {
@@ -31,10 +32,14 @@ command_of() {
         lwip) echo "sh tests/lwip/run.sh" ;;
         wire | device | pages | boards) echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
+        mutants) echo "sh tests/lwip/mutants.sh" ;;
         tls) echo "sh tests/tls/run.sh" ;;
-        clients-tls) echo "$make build/echo-tls build/hub-tls && RTPUSH_TLS=ec \
-            NODE_EXTRA_CA_CERTS=build/cert/ca.pem CURL_CA_BUNDLE=build/cert/ca.pem \
-            $client build/echo-tls build/hub-tls" ;;
+        clients-tls) echo "$make build/echo-tls build/hub-tls && $test_ca $client \
+            build/echo-tls build/hub-tls" ;;
+        secure) echo "$make build/secure-asan && $test_ca node tests/clients/secure.test.mjs \
+            build/secure-asan" ;;
+        secure-browser) echo "$make build/secure-asan && $test_ca \
+            node tests/browser/secure.test.mjs build/secure-asan" ;;
         *) return 1 ;;
     esac
 }
@@ -42,7 +47,8 @@ command_of() {
 case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan access browser lwip lwip-threads wire device pages boards tls clients-tls' ;;
+        clients-asan access browser lwip lwip-threads mutants wire device pages boards tls
+        clients-tls secure secure-browser' ;;
     *) suites="$*" ;;
 esac
 

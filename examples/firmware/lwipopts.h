@@ -1,4 +1,4 @@
-// lwIP for CONNS connections of which 8 stream, in 64 KB of RAM; after the recipe in
+// lwIP for CONNS connections of which STREAMS stream, in 64 KB of RAM; after the recipe in
 // ports/rtpush_lwip.h.
 
 #ifndef LWIPOPTS_H
@@ -6,7 +6,7 @@
 
 // Of rtpush, in main.c. Macros: lwIP compares its numbers in #if.
 #ifndef CONNS
-#define CONNS 14
+#define CONNS 16
 #define STREAMS 10
 #define LISTENERS 1
 #endif

@@ -63,8 +63,12 @@ uint32_t stack_high(void) {
 
 // -- clock and sleep ------------------------------------------------------------------------------
 
+__attribute__((weak)) void clock_on_tick(void) {
+}
+
 static void on_tick(void) {
     ticks++;
+    clock_on_tick();
 }
 
 void interrupts_init(uint32_t hz) {

@@ -25,6 +25,9 @@ uint32_t stack_high(void); // most bytes of stack used so far
 uint32_t clock_ms(void);
 uint32_t clock_cycles(void);
 
+// Called every millisecond, in the interrupt; an application may define its own.
+void clock_on_tick(void);
+
 // The clock of a processor of that many hertz, and the network card's interrupt. After board_init:
 // a card that was not told how may hold its line for ever.
 void interrupts_init(uint32_t hz);

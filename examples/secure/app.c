@@ -400,7 +400,8 @@ static void on_page(rtpush_server *srv, const rtpush_request *req) {
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        "Referrer-Policy", "no-referrer", NULL};
+        "Referrer-Policy", "same-origin", // "no-referrer" would make the form's Origin null
+        NULL};
     identity who;
     if (!req->secure) {
         redirect(srv, req);
@@ -502,18 +503,22 @@ static void on_logout(rtpush_server *srv, const rtpush_request *req) {
     reply_cookie(srv, req, "", 0);
 }
 
-// GET /session: what the page asks when its stream ended. 401 sends it to the login.
+// GET /session: what the page asks when its stream ended. 401 sends it to the login. The id is from
+// before the first event: a stream that resumes there gets all that the log still holds.
 static void on_session(rtpush_server *srv, const rtpush_request *req) {
     app *a = app_of(srv);
     identity who;
-    char out[64];
+    char id[RTPUSH_ID_SIZE];
+    char out[96];
     text t = {out, sizeof out, 0};
+    rtpush_id first = rtpush_last_id(srv);
+    first.seq = 0;
     if (!by_cookie(a, req, &who)) {
         reply_text(srv, req, 401, "");
         return;
     }
-    text_add(&t, "{\"role\":%q,\"left\":%u,\"clock\":%s}", who.name, who.left_s,
-             a->boot_s > 0 ? "true" : "false");
+    text_add(&t, "{\"role\":%q,\"left\":%u,\"id\":%q,\"clock\":%s}", who.name, who.left_s,
+             rtpush_id_format(first, id), a->boot_s > 0 ? "true" : "false");
     const rtpush_response answer = {
         .content_type = "application/json", .body = out, .len = (uint32_t)t.len};
     reply(srv, req, &answer);

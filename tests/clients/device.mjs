@@ -86,7 +86,7 @@ async function startHost(binary) {
 // An image on a board of QEMU. The network has no way out, only the forwarded port. seedAt: where
 // the image expects the bytes that stand for a source of randomness.
 // httpToo: over TLS, forward a port to the board's 80 too. Over TLS without seedAt it must not start.
-async function startBoard({ board, elf, seedAt, httpToo }) {
+async function startBoard({ board, elf, seedAt, httpToo, probe = '/ping' }) {
   const port = await freePort();
   const plain = httpToo ? await freePort() : 0;
   const program = start('qemu-system-arm', (folder) => {
@@ -106,16 +106,16 @@ async function startBoard({ board, elf, seedAt, httpToo }) {
   if (secure && !seedAt) {
     await until('the device to say why not', () => /no TLS/.test(program.text), 20_000);
   } else {
-    await answers(device);
+    await answers(device, probe);
   }
   return device;
 }
 
 // Until the first answer: booting takes some tens of milliseconds.
-async function answers(device) {
+async function answers(device, probe) {
   await until('the device to answer', async () => {
     device.alive();
-    const a = await call(`${device.url}/ping`).catch(() => null);
+    const a = await call(device.url + probe).catch(() => null);
     return a && a.status < 500;
   }, 20_000);
 }

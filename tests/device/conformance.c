@@ -118,6 +118,11 @@ static void on_pools(rtpush_server *srv, const rtpush_request *req) {
     reply(srv, req, text);
 }
 
+static void on_interrupt(rtpush_server *srv, const rtpush_request *req) {
+    conformance_interrupt();
+    reply(srv, req, "started");
+}
+
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     const int sent = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
     return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
@@ -159,6 +164,7 @@ static const rtpush_route routes[] = {
      .headers = keep_headers,
      .on_request = on_keep},
     {.path = "/pools", .kind = RTPUSH_HANDLER, .on_request = on_pools},
+    {.path = "/interrupt", .kind = RTPUSH_HANDLER, .on_request = on_interrupt},
     {.path = "/ws",
      .kind = RTPUSH_WEBSOCKET,
      .subprotocols = subprotocols,

@@ -16,5 +16,7 @@ int conformance_start(void);
 
 // Given by the program around it: what its transport has in use now, as text for GET /pools.
 void conformance_pools(char *out, size_t cap);
+// Given as well: GET /interrupt asks for events from another context, if there is one.
+void conformance_interrupt(void);
 
 #endif

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum { INTERRUPT_EVENTS = 2000, LOG_TOPIC = 0 };
+
 static rtpush_lwip port;
 static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONFORMANCE_CONNS)];
 
@@ -48,9 +50,53 @@ void conformance_pools(char *out, size_t cap) {
              (unsigned)lwip_stats.memp[MEMP_PBUF_POOL]->used);
 }
 
+// -- GET /interrupt: then SysTick publishes one event a millisecond -------------------------------
+
+static volatile uint32_t publish_left;
+static volatile int woken;
+
+void conformance_interrupt(void) {
+    publish_left = INTERRUPT_EVENTS;
+}
+
+void clock_on_tick(void) {
+    if (publish_left > 0) {
+        char digits[4];
+        uint32_t n = INTERRUPT_EVENTS - publish_left--;
+        for (int i = 3; i >= 0; i--, n /= 10) {
+            digits[i] = (char)('0' + n % 10);
+        }
+        // What finds no room is a gap to the readers, and they are told.
+        (void)rtpush_publish_from(&conformance_server, LOG_TOPIC, digits, sizeof digits);
+    }
+}
+
+static void on_lock(void *ctx) {
+    (void)ctx;
+    __asm volatile("cpsid i" ::: "memory");
+}
+
+static void on_unlock(void *ctx) {
+    (void)ctx;
+    __asm volatile("cpsie i" ::: "memory");
+}
+
+static void on_wake(void *ctx) {
+    (void)ctx;
+    woken = 1;
+}
+
+static int is_pending(void) {
+    return woken || net_pending();
+}
+
 int main(void) {
     const rtpush_lwip_desc desc = {.slots = slots,
-                                   .slot_count = RTPUSH_LWIP_SLOTS(CONFORMANCE_CONNS)};
+                                   .slot_count = RTPUSH_LWIP_SLOTS(CONFORMANCE_CONNS),
+                                   .publish_from = 1,
+                                   .lock = on_lock,
+                                   .unlock = on_unlock,
+                                   .wake = on_wake};
     board_init();
     interrupts_init(board_hz);
     net_init(1);
@@ -60,13 +106,14 @@ int main(void) {
         log_uart(rtpush_config_error(&conformance_server));
     }
     for (;;) {
+        woken = 0;
         net_receive();
         sys_check_timeouts();
         const uint32_t port_ms = rtpush_lwip_poll(&port);
         const uint32_t lwip_ms = sys_timeouts_sleeptime();
         const uint32_t ms = port_ms < lwip_ms ? port_ms : lwip_ms;
         if (ms > 0) {
-            sleep_until(clock_ms() + (ms < 1000 ? ms : 1000), net_pending);
+            sleep_until(clock_ms() + (ms < 1000 ? ms : 1000), is_pending);
         }
     }
 }

@@ -19,6 +19,10 @@ void conformance_pools(char *out, size_t cap) {
     snprintf(out, cap, "-"); // the kernel's are not ours to count
 }
 
+void conformance_interrupt(void) {
+    // tests/posix/threads.c is about that
+}
+
 int main(void) {
     const rtpush_posix_desc desc = {.memory = memory, .memory_size = sizeof memory};
     if (conformance_start() < 0 || rtpush_posix_init(&port, &desc) < 0) {

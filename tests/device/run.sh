@@ -80,6 +80,8 @@ wire() {
     for board in $boards; do
         run "wire-$board" board_conformance "$board"
     done
+    run interrupt node tests/clients/interrupt.test.mjs \
+        "{\"board\":\"lm3s6965evb\",\"elf\":\"$out/lm3s6965evb.elf\"}"
 }
 
 # The dashboard on a board, as tests/clients/device.mjs wants it described.

@@ -175,7 +175,8 @@ static void converse(const t_script *s, const t_buf *in, int way, uint32_t rando
         passed++;
     } else {
         failed++;
-        fprintf(stderr, "FAIL %s, %s: expected %s, seen:\n", s->name, way_names[way], wrong);
+        fprintf(stderr, "FAIL %s, %s: expected %s, seen%s:\n", s->name, way_names[way], wrong,
+                p.ended ? " until the end" : "");
         t_show(p.out.data, p.out.len);
     }
     peer_close(&p, random & 1u);

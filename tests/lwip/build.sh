@@ -1,50 +1,76 @@
 #!/bin/sh
-# Builds build/lwip/sim-VERSION-CONFIG from lwIP's source, twice: the peers' copy is linked into one
-# object with local names. With TLS both sides speak it, and the name ends in -TLS.
-# Usage: sh tests/lwip/build.sh 2.1|2.2 HEAP|SMALL|COPY [TLS]
+# Builds build/lwip/sim-NAME for each NAME given: VERSION-CONFIG as 2.1-HEAP (see
+# include/lwipopts.h), behind it -TLS (both sides speak it), -asan (sanitizers) or both. lwIP's
+# source is compiled twice: the peers' copy is linked into one object with local names, the same for
+# all of a version.
+# Usage: sh tests/lwip/build.sh NAME...
 set -eu
 cd "$(dirname "$0")/../.."
-version="$1"
-config="$2"
-secure="${3:-}"
-lwip="build/lwip/$version/src"
-name="$version-$config${secure:+-TLS}"
-out="build/lwip/obj-$name"
-tls="${secure:+-DSIM_TLS}"
+self=tests/lwip/build.sh
 cc="${CC:-gcc}"
-sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
-number="$(echo "$version" | tr -d .)"
-flags="-std=gnu99 $sanitize -DSIM_LWIP=$number -Itests/lwip/include -isystem $lwip/include"
+lwip_at() { echo "build/lwip/$1/src"; }
+config_of() { name="${1#*-}"; name="${name%-asan}"; echo "${name%-TLS}"; }
+tls_of() { case "$1" in *-TLS*) echo "$2" ;; esac; } # the second word, for those that speak it
+objects_of() { echo "build/lwip/objects/$1"; }
+sanitizers_of() {
+    case "$1" in
+        *-asan)
+            echo '-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
+                -fno-sanitize-recover=all ;;
+        *) echo '-g -O2' ;;
+    esac
+}
+flags_of() {
+    echo "-std=gnu99 $(sanitizers_of "$1") -DSIM_LWIP=$(echo "${1%%-*}" | tr -d .)" \
+        "-Itests/lwip/include -isystem $(lwip_at "${1%%-*}")/include"
+}
 warn='-Wall -Wextra -Wno-unused-function'
+sources='core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c core/memp.c core/netif.c
+    core/pbuf.c core/stats.c core/tcp.c core/tcp_in.c core/tcp_out.c core/timeouts.c
+    core/ipv4/ip4.c core/ipv4/ip4_addr.c core/ipv4/icmp.c core/ipv4/etharp.c netif/ethernet.c'
+ipv6='core/ipv6/ip6.c core/ipv6/ip6_addr.c core/ipv6/icmp6.c core/ipv6/nd6.c core/ipv6/ethip6.c'
 
-sources="$(cd "$lwip" && ls core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c \
-    core/memp.c core/netif.c core/pbuf.c core/stats.c core/tcp.c core/tcp_in.c core/tcp_out.c \
-    core/timeouts.c core/ipv4/ip4.c core/ipv4/ip4_addr.c core/ipv4/icmp.c)"
-
-# stack SIDE MACRO: lwIP and its netif as objects in $out/SIDE
+# stack NAME FOLDER MACRO: commands that compile lwIP and its netif into FOLDER
 stack() {
-    mkdir -p "$out/$1"
-    for s in $sources; do
-        o="$out/$1/$(basename "$s" .c).o"
-        if [ ! -e "$o" ] || [ tests/lwip/include/lwipopts.h -nt "$o" ] ||
-            [ tests/lwip/include/arch/cc.h -nt "$o" ]; then
-            echo "$cc $flags -w -D$2 -c $lwip/$s -o $o"
+    mkdir -p "$2"
+    renamed=''
+    if [ "$3" != SIM_CLIENT ] && [ "$3" != SIM_HEAP ]; then
+        renamed='-Dmemp_malloc=lwip_memp_malloc -Dmem_malloc=lwip_mem_malloc' # see stack.c
+    fi
+    for s in $sources $ipv6; do
+        o="$2/$(basename "$s" .c).o"
+        if [ ! -e "$o" ] || [ -n "$(find tests/lwip/include $self -newer "$o")" ]; then
+            case "$s" in
+                core/mem.c | core/memp.c) more="$renamed" ;;
+                *) more='' ;;
+            esac
+            echo "$cc $(flags_of "$1") -w -D$3 $more -c $(lwip_at "${1%%-*}")/$s -o $o"
         fi
     done
-    echo "$cc $flags $warn -D$2 -c tests/lwip/stack.c -o $out/$1/stack.o"
+    echo "$cc $(flags_of "$1") $warn -D$3 -c tests/lwip/stack.c -o $2/stack.o"
 }
 
 {
-    stack server "SIM_$config"
-    stack peers SIM_CLIENT
-    echo "$cc $flags $warn -DSIM_CLIENT -c tests/lwip/peers.c -o $out/peers/peers.o"
-    echo "$cc $flags $warn -DSIM_$config $tls -I. -Iports -c tests/lwip/sim.c -o $out/sim.o"
-} | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' sh -c '{}'
+    for version in $(for name in "$@"; do echo "${name%%-*}"; done | sort -u); do
+        stack "$version" "$(objects_of "$version-peers")" SIM_CLIENT
+        echo "$cc $(flags_of "$version") $warn -DSIM_CLIENT -c tests/lwip/peers.c" \
+            "-o $(objects_of "$version-peers")/peers.o"
+    done
+    for name in "$@"; do
+        stack "$name" "$(objects_of "$name")" "SIM_$(config_of "$name")"
+        echo "$cc $(flags_of "$name") $warn -DSIM_$(config_of "$name") -I." \
+            "$(tls_of "$name" -DSIM_TLS) -Iports -c tests/lwip/sim.c -o $(objects_of "$name")/sim.o"
+    done
+} | xargs -P 2 -I '{}' sh -c '{}'
 
-ld -r "$out"/peers/*.o -o "$out/peers.all.o"
 keep="$(grep -oE '\bpeers?_[a-z_]+\(' tests/lwip/sim.h | tr -d '(' | grep -v '^peers_$' |
     sort -u | sed 's/^/--keep-global-symbol=/')"
-# shellcheck disable=SC2086 # one option a name
-objcopy $keep "$out/peers.all.o" "$out/peers.o"
-$cc $sanitize "$out/sim.o" "$out"/server/*.o "$out/peers.o" -o "build/lwip/sim-$name" \
-    ${secure:+-lbearssl}
+for name in "$@"; do
+    peers="$(objects_of "${name%%-*}-peers")"
+    ld -r "$peers"/*.o -o "$peers.all.o"
+    # shellcheck disable=SC2086 # one option a name
+    objcopy $keep "$peers.all.o" "$peers.local.o"
+    # shellcheck disable=SC2046 # options are meant to split
+    $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" \
+        -o "build/lwip/sim-$name" $(tls_of "$name" -lbearssl)
+done

@@ -1,10 +1,26 @@
 #!/bin/sh
 # Compiles the port alone: every compiler and language the header promises, strict warnings as
 # errors, with and without an operating system, IPv4 and IPv6; and each wrong lwipopts.h must be
-# refused with a message that names the line. Usage: sh tests/lwip/compile.sh
+# refused with a message that names the line.
+# Usage: sh tests/lwip/compile.sh [2.1|2.2]   (both, side by side)
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-out=build/lwip/compile
+if [ $# = 0 ]; then
+    mkdir -p build/lwip
+    sh tests/lwip/compile.sh 2.1 >build/lwip/log.compile-2.1 2>&1 &
+    sh tests/lwip/compile.sh 2.2 >build/lwip/log.compile-2.2 2>&1
+    wait
+    cat build/lwip/log.compile-2.1 build/lwip/log.compile-2.2 |
+        awk '/^[0-9]+ passed, [0-9]+ failed$/ { passed += $1; failed += $3; totals++; next } 1
+            END {
+                printf "%d passed, %d failed\n", passed, failed + 2 - totals
+                exit failed > 0 || totals < 2
+            }'
+    exit
+fi
+version="$1"
+out="build/lwip/compile-$version"
+number="$(echo "$version" | tr -d .)"
 mkdir -p "$out/arch"
 passed=0
 failed=0
@@ -27,11 +43,10 @@ cp "$out/user.c" "$out/user.cpp"
 strict='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wcast-qual -Wvla -Werror'
 c_only='-Wstrict-prototypes -Wmissing-prototypes'
 
-# try NAME VERSION COMMAND...: must compile
+# try NAME COMMAND...: must compile
 try() {
-    name="$1 (lwIP $2)"
-    version="$2"
-    shift 2
+    name="$1 (lwIP $version)"
+    shift
     if "$@" -I. -Itests/lwip/include -I"$out" -isystem "build/lwip/$version/src/include" -c \
         -o "$out/out.o" >"$out/log" 2>&1; then
         passed=$((passed + 1))
@@ -46,8 +61,9 @@ try() {
 refuse() {
     word="$1"
     shift
-    if "$@" -DSIM_HEAP -DSIM_LWIP=21 -I. -Itests/lwip/include -isystem build/lwip/2.1/src/include \
-        -c -o "$out/out.o" >"$out/log" 2>&1 || ! grep -q "$word" "$out/log"; then
+    if "$@" -DSIM_HEAP -DSIM_LWIP="$number" -I. -Itests/lwip/include \
+        -isystem "build/lwip/$version/src/include" -c -o "$out/out.o" >"$out/log" 2>&1 ||
+        ! grep -q "$word" "$out/log"; then
         failed=$((failed + 1))
         echo "FAIL $word: not refused, or without a word"
         head -n 12 "$out/log"
@@ -56,28 +72,26 @@ refuse() {
     fi
 }
 
-for version in 2.1 2.2; do
-    lwip="-DSIM_SMALL -DSIM_LWIP=$(echo $version | tr -d .)"
-    # NO_SYS=0 and so on come before lwipopts.h does; SIM_OS makes it leave them alone.
-    os='-DSIM_OS'
-    # shellcheck disable=SC2086 # options are meant to split
-    {
-        try 'gcc c99' $version gcc -std=c99 -Os $strict $c_only $lwip "$out/port.c"
-        try 'gcc c11 -O0' $version gcc -std=c11 -O0 $strict $c_only $lwip "$out/port.c"
-        try 'clang c99' $version clang -std=c99 -O2 $strict $c_only -Wreserved-identifier $lwip \
-            "$out/port.c"
-        try 'g++ c++11' $version g++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
-        try 'clang++ c++11' $version clang++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
-        try 'gcc, tcpip_thread' $version gcc -std=c99 -O2 $strict $c_only $lwip $os "$out/port.c"
-        try 'g++, tcpip_thread' $version g++ -std=c++11 -O2 $strict $lwip $os "$out/port.cpp"
-        try 'gcc, IPv6 too' $version gcc -std=c99 -O2 $strict $c_only $lwip -DSIM_IPV6=1 \
-            "$out/port.c"
-        try 'gcc, header alone' $version gcc -std=c99 $strict $c_only $lwip -DCONNS=4 "$out/user.c"
-        try 'g++, header alone' $version g++ -std=c++11 $strict $lwip -DCONNS=4 "$out/user.cpp"
-        try 'gcc, copies all' $version gcc -std=c99 -O2 $strict $c_only $lwip \
-            -DRTPUSH_LWIP_REFER=65536 "$out/port.c"
-    }
-done
+lwip="-DSIM_SMALL -DSIM_LWIP=$number"
+# NO_SYS=0 and so on come before lwipopts.h does; SIM_OS makes it leave them alone.
+os='-DSIM_OS'
+# shellcheck disable=SC2086 # options are meant to split
+{
+    try 'gcc c99' gcc -std=c99 -Os $strict $c_only $lwip "$out/port.c"
+    try 'gcc c11 -O0' gcc -std=c11 -O0 $strict $c_only $lwip "$out/port.c"
+    try 'clang c99' clang -std=c99 -O2 $strict $c_only -Wreserved-identifier $lwip \
+        "$out/port.c"
+    try 'g++ c++11' g++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
+    try 'clang++ c++11' clang++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
+    try 'gcc, tcpip_thread' gcc -std=c99 -O2 $strict $c_only $lwip $os "$out/port.c"
+    try 'g++, tcpip_thread' g++ -std=c++11 -O2 $strict $lwip $os "$out/port.cpp"
+    try 'gcc, IPv6 too' gcc -std=c99 -O2 $strict $c_only $lwip -DSIM_IPV6=1 \
+        "$out/port.c"
+    try 'gcc, header alone' gcc -std=c99 $strict $c_only $lwip -DCONNS=4 "$out/user.c"
+    try 'g++, header alone' g++ -std=c++11 $strict $lwip -DCONNS=4 "$out/user.cpp"
+    try 'gcc, copies all' gcc -std=c99 -O2 $strict $c_only $lwip \
+        -DRTPUSH_LWIP_REFER=65536 "$out/port.c"
+}
 refuse 'LWIP_TCP must be 1' gcc -std=c99 -DLWIP_TCP=0 "$out/port.c"
 refuse 'LWIP_CALLBACK_API must be 1' gcc -std=c99 -DLWIP_CALLBACK_API=0 -DLWIP_EVENT_API=1 \
     "$out/port.c"

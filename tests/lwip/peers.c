@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
@@ -10,9 +11,31 @@ typedef struct peer_conn {
     struct tcp_pcb *pcb;
     int number;
     int small; // 1: a window smaller than lwIP's
+    int fins;  // sent and received
 } peer_conn;
 
 static peer_conn peers[SIM_PEERS];
+
+// No callback after this.
+static struct tcp_pcb *release(peer_conn *peer)
+{
+    struct tcp_pcb *pcb = peer->pcb;
+    peer->pcb = NULL;
+    if (pcb != NULL) {
+        tcp_arg(pcb, NULL);
+        tcp_recv(pcb, NULL);
+        tcp_err(pcb, NULL);
+    }
+    return pcb;
+}
+
+// With both there, lwIP frees the PCB without a word.
+static void count_fin(peer_conn *peer)
+{
+    if (++peer->fins == 2) {
+        (void)release(peer);
+    }
+}
 
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 {
@@ -28,6 +51,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     (void)pcb;
     (void)err;
     if (p == NULL) {
+        count_fin(peer);
         sim_peer_fin(peer->number);
         return ERR_OK;
     }
@@ -46,25 +70,40 @@ static void on_error(void *arg, err_t err)
     sim_peer_gone(peer->number);
 }
 
+// Own address and the server's, see stack.c.
+static void ends(int address, ip_addr_t *own, ip_addr_t *server)
+{
+    if (address == SIM_V4) {
+        ip_addr_set_ip4_u32_val(*own, PP_HTONL(0x0A000002));
+        ip_addr_set_ip4_u32_val(*server, PP_HTONL(0x0A000001));
+        return;
+    }
+    ip_addr_copy_from_ip6(*own, *netif_ip6_addr(netif_default, address));
+    *server = *own;
+    ip_2_ip6(server)->addr[3] = PP_HTONL(1);
+}
+
 // window: what the peer's TCP ever has room for, at most its TCP_WND.
-int peer_connect(int number, uint32_t server, uint16_t local_port, uint32_t window)
+int peer_connect(int number, int address, uint16_t local_port, uint32_t window)
 {
     peer_conn *peer = &peers[number];
-    ip_addr_t address;
+    ip_addr_t own;
+    ip_addr_t server;
     struct tcp_pcb *pcb = tcp_new();
     if (pcb == NULL) {
         return -1;
     }
     peer->number = number;
+    peer->fins = 0;
     peer->small = window < pcb->rcv_wnd;
     peer->pcb = pcb;
     tcp_arg(pcb, peer);
     tcp_recv(pcb, on_recv);
     tcp_err(pcb, on_error);
     tcp_nagle_disable(pcb);
-    ip_addr_set_ip4_u32_val(address, lwip_htonl(server));
-    if (tcp_bind(pcb, IP_ANY_TYPE, local_port) != ERR_OK ||
-        tcp_connect(pcb, &address, 80, on_connected) != ERR_OK) {
+    ends(address, &own, &server);
+    if (tcp_bind(pcb, &own, local_port) != ERR_OK ||
+        tcp_connect(pcb, &server, 80, on_connected) != ERR_OK) {
         peer_abort(number);
         return -1;
     }
@@ -104,26 +143,14 @@ void peer_read(int number, size_t len)
 
 void peer_fin(int number)
 {
-    if (peers[number].pcb != NULL) {
-        tcp_shutdown(peers[number].pcb, 0, 1);
+    if (peers[number].pcb != NULL && tcp_shutdown(peers[number].pcb, 0, 1) == ERR_OK) {
+        count_fin(&peers[number]);
     }
-}
-
-static struct tcp_pcb *release(int number)
-{
-    struct tcp_pcb *pcb = peers[number].pcb;
-    peers[number].pcb = NULL;
-    if (pcb != NULL) {
-        tcp_arg(pcb, NULL);
-        tcp_recv(pcb, NULL);
-        tcp_err(pcb, NULL);
-    }
-    return pcb;
 }
 
 void peer_abort(int number)
 {
-    struct tcp_pcb *pcb = release(number);
+    struct tcp_pcb *pcb = release(&peers[number]);
     if (pcb != NULL) {
         tcp_abort(pcb);
     }
@@ -131,14 +158,8 @@ void peer_abort(int number)
 
 void peer_forget(int number)
 {
-    struct tcp_pcb *pcb = release(number);
+    struct tcp_pcb *pcb = release(&peers[number]);
     if (pcb != NULL && tcp_close(pcb) != ERR_OK) {
         tcp_abort(pcb);
     }
-}
-
-size_t peer_unsent(int number)
-{
-    struct tcp_pcb *pcb = peers[number].pcb;
-    return pcb != NULL ? (size_t)(TCP_SND_BUF - tcp_sndbuf(pcb)) : 0;
 }

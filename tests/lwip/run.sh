@@ -1,16 +1,19 @@
 #!/bin/sh
 # rtpush over lwIP: two lwIP stacks in one program, joined by a simulated wire with virtual time.
 # Fetches lwIP's source if it is not there, compiles the port in all ways (compile.sh), builds the
-# simulation in four (see include/lwipopts.h), and runs the port's rules, one run for each
-# allocation that fails, and random runs. The last line is `N passed, N failed`.
+# simulation (build.sh), and runs the port's rules, one run for each allocation that fails, and
+# random runs. A run that fails is printed with the command that repeats it exactly. The last line
+# is `N passed, N failed`.
 #
 #   sh tests/lwip/run.sh             all of it
-#   SEEDS=5000 sh tests/lwip/run.sh  so many random runs of each build
-#   build/lwip/sim-2.1-HEAP seed 17  one random run again, exactly (SIM_TRACE=1 for its readers)
+#   sh tests/lwip/run.sh simulate    random runs alone
+#   SEEDS=5000 FIRST_SEED=1          so many of each build, from that on
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-seeds="${SEEDS:-100}"
+what="${1:-all}"
+seeds="${SEEDS:-800}"
 first="${FIRST_SEED:-1}"
+limit=500 # seconds for one part
 mkdir -p build/lwip
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}" # the simulation itself frees nothing
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
@@ -27,7 +30,7 @@ part() {
     name="$1"
     shift
     log="build/lwip/log.$name"
-    timeout 500 "$@" >"$log" 2>&1 </dev/null
+    timeout "$limit" "$@" >"$log" 2>&1 </dev/null
     status=$?
     totals="$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)"
     if [ -z "$totals" ]; then
@@ -47,26 +50,39 @@ part() {
     failed=$((failed + $2))
 }
 
-# Built side by side: one file is most of the work of each.
-builds='2.1-HEAP 2.1-SMALL 2.2-HEAP 2.2-COPY'
-for build in $builds; do
-    rm -f "build/lwip/sim-$build"
-    sh tests/lwip/build.sh "${build%-*}" "${build#*-}" >"build/lwip/log.build-$build" 2>&1 &
-done
-part compile sh tests/lwip/compile.sh
-wait
-
-for build in $builds; do
-    if [ ! -x "build/lwip/sim-$build" ]; then
-        cat "build/lwip/log.build-$build"
-        echo "FAIL $build does not build"
-        failed=$((failed + 1))
-        continue
+builds='2.1-HEAP 2.1-SMALL 2.2-HEAP 2.2-SMALL 2.2-COPY'
+sanitized='2.1-HEAP-asan 2.2-SMALL-asan' # slower by six times, so fewer seeds
+if [ "$what" = simulate ]; then
+    sanitized=''
+    limit=0
+fi
+# shellcheck disable=SC2086 # names are meant to split
+if ! sh tests/lwip/build.sh $builds $sanitized >build/lwip/log.build 2>&1; then
+    cat build/lwip/log.build
+    echo 'FAIL the simulation does not build'
+    echo '0 passed, 1 failed'
+    exit 1
+fi
+if [ "$what" = all ]; then
+    part compile sh tests/lwip/compile.sh
+fi
+for build in $builds $sanitized; do
+    sim="build/lwip/sim-$build"
+    if [ "$what" = all ]; then
+        part "$build.rules" "$sim" rules
     fi
-    part "$build.rules" "build/lwip/sim-$build" rules
-    part "$build.seeds" "build/lwip/sim-$build" seeds "$first" "$seeds"
+    case "$build" in
+        *-asan) part "$build.seeds" "$sim" seeds $((first + seeds)) $((seeds / 8)) ;;
+        *) part "$build.seeds" "$sim" seeds "$first" "$seeds" ;;
+    esac
+    case "$what $build" in
+        'all '*-asan) part "$build.allocations" "$sim" allocs 7 7 ;;
+        'all '*)
+            part "$build.allocations" "$sim" allocs 1 1
+            part "$build.bursts" "$sim" allocs 30 4
+            ;;
+    esac
 done
-part 2.1-HEAP.allocations build/lwip/sim-2.1-HEAP allocs "${ALLOCS_EVERY:-1}"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

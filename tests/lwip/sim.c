@@ -1,20 +1,26 @@
 // sim.c - rtpush over lwIP, on a wire that loses, doubles and reorders packets. See world.h.
 //
 //   sim seeds FIRST COUNT    that many random runs
-//   sim seed N               one of them, again exactly, with what the model says
-//   sim allocs               one run for each n: the n-th allocation of the server's lwIP fails
+//   sim seed N               one of them, again exactly (SIM_TRACE=1: with what the readers read)
+//   sim allocs LENGTH STEP   one run for each n, or STEPth: allocation n of the server's lwIP
+//                            fails, and the LENGTH - 1 after it; until a run has fewer than n
+//   sim alloc N LENGTH       one of them
 //   sim rules [NAME]         one test for each rule of the port
 //
-// Each run is a process of its own: lwIP's state is global, and a crash is one failure. The last
-// line is `N passed, N failed`.
+// Each run is a process of its own: lwIP's state is global, and a crash is one failure. A failure
+// is printed with the command that shows it again. The last line is `N passed, N failed`.
 
 #define RTPUSH_IMPLEMENTATION
 #include "../../rtpush.h"
 #ifdef SIM_COPY
 #define RTPUSH_LWIP_REFER 65536
 #endif
+#include "lwip/tcp.h"
+static err_t s_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t len, u8_t flags);
+#define tcp_write s_tcp_write
 #define RTPUSH_LWIP_IMPLEMENTATION
-#include "../../ports/rtpush_lwip.h"
+#include "rtpush_lwip.h"
+#undef tcp_write
 
 #include "world.h"
 
@@ -54,6 +60,9 @@ static void s_peer_acts(s_peer *p)
     if (!the->sim.quiet && t_below(rng, 30) == 0) {
         p->paused = !p->paused;
     }
+    if (!the->sim.quiet && t_below(rng, 150) == 0) {
+        peer_fin(p->number); // in the middle of whatever it is
+    }
     if (p->kind == M_POLL && !p->m.polling && p->m.cl.step == T_CL_HEAD && t_below(rng, 3) == 0) {
         m_hello(&p->m, &p->out);
     } else if (p->kind >= M_KINDS && p->out.len == 0 && p->answers < 200 &&
@@ -78,6 +87,10 @@ static void s_act(int busy)
 {
     for (int i = 0; i < the->peer_count; i++) {
         s_peer_acts(&the->peers[i]);
+    }
+    if (!the->sim.quiet && t_below(&the->sim.rng, 150) == 0) {
+        server_forget();
+        peers_forget();
     }
     for (uint32_t n = the->sim.quiet ? 0 : t_below(&the->sim.rng, (uint32_t)busy); n > 0; n--) {
         if (the->sim.count < M_RECORDS - 64 && the->sim.payloads < M_PAYLOADS - 64) {
@@ -182,10 +195,14 @@ static void s_configure(uint32_t seed)
     the->jitter_ms = t_below(&rng, 2) ? 0 : t_below(&rng, 40);
     the->loss = t_below(&rng, 2) ? 0 : t_below(&rng, 120);
     the->duplicate = t_below(&rng, 3) ? 0 : t_below(&rng, 100);
+    the->split = (int)t_below(&rng, 4);
     the->upload_later = (int)t_below(&rng, 60);
     the->t.now_ms = t_below(&rng, 3) ? 1000 : 0xFFFFFFFFu - t_below(&rng, 20000);
-    const uint32_t mtu = mtus[t_below(&rng, 7)];
-    world_start(mtu, (int)t_below(&rng, 2));
+    const int ipv6 = LWIP_IPV6 && t_below(&rng, 2);
+    const uint32_t mtu = mtus[t_below(&rng, 7)] + (ipv6 ? 20 : 0); // its header is longer
+    the->ethernet = (int)t_below(&rng, 2);
+    the->needs_copy = t_below(&rng, 3) > 0;
+    world_start(mtu < SIM_MTU_MOST ? mtu : SIM_MTU_MOST, (int)t_below(&rng, 2));
     the->fail_random = t_below(&rng, 2) ? 0 : t_below(&rng, 100);
     const int peers = 4 + (int)t_below(&rng, 6);
     for (int i = 0; i < peers; i++) {
@@ -194,6 +211,7 @@ static void s_configure(uint32_t seed)
         // Less than two segments lwIP's silly-window avoidance would never open again.
         p->window = t_below(&rng, 3) ? 0xFFFF : 2 * mtu + t_below(&rng, 1500);
         p->again_ms = the->t.now_ms + t_below(&rng, 2000);
+        p->address = ipv6 ? (int)t_below(&rng, SIM_ADDRESSES) : SIM_V4;
     }
 }
 
@@ -217,63 +235,73 @@ static void s_run(uint32_t seed)
 
 // -- allocations ----------------------------------------------------------------------------------
 
-// A fixed run with one peer of each kind; allocations [from, to) fail. Returns how many there were.
-static uint64_t s_run_allocs(uint64_t from, uint64_t to)
+// A fixed run with one peer of each kind; allocations [from, from + length) fail. Returns 0 if
+// there were fewer.
+static int s_run_allocs(uint64_t from, uint64_t length)
 {
     world_new((uint32_t)from);
     the->sim.rng = t_seed(4711);
     the->t.rng = t_seed(4712);
+    the->ethernet = 1;
     world_start(576, 0);
     the->fail_from = from;
-    the->fail_to = to;
+    the->fail_to = from + length;
     for (int i = 0; i < S_KINDS; i++) {
         s_peer *p = world_peer(i, 15);
         p->again_ms = the->t.now_ms + (uint32_t)i * 20;
+        p->address = LWIP_IPV6 ? i % SIM_ADDRESSES : SIM_V4;
     }
     for (int i = 0; i < 60; i++) {
         run_for(10);
         s_act(2);
     }
-    const uint64_t seen = the->allocs;
+    const int reached = the->allocs > from;
     s_settle();
     world_end();
-    return seen;
+    return reached;
 }
 
 // -- processes ------------------------------------------------------------------------------------
 
+enum { S_SEED, S_ALLOC, S_RULE };
 typedef struct s_job {
-    int kind; // 0 seed, 1 allocs, 2 rule
+    int kind;
     uint64_t a;
     uint64_t b;
 } s_job;
 
-static void s_do(const s_job *job)
+enum { S_JOBS = 32, S_NOT_REACHED = 9 };
+static const char *s_program;
+static int s_passed;
+static int s_failed;
+static int s_reached_all; // a run had fewer allocations than the number of the one to fail
+
+// Returns the exit status.
+static int s_do(const s_job *job)
 {
-    if (job->kind == 0) {
+    if (job->kind == S_SEED) {
         s_run((uint32_t)job->a);
-    } else if (job->kind == 1) {
-        (void)s_run_allocs(job->a, job->b);
+    } else if (job->kind == S_ALLOC) {
+        return s_run_allocs(job->a, job->b) ? 0 : S_NOT_REACHED;
     } else {
         rules[job->a].run();
     }
+    return 0;
 }
 
+// The arguments that do it again.
 static void s_name(const s_job *job, char *out, size_t cap)
 {
-    if (job->kind == 0) {
+    if (job->kind == S_SEED) {
         snprintf(out, cap, "seed %llu", (unsigned long long)job->a);
-    } else if (job->kind == 1) {
-        snprintf(out, cap, "allocations %llu to %llu", (unsigned long long)job->a,
+    } else if (job->kind == S_ALLOC) {
+        snprintf(out, cap, "alloc %llu %llu", (unsigned long long)job->a,
                  (unsigned long long)job->b);
     } else {
-        snprintf(out, cap, "%s", rules[job->a].name);
+        snprintf(out, cap, "rules %s", rules[job->a].name);
     }
 }
 
-enum { S_JOBS = 32 };
-static int s_passed;
-static int s_failed;
 static struct {
     pid_t pid;
     s_job job;
@@ -288,13 +316,16 @@ static void s_wait_one(void)
         if (s_running[i].pid == pid && pid > 0) {
             s_running[i].pid = 0;
             s_name(&s_running[i].job, name, sizeof name);
-            if (status == 0) {
+            const int ended = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+            s_reached_all |= ended == S_NOT_REACHED;
+            if (ended == 0 || ended == S_NOT_REACHED) {
                 s_passed++;
-            } else {
-                s_failed++;
-                printf("FAIL %s (status %x)\n", name, (unsigned)status);
-                fflush(stdout);
+                continue;
             }
+            s_failed++;
+            printf("FAIL %s (status %x), again: %s %s\n", name, (unsigned)status, s_program,
+                   name);
+            fflush(stdout);
         }
     }
 }
@@ -311,9 +342,8 @@ static void s_start(s_job job, int at_once)
     fflush(stdout);
     const pid_t pid = fork();
     if (pid == 0) {
-        alarm(100); // a run that does not end
-        s_do(&job);
-        _exit(0);
+        alarm(getenv("SIM_SECONDS") ? (unsigned)atoi(getenv("SIM_SECONDS")) : 100); // no end
+        _exit(s_do(&job));
     }
     for (int i = 0; i < at_once; i++) {
         if (s_running[i].pid == 0) {
@@ -337,54 +367,34 @@ static int s_finish(int at_once)
 
 int main(int argc, char **argv)
 {
-    const int at_once = (int)sysconf(_SC_NPROCESSORS_ONLN) < S_JOBS
-                            ? (int)sysconf(_SC_NPROCESSORS_ONLN) : S_JOBS;
+    const int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const int at_once = cores < S_JOBS ? cores : S_JOBS;
     const char *what = argc > 1 ? argv[1] : "";
-    if (strcmp(what, "seed") == 0 && argc > 2) {
-        m_trace = getenv("SIM_TRACE") != NULL;
-        s_run((uint32_t)strtoul(argv[2], NULL, 0));
-        puts("1 passed, 0 failed");
-        return 0;
-    }
-    if (strcmp(what, "alloc") == 0 && argc > 3) {
-        (void)s_run_allocs(strtoul(argv[2], NULL, 0), strtoul(argv[3], NULL, 0));
-        puts("1 passed, 0 failed");
-        return 0;
-    }
-    if (strcmp(what, "seeds") == 0 && argc > 3) {
-        const uint64_t first = strtoul(argv[2], NULL, 0);
-        for (uint64_t i = 0; i < strtoul(argv[3], NULL, 0); i++) {
-            s_start((s_job){0, first + i, 0}, at_once);
+    const uint64_t a = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
+    const uint64_t b = argc > 3 ? strtoul(argv[3], NULL, 0) : 0;
+    s_program = argv[0];
+    m_trace = getenv("SIM_TRACE") != NULL;
+    if (strcmp(what, "seed") == 0 && argc == 3) {
+        s_start((s_job){S_SEED, a, 0}, 1);
+    } else if (strcmp(what, "alloc") == 0 && argc == 4) {
+        s_start((s_job){S_ALLOC, a, b}, 1);
+    } else if (strcmp(what, "seeds") == 0 && argc == 4) {
+        for (uint64_t i = 0; i < b; i++) {
+            s_start((s_job){S_SEED, a + i, 0}, at_once);
         }
-    } else if (strcmp(what, "allocs") == 0) {
-        int ends[2];
-        uint64_t count = 0;
-        if (pipe(ends) != 0) {
-            return 1;
-        }
-        if (fork() == 0) {
-            count = s_run_allocs(S_NEVER, S_NEVER);
-            _exit(write(ends[1], &count, sizeof count) != (ssize_t)sizeof count);
-        }
-        close(ends[1]);
-        wait(NULL);
-        if (read(ends[0], &count, sizeof count) != (ssize_t)sizeof count) {
-            puts("0 passed, 1 failed");
-            return 1;
-        }
-        const uint64_t every = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
-        for (uint64_t n = 0; n < count; n += every) {
-            s_start((s_job){1, n, n + 1 + n % 7 * 5}, at_once); // one alone, or some in a row
+    } else if (strcmp(what, "allocs") == 0 && argc == 4 && b > 0) {
+        for (uint64_t n = 0; !s_reached_all; n += b) {
+            s_start((s_job){S_ALLOC, n, a}, at_once);
         }
     } else if (strcmp(what, "rules") == 0) {
         for (uint64_t i = 0; rules[i].name != NULL; i++) {
             if (argc < 3 || strcmp(argv[2], rules[i].name) == 0) {
-                s_start((s_job){2, i, 0}, argc < 3 ? at_once : 1);
+                s_start((s_job){S_RULE, i, 0}, at_once);
             }
         }
     } else {
-        fprintf(stderr, "usage: sim seeds FIRST COUNT | seed N | allocs [EVERY] | "
-                        "alloc FROM TO | rules [NAME]\n");
+        fprintf(stderr, "usage: sim seeds FIRST COUNT | seed N | allocs LENGTH STEP | "
+                        "alloc N LENGTH | rules [NAME]\n");
         return 2;
     }
     return s_finish(at_once);

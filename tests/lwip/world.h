@@ -7,7 +7,8 @@
 //   - pbufs held are counted rightly and stay within the limit;
 //   - a stream has the higher priority;
 // and the wire checks that FIN comes when everything was acknowledged, that no packet refers to
-// memory it must not refer to, and that nothing small is sent by reference.
+// memory it must not refer to, and that each byte which leaves, first or again, is the one that was
+// given to tcp_write.
 
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -21,11 +22,11 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/timeouts.h"
 
-enum { S_GET = M_KINDS, S_UP, S_PULL, S_KINDS }; // what a peer does, besides the model's kinds
-enum { S_PORTS = 20000, S_FILE = 20000, S_PULLED = 30000 };
-#define S_SERVER 0x0A000001u
-#define S_CLIENT 0x0A000002u
+enum { S_GET = M_KINDS, S_UP, S_PULL, S_BODY, S_KINDS }; // what a peer does, besides the model
+enum { S_PORTS = 20000, S_FILE = 20000, S_PULLED = 30000, S_ANSWER = 3000 };
 #define S_NEVER 0xFFFFFFFFu
+#define S_HASH_A 0x2E400DCBu
+#define S_HASH_B 0x2F400F5Eu
 
 typedef struct s_packet {
     uint32_t due_ms;
@@ -39,6 +40,7 @@ typedef struct s_peer {
     m_reader m; // first: the model's callbacks get it
     int kind;
     int number;
+    int address;   // SIM_V4 ...
     int live;      // connected or connecting
     int up;        // the handshake is over
     int fin;       // the server has finished
@@ -55,12 +57,20 @@ typedef struct s_peer {
     uint64_t bytes;    // received, of all connections
 } s_peer;
 
+// What the server says to one port of the peers.
+typedef struct s_flow {
+    t_buf given;    // to tcp_write
+    uint32_t first; // sequence number of its first byte
+    uint32_t acked; // highest ACK that reached the server
+    int acked_any;
+} s_flow;
+
 typedef struct s_world {
     m_sim sim;
     t_world t;
     rtpush_lwip port;
     rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(10)];
-    rtpush_route routes[6];
+    rtpush_route routes[7];
     s_packet *packets;
     size_t packet_count;
     size_t packet_cap;
@@ -71,28 +81,37 @@ typedef struct s_world {
     int peer_count;
     uint8_t owner[S_PORTS]; // peer + 1 of a client port
     uint16_t next_port;
-    uint32_t acked[S_PORTS]; // highest ACK that reached the server
-    uint8_t acked_any[S_PORTS];
+    s_flow flows[S_PORTS];
     // the wire
+    int ethernet;
+    int needs_copy; // lwipopts.h has PBUF_NEEDS_COPY(p) 1
     uint32_t delay_ms;
     uint32_t jitter_ms;
     uint32_t loss;      // of 1,000
     uint32_t duplicate; // of 1,000
-    // allocations of the server's stack
+    int split;          // one of so many packets comes in two pbufs; 1: all, behind the header
+    // allocations of the server's stack, and calls of tcp_write
     uint64_t allocs;
     uint64_t fail_from; // these fail: [fail_from, fail_to)
     uint64_t fail_to;
+    int no_pcbs;          // 1: those of PCBs fail
     uint32_t fail_random; // of 1,000
     // seen on the wire
     uint32_t resets;     // sent by the server
     uint32_t fins;
     uint32_t pushes;     // data packets with PSH
     uint32_t data_packets;
+    uint32_t writes;     // calls of tcp_write
     uint32_t log_refs;   // pieces sent from the log, from flash
     uint32_t file_refs;
     uint32_t wakes;
+    uint32_t lock_checks; // LWIP_ASSERT_CORE_LOCKED
     uint32_t locks;
+    rtpush_handle asked; // who asked for a body last
     int upload_later; // on_body says LATER so often, of 100
+    int write_error;  // what tcp_write says, if not 0
+    int write_errors; // how often it did
+    int driver_full;  // 1: the server's netif takes nothing
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
     int mute;         // 1: packets to the peers are lost
@@ -117,15 +136,36 @@ uint32_t sim_clock_ms(void)
     return the->t.now_ms;
 }
 
-int sim_alloc_fails(size_t size)
+int sim_alloc_fails(int pcb)
 {
-    // lwIP cannot do without its timers: want of one ends it by assertion.
-    if (the == NULL || size == LWIP_MEM_ALIGN_SIZE(sizeof(struct sys_timeo))) {
-        return 0;
-    }
     const uint64_t n = the->allocs++;
-    return (n >= the->fail_from && n < the->fail_to) ||
+    return (pcb && the->no_pcbs) || (n >= the->fail_from && n < the->fail_to) ||
            (the->fail_random > 0 && t_below(&the->t.rng, 1000) < the->fail_random);
+}
+
+int sim_core_locked(void)
+{
+    the->lock_checks++;
+    return 1;
+}
+
+int sim_needs_copy(void)
+{
+    return the->needs_copy;
+}
+
+static err_t s_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t len, u8_t flags)
+{
+    the->writes++;
+    if (the->write_error != 0) {
+        the->write_errors++;
+        return (err_t)the->write_error;
+    }
+    const err_t err = sim_alloc_fails(0) ? (err_t)ERR_MEM : tcp_write(pcb, data, len, flags);
+    if (err == ERR_OK) {
+        t_put(&the->flows[pcb->remote_port].given, data, len);
+    }
+    return err;
 }
 
 static int s_within(const void *at, const void *start, size_t len)
@@ -156,34 +196,63 @@ static uint32_t s_word(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+// The TCP header in a packet, NULL if it has none; *end is the end of the packet.
+static const uint8_t *s_tcp_of(const uint8_t *packet, size_t len, const uint8_t **end)
+{
+    const uint8_t *ip = packet + (the->ethernet ? 14 : 0);
+    *end = packet + len;
+    if (the->ethernet && ip[-2] == 8 && ip[-1] == 6) {
+        return NULL; // ARP
+    }
+    if (ip[0] >> 4 == 6) {
+        return ip[6] == 6 ? ip + 40 : NULL;
+    }
+    return ip[9] == 6 ? ip + 20 : NULL;
+}
+
 // What the server says, looked at as it leaves.
 static void s_watch_server(const uint8_t *packet, size_t len)
 {
-    const uint8_t *tcp = packet + 20;
-    const uint32_t port = (uint32_t)tcp[2] << 8 | tcp[3];
-    const size_t data = len - 20 - (size_t)(tcp[12] >> 4) * 4;
-    if (packet[9] != 6) {
+    const uint8_t *end;
+    const uint8_t *tcp = s_tcp_of(packet, len, &end);
+    if (tcp == NULL) {
         return;
     }
+    s_flow *flow = &the->flows[((uint32_t)tcp[2] << 8 | tcp[3]) % S_PORTS];
+    const uint8_t *data = tcp + (tcp[12] >> 4) * 4;
+    const size_t data_len = (size_t)(end - data);
     the->resets += (tcp[13] & TCP_RST) != 0;
-    the->data_packets += data > 0;
-    the->pushes += data > 0 && (tcp[13] & TCP_PSH) != 0;
-    if ((tcp[13] & TCP_FIN) && port < S_PORTS) {
+    the->data_packets += data_len > 0;
+    the->pushes += data_len > 0 && (tcp[13] & TCP_PSH) != 0;
+    if (tcp[13] & TCP_SYN) {
+        flow->first = s_word(tcp + 4) + 1;
+        return;
+    }
+    if (data_len > 0) {
+        const uint32_t at = s_word(tcp + 4) - flow->first;
+        T_CHECK(at + data_len <= flow->given.len, "bytes leave that nobody gave");
+        T_CHECK(memcmp(data, flow->given.data + at, data_len) == 0,
+                "a valid segment leaves with bytes that are not those of its connection");
+    }
+    if (tcp[13] & TCP_FIN) {
         the->fins++;
-        T_CHECK(data == 0 && the->acked_any[port] && the->acked[port] - s_word(tcp + 4) < 2,
+        T_CHECK(data_len == 0 && flow->acked_any && flow->acked - s_word(tcp + 4) < 2,
                 "FIN while data is unacknowledged");
     }
 }
 
-static void s_watch_client(const uint8_t *packet)
+static void s_watch_client(const uint8_t *packet, size_t len)
 {
-    const uint8_t *tcp = packet + 20;
-    const uint32_t port = (uint32_t)tcp[0] << 8 | tcp[1];
+    const uint8_t *end;
+    const uint8_t *tcp = s_tcp_of(packet, len, &end);
+    if (tcp == NULL) {
+        return;
+    }
+    s_flow *flow = &the->flows[((uint32_t)tcp[0] << 8 | tcp[1]) % S_PORTS];
     const uint32_t ack = s_word(tcp + 8);
-    if (packet[9] == 6 && (tcp[13] & TCP_ACK) && port < S_PORTS &&
-        (!the->acked_any[port] || ack - the->acked[port] < 0x80000000u)) {
-        the->acked[port] = ack;
-        the->acked_any[port] = 1;
+    if ((tcp[13] & TCP_ACK) && (!flow->acked_any || ack - flow->acked < 0x80000000u)) {
+        flow->acked = ack;
+        flow->acked_any = 1;
     }
 }
 
@@ -202,13 +271,17 @@ static void s_put_packet(int to_server, const uint8_t *packet, size_t len)
     memcpy(p->data, packet, len);
 }
 
-void sim_send(int to_server, const uint8_t *packet, size_t len)
+int sim_send(int to_server, const uint8_t *packet, size_t len)
 {
     if (!to_server) {
+        if (the->driver_full ||
+            (the->fail_random > 0 && t_below(&the->t.rng, 1000) < the->fail_random)) {
+            return 0;
+        }
         s_watch_server(packet, len);
     }
     if (the->mute && !to_server) {
-        return;
+        return 1;
     }
     if (t_below(&the->t.rng, 1000) >= the->loss) {
         s_put_packet(to_server, packet, len);
@@ -216,6 +289,20 @@ void sim_send(int to_server, const uint8_t *packet, size_t len)
     if (t_below(&the->t.rng, 1000) < the->duplicate) {
         s_put_packet(to_server, packet, len);
     }
+    return 1;
+}
+
+// Where the server's driver splits a packet: 0 not at all, else behind the TCP header, or later.
+static size_t s_first(const uint8_t *packet, size_t len)
+{
+    const uint8_t *end;
+    const uint8_t *tcp = s_tcp_of(packet, len, &end);
+    if (tcp == NULL || the->split == 0 || t_below(&the->t.rng, (uint32_t)the->split) != 0) {
+        return 0;
+    }
+    const size_t headers = (size_t)(tcp - packet) + (size_t)(tcp[12] >> 4) * 4;
+    return the->split == 1 || t_below(&the->t.rng, 2) == 0
+               ? headers : headers + t_below(&the->t.rng, (uint32_t)(len - headers) + 1);
 }
 
 // Brings the packets that are due, in order. Returns 1 if there was one.
@@ -237,10 +324,10 @@ static int s_deliver(void)
     const s_packet p = the->packets[best];
     the->packets[best] = the->packets[--the->packet_count];
     if (p.to_server) {
-        s_watch_client(p.data);
-        server_packet(p.data, p.len);
+        s_watch_client(p.data, p.len);
+        server_packet(p.data, p.len, s_first(p.data, p.len));
     } else {
-        peers_packet(p.data, p.len);
+        peers_packet(p.data, p.len, 0);
     }
     free(p.data);
     return 1;
@@ -251,7 +338,7 @@ static int s_deliver(void)
 static void s_say(const s_peer *p)
 {
     static const char *const kinds[S_KINDS] = {"SSE", "raw WebSocket", "rtpush.1", "poll", "file",
-                                               "upload", "pull"};
+                                               "upload", "pull", "body"};
     snprintf(t_where, sizeof t_where, "seed %lu, peer %d, %s, at %lu ms",
              (unsigned long)the->sim.seed, p->number, kinds[p->kind], (unsigned long)the->t.now_ms);
 }
@@ -323,7 +410,7 @@ static void s_request(s_peer *p)
         m_hello(&p->m, &p->out);
         return;
     }
-    static const char *const path[] = {"/file", "/up", "/pull"};
+    static const char *const path[] = {"/file", "/up", "/pull", "/body"};
     snprintf(line, sizeof line, "%s %s HTTP/1.1\r\nHost: 10.0.0.1\r\n",
              p->kind == S_UP ? "POST" : "GET", path[p->kind - S_GET]);
     t_puts(&p->out, line);
@@ -360,6 +447,8 @@ static void s_on_answer(t_client *cl)
         s_check_body(p, S_FILE);
     } else if (p->kind == S_PULL) {
         s_check_body(p, S_PULLED);
+    } else if (p->kind == S_BODY) {
+        s_check_body(p, S_ANSWER);
     }
 }
 
@@ -407,7 +496,7 @@ static void s_connect(s_peer *p)
     p->port = the->next_port++;
     T_CHECK(p->port < S_PORTS, "the simulation is too long");
     the->owner[p->port] = (uint8_t)(p->number + 1);
-    if (peer_connect(p->number, S_SERVER, p->port, p->window) < 0) {
+    if (peer_connect(p->number, p->address, p->port, p->window) < 0) {
         p->again_ms = the->t.now_ms + 100;
         return;
     }
@@ -432,13 +521,15 @@ static s_peer *s_peer_of(rtpush_server *srv, rtpush_handle conn)
 
 static void s_open(rtpush_server *srv, const rtpush_request *req)
 {
+    // 10.0.0.2, and FNV-1a of the eight bytes fd00::1 and fd00::2 begin with: one for each /64.
+    static const uint32_t values[SIM_ADDRESSES] = {0x0A000002, S_HASH_A, S_HASH_A, S_HASH_B};
     s_peer *p = s_peer_of(srv, req->conn);
     t_life_begin(&the->t, req->conn, 1);
-    T_CHECK(req->peer == S_CLIENT, "the peer value is %lx", (unsigned long)req->peer);
     rtpush_set_user(srv, req->conn, p);
     if (p == NULL) {
         return; // it has left since
     }
+    T_CHECK(req->peer == values[p->address], "the peer value is %lx", (unsigned long)req->peer);
     p->m.open = 1;
     p->m.raw_start = m_last_seq(&the->sim);
     p->m.raw_last = p->m.raw_start;
@@ -535,6 +626,31 @@ static void s_on_pull(rtpush_server *srv, const rtpush_request *req)
     T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "the reply was refused");
 }
 
+// An answer that is valid until on_close and no longer.
+static void s_on_body_asked(rtpush_server *srv, const rtpush_request *req)
+{
+    rtpush_response response = {0};
+    uint8_t *body = (uint8_t *)malloc(S_ANSWER);
+    for (uint32_t i = 0; i < S_ANSWER; i++) {
+        body[i] = s_byte(i);
+    }
+    response.body = body;
+    response.len = S_ANSWER;
+    response.body_static = 1;
+    t_life_begin(&the->t, req->conn, 2);
+    rtpush_set_user(srv, req->conn, body);
+    the->asked = req->conn;
+    T_CHECK(rtpush_reply(srv, req->conn, &response) == RTPUSH_OK, "the reply was refused");
+}
+
+static void s_body_closed(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed)
+{
+    uint8_t *body = (uint8_t *)rtpush_user(srv, conn);
+    memset(body, 0xEE, S_ANSWER);
+    free(body);
+    s_close(srv, conn, closed);
+}
+
 // -- hooks of the user ----------------------------------------------------------------------------
 
 static void s_lock(void *ctx)
@@ -563,39 +679,55 @@ static int s_is_stream(const rtpush_conn *c)
     return c->state == RTPI_WS || c->state == RTPI_SSE || c->state == RTPI_POLL;
 }
 
+// As T_CHECK; where it was is written only if it fails: this is looked at all the time.
+#define S_CHECK(slot, condition, ...) \
+    do { \
+        if (!(condition)) { \
+            snprintf(t_where, sizeof t_where, "seed %lu, slot %d, at %lu ms", \
+                     (unsigned long)the->sim.seed, (int)((slot) - the->slots), \
+                     (unsigned long)the->t.now_ms); \
+            T_CHECK(condition, __VA_ARGS__); \
+        } \
+    } while (0)
+
 static void s_check_slot(const rtpush_lwip_slot *slot)
 {
     const struct tcp_pcb *pcb = slot->pcb;
+    if (slot->flags & RTPI_LWIP_DOOMED) {
+        return; // only waits to be aborted
+    }
     const uint32_t unsent = (uint32_t)(TCP_SND_BUF - pcb->snd_buf);
     uint32_t held = slot->held ? slot->held->tot_len : 0;
     held += pcb->refused_data ? pcb->refused_data->tot_len : 0;
-    T_CHECK(pcb->state != TIME_WAIT && pcb->state != CLOSED, "a PCB that may vanish is kept");
+    S_CHECK(slot, pcb->state != TIME_WAIT && pcb->state != CLOSED, "a PCB that may vanish is kept");
     if (slot->conn->state != RTPI_DEAD) {
-        T_CHECK(s_agrees(slot->conn, unsent), "unacked %lu, lwIP refers to %lu",
+        S_CHECK(slot, s_agrees(slot->conn, unsent), "unacked %lu, lwIP refers to %lu",
                 (unsigned long)slot->conn->unacked, (unsigned long)unsent);
     }
+    S_CHECK(slot, slot->pbufs == rtpi_lwip_clen(slot->held) + rtpi_lwip_clen(pcb->refused_data),
+            "%u pbufs counted for a connection", slot->pbufs);
     if (pcb->state == ESTABLISHED) {
-        T_CHECK(pcb->rcv_wnd + held == TCP_WND, "a window of %lu and %lu held",
+        S_CHECK(slot, pcb->rcv_wnd + held == TCP_WND, "a window of %lu and %lu held",
                 (unsigned long)pcb->rcv_wnd, (unsigned long)held);
     }
-    T_CHECK(pcb->flags & TF_NODELAY, "Nagle is on");
+    S_CHECK(slot, pcb->flags & TF_NODELAY, "Nagle is on");
 }
 
 static void s_check_port(void)
 {
     uint32_t held = 0;
     uint32_t blocked = 0;
+    uint32_t doomed = 0;
     T_CHECK(the->port.depth == 0, "depth");
     for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
         const rtpush_lwip_slot *slot = &the->slots[i];
         if (slot->conn == NULL) {
             continue;
         }
-        snprintf(t_where, sizeof t_where, "seed %lu, slot %lu, at %lu ms",
-                 (unsigned long)the->sim.seed, (unsigned long)i, (unsigned long)the->t.now_ms);
-        T_CHECK(rtpush_port(slot->conn) == slot, "the core has another port pointer");
+        S_CHECK(slot, rtpush_port(slot->conn) == slot, "the core has another port pointer");
         held += slot->pbufs;
-        blocked += slot->flags & 1u;
+        blocked += (slot->flags & RTPI_LWIP_BLOCKED) != 0;
+        doomed += (slot->flags & RTPI_LWIP_DOOMED) != 0;
         if (slot->pcb != NULL) {
             s_check_slot(slot);
         }
@@ -604,6 +736,7 @@ static void s_check_port(void)
             (unsigned long)the->port.held, (unsigned long)held);
     T_CHECK(held <= PBUF_POOL_SIZE / 2, "%lu pbufs are held", (unsigned long)held);
     T_CHECK(blocked == the->port.blocked, "blocked slots: counted wrongly");
+    T_CHECK(doomed == the->port.doomed, "doomed slots: counted wrongly");
 }
 
 // The priority follows at the next service, so this is looked at when nothing is ready.
@@ -705,13 +838,14 @@ static void s_routes(void)
 {
     static const rtpush_asset file = {"application/octet-stream", s_file, S_FILE, NULL, 0, NULL,
                                       NULL};
-    static const char *const paths[6] = {"/ev", "/ws", "/poll", "/file", "/up", "/pull"};
-    static const uint8_t kinds[6] = {RTPUSH_EVENTS, RTPUSH_WEBSOCKET, RTPUSH_POLL, RTPUSH_ASSET,
-                                     RTPUSH_HANDLER, RTPUSH_HANDLER};
+    static const char *const paths[7] = {"/ev", "/ws",   "/poll", "/file",
+                                         "/up", "/pull", "/body"};
+    static const uint8_t kinds[7] = {RTPUSH_EVENTS,  RTPUSH_WEBSOCKET, RTPUSH_POLL,   RTPUSH_ASSET,
+                                     RTPUSH_HANDLER, RTPUSH_HANDLER,   RTPUSH_HANDLER};
     for (uint32_t i = 0; i < S_FILE; i++) {
         s_file[i] = s_byte(i);
     }
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         rtpush_route *r = &the->routes[i];
         r->path = paths[i];
         r->kind = kinds[i];
@@ -726,6 +860,8 @@ static void s_routes(void)
     the->routes[4].on_request = s_on_request;
     the->routes[4].on_body = s_on_body;
     the->routes[5].on_request = s_on_pull;
+    the->routes[6].on_request = s_on_body_asked;
+    the->routes[6].on_close = s_body_closed;
 }
 
 static void s_topics(uint32_t state_max)
@@ -753,10 +889,11 @@ static s_world *world_new(uint32_t seed)
     the->t.lives = (t_life *)calloc(T_HANDLES, sizeof *the->t.lives);
     the->next_port = 10000;
     the->delay_ms = 5;
+    the->needs_copy = 1;
     s_topics(60);
     s_routes();
     d->routes = the->routes;
-    d->route_count = 6;
+    d->route_count = 7;
     d->topics = the->sim.topics;
     d->topic_count = M_TOPICS;
     d->conn_count = 8;
@@ -787,8 +924,8 @@ static void world_start(uint32_t mtu, int publish_from)
             rtpush_config_error(&the->t.srv));
     the->t.srv.desc.user = &the->t;
     s_secure_start();
-    server_start(S_SERVER, mtu);
-    peers_start(S_CLIENT, mtu);
+    server_start(mtu, the->ethernet ? SIM_ETHERNET : 0);
+    peers_start(mtu, the->ethernet ? SIM_ETHERNET : 0);
     p.slots = the->slots;
     p.slot_count = d->conn_count + 1;
     p.publish_from = (uint8_t)publish_from;

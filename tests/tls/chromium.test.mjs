@@ -2,11 +2,35 @@
 // streams, WebSockets, polls, and a page that asks for more at a time than there are TLS slots.
 //     node tests/tls/chromium.test.mjs build/hub-tls
 // Needs tests/browser's playwright-core, Chromium (CHROMIUM names it) and certutil.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import process from 'node:process';
 import { check, equal, runAll, startServer, test, within } from '../clients/harness.mjs';
-import { launch } from './browser.mjs';
 
 const [binary, only] = process.argv.slice(2);
+const { chromium } = createRequire(`${process.cwd()}/tests/browser/`)('playwright-core');
+const HOME = `${process.cwd()}/build/tls/home`;
+
+function certutil(...args) {
+  const done = spawnSync('certutil', ['-d', `sql:${HOME}/.pki/nssdb`, ...args]);
+  check(done.status === 0, `certutil ${args.join(' ')}: ${done.stderr ?? done.error}`);
+}
+
+// A browser that trusts build/cert/ca.pem, or nobody of ours.
+function launch(trusting) {
+  rmSync(HOME, { recursive: true, force: true });
+  mkdirSync(`${HOME}/.pki/nssdb`, { recursive: true });
+  certutil('-N', '--empty-password');
+  if (trusting) {
+    certutil('-A', '-t', 'C,,', '-n', 'rtpush', '-i', 'build/cert/ca.pem');
+  }
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox'],
+    env: { ...process.env, HOME },
+  });
+}
 
 function page(name, options, use, { trusting = true, args = [] } = {}) {
   test(name, async () => {

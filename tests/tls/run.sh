@@ -31,7 +31,7 @@ part() {
         grep -vE '^\[( RUN     |       OK |=+)' "$log" | head -n 60
         echo "FAIL $1 (exit status $status): see $log"
     fi
-    printf '%-12s %5s passed %4s failed\n' "$1" "$2" "$3"
+    printf '%-18s %5s passed %4s failed\n' "$1" "$2" "$3"
     passed=$((passed + $2))
     failed=$((failed + $3))
 }
@@ -47,12 +47,11 @@ for program in test_tls sim; do
 done
 # The same filter over lwIP, on the simulated wire of tests/lwip.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}"
-for build in 2.1-HEAP 2.2-SMALL; do
-    part "lwip-$build" 400 "sh tests/lwip/fetch.sh ${build%-*} &&
-        sh tests/lwip/build.sh ${build%-*} ${build#*-} TLS &&
-        build/lwip/sim-$build-TLS seeds 1 $((${SEEDS:-300} / 6))"
+for build in 2.1-HEAP-TLS-asan 2.2-SMALL-TLS-asan; do
+    part "$build" 400 "sh tests/lwip/fetch.sh ${build%%-*} && sh tests/lwip/build.sh $build &&
+        build/lwip/sim-$build seeds 1 $((${SEEDS:-300} / 6))"
 done
-part lwip-allocs 300 "build/lwip/sim-2.1-HEAP-TLS allocs 5"
+part lwip-allocs 300 "build/lwip/sim-2.1-HEAP-TLS-asan allocs 5"
 part tools 400 "$make build/hub-tls build/hub && RTPUSH_TLS=ec \
     NODE_EXTRA_CA_CERTS=build/cert/ca.pem node tests/tls/tools.test.mjs build/hub-tls build/hub"
 part chromium 300 "RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \

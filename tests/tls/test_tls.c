@@ -1003,6 +1003,27 @@ static void idle_connection_gives_way_after_a_while(void **state) {
     p_finish(w);
 }
 
+static void one_gives_way_at_a_time(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.slot_count = 2;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_peer *second = p_connect(w);
+    first->c->hold_acks = second->c->hold_acks = 1; // its farewell takes a while
+    p_peer *third = p_dial(w);
+    p_shake(third, 0);
+    p_run(third);
+    for (int i = 0; i < 16; i++) {
+        t_advance(w, 250);
+    }
+    T_EQ(p.tls.count.gave_way, 1);
+    p_hang_up(first);
+    p_hang_up(second);
+    p_hang_up(third);
+    p_finish(w);
+}
+
 static void half_handshakes_on_every_slot_give_way_to_a_real_one(void **state) {
     (void)state;
     for (size_t bytes = 1; bytes < 400; bytes += 57) {
@@ -1133,6 +1154,7 @@ static void no_more_handshakes_at_a_time_than_asked_for(void **state) {
     T_CHECK(p_open(half), "error %d", p_error(half));
     p_run(peer);
     T_CHECK(p_open(peer), "the second never began");
+    t_advance(w, 1000); // the open ones are idle for longer
     p_peer *stale = half_open(w, 50);
     p_peer *third = p_dial(w);
     p_shake(third, 0);
@@ -1141,7 +1163,8 @@ static void no_more_handshakes_at_a_time_than_asked_for(void **state) {
         t_advance(w, 250);
     }
     T_CHECK(p_open(third), "a half handshake keeps the others out");
-    T_CHECK(half->c->conn != NULL && peer->c->conn != NULL, "the wrong ones gave way");
+    T_CHECK(!t_ended(half->c) && !t_ended(peer->c), "the wrong ones gave way");
+    T_EQ(p.tls.count.gave_way, 1);
     p_hang_up(stale);
     p_hang_up(third);
     p_hang_up(half);
@@ -1386,6 +1409,7 @@ int main(void) {
         u_test(connection_waits_for_a_slot_and_gets_it),
         u_test(who_waits_too_long_is_closed),
         u_test(idle_connection_gives_way_after_a_while),
+        u_test(one_gives_way_at_a_time),
         u_test(half_handshakes_on_every_slot_give_way_to_a_real_one),
         u_test(a_thousand_half_open_handshakes_hurt_no_stream),
         u_test(handshake_a_byte_a_second_ends_at_the_deadline),

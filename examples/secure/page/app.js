@@ -65,6 +65,7 @@ async function dashboard() {
     const { connect } = await import('./rtpush.js');
     client = connect({
         topics,
+        lastEventId: me.id, // the log and the audit from where they begin
         ping: true,
         paths: { ping: 'session' },
         transport: new URLSearchParams(location.search).get('transport') ?? 'auto',

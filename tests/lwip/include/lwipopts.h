@@ -1,7 +1,8 @@
 // lwipopts.h - lwIP in the simulation. SIM_CLIENT is the peers' stack. The server's comes in three:
-//     SIM_HEAP   every allocation is one of the sanitizer's heap, and any of them can be made fail
-//     SIM_SMALL  real pools, as on a microcontroller with 64 KB: ERR_MEM is everyday
+//     SIM_HEAP   every allocation is one of the sanitizer's heap; IPv4 and IPv6
+//     SIM_SMALL  real pools, as on a microcontroller with 64 KB: ERR_MEM is everyday; IPv4 alone
 //     SIM_COPY   as SMALL, with LWIP_NETIF_TX_SINGLE_PBUF: lwIP copies everything
+// In each, any allocation can be made fail, and sim_needs_copy() stands for PBUF_NEEDS_COPY(p) 1.
 #ifndef SIM_LWIPOPTS_H
 #define SIM_LWIPOPTS_H
 
@@ -16,10 +17,24 @@
 #define LWIP_SOCKET 0
 #define LWIP_UDP 0
 #define LWIP_RAW 0
+#ifdef SIM_OS
 #define LWIP_ARP 0
 #define LWIP_ETHERNET 0
-#ifdef SIM_IPV6
+#else
+#define LWIP_ARP 1
+#define LWIP_ETHERNET 1
+#define ARP_QUEUEING 1
+#define ETH_PAD_SIZE 2
+#endif
+#if defined(SIM_IPV6) || defined(SIM_CLIENT) || defined(SIM_HEAP)
 #define LWIP_IPV6 1
+#define LWIP_IPV6_MLD 0
+#define LWIP_IPV6_FRAG 0
+#define LWIP_IPV6_REASS 0
+#define LWIP_IPV6_AUTOCONFIG 0
+#define LWIP_IPV6_SEND_ROUTER_SOLICIT 0
+#define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
+#define LWIP_IPV6_NUM_ADDRESSES 4
 #else
 #define LWIP_IPV6 0
 #endif
@@ -63,8 +78,14 @@ int sim_core_locked(void);
 #define TCP_SND_BUF (8 * TCP_MSS)
 #define TCP_SND_QUEUELEN 64
 #define MEMP_NUM_TCP_SEG 64
-#else
+#elif defined(SIM_OS)
 #define PBUF_NEEDS_COPY(p) 1
+#else
+#ifdef __cplusplus
+extern "C"
+#endif
+int sim_needs_copy(void);
+#define PBUF_NEEDS_COPY(p) (sim_needs_copy() || ((p)->type_internal & PBUF_TYPE_FLAG_DATA_VOLATILE))
 #endif
 
 #ifdef SIM_HEAP

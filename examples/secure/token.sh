@@ -1,0 +1,15 @@
+#!/bin/sh
+# A token (JWT, HS256) as the server of another site makes it. The key comes by RTPUSH_TOKEN_KEY:
+# what stands on a command line others can see.
+#     RTPUSH_TOKEN_KEY=... sh examples/secure/token.sh [NAME] [SECONDS]
+set -eu
+base64url() {
+    openssl base64 -A | tr '+/' '-_' | tr -d '='
+}
+end=$(($(date +%s) + ${2:-3600}))
+text="$(printf '{"alg":"HS256","typ":"JWT"}' | base64url).$(
+    printf '{"sub":"%s","aud":"device","exp":%s}' "${1:-somebody}" "$end" | base64url)"
+key="$(printf %s "${RTPUSH_TOKEN_KEY:?}" | od -An -v -tx1 | tr -d ' \n')"
+signature="$(printf %s "$text" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary |
+    base64url)"
+printf '%s.%s\n' "$text" "$signature"

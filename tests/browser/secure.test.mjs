@@ -1,0 +1,275 @@
+// examples/secure in Chromium over https and wss, the test CA trusted as a user would import it:
+// login, the dashboard over each transport, two roles, the end of a session, another site's page.
+//     RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \
+//         node tests/browser/secure.test.mjs build/secure-asan [PART OF A TEST NAME]
+//     ... node tests/browser/secure.test.mjs '{"board":"lm3s6965evb","elf":...,"seedAt":...}'
+// Needs Chromium (CHROMIUM names it), certutil, and tests/clients.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { chromium } from 'playwright-core';
+import {
+  afterTest, check, equal, runAll, test, until,
+} from '../clients/harness.mjs';
+import {
+  ORIGIN, now, post, setClock, startSecure, token, tryPassword,
+} from '../clients/secure.mjs';
+
+const [target, only] = process.argv.slice(2);
+if (!target) {
+  console.log('usage: node tests/browser/secure.test.mjs SECURE [PART OF A TEST NAME]');
+  process.exit(2);
+}
+const how = target.startsWith('{') ? JSON.parse(target) : { binary: target };
+const CA = 'build/cert/ca.pem';
+const WAIT_MS = 20_000;
+const SHORT_S = how.binary ? 8 : 20; // a session long enough to see something live
+
+// -- a browser that trusts the test CA: a home of its own with a database of certificates ---------
+
+const home = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-browser-'));
+process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
+const store = path.join(home, '.pki', 'nssdb');
+fs.mkdirSync(store, { recursive: true });
+execFileSync('certutil', ['-d', `sql:${store}`, '-N', '--empty-password']);
+execFileSync('certutil', ['-d', `sql:${store}`, '-A', '-n', 'rtpush', '-t', 'C,,', '-i', CA]);
+
+const launch = (env) => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox'],
+  env: { ...process.env, ...env },
+});
+const browser = await launch({ HOME: home });
+
+// A device and pages for one test. A page: { page, text, says, login }. What a page logs that is
+// not the network's word for a refusal fails the test.
+function secure(name, use, { args, ms = 60_000 } = {}) {
+  test(name, async () => {
+    const errors = [];
+    const s = await startSecure(how, args);
+    const open = async (url = `${s.url}/`, context = undefined) => {
+      const inside = context ?? await browser.newContext();
+      inside.setDefaultTimeout(WAIT_MS);
+      afterTest(() => inside.close());
+      const page = await inside.newPage();
+      page.on('pageerror', (error) => errors.push(error.stack));
+      page.on('console', (m) => {
+        if (['error', 'warning'].includes(m.type())
+          && !/Failed to load resource|WebSocket connection|net::ERR|CORS policy/.test(m.text())) {
+          errors.push(`${m.type()}: ${m.text()}`);
+        }
+      });
+      await page.goto(url);
+      const text = (id) => page.textContent(`#${id}`);
+      return {
+        page,
+        text,
+        context: inside,
+        says: (id, words) => until(`#${id} with "${words}"`,
+          async () => (await text(id).catch(() => '')).includes(words), WAIT_MS),
+        login: async (role, seconds) => {
+          await page.fill('#password', s.secrets[role]);
+          if (seconds) {
+            await page.$eval('#seconds option', (o, value) => { o.value = value; }, seconds);
+            await page.selectOption('#seconds', `${seconds}`);
+          }
+          await page.click('button');
+          await page.waitForSelector('#logout');
+        },
+      };
+    };
+    await use(s, open);
+    await s.stop();
+    equal(errors, [], 'what the pages logged');
+  }, ms);
+}
+
+const loginPage = (p) => p.page.waitForSelector('#password', { timeout: WAIT_MS });
+
+// -- own pages ------------------------------------------------------------------------------------
+
+secure('the certificate is trusted because of the CA, and not otherwise', async (s, open) => {
+  const p = await open();
+  equal(new URL(p.page.url()).protocol, 'https:', 'address');
+  const security = await (await p.page.goto(`${s.url}/`)).securityDetails();
+  equal([security.protocol, security.issuer], ['TLS 1.2', 'rtpush development CA'], 'security');
+  const stranger = await launch({ HOME: fs.mkdtempSync(path.join(home, 'empty-')) });
+  afterTest(() => stranger.close());
+  const page = await stranger.newPage();
+  const error = await page.goto(`${s.url}/`).then(() => null, (e) => e.message);
+  check(/ERR_CERT_AUTHORITY_INVALID/.test(error), `without the CA: ${error}`);
+});
+
+secure('a wrong password is told, the right one opens the dashboard', async (s, open) => {
+  const p = await open();
+  await p.page.fill('#password', 'wrong');
+  await p.page.click('button');
+  await p.says('wrong', 'wrong password');
+  await p.login('viewer');
+  await p.says('role', 'viewer');
+  await p.says('link', 'open, websocket');
+  await p.says('on', 'off');
+  await until('a second reading', async () => Number(await p.text('up')) > 1);
+  check(await p.page.isDisabled('#switch'), 'a viewer has a switch');
+  check(await p.page.isHidden('#admin'), 'a viewer has the audit');
+  const cookies = await p.context.cookies();
+  equal(cookies.map((c) => [c.name, c.httpOnly, c.secure, c.sameSite]),
+    [['__Host-session', true, true, 'Strict']], 'cookies');
+  equal(await p.page.evaluate(() => document.cookie), '', 'what scripts see');
+  await p.page.reload();
+  await p.says('link', 'open');
+});
+
+secure('after many guesses the page says to wait', async (s, open) => {
+  const p = await open();
+  for (let i = 0; i < 5; i++) {
+    await tryPassword(s, 'guess');
+  }
+  await p.page.fill('#password', s.secrets.admin);
+  await p.page.click('button');
+  await p.says('wrong', 'too many tries');
+});
+
+secure('the login works without a script too', async (s) => {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  afterTest(() => context.close());
+  const page = await context.newPage();
+  await page.goto(`${s.url}/`);
+  await page.fill('#password', s.secrets.viewer);
+  await page.click('button');
+  await page.waitForSelector('#logout');
+});
+
+// At once where there is room; a small device has not enough for three pages over TLS.
+async function eachTransport(use) {
+  if (how.binary) {
+    await Promise.all(['websocket', 'sse', 'poll'].map(use));
+    return;
+  }
+  for (const transport of ['websocket', 'sse', 'poll']) {
+    await use(transport);
+  }
+}
+
+secure('the dashboard is live over each transport, and its end is the login', (s, open) => (
+  eachTransport(async (transport) => {
+    const p = await open(`${s.url}/?transport=${transport}`);
+    await p.login('viewer', SHORT_S);
+    await p.says('link', `open, ${transport}`);
+    const before = Number(await p.text('up'));
+    await until('readings', async () => Number(await p.text('up')) > before);
+    await loginPage(p);
+    await p.context.close();
+  })), { ms: 150_000 });
+
+secure('an admin switches over each transport, and a logout elsewhere brings the login',
+  (s, open) => eachTransport(async (transport) => {
+    const p = await open(`${s.url}/?transport=${transport}`);
+    await p.login('admin');
+    await p.says('link', `open, ${transport}`);
+    const before = await p.text('log');
+    await p.page.click('#switch');
+    await until('a line', async () => (await p.text('log')).length > before.length);
+    await p.says('log', 'switched on');
+    const [cookie] = await p.context.cookies();
+    await post(s, '/logout', '', { Cookie: `${cookie.name}=${cookie.value}` });
+    await loginPage(p);
+    await p.context.close();
+  }), { ms: 150_000 });
+
+secure('a switch on one page is seen on the other, and a logout ends only its own',
+  async (s, open) => {
+    const viewer = await open();
+    await viewer.login('viewer');
+    await viewer.says('on', 'off');
+    const admin = await open();
+    await admin.login('admin');
+    await admin.says('link', 'open');
+    await admin.page.click('#switch');
+    await viewer.says('on', 'on');
+    await viewer.says('log', 'switched on');
+    await tryPassword(s, 'wrong');
+    await admin.says('audit', 'wrong password from');
+    await admin.page.click('#logout');
+    await loginPage(admin);
+    equal(await admin.context.cookies(), [], 'cookies');
+    await viewer.says('link', 'open');
+  });
+
+secure('a device without a clock learns the time from the page of an admin', async (s, open) => {
+  const p = await open();
+  await p.login('admin');
+  await p.says('audit', 'an admin set the clock');
+}, { args: ['--clock', 'no'] });
+
+// -- a page of another site -----------------------------------------------------------------------
+
+const html = fs.readFileSync(new URL('../../examples/secure/third-party.html', import.meta.url));
+
+// Served under `origin` without a server. Chromium asks its user before a public site may reach a
+// device nearby; here the user says yes.
+async function other(s, open, origin, transport) {
+  const context = await browser.newContext();
+  await context.grantPermissions(['local-network-access'], { origin }).catch(() => {});
+  await context.route(`${origin}/**`, (route) => (
+    route.fulfill({ body: html, contentType: 'text/html; charset=utf-8' })));
+  return open(`${origin}/?transport=${transport}&device=${s.url}`, context);
+}
+
+const bring = async (p, text) => {
+  await p.page.fill('#token', text);
+  await p.page.click('button');
+};
+
+secure('another site is live by tickets over each transport', async (s, open) => {
+  await setClock(s);
+  await eachTransport(async (transport) => {
+    const p = await other(s, open, ORIGIN, transport);
+    const asked = [];
+    p.page.on('request', (r) => asked.push(`${r.url()} ${r.headers().cookie ?? ''}`));
+    p.page.on('websocket', (ws) => asked.push(ws.url()));
+    const own = token(s.secrets.token, { exp: now() + SHORT_S });
+    await bring(p, own);
+    await p.says('state', 'open');
+    const before = await p.text('reading');
+    await until('a reading', async () => (await p.text('reading')) !== before);
+    check(asked.some((url) => /ticket=[0-9a-f]{32}/.test(url)), `no ticket: ${asked}`);
+    check(asked.every((url) => !url.includes(own) && !/session=/.test(url)), `a token: ${asked}`);
+    await p.says('wrong', 'no ticket: 401'); // the token is over, and so is its stream
+    await p.context.close();
+  });
+  check(!/ticket=/.test(s.log()), s.log());
+}, { ms: 150_000 });
+
+secure('another site without a good token, and one that is not listed, get nothing',
+  async (s, open) => {
+    await setClock(s);
+    const p = await other(s, open, ORIGIN, 'sse');
+    await bring(p, token('x'.repeat(32)));
+    await p.says('wrong', 'no ticket: 401');
+    equal(await p.text('reading'), '', 'what it reads');
+    const evil = await other(s, open, 'https://evil.example', 'sse');
+    const failed = [];
+    evil.page.on('requestfailed', (r) => failed.push(r.url()));
+    const good = token(s.secrets.token);
+    const seen = await evil.page.evaluate(async ([device, text]) => {
+      const ask = (path, options) => fetch(`${device}${path}`, options)
+        .then((a) => `status ${a.status}`, () => 'refused');
+      const Authorization = `Bearer ${text}`;
+      return [
+        await ask('/ticket', { method: 'POST', headers: { Authorization } }),
+        await ask('/ticket', { method: 'POST', credentials: 'include' }),
+        await ask('/session', { credentials: 'include' }),
+        await new Promise((done) => {
+          const ws = new WebSocket(`${device.replace('https', 'wss')}/ws`);
+          ws.onopen = () => done('open');
+          ws.onclose = () => done('refused');
+        }),
+      ];
+    }, [s.url, good]);
+    equal(seen, ['refused', 'refused', 'refused', 'refused'], 'what the other site gets');
+  });
+
+await runAll(only);

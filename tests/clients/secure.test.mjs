@@ -1,0 +1,521 @@
+// examples/secure over TLS, as its users and as an attacker: openssl, curl, ws and node's own
+// clients against the program, or against the firmware of the same application.
+//     RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \
+//         node tests/clients/secure.test.mjs build/secure-asan [PART OF A TEST NAME]
+//     ... node tests/clients/secure.test.mjs '{"board":"lm3s6965evb","elf":...,"seedAt":...}'
+// No test holds more than two connections at a time open to an emulated device: a small one has
+// memory for two over TLS.
+import { spawn } from 'node:child_process';
+import process from 'node:process';
+import WebSocket from 'ws';
+import {
+  afterTest, ask, call, check, equal, openEvents, request, runAll, sleep, test, until, within,
+} from './harness.mjs';
+import {
+  COOKIE, ORIGIN, bearer, login, now, post, session, setClock, startSecure, ticketOf, token,
+  tryPassword,
+} from './secure.mjs';
+
+const [target, only] = process.argv.slice(2);
+if (!target) {
+  console.log('usage: node tests/clients/secure.test.mjs SECURE [PART OF A TEST NAME]');
+  process.exit(2);
+}
+const how = target.startsWith('{') ? JSON.parse(target) : { binary: target };
+const CA = 'build/cert/ca.pem';
+
+// A device of its own for each test. At its end nothing that lets in may stand in its log.
+const device = (name, use, { args, env, ms = 40_000 } = {}) => test(name, async () => {
+  const s = await startSecure(how, args, env);
+  await use(s);
+  check(!/ticket=|session=|eyJ|[0-9a-f]{32}/.test(s.log()), `a secret in the log: ${s.log()}`);
+  await s.stop();
+}, ms);
+const onHost = (...test_) => how.binary && device(...test_);
+
+// Runs a program, whatever its exit status: { code, text }.
+function run(program, args, input = '') {
+  return within(20_000, `${program} ${args.join(' ')}`, new Promise((done, fail) => {
+    const child = spawn(program, args);
+    let text = '';
+    afterTest(() => child.kill('SIGKILL'));
+    child.on('error', fail);
+    child.stdout.on('data', (d) => { text += d; });
+    child.stderr.on('data', (d) => { text += d; });
+    child.stdin.on('error', () => {});
+    child.on('close', (code) => done({ code, text }));
+    child.stdin.end(input);
+  }));
+}
+
+const curl = (...args) => run('curl', ['-sS', '--max-time', '10', '--cacert', CA, ...args]);
+
+// A WebSocket with the messages it got, and its end: { ws, seen, over }.
+async function openSocket(s, query, headers = {}) {
+  const ws = new WebSocket(`${s.ws}/ws${query}`, ['rtpush.1'], { headers });
+  const c = { ws, seen: [], code: 0, closed: false };
+  afterTest(() => ws.terminate());
+  ws.on('message', (data) => c.seen.push(String(data)));
+  ws.on('close', (code) => { c.code = code; c.closed = true; });
+  c.status = await within(15_000, 'the WebSocket', new Promise((done, fail) => {
+    ws.on('open', () => done(101));
+    ws.on('unexpected-response', (_, res) => { ws.terminate(); done(res.statusCode); });
+    ws.on('error', (error) => /before the/.test(error.message) || fail(error));
+  }));
+  c.sees = (words) => until(`"${words}"`, () => c.seen.some((m) => m.includes(words)));
+  c.answer = async (text) => {
+    const before = c.seen.length;
+    const wanted = (m) => m.startsWith('error ') || m.startsWith('pong');
+    ws.send(text);
+    await until('an answer', () => c.seen.slice(before).some(wanted));
+    return c.seen.slice(before).find(wanted);
+  };
+  return c;
+}
+
+// A poll that has nothing to tell and would wait for 20 s.
+async function waitingPoll(s, headers) {
+  const first = await call(`${s.url}/poll?topics=audit,log&timeout=1`, { headers });
+  const [id] = first.body.match(/[0-9a-f]{8}-[0-9a-f-]+(?=\n)/g).slice(-1);
+  return call(`${s.url}/poll?topics=log&timeout=20&last_event_id=${id}`, { headers });
+}
+
+const UPGRADE = {
+  Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': '13',
+  'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+};
+const get = (s, path, headers = {}) => (
+  ask(s.port, request('GET', path, { ...(path.startsWith('/ws') ? UPGRADE : {}), ...headers })));
+
+// -- TLS and its tools ----------------------------------------------------------------------------
+
+device('openssl verifies the certificate and is given the login page', async (s) => {
+  const hello = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+  const { text } = await run('openssl', ['s_client', '-connect', `127.0.0.1:${s.port}`, '-CAfile',
+    CA, '-verify_return_error', '-ign_eof'], hello);
+  check(/Verify return code: 0 \(ok\)/.test(text), 'the certificate does not verify');
+  check(/New, TLSv1\.2, Cipher is ECDHE-ECDSA-/.test(text), 'the suite');
+  check(/HTTP\/1\.1 200 OK/.test(text) && /type="password"/.test(text), text.slice(-300));
+  check(/Content-Security-Policy: default-src 'none'/.test(text), 'no policy');
+});
+
+device('curl logs in, follows the stream and logs out', async (s) => {
+  const jar = `build/log/secure-${process.pid}.jar`;
+  afterTest(() => run('rm', ['-f', jar]));
+  const login_ = await curl('-c', jar, '-d', `password=${s.secrets.viewer}`, '-w', '%{http_code}',
+    `${s.url}/login`);
+  equal(login_.text, '303', 'login');
+  const page = await curl('-b', jar, `${s.url}/`);
+  check(/id="switch"/.test(page.text), 'the dashboard');
+  const poll = await curl('-b', jar, `${s.url}/poll?topics=reading&timeout=1`);
+  check(/event: reading\ndata: \{"up":\d+/.test(poll.text), `poll: ${poll.text}`);
+  const events = await run('curl', ['-sSN', '--max-time', '3', '--cacert', CA, '-b', jar,
+    `${s.url}/events`]);
+  check((events.text.match(/event: reading/g) ?? []).length >= 2, `events: ${events.text}`);
+  check(/event: switch\ndata: \{"on":false\}/.test(events.text), 'no switch');
+  const script = await curl('--compressed', '-i', `${s.url}/rtpush.js`);
+  check(/export function connect/.test(script.text), 'rtpush.js');
+  await curl('-b', jar, '-X', 'POST', `${s.url}/logout`);
+  const after = await curl('-b', jar, '-w', '%{http_code}', `${s.url}/events`);
+  check(/401$/.test(after.text), `after the logout: ${after.text}`);
+});
+
+device('http to the TLS port is answered with a 400 that says why', async (s) => {
+  const { text } = await curl('-i', `http://127.0.0.1:${s.port}/`);
+  check(/^HTTP\/1\.1 400 /.test(text) && /https:/.test(text), text);
+});
+
+onHost('the plain port sends browsers to https, and serves nothing', async (s) => {
+  const port = /http port (\d+)/.exec(s.log())[1];
+  for (const [url, host] of [['127.0.0.1', '127.0.0.1'], ['localhost', 'localhost']]) {
+    const { text } = await curl('-i', `http://${url}:${port}/`);
+    check(text.startsWith('HTTP/1.1 301') && text.includes(`Location: https://${host}:${s.port}/`),
+      text);
+  }
+  const cookie = await login(s, 'admin');
+  for (const path of ['/session', '/events', '/poll', '/app.js']) {
+    const { text } = await curl('-i', '-H', `Cookie: ${cookie.Cookie}`,
+      `http://127.0.0.1:${port}${path}`);
+    check(text.startsWith('HTTP/1.1 403'), `${path}: ${text}`);
+  }
+  const post_ = await curl('-i', '-d', `password=${s.secrets.admin}`,
+    `http://127.0.0.1:${port}/login`);
+  check(post_.text.startsWith('HTTP/1.1 403') && !/set-cookie/i.test(post_.text), post_.text);
+}, { args: ['--plain', 0] });
+
+// -- login and cookie -----------------------------------------------------------------------------
+
+device('the right password gives a cookie that scripts and other sites cannot use', async (s) => {
+  for (const role of ['viewer', 'admin']) {
+    const answer = await tryPassword(s, s.secrets[role]);
+    equal(answer.status, 303, 'status');
+    equal(answer.headers.location, '/', 'location');
+    equal(answer.headers['cache-control'], 'no-store', 'cache');
+    const [cookie, ...attributes] = answer.headers['set-cookie'][0].split('; ');
+    check(cookie.startsWith(`${COOKIE}=`), cookie);
+    equal(attributes.sort(), ['HttpOnly', 'Max-Age=3600', 'Path=/', 'SameSite=Strict', 'Secure'],
+      'attributes');
+    const me = await session(s, { Cookie: cookie });
+    equal([me.status, JSON.parse(me.body).role], [200, role], 'session');
+  }
+  const short = await tryPassword(s, s.secrets.viewer, '&seconds=900');
+  check(/Max-Age=900;/.test(short.headers['set-cookie'][0]), 'asked for 15 minutes');
+  const long = await tryPassword(s, s.secrets.viewer, '&seconds=999999');
+  check(/Max-Age=7200;/.test(long.headers['set-cookie'][0]), 'asked for ever');
+});
+
+device('a wrong password gives nothing, whatever it looks like', async (s) => {
+  const right = s.secrets.admin;
+  for (const form of [
+    `password=${right.slice(0, -1)}`, `password=${right}x`, `password=${right.toUpperCase()}`,
+    `passwor=${right}`,
+  ]) {
+    const answer = await post(s, '/login', form);
+    equal(answer.status, 401, form);
+    check(!answer.headers['set-cookie'], `a cookie for ${form}`);
+  }
+  equal((await post(s, '/login', 'x'.repeat(129))).status, 413, 'a long form');
+  equal((await get(s, '/login')).status, 405, 'GET');
+  equal((await tryPassword(s, right)).status, 303, 'the right one after them');
+});
+
+onHost('empty and malformed forms are wrong passwords', async (s) => {
+  for (const form of ['', 'password=', 'password=a%00', 'password=%zz', '\0password=a']) {
+    equal((await post(s, '/login', form)).status, 401, JSON.stringify(form));
+  }
+}, { env: { RTPUSH_ADMIN: 'a', RTPUSH_VIEWER: 'v' } });
+
+device('guessing is stopped with 429, others are not, and it ends', async (s) => {
+  const inside = await login(s, 'admin');
+  const statuses = [];
+  for (let i = 0; i < 7; i++) {
+    statuses.push((await tryPassword(s, `guess ${i}`)).status);
+  }
+  equal(statuses, [401, 401, 401, 401, 401, 429, 429], 'statuses');
+  const right = await tryPassword(s, s.secrets.admin);
+  equal(right.status, 429, 'the right password meanwhile');
+  const wait = Number(right.headers['retry-after']);
+  check(wait > 0 && wait <= 10, `Retry-After: ${wait}`);
+  check(/wait/.test(right.body), `the words: ${right.body}`);
+  equal((await session(s, inside)).status, 200, 'who is inside');
+  if (how.binary) {
+    const others = await Promise.all(['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5'].map(
+      (from) => curl('--interface', from, '-d', `password=${s.secrets.viewer}`, '-o', '/dev/null',
+        '-w', '%{http_code}', `${s.url}/login`)));
+    check(others.filter(({ text }) => text === '303').length >= 2,
+      `other addresses: ${others.map(({ text }) => text)}`); // some may share the bucket
+  }
+  await sleep(wait * 1000 + 1500);
+  equal((await tryPassword(s, s.secrets.admin)).status, 303, 'afterwards');
+});
+
+device('a cookie that was not given is refused', async (s) => {
+  const { Cookie } = await login(s, 'viewer');
+  const good = Cookie.slice(COOKIE.length + 1);
+  const [expiry, serial, signature] = good.split('.');
+  const ticket = await ticketOf(s, { Cookie });
+  for (const [what, value] of [
+    ['empty', ''], ['a cut signature', good.slice(0, -1)], ['a longer one', `${good}A`],
+    ['another session', `${expiry}.00000002.${signature}`],
+    ['a later end', `ffffffff.${serial}.${signature}`],
+    ['no session', `${expiry}..${signature}`], ['no signature', `${expiry}.${serial}.`],
+    ['of another key', `${expiry}.${serial}.${signature.split('').reverse().join('')}`],
+    ['a ticket', ticket], ['a token', token(s.secrets.token)], ['quoted', `"${good}"`],
+  ]) {
+    equal((await get(s, '/session', { Cookie: `${COOKIE}=${value}` })).status, 401, what);
+  }
+  const many = [...Array(200).keys()].map((i) => `c${i}=${i}`).join('; ');
+  for (const [what, value, status] of [
+    ['another name', `session=${good}`, 401], ['200 before it', `${many}; ${Cookie}`, 200],
+    ['twice, the first is good', `${Cookie}; ${COOKIE}=evil`, 200],
+    ['twice, the first is evil', `${COOKIE}=evil; ${Cookie}`, 401],
+    ['of 8 KB', `${COOKIE}=${'x'.repeat(8192)}`, 431],
+  ]) {
+    equal((await get(s, '/session', { Cookie: value })).status, status, what);
+  }
+  for (const path of ['/events', '/poll', '/ws', '/session']) {
+    const answer = await get(s, path, { Cookie: `${COOKIE}=${good}x` });
+    equal([answer.status, answer.headers['www-authenticate']], [401, 'Bearer'], path);
+  }
+  for (const [path, body] of [['/ticket', ''], ['/control', 'on 1']]) {
+    equal((await post(s, path, body)).status, 401, path);
+  }
+});
+
+device('a cookie of an earlier boot, or of nine logins ago, is worth nothing', async (s) => {
+  const first = await login(s, 'viewer');
+  const r = await openEvents(`${s.url}/events`, { headers: first });
+  await r.wait('the notice', () => r.notices.length);
+  const others = [];
+  for (let i = 0; i < 8; i++) {
+    others.push(await login(s, 'viewer', 700));
+  }
+  await until('the end of the first stream', () => r.closed || r.response.complete);
+  equal((await session(s, first)).status, 401, 'the first of nine');
+  equal((await session(s, others[0])).status, 200, 'the second');
+  const again = await startSecure(how);
+  equal((await session(again, others[7])).status, 401, 'of another boot');
+  await again.stop();
+});
+
+// -- streams and roles ----------------------------------------------------------------------------
+
+device('an admin switches, a viewer sees it and may not', async (s) => {
+  const viewer = await login(s, 'viewer');
+  const admin = await login(s, 'admin');
+  const a = await openSocket(s, '', viewer);
+  await a.sees('switch\n{"on":false}');
+  equal(await a.answer('on 1'), 'error only an admin may do that', 'by WebSocket');
+  const refused = await post(s, '/control', 'on 1', viewer);
+  equal([refused.status, refused.body], [403, 'only an admin may do that'], 'by POST');
+  equal((await post(s, '/control', 'on 1', admin)).status, 204, 'by an admin');
+  await a.sees('switch\n{"on":true}');
+  await a.sees('switched on');
+  equal((await post(s, '/control', 'of 1', admin)).status, 400, 'no such command');
+  equal((await post(s, '/control', '', admin)).status, 400, 'no command');
+  equal((await post(s, '/control', 'x'.repeat(33), admin)).status, 413, 'a long command');
+  await until('the output', () => /output on/.test(s.log()));
+  const b = await openSocket(s, '', admin);
+  b.ws.send('on 0');
+  await a.sees('switched off');
+  await tryPassword(s, 'wrong');
+  await b.sees(' audit\n');
+  check(!a.seen.some((m) => / audit\n/.test(m)), 'a viewer read the audit');
+});
+
+device('topics are granted by role', async (s) => {
+  const viewer = await login(s, 'viewer');
+  for (const path of ['/events', '/poll', '/ws']) {
+    equal((await get(s, `${path}?topics=audit`, viewer)).status, 403, path);
+  }
+  const both = await openEvents(`${s.url}/events?topics=audit,switch`, { headers: viewer });
+  await both.wait('the switch', () => both.events.some((e) => e.event === 'switch'));
+  const admin = await login(s, 'admin');
+  const audit = await openEvents(`${s.url}/events?topics=audit`, { headers: admin });
+  await tryPassword(s, 'wrong');
+  await audit.wait('the audit', () => audit.events.some((e) => /wrong password/.test(e.data)));
+  equal(both.events.filter((e) => e.event === 'audit'), [], 'what the viewer sees of it');
+});
+
+for (const kind of ['ws', 'events', 'poll']) {
+  device(`at its end a session ends its stream: ${kind}`, async (s) => {
+    const short = await login(s, 'viewer', 3);
+    if (kind === 'ws') {
+      const c = await openSocket(s, '', short);
+      await until('the close', () => c.closed);
+      equal(c.code, 4401, 'code');
+    } else if (kind === 'events') {
+      const r = await openEvents(`${s.url}/events`, { headers: short });
+      await r.wait('the event', () => r.notices.includes('expired'));
+    } else {
+      equal((await waitingPoll(s, short)).status, 200, 'the poll under way');
+    }
+    await until('401', async () => (await session(s, short)).status === 401);
+    const page = await call(`${s.url}/`, { headers: short });
+    check(/type="password"/.test(page.body), 'no login page');
+  });
+
+  device(`a logout ends its streams and nobody else's: ${kind}`, async (s) => {
+    const me = await login(s, 'viewer');
+    const other = await login(s, 'viewer');
+    let over;
+    if (kind === 'ws') {
+      const c = await openSocket(s, '', me);
+      over = () => c.closed && equal(c.code, 4401, 'code') === undefined;
+    } else if (kind === 'events') {
+      const r = await openEvents(`${s.url}/events`, { headers: me });
+      over = () => r.closed || r.response.complete;
+    } else {
+      let done = false;
+      waitingPoll(s, me).then(() => { done = true; });
+      await sleep(500);
+      check(!done, 'the poll does not wait');
+      over = () => done;
+    }
+    const out = await post(s, '/logout', '', me);
+    equal(out.status, 303, 'status');
+    check(/Max-Age=0;/.test(out.headers['set-cookie'][0]), 'the cookie stays');
+    await until('the end of the stream', over);
+    equal((await session(s, me)).status, 401, 'afterwards');
+    equal((await session(s, other)).status, 200, 'the other');
+  });
+}
+
+// -- tickets --------------------------------------------------------------------------------------
+
+device('a ticket opens one stream, once, and may only look', async (s) => {
+  const admin = await login(s, 'admin');
+  const ticket = await ticketOf(s, admin);
+  const c = await openSocket(s, `?ticket=${ticket}`);
+  await c.sees('switch\n{"on":false}');
+  equal(await c.answer('on 1'), 'error only an admin may do that', 'a command');
+  for (const path of ['/events', '/poll', '/ws']) {
+    equal((await get(s, `${path}?ticket=${ticket}`)).status, 401, `again at ${path}`);
+    equal((await get(s, `${path}?ticket=${ticket}`, admin)).status, 401, `${path} with a cookie`);
+  }
+  for (const path of ['/session', '/control', '/ticket']) {
+    const method = path === '/session' ? 'GET' : 'POST';
+    const answer = await ask(s.port, request(method, `${path}?ticket=${await ticketOf(s, admin)}`));
+    equal(answer.status, 401, path);
+  }
+  await post(s, '/logout', '', admin);
+  await until('the end with the session', () => c.closed);
+  equal(c.code, 4401, 'code');
+});
+
+device('a ticket that is changed, late, or of another boot or role is refused', async (s) => {
+  const viewer = await login(s, 'viewer');
+  const good = await ticketOf(s, viewer);
+  const late = await ticketOf(s, viewer);
+  const lateAt = Date.now() + 11_500;
+  for (const t of ['', 'x', good.slice(0, -1), `${good}A`, `0${good}`, `ffffffff${good.slice(8)}`,
+    `${good.slice(0, 8)}ffffffff${good.slice(16)}`,
+    `${good.slice(0, 16)}0000000f${good.slice(24)}`, // all topics
+    `${good.slice(0, 24)}80ffffff${good.slice(32)}`, token(s.secrets.token),
+    viewer.Cookie.slice(COOKIE.length + 1)]) {
+    equal((await get(s, `/events?ticket=${encodeURIComponent(t)}`)).status, 401, t);
+  }
+  equal((await get(s, `/events?topics=audit&ticket=${good}`)).status, 403, 'for another topic');
+  const again = await startSecure(how);
+  equal((await get(again, `/events?ticket=${await ticketOf(s, viewer)}`)).status, 401, 'boot');
+  await again.stop();
+  const dead = await ticketOf(s, viewer);
+  await post(s, '/logout', '', viewer);
+  equal((await get(s, `/events?ticket=${dead}`)).status, 401, 'of a session that is over');
+  await sleep(Math.max(0, lateAt - Date.now()));
+  equal((await get(s, `/events?ticket=${late}`)).status, 401, 'late');
+});
+
+// -- other sites ----------------------------------------------------------------------------------
+
+device('a page of a listed origin gets a ticket by its token, and reads its stream', async (s) => {
+  await setClock(s);
+  const preflight = await ask(s.port, request('OPTIONS', '/ticket', {
+    Origin: ORIGIN, 'Access-Control-Request-Method': 'POST',
+    'Access-Control-Request-Headers': 'authorization' }));
+  equal(preflight.status, 204, 'preflight');
+  equal(preflight.headers['access-control-allow-origin'], ORIGIN, 'origin');
+  check(/\bPOST\b/.test(preflight.headers['access-control-allow-methods']), 'methods');
+  check(/\bAuthorization\b/.test(preflight.headers['access-control-allow-headers']), 'headers');
+  const answer = await post(s, '/ticket', '',
+    { Origin: ORIGIN, ...bearer(token(s.secrets.token)) });
+  equal([answer.status, answer.headers['access-control-allow-origin']], [200, ORIGIN], 'ticket');
+  const r = await openEvents(`${s.url}/events?ticket=${answer.body}`,
+    { headers: { Origin: ORIGIN } });
+  equal(r.headers['access-control-allow-origin'], ORIGIN, 'of the stream');
+  await r.wait('a reading', () => r.events.some((e) => e.event === 'reading'));
+  r.close();
+  const end = token(s.secrets.token, { exp: now() + 3 });
+  const c = await openSocket(s, `?ticket=${await ticketOf(s, bearer(end))}`, { Origin: ORIGIN });
+  equal(await c.answer('on 1'), 'error only an admin may do that', 'a command');
+  await until('the end with the token', () => c.closed);
+  equal(c.code, 4401, 'code');
+});
+
+device('a token that is not one is refused', async (s) => {
+  await setClock(s);
+  const key = s.secrets.token;
+  const good = token(key);
+  const [head, payload, signature] = good.split('.');
+  const none = (alg) => Buffer.from(JSON.stringify({ alg })).toString('base64url');
+  for (const [what, text] of [
+    ['empty', ''], ['one dot', `${head}.${payload}`], ['no signature', `${head}.${payload}.`],
+    ['three dots', `${good}.`], ['a cut one', good.slice(0, -1)], ['padding', `${good}=`],
+    ['alg none', `${none('none')}.${payload}.`],
+    ['alg none, signed', token(key, {}, { alg: 'none' })],
+    ['HS512', token(key, {}, { alg: 'HS512' })], ['another key', token('x'.repeat(32))],
+    ['the empty key', token('')], ['the password', token(s.secrets.admin)],
+    ['expired', token(key, { exp: now() - 2 })], ['no end', token(key, { exp: undefined })],
+    ['early', token(key, { nbf: now() + 60 })], ['another audience', token(key, { aud: 'x' })],
+    ['changed', `${head}.${Buffer.from('{"sub":"a","exp":9}').toString('base64url')}.${signature}`],
+  ]) {
+    equal((await post(s, '/ticket', '', bearer(text))).status, 401, what);
+  }
+  for (const value of ['Bearer', `Basic ${good}`, good]) {
+    equal((await post(s, '/ticket', '', { Authorization: value })).status, 401, value.slice(0, 9));
+  }
+  for (const path of ['/session', '/events', '/poll', '/ws']) { // a token gets tickets, no more
+    equal((await get(s, path, bearer(good))).status, 401, path);
+  }
+  equal((await post(s, '/ticket', '', bearer(good))).status, 200, 'the good one');
+});
+
+device('foreign sites get nothing, with or without the cookie of their visitor', async (s) => {
+  const admin = await login(s, 'admin');
+  const evil = [`https://evil.example`, 'null', `https://127.0.0.1:${s.port}.evil.example`,
+    `${ORIGIN}.evil.example`, `http://127.0.0.1:${s.port}`, ORIGIN.replace('https', 'http')];
+  for (const Origin of evil) {
+    for (const [method, path] of [['POST', '/login'], ['POST', '/logout'], ['POST', '/ticket'],
+      ['POST', '/control'], ['GET', '/session'], ['GET', '/events'], ['GET', '/ws'],
+      ['OPTIONS', '/ticket']]) {
+      if (path !== '/session' && Origin !== evil[0]) {
+        continue; // one path is enough for the others
+      }
+      const answer = await ask(s.port, request(method, path,
+        { ...(path === '/ws' ? UPGRADE : {}), Origin, ...admin }));
+      equal(answer.status, 403, `${method} ${path} of ${Origin}`);
+      check(!('access-control-allow-origin' in answer.headers), `${path} may be read`);
+    }
+  }
+  // A listed one may ask for tickets with a token. The cookie is not for it.
+  for (const [method, path, status] of [['POST', '/login', 403], ['POST', '/logout', 403],
+    ['POST', '/ticket', 401], ['POST', '/control', 401], ['GET', '/session', 401],
+    ['GET', '/events', 401], ['GET', '/ws', 401]]) {
+    const answer = await ask(s.port, request(method, path,
+      { ...(path === '/ws' ? UPGRADE : {}), Origin: ORIGIN, ...admin }));
+    equal(answer.status, status, `${method} ${path} of a listed origin`);
+  }
+  for (const Host of ['evil.example', `127.0.0.1.evil.example:${s.port}`]) {
+    equal((await get(s, '/session', { Host, ...admin })).status, 421, Host);
+  }
+  equal((await session(s, admin)).status, 200, 'and the session goes on');
+});
+
+const clockless = async (s) => {
+  const viewer = await login(s, 'viewer');
+  const admin = await login(s, 'admin');
+  const good = bearer(token(s.secrets.token));
+  if (!JSON.parse((await session(s, admin)).body).clock) {
+    equal((await post(s, '/ticket', '', good)).status, 401, 'before the time is known');
+    equal((await post(s, '/control', `clock ${now()}`, viewer)).status, 403, 'by a viewer');
+    for (const text of ['clock', 'clock ', 'clock 0', 'clock -1', 'clock 1e9', 'clock 12x']) {
+      equal((await post(s, '/control', text, admin)).status, 400, text);
+    }
+    equal((await post(s, '/control', `clock ${now()}`, admin)).status, 204, 'by an admin');
+  } else {
+    check(!how.binary, 'there is a clock');
+  }
+  const old = token(s.secrets.token, { exp: now() - 3600 });
+  const again = await post(s, '/control', `clock ${now() - 7200}`, admin);
+  equal([again.status, again.body], [400, 'the clock is set'], 'set back');
+  equal((await post(s, '/ticket', '', bearer(old))).status, 401, 'an old token');
+  equal((await post(s, '/ticket', '', good)).status, 200, 'a good one');
+};
+device('a device without a clock takes no token until an admin set it, once', clockless,
+  { args: ['--clock', 'no'] });
+
+// -- the program ----------------------------------------------------------------------------------
+
+onHost('given secrets are used and not printed, and a short key is refused', async (s) => {
+  await login(s, 'admin');
+  await login(s, 'viewer');
+  equal((await post(s, '/ticket', '', bearer(token(s.secrets.token)))).status, 200, 'a token');
+  Object.values(s.secrets).forEach((text) => check(!s.log().includes(text), s.log()));
+  const { code, text } = await run('env', ['RTPUSH_TOKEN_KEY=short', how.binary, '--port', '0']);
+  check(code === 1 && /32 characters/.test(text), `${code}: ${text}`);
+}, { env: { RTPUSH_ADMIN: 'open sesame', RTPUSH_VIEWER: 'let me see', RTPUSH_TOKEN_KEY:
+  'a key that two servers share, in the open' } });
+
+onHost('what cannot be used ends the program with a message', async () => {
+  for (const [args, status, words] of [
+    [['--port', 'x'], 2, /cannot use "--port"/], [['--nothing', '1'], 2, /cannot use/],
+    [['--cert', '/dev/null'], 1, /TLS: .*|PEM/], [['--key', '/nowhere'], 1, /No such file/],
+    [['--key', 'build/cert/client.key', '--cert', 'build/cert/ca.key'], 1, /TLS/],
+    [['--host', '203.0.113.1', '--port', '0'], 1, /cannot listen/],
+  ]) {
+    const { code, text } = await run(how.binary, args);
+    check(code === status && words.test(text), `${args}: ${code} ${text}`);
+  }
+});
+
+await runAll(only);
