@@ -67,6 +67,18 @@ firmware-bench: firmware-tools
 	    sh examples/firmware/build.sh mps2-an385
 	python3 tests/bench/firmware.py build/bench-firmware/mps2-an385.elf
 
+## make secure-firmware      examples/secure for lm3s6965evb and mps2-an385, and its flash and RAM
+secure-firmware: build/secure-firmware/lm3s6965evb.elf build/secure-firmware/mps2-an385.elf
+	python3 examples/firmware/size.py build/secure-firmware/lm3s6965evb.map
+
+## make secure-firmware-run  run it in QEMU on https://127.0.0.1:8443 (BOARD=lm3s6965evb)
+secure-firmware-run: build/secure-firmware/$(BOARD).elf
+	OUT=build/secure-firmware GUEST=443 sh examples/firmware/run.sh $(BOARD) 8443
+
+## make secure-bench         instructions of a TLS handshake on a Cortex-M3
+secure-bench: build/secure-firmware/mps2-an385.elf
+	python3 tests/bench/tls.py build/secure-firmware/mps2-an385.elf
+
 ## make size       flash and RAM on Cortex-M against the budgets
 size:
 	sh tests/size.sh
@@ -154,13 +166,17 @@ $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) 
     build/dashboard_assets.h | firmware-tools
 	sh examples/firmware/build.sh $*
 
-# ... over TLS, see examples/secure: lm3s6965evb and mps2-an385
+# ... over TLS: app.c and pages of examples/secure
 SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c examples/firmware/log.c \
     examples/dashboard/text.c
 
-build/secure-firmware/%.elf: $(SECURE) $(FIRMWARE) $(EXAMPLES) $(CORE) build/secure_assets.h \
-    | cert firmware-tools
-	SOURCES='$(SECURE_FIRMWARE)' CFLAGS=-Iexamples/secure TLS=1 STACK=5K OUT=$(@D) sh examples/firmware/build.sh $*
+$(BOARDS:%=build/secure-firmware/%.elf): build/secure-firmware/%.elf: $(SECURE) $(FIRMWARE) \
+    $(EXAMPLES) $(CORE) build/secure_assets.h | cert firmware-tools build/bearssl/lib-cortex-m3.a
+	SOURCES='$(SECURE_FIRMWARE)' CFLAGS=-Iexamples/secure TLS=1 STACK=5K OUT=$(@D) \
+	    sh examples/firmware/build.sh $*
+
+build/bearssl/lib-cortex-m3.a: | firmware-tools
+	sh tests/tls/bearssl.sh cortex-m3
 
 firmware-tools:
 	@sh tests/install.sh firmware

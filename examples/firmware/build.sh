@@ -17,8 +17,8 @@ sources="$here/startup.c $here/net.c $here/rtpush.c ${SOURCES:-$here/main.c $her
     $here/sensors.c examples/dashboard/app.c examples/dashboard/text.c} ${TLS:+$here/tls.c}"
 
 # What a build depends on besides its own source.
-newest="$(ls -t rtpush.h ports/*.h build/*.h $here/*.h $here/arch/*.h \
-    $here/build.sh examples/dashboard/*.h 2>/dev/null | head -n 1)"
+newest="$(ls -t rtpush.h ports/*.h build/*.h build/cert/*.h $here/*.h $here/arch/*.h \
+    $here/build.sh examples/*/*.h 2>/dev/null | head -n 1)"
 
 # compile SOURCE OBJECT OPTION...: prints the command if it is needed
 compile() {

@@ -13,7 +13,6 @@ import {
 } from './harness.mjs';
 import { startTarget } from './device.mjs';
 import { login, startSecure } from './secure.mjs';
-import { launch } from '../tls/browser.mjs';
 
 const how = JSON.parse(process.argv[2] ?? '{}');
 if (!how.elf) {
@@ -55,12 +54,10 @@ const count = (s, words) => s.log().split(words).length - 1;
 
 // The pools, as the device reports them when everybody has gone: "lwip: heap 0, ...".
 async function pools(s) {
-  await until('everybody to be gone', () => {
-    const last = s.log().trimEnd().split('\n').slice(-3);
-    return /connections 0, /.test(last[0]) && / lwip: /.test(last[2]) && last;
-  }, 20_000).catch((e) => { throw new Error(`${e.message}: ${s.log().slice(-500)}`); });
-  const last = s.log().trimEnd().split('\n').slice(-3);
-  return [/tls: slots \d+/.exec(last[1])[0], / (lwip: .*)/.exec(last[2])[1]];
+  const found = await until('everybody to be gone', () => (
+    /connections 0, .*\n.* tls: (slots \d+), .*\n.* (lwip: .*)\n$/.exec(s.log())
+  ), 20_000).catch((e) => { throw new Error(`${e.message}: ${s.log().slice(-500)}`); });
+  return found.slice(1);
 }
 
 // -- tools ----------------------------------------------------------------------------------------
@@ -258,33 +255,5 @@ test('without random bytes there is no TLS, and the device says why', async () =
   check(/no source of random bytes[^]* 503$/.test(text), `the plain port: ${text}`);
   await s.stop();
 });
-
-// -- pages ----------------------------------------------------------------------------------------
-
-device('a page in Chromium logs in and is live over wss, a second one too', async (s) => {
-  const browser = await launch();
-  try {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    await page.goto(`${s.url}/`);
-    await page.fill('#password', s.secrets.admin);
-    await page.press('#password', 'Enter');
-    const live = (p) => p.waitForFunction(() => Number(document.getElementById('up')?.textContent) > 0
-      && /open, websocket/.test(document.getElementById('link').textContent));
-    await live(page);
-    const up = () => page.evaluate(() => Number(document.getElementById('up').textContent));
-    const before = await up();
-    await page.waitForFunction((n) => Number(document.getElementById('up').textContent) >= n,
-      before + 2);
-    const second = await context.newPage();
-    await second.goto(`${s.url}/`);
-    await live(second);
-    await page.click('#switch');
-    await second.waitForFunction(() => document.getElementById('on').textContent === 'on');
-    await until('the lamp', () => /output on/.test(s.log()));
-  } finally {
-    await browser.close();
-  }
-}, 90_000);
 
 await runAll(process.argv[3]);
