@@ -73,7 +73,7 @@ secure-firmware: build/secure-firmware/lm3s6965evb.elf build/secure-firmware/mps
 
 ## make secure-firmware-run  run it in QEMU on https://127.0.0.1:8443 (BOARD=lm3s6965evb)
 secure-firmware-run: build/secure-firmware/$(BOARD).elf
-	OUT=build/secure-firmware GUEST=443 sh examples/firmware/run.sh $(BOARD) 8443
+	OUT=build/secure-firmware GUEST=$(or $(GUEST),443) sh examples/firmware/run.sh $(BOARD) 8443
 
 ## make secure-bench         instructions of a TLS handshake on a Cortex-M3
 secure-bench: build/secure-firmware/mps2-an385.elf

@@ -30,7 +30,8 @@ command_of() {
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
-        wire | device | pages | boards | secure-device | secure-app) echo "sh tests/device/run.sh $1" ;;
+        wire | device | pages | boards | secure-device | secure-app)
+            echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         mutants) echo "sh tests/lwip/mutants.sh" ;;
         tls) echo "sh tests/tls/run.sh" ;;

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs a board in QEMU, its page on http://127.0.0.1:PORT/, its serial line on this terminal.
 # Usage: sh examples/firmware/run.sh [BOARD] [PORT] [QEMU OPTION...]
-# OUT is the folder of the image instead of build/firmware, GUEST the board's TCP port instead of 80,
-# SEED=none leaves the random bytes out. Ctrl-C ends it. The guest reaches nothing outside (restrict=on); only this machine reaches it.
+# OUT is the image's folder instead of build/firmware, GUEST the board's TCP port instead of 80,
+# SEED=none leaves the random bytes out. Ctrl-C ends it.
+# The guest reaches nothing outside (restrict=on); only this machine reaches it.
 set -eu
 cd "$(dirname "$0")/../.."
 board="${1:-lm3s6965evb}"

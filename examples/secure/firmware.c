@@ -26,11 +26,11 @@
 #include <string.h>
 
 // Of 64 KB. A slot is 3.8 KB and its two buffers. What was seen to come in one record: a ClientHello
-// of Chromium up to 1,990 bytes, of openssl, curl and node 512; a request head of Chromium up to 780,
-// with its cookie; of others 100 to 300. 2,373 bytes take a ClientHello that 300 bytes are added to,
-// and a head of 2,344. Half as much out: the longest thing sent is a page, in pieces anyway.
-// Two slots were enough for one live page: a WebSocket, and a connection for all the rest. With the
-// third there are two such pages, or one and somebody who logs in: STREAMS keeps it free for that.
+// of Chromium up to 1,990 bytes, of openssl, curl and node 512; a request head of Chromium up to
+// 780, with its cookie; of others 100 to 300. 2,373 bytes take a ClientHello that 300 bytes are
+// added to, and a head of 2,344. Half as much out: nothing small is longer, and a page is cut up
+// anyway. Two slots were enough for one live page: a WebSocket, and a connection for all the rest.
+// With the third there are two such pages, and still somebody can log in: STREAMS keeps it free.
 enum {
     TLS_SLOTS = STREAMS + 1,
     TLS_IN = 2048 + 325,
@@ -63,8 +63,8 @@ static const char *const origins[] = {APP_ORIGIN, NULL};
 static uint32_t busy; // cycles awake since the start
 
 // -- random bytes ---------------------------------------------------------------------------------
-// All of them come from 32 bytes in keep_memory that nobody can guess and that are different at each
-// start: QEMU's loader stands in for what puts them there. A real device must have one of these:
+// All of them come from 32 bytes in keep_memory that nobody can guess and that are different at
+// each start: QEMU's loader stands in for what puts them there. A real device must have one of:
 //   - a random number generator: read it here, no seed is needed;
 //   - a seed in flash or EEPROM, random from the factory and of this device alone, that the boot
 //     loader copies to keep_memory and *replaces before anything else is done*: a start with a seed

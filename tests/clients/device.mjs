@@ -85,7 +85,7 @@ async function startHost(binary) {
 
 // An image on a board of QEMU. The network has no way out, only the forwarded port. seedAt: where
 // the image expects the bytes that stand for a source of randomness.
-// httpToo: over TLS, forward a port to the board's 80 too. Over TLS without seedAt it must not start.
+// httpToo: over TLS, forward a port to the board's 80 too. Over TLS without seedAt: it must refuse.
 async function startBoard({ board, elf, seedAt, httpToo, probe = '/ping' }) {
   const port = await freePort();
   const plain = httpToo ? await freePort() : 0;

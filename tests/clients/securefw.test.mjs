@@ -22,6 +22,7 @@ if (!how.elf) {
 const CA = 'build/cert/ca.pem';
 const SLOTS = 3; // TLS_SLOTS
 const CUTS = 100;
+const FREE = ['slots 0', 'lwip: heap 0, segments 0, pbufs 0, buffers 0']; // all pools
 
 // A device of its own for each test.
 const device = (name, use, ms = 60_000) => test(name, async () => {
@@ -86,7 +87,8 @@ device('openssl resumes its session five times of five', async (s) => {
 });
 
 device('curl gets the page over TLS, and from the other port the way to it', async (s) => {
-  const { code, text } = await run('curl', ['-sS', '--max-time', '20', '--cacert', CA, `${s.url}/`]);
+  const { code, text } = await run('curl', ['-sS', '--max-time', '20', '--cacert', CA,
+    `${s.url}/`]);
   check(code === 0 && /<!doctype html>/i.test(text), text);
   const plain = await run('curl', ['-sS', '--max-time', '20', '-o', '/dev/null', '-w',
     '%{http_code} %{redirect_url}', `http://127.0.0.1:${s.plain}/`]);
@@ -162,7 +164,8 @@ device('two TLS streams get every event and go on, while others come and go', as
     ws.send(`on ${sent % 2 ? 0 : 1}`);
     sent += 1;
     if (sent % 20 === 0) {
-      equal((await call(`${s.url}/session`, { headers: cookie })).status, 200, 'a third connection');
+      const { status } = await call(`${s.url}/session`, { headers: cookie });
+      equal(status, 200, 'a third connection');
     }
     await sleep(50);
   }
@@ -173,7 +176,7 @@ device('two TLS streams get every event and go on, while others come and go', as
   check(ws.readyState === WebSocket.OPEN && !events.over(), 'a stream has ended');
   ws.terminate();
   events.close();
-  equal(await pools(s), ['tls: slots 0', 'lwip: heap 0, segments 0, pbufs 0, buffers 0'], 'pools');
+  equal(await pools(s), FREE, 'pools');
 });
 
 // -- breaks ---------------------------------------------------------------------------------------
@@ -210,7 +213,7 @@ function shakeAndCut(s, bytes) {
 }
 
 device(`${CUTS} handshakes cut at any byte leave all pools as they were`, async (s) => {
-  const before = await pools(s);
+  equal(await pools(s), FREE, 'pools before');
   let random = 12345;
   for (let i = 0; i < CUTS; i++) {
     random = (random * 1103515245 + 12345) % 2147483648;
@@ -218,7 +221,7 @@ device(`${CUTS} handshakes cut at any byte leave all pools as they were`, async 
     await within(20_000, `a cut after ${bytes} bytes`, shakeAndCut(s, bytes));
   }
   equal((await call(`${s.url}/`)).status, 200, 'the page afterwards');
-  equal(await pools(s), before, 'pools');
+  equal(await pools(s), FREE, 'pools afterwards');
   const whole = count(s, 'tls: handshake ');
   check(whole > 0 && whole < CUTS, `${whole} handshakes of ${CUTS} were completed`);
 }, 90_000);
