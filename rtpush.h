@@ -114,7 +114,7 @@
 //
 // MEMORY
 //     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
-//         server       about 740
+//         server       about 750
 //         connection   124 + rx_size + tx_size
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
@@ -151,8 +151,9 @@
 //                     (rtpush_ticket_issue, _redeem)     origin in desc.origins. The library tells
 //                                                        nobody the query; do not log req->query
 //     machines        a JWT: Authorization: Bearer,      the secret also signs: whoever verifies
-//                     rtpush_jwt_verify. HS256 alone,    can issue. It needs the time of day, and
-//                     whatever the token says            is good until exp
+//                     rtpush_jwt_verify. HS256 alone,    can issue (not with ES256, for which TLS
+//                     whatever the token says; or ES256  brings the code). It needs the time of
+//                     by rtpush_bearssl_es256            day, and is good until exp
 //     tools, curl     Basic: rtpush_basic_decode         the password itself with each request:
 //                                                        only over TLS. Compare by _equal_text
 //     Keys are 32 random bytes and more, one for each device: one in the firmware image is
@@ -197,8 +198,9 @@
 //     WHATWG HTML 9.2 SSE   done: id, event, data, retry, comments, Last-Event-ID
 //     WHATWG Fetch, CORS    done: desc.origins and preflight
 //     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default
-//     RFC 7515, 7519 JWT    done: compact form, HS256; exp, nbf, aud, iss. Refused: any other alg,
-//                           crit, a name twice, no exp. Out of scope: encryption, key sets
+//     RFC 7515, 7519 JWT    done: compact form, HS256, ES256 with BearSSL; exp, nbf, aud, iss.
+//                           Refused: any other alg, crit, a name twice, no exp. Out of scope:
+//                           encryption, key sets
 //     RFC 7617 Basic        done: strictly read, no control characters; 401 carries a challenge
 //     RFC 6265 cookies      done: one named cookie is kept, the first of its name; values for
 //                           Set-Cookie are checked
@@ -693,6 +695,11 @@ typedef struct rtpush_jwt {
     const char *iss;       // who must have issued it; NULL: whoever has the key
     rtpush_claim *claims;
     uint32_t left_s;       // out: seconds left, at least 1, for rtpush_grant.expires_s; 0: for ever
+    // Another algorithm instead of HS256 and key, such as "ES256" (rtpush_bearssl_es256), whatever
+    // the token says. check returns 1 if `signature` is good for the SHA-256 of what was signed.
+    const char *alg;
+    int (*check)(const void *ctx, const uint8_t hash[32], const uint8_t *signature, size_t len);
+    const void *ctx;
 } rtpush_jwt;
 
 // Verifies a JSON Web Token (RFC 7519) in compact form. The signature is judged first, so nothing
@@ -785,6 +792,11 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn);
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
 void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n);  // taken by the transport
 void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n); // no longer referred to
+// May follow rtpush_sent: the transport has copied every HOLD byte of this connection that is not
+// acknowledged, so the log may go on over them. Without it a reader that is slow to acknowledge is
+// dropped when the log comes round to what it was sent last; with it, it is told of a gap.
+// rtpush_acked is due all the same: stalled readers are known by it.
+void rtpush_copied(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn);            // the transport has died
 // Next connection that has something to do (output, or held input to offer again), or NULL.
 rtpush_conn *rtpush_next(rtpush_server *srv);
@@ -797,8 +809,9 @@ rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *co
 // -- a filter between the port and this file: TLS (ports/rtpush_bearssl.h) ------------------------
 // Ports do not know of it. For connections of secure listeners rtpush_input, _eof, _output, _sent
 // and _acked go to the filter, under the same rules, and the filter uses rtpush_plain_* for what is
-// inside. What it took by rtpush_plain_sent it has copied; rtpush_plain_acked MUST wait until the
-// transport acknowledged the bytes that carry it, or stalled readers are not seen and FIN is early.
+// inside. What it took by rtpush_plain_sent it has copied, and says so by rtpush_copied;
+// rtpush_plain_acked MUST wait until the transport acknowledged the bytes that carry it, or stalled
+// readers are not seen and FIN is early.
 
 typedef struct rtpush_filter {
     void *ctx;
@@ -1972,7 +1985,7 @@ static int rtpi_json_member(rtpi_json *j, int first, char *name, size_t cap) {
 // -- tokens
 
 // RFC 7515 4.1.1, 4.1.11: the algorithm is ours, and nothing in a header changes how it is read.
-static int rtpi_jwt_header(const char *at, const char *end) {
+static int rtpi_jwt_header(const char *at, const char *end, const char *ours) {
     rtpi_json j;
     char name[8];
     int seen = 0;
@@ -1981,7 +1994,7 @@ static int rtpi_jwt_header(const char *at, const char *end) {
     while ((more = rtpi_json_member(&j, !seen, name, sizeof name)) > 0) {
         int alg = strcmp(name, "alg") == 0;
         int kind;
-        rtpi_json_sink(&j, NULL, 0, alg ? "HS256" : NULL);
+        rtpi_json_sink(&j, NULL, 0, alg ? ours : NULL);
         kind = rtpi_json_value(&j);
         if (kind == RTPUSH_CLAIM_ABSENT || (alg && (seen & 2))) {
             return RTPUSH_ERR_TOKEN;
@@ -2077,35 +2090,6 @@ static int rtpi_jwt_claim(const rtpush_jwt *jwt, rtpi_json *j, unsigned which, r
     return 0;
 }
 
-static int rtpi_jwt_payload(const rtpush_jwt *jwt, const char *at, const char *end,
-                            rtpi_claims *found) {
-    rtpi_json j;
-    char name[32];
-    int first = 1;
-    int more;
-    rtpi_json_begin(&j, at, end);
-    while ((more = rtpi_json_member(&j, first, name, sizeof name)) > 0) {
-        unsigned which = rtpi_place(rtpi_registered, name);
-        rtpush_claim *own = NULL;
-        unsigned i;
-        uint32_t bits = which < RTPI_CLAIM_USER ? 1u << which : 0;
-        int error;
-        for (i = 0; i < jwt->claim_count && *name != '\0'; i++) {
-            if (strcmp(jwt->claims[i].name, name) == 0) {
-                own = &jwt->claims[i];
-                bits |= (uint32_t)1 << (RTPI_CLAIM_USER + i);
-            }
-        }
-        error = found->seen & bits ? RTPUSH_ERR_TOKEN : rtpi_jwt_claim(jwt, &j, which, own, found);
-        if (error) {
-            return error;
-        }
-        found->seen |= bits;
-        first = 0;
-    }
-    return more;
-}
-
 // RFC 7519 4.1.3 to 4.1.5: aud, exp, nbf. Sums of times that could pass 2^32 are differences.
 static int rtpi_jwt_judge(rtpush_jwt *jwt, const rtpi_claims *found) {
     uint32_t now = jwt->now_s;
@@ -2129,6 +2113,36 @@ static int rtpi_jwt_judge(rtpush_jwt *jwt, const rtpi_claims *found) {
     return RTPUSH_OK;
 }
 
+static int rtpi_jwt_payload(rtpush_jwt *jwt, const char *at, const char *end) {
+    rtpi_claims found;
+    rtpi_json j;
+    char name[32];
+    int first = 1;
+    int more;
+    memset(&found, 0, sizeof found);
+    rtpi_json_begin(&j, at, end);
+    while ((more = rtpi_json_member(&j, first, name, sizeof name)) > 0) {
+        unsigned which = rtpi_place(rtpi_registered, name);
+        rtpush_claim *own = NULL;
+        unsigned i;
+        uint32_t bits = which < RTPI_CLAIM_USER ? 1u << which : 0;
+        int error;
+        for (i = 0; i < jwt->claim_count && *name != '\0'; i++) {
+            if (strcmp(jwt->claims[i].name, name) == 0) {
+                own = &jwt->claims[i];
+                bits |= (uint32_t)1 << (RTPI_CLAIM_USER + i);
+            }
+        }
+        error = found.seen & bits ? RTPUSH_ERR_TOKEN : rtpi_jwt_claim(jwt, &j, which, own, &found);
+        if (error) {
+            return error;
+        }
+        found.seen |= bits;
+        first = 0;
+    }
+    return more < 0 ? more : rtpi_jwt_judge(jwt, &found);
+}
+
 // A refused token says nothing.
 static void rtpi_jwt_forget(rtpush_jwt *jwt) {
     unsigned i;
@@ -2143,30 +2157,57 @@ static void rtpi_jwt_forget(rtpush_jwt *jwt) {
     jwt->left_s = 0;
 }
 
+// RFC 7518 3.4: a signature of ES256 has 64 bytes. One that is not base64url, or longer, is none.
+static int rtpi_jwt_checked(const rtpush_jwt *jwt, const uint8_t hash[32], const char *text) {
+    uint8_t signature[64];
+    size_t len = 0;
+    int byte;
+    rtpi_base64 b;
+    memset(&b, 0, sizeof b);
+    b.at = text;
+    b.end = text + strlen(text);
+    b.url = 1;
+    while ((byte = rtpi_base64_next(&b)) >= 0 && len < sizeof signature) {
+        signature[len++] = (uint8_t)byte;
+    }
+    return byte == RTPI_END && jwt->check(jwt->ctx, hash, signature, len) == 1;
+}
+
+// Whether `signature` is that of the text before it. Apart, so that its memory is free again when
+// the claims are read.
+static int rtpi_jwt_signed(const rtpush_jwt *jwt, const char *token, const char *signature) {
+    rtpi_sha256 s;
+    uint8_t hash[32];
+    if (jwt->alg) {
+        rtpi_sha256_begin(&s);
+    } else {
+        rtpi_hmac_begin(&s, &jwt->key); // not a call deeper: it is the deepest stack
+    }
+    rtpi_sha256_add(&s, token, (size_t)(signature - token));
+    if (jwt->alg) {
+        rtpi_sha256_end(&s, hash);
+        return rtpi_jwt_checked(jwt, hash, signature + 1);
+    }
+    rtpi_hmac_end(&s, &jwt->key, hash);
+    return rtpi_mac_is(signature + 1, hash, sizeof hash);
+}
+
 int rtpush_jwt_verify(rtpush_jwt *jwt, const char *token) {
     const char *payload = token ? strchr(token, '.') : NULL;
     const char *signature = payload ? strchr(payload + 1, '.') : NULL;
-    rtpi_claims found;
-    rtpi_sha256 s;
-    uint8_t mac[32];
     int error;
-    memset(&found, 0, sizeof found);
     rtpi_jwt_forget(jwt);
-    if (!rtpi_key_good(&jwt->key) || jwt->claim_count > 16) {
+    if (!(jwt->alg ? jwt->check != NULL : rtpi_key_good(&jwt->key)) || jwt->claim_count > 16) {
         return RTPUSH_ERR_ARGUMENT;
     }
     if (!signature || strchr(signature + 1, '.')) {
         return RTPUSH_ERR_TOKEN; // RFC 7515 7.1: three parts
     }
-    rtpi_hmac_begin(&s, &jwt->key); // here and not one call deeper: it is the deepest stack
-    rtpi_sha256_add(&s, token, (size_t)(signature - token));
-    rtpi_hmac_end(&s, &jwt->key, mac);
-    if (!rtpi_mac_is(signature + 1, mac, sizeof mac)) {
+    if (!rtpi_jwt_signed(jwt, token, signature)) {
         return RTPUSH_ERR_SIGNATURE;
     }
-    error = rtpi_jwt_header(token, payload);
-    error = error ? error : rtpi_jwt_payload(jwt, payload + 1, signature, &found);
-    error = error ? error : rtpi_jwt_judge(jwt, &found);
+    error = rtpi_jwt_header(token, payload, jwt->alg ? jwt->alg : "HS256");
+    error = error ? error : rtpi_jwt_payload(jwt, payload + 1, signature);
     if (error) {
         rtpi_jwt_forget(jwt);
     }
@@ -3575,9 +3616,10 @@ enum {
     RTPI_B_STAR = 0x0800,      // OPTIONS *
     RTPI_B_CONTINUE = 0x1000,  // Expect: 100-continue
     RTPI_B_CHUNKED = 0x2000,   // the answer is chunked
-    RTPI_B_COOKIE = 0x4000,    // desc.cookie is kept
-    RTPI_B_HOLD = 0x8000       // the body is the application's, and ends with on_close
+    RTPI_B_COOKIE = 0x4000     // desc.cookie is kept
 };
+// The body is the application's, and ends with on_close. No enumerator: int may have 16 bits.
+#define RTPI_B_HOLD 0x8000u
 
 enum {
     RTPI_H_HOST,
@@ -5601,9 +5643,7 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_move_stream(srv, c, n);
     if (srv->plan_first != 0 && n > srv->plan_before) {
         s->todo &= (uint8_t)~RTPI_TODO_RECORD;
-        if (rtpi_filtered(c)) {
-            c->mark_seq = 0; // a filter copies: it refers to nothing
-        } else if (c->mark_seq == 0) {
+        if (c->mark_seq == 0) {
             c->hold_seq = srv->plan_first;
             c->mark_seq = s->seq;
             c->mark_left = c->unacked;
@@ -6773,6 +6813,11 @@ void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     } else {
         rtpi_plain_acked(srv, conn, n);
     }
+}
+
+void rtpush_copied(rtpush_server *srv, rtpush_conn *conn) {
+    (void)srv;
+    conn->mark_seq = 0;
 }
 
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {

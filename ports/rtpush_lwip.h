@@ -29,7 +29,7 @@
 // NEEDS
 //     lwIP 2.1 or 2.2: LWIP_TCP, LWIP_CALLBACK_API and TCP_LISTEN_BACKLOG 1, TCP_SND_BUF of two
 //     TCP_MSS or more, sys_now(). Its tcp headers only: no sockets, no netconn, no altcp.
-//     Here: 2.8 KB of flash (Cortex-M3, -Os), 380 bytes and 24 for each slot.
+//     Here: 3.0 KB of flash (Cortex-M3, -Os), 380 bytes and 24 for each slot.
 //     A recipe for lwipopts.h, for C connections that each may have S records under way:
 //         MEMP_NUM_TCP_PCB   C + 2    those of TIME_WAIT are given up first by lwIP itself
 //         MEMP_NUM_TCP_SEG   C * TCP_SND_BUF / TCP_MSS, and at least TCP_SND_QUEUELEN
@@ -276,7 +276,8 @@ enum {
     RTPI_LWIP_PEER_FIN = 2, // the peer has finished, perhaps behind bytes held
     RTPI_LWIP_EOF = 4,      // the core was told
     RTPI_LWIP_FIN = 8,      // we have finished
-    RTPI_LWIP_DOOMED = 16   // to be aborted: counted in port->doomed
+    RTPI_LWIP_DOOMED = 16,  // to be aborted: counted in port->doomed
+    RTPI_LWIP_REFERS = 32   // lwIP refers to bytes of ours until all is acknowledged
 };
 
 enum { RTPI_LWIP_SPANS = 8, RTPI_LWIP_FAILED = -1 };
@@ -519,9 +520,13 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     if (err == ERR_MEM && (!(flags & TCP_WRITE_FLAG_COPY) || len > tcp_mss(pcb))) {
         // tcp_write is all or nothing: where there is not enough for all, one segment may pass.
         len = len < tcp_mss(pcb) ? len : tcp_mss(pcb);
-        err = tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+        flags = TCP_WRITE_FLAG_COPY;
+        err = tcp_write(pcb, data, len, flags);
     }
     if (err == ERR_OK) {
+        if (!(flags & TCP_WRITE_FLAG_COPY)) {
+            slot->flags |= RTPI_LWIP_REFERS;
+        }
         return len;
     }
     if (err != ERR_MEM) {
@@ -594,6 +599,9 @@ static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
             sent = rtpi_lwip_write_spans(slot, spans, count, &total);
         }
         rtpush_sent(srv, slot->conn, sent > 0 ? (size_t)sent : 0u);
+        if (!(slot->flags & RTPI_LWIP_REFERS)) {
+            rtpush_copied(srv, slot->conn);
+        }
         if (sent < 0) {
             return RTPI_LWIP_FAILED;
         }
@@ -837,8 +845,10 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
 
 static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
-    (void)pcb;
     // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
+    if (pcb->unacked == NULL && pcb->unsent == NULL) {
+        slot->flags &= (uint8_t)~RTPI_LWIP_REFERS;
+    }
     rtpi_lwip_serve(slot, len);
     rtpi_lwip_left(slot->port);
     return ERR_OK;

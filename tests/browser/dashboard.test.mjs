@@ -155,7 +155,7 @@ async function transports(server) {
         await test(`numbers_move_over_${transport}`, async () => {
             const page = await openPage(server.url, { transport });
             await live(page, transport);
-            check(/^\d+\.\d$/.test(await text(page, 'cpu-now')), 'no processor use');
+            await until('processor use', async () => /^\d+\.\d$/.test(await text(page, 'cpu-now')));
             check((await page.locator('#cores li').count()) >= 1, 'no core');
             await grows(page, 'c-received', 3);
             await grows(page, 's-published', 3);

@@ -104,7 +104,7 @@ static void on_keep(rtpush_server *srv, const rtpush_request *req) {
     char text[400];
     snprintf(text, sizeof text, "host=%s one=%s two=%s auth=%s cookie=%s origin=%s",
              req->host ? req->host : "-", req->headers[0] ? req->headers[0] : "-",
-             req->headers[1] ? req->headers[1] : "-", req->headers[2] ? req->headers[2] : "-",
+             req->headers[1] ? req->headers[1] : "-", req->authorization ? req->authorization : "-",
              req->cookie ? req->cookie : "-", req->origin ? req->origin : "-");
     reply(srv, req, text);
 }
@@ -135,7 +135,7 @@ static int on_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_message
     return RTPUSH_OK;
 }
 
-static const char *const keep_headers[] = {"x-one", "x-two", "authorization", NULL};
+static const char *const keep_headers[] = {"x-one", "x-two", NULL};
 static const char *const subprotocols[] = {"chat.v2", "chat", NULL};
 static const char *const hosts[] = {"device.local", NULL};
 static const char *const origins[] = {"https://app.example", NULL};

@@ -36,6 +36,9 @@ flash_copied 2.1-HEAP s/span->kind == RTPUSH_SPAN_STATIC/0/
 small_not_gathered 2.1-HEAP s/const int gather = /const int gather = 0 \&\& /
 no_copy_where_references_run_out 2.1-SMALL
     s/\(!\(flags & TCP_WRITE_FLAG_COPY\) \|\| len > tcp_mss\(pcb\)\)/0/
+log_held_though_copied 2.1-HEAP s/rtpush_copied\(srv, slot->conn\);/;/
+log_freed_though_referred 2.1-HEAP s/if \(!\(slot->flags & RTPI_LWIP_REFERS\)\)/if (1)/
+references_forgotten 2.1-HEAP s/pcb->unacked == NULL && pcb->unsent == NULL/1/
 doomed_gone_at_once 2.1-HEAP
     s/(slot->port->doomed\+\+;\n)\}/\1 rtpush_gone(rtpi_lwip_server(slot), slot->conn);\n}/; s/
     tcp_abort\(pcb\);\n            \}\n            rtpush_gone\(srv, conn\);/tcp_abort(pcb);

@@ -54,6 +54,13 @@ static void r_publish(int topic, size_t len)
 
 // -- sending --------------------------------------------------------------------------------------
 
+static void r_overwrite_the_log(size_t len)
+{
+    for (uint32_t i = 0; i < 2 * the->t.desc.log_size / len; i++) {
+        r_publish(M_A, len);
+    }
+}
+
 static void r_log_by_reference(void)
 {
     r_world(8, 1500);
@@ -76,6 +83,26 @@ static void r_small_is_copied(void)
     run_for(50);
     T_CHECK(p->m.raw_got == 1, "it did not come");
     T_CHECK(the->log_refs == 0, "200 bytes of the log were sent by reference");
+    world_end();
+}
+
+// What lwIP has copied holds nothing: a reader that cannot acknowledge while the log goes on over
+// its last events stays, and is told of the gap.
+static void r_copies_spare_the_log(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 200);
+    run_for(1);
+    the->mute = 1;
+    r_publish(M_A, 200);
+    r_overwrite_the_log(200);
+    run_for(1000);
+    the->mute = 0;
+    run_for(8000);
+    T_CHECK(the->log_refs == 0, "200 bytes of the log were sent by reference");
+    T_CHECK(!p->lost, "the reader was dropped");
+    T_CHECK(rtpush_get_counters(&the->t.srv)->gaps > 0, "it was not told");
     world_end();
 }
 
@@ -145,13 +172,6 @@ static void r_nothing_follows_a_retransmission(void)
     run_for(3000);
     T_CHECK(p->m.raw_got == 6 && !p->lost, "%lu of 6 came", (unsigned long)p->m.raw_got);
     world_end();
-}
-
-static void r_overwrite_the_log(size_t len)
-{
-    for (uint32_t i = 0; i < 2 * the->t.desc.log_size / len; i++) {
-        r_publish(M_A, len);
-    }
 }
 
 // The same with a connection that lwIP refused to go on with in a callback: it is aborted by the
@@ -825,6 +845,7 @@ static void r_bad_arguments(void)
 
 static const s_rule rules[] = {
     {"log_is_sent_by_reference", r_log_by_reference},
+    {"copies_spare_the_log", r_copies_spare_the_log},
     {"small_spans_are_copied", r_small_is_copied},
     {"log_is_copied_if_the_arp_queue_does_not", r_log_is_copied_if_need_be},
     {"flash_is_sent_by_reference", r_flash_by_reference},

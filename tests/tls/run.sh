@@ -51,7 +51,7 @@ for build in 2.1-HEAP-TLS-asan 2.2-SMALL-TLS-asan; do
     part "$build" 400 "sh tests/lwip/fetch.sh ${build%%-*} && sh tests/lwip/build.sh $build &&
         build/lwip/sim-$build seeds 1 $((${SEEDS:-300} / 6))"
 done
-part lwip-allocs 300 "build/lwip/sim-2.1-HEAP-TLS-asan allocs 5"
+part lwip-allocs 300 "build/lwip/sim-2.1-HEAP-TLS-asan allocs 1 13"
 part tools 400 "$make build/hub-tls build/hub && RTPUSH_TLS=ec \
     NODE_EXTRA_CA_CERTS=build/cert/ca.pem node tests/tls/tools.test.mjs build/hub-tls build/hub"
 part chromium 300 "RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \

@@ -7,6 +7,67 @@ static uint32_t counted(t_world *w, int why) {
     return rtpush_get_counters(&w->srv)->why[why];
 }
 
+// -- tokens ---------------------------------------------------------------------------------------
+
+// Appendix A.3 of RFC 7515: the key, the token, its time.
+#define A3_TOKEN \
+    "eyJhbGciOiJFUzI1NiJ9." \
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl" \
+    "fQ." \
+    "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+static unsigned char a3_point[65] = {
+    4,   127, 205, 206, 39,  112, 246, 196, 93,  65,  131, 203, 238, 111, 219, 75,  123,
+    88,  7,   51,  53,  123, 233, 239, 19,  186, 207, 110, 60,  123, 209, 84,  69,
+    199, 241, 68,  205, 27,  189, 155, 126, 135, 44,  223, 237, 185, 238, 185, 244, 179,
+    105, 93,  110, 169, 11,  36,  173, 138, 70,  35,  40,  133, 136, 229, 173};
+
+static void es256_takes_the_example_of_rfc_7515(void **state) {
+    (void)state;
+    const br_ec_public_key key = {BR_EC_secp256r1, a3_point, sizeof a3_point};
+    rtpush_jwt jwt = {0};
+    jwt.alg = "ES256";
+    jwt.check = rtpush_bearssl_es256;
+    jwt.ctx = &key;
+    jwt.now_s = 1300819379;
+    T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN), RTPUSH_OK);
+    jwt.now_s++;
+    T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN), RTPUSH_ERR_EXPIRED);
+}
+
+// Every character of the token changed, a signature cut or lengthened, another curve: never good.
+// And the algorithm is ours: neither the same key nor the same bytes make it another one.
+static void es256_refuses_all_else(void **state) {
+    (void)state;
+    br_ec_public_key key = {BR_EC_secp256r1, a3_point, sizeof a3_point};
+    char token[] = A3_TOKEN;
+    rtpush_jwt jwt = {0};
+    jwt.alg = "ES256";
+    jwt.check = rtpush_bearssl_es256;
+    jwt.ctx = &key;
+    jwt.now_s = 1300819379;
+    for (size_t i = 0; i + 1 < sizeof token; i += 5) {
+        token[i] ^= 1;
+        const int error = rtpush_jwt_verify(&jwt, token);
+        T_CHECK(error == RTPUSH_ERR_SIGNATURE || error == RTPUSH_ERR_TOKEN, "character %lu: %d",
+                (unsigned long)i, error);
+        token[i] ^= 1;
+    }
+    T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN "AAAA"), RTPUSH_ERR_SIGNATURE);
+    token[sizeof token - 5] = 0;
+    T_EQ(rtpush_jwt_verify(&jwt, token), RTPUSH_ERR_SIGNATURE);
+    jwt.alg = "ES384";
+    T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN), RTPUSH_ERR_ALGORITHM);
+    jwt.alg = NULL; // HS256, with the public key as the secret: the classic confusion
+    jwt.key.bytes = a3_point;
+    jwt.key.len = sizeof a3_point;
+    T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN), RTPUSH_ERR_SIGNATURE);
+    jwt.alg = "ES256";
+    key.curve = BR_EC_secp384r1;
+    T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN), RTPUSH_ERR_SIGNATURE);
+    jwt.check = NULL;
+    T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN), RTPUSH_ERR_ARGUMENT);
+}
+
 // -- handshakes -----------------------------------------------------------------------------------
 
 static void tls_answers_a_request(void **state) {
@@ -1419,6 +1480,8 @@ int main(void) {
         u_test(client_certificate_of_our_ca_comes_in),
         u_test(other_clients_are_refused),
         u_test(without_entropy_it_does_not_start_and_says_why),
+        u_test(es256_takes_the_example_of_rfc_7515),
+        u_test(es256_refuses_all_else),
         u_test(entropy_reaches_the_generator),
         u_test(init_names_what_is_missing),
         u_test(pem_takes_whole_files_and_refuses_broken_ones),

@@ -206,6 +206,7 @@ typedef struct t_conn {
     size_t window; // bytes the transport still takes; SIZE_MAX: all
     size_t unacked;
     int hold_acks;  // 1: acknowledge only by t_ack
+    int copies;     // 1: the transport copies what it takes, and says so
     int refused;           // input is held until rtpush_next or rtpush_sent
     int eof_wanted; // the peer finished sending
     int eof_given;
@@ -543,7 +544,9 @@ static int t_push(t_conn *c) {
         size_t take = limit - sum < spans[i].len ? limit - sum : spans[i].len;
         if (take > 0) {
             t_put(&c->out, spans[i].data, take);
-            t_hold(c, &spans[i], take);
+            if (!c->copies) {
+                t_hold(c, &spans[i], take);
+            }
             sum += take;
         }
     }
@@ -559,6 +562,9 @@ static int t_push(t_conn *c) {
     w->busy = c;
     rtpush_sent(&w->srv, c->conn, sum);
     t_leave(w);
+    if (c->copies) {
+        rtpush_copied(&w->srv, c->conn);
+    }
     if (!c->hold_acks) {
         t_ack(c, c->unacked);
     }

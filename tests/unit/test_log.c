@@ -261,6 +261,48 @@ static void log_unacknowledged_bytes_are_not_overwritten(void **state) {
     t_finish(w);
 }
 
+// A transport that copies refers to nothing, so a reader that does not acknowledge in time stays,
+// and is told what it missed once it can be told.
+static void log_copied_bytes_hold_nothing(void **state) {
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events?topics=log}");
+    p->c->hold_acks = 1;
+    p->c->copies = 1;
+    p->c->window = 100;
+    publish_range(w, 0, 299);
+    t_run(w);
+    publish_range(w, 300, 599);
+    t_run(w);
+    T_CHECK(p->c->unacked > 0, "nothing is on its way");
+    T_CHECK(!t_ended(p->c), "dropped though nothing of it is held");
+    t_ack(p->c, p->c->unacked);
+    p->c->window = SIZE_MAX;
+    p->c->hold_acks = 0;
+    t_serve(p->c);
+    t_run(w);
+    T_CHECK(t_app_of(w)->missed > 500, "missed %lu", (unsigned long)t_app_of(w)->missed);
+    u_expect(p, "rtpush: gap ");
+    u_free(p);
+    t_finish(w);
+}
+
+// A copy spares the log, not the deadline: who acknowledges nothing is stalled.
+static void log_copied_bytes_must_be_acknowledged_in_time(void **state) {
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events?topics=log}");
+    p->c->hold_acks = 1;
+    p->c->copies = 1;
+    publish_range(w, 0, 1);
+    t_run(w);
+    t_advance(w, 25000);
+    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 1);
+    T_CHECK(t_ended(p->c), "it lives on");
+    u_free(p);
+    t_finish(w);
+}
+
 static void log_acknowledged_bytes_hold_nothing(void **state) {
     (void)state;
     t_world *w = small_log(1024);
@@ -830,6 +872,8 @@ int main(void) {
         u_test(log_stalled_reader_changes_nothing_for_others),
         u_test(log_rest_of_a_record_moves_into_tx),
         u_test(log_unacknowledged_bytes_are_not_overwritten),
+        u_test(log_copied_bytes_hold_nothing),
+        u_test(log_copied_bytes_must_be_acknowledged_in_time),
         u_test(log_acknowledged_bytes_hold_nothing),
         u_test(log_partial_acknowledgements_release_in_the_end),
         u_test(log_reader_inside_a_large_record_is_dropped_and_resumes),
