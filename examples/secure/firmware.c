@@ -25,8 +25,8 @@
 
 #include <string.h>
 
-// Of 64 KB. A slot is 3.8 KB and its two buffers. What was seen to come in one record: a ClientHello
-// of Chromium up to 1,990 bytes, of openssl, curl and node 512; a request head of Chromium up to
+// Of 64 KB. A slot is 3.8 KB and its two buffers. What was seen to come in one record: a hello of
+// Chromium up to 1,990 bytes, of openssl, curl and node 512; a request head of Chromium up to
 // 780, with its cookie; of others 100 to 300. 2,373 bytes take a ClientHello that 300 bytes are
 // added to, and a head of 2,344. Half as much out: nothing small is longer, and a page is cut up
 // anyway. Two slots were enough for one live page: a WebSocket, and a connection for all the rest.
