@@ -18,7 +18,7 @@ BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size \
     firmware-tools firmware-bench size stack clean bench simulate cert \
-    secure secure-run
+    secure secure-run secure-firmware secure-firmware-run secure-bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -66,6 +66,18 @@ firmware-bench: firmware-tools
 	SOURCES='tests/bench/firmware.c examples/dashboard/text.c' OUT=build/bench-firmware \
 	    sh examples/firmware/build.sh mps2-an385
 	python3 tests/bench/firmware.py build/bench-firmware/mps2-an385.elf
+
+## make secure-firmware      examples/secure for lm3s6965evb and mps2-an385, and its flash and RAM
+secure-firmware: build/secure-firmware/lm3s6965evb.elf build/secure-firmware/mps2-an385.elf
+	python3 examples/firmware/size.py build/secure-firmware/lm3s6965evb.map
+
+## make secure-firmware-run  run it in QEMU on https://127.0.0.1:8443 (BOARD=lm3s6965evb)
+secure-firmware-run: build/secure-firmware/$(BOARD).elf
+	OUT=build/secure-firmware GUEST=$(or $(GUEST),443) sh examples/firmware/run.sh $(BOARD) 8443
+
+## make secure-bench         instructions of a TLS handshake on a Cortex-M3
+secure-bench: build/secure-firmware/mps2-an385.elf
+	python3 tests/bench/tls.py build/secure-firmware/mps2-an385.elf
 
 ## make size       flash and RAM on Cortex-M against the budgets
 size:
@@ -153,6 +165,18 @@ FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
 $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) \
     build/dashboard_assets.h | firmware-tools
 	sh examples/firmware/build.sh $*
+
+# ... over TLS: app.c and pages of examples/secure
+SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c examples/firmware/log.c \
+    examples/dashboard/text.c
+
+$(BOARDS:%=build/secure-firmware/%.elf): build/secure-firmware/%.elf: $(SECURE) $(FIRMWARE) \
+    $(EXAMPLES) $(CORE) build/secure_assets.h | cert firmware-tools build/bearssl/lib-cortex-m3.a
+	SOURCES='$(SECURE_FIRMWARE)' CFLAGS=-Iexamples/secure TLS=1 STACK=5K OUT=$(@D) \
+	    sh examples/firmware/build.sh $*
+
+build/bearssl/lib-cortex-m3.a: | firmware-tools
+	sh tests/tls/bearssl.sh cortex-m3
 
 firmware-tools:
 	@sh tests/install.sh firmware

@@ -193,7 +193,8 @@ typedef struct rtpush_bearssl_desc {
 } rtpush_bearssl_desc;
 
 typedef struct rtpush_bearssl_counters {
-    uint32_t handshakes; // completed
+    uint32_t begun;      // handshakes
+    uint32_t handshakes; // of them completed
     uint32_t resumed;    // of them without public-key work
     uint32_t failed;     // ended by a broken or refused protocol, see last_error
     uint32_t plain;      // spoke something else than TLS
@@ -599,6 +600,7 @@ static void rtpi_bearssl_assign(rtpush_bearssl *tls) {
         slot->since_ms = rtpush_now_ms(tls->srv);
         link->slot = slot;
         tls->handshakes++;
+        tls->count.begun++;
         tls->count.slots_used++;
         if (tls->count.slots_used > tls->count.slots_high) {
             tls->count.slots_high = tls->count.slots_used;
@@ -973,6 +975,10 @@ static void rtpi_bearssl_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) 
     }
     acked = slot->marked;
     slot->marked = slot->left = 0;
+    if (link->unacked == 0) { // records behind the mark too: nothing is left to mark them by
+        acked += slot->on_wire;
+        slot->on_wire = 0;
+    }
     rtpi_bearssl_mark(link);
     if (acked > 0) {
         rtpush_plain_acked(srv, conn, acked); // last: callbacks run in it

@@ -30,7 +30,8 @@ command_of() {
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
-        wire | device | pages | boards) echo "sh tests/device/run.sh $1" ;;
+        wire | device | pages | boards | secure-device | secure-app)
+            echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         mutants) echo "sh tests/lwip/mutants.sh" ;;
         tls) echo "sh tests/tls/run.sh" ;;
@@ -48,7 +49,7 @@ case "${1:-test}" in
     check) suites='lint symbols unit' ;;
     test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
         clients-asan access browser lwip lwip-threads mutants wire device pages boards tls
-        clients-tls secure secure-browser' ;;
+        clients-tls secure secure-browser secure-device secure-app' ;;
     *) suites="$*" ;;
 esac
 

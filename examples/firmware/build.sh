@@ -2,7 +2,7 @@
 # Builds build/firmware/BOARD.elf and BOARD.map; what has not changed is not compiled again.
 # Usage: sh examples/firmware/build.sh BOARD...     lm3s6965evb, mps2-an385 or mps2-an500
 # CFLAGS adds compiler options, OUT is the folder instead of build/firmware, STACK bytes of stack,
-# SOURCES: files of another application instead of the dashboard.
+# SOURCES: files of another application instead of the dashboard, TLS=1 with BearSSL and the filter.
 set -eu
 cd "$(dirname "$0")/../.."
 here=examples/firmware
@@ -13,12 +13,12 @@ lwip=build/lwip/2.1/src
 lwip_sources='core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c core/memp.c
     core/netif.c core/pbuf.c core/stats.c core/tcp.c core/tcp_in.c core/tcp_out.c core/timeouts.c
     core/ipv4/etharp.c core/ipv4/icmp.c core/ipv4/ip4.c core/ipv4/ip4_addr.c netif/ethernet.c'
-sources="$here/startup.c $here/net.c $here/rtpush.c ${SOURCES:-$here/main.c $here/sensors.c
-    examples/dashboard/app.c examples/dashboard/text.c}"
+sources="$here/startup.c $here/net.c $here/rtpush.c ${SOURCES:-$here/main.c $here/log.c
+    $here/sensors.c examples/dashboard/app.c examples/dashboard/text.c} ${TLS:+$here/tls.c}"
 
 # What a build depends on besides its own source.
-newest="$(ls -t rtpush.h ports/rtpush_lwip.h build/dashboard_assets.h $here/*.h $here/arch/*.h \
-    $here/build.sh examples/dashboard/*.h 2>/dev/null | head -n 1)"
+newest="$(ls -t rtpush.h ports/*.h build/*.h build/cert/*.h $here/*.h $here/arch/*.h \
+    $here/build.sh examples/*/*.h 2>/dev/null | head -n 1)"
 
 # compile SOURCE OBJECT OPTION...: prints the command if it is needed
 compile() {
@@ -39,10 +39,16 @@ build() {
         *) echo "build: no board $board" >&2; return 2 ;;
     esac
     mkdir -p "$out/$board/lwip"
+    library=''
+    if [ -n "${TLS:-}" ]; then
+        sh tests/tls/bearssl.sh "$cpu"
+        library="build/bearssl/lib-$cpu.a"
+    fi
     # -fno-merge-constants: else the map file gives everybody's strings to the first object.
     flags="-mthumb -mcpu=$cpu -std=c99 -Os -g -ffunction-sections -fdata-sections -ffreestanding
-        -fno-merge-constants -fstack-usage -I$here -Ibuild -I. -isystem $lwip/include
-        -DSENSORS_MAX_CORES=1 -DSENSORS_MAX_TEMPS=1 -DSENSORS_MAX_GAUGES=10 $defines ${CFLAGS:-}"
+        -fno-merge-constants -fstack-usage ${CFLAGS:-} -I$here -Ibuild -I. -isystem $lwip/include
+        ${library:+-isystem build/bearssl/inc} -DSENSORS_MAX_CORES=1 -DSENSORS_MAX_TEMPS=1
+        -DSENSORS_MAX_GAUGES=10 $defines"
     {
         for s in $sources $here/$file; do
             compile "$s" "$out/$board/$(basename "$s" .c).o" $flags \
@@ -55,7 +61,7 @@ build() {
     arm-none-eabi-gcc -mthumb -mcpu=$cpu --specs=nano.specs -nostartfiles -Wl,--gc-sections \
         -Wl,--fatal-warnings -T $here/link.ld -Wl,-Map="$out/$board.map" \
         -Wl,--defsym=FLASH_SIZE=$flash,--defsym=RAM_SIZE=$ram,--defsym=STACK_SIZE="${STACK:-4K}" \
-        -o "$out/$board.elf" "$out/$board"/*.o "$out/$board"/lwip/*.o
+        -o "$out/$board.elf" "$out/$board"/*.o "$out/$board"/lwip/*.o $library
     arm-none-eabi-size "$out/$board.elf"
 }
 

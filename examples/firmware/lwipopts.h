@@ -5,8 +5,11 @@
 #define LWIPOPTS_H
 
 // Of rtpush, in main.c. Macros: lwIP compares its numbers in #if.
+#ifndef CONNS
 #define CONNS 16
 #define STREAMS 10
+#define LISTENERS 1
+#endif
 
 #define NO_SYS 1
 #define SYS_LIGHTWEIGHT_PROT 0
@@ -33,10 +36,12 @@
 #define TCP_SND_BUF (4 * TCP_MSS)
 
 #define MEMP_NUM_TCP_PCB (CONNS + 4)
-#define MEMP_NUM_TCP_PCB_LISTEN 1
+#define MEMP_NUM_TCP_PCB_LISTEN LISTENERS
 #define MEMP_NUM_TCP_SEG (CONNS * 4)
 #define MEMP_NUM_PBUF (CONNS * 3)
+#ifndef MEM_SIZE
 #define MEM_SIZE (12 * 1024)
+#endif
 #define PBUF_POOL_SIZE 10
 #define PBUF_POOL_BUFSIZE 600 // 2 + 14 + 20 + 20 + 536, and a multiple of 4
 

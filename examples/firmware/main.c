@@ -12,7 +12,6 @@
 #include "ports/rtpush_lwip.h"
 
 #include "../dashboard/app.h"
-#include "../dashboard/text.h"
 #include "board.h"
 #include "firmware.h"
 #include "log.h"
@@ -21,14 +20,11 @@
 
 #include "lwip/timeouts.h"
 
-#include <stdarg.h>
-
 enum {
     RX_SIZE = 512,
     TX_SIZE = 576, // the largest STATE value and 84
     LOG_SIZE = 8 * 1024,
-    REPORT_MS = 60000,
-    KEEP_MAGIC = 0x72747073
+    REPORT_MS = 60000
 };
 
 // All memory there is, besides lwIP's pools and the stack.
@@ -44,23 +40,6 @@ static app dashboard;
 firmware_times firmware_loop;
 
 // -- the serial line ------------------------------------------------------------------------------
-
-void log_uart(const char *format, ...) {
-    char line[128];
-    text t = {line, sizeof line, 0};
-    const uint32_t now_ms = clock_ms();
-    va_list args;
-    va_start(args, format);
-    text_add(&t, "[%u.%u%u%u] ", now_ms / 1000u, now_ms / 100u % 10u, now_ms / 10u % 10u,
-             now_ms % 10u);
-    text_add_list(&t, format, args);
-    va_end(args);
-    const size_t len = text_fits(&t) ? t.len : t.cap;
-    for (size_t i = 0; i < len; i++) {
-        board_put(line[i]);
-    }
-    board_put('\n');
-}
 
 void firmware_report(void) {
     const uint32_t size = (uint32_t)(stack_top - stack_bottom);
@@ -84,11 +63,7 @@ static uint32_t mix(uint32_t hash, const void *data, size_t len) {
 // survives a warm reset, and random bytes that somebody put into RAM before the start.
 static uint32_t boot_number(void) {
     uint8_t any = 0;
-    if (keep_memory.magic != KEEP_MAGIC) {
-        keep_memory.magic = KEEP_MAGIC;
-        keep_memory.boots = 0;
-    }
-    keep_memory.boots++;
+    const uint32_t boots = boot_count();
     for (size_t i = 0; i < sizeof keep_memory.seed; i++) {
         any |= keep_memory.seed[i];
     }
@@ -96,7 +71,7 @@ static uint32_t boot_number(void) {
         log_uart("no seed: after a power cycle the event ids begin as they did before");
     }
     const uint32_t hash =
-        mix(mix(2166136261u, keep_memory.seed, sizeof keep_memory.seed), &keep_memory.boots, 4);
+        mix(mix(2166136261u, keep_memory.seed, sizeof keep_memory.seed), &boots, sizeof boots);
     return hash != 0 ? hash : 1;
 }
 

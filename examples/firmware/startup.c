@@ -44,6 +44,15 @@ __attribute__((noreturn)) static void on_reset(void) {
     }
 }
 
+uint32_t boot_count(void) {
+    enum { MAGIC = 0x72747073 };
+    if (keep_memory.magic != MAGIC) {
+        keep_memory.magic = MAGIC;
+        keep_memory.boots = 0;
+    }
+    return ++keep_memory.boots;
+}
+
 uint32_t stack_high(void) {
     const uint8_t *p = stack_bottom;
     while (p < stack_top && *p == STACK_PAINT) {

@@ -18,6 +18,7 @@ typedef struct keep {
 } keep;
 extern keep keep_memory;
 
+uint32_t boot_count(void); // call it once: starts since the power came, from 1
 uint32_t stack_high(void); // most bytes of stack used so far
 
 // Milliseconds, and processor cycles, since the start; both wrap.

@@ -85,21 +85,29 @@ async function startHost(binary) {
 
 // An image on a board of QEMU. The network has no way out, only the forwarded port. seedAt: where
 // the image expects the bytes that stand for a source of randomness.
-async function startBoard({ board, elf, seedAt, probe = '/ping' }) {
+// httpToo: over TLS, forward a port to the board's 80 too. Over TLS without seedAt: it must refuse.
+async function startBoard({ board, elf, seedAt, httpToo, probe = '/ping' }) {
   const port = await freePort();
+  const plain = httpToo ? await freePort() : 0;
   const program = start('qemu-system-arm', (folder) => {
     const seed = path.join(folder, 'seed.bin');
     fs.writeFileSync(seed, randomBytes(32));
     return ['-M', board, '-kernel', elf, '-display', 'none', '-monitor', 'none', '-serial', 'stdio',
       '-qmp', `unix:${path.join(folder, 'qmp')},server=on,wait=off`,
       ...(seedAt ? ['-device', `loader,file=${seed},addr=${seedAt},force-raw=on`] : []),
-      '-nic', `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:${secure ? 443 : 80}`];
+      '-nic', `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:${secure ? 443 : 80}${
+        plain ? `,hostfwd=tcp:127.0.0.1:${plain}-10.0.2.15:80` : ''}`];
   });
   const device = target(program, port, {
     emulated: true,
+    plain,
     reset: () => qmp(path.join(program.folder, 'qmp'), 'system_reset'),
   });
-  await answers(device, probe);
+  if (secure && !seedAt) {
+    await until('the device to say why not', () => /no TLS/.test(program.text), 20_000);
+  } else {
+    await answers(device, probe);
+  }
   return device;
 }
 

@@ -1,11 +1,13 @@
 #!/bin/sh
 # The dashboard and the transcripts where they really run: over TCP on this machine, and in firmware
 # on emulated boards. Prints the totals of what it was asked for.
-# Usage: sh tests/device/run.sh wire|device|pages|boards...
+# Usage: sh tests/device/run.sh wire|device|pages|boards|secure-device|secure-app...
 #   wire    every transcript over TCP: the POSIX port, and each board
 #   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
 #   pages   its page in Chromium, from that board
 #   boards  the clients on the other boards, without what takes long
+#   secure-device  examples/secure as firmware: TLS in 64 KB of RAM, instructions of a handshake
+#   secure-app     its application and pages there, as tests/clients and tests/browser see them
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=build/device
@@ -85,8 +87,8 @@ wire() {
 }
 
 # The dashboard on a board, as tests/clients/device.mjs wants it described.
-device() { # BOARD MORE
-    elf="build/firmware/$1.elf"
+device() { # BOARD MORE [FOLDER]
+    elf="${3:-build/firmware}/$1.elf"
     # Where the image expects random bytes, see examples/firmware/README.md.
     seed="$(arm-none-eabi-nm "$elf" | sed -n 's/^\([0-9a-f]*\) . keep_memory$/0x\1/p')"
     echo "{\"board\":\"$1\",\"elf\":\"$elf\",\"seedAt\":\"$seed\"$2}"
@@ -103,6 +105,30 @@ build_dashboard() {
         failed=$((failed + 1))
         return 1
     }
+}
+
+build_secure() {
+    mkdir -p build/log
+    "${MAKE:-make}" --no-print-directory secure-firmware >"$out/build.log" 2>&1 || {
+        tail -n 20 "$out/build.log"
+        failed=$((failed + 1))
+        return 1
+    }
+    images=build/secure-firmware
+    small="$(device lm3s6965evb '' "$images")"
+    export RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem # for all that follows
+}
+
+secure_device() {
+    run secure-lm3s6965evb node tests/clients/securefw.test.mjs "$small"
+    run secure-mps2-an385 node tests/clients/securefw.test.mjs \
+        "$(device mps2-an385 '' "$images")" openssl
+    run secure-bench python3 tests/bench/tls.py "$images/mps2-an385.elf"
+}
+
+secure_app() {
+    run secure-clients node tests/clients/secure.test.mjs "$small"
+    run secure-pages node tests/browser/secure.test.mjs "$small"
 }
 
 for part in "$@"; do
@@ -123,6 +149,8 @@ for part in "$@"; do
             clients mps2-an385 ',"quick":true'
             clients mps2-an500 ',"quick":true'
             ;;
+        secure-device) build_secure && secure_device ;;
+        secure-app) build_secure && secure_app ;;
         *) echo "run: no part called $part" >&2; exit 2 ;;
     esac
 done

@@ -80,6 +80,7 @@ static void tls_answers_a_request(void **state) {
     T_CHECK(peer->got.len > sizeof t_big, "only %lu bytes", (unsigned long)peer->got.len);
     T_CHECK(memcmp(peer->got.data + peer->got.len - sizeof t_big, t_big, sizeof t_big) == 0,
             "the body differs");
+    T_EQ(p.tls.count.begun, 1);
     T_EQ(p.tls.count.handshakes, 1);
     T_EQ(p.tls.count.slots_used, 1);
     p_hang_up(peer);
@@ -628,6 +629,26 @@ static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(vo
     T_EQ(peer->c->conn->unacked, both - one);
     t_ack(peer->c, 1);
     T_EQ(peer->c->conn->unacked, 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// A TCP acknowledgement is for all that came before it.
+static void one_acknowledgement_of_several_records_counts_for_all_of_them(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    for (int i = 0; i < 3; i++) {
+        peer->c->hold_acks = 1;
+        T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+        p_run(peer);
+        T_EQ(t_publish_text(w, T_LOG, "two"), RTPUSH_OK);
+        p_run(peer);
+        T_CHECK(peer->c->conn->unacked > 0, "acknowledged already");
+        t_ack(peer->c, peer->c->unacked);
+        T_EQ(peer->c->conn->unacked, 0);
+    }
     p_hang_up(peer);
     p_finish(w);
 }
@@ -1428,6 +1449,7 @@ int main(void) {
         u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt),
         u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms),
         u_test(plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record),
+        u_test(one_acknowledgement_of_several_records_counts_for_all_of_them),
         u_test(reader_that_acknowledges_late_is_not_dropped),
         u_test(record_larger_than_the_buffer_gets_its_alert),
         u_test(alert_waits_for_the_record_under_way),

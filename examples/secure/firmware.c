@@ -1,0 +1,328 @@
+// firmware - the example over TLS on a microcontroller with 64 KB of RAM
+//
+// The app.c and pages of secure.c, with lwIP and BearSSL: three TLS connections at a time, no heap.
+// Drivers, loop and memory are those of examples/firmware; this file is what TLS adds: a slot is
+// RAM, a handshake is time, and neither is worth anything without random bytes.
+//
+// Build:  make secure-firmware
+// Type:   make secure-firmware-run            and open https://127.0.0.1:8443/
+// See:    each handshake on the serial line, with the cycles it took; without random bytes
+//         (make secure-firmware-run SEED=none GUEST=80) why there is no TLS
+
+#include "rtpush.h"
+#include "ports/rtpush_bearssl.h"
+#include "ports/rtpush_lwip.h"
+
+#include "../firmware/board.h"
+#include "../firmware/log.h"
+#include "../firmware/net.h"
+#include "../firmware/startup.h"
+#include "app.h"
+#include "cert/dev_cert.h" // made by "make cert": yours has a key of its own in each device
+
+#include "lwip/stats.h"
+#include "lwip/timeouts.h"
+
+#include <string.h>
+
+// Of 64 KB. A slot is 3.8 KB and its two buffers. What was seen to come in one record: a hello of
+// Chromium up to 1,990 bytes, of openssl, curl and node 512; a request head of Chromium up to
+// 780, with its cookie; of others 100 to 300. 2,373 bytes take a ClientHello that 300 bytes are
+// added to, and a head of 2,344. Half as much out: nothing small is longer, and a page is cut up
+// anyway. Two slots were enough for one live page: a WebSocket, and a connection for all the rest.
+// With the third there are two such pages, and still somebody can log in: STREAMS keeps it free.
+enum {
+    TLS_SLOTS = STREAMS + 1,
+    TLS_IN = 2048 + 325,
+    TLS_OUT = 1024 + 85,
+    TLS_SESSIONS = 8,   // pages that come back without public-key work
+    GIVE_WAY_MS = 2000, // more than a handshake takes at 12.5 MHz
+    HTTPS_PORT = 443,
+    REPORT_MS = 60000
+};
+
+// All memory there is, besides lwIP's pools and the stack.
+static rtpush_server server;
+static rtpush_conn conns[CONNS];
+static uint32_t bytes[RTPUSH_BYTES_SIZE(CONNS, APP_RX_SIZE, APP_TX_SIZE) / 4];
+static uint32_t event_log[APP_LOG_SIZE / 4];
+static uint32_t state[(RTPUSH_STATE_SIZE(APP_TOPIC_COUNT, APP_STATE_SUM) + 3) / 4];
+static rtpush_lwip port;
+static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONNS)];
+static rtpush_bearssl tls;
+static rtpush_bearssl_slot tls_slots[TLS_SLOTS];
+static rtpush_bearssl_link tls_links[CONNS];
+static uint8_t tls_buffers[RTPUSH_BEARSSL_BUFFERS(TLS_SLOTS, TLS_IN, TLS_OUT)];
+static uint8_t tls_sessions[TLS_SESSIONS * RTPUSH_BEARSSL_SESSION];
+static br_hmac_drbg_context randoms;
+static app example;
+
+// Other sites that may ask for tickets, to show this device in their own pages.
+static const char *const origins[] = {APP_ORIGIN, NULL};
+
+static uint32_t busy; // cycles awake since the start
+
+// -- random bytes ---------------------------------------------------------------------------------
+// All of them come from 32 bytes in keep_memory that nobody can guess and that are different at
+// each start: QEMU's loader stands in for what puts them there. A real device must have one of:
+//   - a random number generator: read it here, no seed is needed;
+//   - a seed in flash or EEPROM, random from the factory and of this device alone, that the boot
+//     loader copies to keep_memory and *replaces before anything else is done*: a start with a seed
+//     that was used before repeats its keys, and who saw one session can read the other;
+//   - noise (an ADC's last bits, oscillators against each other), measured and hashed, with enough
+//     samples that 256 bits of it cannot be guessed.
+// A serial number, a MAC address, the time or an uninitialised RAM is none of these. Without a seed
+// there is no TLS.
+
+// 0: there is no seed.
+static int random_start(void) {
+    uint8_t any = 0;
+    const uint32_t boots = boot_count(); // a warm reset may find the seed as it was
+    for (size_t i = 0; i < sizeof keep_memory.seed; i++) {
+        any |= keep_memory.seed[i];
+    }
+    br_hmac_drbg_init(&randoms, &br_sha256_vtable, keep_memory.seed, sizeof keep_memory.seed);
+    br_hmac_drbg_update(&randoms, &boots, sizeof boots);
+    if (any != 0) { // what was used is gone: the next warm start has another one
+        br_hmac_drbg_generate(&randoms, keep_memory.seed, sizeof keep_memory.seed);
+    }
+    return any != 0;
+}
+
+static uint32_t random_word(void) {
+    uint32_t word;
+    br_hmac_drbg_generate(&randoms, &word, sizeof word);
+    return word;
+}
+
+static int entropy(void *ctx, void *out, size_t len) {
+    const int *seeded = ctx;
+    br_hmac_drbg_generate(&randoms, out, len);
+    return *seeded;
+}
+
+// -- without TLS ----------------------------------------------------------------------------------
+
+static const char *why_not; // there is no TLS
+
+static void on_any(rtpush_server *srv, const rtpush_request *req) {
+    if (rtpush_reply_text(srv, req->conn, 503, why_not) < 0) {
+        rtpush_abort(srv, req->conn);
+    }
+}
+
+static const rtpush_route sorry_routes[] = {
+    {.path = "/*", .kind = RTPUSH_HANDLER, .methods = RTPUSH_GET, .on_request = on_any},
+};
+
+// -- the start ------------------------------------------------------------------------------------
+
+static void stop(const char *what, const char *why) {
+    log_uart("stopped: %s %s", what, why);
+    for (;;) {
+        __asm volatile("wfi");
+    }
+}
+
+static void on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
+    (void)srv;
+    log_uart("refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
+             peer & 255u, (uint32_t)status, rtpush_why(why));
+}
+
+static void on_output(int on) {
+    board_lamp(on);
+    log_uart("output %s", on ? "on" : "off");
+}
+
+static void on_audit(const char *line) {
+    log_uart("audit: %s", line);
+}
+
+static void start_server(uint32_t epoch, int with_tls) {
+    static const char *const hosts[] = {"rtpush.local", NULL};
+    rtpush_desc desc = {
+        .routes = app_routes,
+        .route_count = APP_ROUTE_COUNT,
+        .topics = app_topics,
+        .topic_count = APP_TOPIC_COUNT,
+        .hosts = hosts,
+        .origins = origins,
+        .cookie = APP_COOKIE,
+        .authorize = app_authorize,
+        .conns = conns,
+        .conn_count = CONNS,
+        .bytes = bytes,
+        .bytes_size = sizeof bytes,
+        .rx_size = APP_RX_SIZE,
+        .tx_size = APP_TX_SIZE,
+        .log = event_log,
+        .log_size = sizeof event_log,
+        .state = state,
+        .state_size = sizeof state,
+        .epoch = epoch,
+        .max_streams = STREAMS,
+        .on_refuse = on_refuse,
+        .user = &example,
+    };
+    if (!with_tls) {
+        desc.routes = sorry_routes;
+        desc.route_count = 1;
+        desc.authorize = NULL;
+    }
+    if (rtpush_init(&server, &desc) < 0) {
+        stop("rtpush_init:", rtpush_config_error(&server));
+    }
+}
+
+static int start_tls(int seeded) {
+    const rtpush_bearssl_desc desc = {
+        .chain = dev_chain,
+        .chain_len = 1,
+        .ec_key = &dev_key,
+        .slots = tls_slots,
+        .slot_count = TLS_SLOTS,
+        .links = tls_links,
+        .link_count = CONNS,
+        .buffers = tls_buffers,
+        .buffers_size = sizeof tls_buffers,
+        .in_size = TLS_IN,
+        .out_size = TLS_OUT,
+        .sessions = tls_sessions,
+        .sessions_size = sizeof tls_sessions,
+        .entropy = entropy,
+        .ctx = &seeded, // used in init only
+        .give_way_ms = GIVE_WAY_MS,
+    };
+    return rtpush_bearssl_init(&tls, &server, &desc);
+}
+
+static void start_port(int with_tls) {
+    const rtpush_lwip_desc desc = {.slots = slots, .slot_count = RTPUSH_LWIP_SLOTS(CONNS)};
+    if (rtpush_lwip_init(&port, &desc) != ERR_OK ||
+        rtpush_lwip_listen(&port, &server, NULL, 80, 0) != ERR_OK ||
+        (with_tls && rtpush_lwip_listen(&port, &server, NULL, HTTPS_PORT,
+                                        RTPUSH_LISTENER_SECURE) != ERR_OK)) {
+        stop("rtpush_lwip_listen", "");
+    }
+}
+
+static void start_app(void) {
+    app_options options = {
+        .origins = origins,
+        .https_port = HTTPS_PORT,
+        .output = on_output,
+        .print = on_audit,
+    };
+    br_hmac_drbg_generate(&randoms, options.key, sizeof options.key);
+    app_start(&example, &server, &options, clock_ms());
+    memset(&options, 0, sizeof options);
+}
+
+// Returns 1 with TLS.
+static int start(void) {
+    board_init();
+    interrupts_init(board_hz);
+    log_uart("rtpush over TLS on %s, %s", board_name, board_model);
+    log_uart("ram %u: static %u, stack %u, free %u", (uint32_t)(ram_end - ram_start),
+             (uint32_t)(static_end - stack_top), (uint32_t)(stack_top - stack_bottom),
+             (uint32_t)(ram_end - static_end) - (uint32_t)sizeof(keep));
+    const int seeded = random_start();
+    const uint32_t epoch = random_word() | 1u;
+    net_init(random_word());
+    start_server(epoch, 1);
+    const int error = start_tls(seeded);
+    if (error != RTPUSH_OK) {
+        why_not = rtpush_bearssl_strerror(error);
+        log_uart("no TLS: %s", why_not);
+        start_server(epoch, 0);
+    }
+    start_port(error == RTPUSH_OK);
+    if (error == RTPUSH_OK) {
+        start_app();
+        log_uart("listening on https://%s/", net_address());
+    }
+    return error == RTPUSH_OK;
+}
+
+// -- the loop -------------------------------------------------------------------------------------
+
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+static uint32_t turn(int with_tls) {
+    net_receive();
+    sys_check_timeouts();
+    const uint32_t app_ms = with_tls ? app_step(&example, clock_ms()) : REPORT_MS;
+    const uint32_t port_ms = rtpush_lwip_poll(&port); // after app_step: what it published leaves
+    return smaller(smaller(app_ms, port_ms), sys_timeouts_sleeptime());
+}
+
+// A line for each handshake: what it kept the processor busy for, from its first byte to its end.
+// Exact if nothing else goes on meanwhile.
+static void report_tls(uint32_t busy_before) {
+    static rtpush_bearssl_counters last; // of resumed: at the last line
+    static uint32_t begun;
+    const rtpush_bearssl_counters *now = rtpush_bearssl_get_counters(&tls);
+    if (now->begun != last.begun) {
+        begun = busy_before;
+    }
+    if (now->handshakes != last.handshakes) {
+        log_uart("tls: handshake %u, %s, %u cycles, slots %u of %u", now->handshakes,
+                 now->resumed != last.resumed ? "resumed" : "full", busy - begun, now->slots_used,
+                 (uint32_t)TLS_SLOTS);
+        last.resumed = now->resumed;
+    }
+    if (now->failed != last.failed) {
+        log_uart("tls: failed, BearSSL's error %u", (uint32_t)now->last_error);
+    }
+    last.begun = now->begun;
+    last.handshakes = now->handshakes;
+    last.failed = now->failed;
+}
+
+static void report(void) {
+    const rtpush_counters *c = rtpush_get_counters(&server);
+    const rtpush_bearssl_counters *t = rtpush_bearssl_get_counters(&tls);
+    log_uart("connections %u, streams %u, stack high %u of %u", c->slots_used, c->streams,
+             stack_high(), (uint32_t)(stack_top - stack_bottom));
+    log_uart("tls: slots %u, handshakes %u, resumed %u, failed %u, gave way %u, waited %u",
+             t->slots_used, t->handshakes, t->resumed, t->failed, t->gave_way, t->waited);
+    log_uart("lwip: heap %u, segments %u, pbufs %u, buffers %u", (uint32_t)lwip_stats.mem.used,
+             (uint32_t)lwip_stats.memp[MEMP_TCP_SEG]->used,
+             (uint32_t)lwip_stats.memp[MEMP_PBUF]->used,
+             (uint32_t)lwip_stats.memp[MEMP_PBUF_POOL]->used);
+}
+
+// Reports once a minute, and when everybody has gone, at most once a second.
+static void report_when_due(void) {
+    static uint32_t due_ms;
+    static uint32_t not_before_ms;
+    static int news = 1; // somebody was here since the last report
+    const int anybody = rtpush_get_counters(&server)->slots_used > 0;
+    const uint32_t now_ms = clock_ms();
+    news |= anybody;
+    if ((int32_t)(now_ms - due_ms) >= 0 ||
+        (!anybody && news && (int32_t)(now_ms - not_before_ms) >= 0)) {
+        due_ms = now_ms + REPORT_MS;
+        not_before_ms = now_ms + 1000;
+        news = anybody;
+        report();
+    }
+}
+
+int main(void) {
+    const int with_tls = start();
+    for (;;) {
+        const uint32_t begun = clock_cycles();
+        const uint32_t before = busy;
+        const uint32_t ms = turn(with_tls);
+        busy += clock_cycles() - begun;
+        report_tls(before);
+        report_when_due();
+        if (ms > 0) {
+            sleep_until(clock_ms() + smaller(ms, 1000), net_pending);
+        }
+    }
+}
