@@ -1,7 +1,8 @@
 #!/bin/sh
-# Runs suites one after the other and adds up what they print. A suite is a command that ends with a
-# line `N passed, N failed` (`, N skipped` may follow); one that prints none, or fails without
-# counting a failure, counts as one failure. The last line is the total, in the same form.
+# Runs suites and adds up what they print. A suite is a command that ends with a line `N passed,
+# N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
+# counts as one failure. The last line is the total, in the same form. Named suites run one after
+# the other; all of them run in three lanes, because many only wait for timers and clients.
 # Usage: sh tests/run.sh check|test|SUITE...
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -45,52 +46,81 @@ command_of() {
     esac
 }
 
-case "${1:-test}" in
-    check) suites='lint symbols unit' ;;
-    test) suites='lint symbols size stack unit unit-clang matrix threads clients clients-poll
-        clients-asan access browser lwip lwip-threads mutants wire device pages boards tls
-        clients-tls secure secure-browser secure-device secure-app' ;;
-    *) suites="$*" ;;
-esac
-
-passed=0
-failed=0
-skipped=0
-summary=''
-for suite in $suites; do
-    if ! command="$(command_of "$suite")"; then
-        echo "run: no suite called $suite" >&2
-        exit 2
-    fi
-    echo "== $suite"
+# Runs one suite; leaves "PASSED FAILED SKIPPED SECONDS" in build/log/SUITE.totals.
+run_suite() {
+    suite="$1"
     log="build/log/$suite.log"
     began="$(date +%s)"
-    { timeout -k 10 600 sh -c "$command" 2>&1 </dev/null; echo $? >"$log.status"; } | tee "$log"
-    status="$(cat "$log.status")"
-    took=$(($(date +%s) - began))
+    timeout -k 10 600 sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
+    status=$?
     totals="$(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)"
     if [ -z "$totals" ]; then
-        echo "$suite: printed no totals (exit status $status)"
+        echo "$suite: printed no totals (exit status $status)" >>"$log"
         totals='0 passed, 1 failed'
     fi
     set -- $(echo "$totals" | tr -cd '0-9 ')
     if [ "$status" != 0 ] && [ "$2" = 0 ]; then
-        echo "$suite: exit status $status, though no test was counted as failed"
+        echo "$suite: exit status $status, though no test was counted as failed" >>"$log"
         set -- "$1" 1 "${3:-0}"
     fi
     if [ "$1" = 0 ] && [ "$2" = 0 ]; then
-        echo "$suite: ran no test"
+        echo "$suite: ran no test" >>"$log"
         set -- 0 1 "${3:-0}"
     fi
-    passed=$((passed + $1))
-    failed=$((failed + $2))
-    skipped=$((skipped + ${3:-0}))
-    summary="$summary$(printf '%-14s %5s passed %4s failed %5s s' "$suite" "$1" "$2" "$took")
-"
-done
+    echo "$1 $2 ${3:-0} $(($(date +%s) - began))" >"build/log/$suite.totals"
+    # One at a time, or the lines of two suites would mix.
+    { echo "== $suite"; cat "$log"; } | flock build/log/lock cat
+}
 
+run_lane() {
+    for name in $1; do
+        rm -f "build/log/$name.totals"
+    done
+    for name in $1; do
+        run_suite "$name"
+    done
+}
+
+case "${1:-test}" in
+    check) lanes='lint symbols unit' ;;
+    # One computes, two mostly wait: for the minute of eight clients, and for other clients.
+    test) lanes='lint symbols size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
+device pages boards secure secure-browser secure-device
+clients clients-poll clients-asan access browser wire clients-tls' ;;
+    *) lanes="$*" ;;
+esac
+for suite in $lanes; do
+    if ! command_of "$suite" >/dev/null; then
+        echo "run: no suite called $suite" >&2
+        exit 2
+    fi
+done
+began_all="$(date +%s)"
+if [ "${1:-test}" = test ]; then
+    # What several lanes need is made before they begin. If that fails, so do they, and say why.
+    sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
+    $make hub build/dashboard build/hub-tls build/echo-tls build/secure-asan firmware \
+        secure-firmware >>build/log/prepare.log 2>&1
+fi
+while read -r lane; do
+    run_lane "$lane" </dev/null &
+done <<LANES
+$lanes
+LANES
+wait
+
+passed=0
+failed=0
+skipped=0
 echo "== totals"
-printf '%s' "$summary"
+for suite in $lanes; do
+    read -r p f s took <"build/log/$suite.totals" || { p=0 f=1 s=0 took=0; }
+    printf '%-14s %5s passed %4s failed %5s s\n' "$suite" "$p" "$f" "$took"
+    passed=$((passed + p))
+    failed=$((failed + f))
+    skipped=$((skipped + s))
+done
+echo "together $(($(date +%s) - began_all)) s"
 if [ "$skipped" = 0 ]; then
     echo "$passed passed, $failed failed"
 else
