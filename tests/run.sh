@@ -84,9 +84,9 @@ run_lane() {
 case "${1:-test}" in
     check) lanes='lint symbols unit' ;;
     # One computes, two mostly wait: for the minute of eight clients, and for other clients.
-    test) lanes='lint symbols size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
+    test) lanes='lint size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
 device pages boards secure secure-browser secure-device
-clients clients-poll clients-asan access browser wire clients-tls' ;;
+symbols clients clients-poll clients-asan access browser wire clients-tls' ;;
     *) lanes="$*" ;;
 esac
 for suite in $lanes; do
