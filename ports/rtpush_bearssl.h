@@ -121,7 +121,8 @@
 // TESTED ON
 //     tests/tls: against BearSSL's client in memory (records of every size; split, cut and stuck at
 //     every byte; random runs), over the POSIX port with openssl 3.0, curl, sslscan, ws, node
-//     and Chromium, over lwIP 2.1 and 2.2 on a simulated wire with loss and failing allocations.
+//     and Chromium, over lwIP 2.1 and 2.2 on a simulated wire with loss and failing allocations;
+//     in firmware on QEMU's lm3s6965evb and mps2-an385 (examples/secure).
 
 #ifndef RTPUSH_BEARSSL_H
 #define RTPUSH_BEARSSL_H
