@@ -63,7 +63,7 @@ firmware-size: build/firmware/$(BOARD).elf
 
 ## make firmware-bench  instructions and memory of a broadcast and an echo on a Cortex-M3
 firmware-bench: firmware-tools
-	SOURCES='tests/bench/firmware.c examples/dashboard/text.c' OUT=build/bench-firmware \
+	SOURCES=tests/bench/firmware.c OUT=build/bench-firmware \
 	    sh examples/firmware/build.sh mps2-an385
 	python3 tests/bench/firmware.py build/bench-firmware/mps2-an385.elf
 
@@ -167,8 +167,7 @@ $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) 
 	sh examples/firmware/build.sh $*
 
 # ... over TLS: app.c and pages of examples/secure
-SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c examples/firmware/log.c \
-    examples/dashboard/text.c
+SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c
 
 $(BOARDS:%=build/secure-firmware/%.elf): build/secure-firmware/%.elf: $(SECURE) $(FIRMWARE) \
     $(EXAMPLES) $(CORE) build/secure_assets.h | cert firmware-tools build/bearssl/lib-cortex-m3.a

@@ -22,3 +22,23 @@ void log_uart(const char *format, ...) {
     }
     board_put('\n');
 }
+
+void log_boot(const char *what) {
+    log_uart("%s on %s, %s", what, board_name, board_model);
+    log_uart("ram %u: static %u, stack %u, free %u", (uint32_t)(ram_end - ram_start),
+             (uint32_t)(static_end - stack_top), (uint32_t)(stack_top - stack_bottom),
+             (uint32_t)(ram_end - static_end) - (uint32_t)sizeof(keep));
+}
+
+void log_refused(rtpush_server *srv, uint32_t peer, int status, int why) {
+    (void)srv;
+    log_uart("refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
+             peer & 255u, (uint32_t)status, rtpush_why(why));
+}
+
+void log_and_stop(const char *what, const char *why) {
+    log_uart("stopped: %s %s", what, why);
+    for (;;) {
+        __asm volatile("wfi");
+    }
+}

@@ -1,8 +1,17 @@
-// Lines on the serial port, each with the time since the start. Formats: see text.h.
+// Lines on the serial port, each with the time since the start, of every application of these
+// drivers. Formats: see text.h.
 
 #ifndef LOG_H
 #define LOG_H
 
+#include "rtpush.h"
+
 void log_uart(const char *format, ...);
+// What runs where, and who has how much of the RAM.
+void log_boot(const char *what);
+// For rtpush_desc.on_refuse.
+void log_refused(rtpush_server *srv, uint32_t peer, int status, int why);
+// The end: sleeps for ever.
+void log_and_stop(const char *what, const char *why);
 
 #endif

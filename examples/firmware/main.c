@@ -62,30 +62,13 @@ static uint32_t mix(uint32_t hash, const void *data, size_t len) {
 // wrong place. There is no clock and no random generator here: what is left is a counter that
 // survives a warm reset, and random bytes that somebody put into RAM before the start.
 static uint32_t boot_number(void) {
-    uint8_t any = 0;
     const uint32_t boots = boot_count();
-    for (size_t i = 0; i < sizeof keep_memory.seed; i++) {
-        any |= keep_memory.seed[i];
-    }
-    if (any == 0) {
+    if (!boot_seeded()) {
         log_uart("no seed: after a power cycle the event ids begin as they did before");
     }
     const uint32_t hash =
         mix(mix(2166136261u, keep_memory.seed, sizeof keep_memory.seed), &boots, sizeof boots);
     return hash != 0 ? hash : 1;
-}
-
-static void on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
-    (void)srv;
-    log_uart("refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
-             peer & 255u, (uint32_t)status, rtpush_why(why));
-}
-
-static void stop(const char *what, const char *why) {
-    log_uart("stopped: %s %s", what, why);
-    for (;;) {
-        __asm volatile("wfi");
-    }
 }
 
 static void start_server(uint32_t epoch) {
@@ -106,11 +89,11 @@ static void start_server(uint32_t epoch) {
         .state_size = sizeof state,
         .epoch = epoch,
         .max_streams = STREAMS,
-        .on_refuse = on_refuse,
+        .on_refuse = log_refused,
         .user = &dashboard,
     };
     if (rtpush_init(&server, &desc) < 0) {
-        stop("rtpush_init:", rtpush_config_error(&server));
+        log_and_stop("rtpush_init:", rtpush_config_error(&server));
     }
 }
 
@@ -118,17 +101,14 @@ static void start_port(void) {
     const rtpush_lwip_desc desc = {.slots = slots, .slot_count = RTPUSH_LWIP_SLOTS(CONNS)};
     if (rtpush_lwip_init(&port, &desc) != ERR_OK ||
         rtpush_lwip_listen(&port, &server, NULL, 80, 0) != ERR_OK) {
-        stop("rtpush_lwip_listen", "");
+        log_and_stop("rtpush_lwip_listen", "");
     }
 }
 
 static void start(void) {
     board_init();
     interrupts_init(board_hz);
-    log_uart("rtpush firmware on %s, %s", board_name, board_model);
-    log_uart("ram %u: static %u, stack %u, free %u", (uint32_t)(ram_end - ram_start),
-             (uint32_t)(static_end - stack_top), (uint32_t)(stack_top - stack_bottom),
-             (uint32_t)(ram_end - static_end) - (uint32_t)sizeof(keep));
+    log_boot("rtpush firmware");
     const uint32_t epoch = boot_number();
     log_uart("boot %u, epoch %x", keep_memory.boots, epoch);
     net_init(epoch);

@@ -53,6 +53,14 @@ uint32_t boot_count(void) {
     return ++keep_memory.boots;
 }
 
+int boot_seeded(void) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < sizeof keep_memory.seed; i++) {
+        any |= keep_memory.seed[i];
+    }
+    return any != 0;
+}
+
 uint32_t stack_high(void) {
     const uint8_t *p = stack_bottom;
     while (p < stack_top && *p == STACK_PAINT) {

@@ -19,6 +19,7 @@ typedef struct keep {
 extern keep keep_memory;
 
 uint32_t boot_count(void); // call it once: starts since the power came, from 1
+int boot_seeded(void); // 1: somebody has put random bytes there
 uint32_t stack_high(void); // most bytes of stack used so far
 
 // Milliseconds, and processor cycles, since the start; both wrap.

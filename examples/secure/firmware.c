@@ -76,17 +76,14 @@ static uint32_t busy; // cycles awake since the start
 
 // 0: there is no seed.
 static int random_start(void) {
-    uint8_t any = 0;
     const uint32_t boots = boot_count(); // a warm reset may find the seed as it was
-    for (size_t i = 0; i < sizeof keep_memory.seed; i++) {
-        any |= keep_memory.seed[i];
-    }
+    const int seeded = boot_seeded();
     br_hmac_drbg_init(&randoms, &br_sha256_vtable, keep_memory.seed, sizeof keep_memory.seed);
     br_hmac_drbg_update(&randoms, &boots, sizeof boots);
-    if (any != 0) { // what was used is gone: the next warm start has another one
+    if (seeded) { // what was used is gone: the next warm start has another one
         br_hmac_drbg_generate(&randoms, keep_memory.seed, sizeof keep_memory.seed);
     }
-    return any != 0;
+    return seeded;
 }
 
 static uint32_t random_word(void) {
@@ -116,19 +113,6 @@ static const rtpush_route sorry_routes[] = {
 };
 
 // -- the start ------------------------------------------------------------------------------------
-
-static void stop(const char *what, const char *why) {
-    log_uart("stopped: %s %s", what, why);
-    for (;;) {
-        __asm volatile("wfi");
-    }
-}
-
-static void on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
-    (void)srv;
-    log_uart("refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
-             peer & 255u, (uint32_t)status, rtpush_why(why));
-}
 
 static void on_output(int on) {
     board_lamp(on);
@@ -162,7 +146,7 @@ static void start_server(uint32_t epoch, int with_tls) {
         .state_size = sizeof state,
         .epoch = epoch,
         .max_streams = STREAMS,
-        .on_refuse = on_refuse,
+        .on_refuse = log_refused,
         .user = &example,
     };
     if (!with_tls) {
@@ -171,7 +155,7 @@ static void start_server(uint32_t epoch, int with_tls) {
         desc.authorize = NULL;
     }
     if (rtpush_init(&server, &desc) < 0) {
-        stop("rtpush_init:", rtpush_config_error(&server));
+        log_and_stop("rtpush_init:", rtpush_config_error(&server));
     }
 }
 
@@ -203,7 +187,7 @@ static void start_port(int with_tls) {
         rtpush_lwip_listen(&port, &server, NULL, 80, 0) != ERR_OK ||
         (with_tls && rtpush_lwip_listen(&port, &server, NULL, HTTPS_PORT,
                                         RTPUSH_LISTENER_SECURE) != ERR_OK)) {
-        stop("rtpush_lwip_listen", "");
+        log_and_stop("rtpush_lwip_listen", "");
     }
 }
 
@@ -223,10 +207,7 @@ static void start_app(void) {
 static int start(void) {
     board_init();
     interrupts_init(board_hz);
-    log_uart("rtpush over TLS on %s, %s", board_name, board_model);
-    log_uart("ram %u: static %u, stack %u, free %u", (uint32_t)(ram_end - ram_start),
-             (uint32_t)(static_end - stack_top), (uint32_t)(stack_top - stack_bottom),
-             (uint32_t)(ram_end - static_end) - (uint32_t)sizeof(keep));
+    log_boot("rtpush over TLS");
     const int seeded = random_start();
     const uint32_t epoch = random_word() | 1u;
     net_init(random_word());

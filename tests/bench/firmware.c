@@ -41,13 +41,6 @@ static uint32_t heap;
 static uint32_t segments;
 static uint32_t references;
 
-void log_uart(const char *format, ...) {
-    for (; *format != '\0'; format++) {
-        board_put(*format);
-    }
-    board_put('\n');
-}
-
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     const int sent = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
     return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
@@ -143,7 +136,9 @@ int main(void) {
     TIMER_VALUE = 0xFFFFFFFFu;
     TIMER_CTRL = 1;
     net_init(1);
-    log_uart(start() ? "not started" : "started");
+    if (start()) {
+        log_and_stop("not started:", rtpush_config_error(&server));
+    }
     for (;;) {
         const uint32_t ms = turn();
         if (publish_ms != 0 && (int32_t)(clock_ms() - publish_ms) >= 0) {

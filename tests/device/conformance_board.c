@@ -29,14 +29,6 @@ void *_sbrk(ptrdiff_t more) {
     return (void *)-1;
 }
 
-// Only what says that something is wrong: its format is the message.
-void log_uart(const char *format, ...) {
-    for (; *format != '\0'; format++) {
-        board_put(*format);
-    }
-    board_put('\n');
-}
-
 // What must be the same when the connections of the test have gone. PCBs in TIME_WAIT do not count:
 // each connection of the test may leave one for 2 * TCP_MSL. The one that asks does.
 void conformance_pools(char *out, size_t cap) {
@@ -102,8 +94,7 @@ int main(void) {
     net_init(1);
     if (conformance_start() < 0 || rtpush_lwip_init(&port, &desc) != ERR_OK ||
         rtpush_lwip_listen(&port, &conformance_server, NULL, 80, 0) != ERR_OK) {
-        log_uart("not started");
-        log_uart(rtpush_config_error(&conformance_server));
+        log_and_stop("not started:", rtpush_config_error(&conformance_server));
     }
     for (;;) {
         woken = 0;
