@@ -21,7 +21,7 @@ void board_lamp(int on);  // the device output that the page switches
 // padding: with ETH_PAD_SIZE 2 that is how lwIP keeps it, with the IP header aligned.
 extern volatile uint32_t *const board_eth_rx;
 extern volatile uint32_t *const board_eth_tx;
-void board_eth_mac(uint8_t mac[6]);
+uint64_t board_eth_mac(void); // the first byte lowest
 // The bytes of the next frame received, 0 if there is none. If there is one, its first word has
 // been read, into *first; (2 + length + 4 + 3) / 4 - 1 words remain, with the checksum at the end.
 uint32_t board_eth_next(uint32_t *first);

@@ -88,14 +88,9 @@ void board_lamp(int on) {
     REG(GPIO_F_PF0) = on ? PF0 : 0;
 }
 
-void board_eth_mac(uint8_t mac[6]) {
+uint64_t board_eth_mac(void) {
     const uint32_t low = REG(MAC_IA0);
-    const uint32_t high = REG(MAC_IA1);
-    for (int i = 0; i < 4; i++) {
-        mac[i] = (uint8_t)(low >> (8 * i));
-    }
-    mac[4] = (uint8_t)high;
-    mac[5] = (uint8_t)(high >> 8);
+    return (uint64_t)REG(MAC_IA1) << 32 | low;
 }
 
 // The first two bytes count themselves, the frame and its checksum.

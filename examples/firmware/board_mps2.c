@@ -94,14 +94,9 @@ void board_lamp(int on) {
     REG(FPGAIO_LED) = on ? 1u : 0u;
 }
 
-void board_eth_mac(uint8_t mac[6]) {
+uint64_t board_eth_mac(void) {
     const uint32_t low = mac_read(MAC_ADDRL);
-    const uint32_t high = mac_read(MAC_ADDRH);
-    for (int i = 0; i < 4; i++) {
-        mac[i] = (uint8_t)(low >> (8 * i));
-    }
-    mac[4] = (uint8_t)high;
-    mac[5] = (uint8_t)(high >> 8);
+    return (uint64_t)mac_read(MAC_ADDRH) << 32 | low;
 }
 
 uint32_t board_eth_next(uint32_t *first) {

@@ -129,7 +129,10 @@ static err_t card_init(struct netif *netif) {
     netif->hwaddr_len = 6;
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
                    NETIF_FLAG_LINK_UP;
-    board_eth_mac(netif->hwaddr);
+    uint64_t mac = board_eth_mac();
+    for (int i = 0; i < 6; i++, mac >>= 8) {
+        netif->hwaddr[i] = (uint8_t)mac;
+    }
     return ERR_OK;
 }
 
