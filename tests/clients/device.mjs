@@ -10,7 +10,8 @@ import { randomBytes } from 'node:crypto';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
 import {
-  afterTest, call, check, EventParser, secure, sleep, until, within,
+  afterTest, call, check, EventParser, secure, sleep, startServer, until,
+  within,
 } from './harness.mjs';
 
 const S = secure ? 's' : '';
@@ -36,11 +37,11 @@ process.on('exit', () => {
 
 // What it prints goes to a file, not to a pipe: QEMU writes a serial line byte by byte, and a pipe
 // of node is full after some 270 of them if node is busy; then the whole emulator waits.
-function start(command, args) {
+function startQemu(args) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-device-'));
   const file = path.join(folder, 'log');
   const out = fs.openSync(file, 'w');
-  const child = spawn(command, args(folder).map(String), { stdio: ['ignore', out, out] });
+  const child = spawn('qemu-system-arm', args(folder), { stdio: ['ignore', out, out] });
   fs.closeSync(out);
   let failure = '';
   const program = {
@@ -58,29 +59,15 @@ function start(command, args) {
   return program;
 }
 
-// What every target offers to the tests.
-function target(program, port, more) {
+// As the other tests start it, so its end is examined too: status 0, no sanitizer's report.
+async function startHost({ binary, args = [] }) {
+  const s = await startServer(binary, '--port', 0, ...args);
   return {
-    port,
-    url: `http${S}://127.0.0.1:${port}`,
-    ws: `ws${S}://127.0.0.1:${port}`,
-    log: () => program.text,
-    alive: () => check(!program.over, `it ended: ${program.text.slice(-600)}`),
-    async stop() {
-      program.child.kill('SIGKILL');
-      await within(6_000, 'its end', program.ended);
-    },
-    ...more,
+    ...s,
+    log: s.output,
+    alive: () => check(s.child.exitCode === null, `it ended: ${s.output().slice(-600)}`),
+    emulated: false,
   };
-}
-
-async function startHost(binary) {
-  const program = start(binary, () => ['--port', 0]);
-  const match = await until(`${binary} to listen`, () => {
-    check(!program.over, `${binary} ended: ${program.text.slice(-500)}`);
-    return /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(program.text);
-  });
-  return target(program, Number(match[1]), { emulated: false });
 }
 
 // An image on a board of QEMU. The network has no way out, only the forwarded port. seedAt: where
@@ -89,7 +76,7 @@ async function startHost(binary) {
 async function startBoard({ board, elf, seedAt, httpToo, probe = '/ping' }) {
   const port = await freePort();
   const plain = httpToo ? await freePort() : 0;
-  const program = start('qemu-system-arm', (folder) => {
+  const program = startQemu((folder) => {
     const seed = path.join(folder, 'seed.bin');
     fs.writeFileSync(seed, randomBytes(32));
     return ['-M', board, '-kernel', elf, '-display', 'none', '-monitor', 'none', '-serial', 'stdio',
@@ -98,11 +85,21 @@ async function startBoard({ board, elf, seedAt, httpToo, probe = '/ping' }) {
       '-nic', `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:${secure ? 443 : 80}${
         plain ? `,hostfwd=tcp:127.0.0.1:${plain}-10.0.2.15:80` : ''}`];
   });
-  const device = target(program, port, {
-    emulated: true,
+  const device = {
+    port,
     plain,
+    url: `http${S}://127.0.0.1:${port}`,
+    ws: `ws${S}://127.0.0.1:${port}`,
+    log: () => program.text,
+    alive: () => check(!program.over, `it ended: ${program.text.slice(-600)}`),
+    emulated: true,
     reset: () => qmp(path.join(program.folder, 'qmp'), 'system_reset'),
-  });
+    async stop() {
+      program.child.kill('SIGKILL');
+      await within(6_000, 'its end', program.ended);
+    },
+  };
+  afterTest(() => device.stop());
   if (secure && !seedAt) {
     await until('the device to say why not', () => /no TLS/.test(program.text), 20_000);
   } else {
@@ -135,12 +132,9 @@ async function qmp(at, command) {
   socket.destroy();
 }
 
-// how: { binary } or { board, elf, seedAt }.
-export async function startTarget(how) {
-  const device = how.binary ? await startHost(how.binary) : await startBoard(how);
-  afterTest(() => device.stop());
-  return device;
-}
+// how: { binary, args } or { board, elf, seedAt }. What both offer: port, url, ws, log(), alive(),
+// emulated, stop(); a board also reset().
+export const startTarget = (how) => (how.binary ? startHost(how) : startBoard(how));
 
 // -- readers: each checks by itself that it sees every event once, or is told ---------------------
 

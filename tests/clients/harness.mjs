@@ -212,6 +212,23 @@ export async function withServer(binary, args, use) {
   await server.stop();
 }
 
+// -- other programs -------------------------------------------------------------------------------
+
+// Runs one, whatever its exit status: { code, text }. Its input ends after `wait` ms.
+export function run(program, args, { input = '', wait = 0, ms = 20_000 } = {}) {
+  return within(ms, `${program} ${args.join(' ')}`, new Promise((done, fail) => {
+    const child = spawn(program, args);
+    let text = '';
+    afterTest(() => child.kill('SIGKILL'));
+    child.on('error', fail);
+    child.stdout.on('data', (d) => { text += d; });
+    child.stderr.on('data', (d) => { text += d; });
+    child.stdin.on('error', () => {});
+    child.on('close', (code) => done({ code, text }));
+    setTimeout(() => child.stdin.end(input), wait);
+  }));
+}
+
 // -- HTTP by hand ---------------------------------------------------------------------------------
 
 // A connection that keeps all it receives as a latin1 string, one character a byte.

@@ -3,9 +3,7 @@
 import { createHmac } from 'node:crypto';
 import process from 'node:process';
 import { startTarget } from './device.mjs';
-import {
-  afterTest, call, check, equal, sleep, startServer, until,
-} from './harness.mjs';
+import { call, check, equal, until } from './harness.mjs';
 
 export const ORIGIN = 'https://app.example'; // APP_ORIGIN
 export const COOKIE = '__Host-session';
@@ -13,15 +11,9 @@ export const COOKIE = '__Host-session';
 // how: { binary } or { board, elf, seedAt }, see device.mjs. Passwords and the token key are what
 // it prints at its start, on the terminal or the serial line. args and env: of the binary alone.
 export async function startSecure(how, args = [], env = {}) {
-  let device;
-  if (how.binary) {
-    Object.assign(process.env, env);
-    const s = await startServer(how.binary, '--port', 0, '--origin', ORIGIN, ...args);
-    Object.keys(env).forEach((name) => delete process.env[name]);
-    device = { ...s, log: s.output, emulated: false };
-  } else {
-    device = await startTarget(how);
-  }
+  Object.assign(process.env, env);
+  const device = await startTarget({ ...how, args: ['--origin', ORIGIN, ...args] });
+  Object.keys(env).forEach((name) => delete process.env[name]);
   const made = (what) => new RegExp(`${what}: (\\S+)`).exec(device.log())?.[1];
   await until('the secrets', () => /listening on/.test(device.log()));
   device.secrets = {

@@ -5,11 +5,10 @@
 //     ... node tests/clients/secure.test.mjs '{"board":"lm3s6965evb","elf":...,"seedAt":...}'
 // No test holds more than three connections at a time open to an emulated device: a small one has
 // memory for three over TLS.
-import { spawn } from 'node:child_process';
 import process from 'node:process';
 import WebSocket from 'ws';
 import {
-  afterTest, ask, call, check, equal, openEvents, request, runAll, sleep, test, until, within,
+  afterTest, ask, call, check, equal, openEvents, request, run, runAll, sleep, test, until, within,
 } from './harness.mjs';
 import {
   COOKIE, ORIGIN, bearer, login, now, post, session, setClock, startSecure, ticketOf, token,
@@ -32,21 +31,6 @@ const device = (name, use, { args, env, ms = 40_000 } = {}) => test(name, async 
   await s.stop();
 }, ms);
 const onHost = (...test_) => how.binary && device(...test_);
-
-// Runs a program, whatever its exit status: { code, text }.
-function run(program, args, input = '') {
-  return within(20_000, `${program} ${args.join(' ')}`, new Promise((done, fail) => {
-    const child = spawn(program, args);
-    let text = '';
-    afterTest(() => child.kill('SIGKILL'));
-    child.on('error', fail);
-    child.stdout.on('data', (d) => { text += d; });
-    child.stderr.on('data', (d) => { text += d; });
-    child.stdin.on('error', () => {});
-    child.on('close', (code) => done({ code, text }));
-    child.stdin.end(input);
-  }));
-}
 
 const curl = (...args) => run('curl', ['-sS', '--max-time', '10', '--cacert', CA, ...args]);
 
@@ -92,7 +76,7 @@ const get = (s, path, headers = {}) => (
 device('openssl verifies the certificate and is given the login page', async (s) => {
   const hello = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
   const { text } = await run('openssl', ['s_client', '-connect', `127.0.0.1:${s.port}`, '-CAfile',
-    CA, '-verify_return_error', '-ign_eof'], hello);
+    CA, '-verify_return_error', '-ign_eof'], { input: hello });
   check(/Verify return code: 0 \(ok\)/.test(text), 'the certificate does not verify');
   check(/New, TLSv1\.2, Cipher is ECDHE-ECDSA-/.test(text), 'the suite');
   check(/HTTP\/1\.1 200 OK/.test(text) && /type="password"/.test(text), text.slice(-300));

@@ -2,14 +2,13 @@
 // 64 KB of RAM, no random generator. What the application does is tests/clients/secure.test.mjs'.
 //     RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem node tests/clients/securefw.test.mjs
 //         '{"board":"lm3s6965evb","elf":...,"seedAt":...}' [PART OF A TEST NAME]
-import { spawn } from 'node:child_process';
 import https from 'node:https';
 import net from 'node:net';
 import process from 'node:process';
 import tls from 'node:tls';
 import WebSocket from 'ws';
 import {
-  afterTest, call, check, equal, EventParser, runAll, sleep, test, until, within,
+  afterTest, call, check, equal, EventParser, run as runProgram, runAll, sleep, test, until, within,
 } from './harness.mjs';
 import { startTarget } from './device.mjs';
 import { login, startSecure } from './secure.mjs';
@@ -33,20 +32,8 @@ const device = (name, use, ms = 60_000) => test(name, async () => {
   await s.stop();
 }, ms);
 
-// Runs a program, whatever its exit status: { code, text }.
-function run(program, args, { input = '', wait = 0 } = {}) {
-  return within(30_000, `${program} ${args.join(' ')}`, new Promise((done, fail) => {
-    const child = spawn(program, args);
-    let text = '';
-    afterTest(() => child.kill('SIGKILL'));
-    child.on('error', fail);
-    child.stdout.on('data', (d) => { text += d; });
-    child.stderr.on('data', (d) => { text += d; });
-    child.stdin.on('error', () => {});
-    child.on('close', (code) => done({ code, text }));
-    setTimeout(() => child.stdin.end(input), wait);
-  }));
-}
+// An emulated device is slow on a busy machine.
+const run = (program, args, more) => runProgram(program, args, { ms: 30_000, ...more });
 
 const openssl = (s, args, more) => run('openssl', ['s_client', '-connect', `127.0.0.1:${s.port}`,
   '-CAfile', CA, ...args], more);

@@ -1,13 +1,12 @@
 // What others' tools say of the TLS port: openssl s_client, curl, sslscan, node's own TLS. The
 // server is the hub over the filter (Makefile: build/hub-tls), certificates are of build/cert.
 //     node tests/tls/tools.test.mjs build/hub-tls build/hub [PART OF A TEST NAME]
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import process from 'node:process';
 import tls from 'node:tls';
 import {
-  afterTest, check, equal, runAll, startServer, test, until, within,
+  afterTest, check, equal, run, runAll, startServer, test, until, within,
 } from '../clients/harness.mjs';
 
 const [secure, plain, only] = process.argv.slice(2);
@@ -27,21 +26,6 @@ function hub(name, options, use, ms, ...args) {
     await use(s);
     await s.stop();
   }, ms);
-}
-
-// Runs a program, whatever its exit status: { code, text }.
-function run(program, args, { input = '', wait = 0, ms = 20_000 } = {}) {
-  return within(ms, `${program} ${args.join(' ')}`, new Promise((done, fail) => {
-    const child = spawn(program, args);
-    let text = '';
-    afterTest(() => child.kill('SIGKILL'));
-    child.on('error', fail);
-    child.stdout.on('data', (d) => { text += d; });
-    child.stderr.on('data', (d) => { text += d; });
-    child.stdin.on('error', () => {});
-    child.on('close', (code) => done({ code, text }));
-    setTimeout(() => child.stdin.end(input), wait);
-  }));
 }
 
 const client = (s, args, more) => run('openssl', ['s_client', '-connect', `127.0.0.1:${s.port}`,
