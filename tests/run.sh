@@ -6,6 +6,7 @@
 # Usage: sh tests/run.sh check|test|SUITE...
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/totals.sh
 mkdir -p build/log
 make="${MAKE:-make} --no-print-directory"
 client='node tests/clients/clients.test.mjs'
@@ -51,34 +52,12 @@ run_suite() {
     suite="$1"
     log="build/log/$suite.log"
     began="$(date +%s)"
+    rm -f "build/log/$suite.totals"
     timeout -k 10 600 sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
-    status=$?
-    totals="$(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)"
-    if [ -z "$totals" ]; then
-        echo "$suite: printed no totals (exit status $status)" >>"$log"
-        totals='0 passed, 1 failed'
-    fi
-    set -- $(echo "$totals" | tr -cd '0-9 ')
-    if [ "$status" != 0 ] && [ "$2" = 0 ]; then
-        echo "$suite: exit status $status, though no test was counted as failed" >>"$log"
-        set -- "$1" 1 "${3:-0}"
-    fi
-    if [ "$1" = 0 ] && [ "$2" = 0 ]; then
-        echo "$suite: ran no test" >>"$log"
-        set -- 0 1 "${3:-0}"
-    fi
-    echo "$1 $2 ${3:-0} $(($(date +%s) - began))" >"build/log/$suite.totals"
+    counts="$(totals "$log" $? 2>"$log.reason")"
+    echo "$counts $(($(date +%s) - began))" >"build/log/$suite.totals"
     # One at a time, or the lines of two suites would mix.
-    { echo "== $suite"; cat "$log"; } | flock build/log/lock cat
-}
-
-run_lane() {
-    for name in $1; do
-        rm -f "build/log/$name.totals"
-    done
-    for name in $1; do
-        run_suite "$name"
-    done
+    { echo "== $suite"; cat "$log"; sed "s/^/$suite: /" "$log.reason"; } | flock build/log/lock cat
 }
 
 case "${1:-test}" in
@@ -103,7 +82,9 @@ if [ "${1:-test}" = test ]; then
         secure-firmware >>build/log/prepare.log 2>&1
 fi
 while read -r lane; do
-    run_lane "$lane" </dev/null &
+    for suite in $lane; do
+        run_suite "$suite"
+    done </dev/null &
 done <<LANES
 $lanes
 LANES

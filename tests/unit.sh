@@ -4,6 +4,7 @@
 # either counts as one failure. Usage: sh tests/unit.sh [gcc|clang] [PROGRAM...]
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/totals.sh
 cc="${1:-gcc}"
 [ $# -gt 0 ] && shift
 out="build/unit-$cc"
@@ -47,21 +48,13 @@ done | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' \
 passed=0
 failed=0
 for p in $programs; do
-    set -- $(awk '
-        /^\[  PASSED  \] [0-9]+ test/ { passed += $4; seen = 1 }
-        /^\[  FAILED  \] [0-9]+ test/ { failed += $4; seen = 1 }
-        /^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3; seen = 1 }
-        END { print passed + 0, failed + 0, seen + 0 }' "$out/$p.log")
     status="$(cat "$out/$p.status")"
-    counted="$3"
-    if [ "$3" = 0 ] || { [ "$status" != 0 ] && [ "$2" = 0 ]; }; then
-        set -- "$1" $(($2 + 1))
-    fi
+    set -- $(totals "$out/$p.log" "$status" 2>"$out/$p.reason")
     if [ "$2" != 0 ]; then
         echo "FAIL $p (exit status $status; again: sh $out/$p.sh)"
         # A test that failed did not free what it had: such leaks are no news.
         grep -vE '^\[( RUN     |       OK |=+)' "$out/$p.log" |
-            if [ "$counted" = 1 ]; then sed '/LeakSanitizer: detected/Q'; else cat; fi |
+            if [ -s "$out/$p.reason" ]; then cat; else sed '/LeakSanitizer: detected/Q'; fi |
             head -n 40 | sed 's/^/    /'
     fi
     printf '%-20s %5s passed %4s failed\n' "$p" "$1" "$2"

@@ -10,6 +10,7 @@
 #   secure-app     its application and pages there, as tests/clients and tests/browser see them
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/totals.sh
 out=build/device
 mkdir -p "$out"
 boards='lm3s6965evb mps2-an385 mps2-an500'
@@ -22,12 +23,8 @@ run() {
     shift
     echo "-- $name"
     "$@" >"$out/$name.log" 2>&1
-    status=$?
-    set -- $(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$out/$name.log" | tail -n 1 | tr -cd '0-9 ')
-    if [ $# != 2 ] || { [ "$status" != 0 ] && [ "$2" = 0 ]; }; then
-        set -- "${1:-0}" $((${2:-0} + 1))
-        echo "$name: exit status $status"
-    fi
+    # shellcheck disable=SC2046 # numbers
+    set -- $(totals "$out/$name.log" $?)
     grep -vE '^[0-9]+ passed' "$out/$name.log" | tail -n 60
     passed=$((passed + $1))
     failed=$((failed + $2))

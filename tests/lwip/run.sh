@@ -10,6 +10,7 @@
 #   SEEDS=5000 FIRST_SEED=1          so many of each build, from that on
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/totals.sh
 what="${1:-all}"
 seeds="${SEEDS:-800}"
 first="${FIRST_SEED:-1}"
@@ -32,15 +33,8 @@ part() {
     log="build/lwip/log.$name"
     timeout "$limit" "$@" >"$log" 2>&1 </dev/null
     status=$?
-    totals="$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)"
-    if [ -z "$totals" ]; then
-        totals='0 passed, 1 failed'
-    fi
-    # shellcheck disable=SC2046 # two numbers
-    set -- $(echo "$totals" | tr -cd '0-9 ')
-    if [ "$status" != 0 ] && [ "$2" = 0 ]; then
-        set -- "$1" 1
-    fi
+    # shellcheck disable=SC2046 # numbers
+    set -- $(totals "$log" "$status")
     if [ "$2" != 0 ]; then
         grep -v '^  0x\|^=>0x\|^Shadow' "$log" | head -n 60
         echo "FAIL $name: see $log"

@@ -4,6 +4,7 @@
 # `N passed, N failed`. Usage: sh tests/lwip/threads.sh [2.1-LOCK|2.1-MAIL|2.2-LOCK|2.2-MAIL]...
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/totals.sh
 jobs="$(nproc 2>/dev/null || echo 2)"
 flags="-std=gnu99 -g -O1 -fsanitize=thread ${THREADS_FLAGS:-}"
 warn='-Wall -Wextra -Wshadow -Wno-unused-function -Werror'
@@ -55,12 +56,8 @@ for way in ${*:-2.1-LOCK 2.2-MAIL}; do
     TSAN_OPTIONS="suppressions=$PWD/tests/lwip/threads.supp ${TSAN_OPTIONS:-}" \
         timeout 90 setarch -R "build/lwip/threads-$way" >"$log" 2>&1 </dev/null
     status=$?
-    totals="$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)"
-    # shellcheck disable=SC2046 # two numbers
-    set -- $(echo "${totals:-0 passed, 1 failed}" | tr -cd '0-9 ')
-    if [ "$status" != 0 ] && [ "$2" = 0 ]; then # the sanitizer's own exit status
-        set -- "$1" 1
-    fi
+    # shellcheck disable=SC2046 # numbers
+    set -- $(totals "$log" "$status") # the sanitizer has an exit status of its own
     if [ "$2" != 0 ]; then
         grep -v '^ok ' "$log" | head -n 80
         echo "FAIL $way: see $log"

@@ -7,6 +7,7 @@
 #     SEEDS=5000 sh tests/tls/run.sh     so many random runs
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/totals.sh
 out=build/tls
 mkdir -p "$out"
 make="${MAKE:-make} --no-print-directory"
@@ -14,19 +15,12 @@ sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanit
 passed=0
 failed=0
 
-# part NAME SECONDS COMMAND: adds up the totals of one program, cmocka's or ours
+# part NAME SECONDS COMMAND: adds up the totals of one program
 part() {
     log="$out/log.$1"
     timeout "$2" sh -c "$3" >"$log" 2>&1 </dev/null
     status=$?
-    set -- "$1" $(awk '
-        /^\[  PASSED  \] [0-9]+ test/ { p += $4; seen = 1 }
-        /^\[  FAILED  \] [0-9]+ test/ { f += $4; seen = 1 }
-        /^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; seen = 1 }
-        END { print p + 0, f + 0, seen + 0 }' "$log")
-    if [ "$4" = 0 ] || { [ "$status" != 0 ] && [ "$3" = 0 ]; }; then
-        set -- "$1" "$2" $(($3 + 1))
-    fi
+    set -- "$1" $(totals "$log" "$status")
     if [ "$3" != 0 ]; then
         grep -vE '^\[( RUN     |       OK |=+)' "$log" | head -n 60
         echo "FAIL $1 (exit status $status): see $log"

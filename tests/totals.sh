@@ -1,0 +1,26 @@
+# To be sourced: what a program of tests has counted.
+#
+# totals LOG STATUS: prints "PASSED FAILED SKIPPED" of a log: its last line `N passed, N failed`
+# (`, N skipped` may follow), or cmocka's summaries. Nothing counted, no test run, or an exit
+# status other than 0 with no failure counted: one failure more, and the reason on stderr.
+totals() {
+    set -- "$2" $(awk '
+        /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ {
+            passed = $1; skipped = $5; seen = 1
+            if ($3 > failed) { failed = $3 } # a part that failed is not forgotten
+        }
+        /^\[  PASSED  \] [0-9]+ test/ { cmocka_passed += $4; seen = 1 }
+        /^\[  FAILED  \] [0-9]+ test/ { cmocka_failed += $4; seen = 1 }
+        END { print passed + cmocka_passed, failed + cmocka_failed, skipped + 0, seen + 0 }' "$1")
+    if [ "$5" = 0 ]; then
+        echo "printed no totals (exit status $1)" >&2
+        set -- "$1" "$2" 1 "$4"
+    elif [ "$1" != 0 ] && [ "$3" = 0 ]; then
+        echo "exit status $1, though no test was counted as failed" >&2
+        set -- "$1" "$2" 1 "$4"
+    elif [ "$2" = 0 ] && [ "$3" = 0 ]; then
+        echo "ran no test" >&2
+        set -- "$1" 0 1 "$4"
+    fi
+    echo "$2 $3 $4"
+}
