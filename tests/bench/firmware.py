@@ -4,38 +4,14 @@ instructions: whole stack, from the application to the network card. Usage:
     python3 tests/bench/firmware.py build/bench-firmware/mps2-an385.elf"""
 import base64
 import os
-import socket
-import subprocess
 import sys
 import time
 
-# QEMU lets 2^10 ns pass with each instruction, and the timer counts 40 ns: no rounding.
-SHIFT = 10
+from emulator import board, connect, instructions
+
+SHIFT = 10  # no rounding
 CLIENTS = (0, 1, 2, 4, 8)
 ECHOES = 100
-WAIT_S = 60
-
-
-def instructions(ticks):
-    return round(ticks * 40 / (1 << SHIFT))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def connect(port):
-    """The emulator's listen queue is short: a refused attempt is made again."""
-    end = time.monotonic() + WAIT_S
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
 
 
 def receive(s, count):
@@ -100,7 +76,7 @@ def broadcast(port):
         while numbers(port)[0] == before:
             time.sleep(0.1)
         ticks, heap, segments, references = numbers(port)[2:]
-        rows[count] = (instructions(ticks), heap, segments, references)
+        rows[count] = (instructions(ticks, SHIFT), heap, segments, references)
     for s in readers:
         s.close()
     return rows
@@ -116,7 +92,7 @@ def echo(port, count, size):
             raise OSError("not the echo")
     ticks = numbers(port)[1]
     s.close()
-    return instructions(ticks)
+    return instructions(ticks, SHIFT)
 
 
 def report(port):
@@ -136,16 +112,8 @@ def report(port):
 
 
 def main():
-    port = free_port()
-    qemu = subprocess.Popen(
-        ["qemu-system-arm", "-M", "mps2-an385", "-kernel", sys.argv[1], "-display", "none",
-         "-monitor", "none", "-serial", "null", "-icount", f"shift={SHIFT}",
-         "-nic", f"user,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:80"])
-    try:
+    with board(sys.argv[1], 80, SHIFT) as port:
         return report(port)
-    finally:
-        qemu.terminate()
-        qemu.wait()
 
 
 sys.exit(main())

@@ -5,7 +5,6 @@ serial line how long each handshake kept the processor awake. Usage:
     python3 tests/bench/tls.py build/secure-firmware/mps2-an385.elf"""
 import os
 import re
-import socket
 import ssl
 import statistics
 import subprocess
@@ -13,32 +12,14 @@ import sys
 import tempfile
 import time
 
-# QEMU lets 2^5 ns pass with each instruction, some 31 MIPS, and the clock counts 40 ns.
-SHIFT = 5
-WAIT_S = 60
+from emulator import WAIT_S, board, connect, instructions
+
+SHIFT = 5  # some 31 MIPS
 ROUNDS = 5
 # What BearSSL takes on its own, pumped from a loop with lwIP and nothing else.
 KNOWN = {"X25519": 12_100_000, "prime256v1": 18_700_000}
 GOAL = 0.02
 LIMIT = 0.04  # interrupts and retransmissions are in it; how many is the host's affair
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def connect(port):
-    """The emulator's listen queue is short: a refused attempt is made again."""
-    end = time.monotonic() + WAIT_S
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
 
 
 def lines(log):
@@ -61,7 +42,7 @@ def shake(port, log, context, session):
         time.sleep(0.05)
     time.sleep(0.3)  # until the connection has ended on the device too
     kind, cycles = lines(log)[-1]
-    return kind, round(int(cycles) * 40 / (1 << SHIFT)), session
+    return kind, instructions(int(cycles), SHIFT), session
 
 
 def measure(port, log, curve):
@@ -102,7 +83,6 @@ def report(port, log):
 
 def main():
     elf = sys.argv[1]
-    port = free_port()
     names = subprocess.run(["arm-none-eabi-nm", elf], check=True, capture_output=True, text=True)
     seed_at = re.search(r"^(\w+) . keep_memory$", names.stdout, re.M).group(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -110,18 +90,10 @@ def main():
         log = os.path.join(folder, "log")
         with open(seed, "wb") as f:
             f.write(bytes(range(32)))  # the same in every run: so are the keys
+        loader = f"loader,file={seed},addr=0x{seed_at},force-raw=on"
         with open(log, "wb") as out:
-            qemu = subprocess.Popen(
-                ["qemu-system-arm", "-M", "mps2-an385", "-kernel", elf, "-display", "none",
-                 "-monitor", "none", "-serial", "stdio", "-icount", f"shift={SHIFT}",
-                 "-device", f"loader,file={seed},addr=0x{seed_at},force-raw=on",
-                 "-nic", f"user,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:443"],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        try:
-            return report(port, log)
-        finally:
-            qemu.terminate()
-            qemu.wait()
+            with board(elf, 443, SHIFT, "-device", loader, serial="stdio", output=out) as port:
+                return report(port, log)
 
 
 sys.exit(main())

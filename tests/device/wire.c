@@ -120,8 +120,7 @@ static void peer_write(peer *p, const uint8_t *data, size_t len) {
     }
 }
 
-// Whether a pattern holds once everything that must not occur is left out: only then is it worth
-// waiting no longer.
+// Whether there is nothing more to wait for: all that must come is there, and the end if it must.
 static int arrived(const peer *p, const t_script *s) {
     return t_match(p->out.data, p->out.len, s->out) == NULL && (s->end != T_CLOSES || p->ended);
 }
