@@ -79,8 +79,8 @@ secure-firmware-run: build/secure-firmware/$(BOARD).elf
 secure-bench: build/secure-firmware/mps2-an385.elf
 	python3 tests/bench/tls.py build/secure-firmware/mps2-an385.elf
 
-## make size       flash and RAM on Cortex-M against the budgets
-size:
+## make size       flash and RAM on Cortex-M: of two whole images, and against the budgets
+size: firmware-size secure-firmware
 	sh tests/size.sh
 
 ## make stack      the deepest stack of every public call on Cortex-M3

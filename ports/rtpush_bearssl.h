@@ -44,7 +44,7 @@
 //            ... and RSA                                    36,367
 //            ... and AES: ECDSA, ChaCha20, X25519, P-256    32,757
 //            ... and X25519                                 29,949
-//     RAM    376; 32 a connection; 3,800 + in_size + out_size a TLS connection; 100 a session;
+//     RAM    376; 32 a connection; 3,804 + in_size + out_size a TLS connection; 100 a session;
 //            3,048 more a TLS connection for client certificates
 //     stack  3.2 KB were seen at most, lwIP included
 //
@@ -75,8 +75,11 @@
 // THE POOL
 //     A connection of a secure listener needs a link (cheap); a slot only from its first byte of
 //     TLS until its end. No slot free: it waits, its bytes stay with the port. While any waits, the
-//     oldest handshake under way for longer than give_way_ms is ended, or the connection longest
-//     idle between two requests for as long. Streams and requests never give way. max_handshakes
+//     oldest one is ended of these: a handshake under way for longer than give_way_ms, a connection
+//     without a request since its handshake for as long, one idle for a quarter second after an
+//     answer (its browser comes back by a resumed session). Streams and requests never give way.
+//     What waits keeps its first flight with the port, 2 KB of Chromium. Over lwIP let the receive
+//     window be RTPUSH_LWIP_HOLD segments: then the peer waits with the rest of it. max_handshakes
 //     bounds the handshakes at a time. The deadline of a handshake is the core's idle_ms from
 //     accept, of all its parts together; so one byte a second does not help an attacker.
 //
@@ -249,6 +252,7 @@ struct rtpush_bearssl_link { // a connection
 struct rtpush_bearssl_slot { // a TLS connection
     rtpush_bearssl_link *link; // NULL: free
     uint32_t since_ms;         // begin of the handshake, then the last plaintext
+    uint32_t patience_ms;      // unused for longer, it gives way
     uint32_t in_engine;        // plaintext bytes of the record being made or sent
     uint32_t on_wire;          // in records sent whole, beyond the mark
     uint32_t marked;           // ... before it: acknowledged when `left` more bytes are
@@ -314,6 +318,7 @@ enum {
 
 enum {
     RTPI_BEARSSL_SPANS = 8,
+    RTPI_BEARSSL_SERVED_MS = 250, // the patience with who had an answer
     RTPI_BEARSSL_HANDSHAKE = 0x16, // RFC 5246 6.2.1: type of a record that carries a ClientHello
     RTPI_BEARSSL_ALERT = 21,
     RTPI_BEARSSL_LEAST_IN = 512 + 325, // BearSSL, ssl_engine.c: MAX_IN_OVERHEAD, MAX_OUT_OVERHEAD
@@ -599,6 +604,7 @@ static void rtpi_bearssl_assign(rtpush_bearssl *tls) {
         rtpi_bearssl_unwait(link);
         slot->link = link;
         slot->since_ms = rtpush_now_ms(tls->srv);
+        slot->patience_ms = tls->desc.give_way_ms;
         link->slot = slot;
         tls->handshakes++;
         tls->count.begun++;
@@ -632,15 +638,16 @@ static void rtpi_bearssl_slot_give(rtpush_bearssl_link *link) {
     rtpi_bearssl_assign(link->tls);
 }
 
-// Somebody waits: ends the handshake under way for longest, or the connection idle for longest, if
-// it is longer than give_way_ms. One at a time: its slot is free when its FIN is acknowledged.
+// Somebody waits: ends the handshake or idle connection unused for longest, if it is beyond its
+// patience. One at a time: its slot is free when its FIN is acknowledged.
 static void rtpi_bearssl_make_way(rtpush_bearssl *tls) {
     const uint32_t now_ms = rtpush_now_ms(tls->srv);
     rtpush_bearssl_link *oldest = NULL;
-    uint32_t most = tls->desc.give_way_ms;
+    uint32_t most = 0;
     for (uint32_t i = 0; i < tls->desc.slot_count; i++) {
         rtpush_bearssl_link *link = tls->desc.slots[i].link;
         const uint32_t age = now_ms - tls->desc.slots[i].since_ms;
+        const uint32_t patience = tls->desc.slots[i].patience_ms;
         if (link == NULL) {
             continue;
         }
@@ -650,7 +657,7 @@ static void rtpi_bearssl_make_way(rtpush_bearssl *tls) {
         if ((link->flags & RTPI_BEARSSL_OPEN) && tls->count.slots_used < tls->desc.slot_count) {
             continue; // max_handshakes is what they wait for
         }
-        if (age >= most && rtpush_filter_idle(link->conn)) {
+        if (age >= patience && age >= most && rtpush_filter_idle(link->conn)) {
             oldest = link;
             most = age;
         }
@@ -719,6 +726,7 @@ static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
             if (taken > 0) {
                 br_ssl_engine_recvapp_ack(eng, taken);
                 link->slot->since_ms = rtpush_now_ms(srv);
+                link->slot->patience_ms = RTPI_BEARSSL_SERVED_MS;
                 moved = 1;
             }
             if (taken < len) {

@@ -35,6 +35,8 @@
 //         MEMP_NUM_TCP_SEG   C * TCP_SND_BUF / TCP_MSS, and at least TCP_SND_QUEUELEN
 //         MEMP_NUM_PBUF      C * S    each reference to the log or to flash costs one
 //         MEM_SIZE           C * (S * 120 + the bytes copied)
+//         TCP_WND            RTPUSH_LWIP_HOLD * TCP_MSS: more may be refused, and what lwIP drops
+//                            behind that costs the peer a retransmission timeout
 //         PBUF_POOL_SIZE     2 + twice what one TCP_WND needs
 //     Too little is slow, never wrong: what found no memory is tried again.
 //     The log should hold 2 * rate * (RTO + RTT): its bytes are kept until acknowledged, and lwIP

@@ -64,7 +64,7 @@ case "${1:-test}" in
     check) lanes='lint symbols unit' ;;
     # One computes, two mostly wait: for the minute of eight clients, and for other clients.
     test) lanes='lint size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
-device pages boards secure secure-browser secure-device
+device pages boards secure secure-browser secure-device secure-app
 symbols clients clients-poll clients-asan access browser wire clients-tls' ;;
     *) lanes="$*" ;;
 esac

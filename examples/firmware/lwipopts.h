@@ -32,7 +32,7 @@
 
 // Small segments: a buffer for a full one would stay mostly empty, since pages send little.
 #define TCP_MSS 536
-#define TCP_WND (4 * TCP_MSS)
+#define TCP_WND (2 * TCP_MSS) // what the port holds of a connection: more would be refused
 #define TCP_SND_BUF (4 * TCP_MSS)
 
 #define MEMP_NUM_TCP_PCB (CONNS + 4)
@@ -42,7 +42,9 @@
 #ifndef MEM_SIZE
 #define MEM_SIZE (12 * 1024)
 #endif
+#ifndef PBUF_POOL_SIZE
 #define PBUF_POOL_SIZE 10
+#endif
 #define PBUF_POOL_BUFSIZE 600 // 2 + 14 + 20 + 20 + 536, and a multiple of 4
 
 // TIME_WAIT of 2 s instead of 2 minutes: on a local network nothing is under way for longer, and a

@@ -3,7 +3,7 @@
 import { createHmac } from 'node:crypto';
 import process from 'node:process';
 import { startTarget } from './device.mjs';
-import { call, check, equal, until } from './harness.mjs';
+import { call, check, equal, sleep, until } from './harness.mjs';
 
 export const ORIGIN = 'https://app.example'; // APP_ORIGIN
 export const COOKIE = '__Host-session';
@@ -44,6 +44,23 @@ export async function login(s, role, seconds = 600) {
 }
 
 export const session = (s, headers) => call(`${s.url}/session`, { headers });
+
+// So many seconds by the device's clock. That of an emulated one falls behind on a busy machine;
+// each line of its log has it, and what is refused makes a line.
+export async function wait(s, seconds) {
+  if (!s.emulated) {
+    return sleep(seconds * 1000);
+  }
+  const uptime = async () => {
+    await call(`${s.url}/nothing`);
+    return Number([...s.log().matchAll(/^\[([\d.]+)\]/gm)].at(-1)[1]);
+  };
+  const end = await uptime() + seconds;
+  return until(`${seconds} s of the device`, async () => {
+    await sleep(200);
+    return await uptime() > end;
+  }, 10_000 + 4000 * seconds);
+}
 
 export async function ticketOf(s, headers) {
   const answer = await post(s, '/ticket', '', headers);

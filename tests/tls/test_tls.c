@@ -1040,25 +1040,59 @@ static void who_waits_too_long_is_closed(void **state) {
     p_finish(w);
 }
 
-static void idle_connection_gives_way_after_a_while(void **state) {
+// The one slot is taken by a connection that said `text`; somebody else comes. In how many quarter
+// seconds does it give way?
+static int quarters_until_it_gives_way(const char *text) {
+    t_world *w = p_world();
+    int quarters = 0;
+    p.desc.slot_count = 1;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_say(first, text);
+    p_peer *second = p_dial(w);
+    p_shake(second, 0);
+    p_run(second);
+    T_CHECK(!p_open(second), "it does not wait");
+    for (; quarters < 30 && !p_open(second); quarters++) { // both sides live on
+        t_advance(w, 250);
+        p_run(first);
+        p_run(second);
+    }
+    T_CHECK(p_closed(first) && p_error(first) == BR_ERR_OK, "it did not go with close_notify");
+    T_EQ(p.tls.count.gave_way, 1);
+    p_hang_up(first);
+    p_hang_up(second);
+    p_finish(w);
+    return quarters;
+}
+
+static void idle_connection_gives_way_soon_after_its_answer_and_late_before(void **state) {
+    (void)state;
+    const int served = quarters_until_it_gives_way("{GET /hello}");
+    T_CHECK(served >= 1 && served <= 3, "not within a half second");
+    const int silent = quarters_until_it_gives_way("");
+    T_CHECK(silent >= 12 && silent <= 14, "not after give_way_ms");
+}
+
+static void request_under_way_does_not_give_way(void **state) {
     (void)state;
     t_world *w = p_world();
     p.desc.slot_count = 1;
     p_start(w);
     p_peer *first = p_connect(w);
     p_say(first, "{GET /hello}");
+    p_say(first, "GET /hel"); // the next one, not yet whole
     p_peer *second = p_dial(w);
     p_shake(second, 0);
     p_run(second);
-    T_CHECK(!p_open(second), "it does not wait");
-    for (int i = 0; i < 30; i++) { // both sides live on
+    for (int i = 0; i < 8; i++) {
         t_advance(w, 250);
         p_run(first);
         p_run(second);
     }
-    T_CHECK(p_closed(first) && p_error(first) == BR_ERR_OK, "it did not go with close_notify");
-    T_CHECK(p_open(second), "nobody gave way");
-    T_EQ(p.tls.count.gave_way, 1);
+    T_EQ(p.tls.count.gave_way, 0);
+    p_say(first, "lo HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    p_expect(first, "hello");
     p_hang_up(first);
     p_hang_up(second);
     p_finish(w);
@@ -1469,7 +1503,8 @@ int main(void) {
         u_test(shutdown_says_goodbye_inside_and_outside),
         u_test(connection_waits_for_a_slot_and_gets_it),
         u_test(who_waits_too_long_is_closed),
-        u_test(idle_connection_gives_way_after_a_while),
+        u_test(idle_connection_gives_way_soon_after_its_answer_and_late_before),
+        u_test(request_under_way_does_not_give_way),
         u_test(one_gives_way_at_a_time),
         u_test(half_handshakes_on_every_slot_give_way_to_a_real_one),
         u_test(a_thousand_half_open_handshakes_hurt_no_stream),
