@@ -6605,9 +6605,12 @@ static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data
     case RTPI_WS:
         return rtpi_ws_input(srv, c, data, len);
 #endif
+    case RTPI_REPLY:
+        // Behind an answer that closes nothing is read, but taken: what a transport refuses may
+        // carry the acknowledgement that this answer waits for (lwIP drops such a segment whole).
+        return rtpi_has(c, RTPI_F_KEEP) ? 0 : len;
     case RTPI_ASK:
     case RTPI_WAIT:
-    case RTPI_REPLY:
     case RTPI_POLL:
         return 0; // the next request waits until this one is answered
     default:

@@ -836,6 +836,26 @@ static void http_query_plus_is_a_space(void **state) {
     T_EQ(rtpush_query("a=1", "a", out, 0), RTPUSH_ERR_ARGUMENT);
 }
 
+// lwIP drops a segment that it cannot give us, with the acknowledgement in it that the answer waits
+// for.
+static void http_answer_that_closes_takes_what_comes_behind_it(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_new(w);
+    p->c = t_connect(w);
+    p->c->hold_acks = 1;
+    t_say(p->c, "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 5000\r\n\r\n");
+    u_expect(p, "413 ");
+    T_EQ(p->c->fin, 0);
+    t_say(p->c, "{rep 5000 x}");
+    T_EQ(p->c->in.len, 0);
+    t_ack(p->c, p->c->unacked);
+    t_run(w);
+    T_EQ(p->c->fin, 1);
+    u_free(p);
+    t_finish(w);
+}
+
 static int pull_in_two(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
                        uint8_t *buf, size_t cap) {
     t_app *app = t_app_of(t_world_of(srv));
@@ -927,6 +947,7 @@ int main(void) {
         u_test(http_streamed_upload_may_be_answered_after_its_end),
         u_test(http_rate_of_bytes_slows_an_upload),
         u_test(http_pull_that_never_comes_is_cut_off),
+        u_test(http_answer_that_closes_takes_what_comes_behind_it),
         u_test(http_pull_that_ends_late_ends_in_order),
         u_test(http_on_close_of_a_request_may_abort),
         u_test(http_file_whose_head_does_not_fit_is_500),
