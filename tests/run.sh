@@ -32,7 +32,7 @@ command_of() {
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
-        wire | device | pages | boards | secure-device | secure-app)
+        wire | wire-tls | device | pages | boards | secure-device | secure-app)
             echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         mutants) echo "sh tests/lwip/mutants.sh" ;;

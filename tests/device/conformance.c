@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef CONFORMANCE_TLS
+#include "ports/rtpush_bearssl.h"
+#endif
+
 rtpush_server conformance_server;
 
 enum { LOG, TEMP, CHAT, LED, TOPICS };
@@ -109,11 +113,31 @@ static void on_keep(rtpush_server *srv, const rtpush_request *req) {
     reply(srv, req, text);
 }
 
+// What the filter has in use, and who waits for it.
+static int tls_pools(const rtpush_server *srv, char *out, size_t cap) {
+#ifdef CONFORMANCE_TLS
+    const rtpush_bearssl *tls = srv->filter->ctx;
+    unsigned links = 0;
+    for (const rtpush_bearssl_link *l = tls->free_first; l != NULL; l = l->next) {
+        links++;
+    }
+    return snprintf(out, cap, "tls slots %lu handshakes %lu links free %u waiting %d ",
+                    (unsigned long)tls->count.slots_used, (unsigned long)tls->handshakes, links,
+                    tls->wait_first != NULL);
+#else
+    (void)srv;
+    (void)out;
+    (void)cap;
+    return 0;
+#endif
+}
+
 static void on_pools(rtpush_server *srv, const rtpush_request *req) {
     const rtpush_counters *c = rtpush_get_counters(srv);
     char text[300];
     int len = snprintf(text, sizeof text, "slots %lu streams %lu ", (unsigned long)c->slots_used,
                        (unsigned long)c->streams);
+    len += tls_pools(srv, text + len, sizeof text - (size_t)len);
     conformance_pools(text + len, sizeof text - (size_t)len);
     reply(srv, req, text);
 }

@@ -12,6 +12,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#ifdef CONFORMANCE_TLS
+#include "tests/tls/listen.h"
+#define rtpush_posix_listen tls_listen
+#endif
+
 static rtpush_posix port;
 static uint64_t memory[RTPUSH_POSIX_WORDS(CONFORMANCE_CONNS)];
 

@@ -1,8 +1,10 @@
 #!/bin/sh
 # The dashboard and the transcripts where they really run: over TCP on this machine, and in firmware
 # on emulated boards. Prints the totals of what it was asked for.
-# Usage: sh tests/device/run.sh wire|device|pages|boards|secure-device|secure-app...
+# Usage: sh tests/device/run.sh wire|wire-tls|device|pages|boards|secure-device|secure-app...
 #   wire    every transcript over TCP: the POSIX port, and each board
+#   wire-tls  the same over TLS: the POSIX port with sanitizers, and two boards: the one with 64 KB
+#             of RAM, and one more (mps2-an500 differs in its processor, not in what TLS meets)
 #   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
 #   pages   its page in Chromium, from that board
 #   boards  the clients on the other boards, without what takes long
@@ -31,9 +33,10 @@ run() {
 }
 
 # Starts a server and has every conversation with it. The server is ended by its own process id.
-converse() { # PORT COMMAND...
+converse() { # PORT TLS COMMAND...
     port="$1"
-    shift
+    tls="$2"
+    shift 2
     "$@" >"$out/server.log" 2>&1 &
     server=$!
     tries=100
@@ -42,10 +45,10 @@ converse() { # PORT COMMAND...
         sleep 0.1
         tries=$((tries - 1))
     done
-    timeout 200 "$out/wire" "$port"
+    timeout 200 "$out/wire" "$port" $tls
     status=$?
     kill "$server"
-    wait "$server"
+    wait "$server" 2>/dev/null
     return "$status"
 }
 
@@ -56,39 +59,70 @@ s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])'
 }
 
-board_conformance() {
+# Where an image expects random bytes, see examples/firmware/README.md.
+seed_of() {
+    arm-none-eabi-nm "$1" | sed -n 's/^\([0-9a-f]*\) . keep_memory$/0x\1/p'
+}
+
+board_conformance() { # BOARD FOLDER GUEST-PORT TLS
     port="$(free_port)"
-    converse "$port" qemu-system-arm -M "$1" -kernel "$out/$1.elf" -display none -monitor none \
-        -serial stdio -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:80"
+    head -c 32 /dev/urandom >"$out/seed"
+    converse "$port" "$4" qemu-system-arm -M "$1" -kernel "$2/$1.elf" -display none \
+        -monitor none -serial stdio \
+        -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:$3" \
+        -device "loader,file=$out/seed,addr=$(seed_of "$2/$1.elf"),force-raw=on"
+}
+
+# build COMMAND...: 1, with its last words and a failure counted, if it fails
+build() {
+    "$@" >"$out/build.log" 2>&1 || {
+        tail -n 20 "$out/build.log"
+        failed=$((failed + 1))
+        return 1
+    }
+}
+
+# The programs of this machine for `wire` and, with what else TLS needs, for `wire-tls`.
+build_wire() { # NAME OPTION...
+    name="$1"
+    shift
+    strict='-std=c99 -g -O1 -Wall -Wextra -Wpedantic -I. -Itests/device'
+    gcc $strict -Wno-unused-function -Itests/unit tests/device/wire.c -o "$out/wire" -lbearssl &&
+        gcc $strict tests/device/conformance.c tests/device/conformance_posix.c -o "$out/$name" \
+            "$@" -lpthread
 }
 
 wire() {
-    strict='-std=c99 -g -O1 -Wall -Wextra -Wpedantic -I. -Itests/device'
-    # shellcheck disable=SC2086 # options split
-    gcc $strict tests/device/conformance.c tests/device/conformance_posix.c -o "$out/conformance" \
-        -lpthread &&
-        gcc $strict -Wno-unused-function -Itests/unit tests/device/wire.c -o "$out/wire" &&
+    build build_wire conformance && build env OUT="$out" CFLAGS=-Itests/device \
         SOURCES='tests/device/conformance.c tests/device/conformance_board.c' \
-            CFLAGS=-Itests/device OUT="$out" sh examples/firmware/build.sh $boards \
-            >"$out/build.log" 2>&1 || {
-        tail -n 20 "$out/build.log"
-        failed=$((failed + 1))
-        return
-    }
-    run wire-posix converse '' "$out/conformance"
+        sh examples/firmware/build.sh $boards || return
+    run wire-posix converse '' '' "$out/conformance"
     for board in $boards; do
-        run "wire-$board" board_conformance "$board"
+        run "wire-$board" board_conformance "$board" "$out" 80 ''
     done
     run interrupt node tests/clients/interrupt.test.mjs \
         "{\"board\":\"lm3s6965evb\",\"elf\":\"$out/lm3s6965evb.elf\"}"
 }
 
+# The records of a peer are as large as what takes them.
+wire_tls() {
+    build sh tests/tls/cert.sh &&
+        build build_wire conformance-tls -DCONFORMANCE_TLS -lbearssl \
+            -fsanitize=address,undefined -fno-sanitize-recover=all &&
+        build env OUT="$out/tls" TLS=1 STACK=5K \
+            CFLAGS='-DCONFORMANCE_TLS -Iexamples/secure -Itests/device' \
+            SOURCES='tests/device/conformance.c tests/device/conformance_tls.c' \
+            sh examples/firmware/build.sh lm3s6965evb mps2-an385 || return
+    run wire-tls-posix converse '' tls=16384 "$out/conformance-tls"
+    for board in lm3s6965evb mps2-an385; do
+        run "wire-tls-$board" board_conformance "$board" "$out/tls" 443 tls=2048
+    done
+}
+
 # The dashboard on a board, as tests/clients/device.mjs wants it described.
 device() { # BOARD MORE [FOLDER]
     elf="${3:-build/firmware}/$1.elf"
-    # Where the image expects random bytes, see examples/firmware/README.md.
-    seed="$(arm-none-eabi-nm "$elf" | sed -n 's/^\([0-9a-f]*\) . keep_memory$/0x\1/p')"
-    echo "{\"board\":\"$1\",\"elf\":\"$elf\",\"seedAt\":\"$seed\"$2}"
+    echo "{\"board\":\"$1\",\"elf\":\"$elf\",\"seedAt\":\"$(seed_of "$elf")\"$2}"
 }
 
 clients() { # BOARD MORE
@@ -96,21 +130,13 @@ clients() { # BOARD MORE
 }
 
 build_dashboard() {
-    "${MAKE:-make}" --no-print-directory build/dashboard \
-        $(for b in $boards; do echo "build/firmware/$b.elf"; done) >"$out/build.log" 2>&1 || {
-        tail -n 20 "$out/build.log"
-        failed=$((failed + 1))
-        return 1
-    }
+    build "${MAKE:-make}" --no-print-directory build/dashboard \
+        $(for b in $boards; do echo "build/firmware/$b.elf"; done)
 }
 
 build_secure() {
     mkdir -p build/log
-    "${MAKE:-make}" --no-print-directory secure-firmware >"$out/build.log" 2>&1 || {
-        tail -n 20 "$out/build.log"
-        failed=$((failed + 1))
-        return 1
-    }
+    build "${MAKE:-make}" --no-print-directory secure-firmware || return
     images=build/secure-firmware
     small="$(device lm3s6965evb '' "$images")"
     export RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem # for all that follows
@@ -131,6 +157,7 @@ secure_app() {
 for part in "$@"; do
     case "$part" in
         wire) wire ;;
+        wire-tls) wire_tls ;;
         device)
             build_dashboard || continue
             run clients-host node tests/clients/device.test.mjs \
