@@ -128,12 +128,16 @@ build/threads: tests/posix/threads.c $(CORE) Makefile | build
 	gcc $(C99) -g -O1 -fsanitize=thread $< -o $@ -lpthread
 
 # ... over TLS: the same programs, listening by tests/tls/listen.h
-build/echo-tls build/hub-tls: build/%-tls: $(EXAMPLES) $(CORE) tests/tls/listen.h Makefile | cert
+OVER_TLS := build/echo-tls build/hub-tls build/dashboard-tls
+$(OVER_TLS): build/%-tls: $(EXAMPLES) $(CORE) $(wildcard tests/tls/*.h) Makefile | cert
 	@mkdir -p build/tls
 	sed -e 's|rtpush_posix_listen(|tls_listen(|' \
 	    -e '/rtpush_posix.h"/a #include "../../tests/tls/listen.h"' \
 	    examples/$*/$*.c >build/tls/$*.c
-	$(CC) $(C99) $(SANITIZE) build/tls/$*.c -o $@ -lbearssl -lpthread
+	$(CC) $(C99) $(SANITIZE) -Iexamples/$* build/tls/$*.c \
+	    $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) -o $@ -lbearssl -lpthread
+
+build/dashboard-tls: build/dashboard_assets.h
 
 build/dashboard_assets.h: $(PAGE) | build
 	@command -v $(CC) >/dev/null || sh tests/install.sh demo
