@@ -1,0 +1,18 @@
+// The environment of a Chromium that trusts the test CA, as a user would import it: a home of its
+// own with a database of certificates. Needs certutil.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+
+export function trusting(ca) {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-browser-'));
+  process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
+  const store = path.join(home, '.pki', 'nssdb');
+  fs.mkdirSync(store, { recursive: true });
+  const certutil = (...args) => execFileSync('certutil', ['-d', `sql:${store}`, ...args]);
+  certutil('-N', '--empty-password');
+  certutil('-A', '-n', 'rtpush', '-t', 'C,,', '-i', ca);
+  return { ...process.env, HOME: home };
+}
