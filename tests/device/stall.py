@@ -2,12 +2,14 @@
 server's transport really blocks. Prints "open" when the head of the answer is there, reads nothing
 until a line comes on stdin, then reads on and prints what it found, as JSON.
 
-Usage: stall.py PORT PATH
+Usage: stall.py PORT PATH     (over TLS if RTPUSH_TLS is set, its CA in NODE_EXTRA_CA_CERTS)
 """
 
 import json
+import os
 import re
 import socket
+import ssl
 import sys
 import time
 
@@ -20,6 +22,9 @@ def main():
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     s.settimeout(AFTER_S)
     s.connect(("127.0.0.1", port))
+    if "RTPUSH_TLS" in os.environ:
+        trust = ssl.create_default_context(cafile=os.environ["NODE_EXTRA_CA_CERTS"])
+        s = trust.wrap_socket(s, server_hostname="127.0.0.1")
     s.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     text = b""
     while b"\r\n\r\n" not in text:
