@@ -32,7 +32,8 @@ command_of() {
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
-        wire | wire-tls | device | pages | boards | secure-device | secure-app)
+        wire | wire-tls | device | device-tls | pages | pages-tls | boards | secure-device | \
+            secure-app)
             echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         mutants) echo "sh tests/lwip/mutants.sh" ;;
@@ -64,8 +65,8 @@ case "${1:-test}" in
     check) lanes='lint symbols unit' ;;
     # One computes, two mostly wait: for the minute of eight clients, and for other clients.
     test) lanes='lint size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
-device pages boards secure secure-browser secure-device secure-app
-symbols clients clients-poll clients-asan access browser wire clients-tls' ;;
+device pages boards secure secure-browser secure-device secure-app device-tls pages-tls
+symbols clients clients-poll clients-asan access browser wire wire-tls clients-tls' ;;
     *) lanes="$*" ;;
 esac
 for suite in $lanes; do
@@ -78,8 +79,8 @@ began_all="$(date +%s)"
 if [ "${1:-test}" = test ]; then
     # What several lanes need is made before they begin. If that fails, so do they, and say why.
     sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
-    $make hub build/dashboard build/hub-tls build/echo-tls build/secure-asan firmware \
-        secure-firmware >>build/log/prepare.log 2>&1
+    $make hub build/dashboard build/hub-tls build/echo-tls build/dashboard-tls \
+        build/secure-asan firmware secure-firmware >>build/log/prepare.log 2>&1
 fi
 while read -r lane; do
     for suite in $lane; do

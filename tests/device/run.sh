@@ -1,12 +1,14 @@
 #!/bin/sh
 # The dashboard and the transcripts where they really run: over TCP on this machine, and in firmware
 # on emulated boards. Prints the totals of what it was asked for.
-# Usage: sh tests/device/run.sh wire|wire-tls|device|pages|boards|secure-device|secure-app...
+# Usage: sh tests/device/run.sh PART...
 #   wire    every transcript over TCP: the POSIX port, and each board
-#   wire-tls  the same over TLS: the POSIX port with sanitizers, and two boards: the one with 64 KB
-#             of RAM, and one more (mps2-an500 differs in its processor, not in what TLS meets)
+#   wire-tls  over TLS: the POSIX port with sanitizers, the board with 64 KB of RAM, and mps2-an385
+#           (mps2-an500 differs from it in its processor, not in what TLS meets)
 #   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
 #   pages   its page in Chromium, from that board
+#   device-tls, pages-tls  both over TLS, side by side from this machine and from mps2-an385, which
+#           has RAM for TLS in every connection
 #   boards  the clients on the other boards, without what takes long
 #   secure-device  examples/secure as firmware: TLS in 64 KB of RAM, instructions of a handshake
 #   secure-app     its application and pages there, as tests/clients and tests/browser see them
@@ -19,17 +21,31 @@ boards='lm3s6965evb mps2-an385 mps2-an500'
 passed=0
 failed=0
 
-# run NAME COMMAND...: adds what its last line counts
-run() {
+# begin NAME COMMAND...: several may go on at a time, until finish adds what their last lines count
+names=''
+begin() {
     name="$1"
     shift
-    echo "-- $name"
-    "$@" >"$out/$name.log" 2>&1
-    # shellcheck disable=SC2046 # numbers
-    set -- $(totals "$out/$name.log" $?)
-    grep -vE '^[0-9]+ passed' "$out/$name.log" | tail -n 60
-    passed=$((passed + $1))
-    failed=$((failed + $2))
+    names="$names $name"
+    { "$@" >"$out/$name.log" 2>&1; echo $? >"$out/$name.status"; } &
+}
+
+finish() {
+    wait
+    for name in $names; do
+        echo "-- $name"
+        # shellcheck disable=SC2046 # numbers
+        set -- $(totals "$out/$name.log" "$(cat "$out/$name.status")")
+        grep -vE '^[0-9]+ passed' "$out/$name.log" | tail -n 60
+        passed=$((passed + $1))
+        failed=$((failed + $2))
+    done
+    names=''
+}
+
+run() { # NAME COMMAND...
+    begin "$@"
+    finish
 }
 
 # Starts a server and has every conversation with it. The server is ended by its own process id.
@@ -37,15 +53,17 @@ converse() { # PORT TLS COMMAND...
     port="$1"
     tls="$2"
     shift 2
-    "$@" >"$out/server.log" 2>&1 &
+    log="$out/$name.server.log"
+    : >"$log"
+    "$@" >"$log" 2>&1 &
     server=$!
     tries=100
     while [ -z "$port" ] && [ "$tries" -gt 0 ]; do
-        port="$(sed -n 's|^listening on http://127.0.0.1:||p' "$out/server.log")"
+        port="$(sed -n 's|^listening on http://127.0.0.1:||p' "$log")"
         sleep 0.1
         tries=$((tries - 1))
     done
-    timeout 200 "$out/wire" "$port" $tls
+    timeout 200 "$out/wire-with-$part" "$port" $tls
     status=$?
     kill "$server"
     wait "$server" 2>/dev/null
@@ -66,29 +84,30 @@ seed_of() {
 
 board_conformance() { # BOARD FOLDER GUEST-PORT TLS
     port="$(free_port)"
-    head -c 32 /dev/urandom >"$out/seed"
+    head -c 32 /dev/urandom >"$out/$name.seed"
     converse "$port" "$4" qemu-system-arm -M "$1" -kernel "$2/$1.elf" -display none \
         -monitor none -serial stdio \
         -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:$3" \
-        -device "loader,file=$out/seed,addr=$(seed_of "$2/$1.elf"),force-raw=on"
+        -device "loader,file=$out/$name.seed,addr=$(seed_of "$2/$1.elf"),force-raw=on"
 }
 
 # build COMMAND...: 1, with its last words and a failure counted, if it fails
 build() {
-    "$@" >"$out/build.log" 2>&1 || {
-        tail -n 20 "$out/build.log"
+    "$@" >"$out/build-$part.log" 2>&1 || {
+        tail -n 20 "$out/build-$part.log"
         failed=$((failed + 1))
         return 1
     }
 }
 
-# The programs of this machine for `wire` and, with what else TLS needs, for `wire-tls`.
-build_wire() { # NAME OPTION...
-    name="$1"
+# The programs of this machine; by options, for TLS too.
+build_wire() { # SERVER OPTION...
+    server="$1"
     shift
     strict='-std=c99 -g -O1 -Wall -Wextra -Wpedantic -I. -Itests/device'
-    gcc $strict -Wno-unused-function -Itests/unit tests/device/wire.c -o "$out/wire" -lbearssl &&
-        gcc $strict tests/device/conformance.c tests/device/conformance_posix.c -o "$out/$name" \
+    gcc $strict -Wno-unused-function -Itests/unit tests/device/wire.c \
+        -o "$out/wire-with-$part" -lbearssl &&
+        gcc $strict tests/device/conformance.c tests/device/conformance_posix.c -o "$out/$server" \
             "$@" -lpthread
 }
 
@@ -96,16 +115,23 @@ wire() {
     build build_wire conformance && build env OUT="$out" CFLAGS=-Itests/device \
         SOURCES='tests/device/conformance.c tests/device/conformance_board.c' \
         sh examples/firmware/build.sh $boards || return
-    run wire-posix converse '' '' "$out/conformance"
+    begin wire-posix converse '' '' "$out/conformance"
     for board in $boards; do
-        run "wire-$board" board_conformance "$board" "$out" 80 ''
+        begin "wire-$board" board_conformance "$board" "$out" 80 ''
     done
+    finish
     run interrupt node tests/clients/interrupt.test.mjs \
         "{\"board\":\"lm3s6965evb\",\"elf\":\"$out/lm3s6965evb.elf\"}"
 }
 
+# The programs over TLS include others, which build.sh does not know.
+fresh() { # FOLDER
+    rm -f "$1"/*/*_tls.o
+}
+
 # The records of a peer are as large as what takes them.
 wire_tls() {
+    fresh "$out/tls"
     build sh tests/tls/cert.sh &&
         build build_wire conformance-tls -DCONFORMANCE_TLS -lbearssl \
             -fsanitize=address,undefined -fno-sanitize-recover=all &&
@@ -113,10 +139,11 @@ wire_tls() {
             CFLAGS='-DCONFORMANCE_TLS -Iexamples/secure -Itests/device' \
             SOURCES='tests/device/conformance.c tests/device/conformance_tls.c' \
             sh examples/firmware/build.sh lm3s6965evb mps2-an385 || return
-    run wire-tls-posix converse '' tls=16384 "$out/conformance-tls"
+    begin wire-tls-posix converse '' tls=16384 "$out/conformance-tls"
     for board in lm3s6965evb mps2-an385; do
-        run "wire-tls-$board" board_conformance "$board" "$out/tls" 443 tls=2048
+        begin "wire-tls-$board" board_conformance "$board" "$out/tls" 443 tls=2048
     done
+    finish
 }
 
 # The dashboard on a board, as tests/clients/device.mjs wants it described.
@@ -132,6 +159,17 @@ clients() { # BOARD MORE
 build_dashboard() {
     build "${MAKE:-make}" --no-print-directory build/dashboard \
         $(for b in $boards; do echo "build/firmware/$b.elf"; done)
+}
+
+# Over TLS, on this machine and on a board with RAM for TLS in every connection.
+build_dashboard_tls() {
+    board=mps2-an385
+    fresh "$out/tls-dashboard"
+    build "${MAKE:-make}" --no-print-directory build/dashboard-tls firmware-tools &&
+        build env OUT="$out/tls-dashboard" TLS=1 STACK=5K CFLAGS=-Itests/device \
+            SOURCES='tests/device/dashboard_tls.c examples/firmware/sensors.c
+                examples/dashboard/app.c' sh examples/firmware/build.sh $board || return
+    export RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem CURL_CA_BUNDLE=build/cert/ca.pem
 }
 
 build_secure() {
@@ -163,6 +201,21 @@ for part in "$@"; do
             run clients-host node tests/clients/device.test.mjs \
                 '{"binary":"build/dashboard","minute":10}'
             clients lm3s6965evb ''
+            ;;
+        device-tls)
+            build_dashboard_tls || continue
+            begin clients-tls-host node tests/clients/device.test.mjs \
+                '{"binary":"build/dashboard-tls","minute":10}'
+            begin "clients-tls-$board" node tests/clients/device.test.mjs \
+                "$(device $board ',"minute":10' "$out/tls-dashboard")"
+            finish
+            ;;
+        pages-tls)
+            build_dashboard_tls || continue
+            begin pages-tls-host node tests/browser/dashboard.test.mjs build/dashboard-tls
+            begin "pages-tls-$board" node tests/browser/dashboard.test.mjs \
+                "$(device $board '' "$out/tls-dashboard")"
+            finish
             ;;
         pages)
             build_dashboard || continue
