@@ -853,6 +853,10 @@ typedef struct rtpi_text { // a writer into memory of fixed size
 } rtpi_text;
 
 typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stands
+    uint8_t sweep_i;         // next topic of the sweep
+    uint8_t notice;          // RTPI_NOTICE_...
+    uint8_t form;            // RTPI_FORM_...: how records are written for this reader
+    uint8_t todo;            // RTPI_TODO_...
     uint32_t topics;         // subscribed, a bit each
     uint32_t seq;            // next sequence number to look at: this decides
     uint32_t off;            // where it should be in the log: only a cache
@@ -862,10 +866,6 @@ typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stand
     uint32_t sweep_now;      // revision at the start of the sweep under way
     uint32_t stop;           // poll: the answer ends before this sequence number;
                              // else: events the first notice announces as replayed
-    uint8_t sweep_i;         // next topic of the sweep
-    uint8_t notice;          // RTPI_NOTICE_...
-    uint8_t form;            // RTPI_FORM_...: how records are written for this reader
-    uint8_t todo;            // RTPI_TODO_...
 } rtpi_stream;
 
 typedef struct rtpi_answer { // an HTTP answer
@@ -939,6 +939,7 @@ struct rtpush_conn {
     uint32_t mark_left;
 };
 
+// What is used most stands first, as above: words up to offset 124.
 struct rtpush_server {
     uint8_t reserved;  // 1: between reserve and commit
     uint8_t news;      // a STATE value was stored since the last look (under the lock)
@@ -949,19 +950,12 @@ struct rtpush_server {
     uint8_t shut;
     uint8_t turn; // sequence numbers are near their end
 
-    uint32_t now_ms;
-    uint32_t carry_ms; // of the quarter second under way
     uint32_t quarter;  // quarter seconds since init
-    uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
-    uint32_t random;
-
+    rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
+    uint32_t slots_top; // slots ever used
     rtpush_conn *free_first;
     rtpush_conn *ready_first;
-    rtpush_conn *ready_last;
-    uint32_t slots_top; // slots ever used
-    uint32_t sweep_at; // next slot to look at after a publish
-    uint32_t serial;
-    rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
+    const rtpush_filter *filter;
 
     // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, rev, published,
     // full.
@@ -980,38 +974,46 @@ struct rtpush_server {
     uint32_t limit_seq;    // the loop's copy of done_*: readers stop here
     uint32_t limit_rec;
     uint32_t limit_off;
-    uint32_t limit_wrap;
-    uint32_t limit_rev;
     uint32_t hold_floor;   // no connection holds a record before it
-    uint32_t reserved_off; // record being reserved
     uint32_t rev;          // newest STATE revision
-    uint32_t published;    // for the counters
-    uint32_t full;
     uint32_t state_topics; // a bit for each STATE topic
-    uint32_t text_topics;  // a bit for each topic that is not binary
-    uint32_t all_topics;   // a bit for each topic
 
     // What the last rtpush_output offered, for rtpush_sent.
     uint32_t plan_total;   // bytes
     uint32_t plan_tx;      // of them from tx
+    uint32_t plan_first;   // first record offered, 0 none
+
+    uint32_t now_ms;
+    rtpush_desc desc;
+
     uint32_t plan_body;    // of them from a static body
     uint32_t plan_seq;     // cursor when all of it is sent
     uint32_t plan_off;
     uint32_t plan_part;    // bytes of the record at plan_seq among them
-    uint32_t plan_first;   // first record offered, 0 none
     uint32_t plan_before;  // bytes offered before it
     uint32_t plan_records; // records completed then
 
-    rtpush_request request; // of the connection being served
-    const char *challenge;  // of the 401 that is being written
-    rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
-    uint8_t prefix[80]; // RTPI_PREFIX_MAX
+    uint32_t limit_wrap;
+    uint32_t limit_rev;
+    uint32_t reserved_off; // record being reserved
+    uint32_t published;    // for the counters
+    uint32_t full;
+    uint32_t text_topics;  // a bit for each topic that is not binary
+    uint32_t all_topics;   // a bit for each topic
 
-    rtpush_desc desc;
-    rtpush_hooks hooks;
-    const rtpush_filter *filter;
+    uint32_t carry_ms; // of the quarter second under way
+    uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
+    uint32_t random;
+    uint32_t sweep_at; // next slot to look at after a publish
+    uint32_t serial;
+    rtpush_conn *ready_last;
+    const char *challenge;  // of the 401 that is being written
     const char *config_error;
+    rtpush_hooks hooks;
+    rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     rtpush_counters count;
+    rtpush_request request; // of the connection being served
+    uint8_t prefix[80]; // RTPI_PREFIX_MAX
 };
 
 int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
