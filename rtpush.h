@@ -3604,41 +3604,41 @@ static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
 
 // rtpi_http.bits
 enum {
-    RTPI_B_ABSOLUTE = 0x0001,   // the target named the host (RFC 9112 3.2.2)
-    RTPI_B_GZIP = 0x0002,       // Accept-Encoding has gzip
-    RTPI_B_MATCH = 0x0004,      // If-None-Match names the asset's ETag
-    RTPI_B_MATCH_GZIP = 0x0008, // ... that of its gzip form
-    RTPI_B_HTTP10 = 0x0010,
-    RTPI_B_CLOSE = 0x0020,     // Connection: close
-    RTPI_B_UPGRADE = 0x0040,   // Connection: upgrade
-    RTPI_B_WEBSOCKET = 0x0080, // Upgrade: websocket
-    RTPI_B_VERSION13 = 0x0100, // Sec-WebSocket-Version: 13
-    RTPI_B_OVER = 0x0200,      // the value being read did not fit
-    RTPI_B_CORS = 0x0400,      // a foreign origin from desc.origins
-    RTPI_B_STAR = 0x0800,      // OPTIONS *
-    RTPI_B_CONTINUE = 0x1000,  // Expect: 100-continue
-    RTPI_B_CHUNKED = 0x2000,   // the answer is chunked
-    RTPI_B_COOKIE = 0x4000     // desc.cookie is kept
+    RTPI_B_CONTINUE = 0x0001,  // Expect: 100-continue; in the order of rtpi_words up to VERSION13
+    RTPI_B_CLOSE = 0x0002,     // Connection: close
+    RTPI_B_UPGRADE = 0x0004,   // Connection: upgrade
+    RTPI_B_WEBSOCKET = 0x0008, // Upgrade: websocket
+    RTPI_B_VERSION13 = 0x0010, // Sec-WebSocket-Version: 13
+    RTPI_B_GZIP = 0x0020,       // Accept-Encoding has gzip
+    RTPI_B_MATCH = 0x0040,      // If-None-Match names the asset's ETag
+    RTPI_B_MATCH_GZIP = 0x0080, // ... that of its gzip form
+    RTPI_B_HTTP10 = 0x0100,
+    RTPI_B_OVER = 0x0200,     // the value being read did not fit
+    RTPI_B_CORS = 0x0400,     // a foreign origin from desc.origins
+    RTPI_B_STAR = 0x0800,     // OPTIONS *
+    RTPI_B_ABSOLUTE = 0x1000, // the target named the host (RFC 9112 3.2.2)
+    RTPI_B_CHUNKED = 0x2000,  // the answer is chunked
+    RTPI_B_COOKIE = 0x4000    // desc.cookie is kept
 };
 // The body is the application's, and ends with on_close. No enumerator: int may have 16 bits.
 #define RTPI_B_HOLD 0x8000u
 
 enum {
-    RTPI_H_HOST,
+    RTPI_H_HOST, // in the order of rtpush_request up to AUTHORIZATION
     RTPI_H_ORIGIN,
+    RTPI_H_COOKIE,
+    RTPI_H_AUTHORIZATION,
     RTPI_H_KEY,
     RTPI_H_LAST_EVENT_ID,
     RTPI_H_LENGTH,
-    RTPI_H_EXPECT,
+    RTPI_H_EXPECT, // those with a word in rtpi_words
+    RTPI_H_CONNECTION,
+    RTPI_H_UPGRADE,
     RTPI_H_VERSION,
     RTPI_H_TRANSFER_ENCODING,
-    RTPI_H_AUTHORIZATION,
-    RTPI_H_CONNECTION, // lists from here on
-    RTPI_H_UPGRADE,
     RTPI_H_PROTOCOL,
     RTPI_H_NONE_MATCH,
     RTPI_H_ACCEPT_ENCODING,
-    RTPI_H_COOKIE,
     RTPI_H_ROUTE // the first of the route's own
 };
 
@@ -4042,11 +4042,22 @@ enum {
 #define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
 #define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and a status
 
-// In the order of RTPI_H_HOST ... RTPI_H_COOKIE.
+// In the order of RTPI_H_HOST ... RTPI_H_ACCEPT_ENCODING.
 static const char rtpi_names[] =
-    "host\0origin\0sec-websocket-key\0last-event-id\0content-length\0expect\0"
-    "sec-websocket-version\0transfer-encoding\0authorization\0connection\0upgrade\0"
-    "sec-websocket-protocol\0if-none-match\0accept-encoding\0cookie\0";
+    "host\0origin\0cookie\0authorization\0sec-websocket-key\0last-event-id\0content-length\0"
+    "expect\0connection\0upgrade\0sec-websocket-version\0transfer-encoding\0"
+    "sec-websocket-protocol\0if-none-match\0accept-encoding\0";
+
+// Values that are a bit of rtpi_http.bits, each behind the tag of its header (7 is EXPECT), as it
+// stands in the arena.
+static const char rtpi_words[] =
+    "\007" "100-continue\0" "\010" "close\0" "\010" "upgrade\0" "\011" "websocket\0" "\012" "13\0";
+#define RTPI_WORD_COUNT 5u
+
+// Lists, whose elements are judged one by one.
+#define RTPI_LISTS                                                                                 \
+    (1u << RTPI_H_COOKIE | 1u << RTPI_H_CONNECTION | 1u << RTPI_H_UPGRADE |                        \
+     1u << RTPI_H_PROTOCOL | 1u << RTPI_H_NONE_MATCH | 1u << RTPI_H_ACCEPT_ENCODING)
 
 // Fields whose values are put in lower case, since case means nothing there.
 #define RTPI_ANY_CASE                                                                              \
@@ -4067,7 +4078,7 @@ static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
 }
 
 static int rtpi_is_list(unsigned header) {
-    return header >= RTPI_H_CONNECTION && header <= RTPI_H_COOKIE;
+    return (int)((uint32_t)RTPI_LISTS >> header & 1u);
 }
 
 // Appends a byte to the token. 0 if it is longer than `max`.
@@ -4321,11 +4332,14 @@ static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *
     return RTPI_KEEP;
 }
 
-// A whole value, or one element of a list. Some are looked at and forgotten, the others stay.
-static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
+// A whole value, or one element of a list, behind its tag. Some are looked at and forgotten, the
+// others stay.
+static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    unsigned bits = 0;
+    char *v = tag + 1;
+    unsigned word = rtpi_place(rtpi_words, tag);
+    unsigned bits = word < RTPI_WORD_COUNT ? 1u << word : 0;
     switch (h->header) {
     case RTPI_H_LENGTH: // RFC 9110 8.6: digits only
         if (!rtpi_get_decimal(v, &h->length)) {
@@ -4333,33 +4347,24 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
         }
         return h->length == ~(uint32_t)0 ? 413u : 0;
     case RTPI_H_EXPECT: // RFC 9110 10.1.1
-        bits = RTPI_B_CONTINUE;
-        if (strcmp(v, "100-continue") != 0) {
+        if (bits == 0) {
             return 417;
         }
         break;
-    case RTPI_H_VERSION:
-        bits = strcmp(v, "13") == 0 ? RTPI_B_VERSION13 : 0;
-        break;
     case RTPI_H_CONNECTION:
-        bits = strcmp(v, "upgrade") == 0 ? RTPI_B_UPGRADE
-               : strcmp(v, "close") == 0 ? RTPI_B_CLOSE : 0;
-        break;
     case RTPI_H_UPGRADE:
-        bits = strcmp(v, "websocket") == 0 ? RTPI_B_WEBSOCKET : 0;
+    case RTPI_H_VERSION:
         break;
+    case RTPI_H_ACCEPT_ENCODING:
 #ifndef RTPUSH_NO_ASSETS
-    case RTPI_H_ACCEPT_ENCODING:
         bits = rtpi_match_gzip(v);
-        break;
-    case RTPI_H_NONE_MATCH:
-        bits = route && route->asset ? rtpi_match_etag(route->asset, v) : 0;
-        break;
-#else
-    case RTPI_H_ACCEPT_ENCODING:
-    case RTPI_H_NONE_MATCH:
-        break;
 #endif
+        break;
+    case RTPI_H_NONE_MATCH:
+#ifndef RTPUSH_NO_ASSETS
+        bits = route && route->asset ? rtpi_match_etag(route->asset, v) : 0;
+#endif
+        break;
     case RTPI_H_PROTOCOL: // RFC 6455 4.2.2: the client's first that we know
         h->subprotocol = h->subprotocol ? h->subprotocol : rtpi_match_protocol(route, v);
         break;
@@ -4399,7 +4404,7 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     if (over && srv->desc.cookie && strncmp(tag + 1, srv->desc.cookie, strlen(tag + 1)) == 0) {
         return 431; // cut in its name: it may be the one to keep
     }
-    verdict = rtpi_judge(srv, c, tag + 1);
+    verdict = rtpi_judge(srv, c, tag);
     if (verdict != RTPI_KEEP) {
         return verdict;
     }
@@ -4538,9 +4543,9 @@ static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, con
 static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_request *req) {
     const rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    const char *path = (const char *)rtpi_rx(srv, c);
+    const char *at = (const char *)rtpi_rx(srv, c);
+    const char *end = at + h->mark;
     size_t prefix = route ? strlen(route->path) : 0;
-    unsigned i;
     memset(req, 0, sizeof *req);
     req->conn = rtpi_handle(srv, c);
     req->route = route;
@@ -4548,15 +4553,16 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
     req->content_length = h->length;
     req->peer = c->peer;
-    req->path = path;
-    req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? path + prefix - 1 : "";
-    req->query = path + strlen(path) + 1;
-    req->host = rtpi_kept(srv, c, RTPI_H_HOST);
-    req->origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
-    req->cookie = rtpi_kept(srv, c, RTPI_H_COOKIE);
-    req->authorization = rtpi_kept(srv, c, RTPI_H_AUTHORIZATION);
-    for (i = 0; route && route->headers && route->headers[i]; i++) {
-        req->headers[i] = rtpi_kept(srv, c, RTPI_H_ROUTE + i);
+    req->path = at;
+    req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? at + prefix - 1 : "";
+    req->query = rtpi_nth(at, 1);
+    for (at = rtpi_nth(at, 2); at < end; at += strlen(at) + 1) {
+        unsigned tag = (uint8_t)*at++;
+        if (tag >= RTPI_H_ROUTE) {
+            req->headers[tag - RTPI_H_ROUTE] = at;
+        } else if (tag <= RTPI_H_AUTHORIZATION) {
+            memcpy((uint8_t *)req + offsetof(rtpush_request, host) + tag * sizeof at, &at, sizeof at);
+        }
     }
     if (h->subprotocol == 255) {
         req->subprotocol = "rtpush.1";
