@@ -986,7 +986,6 @@ struct rtpush_server {
     uint32_t now_ms;
     rtpush_desc desc;
 
-    uint32_t plan_body;    // of them from a static body
     uint32_t plan_seq;     // cursor when all of it is sent
     uint32_t plan_off;
     uint32_t plan_part;    // bytes of the record at plan_seq among them
@@ -1341,37 +1340,30 @@ static uint32_t rtpi_rotate_left(uint32_t x, unsigned n) {
 }
 
 static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
+    static const uint32_t k[4] = {0x5A827999u, 0x6ED9EBA1u, 0x8F1BBCDCu, 0xCA62C1D6u};
     uint32_t w[16];
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
     unsigned i;
+    for (i = 0; i < 64; i++) {
+        w[i / 4] = (i % 4 > 0 ? w[i / 4] << 8 : 0) | block[i];
+    }
     for (i = 0; i < 80; i++) {
-        uint32_t f, k, t;
-        if (i < 16) {
-            w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
-                   (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
-        } else {
-            w[i & 15u] = rtpi_rotate_left(w[(i + 13) & 15u] ^ w[(i + 8) & 15u] ^
-                                              w[(i + 2) & 15u] ^ w[i & 15u], 1);
-        }
+        uint32_t f = b ^ c ^ d;
+        uint32_t *word = &w[i & 15u];
         if (i < 20) {
-            f = (b & c) | (~b & d);
-            k = 0x5A827999u;
-        } else if (i < 40) {
-            f = b ^ c ^ d;
-            k = 0x6ED9EBA1u;
-        } else if (i < 60) {
-            f = (b & c) | (b & d) | (c & d);
-            k = 0x8F1BBCDCu;
-        } else {
-            f = b ^ c ^ d;
-            k = 0xCA62C1D6u;
+            f = d ^ (b & (c ^ d));
+        } else if (i >= 40 && i < 60) {
+            f = (b & c) | (d & (b | c));
         }
-        t = rtpi_rotate_left(a, 5) + f + e + k + w[i & 15u];
+        f += rtpi_rotate_left(a, 5) + e + k[i / 20] + *word;
+        // The word for 16 rounds later takes its place.
+        *word = rtpi_rotate_left(w[(i + 13) & 15u] ^ w[(i + 8) & 15u] ^ w[(i + 2) & 15u] ^ *word,
+                                 1);
         e = d;
         d = c;
         c = rtpi_rotate_left(b, 30);
         b = a;
-        a = t;
+        a = f;
     }
     h[0] += a;
     h[1] += b;
@@ -1380,7 +1372,7 @@ static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
     h[4] += e;
 }
 
-// Pads the data where it stands: there is room for 72 bytes behind it.
+// Pads the data, less than 8 KiB, where it stands: there is room for 72 bytes behind it.
 static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
     uint32_t h[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u, 0xC3D2E1F0u};
     size_t end = (len + 8) / 64 * 64 + 64; // 0x80 and the 8 bytes of length fit before it
@@ -1388,11 +1380,9 @@ static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
     unsigned i;
     memset(data + len, 0, end - len);
     data[len] = 0x80;
-    // The length in bits ends the message: 8 bytes, of which 5 can be other than 0 here.
-    data[end - 5] = (uint8_t)((uint32_t)len >> 29);
-    for (i = 0; i < 4; i++) {
-        data[end - 4 + i] = (uint8_t)((uint32_t)len << 3 >> (24u - 8u * i));
-    }
+    // The length in bits ends the message: 8 bytes, of which 2 can be other than 0 here.
+    data[end - 2] = (uint8_t)(len >> 5);
+    data[end - 1] = (uint8_t)(len << 3);
     rtpi_sha1_block(h, data); // called twice, so that its 64 words of stack are not its caller's
     for (at = 64; at < end; at += 64) {
         rtpi_sha1_block(h, data + at);
@@ -3686,7 +3676,11 @@ static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be e
                      rtpi_status_index(status));
 }
 
-static uint8_t rtpi_status_why(unsigned status) {
+// What the functions below return: 0, or the status to refuse with, less 300, because a Thumb
+// instruction holds a constant of 8 bits.
+#define RTPI_NO(status) ((status) - 300u)
+
+static uint8_t rtpi_refusal_why(unsigned refusal) {
     static const uint8_t whys[RTPI_STATUS_COUNT + 1] = {
         RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_SYNTAX,
         RTPUSH_WHY_APP, RTPUSH_WHY_ORIGIN, RTPUSH_WHY_NOT_FOUND, RTPUSH_WHY_METHOD,
@@ -3694,7 +3688,7 @@ static uint8_t rtpi_status_why(unsigned status) {
         RTPUSH_WHY_TOO_LONG, RTPUSH_WHY_EXPECT, RTPUSH_WHY_HOST, RTPUSH_WHY_UPGRADE,
         RTPUSH_WHY_RATE, RTPUSH_WHY_TOO_LONG, RTPUSH_WHY_APP, RTPUSH_WHY_METHOD,
         RTPUSH_WHY_STREAM_LIMIT, RTPUSH_WHY_VERSION, RTPUSH_WHY_APP};
-    return whys[rtpi_status_index(status)];
+    return whys[rtpi_status_index(refusal + 300u)];
 }
 
 // In the order of their bits, RTPUSH_GET first.
@@ -3913,7 +3907,8 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
 
 // Answers with an error, for the reason given. The rest of what the peer sends with this request is
 // never interpreted where the connection does not keep.
-static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned status, uint8_t why) {
+static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t why) {
+    unsigned status = refusal + 300u;
     rtpush_response r;
     srv->count.why[why]++;
     if (rtpi_has(c, RTPI_F_OPENED)) {
@@ -3935,13 +3930,13 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned status,
     }
 }
 
-static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned status) {
-    rtpi_refuse_why(srv, c, status, rtpi_status_why(status));
+static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
+    rtpi_refuse_why(srv, c, refusal, rtpi_refusal_why(refusal));
 }
 
 // An answer head did not fit tx_size.
 static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_refuse_why(srv, c, 500, RTPUSH_WHY_APP);
+    rtpi_refuse_why(srv, c, RTPI_NO(500), RTPUSH_WHY_APP);
 }
 
 #ifndef RTPUSH_NO_ASSETS
@@ -3952,7 +3947,7 @@ static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_as
     rtpush_response r;
     // RFC 9110 12.5.3: without the field any encoding is acceptable.
     if (gzip && !(bits & RTPI_B_GZIP) && (c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
-        rtpi_refuse(srv, c, 406);
+        rtpi_refuse(srv, c, RTPI_NO(406));
         return;
     }
     memset(&r, 0, sizeof r);
@@ -4040,7 +4035,7 @@ enum {
 #define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
 #define RTPI_METHOD_MAX 16u  // longest unknown method answered 501 and not 400
 #define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
-#define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and a status
+#define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and RTPI_NO
 
 // In the order of RTPI_H_HOST ... RTPI_H_ACCEPT_ENCODING.
 static const char rtpi_names[] =
@@ -4112,12 +4107,12 @@ static unsigned rtpi_step_method(const rtpush_server *srv, rtpush_conn *c, uint8
     if (byte == ' ' && h->pos > 0) {
         h->method = (uint8_t)(1u << rtpi_place(rtpi_methods, rtpi_token(srv, c)));
         h->step = RTPI_S_TARGET;
-        return h->method < 1u << RTPI_METHOD_COUNT ? 0 : 501u;
+        return h->method < 1u << RTPI_METHOD_COUNT ? 0 : RTPI_NO(501);
     }
     if (!rtpi_is_tchar(byte)) {
-        return 400; // also a TLS hello on the plain port
+        return RTPI_NO(400); // also a TLS hello on the plain port
     }
-    return rtpi_token_byte(srv, c, RTPI_METHOD_MAX, byte) ? 0 : 501u;
+    return rtpi_token_byte(srv, c, RTPI_METHOD_MAX, byte) ? 0 : RTPI_NO(501);
 }
 
 static int rtpi_path_plain(const char *path) { // no "." or ".." segment: clients remove them
@@ -4174,7 +4169,7 @@ static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
     query = query ? query : target + c->rx_used;
     end = rtpi_percent_decode(target, query, 0);
     if (!end) {
-        return 400;
+        return RTPI_NO(400);
     }
     query += *query == '?';
     *end = '\0';
@@ -4183,11 +4178,11 @@ static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
     if (len > 0) { // RFC 9112 3.2.2: the authority counts as Host
         size_t scheme = rtpi_scheme(token, len);
         if (scheme == 0 || len == scheme) {
-            return 400;
+            return RTPI_NO(400);
         }
         len += 1 - scheme; // with its NUL
         if (c->rx_used + 1u + len > srv->desc.rx_size) {
-            return 414;
+            return RTPI_NO(414);
         }
         target[c->rx_used] = RTPI_H_HOST;
         memcpy(target + c->rx_used + 1, token + scheme, len);
@@ -4195,7 +4190,7 @@ static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
         h->bits |= RTPI_B_ABSOLUTE;
     }
     if (!rtpi_path_plain(target)) {
-        return 400;
+        return RTPI_NO(400);
     }
     c->route = rtpi_route_find(srv, target);
     return 0;
@@ -4207,27 +4202,27 @@ static unsigned rtpi_step_target(const rtpush_server *srv, rtpush_conn *c, uint8
     uint32_t limit = srv->desc.rx_size / 4u * 3u - 4u; // the rest is for Host, Origin and the key
     if (byte == ' ') {
         h->step = RTPI_S_PROTOCOL;
-        return c->rx_used + h->pos > 0 ? rtpi_target_done(srv, c) : 400u;
+        return c->rx_used + h->pos > 0 ? rtpi_target_done(srv, c) : RTPI_NO(400);
     }
     if (byte <= 0x20 || byte >= 0x7F || byte == '#') { // RFC 3986: never in a request target
-        return 400;
+        return RTPI_NO(400);
     }
     if (c->rx_used == 0 &&
         !((byte == '/' && h->pos == 0) ||
           ((byte == '/' || byte == '?') && rtpi_scheme((char *)rtpi_tx(srv, c), h->pos)))) {
-        return rtpi_token_byte(srv, c, RTPI_TOKEN_MAX, rtpi_lower(byte)) ? 0 : 414u;
+        return rtpi_token_byte(srv, c, RTPI_TOKEN_MAX, rtpi_lower(byte)) ? 0 : RTPI_NO(414);
     }
     if (c->rx_used == 0 && byte == '?') {
         (void)rtpi_keep(srv, c, limit, '/');
     }
-    return rtpi_keep(srv, c, limit, byte) ? 0 : 414u;
+    return rtpi_keep(srv, c, limit, byte) ? 0 : RTPI_NO(414);
 }
 
 static unsigned rtpi_step_protocol(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
     const char *v;
     if (byte != '\r') {
-        return rtpi_token_byte(srv, c, 8, byte) ? 0 : 400u;
+        return rtpi_token_byte(srv, c, 8, byte) ? 0 : RTPI_NO(400);
     }
     v = rtpi_token(srv, c);
     h->step = RTPI_S_LF;
@@ -4240,7 +4235,7 @@ static unsigned rtpi_step_protocol(const rtpush_server *srv, rtpush_conn *c, uin
     }
     return strncmp(v, "HTTP/", 5) == 0 && rtpi_hex_value((uint8_t)v[5]) < 10 && v[6] == '.' &&
                    rtpi_hex_value((uint8_t)v[7]) < 10
-               ? 505 : 400u;
+               ? RTPI_NO(505) : RTPI_NO(400);
 }
 
 // The name is complete: what is to be done with the value?
@@ -4258,11 +4253,11 @@ static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
         header += (unsigned)own;
     }
     if (header == RTPI_H_TRANSFER_ENCODING) {
-        return 411; // RFC 9112 6.3 allows it; there is nothing left to smuggle with
+        return RTPI_NO(411); // RFC 9112 6.3 allows it; there is nothing left to smuggle with
     }
     // RFC 9110 5.3: only lists may come twice.
     if (!rtpi_is_list(header) && (h->seen >> header & 1u)) {
-        return 400;
+        return RTPI_NO(400);
     }
     h->seen |= (uint32_t)1 << header;
     h->header = (uint8_t)header;
@@ -4282,7 +4277,7 @@ static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t
     }
     // RFC 9112 5.1 and 5.2: no space before the colon, no folded line, no empty name.
     if (!rtpi_is_tchar(byte)) {
-        return 400;
+        return RTPI_NO(400);
     }
     (void)rtpi_token_byte(srv, c, RTPI_TOKEN_MAX, rtpi_lower(byte)); // a longer one is not known
     return 0;
@@ -4343,12 +4338,12 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
     switch (h->header) {
     case RTPI_H_LENGTH: // RFC 9110 8.6: digits only
         if (!rtpi_get_decimal(v, &h->length)) {
-            return 400;
+            return RTPI_NO(400);
         }
-        return h->length == ~(uint32_t)0 ? 413u : 0;
+        return h->length == ~(uint32_t)0 ? RTPI_NO(413) : 0;
     case RTPI_H_EXPECT: // RFC 9110 10.1.1
         if (bits == 0) {
-            return 417;
+            return RTPI_NO(417);
         }
         break;
     case RTPI_H_CONNECTION:
@@ -4388,13 +4383,13 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     h->bits &= (uint16_t)~RTPI_B_OVER;
     if (c->rx_used == h->mark) {
         if (rtpi_is_list(h->header)) { // RFC 9110 5.6.1: an empty element says nothing
-            return over && h->header == RTPI_H_COOKIE && srv->desc.cookie ? 431 : 0u;
+            return over && h->header == RTPI_H_COOKIE && srv->desc.cookie ? RTPI_NO(431) : 0u;
         }
         over |= !rtpi_keep(srv, c, srv->desc.rx_size, h->header);
     }
     if (over && h->header != RTPI_H_COOKIE) { // a list's unknown elements may be of any length
         c->rx_used = h->mark;
-        return rtpi_is_list(h->header) ? 0 : 431u;
+        return rtpi_is_list(h->header) ? 0 : RTPI_NO(431);
     }
     while (c->rx_used > h->mark + 1u && rtpi_is_blank((uint8_t)tag[c->rx_used - h->mark - 1u])) {
         c->rx_used--;
@@ -4402,14 +4397,14 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     tag[c->rx_used - h->mark] = '\0';
     c->rx_used = h->mark;
     if (over && srv->desc.cookie && strncmp(tag + 1, srv->desc.cookie, strlen(tag + 1)) == 0) {
-        return 431; // cut in its name: it may be the one to keep
+        return RTPI_NO(431); // cut in its name: it may be the one to keep
     }
     verdict = rtpi_judge(srv, c, tag);
     if (verdict != RTPI_KEEP) {
         return verdict;
     }
     c->rx_used = h->mark = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
-    return over ? 431 : 0u;
+    return over ? RTPI_NO(431) : 0u;
 }
 
 static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
@@ -4437,7 +4432,7 @@ static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_
     return 0;
 }
 
-// One byte of the head. Returns 0 or the status to refuse with.
+// One byte of the head. Returns 0 or RTPI_NO.
 static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
     switch (h->step) {
@@ -4447,7 +4442,7 @@ static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t
         }
         h->step = RTPI_S_METHOD;
         if (h->total == 1) {
-            return byte == '\n' ? 0 : 400u;
+            return byte == '\n' ? 0 : RTPI_NO(400);
         }
         return rtpi_step_method(srv, c, byte);
     case RTPI_S_METHOD:
@@ -4460,14 +4455,14 @@ static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t
         return rtpi_step_name(srv, c, byte);
     case RTPI_S_LF: // RFC 9112 2.2: a bare CR is no line end
         h->step = RTPI_S_NAME;
-        return byte == '\n' ? 0 : 400u;
+        return byte == '\n' ? 0 : RTPI_NO(400);
     case RTPI_S_END:
-        return byte == '\n' ? 0 : 400u;
+        return byte == '\n' ? 0 : RTPI_NO(400);
     default:
         break;
     }
     if ((byte < 0x20 && byte != '\r' && byte != '\t') || byte == 0x7F) {
-        return 400; // RFC 9110 5.5: no control character in a value
+        return RTPI_NO(400); // RFC 9110 5.5: no control character in a value
     }
     if (h->step == RTPI_S_VALUE) {
         return rtpi_step_value(srv, c, byte);
@@ -4511,7 +4506,7 @@ static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
     const char *const *listed = srv->desc.hosts;
     size_t len = rtpi_host_name(host);
     if (len == 0) {
-        return 400;
+        return RTPI_NO(400);
     }
     if (host[0] == '[' || (host[0] != '.' && strspn(host, "0123456789.") == len) ||
         rtpi_find(listed, "*") >= 0) {
@@ -4525,7 +4520,7 @@ static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
             return 0;
         }
     }
-    return rtpi_is(host, len, "localhost") ? 0 : 421u;
+    return rtpi_is(host, len, "localhost") ? 0 : RTPI_NO(421);
 }
 
 // 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4: scheme, host and port all count; over a
@@ -4561,7 +4556,8 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
         if (tag >= RTPI_H_ROUTE) {
             req->headers[tag - RTPI_H_ROUTE] = at;
         } else if (tag <= RTPI_H_AUTHORIZATION) {
-            memcpy((uint8_t *)req + offsetof(rtpush_request, host) + tag * sizeof at, &at, sizeof at);
+            size_t field = offsetof(rtpush_request, host) + tag * sizeof at;
+            memcpy((uint8_t *)req + field, &at, sizeof at);
         }
     }
     if (h->subprotocol == 255) {
@@ -4713,7 +4709,7 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
         wait_ms = seconds * 1000u;
     }
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
+        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
         return;
     }
     if (!chunked) {
@@ -4736,22 +4732,22 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
     unsigned bits = c->in.http.bits;
     const char *key = rtpi_kept(srv, c, RTPI_H_KEY);
     if (!(bits & RTPI_B_WEBSOCKET)) {
-        return 426;
+        return RTPI_NO(426);
     }
     if (!(bits & RTPI_B_VERSION13) && (c->in.http.seen >> RTPI_H_VERSION & 1u)) {
-        return 426; // RFC 6455 4.4
+        return RTPI_NO(426); // RFC 6455 4.4
     }
     return (bits & (RTPI_B_HTTP10 | RTPI_B_UPGRADE | RTPI_B_VERSION13)) ==
                        (RTPI_B_UPGRADE | RTPI_B_VERSION13) &&
                    c->in.http.length == 0 && key && rtpi_ws_key_valid(key)
-               ? 0 : 400u;
+               ? 0 : RTPI_NO(400);
 }
 
 static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
     uint8_t digest[20];
     rtpi_text *t;
     if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_STREAM_LIMIT);
+        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
         return;
     }
     // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
@@ -4846,15 +4842,15 @@ static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, const rtp
     const rtpush_route *route = req->route;
     uint32_t length = c->in.http.length;
     int origin = 1;
-    unsigned status = 0;
+    unsigned refusal = 0;
     if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
-        return 400; // RFC 9112 3.2: also where the target names the host
+        return RTPI_NO(400); // RFC 9112 3.2: also where the target names the host
     }
     if (req->host) {
-        status = rtpi_host_check(srv, req->host);
+        refusal = rtpi_host_check(srv, req->host);
     }
-    if (status) {
-        return status;
+    if (refusal) {
+        return refusal;
     }
     if (req->origin) {
         origin = rtpi_origin_check(srv, c, req->origin, req->host);
@@ -4863,23 +4859,23 @@ static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, const rtp
     if (origin == 0 &&
         !(route && ((route->flags & RTPUSH_ANY_ORIGIN) ||
                     (route->kind == RTPUSH_ASSET && (req->method & (RTPUSH_GET | RTPUSH_HEAD)))))) {
-        return 403; // cross-site request forgery, cross-site WebSocket hijacking
+        return RTPI_NO(403); // cross-site request forgery, cross-site WebSocket hijacking
     }
     if (c->in.http.bits & RTPI_B_STAR) {
         return 0;
     }
     if (!route) {
-        return 404;
+        return RTPI_NO(404);
     }
     if (!(req->method & rtpi_route_methods(route))) {
-        return 405;
+        return RTPI_NO(405);
     }
 #ifdef RTPUSH_NO_BODY
-    return length > 0 ? 413 : 0u;
+    return length > 0 ? RTPI_NO(413) : 0u;
 #else
     return length > (route->kind == RTPUSH_HANDLER ? route->max_body : 0) ||
                    (!route->on_body && length > srv->desc.rx_size - (uint32_t)c->rx_used)
-               ? 413 : 0u;
+               ? RTPI_NO(413) : 0u;
 #endif
 }
 
@@ -4887,14 +4883,15 @@ static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, const rtp
 static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     int websocket = req->route->kind == RTPUSH_WEBSOCKET;
 #ifndef RTPUSH_NO_WEBSOCKET
-    unsigned status = websocket ? rtpi_upgrade_check(srv, c) : 0;
-    if (status) {
-        return status;
+    unsigned refusal = websocket ? rtpi_upgrade_check(srv, c) : 0;
+    if (refusal) {
+        return refusal;
     }
 #endif
     (void)c;
     req->topics = rtpi_topics_asked(srv, req->route, req->query);
-    return req->topics == 0 && srv->desc.topic_count > 0 && (!websocket || *req->query) ? 404 : 0u;
+    return req->topics == 0 && srv->desc.topic_count > 0 && (!websocket || *req->query)
+               ? RTPI_NO(404) : 0u;
 }
 
 // Does the request go on? As the grant says; else it was refused.
@@ -4907,7 +4904,7 @@ static int rtpi_decided(rtpush_server *srv, rtpush_conn *c, rtpush_request *req,
     if (status != 0) {
         srv->challenge = grant && grant->challenge && rtpi_header_clean(grant->challenge)
                              ? grant->challenge : "Bearer";
-        rtpi_refuse_why(srv, c, status >= 400 && status <= 599 ? (unsigned)status : 500u,
+        rtpi_refuse_why(srv, c, RTPI_NO(status >= 400 && status <= 599 ? (unsigned)status : 500u),
                         RTPUSH_WHY_APP);
         return 0;
     }
@@ -4939,7 +4936,7 @@ static int rtpi_ask(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
 // The head is complete.
 static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     rtpi_http *h = &c->in.http;
-    unsigned status;
+    unsigned refusal;
     uint8_t why;
     h->mark = c->rx_used;
     srv->count.requests++;
@@ -4948,23 +4945,23 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
     }
     rtpi_request(srv, c, req);
     if (rtpi_token_take(srv, c)) {
-        status = rtpi_request_check(srv, c, req);
+        refusal = rtpi_request_check(srv, c, req);
     } else {
         rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
-        status = 429;
+        refusal = RTPI_NO(429);
     }
-    if (status == 0 && req->method == RTPUSH_OPTIONS &&
+    if (refusal == 0 && req->method == RTPUSH_OPTIONS &&
         (!req->route || !(req->route->methods & RTPUSH_OPTIONS))) {
         rtpi_reply_options(srv, c);
         return;
     }
-    why = rtpi_status_why(status);
-    if (status == 0 && req->route->kind >= RTPUSH_WEBSOCKET) {
-        status = rtpi_stream_check(srv, c, req);
-        why = status == 404 ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_UPGRADE;
+    why = rtpi_refusal_why(refusal);
+    if (refusal == 0 && req->route->kind >= RTPUSH_WEBSOCKET) {
+        refusal = rtpi_stream_check(srv, c, req);
+        why = refusal == RTPI_NO(404) ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_UPGRADE;
     }
-    if (status) {
-        rtpi_refuse_why(srv, c, status, why);
+    if (refusal) {
+        rtpi_refuse_why(srv, c, refusal, why);
         return;
     }
     if (rtpi_ask(srv, c, req)) {
@@ -4978,18 +4975,18 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     while (i < len && c->state == RTPI_HEAD) {
         uint8_t step = c->in.http.step;
         uint8_t byte = data[i++];
-        unsigned status = rtpi_head_byte(srv, c, byte);
+        unsigned refusal = rtpi_head_byte(srv, c, byte);
         if (step == RTPI_S_START && c->in.http.total == 0) {
             c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
         }
         c->in.http.total++;
-        if (status == 0 && c->in.http.total > RTPI_HEAD_MAX) {
-            status = 431;
+        if (refusal == 0 && c->in.http.total > RTPI_HEAD_MAX) {
+            refusal = RTPI_NO(431);
         }
-        if (status) {
+        if (refusal) {
             rtpi_clear(c, RTPI_F_KEEP);
             c->in.http.mark = c->rx_used;
-            rtpi_refuse(srv, c, status);
+            rtpi_refuse(srv, c, refusal);
         } else if (step == RTPI_S_END) {
             rtpi_head_done(srv, c, req);
         }
@@ -5765,17 +5762,17 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
             rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_IDLE);
         } else {
             c->in.http.mark = c->rx_used;
-            rtpi_refuse_why(srv, c, 408, RTPUSH_WHY_TIMEOUT_HEAD);
+            rtpi_refuse_why(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_HEAD);
         }
         break;
     case RTPI_BODY:
         rtpi_clear(c, RTPI_F_KEEP);
-        rtpi_refuse_why(srv, c, 408, RTPUSH_WHY_TIMEOUT_BODY);
+        rtpi_refuse_why(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_BODY);
         break;
     case RTPI_ASK:
     case RTPI_WAIT:
         rtpi_clear(c, RTPI_F_KEEP);
-        rtpi_refuse_why(srv, c, 503, RTPUSH_WHY_TIMEOUT_REPLY);
+        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_TIMEOUT_REPLY);
         break;
     case RTPI_REPLY:
         if (c->out.reply.pull && rtpi_tx_queued(c) == 0) {
@@ -6676,7 +6673,7 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
         return 0; // ports ask until there is nothing: let that be cheap
     }
     srv->busy = conn;
-    srv->plan_tx = srv->plan_body = srv->plan_first = srv->plan_records = 0;
+    srv->plan_tx = srv->plan_first = srv->plan_records = 0;
 #ifndef RTPUSH_NO_PULL
     if (conn->state == RTPI_REPLY && conn->out.reply.pull) {
         rtpi_pull_fill(srv, conn);
@@ -6705,7 +6702,6 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
             rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
                             conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
                                                              : RTPUSH_SPAN_STATIC);
-            srv->plan_body = e.given - srv->plan_tx;
         }
     }
     srv->plan_total = e.given;
