@@ -6585,11 +6585,8 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
 #endif
     c->peer = peer;
     c->heard = (uint16_t)srv->quarter;
-    c->token_at = (uint8_t)srv->quarter;
-    c->tokens = (uint16_t)(srv->desc.rate_messages == RTPUSH_UNLIMITED
-                               ? 0 : 2u * srv->desc.rate_messages);
-    c->byte_tokens = (uint16_t)(srv->desc.rate_bytes == RTPUSH_UNLIMITED
-                                    ? 0 : 2u * (srv->desc.rate_bytes / 64u + 1u));
+    c->token_at = (uint8_t)(srv->quarter - 8u); // two seconds, so it begins with the burst
+    rtpi_tokens_refill(srv, c);
     srv->count.accepted++;
     srv->count.slots_used++;
     rtpi_high(&srv->count.slots_high, srv->count.slots_used);
