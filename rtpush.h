@@ -1097,14 +1097,12 @@ static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
 
 static void rtpi_put_decimal(rtpi_text *t, uint32_t value) {
     char digits[10]; // 2^32 has 10
-    unsigned n = 0;
+    unsigned i = sizeof digits;
     do {
-        digits[n++] = (char)('0' + value % 10u);
+        digits[--i] = (char)('0' + value % 10u);
         value /= 10u;
     } while (value > 0);
-    while (n > 0) {
-        rtpi_put_byte(t, (uint8_t)digits[--n]);
-    }
+    rtpi_put(t, digits + i, sizeof digits - i);
 }
 
 // %s a text, %d a uint32_t in decimal, %x one in 8 hexadecimal digits. Nothing else.
@@ -1187,8 +1185,7 @@ static unsigned rtpi_hex_value(uint8_t c) {
     return (c >= 'a' && c <= 'f') ? (unsigned)(c - 'a') + 10u : 16u;
 }
 
-#if defined(RTPI_STREAMS) || !defined(RTPUSH_NO_ACCESS)
-// Reads exactly `digits` hexadecimal digits. Returns 0 if there is anything else.
+// Reads exactly `digits` hexadecimal digits. Returns 0 at anything else, and looks no further.
 static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
     *value = 0;
     while (digits-- > 0) {
@@ -1200,7 +1197,6 @@ static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
     }
     return 1;
 }
-#endif
 
 // Reads a number of decimal digits alone; 0 if there is anything else. Values beyond 32 bits become
 // 2^32 - 1.
@@ -1216,7 +1212,7 @@ static int rtpi_get_decimal(const char *text, uint32_t *value) {
     return 1;
 }
 
-// Percent-decodes in place up to `end`; returns the new end, or NULL where '%' is not followed by
+// Percent-decodes in place up to `end`, where no digit stands; returns the new end, or NULL where '%' is not followed by
 // two digits or stands for a control character (an attacker's %00 would end the string early).
 static char *rtpi_percent_decode(char *at, char *end, int plus_is_space) {
     char *out = at;
@@ -1225,16 +1221,12 @@ static char *rtpi_percent_decode(char *at, char *end, int plus_is_space) {
         if (c == '+' && plus_is_space) {
             c = ' ';
         } else if (c == '%') {
-            unsigned high = (end - at < 2) ? 16u : rtpi_hex_value((uint8_t)at[0]);
-            unsigned low = (end - at < 2) ? 16u : rtpi_hex_value((uint8_t)at[1]);
-            if (high > 15 || low > 15) {
+            uint32_t value;
+            if (!rtpi_get_hex(at, 2, &value) || value < 0x20 || value == 0x7F) {
                 return NULL;
             }
-            c = (uint8_t)((high << 4) | low);
+            c = (uint8_t)value;
             at += 2;
-            if (c < 0x20 || c == 0x7F) {
-                return NULL;
-            }
         }
         *out++ = (char)c;
     }
@@ -2734,7 +2726,12 @@ static uint32_t rtpi_tx_queued(const rtpush_conn *c) {
     return (uint32_t)c->tx_len - c->tx_head;
 }
 
-// Token buckets, refilled a second at a time. Spending below zero is not possible: a frame is
+static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) {
+    tokens += rate * seconds;
+    return (uint16_t)(tokens > 2 * rate ? 2 * rate : tokens);
+}
+
+// Token buckets, refilled a second at a time; what is unlimited is never looked at. Spending below zero is not possible: a frame is
 // paid when its header is complete, its bytes as they pass.
 static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
     uint32_t seconds = (uint8_t)((uint8_t)srv->quarter - c->token_at) / 4u; // modulo 64: enough
@@ -2747,14 +2744,8 @@ static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
     if (seconds > 2) {
         seconds = 2; // the burst
     }
-    if (messages != RTPUSH_UNLIMITED) {
-        uint32_t now = c->tokens + messages * seconds;
-        c->tokens = (uint16_t)(now > 2 * messages ? 2 * messages : now);
-    }
-    if (srv->desc.rate_bytes != RTPUSH_UNLIMITED) {
-        uint32_t now = c->byte_tokens + blocks * seconds;
-        c->byte_tokens = (uint16_t)(now > 2 * blocks ? 2 * blocks : now);
-    }
+    c->tokens = rtpi_refilled(c->tokens, messages, seconds);
+    c->byte_tokens = rtpi_refilled(c->byte_tokens, blocks, seconds);
 }
 
 static void rtpi_throttle(rtpush_server *srv, rtpush_conn *c) {
@@ -3471,18 +3462,7 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
            rtpi_state_newer(srv, s);
 }
 
-// The text of a notice; empty if there is none.
-static void rtpi_put_notice_text(rtpi_text *t, const rtpi_stream *s) {
-    if (s->notice == RTPI_NOTICE_RESET || (s->notice == RTPI_NOTICE_FRESH && s->missed == 0)) {
-        rtpi_put_text(t, s->notice == RTPI_NOTICE_RESET ? "reset" : "fresh");
-    } else if (s->missed > 0) {
-        rtpi_format(t, "gap %d", s->missed);
-    } else if (s->notice == RTPI_NOTICE_REPLAYED) {
-        rtpi_format(t, "replayed %d", s->stop);
-    }
-}
-
-// Puts the notice into tx. 0: no room now. The application hears of gaps in on_gap, raw WebSocket
+// Puts the notice that is due into tx. 0: no room now. The application hears of gaps in on_gap, raw WebSocket
 // readers only there.
 static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
@@ -3490,8 +3470,12 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     uint8_t buffer[24];
     rtpi_text text = {buffer, sizeof buffer, 0, 0};
     uint32_t missed = s->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
-    rtpi_put_notice_text(&text, s);
-    if (text.len > 0 && s->form != RTPI_FORM_RAW &&
+    rtpi_format(&text,
+                missed > 0                       ? "gap %d"
+                : s->notice == RTPI_NOTICE_RESET ? "reset"
+                : s->notice == RTPI_NOTICE_FRESH ? "fresh" : "replayed %d",
+                missed > 0 ? missed : s->stop);
+    if (s->form != RTPI_FORM_RAW &&
         !rtpi_put_event(srv, c, &rtpi_notice, buffer, text.len)) {
         return 0;
     }
@@ -4572,7 +4556,7 @@ static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t le
     int i;
     for (i = 0; i < (int)srv->desc.topic_count; i++) {
         const char *known = srv->desc.topics[i].name;
-        if (strlen(known) == len && memcmp(known, name, len) == 0) {
+        if (strncmp(known, name, len) == 0 && known[len] == '\0') {
             return i;
         }
     }
@@ -5708,7 +5692,7 @@ static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
     rtpi_scan_by(srv, srv->quarter + (wait == 0 || wait >= 0x8000u ? 1u : wait));
 }
 
-// A waiting poll is answered now with what there is; one whose answer has begun goes on.
+// A waiting poll is answered now with what there is; an answer that has begun goes on.
 static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
     if (!rtpi_has(c, RTPI_F_ANSWER)) {
         c->out.stream.todo |= RTPI_TODO_NOW;
@@ -5909,7 +5893,6 @@ const char *rtpush_strerror(int error) {
 static const char *rtpi_check_topics(rtpush_server *srv) {
     const rtpush_desc *d = &srv->desc;
     uint32_t state = RTPUSH_STATE_SIZE(d->topic_count, 0);
-    uint32_t events = 0;
     unsigned i;
     if ((uintptr_t)d->state & 3u) {
         return "state";
@@ -5925,7 +5908,9 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
             srv->text_topics |= (uint32_t)1 << i;
         }
         if (t->kind == RTPUSH_EVENT) {
-            events++;
+            if (!d->log || d->log_size < 256 || (((uintptr_t)d->log | d->log_size) & 3u)) {
+                return "log";
+            }
             continue;
         }
 #ifndef RTPUSH_NO_STATE
@@ -5943,10 +5928,6 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
 #else
         return "topic.kind";
 #endif
-    }
-    if (events > 0 && (!d->log || d->log_size < 256 || ((uintptr_t)d->log & 3u) ||
-                       (d->log_size & 3u))) {
-        return "log";
     }
     if (srv->state_topics && (!d->state || d->state_size < state)) {
         return "state";
@@ -6012,6 +5993,10 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
     return NULL;
 }
 
+static uint32_t rtpi_default(uint32_t value, uint32_t normal, uint32_t most) {
+    return value == 0 ? normal : value > most ? most : value;
+}
+
 static void rtpi_defaults(rtpush_desc *d) {
     // In quarter seconds, in the order of the fields from head_ms to retry_ms.
     static const uint8_t times[] = {40, 120, 60, 120, 80, 80, 8, 60, 100, 8};
@@ -6020,23 +6005,21 @@ static void rtpi_defaults(rtpush_desc *d) {
     for (i = 0; i < sizeof times; i++) {
         uint32_t ms;
         memcpy(&ms, field, sizeof ms);
-        ms = ms == 0 ? times[i] * 250u : ms > 8000000u ? 8000000u : ms;
+        ms = rtpi_default(ms, times[i] * 250u, 8000000u);
         memcpy(field, &ms, sizeof ms);
         field += sizeof ms;
     }
-    d->rx_size = d->rx_size ? d->rx_size : 512;
-    d->tx_size = d->tx_size ? d->tx_size : 512;
+    d->rx_size = (uint16_t)rtpi_default(d->rx_size, 512, 65535u);
+    d->tx_size = (uint16_t)rtpi_default(d->tx_size, 512, 65535u);
     d->seed = d->seed ? d->seed : d->epoch;
     if (d->max_streams == 0 || d->max_streams > d->conn_count) {
         d->max_streams = d->conn_count > 1 ? d->conn_count - 1 : 1;
     }
-    d->rate_messages = d->rate_messages ? d->rate_messages : 200;
-    d->rate_bytes = d->rate_bytes ? d->rate_bytes : 262144u;
-    if (d->rate_messages != RTPUSH_UNLIMITED && d->rate_messages > 32000) {
-        d->rate_messages = 32000;
+    if (d->rate_messages != RTPUSH_UNLIMITED) {
+        d->rate_messages = rtpi_default(d->rate_messages, 200, 32000);
     }
-    if (d->rate_bytes != RTPUSH_UNLIMITED && d->rate_bytes > 2000000u) {
-        d->rate_bytes = 2000000u;
+    if (d->rate_bytes != RTPUSH_UNLIMITED) {
+        d->rate_bytes = rtpi_default(d->rate_bytes, 262144u, 2000000u);
     }
 }
 
@@ -6349,14 +6332,10 @@ int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const ch
     (void)reason;
     if (c->state == RTPI_POLL || c->state == RTPI_REPLY) { // the answer first
         rtpi_clear(c, RTPI_F_KEEP);
-        if (c->state == RTPI_POLL) {
-            rtpi_poll_answer(srv, c);
-        } else {
-            rtpi_ready(srv, c);
-        }
-        return RTPUSH_OK;
+        rtpi_poll_answer(srv, c);
+    } else {
+        rtpi_finish(srv, c, RTPUSH_WHY_APP);
     }
-    rtpi_finish(srv, c, RTPUSH_WHY_APP);
     return RTPUSH_OK;
 }
 
@@ -6413,6 +6392,7 @@ int rtpush_query(const char *query, const char *name, char *out, size_t cap) {
         return RTPUSH_ERR_TOO_BIG;
     }
     memcpy(out, value, len);
+    out[len] = '\0';
     end = rtpi_percent_decode(out, out + len, 1);
     if (!end) {
         return RTPUSH_ERR_ARGUMENT;
@@ -6493,12 +6473,12 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
 // The connection that has been silent longest of those not in the middle of anything.
 static rtpush_conn *rtpi_oldest_idle(const rtpush_server *srv) {
     rtpush_conn *oldest = NULL;
-    uint16_t most = 0;
+    int32_t most = -1;
     uint32_t i;
     for (i = 0; i < srv->slots_top; i++) {
         rtpush_conn *c = &srv->desc.conns[i];
         uint16_t age = (uint16_t)((uint16_t)srv->quarter - c->heard);
-        if ((c->state == RTPI_HEAD || c->state == RTPI_LINGER) && (!oldest || age > most)) {
+        if ((c->state == RTPI_HEAD || c->state == RTPI_LINGER) && age > most) {
             oldest = c;
             most = age;
         }
