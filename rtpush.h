@@ -952,7 +952,7 @@ struct rtpush_server {
 
     uint32_t quarter;  // quarter seconds since init
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
-    uint32_t slots_top; // slots ever used
+    rtpush_conn *slots_end; // slots from here on were never used
     rtpush_conn *free_first;
     rtpush_conn *ready_first;
     const rtpush_filter *filter;
@@ -1003,7 +1003,7 @@ struct rtpush_server {
     uint32_t carry_ms; // of the quarter second under way
     uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
     uint32_t random;
-    uint32_t sweep_at; // next slot to look at after a publish
+    rtpush_conn *sweep_at; // next slot to look at after a publish
     uint32_t serial;
     rtpush_conn *ready_last;
     const char *challenge;  // of the 401 that is being written
@@ -2947,9 +2947,8 @@ static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
 // Frees record `seq`, or all, of its holders. 0 if one of them is being served and cannot go now.
 static int rtpi_release(rtpush_server *srv, uint32_t seq) {
     uint32_t floor = ~(uint32_t)0;
-    uint32_t i;
-    for (i = 0; i < srv->slots_top; i++) {
-        rtpush_conn *c = &srv->desc.conns[i];
+    rtpush_conn *c;
+    for (c = srv->desc.conns; c < srv->slots_end; c++) {
         if (rtpi_holds(c, seq)) {
             if (c == srv->busy) {
                 return 0;
@@ -3194,11 +3193,12 @@ enum {
 #define RTPI_PREFIX_MAX 80u
 
 typedef struct rtpi_emit {
-    rtpush_span *spans;
+    rtpush_span *spans; // NULL: they are only counted, up to `most` bytes in all
     int max;
     int count;
+    uint32_t most;  // bytes of a span
     uint8_t full;   // there is more than spans can hold
-    uint8_t *copy;  // instead of spans: copy the bytes here
+    rtpi_text *to;  // instead of spans: append the bytes here
     uint32_t skip;  // bytes already sent
     uint32_t total; // bytes in all, spans or not
     uint32_t given; // bytes in spans
@@ -3215,24 +3215,27 @@ static void rtpi_emit_bytes(rtpi_emit *e, const void *data, uint32_t len, uint8_
     at += e->skip;
     len -= e->skip;
     e->skip = 0;
-    if (e->copy) {
-        memcpy(e->copy, at, (size_t)len);
-        e->copy += len;
+    if (e->to) {
+        rtpi_put(e->to, at, (size_t)len);
         return;
     }
     if (e->full || e->count >= e->max) {
         e->full = 1;
         return;
     }
-    if (len > RTPI_SPAN_MAX) {
-        len = RTPI_SPAN_MAX;
+    if (len > e->most) {
+        len = e->most;
         e->full = 1; // the rest is for the next rtpush_output
+    }
+    e->given += len;
+    if (!e->spans) {
+        e->most -= len;
+        return;
     }
     span = &e->spans[e->count++];
     span->data = at;
     span->len = (uint16_t)len;
     span->kind = kind;
-    e->given += len;
 }
 
 static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
@@ -3242,9 +3245,10 @@ static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
     rtpi_put_big_endian(t, len, bytes);
 }
 
-// Payload of text lines: each line end becomes "\ndata: ". With `lines` 0 it is one span, "\n\n"
-// included, since that follows it in the log.
-static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uint32_t lines) {
+// Payload of text lines: each line end becomes "\ndata: ". With `lines` 0 it is one span. `behind`
+// bytes that follow it are sent too: the "\n\n" in the log.
+static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uint32_t lines,
+                            uint32_t behind) {
     uint32_t start = 0;
     uint32_t i;
     for (i = 0; lines > 0 && i < len; i++) {
@@ -3255,7 +3259,7 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
             start = i + 1;
         }
     }
-    rtpi_emit_bytes(e, data + start, len + 2u - start, RTPUSH_SPAN_HOLD);
+    rtpi_emit_bytes(e, data + start, len + behind - start, RTPUSH_SPAN_HOLD);
 }
 
 // What stands before the payload, in every form but RAW. The id is the reader's position, so that a
@@ -3300,7 +3304,7 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t 
         rtpi_emit_bytes(e, payload, rec->len, RTPUSH_SPAN_HOLD);
         return;
     }
-    rtpi_emit_lines(e, payload, rec->len, rec->lines);
+    rtpi_emit_lines(e, payload, rec->len, rec->lines, 2);
     if (form == RTPI_FORM_CHUNK) {
         rtpi_emit_bytes(e, "\r\n", 2, RTPUSH_SPAN_STATIC);
     }
@@ -3319,7 +3323,7 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
                           const uint8_t *data, uint32_t len) {
     const rtpi_stream *s = &c->out.stream;
     rtpi_text *t = rtpi_tx_open(srv, c);
-    uint32_t i;
+    rtpi_emit e;
     if (s->form == RTPI_FORM_RAW) {
         rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), len);
     } else {
@@ -3328,18 +3332,11 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
         }
         rtpi_put_prefix(srv, t, s->form, rtpi_reader_id(s), topic, data, len);
     }
-    if (s->form <= RTPI_FORM_TAGGED) {
-        rtpi_put(t, data, (size_t)len);
-        return rtpi_tx_commit(c, t);
-    }
-    for (i = 0; i < len; i++) {
-        if (rtpi_line_end(data, len, &i)) {
-            rtpi_put_text(t, "\ndata: ");
-        } else {
-            rtpi_put_byte(t, data[i]);
-        }
-    }
-    rtpi_put_text(t, s->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
+    memset(&e, 0, sizeof e);
+    e.to = t;
+    rtpi_emit_lines(&e, data, len, s->form > RTPI_FORM_TAGGED, 0);
+    rtpi_put_text(t, s->form <= RTPI_FORM_TAGGED  ? ""
+                     : s->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
     return rtpi_tx_commit(c, t);
 }
 
@@ -5398,7 +5395,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
 // >>output ----------------------------------------------------------------------------------------
 // rtpush_output makes spans and remembers in the server what they stand for, the plan; rtpush_sent,
 // which must follow, moves the connection by as much as the transport took. All of it is the common
-// case and costs a few assignments; part of it walks the same order again.
+// case and costs a few assignments; for part of it the plan is made again, up to there.
 
 static void rtpi_emit_tx(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     uint32_t before = e->given;
@@ -5453,6 +5450,7 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
     rtpi_text *tx = rtpi_tx_open(srv, c);
     rtpi_text first = {srv->prefix, sizeof srv->prefix, 0, 0}; // tx may be full
     int open = 1;
+    srv->plan_tx = srv->plan_first = srv->plan_records = 0;
     if (at.part > 0) {
         open = rtpi_emit_record(srv, &at, rtpi_record_at(srv, at.off), &first, e);
     }
@@ -5569,37 +5567,19 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
 // Moves a connection by n of the bytes planned.
 static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_stream *s = &c->out.stream;
-    uint32_t tx;
-    const rtpi_record *rec;
-    if (n == srv->plan_total) {
-        c->tx_head = (uint16_t)(c->tx_head + srv->plan_tx);
-        srv->count.delivered += srv->plan_records;
-        if (srv->plan_first != 0) {
-            s->seq = srv->plan_seq;
-            s->off = srv->plan_off;
-            s->part = srv->plan_part;
-        }
-        return;
+    if (n < srv->plan_total) { // planned again, up to there
+        rtpi_emit e;
+        memset(&e, 0, sizeof e);
+        e.max = 1;
+        e.most = n;
+        rtpi_output_stream(srv, c, &e);
     }
-    tx = srv->plan_tx;
-    while (n > 0) {
-        uint32_t rest;
-        if (s->part == 0 && tx > 0) {
-            rest = n < tx ? n : tx;
-            c->tx_head = (uint16_t)(c->tx_head + rest);
-            tx = 0;
-            n -= rest;
-            continue;
-        }
-        rec = rtpi_reader_next(srv, s);
-        rest = rtpi_wire_len(srv, s, rec) - s->part;
-        if (n < rest) {
-            s->part += n;
-            return;
-        }
-        n -= rest;
-        rtpi_reader_advance(s, rec);
-        srv->count.delivered++;
+    c->tx_head = (uint16_t)(c->tx_head + srv->plan_tx);
+    srv->count.delivered += srv->plan_records;
+    if (srv->plan_first != 0) {
+        s->seq = srv->plan_seq;
+        s->off = srv->plan_off;
+        s->part = srv->plan_part;
     }
 }
 
@@ -5617,11 +5597,12 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     }
     t = rtpi_tx_open(srv, c);
     memmove(t->data + rest, t->data, (size_t)t->len);
+    c->tx_len = (uint16_t)(c->tx_len + rest);
+    t->len = 0;
     memset(&e, 0, sizeof e);
-    e.copy = t->data;
+    e.to = t;
     e.skip = s->part;
     rtpi_wire(srv, rec, s->form, &prefix, &e);
-    c->tx_len = (uint16_t)(c->tx_len + rest);
     rtpi_reader_advance(s, rec);
     srv->count.delivered++;
 }
@@ -5817,10 +5798,9 @@ static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
 }
 
 static void rtpi_scan(rtpush_server *srv) {
-    uint32_t i;
+    rtpush_conn *c;
     srv->scan_armed = 0;
-    for (i = 0; i < srv->slots_top; i++) {
-        rtpush_conn *c = &srv->desc.conns[i];
+    for (c = srv->desc.conns; c < srv->slots_end; c++) {
         if (c->state != RTPI_FREE && c->state != RTPI_DEAD) {
             rtpi_scan_conn(srv, c);
         }
@@ -5829,7 +5809,7 @@ static void rtpi_scan(rtpush_server *srv) {
 
 // Sequence numbers near their end: everything begins anew under the next epoch.
 static void rtpi_new_epoch(rtpush_server *srv) {
-    uint32_t i;
+    rtpush_conn *c;
     unsigned topic;
     uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
     if (!rtpi_release(srv, RTPI_ALL_RECORDS)) {
@@ -5852,8 +5832,7 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     }
     rtpi_unlock(srv);
     rtpi_sync(srv);
-    for (i = 0; i < srv->slots_top; i++) {
-        rtpush_conn *c = &srv->desc.conns[i];
+    for (c = srv->desc.conns; c < srv->slots_end; c++) {
         if (rtpi_is_stream(c)) {
             rtpi_stream *s = &c->out.stream;
             s->seq = s->stop = 1;
@@ -6056,6 +6035,7 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
         return RTPUSH_ERR_CONFIG;
     }
     memset(d->conns, 0, (size_t)d->conn_count * sizeof *d->conns);
+    srv->slots_end = srv->sweep_at = d->conns;
     srv->random = d->seed;
     srv->epoch = d->epoch;
     srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = 1;
@@ -6080,7 +6060,9 @@ static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
     return (int)(srv->state_topics >> topic & 1u);
 }
 
-int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+// With `evict` by the loop, which makes room; else by anybody.
+static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len,
+                        int evict) {
     int error = rtpi_topic_check(srv, topic, data, len);
     if (error) {
         return error;
@@ -6090,25 +6072,21 @@ int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t 
         return rtpi_state_set(srv, topic, data, len);
     }
 #endif
-    rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
+    if (evict) {
+        rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
+    } else {
+        rtpi_lock(srv);
+    }
     return rtpi_append(srv, topic, data, len);
 }
 
+int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    return rtpi_publish(srv, topic, data, len, 1);
+}
+
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
-    int error = rtpi_topic_check(srv, topic, data, len);
+    int error = rtpi_publish(srv, topic, data, len, 0);
     int wake;
-    if (error) {
-        return error;
-    }
-#ifndef RTPUSH_NO_STATE
-    if (rtpi_is_state(srv, topic)) {
-        error = rtpi_state_set(srv, topic, data, len);
-    } else
-#endif
-    {
-        rtpi_lock(srv);
-        error = rtpi_append(srv, topic, data, len);
-    }
     rtpi_lock(srv);
     wake = !srv->woken;
     srv->woken = 1;
@@ -6428,19 +6406,19 @@ const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
 rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) {
     uint32_t i = after.serial ? after.index + 1 : 0;
     rtpush_handle none = {0, 0};
-    for (; i < srv->slots_top; i++) {
-        if (rtpi_is_stream(&srv->desc.conns[i])) {
-            return rtpi_handle(srv, &srv->desc.conns[i]);
+    const rtpush_conn *c = i < srv->desc.conn_count ? &srv->desc.conns[i] : srv->slots_end;
+    for (; c < srv->slots_end; c++) {
+        if (rtpi_is_stream(c)) {
+            return rtpi_handle(srv, c);
         }
     }
     return none;
 }
 
 void rtpush_shutdown(rtpush_server *srv) {
-    uint32_t i;
+    rtpush_conn *c;
     srv->shut = 1;
-    for (i = 0; i < srv->slots_top; i++) {
-        rtpush_conn *c = &srv->desc.conns[i];
+    for (c = srv->desc.conns; c < srv->slots_end; c++) {
         rtpi_clear(c, RTPI_F_KEEP);
         if (c->state == RTPI_HEAD && c->in.http.total == 0) {
             rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
@@ -6474,9 +6452,8 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
 static rtpush_conn *rtpi_oldest_idle(const rtpush_server *srv) {
     rtpush_conn *oldest = NULL;
     int32_t most = -1;
-    uint32_t i;
-    for (i = 0; i < srv->slots_top; i++) {
-        rtpush_conn *c = &srv->desc.conns[i];
+    rtpush_conn *c;
+    for (c = srv->desc.conns; c < srv->slots_end; c++) {
         uint16_t age = (uint16_t)((uint16_t)srv->quarter - c->heard);
         if ((c->state == RTPI_HEAD || c->state == RTPI_LINGER) && age > most) {
             oldest = c;
@@ -6502,8 +6479,8 @@ static void rtpi_reap_dead(rtpush_server *srv) {
 
 static rtpush_conn *rtpi_slot_take(rtpush_server *srv) {
     rtpush_conn *c;
-    if (srv->slots_top < srv->desc.conn_count && !srv->free_first) {
-        return &srv->desc.conns[srv->slots_top++];
+    if (srv->slots_end < srv->desc.conns + srv->desc.conn_count && !srv->free_first) {
+        return srv->slots_end++;
     }
     if (!srv->free_first) {
         rtpi_reap_dead(srv);
@@ -6529,13 +6506,12 @@ static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int why) {
 rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, void *port) {
     rtpush_conn *c;
     uint32_t same = 0;
-    uint32_t i;
     if (srv->shut) {
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_SHUTDOWN);
         return NULL;
     }
-    for (i = 0; srv->desc.max_per_peer > 0 && peer != 0 && i < srv->slots_top; i++) {
-        same += srv->desc.conns[i].state != RTPI_FREE && srv->desc.conns[i].peer == peer;
+    for (c = srv->desc.conns; srv->desc.max_per_peer > 0 && peer != 0 && c < srv->slots_end; c++) {
+        same += c->state != RTPI_FREE && c->peer == peer;
     }
     if (same > 0 && same >= srv->desc.max_per_peer) {
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_PEER_LIMIT);
@@ -6645,12 +6621,12 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
     memset(&e, 0, sizeof e);
     e.spans = spans;
     e.max = max;
+    e.most = RTPI_SPAN_MAX;
     srv->plan_total = 0;
     if ((conn->state == RTPI_WS || conn->state == RTPI_SSE) && !rtpi_stream_work(srv, conn)) {
         return 0; // ports ask until there is nothing: let that be cheap
     }
     srv->busy = conn;
-    srv->plan_tx = srv->plan_first = srv->plan_records = 0;
 #ifndef RTPUSH_NO_PULL
     if (conn->state == RTPI_REPLY && conn->out.reply.pull) {
         rtpi_pull_fill(srv, conn);
@@ -6837,8 +6813,8 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             }
             return c;
         }
-        while (srv->sweep_at < srv->slots_top) {
-            c = &srv->desc.conns[srv->sweep_at++];
+        while (srv->sweep_at < srv->slots_end) {
+            c = srv->sweep_at++;
             if (rtpi_is_stream(c) && rtpi_stream_work(srv, c)) {
                 return c;
             }
@@ -6849,7 +6825,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
         }
         if (srv->sweep_due) {
             srv->sweep_due = 0;
-            srv->sweep_at = 0;
+            srv->sweep_at = srv->desc.conns;
             continue;
         }
         // Everybody was served: make the margin that rtpush_publish_from lives on.
@@ -6880,7 +6856,7 @@ uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms) {
         rtpi_scan(srv);
     }
     rtpi_sync(srv);
-    if (srv->ready_first || srv->sweep_at < srv->slots_top || srv->sweep_due) {
+    if (srv->ready_first || srv->sweep_at < srv->slots_end || srv->sweep_due) {
         return 0;
     }
     return srv->scan_armed ? (srv->scan_at - srv->quarter) * 250u - srv->carry_ms : 0xFFFFFFFFu;
