@@ -853,10 +853,6 @@ typedef struct rtpi_text { // a writer into memory of fixed size
 } rtpi_text;
 
 typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stands
-    uint8_t sweep_i;         // next topic of the sweep
-    uint8_t notice;          // RTPI_NOTICE_...
-    uint8_t form;            // RTPI_FORM_...: how records are written for this reader
-    uint8_t todo;            // RTPI_TODO_...
     uint32_t topics;         // subscribed, a bit each
     uint32_t seq;            // next sequence number to look at: this decides
     uint32_t off;            // where it should be in the log: only a cache
@@ -909,6 +905,10 @@ struct rtpush_conn {
     uint8_t route; // index, 255 none
     uint8_t why;   // RTPUSH_WHY_... once it ends
     uint8_t token_at; // quarter second of the last refill of tokens
+    uint8_t sweep_i; // a stream: next topic of the sweep
+    uint8_t notice;  // ... RTPI_NOTICE_...
+    uint8_t form;    // ... RTPI_FORM_...: how records are written for this reader
+    uint8_t todo;    // ... RTPI_TODO_...
     union {
         rtpi_http http;
         rtpi_ws ws;
@@ -983,9 +983,9 @@ struct rtpush_server {
     uint32_t plan_tx;      // of them from tx
     uint32_t plan_first;   // first record offered, 0 none
 
-    uint32_t now_ms;
     rtpush_desc desc;
 
+    uint32_t now_ms;
     uint32_t plan_seq;     // cursor when all of it is sent
     uint32_t plan_off;
     uint32_t plan_part;    // bytes of the record at plan_seq among them
@@ -3180,7 +3180,7 @@ static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
 
 enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
 
-// rtpi_stream.notice: what a reader is told first
+// rtpush_conn.notice: what a reader is told first
 enum {
     RTPI_NOTICE_NONE,
     RTPI_NOTICE_REPLAYED, // a poll that missed nothing waits: no reason to answer
@@ -3198,6 +3198,7 @@ typedef struct rtpi_emit {
     int count;
     uint32_t most;  // bytes of a span
     uint8_t full;   // there is more than spans can hold
+    uint8_t form;   // RTPI_FORM_...
     rtpi_text *to;  // instead of spans: append the bytes here
     uint32_t skip;  // bytes already sent
     uint32_t total; // bytes in all, spans or not
@@ -3286,9 +3287,10 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
 
 // Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
 // emitted and t->over is set.
-static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, uint8_t form,
-                      rtpi_text *t, rtpi_emit *e) {
+static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpi_text *t,
+                      rtpi_emit *e) {
     const uint8_t *payload = rtpi_payload(rec);
+    uint8_t form = e->form;
     uint32_t start = t->len;
     if (form == RTPI_FORM_RAW) {
         uint32_t header = rec->len < 126 ? 2u : 4u;
@@ -3324,19 +3326,19 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
     const rtpi_stream *s = &c->out.stream;
     rtpi_text *t = rtpi_tx_open(srv, c);
     rtpi_emit e;
-    if (s->form == RTPI_FORM_RAW) {
+    if (c->form == RTPI_FORM_RAW) {
         rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), len);
     } else {
-        if (s->form == RTPI_FORM_SSE && s->notice != RTPI_NOTICE_NONE) {
+        if (c->form == RTPI_FORM_SSE && c->notice != RTPI_NOTICE_NONE) {
             rtpi_format(t, "retry: %d\n", srv->desc.retry_ms);
         }
-        rtpi_put_prefix(srv, t, s->form, rtpi_reader_id(s), topic, data, len);
+        rtpi_put_prefix(srv, t, c->form, rtpi_reader_id(s), topic, data, len);
     }
     memset(&e, 0, sizeof e);
     e.to = t;
-    rtpi_emit_lines(&e, data, len, s->form > RTPI_FORM_TAGGED, 0);
-    rtpi_put_text(t, s->form <= RTPI_FORM_TAGGED  ? ""
-                     : s->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
+    rtpi_emit_lines(&e, data, len, c->form > RTPI_FORM_TAGGED, 0);
+    rtpi_put_text(t, c->form <= RTPI_FORM_TAGGED  ? ""
+                     : c->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
     return rtpi_tx_commit(c, t);
 }
 
@@ -3346,7 +3348,7 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
 //
 //   Order of output: rest of the record in progress | tx (notice, values, control) | records.
 
-// rtpi_stream.todo
+// rtpush_conn.todo
 enum {
     RTPI_TODO_NOW = 1,   // a ping (WebSocket), a keep-alive (SSE), the answer (poll)
     RTPI_TODO_DONE = 2,  // the ping is out; the poll's sweep is over
@@ -3408,18 +3410,19 @@ static void rtpi_reader_advance(rtpi_stream *s, const rtpi_record *rec) {
 
 #ifdef RTPI_STREAMS
 // Places a new reader. `text` is the id it brings: "epoch-seq", for polls "epoch-seq-rev", or NULL.
-static void rtpi_reader_start(const rtpush_server *srv, rtpi_stream *s, const char *text) {
+static void rtpi_reader_start(const rtpush_server *srv, rtpush_conn *c, const char *text) {
+    rtpi_stream *s = &c->out.stream;
     uint32_t epoch, seq, rev;
     rtpi_stream walk;
     const rtpi_record *rec;
     size_t len = text ? strlen(text) : 0;
     s->seq = srv->limit_seq;
     s->off = srv->limit_off;
-    s->notice = RTPI_NOTICE_FRESH;
+    c->notice = RTPI_NOTICE_FRESH;
     if (!text) {
         return;
     }
-    s->notice = RTPI_NOTICE_RESET;
+    c->notice = RTPI_NOTICE_RESET;
     if ((len != 17 && len != 26) || !rtpi_get_hex(text, 8, &epoch) || text[8] != '-' ||
         !rtpi_get_hex(text + 9, 8, &seq) || epoch != srv->epoch || seq >= srv->limit_seq) {
         return;
@@ -3427,7 +3430,7 @@ static void rtpi_reader_start(const rtpush_server *srv, rtpi_stream *s, const ch
     if (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, &rev) && rev <= srv->limit_rev) {
         s->sweep_prev = rev;
     }
-    s->notice = RTPI_NOTICE_REPLAYED;
+    c->notice = RTPI_NOTICE_REPLAYED;
     s->seq = seq + 1;
     s->off = srv->tail;
     (void)rtpi_reader_next(srv, s); // from the tail to the first record wanted ...
@@ -3447,7 +3450,7 @@ static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begi
 // Has this stream anything to send?
 static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (s->todo & RTPI_TODO_NOW) ||
+    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (c->todo & RTPI_TODO_NOW) ||
         rtpi_has(c, RTPI_F_CLOSE_DUE)) {
         return 1;
     }
@@ -3455,7 +3458,7 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
         return 0;
     }
     return rtpi_reader_next(srv, s) != NULL || s->missed > 0 ||
-           s->notice > (c->state == RTPI_POLL ? RTPI_NOTICE_REPLAYED : RTPI_NOTICE_NONE) ||
+           c->notice > (c->state == RTPI_POLL ? RTPI_NOTICE_REPLAYED : RTPI_NOTICE_NONE) ||
            rtpi_state_newer(srv, s);
 }
 
@@ -3466,17 +3469,17 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     uint8_t buffer[24];
     rtpi_text text = {buffer, sizeof buffer, 0, 0};
-    uint32_t missed = s->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
+    uint32_t missed = c->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
     rtpi_format(&text,
                 missed > 0                       ? "gap %d"
-                : s->notice == RTPI_NOTICE_RESET ? "reset"
-                : s->notice == RTPI_NOTICE_FRESH ? "fresh" : "replayed %d",
+                : c->notice == RTPI_NOTICE_RESET ? "reset"
+                : c->notice == RTPI_NOTICE_FRESH ? "fresh" : "replayed %d",
                 missed > 0 ? missed : s->stop);
-    if (s->form != RTPI_FORM_RAW &&
+    if (c->form != RTPI_FORM_RAW &&
         !rtpi_put_event(srv, c, &rtpi_notice, buffer, text.len)) {
         return 0;
     }
-    s->notice = RTPI_NOTICE_NONE;
+    c->notice = RTPI_NOTICE_NONE;
     s->missed = 0;
     if (missed > 0) {
         srv->count.gaps++;
@@ -3499,7 +3502,7 @@ static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
         done = rtpi_put_event(srv, c, &srv->desc.topics[topic], rtpi_value_data(srv, v), v->len);
         if (done) {
             srv->count.states_sent++;
-            s->todo |= RTPI_TODO_RECORD;
+            c->todo |= RTPI_TODO_RECORD;
         }
     }
     rtpi_unlock(srv);
@@ -3512,26 +3515,26 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_reader_next(srv, s);
     int record = rec && (c->state != RTPI_POLL || rec->seq < s->stop);
-    if (c->state == RTPI_POLL && (s->todo & RTPI_TODO_DONE)) {
+    if (c->state == RTPI_POLL && (c->todo & RTPI_TODO_DONE)) {
         return; // one sweep an answer
     }
-    while (s->sweep_i > 0 || rtpi_state_newer(srv, s)) {
-        if (s->sweep_i == 0) {
+    while (c->sweep_i > 0 || rtpi_state_newer(srv, s)) {
+        if (c->sweep_i == 0) {
             s->sweep_now = srv->limit_rev;
         }
-        for (; s->sweep_i < srv->desc.topic_count; s->sweep_i++) {
-            if (!((s->topics & srv->state_topics) >> s->sweep_i & 1u)) {
+        for (; c->sweep_i < srv->desc.topic_count; c->sweep_i++) {
+            if (!((s->topics & srv->state_topics) >> c->sweep_i & 1u)) {
                 continue;
             }
-            if ((record && (s->todo & RTPI_TODO_RECORD)) || !rtpi_put_value(srv, c, s->sweep_i)) {
+            if ((record && (c->todo & RTPI_TODO_RECORD)) || !rtpi_put_value(srv, c, c->sweep_i)) {
                 return;
             }
         }
         s->sweep_prev = s->sweep_now;
-        s->sweep_i = 0;
+        c->sweep_i = 0;
     }
     if (c->state == RTPI_POLL) {
-        s->todo |= RTPI_TODO_DONE;
+        c->todo |= RTPI_TODO_DONE;
     }
 }
 #endif
@@ -3543,7 +3546,7 @@ static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
     rtpi_text *t = rtpi_tx_open(srv, c);
     rtpi_format(t, ":\nid: %x-%x\n\n", srv->epoch, rtpi_reader_id(&c->out.stream));
     if (rtpi_tx_commit(c, t)) {
-        c->out.stream.todo &= (uint8_t)~RTPI_TODO_NOW;
+        c->todo &= (uint8_t)~RTPI_TODO_NOW;
     }
 }
 
@@ -3554,14 +3557,14 @@ static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
         return;
     }
     (void)rtpi_reader_next(srv, s); // counts what is missed
-    if ((s->notice != RTPI_NOTICE_NONE || s->missed > 0) && s->part == 0 &&
+    if ((c->notice != RTPI_NOTICE_NONE || s->missed > 0) && s->part == 0 &&
         !rtpi_put_notice(srv, c)) {
         return;
     }
     if (!rtpi_is_stream(c)) {
         return; // on_gap ended it
     }
-    if (c->state == RTPI_SSE && (s->todo & RTPI_TODO_NOW)) {
+    if (c->state == RTPI_SSE && (c->todo & RTPI_TODO_NOW)) {
         rtpi_put_keepalive(srv, c);
     }
 #ifndef RTPUSH_NO_STATE
@@ -4614,14 +4617,14 @@ static int rtpi_stream_room(const rtpush_server *srv) {
 // Turns the request into a reader. `state` is WS, SSE or POLL; tx already holds the head.
 static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint8_t form,
                              const rtpush_request *req) {
-    rtpi_stream *s = &c->out.stream;
     char id[27];
     const char *resume = rtpi_resume_id(srv, c, req->query, id);
-    memset(s, 0, sizeof *s);
+    memset(&c->out, 0, sizeof c->out);
     rtpi_sync(srv);
-    s->topics = req->topics;
-    s->form = form;
-    rtpi_reader_start(srv, s, resume);
+    c->out.stream.topics = req->topics;
+    c->form = form;
+    c->todo = c->sweep_i = 0;
+    rtpi_reader_start(srv, c, resume);
     if (state == RTPI_WS) { // frames take the place of the request
         memset(&c->in, 0, sizeof c->in);
         c->rx_used = 0;
@@ -5376,16 +5379,15 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *d
 
 // Control frames of our own that are due.
 static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream *s = &c->out.stream;
     if (rtpi_has(c, RTPI_F_CLOSE_DUE) &&
         rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
         rtpi_ws_closed(srv, c);
-    } else if ((s->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
+    } else if ((c->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
         rtpi_text *t = rtpi_tx_open(srv, c);
         rtpi_put_frame_header(t, 0x89, 4);
         rtpi_put_big_endian(t, srv->now_ms, 4); // comes back in the pong: the round-trip time
         if (rtpi_tx_commit(c, t)) {
-            s->todo = RTPI_TODO_DONE;
+            c->todo = RTPI_TODO_DONE;
             c->due = rtpi_after(srv, srv->desc.ping_ms);
         }
     }
@@ -5404,12 +5406,13 @@ static void rtpi_emit_tx(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
 }
 
 // Wire length of a record for this reader.
-static uint32_t rtpi_wire_len(const rtpush_server *srv, const rtpi_stream *s,
+static uint32_t rtpi_wire_len(const rtpush_server *srv, const rtpush_conn *c,
                               const rtpi_record *rec) {
     rtpi_text t = {NULL, RTPI_PREFIX_MAX, 0, 0};
     rtpi_emit e;
     memset(&e, 0, sizeof e);
-    rtpi_wire(srv, rec, s->form, &t, &e);
+    e.form = c->form;
+    rtpi_wire(srv, rec, &t, &e);
     return e.total;
 }
 
@@ -5423,7 +5426,7 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
     }
     e->skip = at->part;
     e->full = 0;
-    rtpi_wire(srv, rec, at->form, scratch, e);
+    rtpi_wire(srv, rec, scratch, e);
     if (scratch->over) {
         scratch->over = 0;
         return 0;
@@ -5451,12 +5454,13 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
     rtpi_text first = {srv->prefix, sizeof srv->prefix, 0, 0}; // tx may be full
     int open = 1;
     srv->plan_tx = srv->plan_first = srv->plan_records = 0;
+    e->form = c->form;
     if (at.part > 0) {
         open = rtpi_emit_record(srv, &at, rtpi_record_at(srv, at.off), &first, e);
     }
     if (open) {
         rtpi_emit_tx(srv, c, e);
-        open = !rtpi_reader_blocked(c) && rtpi_is_stream(c) && at.notice == RTPI_NOTICE_NONE &&
+        open = !rtpi_reader_blocked(c) && rtpi_is_stream(c) && c->notice == RTPI_NOTICE_NONE &&
                !e->full;
     }
     while (open && (rec = rtpi_reader_next(srv, &at)) != NULL) {
@@ -5473,7 +5477,7 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     rtpi_text *t = rtpi_tx_open(srv, c);
-    int chunked = s->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
+    int chunked = c->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
     rtpi_format(t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
                 srv->epoch, rtpi_reader_id(s), s->sweep_prev);
     return rtpi_tx_commit(c, t);
@@ -5487,17 +5491,17 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         if (!rtpi_stream_work(srv, c)) {
             return 0;
         }
-        if (!rtpi_put_stream_head(srv, c, s->form == RTPI_FORM_CHUNK)) {
+        if (!rtpi_put_stream_head(srv, c, c->form == RTPI_FORM_CHUNK)) {
             rtpi_refuse_size(srv, c);
             return 1;
         }
         rtpi_set(c, RTPI_F_ANSWER);
-        s->todo = 0;
+        c->todo = 0;
 #ifdef RTPUSH_NO_STATE
-        s->todo = RTPI_TODO_DONE;
+        c->todo = RTPI_TODO_DONE;
 #endif
     }
-    if (s->notice != RTPI_NOTICE_NONE) { // so once: the first notice
+    if (c->notice != RTPI_NOTICE_NONE) { // so once: the first notice
         (void)rtpi_reader_next(srv, s);
         if (!rtpi_put_notice(srv, c) || c->state != RTPI_POLL) {
             return 1;
@@ -5505,8 +5509,8 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         s->stop = srv->limit_seq;
     }
     rtpi_stream_fill(srv, c);
-    if (c->state != RTPI_POLL || s->part > 0 || s->notice != RTPI_NOTICE_NONE || s->missed > 0 ||
-        !(s->todo & RTPI_TODO_DONE)) {
+    if (c->state != RTPI_POLL || s->part > 0 || c->notice != RTPI_NOTICE_NONE || s->missed > 0 ||
+        !(c->todo & RTPI_TODO_DONE)) {
         return 1;
     }
     rec = rtpi_reader_next(srv, s);
@@ -5588,7 +5592,7 @@ static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
 static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_record_at(srv, s->off);
-    uint32_t rest = rtpi_wire_len(srv, s, rec) - s->part;
+    uint32_t rest = rtpi_wire_len(srv, c, rec) - s->part;
     rtpi_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
     rtpi_text *t;
     rtpi_emit e;
@@ -5601,8 +5605,9 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     t->len = 0;
     memset(&e, 0, sizeof e);
     e.to = t;
+    e.form = c->form;
     e.skip = s->part;
-    rtpi_wire(srv, rec, s->form, &prefix, &e);
+    rtpi_wire(srv, rec, &prefix, &e);
     rtpi_reader_advance(s, rec);
     srv->count.delivered++;
 }
@@ -5612,7 +5617,7 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_stream *s = &c->out.stream;
     rtpi_move_stream(srv, c, n);
     if (srv->plan_first != 0 && n > srv->plan_before) {
-        s->todo &= (uint8_t)~RTPI_TODO_RECORD;
+        c->todo &= (uint8_t)~RTPI_TODO_RECORD;
         if (c->mark_seq == 0) {
             c->hold_seq = srv->plan_first;
             c->mark_seq = s->seq;
@@ -5676,7 +5681,7 @@ static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
 // A waiting poll is answered now with what there is; an answer that has begun goes on.
 static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
     if (!rtpi_has(c, RTPI_F_ANSWER)) {
-        c->out.stream.todo |= RTPI_TODO_NOW;
+        c->todo |= RTPI_TODO_NOW;
     }
     rtpi_ready(srv, c);
 }
@@ -5699,15 +5704,14 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
 
 // The deadline of a WebSocket has come: ping, or give up.
 static void rtpi_due_websocket(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream *s = &c->out.stream;
     uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
     uint16_t quiet = (uint16_t)(c->heard + wait);
     if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
         rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
     } else if (!rtpi_passed(srv, quiet)) {
         c->due = quiet; // heard of it meanwhile
-    } else if (!(s->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
-        s->todo |= RTPI_TODO_NOW;
+    } else if (!(c->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
+        c->todo |= RTPI_TODO_NOW;
         c->due = rtpi_after(srv, srv->desc.ping_ms);
         rtpi_ready(srv, c);
     } else if (rtpi_has(c, RTPI_F_REFUSED) || (rtpi_has(c, RTPI_F_PENDING) &&
@@ -5750,7 +5754,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         rtpi_due_websocket(srv, c);
         break;
     case RTPI_SSE:
-        c->out.stream.todo |= RTPI_TODO_NOW;
+        c->todo |= RTPI_TODO_NOW;
         c->due = rtpi_after(srv, srv->desc.keepalive_ms);
         rtpi_ready(srv, c);
         break;
@@ -5839,8 +5843,8 @@ static void rtpi_new_epoch(rtpush_server *srv) {
             s->off = 0;
             s->missed = 0;
             s->sweep_prev = s->sweep_now = 0;
-            s->sweep_i = 0;
-            s->notice = RTPI_NOTICE_RESET;
+            c->sweep_i = 0;
+            c->notice = RTPI_NOTICE_RESET;
             rtpi_ready(srv, c);
         }
     }
@@ -6249,7 +6253,7 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     s = &c->out.stream;
     if (topics & ~s->topics & srv->state_topics) {
         s->sweep_prev = s->sweep_now = 0; // all values again: simpler than a mark a topic
-        s->sweep_i = 0;
+        c->sweep_i = 0;
     }
     s->topics = topics;
     rtpi_ready(srv, c);
@@ -6593,7 +6597,7 @@ static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void
     if (taken > 0) {
         conn->heard = (uint16_t)srv->quarter;
         if (conn->state == RTPI_WS) {
-            conn->out.stream.todo &= RTPI_TODO_RECORD; // no ping is needed
+            conn->todo &= RTPI_TODO_RECORD; // no ping is needed
         }
         srv->count.bytes_in += (uint32_t)taken;
     }
