@@ -227,6 +227,9 @@
 //     RTPUSH_NO_STATE       leaves out STATE topics
 //     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
 //     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
+//     RTPUSH_NO_PUBLISH_FROM
+//                           leaves out rtpush_publish_from (ERR_STATE) and the lock: publish from
+//                           the loop alone
 //     RTPUSH_NO_ACCESS      leaves out rtpush_decide, tokens, signed cookies, tickets, Basic
 //     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
@@ -888,7 +891,7 @@ typedef struct rtpi_ws { // the frame as it arrives
     uint8_t step;        // header bytes read, or RTPI_WS_PAYLOAD
     uint8_t first;       // first header byte: FIN and opcode
     uint8_t opcode;      // of the message under way, 0 none
-    uint8_t utf8;        // validator state
+    uint8_t utf8;        // validator state; of a binary message never begun
     uint8_t control_len; // bytes of control payload gathered
     uint8_t bits;        // RTPI_WS_...
     uint8_t mask[4];     // rotated so that [0] is next
@@ -1053,14 +1056,13 @@ extern "C" {
 // >>text ------------------------------------------------------------------------------------------
 // A writer appends to memory of fixed size and remembers when something did not fit, so that a
 // whole block of text is written first and judged once: rtpi_text.over means throw all of it away.
-// Without memory (data NULL) it only counts.
 
 static void rtpi_put(rtpi_text *t, const void *data, size_t len) {
     if (t->over || len > t->cap - t->len) {
         t->over = 1;
         return;
     }
-    if (len > 0 && t->data) {
+    if (len > 0) {
         memcpy(t->data + t->len, data, len);
     }
     t->len += (uint32_t)len;
@@ -2825,15 +2827,23 @@ enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2 }; // rtpi_record.flags; VOID: nobod
 #endif
 
 static void rtpi_lock(const rtpush_server *srv) {
+#ifndef RTPUSH_NO_PUBLISH_FROM
     if (srv->hooks.lock) {
         srv->hooks.lock(srv->hooks.ctx);
     }
+#else
+    (void)srv;
+#endif
 }
 
 static void rtpi_unlock(const rtpush_server *srv) {
+#ifndef RTPUSH_NO_PUBLISH_FROM
     if (srv->hooks.unlock) {
         srv->hooks.unlock(srv->hooks.ctx);
     }
+#else
+    (void)srv;
+#endif
 }
 
 static rtpi_record *rtpi_record_at(const rtpush_server *srv, uint32_t off) {
@@ -2955,9 +2965,10 @@ static int rtpi_release(rtpush_server *srv, uint32_t seq) {
             }
             rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_LOG);
             rtpi_drop(srv, c, 1); // also one that was killed while it was being served
-        } else if (rtpi_held(c) != 0) {
-            uint32_t held = rtpi_held(c) > seq ? rtpi_held(c) : seq + 1;
-            floor = held < floor ? held : floor;
+        } else {
+            uint32_t held = rtpi_held(c);
+            held = held > seq ? held : seq + 1;
+            floor = rtpi_held(c) != 0 && held < floor ? held : floor;
         }
     }
     srv->hold_floor = floor;
@@ -3024,7 +3035,6 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
     rec->seq = seq;
     rec->size4 = (uint16_t)(size / 4u);
     rec->len = (uint16_t)len;
-    rec->lines = 0;
     rec->topic = (uint8_t)topic;
     rec->flags = 0;
     srv->head = off + size;
@@ -3301,7 +3311,7 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpi_tex
     if (t->over) {
         return;
     }
-    rtpi_emit_bytes(e, t->data ? t->data + start : payload, t->len - start, RTPUSH_SPAN_COPY);
+    rtpi_emit_bytes(e, t->data + start, t->len - start, RTPUSH_SPAN_COPY);
     if (form == RTPI_FORM_TAGGED) {
         rtpi_emit_bytes(e, payload, rec->len, RTPUSH_SPAN_HOLD);
         return;
@@ -3484,7 +3494,7 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     if (missed > 0) {
         srv->count.gaps++;
         srv->count.missed += missed;
-        if (route && route->on_gap) {
+        if (route->on_gap) {
             route->on_gap(srv, rtpi_handle(srv, c), missed);
         }
     }
@@ -3750,12 +3760,10 @@ const char *rtpush_why(int why) {
 }
 
 static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
-    for (; *text; text++) {
-        if ((uint8_t)*text < 0x20 && *text != '\t') {
-            return 0;
-        }
+    while ((uint8_t)*text >= 0x20 || *text == '\t') {
+        text++;
     }
-    return 1;
+    return *text == '\0';
 }
 
 static int rtpi_headers_clean(const rtpush_response *r) {
@@ -5304,7 +5312,7 @@ static int rtpi_ws_frame_done(rtpush_server *srv, rtpush_conn *c) {
             c->in.ws.rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : c->in.ws.rtt_ms;
         }
     } else if (w->first & 0x80) {
-        if (w->opcode == RTPUSH_TEXT_MESSAGE && w->utf8 != RTPI_UTF8_OK) {
+        if (w->utf8 != RTPI_UTF8_OK) {
             rtpi_ws_fail(srv, c, 1007);
             return 1;
         }
@@ -5364,7 +5372,7 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *d
             if (c->state != RTPI_WS) {
                 break;
             }
-            if (w->utf8 == RTPI_UTF8_BAD && w->opcode == RTPUSH_TEXT_MESSAGE) {
+            if (w->utf8 == RTPI_UTF8_BAD) {
                 code = 1007;
             } else if (w->left > 0 ? n == 0 : !rtpi_ws_frame_done(srv, c)) {
                 return i;
@@ -5403,17 +5411,6 @@ static void rtpi_emit_tx(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     uint32_t before = e->given;
     rtpi_emit_bytes(e, rtpi_tx(srv, c) + c->tx_head, rtpi_tx_queued(c), RTPUSH_SPAN_COPY);
     srv->plan_tx = e->given - before;
-}
-
-// Wire length of a record for this reader.
-static uint32_t rtpi_wire_len(const rtpush_server *srv, const rtpush_conn *c,
-                              const rtpi_record *rec) {
-    rtpi_text t = {NULL, RTPI_PREFIX_MAX, 0, 0};
-    rtpi_emit e;
-    memset(&e, 0, sizeof e);
-    e.form = c->form;
-    rtpi_wire(srv, rec, &t, &e);
-    return e.total;
 }
 
 // Emits the record at the cursor from byte `part` on and moves the cursor past it, or `part` to
@@ -5592,20 +5589,22 @@ static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
 static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_record_at(srv, s->off);
-    uint32_t rest = rtpi_wire_len(srv, c, rec) - s->part;
     rtpi_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
     rtpi_text *t;
     rtpi_emit e;
+    uint32_t rest;
+    memset(&e, 0, sizeof e);
+    e.form = c->form;
+    rtpi_wire(srv, rec, &prefix, &e); // counts, since there is no span to fill
+    rest = e.total - s->part;
     if (rest > srv->desc.tx_size - rtpi_tx_queued(c)) {
         return;
     }
     t = rtpi_tx_open(srv, c);
     memmove(t->data + rest, t->data, (size_t)t->len);
     c->tx_len = (uint16_t)(c->tx_len + rest);
-    t->len = 0;
-    memset(&e, 0, sizeof e);
+    t->len = prefix.len = 0;
     e.to = t;
-    e.form = c->form;
     e.skip = s->part;
     rtpi_wire(srv, rec, &prefix, &e);
     rtpi_reader_advance(s, rec);
@@ -6089,6 +6088,13 @@ int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t 
 }
 
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+#ifdef RTPUSH_NO_PUBLISH_FROM
+    (void)srv;
+    (void)topic;
+    (void)data;
+    (void)len;
+    return RTPUSH_ERR_STATE;
+#else
     int error = rtpi_publish(srv, topic, data, len, 0);
     int wake;
     rtpi_lock(srv);
@@ -6099,6 +6105,7 @@ int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, si
         srv->hooks.wake(srv->hooks.ctx);
     }
     return error;
+#endif
 }
 
 void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
@@ -6684,6 +6691,9 @@ static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     uint32_t sent = (uint32_t)n;
     RTPUSH_ASSERT(sent <= srv->plan_total);
     if (srv->plan_total == 0) {
+        if (conn->unacked == 0) {
+            rtpi_clear(conn, RTPI_F_PENDING); // what was to be sent has gone by
+        }
         return;
     }
     srv->busy = conn;
@@ -6704,13 +6714,10 @@ static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
             }
         }
     }
-    if (!rtpi_has(conn, RTPI_F_PENDING) && (sent < srv->plan_total || sent > 0)) {
+    if (!rtpi_has(conn, RTPI_F_PENDING)) {
         rtpi_set(conn, RTPI_F_PENDING);
         conn->moved = (uint16_t)srv->quarter;
         rtpi_scan_by(srv, srv->quarter + rtpi_quarters(srv->desc.stall_ms) + 1u);
-    }
-    if (srv->plan_total == 0 && conn->unacked == 0) {
-        rtpi_clear(conn, RTPI_F_PENDING); // what was to be sent has gone by
     }
     srv->plan_total = 0;
     srv->busy = NULL;
@@ -6832,11 +6839,13 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             srv->sweep_at = srv->desc.conns;
             continue;
         }
-        // Everybody was served: make the margin that rtpush_publish_from lives on.
+#ifndef RTPUSH_NO_PUBLISH_FROM
+        // Everybody was served: make the margin that it lives on.
         if (srv->hooks.lock && srv->desc.log) {
             rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);
         }
+#endif
         if (!srv->ready_first) {
             return NULL;
         }
