@@ -1180,11 +1180,9 @@ static int rtpi_starts(const char *text, const char *lower, size_t len) {
 
 // Value of a hexadecimal digit, or 16.
 static unsigned rtpi_hex_value(uint8_t c) {
-    c = rtpi_lower(c);
-    if (c >= '0' && c <= '9') {
-        return (unsigned)(c - '0');
-    }
-    return (c >= 'a' && c <= 'f') ? (unsigned)(c - 'a') + 10u : 16u;
+    unsigned digit = (unsigned)c - '0';
+    unsigned letter = (c | 0x20u) - 'a';
+    return digit < 10 ? digit : letter < 6 ? letter + 10 : 16u;
 }
 
 // Reads exactly `digits` hexadecimal digits. Returns 0 at anything else, and looks no further.
@@ -3670,8 +3668,8 @@ static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be e
                      rtpi_status_index(status));
 }
 
-// What the functions below return: 0, or the status to refuse with, less 300, because a Thumb
-// instruction holds a constant of 8 bits.
+// What the functions below return: 0, or the status to refuse with, less 300: a Thumb instruction
+// holds a constant of 8 bits.
 #define RTPI_NO(status) ((status) - 300u)
 
 static uint8_t rtpi_refusal_why(unsigned refusal) {
@@ -3787,8 +3785,8 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
 #ifndef RTPUSH_NO_ASSETS
     const rtpush_asset *a;
 #endif
-    switch (r->status) {
-    case 204: // RFC 9110 9.3.7: OPTIONS; also a CORS preflight from an origin in desc.origins
+    switch (RTPI_NO(r->status)) {
+    case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also a CORS preflight from an origin in desc.origins
         if (c->in.http.bits & RTPI_B_CORS) {
             rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
             rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
@@ -3800,23 +3798,23 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         }
         rtpi_put_allow(t, "Allow", methods);
         return;
-    case 401: // RFC 9110 15.5.2: it must say how to do better
+    case RTPI_NO(401): // RFC 9110 15.5.2: it must say how to do better
         rtpi_format(t, "WWW-Authenticate: %s\r\n", srv->challenge);
         return;
-    case 405: // RFC 9110 15.5.6
+    case RTPI_NO(405): // RFC 9110 15.5.6
         rtpi_put_allow(t, "Allow", methods);
         return;
-    case 426: // RFC 9110 15.5.22, RFC 6455 4.2.2
+    case RTPI_NO(426): // RFC 9110 15.5.22, RFC 6455 4.2.2
         rtpi_format(t, "%sUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
                     rtpi_has(c, RTPI_F_KEEP) ? "Connection: Upgrade\r\n" : "");
         return;
-    case 429:
-    case 503:
+    case RTPI_NO(429):
+    case RTPI_NO(503):
         rtpi_put_text(t, "Retry-After: 2\r\n");
         return;
 #ifndef RTPUSH_NO_ASSETS
-    case 200:
-    case 304: // an asset: each encoding is a representation with a tag of its own
+    case RTPI_NO(200):
+    case RTPI_NO(304): // an asset: each encoding is a representation with a tag of its own
         a = route->asset;
         if (a->etag) {
             rtpi_format(t, "ETag: \"%s%s\"\r\n", a->etag, r->body == a->gzip ? "-gz" : "");
@@ -3916,7 +3914,7 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     r.status = (uint16_t)status;
     r.body_static = 1;
     r.body = rtpush_why(why);
-    r.len = (uint32_t)strlen(rtpush_why(why));
+    r.len = (uint32_t)strlen((const char *)r.body);
     if (rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
         rtpi_finish(srv, c, why);
     }
@@ -4279,6 +4277,7 @@ static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t
 // An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
 static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
     size_t tag = a->etag ? strlen(a->etag) : 0;
+    unsigned form;
     if (strcmp(v, "*") == 0) {
         return RTPI_B_MATCH | RTPI_B_MATCH_GZIP;
     }
@@ -4286,9 +4285,8 @@ static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
     if (tag == 0 || v[0] != '"' || strncmp(v + 1, a->etag, tag) != 0) {
         return 0;
     }
-    v += 1 + tag;
-    return strcmp(v, "\"") == 0 ? (unsigned)RTPI_B_MATCH
-           : strcmp(v, "-gz\"") == 0 ? (unsigned)RTPI_B_MATCH_GZIP : 0u;
+    form = rtpi_place("\"\0-gz\"\0", v + 1 + tag);
+    return form < 2 ? (unsigned)RTPI_B_MATCH << form : 0u;
 }
 
 // "gzip", but not with weight 0 (RFC 9110 12.4.2).
@@ -4615,7 +4613,7 @@ static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c
         return id;
     }
     n = rtpush_query(query, "last_event_id", out, 27);
-    return n == 0 || n == RTPUSH_ERR_ARGUMENT ? NULL : n < 0 ? "" : out;
+    return n > 0 ? out : n == RTPUSH_ERR_TOO_BIG ? "" : NULL;
 }
 
 static int rtpi_stream_room(const rtpush_server *srv) {
@@ -4671,21 +4669,22 @@ static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
 #ifndef RTPUSH_NO_EVENTS
 static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
     int room = rtpi_stream_room(srv);
+    int bodyless = req->method == RTPUSH_HEAD; // RFC 9110 9.3.2
     rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
     if (!rtpi_put_stream_head(srv, c, 0)) {
         rtpi_refuse_size(srv, c);
-    } else if (!room) {
-        // An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). So a
-        // full server answers 200, says when to come back, and ends.
-        srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
-        if (req->method != RTPUSH_HEAD) { // RFC 9110 9.3.2
-            rtpi_put_retry(srv, c, 4);
+    } else if (room && !bodyless) {
+        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, req);
+    } else {
+        if (!room) {
+            // An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3).
+            // So a full server answers 200, says when to come back, and ends.
+            srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
+            if (!bodyless) {
+                rtpi_put_retry(srv, c, 4);
+            }
         }
         rtpi_begin_reply(srv, c);
-    } else if (req->method == RTPUSH_HEAD) {
-        rtpi_begin_reply(srv, c);
-    } else {
-        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, req);
     }
 }
 #endif
@@ -5685,19 +5684,32 @@ static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
     rtpi_ready(srv, c);
 }
 
-static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_clear(c, RTPI_F_EXPIRES);
-#ifndef RTPUSH_NO_WEBSOCKET
+// The polite end of a connection in any state. `code` and `reason` are for a WebSocket.
+static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
+                     uint8_t why) {
+#ifdef RTPUSH_NO_WEBSOCKET
+    (void)code;
+    (void)reason;
+#else
     if (c->state == RTPI_WS) {
-        rtpi_ws_close(srv, c, 4401, "expired", RTPUSH_WHY_EXPIRED);
+        rtpi_ws_close(srv, c, code, reason, why);
         return;
     }
 #endif
+    if (c->state == RTPI_POLL || c->state == RTPI_REPLY) { // the answer first
+        rtpi_poll_answer(srv, c);
+    } else {
+        rtpi_finish(srv, c, why);
+    }
+}
+
+static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_clear(c, RTPI_F_EXPIRES);
     if (c->state == RTPI_SSE) {
         (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
-        rtpi_finish(srv, c, RTPUSH_WHY_EXPIRED);
-    } else if (c->state == RTPI_POLL) {
-        rtpi_poll_answer(srv, c);
+    }
+    if (rtpi_is_stream(c)) {
+        rtpi_end(srv, c, 4401, "expired", RTPUSH_WHY_EXPIRED);
     }
 }
 
@@ -6313,18 +6325,10 @@ int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const ch
             rtpi_utf8(RTPI_UTF8_OK, (const uint8_t *)reason, len) != RTPI_UTF8_OK) {
             return RTPUSH_ERR_ARGUMENT;
         }
-        rtpi_ws_close(srv, c, code, reason, RTPUSH_WHY_APP);
-        return RTPUSH_OK;
     }
 #endif
-    (void)code;
-    (void)reason;
-    if (c->state == RTPI_POLL || c->state == RTPI_REPLY) { // the answer first
-        rtpi_clear(c, RTPI_F_KEEP);
-        rtpi_poll_answer(srv, c);
-    } else {
-        rtpi_finish(srv, c, RTPUSH_WHY_APP);
-    }
+    rtpi_clear(c, RTPI_F_KEEP);
+    rtpi_end(srv, c, code, reason, RTPUSH_WHY_APP);
     return RTPUSH_OK;
 }
 
@@ -6431,19 +6435,12 @@ void rtpush_shutdown(rtpush_server *srv) {
     srv->shut = 1;
     for (c = srv->desc.conns; c < srv->slots_end; c++) {
         rtpi_clear(c, RTPI_F_KEEP);
-        if (c->state == RTPI_HEAD && c->in.http.total == 0) {
-            rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
-        } else if (c->state == RTPI_SSE) {
+        if (c->state == RTPI_SSE) {
             rtpi_put_retry(srv, c, 1);
-            rtpi_finish(srv, c, RTPUSH_WHY_SHUTDOWN);
-        } else if (c->state == RTPI_POLL) {
-            rtpi_poll_answer(srv, c);
         }
-#ifndef RTPUSH_NO_WEBSOCKET
-        if (c->state == RTPI_WS) { // RFC 6455 7.4.1: going away
-            rtpi_ws_close(srv, c, 1001, NULL, RTPUSH_WHY_SHUTDOWN);
+        if (rtpi_is_stream(c) || (c->state == RTPI_HEAD && c->in.http.total == 0)) {
+            rtpi_end(srv, c, 1001, NULL, RTPUSH_WHY_SHUTDOWN); // RFC 6455 7.4.1: going away
         }
-#endif
     }
 }
 
@@ -6676,10 +6673,9 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
     if (e.count == 0 && conn->state == RTPI_CLOSING && conn->unacked == 0 && rtpi_drained(conn)) {
         rtpi_set(conn, RTPI_F_FIN);
         // A filter's FIN comes after its own farewell; it tells of the end (again) then.
-        rtpi_state(srv, conn,
-                   rtpi_has(conn, RTPI_F_EOF) && !rtpi_filtered(conn) ? RTPI_DEAD : RTPI_LINGER,
-                   srv->desc.close_ms);
-        if (conn->state == RTPI_DEAD) {
+        rtpi_state(srv, conn, RTPI_LINGER, srv->desc.close_ms);
+        if (rtpi_has(conn, RTPI_F_EOF) && !rtpi_filtered(conn)) {
+            conn->state = RTPI_DEAD;
             rtpi_ready(srv, conn);
         }
         return RTPUSH_FIN;
