@@ -303,6 +303,28 @@ static void log_copied_bytes_must_be_acknowledged_in_time(void **state) {
     t_finish(w);
 }
 
+// What the transport would not take has left the log, and nothing is on its way: nothing is owed, so
+// nobody is stalled. A raw WebSocket hears of the gap through its application alone.
+static void log_a_reader_whose_bytes_have_gone_by_is_not_stalled(void **state) {
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{WS /ws}");
+    p->c->window = 0;
+    publish_range(w, 0, 0);
+    t_run(w);
+    T_CHECK(rtpush_subscribe(&w->srv, rtpush_conn_handle(&w->srv, p->c->conn), 0) == RTPUSH_OK,
+            "not subscribed");
+    publish_range(w, 1, 299);
+    t_run(w);
+    T_CHECK(t_app_of(w)->missed > 0, "it was told of no gap");
+    p->c->window = SIZE_MAX;
+    t_advance(w, 21000);
+    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 0);
+    T_CHECK(!t_ended(p->c), "it was dropped");
+    u_free(p);
+    t_finish(w);
+}
+
 static void log_acknowledged_bytes_hold_nothing(void **state) {
     (void)state;
     t_world *w = small_log(1024);
@@ -874,6 +896,7 @@ int main(void) {
         u_test(log_unacknowledged_bytes_are_not_overwritten),
         u_test(log_copied_bytes_hold_nothing),
         u_test(log_copied_bytes_must_be_acknowledged_in_time),
+        u_test(log_a_reader_whose_bytes_have_gone_by_is_not_stalled),
         u_test(log_acknowledged_bytes_hold_nothing),
         u_test(log_partial_acknowledgements_release_in_the_end),
         u_test(log_reader_inside_a_large_record_is_dropped_and_resumes),
