@@ -228,8 +228,7 @@
 //     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
 //     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
 //     RTPUSH_NO_PUBLISH_FROM
-//                           leaves out rtpush_publish_from (ERR_STATE) and the lock: publish from
-//                           the loop alone
+//                           leaves out rtpush_publish_from and the lock: the loop alone publishes
 //     RTPUSH_NO_ACCESS      leaves out rtpush_decide, tokens, signed cookies, tickets, Basic
 //     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
@@ -580,7 +579,7 @@ const char *rtpush_config_error(const rtpush_server *srv); // "" if none
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
 // evicts: RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up;
-// readers are then told of the gap.
+// readers are then told of the gap. ERR_STATE: RTPUSH_NO_PUBLISH_FROM.
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Loop context: room for up to `cap` bytes of an EVENT, to be printed in place; commit with the
 // length used before returning to the loop (len 0 to cap). NULL: too big, or FULL. One at a time.
@@ -1053,6 +1052,14 @@ extern "C" {
 #define RTPI_STREAMS // there are streams at all
 #endif
 
+// Where size counts gcc puts a function with one caller, or a small one, into its callers, and runs
+// out of registers there. Those so marked are smaller apart, by 420 bytes together on a Cortex-M3.
+#if defined(__GNUC__) && defined(__OPTIMIZE_SIZE__)
+#define RTPI_APART __attribute__((noinline))
+#else
+#define RTPI_APART
+#endif
+
 // >>text ------------------------------------------------------------------------------------------
 // A writer appends to memory of fixed size and remembers when something did not fit, so that a
 // whole block of text is written first and judged once: rtpi_text.over means throw all of it away.
@@ -1212,8 +1219,9 @@ static int rtpi_get_decimal(const char *text, uint32_t *value) {
     return 1;
 }
 
-// Percent-decodes in place up to `end`, where no digit stands; returns the new end, or NULL where '%' is not followed by
-// two digits or stands for a control character (an attacker's %00 would end the string early).
+// Percent-decodes in place up to `end`, where no digit stands; returns the new end, or NULL where
+// '%' is not followed by two digits or stands for a control character (an attacker's %00 would end
+// the string early).
 static char *rtpi_percent_decode(char *at, char *end, int plus_is_space) {
     char *out = at;
     while (at < end) {
@@ -2461,7 +2469,7 @@ enum {
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
 
-static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
+RTPI_APART static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
     rtpush_handle h;
     h.serial = c->serial;
     h.index = (uint32_t)(c - srv->desc.conns);
@@ -2731,8 +2739,8 @@ static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) 
     return (uint16_t)(tokens > 2 * rate ? 2 * rate : tokens);
 }
 
-// Token buckets, refilled a second at a time; what is unlimited is never looked at. Spending below zero is not possible: a frame is
-// paid when its header is complete, its bytes as they pass.
+// Token buckets, refilled a second at a time; what is unlimited is never looked at. Spending below
+// zero is not possible: a frame is paid when its header is complete, its bytes as they pass.
 static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
     uint32_t seconds = (uint8_t)((uint8_t)srv->quarter - c->token_at) / 4u; // modulo 64: enough
     uint32_t messages = srv->desc.rate_messages;
@@ -2860,7 +2868,7 @@ static uint32_t rtpi_record_size(uint32_t len) {
     return ((uint32_t)sizeof(rtpi_record) + len + 2u + 3u) & ~3u;
 }
 
-static uint32_t rtpi_record_max(const rtpush_server *srv) { // largest payload
+RTPI_APART static uint32_t rtpi_record_max(const rtpush_server *srv) { // largest payload
     uint32_t room = (srv->desc.log_size / 4u) & ~3u;
     room = (room > sizeof(rtpi_record) + 2u) ? room - (uint32_t)sizeof(rtpi_record) - 2u : 0;
     return room > 65535u ? 65535u : room;
@@ -3470,8 +3478,8 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
            rtpi_state_newer(srv, s);
 }
 
-// Puts the notice that is due into tx. 0: no room now. The application hears of gaps in on_gap, raw WebSocket
-// readers only there.
+// Puts the notice that is due into tx. 0: no room now. The application hears of gaps in on_gap, raw
+// WebSocket readers only there.
 static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_stream *s = &c->out.stream;
@@ -3672,7 +3680,7 @@ static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be e
 // holds a constant of 8 bits.
 #define RTPI_NO(status) ((status) - 300u)
 
-static uint8_t rtpi_refusal_why(unsigned refusal) {
+RTPI_APART static uint8_t rtpi_refusal_why(unsigned refusal) {
     static const uint8_t whys[RTPI_STATUS_COUNT + 1] = {
         RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_SYNTAX,
         RTPUSH_WHY_APP, RTPUSH_WHY_ORIGIN, RTPUSH_WHY_NOT_FOUND, RTPUSH_WHY_METHOD,
@@ -3786,7 +3794,7 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
     const rtpush_asset *a;
 #endif
     switch (RTPI_NO(r->status)) {
-    case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also a CORS preflight from an origin in desc.origins
+    case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also the preflight of an origin in desc.origins
         if (c->in.http.bits & RTPI_B_CORS) {
             rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
             rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
@@ -4423,7 +4431,7 @@ static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_
 }
 
 // One byte of the head. Returns 0 or RTPI_NO.
-static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+RTPI_APART static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
     switch (h->step) {
     case RTPI_S_START:
@@ -4829,7 +4837,8 @@ static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request
 
 // What the request may not do, in the order of what must be known first: who it is for, who sent
 // it, what it wants. No callback before Host and Origin are judged (invariant 21).
-static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c,
+                                              const rtpush_request *req) {
     const rtpush_route *route = req->route;
     uint32_t length = c->in.http.length;
     int origin = 1;
@@ -5784,7 +5793,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
     uint16_t stall = (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u);
     if (rtpi_has(c, RTPI_F_LATER | RTPI_F_THROTTLED)) {
         rtpi_clear(c, RTPI_F_LATER | RTPI_F_THROTTLED);
@@ -6559,7 +6568,8 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
 }
 
 // Bytes for a connection in its present state; a state that ends in between goes on with the rest.
-static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
+RTPI_APART static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                                    size_t len) {
     switch (c->state) {
     case RTPI_HEAD:
         return rtpi_head_input(srv, c, data, len, &srv->request);
