@@ -303,8 +303,8 @@ static void log_copied_bytes_must_be_acknowledged_in_time(void **state) {
     t_finish(w);
 }
 
-// What the transport would not take has left the log, and nothing is on its way: nothing is owed, so
-// nobody is stalled. A raw WebSocket hears of the gap through its application alone.
+// What the transport would not take has left the log, and nothing is on its way: nothing is owed,
+// so nobody is stalled. A raw WebSocket hears of the gap through its application alone.
 static void log_a_reader_whose_bytes_have_gone_by_is_not_stalled(void **state) {
     (void)state;
     t_world *w = small_log(1024);
