@@ -6846,7 +6846,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             continue;
         }
 #ifndef RTPUSH_NO_PUBLISH_FROM
-        // Everybody was served: make the margin that it lives on.
+        // Everybody was served: make the margin that publishing from elsewhere lives on.
         if (srv->hooks.lock && srv->desc.log) {
             rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);
