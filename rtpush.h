@@ -296,7 +296,7 @@ enum {
     RTPUSH_WHY_RATE,             // too many requests (429)
     RTPUSH_WHY_SYNTAX,           // the head breaks RFC 9112 (400)
     RTPUSH_WHY_TOO_LONG,         // target (414), header or head (431)
-    RTPUSH_WHY_VERSION,          // HTTP version not 1.0 or 1.1 (505)
+    RTPUSH_WHY_VERSION,          // major HTTP version not 1 (505)
     RTPUSH_WHY_METHOD,           // unknown method (501) or not this route's (405)
     RTPUSH_WHY_NOT_FOUND,        // no such route or topic (404)
     RTPUSH_WHY_HOST,             // foreign Host: DNS rebinding (421)
@@ -3903,6 +3903,45 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     return RTPUSH_OK;
 }
 
+#if !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
+// The head of an SSE or poll answer.
+static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
+    rtpi_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store");
+    rtpi_format(t, "X-Accel-Buffering: no\r\n%s\r\n", // a proxy must not hold it back
+                chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    return rtpi_tx_commit(c, t);
+}
+#endif
+
+// "retry: ms LF LF", spread over `times` the usual time, so that not all come back at once.
+static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
+    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpi_format(t, "retry: %d\n\n",
+                srv->desc.retry_ms + rtpi_random(srv) % (times * srv->desc.retry_ms + 1u));
+    (void)rtpi_tx_commit(c, t);
+}
+
+#ifndef RTPUSH_NO_EVENTS
+// An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). "Not now" is
+// therefore a 200 that says when to come back, and ends.
+static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    if (!route || route->kind != RTPUSH_EVENTS ||
+        (refusal != RTPI_NO(429) && refusal != RTPI_NO(503))) {
+        return 0;
+    }
+    rtpi_clear(c, RTPI_F_KEEP);
+    if (!rtpi_put_stream_head(srv, c, 0)) {
+        return 0;
+    }
+    if (c->in.http.method != RTPUSH_HEAD) {
+        rtpi_put_retry(srv, c, 4);
+    }
+    rtpi_begin_reply(srv, c);
+    return 1;
+}
+#endif
+
 // Answers with an error, for the reason given. The rest of what the peer sends with this request is
 // never interpreted where the connection does not keep.
 static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t why) {
@@ -3918,6 +3957,11 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     if (c->state >= RTPI_CLOSING) {
         return; // on_refuse ended it
     }
+#ifndef RTPUSH_NO_EVENTS
+    if (rtpi_not_now(srv, c, refusal)) {
+        return;
+    }
+#endif
     memset(&r, 0, sizeof r);
     r.status = (uint16_t)status;
     r.body_static = 1;
@@ -4224,16 +4268,14 @@ static unsigned rtpi_step_protocol(const rtpush_server *srv, rtpush_conn *c, uin
     }
     v = rtpi_token(srv, c);
     h->step = RTPI_S_LF;
-    if (strcmp(v, "HTTP/1.1") == 0) {
-        return 0;
+    if (strncmp(v, "HTTP/", 5) != 0 || rtpi_hex_value((uint8_t)v[5]) > 9 || v[6] != '.' ||
+        rtpi_hex_value((uint8_t)v[7]) > 9) {
+        return RTPI_NO(400);
     }
-    h->bits |= RTPI_B_HTTP10;
-    if (strcmp(v, "HTTP/1.0") == 0) {
-        return 0;
+    if (v[7] == '0') {
+        h->bits |= RTPI_B_HTTP10;
     }
-    return strncmp(v, "HTTP/", 5) == 0 && rtpi_hex_value((uint8_t)v[5]) < 10 && v[6] == '.' &&
-                   rtpi_hex_value((uint8_t)v[7]) < 10
-               ? RTPI_NO(505) : RTPI_NO(400);
+    return v[5] == '1' ? 0 : RTPI_NO(505); // RFC 9110 2.5: a higher minor version is served as 1.1
 }
 
 // The name is complete: what is to be done with the value?
@@ -4325,6 +4367,33 @@ static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *
     return RTPI_KEEP;
 }
 
+// How many bytes at text may stand in a host's or topic's name.
+static size_t rtpi_name_len(const char *text) {
+    size_t len = 0;
+    while (rtpi_is_alnum((uint8_t)text[len]) ||
+           (text[len] != '\0' && strchr("-._", text[len]) != NULL)) {
+        len++;
+    }
+    return len;
+}
+
+// Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
+static size_t rtpi_host_name(const char *host) {
+    size_t len = rtpi_name_len(host);
+    const char *port;
+    if (host[0] == '[') {
+        len = strspn(host + 1, "0123456789abcdef:.") + 2;
+        if (len < 4 || host[len - 1] != ']') {
+            return 0;
+        }
+    }
+    port = host + len;
+    if (*port == ':') {
+        port += 1 + strspn(port + 1, "0123456789");
+    }
+    return *port == '\0' ? len : 0;
+}
+
 // A whole value, or one element of a list, behind its tag. Some are looked at and forgotten, the
 // others stay.
 static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) {
@@ -4364,7 +4433,8 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
     case RTPI_H_COOKIE:
         return rtpi_match_cookie(srv, h, v);
     case RTPI_H_HOST:
-        return h->bits & RTPI_B_ABSOLUTE ? 0 : RTPI_KEEP;
+        // RFC 9112 3.2: an invalid one is refused also where the target's counts (3.2.2).
+        return !(h->bits & RTPI_B_ABSOLUTE) ? RTPI_KEEP : rtpi_host_name(v) > 0 ? 0 : RTPI_NO(400);
     default:
         return RTPI_KEEP;
     }
@@ -4469,33 +4539,6 @@ RTPI_APART static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn 
         h->step = RTPI_S_LF;
     }
     return 0;
-}
-
-// How many bytes at text may stand in a host's or topic's name.
-static size_t rtpi_name_len(const char *text) {
-    size_t len = 0;
-    while (rtpi_is_alnum((uint8_t)text[len]) ||
-           (text[len] != '\0' && strchr("-._", text[len]) != NULL)) {
-        len++;
-    }
-    return len;
-}
-
-// Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
-static size_t rtpi_host_name(const char *host) {
-    size_t len = rtpi_name_len(host);
-    const char *port;
-    if (host[0] == '[') {
-        len = strspn(host + 1, "0123456789abcdef:.") + 2;
-        if (len < 4 || host[len - 1] != ']') {
-            return 0;
-        }
-    }
-    port = host + len;
-    if (*port == ':') {
-        port += 1 + strspn(port + 1, "0123456789");
-    }
-    return *port == '\0' ? len : 0;
 }
 
 // DNS rebinding: a page of evil.example whose name now points here is same-origin with us in its
@@ -4656,43 +4699,19 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
 
 #endif // RTPI_STREAMS
 
-#if !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
-// The head of an SSE or poll answer.
-static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
-    rtpi_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store");
-    rtpi_format(t, "X-Accel-Buffering: no\r\n%s\r\n", // a proxy must not hold it back
-                chunked ? "Transfer-Encoding: chunked\r\n" : "");
-    return rtpi_tx_commit(c, t);
-}
-#endif
-
-// "retry: ms LF LF", spread over `times` the usual time, so that not all come back at once.
-static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
-    rtpi_text *t = rtpi_tx_open(srv, c);
-    rtpi_format(t, "retry: %d\n\n",
-                srv->desc.retry_ms + rtpi_random(srv) % (times * srv->desc.retry_ms + 1u));
-    (void)rtpi_tx_commit(c, t);
-}
-
 #ifndef RTPUSH_NO_EVENTS
 static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
-    int room = rtpi_stream_room(srv);
-    int bodyless = req->method == RTPUSH_HEAD; // RFC 9110 9.3.2
+    if (!rtpi_stream_room(srv)) {
+        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
+        return;
+    }
     rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
     if (!rtpi_put_stream_head(srv, c, 0)) {
         rtpi_refuse_size(srv, c);
-    } else if (room && !bodyless) {
-        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, req);
-    } else {
-        if (!room) {
-            // An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3).
-            // So a full server answers 200, says when to come back, and ends.
-            srv->count.why[RTPUSH_WHY_STREAM_LIMIT]++;
-            if (!bodyless) {
-                rtpi_put_retry(srv, c, 4);
-            }
-        }
+    } else if (req->method == RTPUSH_HEAD) { // RFC 9110 9.3.2
         rtpi_begin_reply(srv, c);
+    } else {
+        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, req);
     }
 }
 #endif

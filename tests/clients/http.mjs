@@ -37,7 +37,7 @@ function refusals() {
   answers('a method it does not know with 501', request('BREW', path), 501);
   answers('CONNECT with 501', request('CONNECT', path), 501);
   answers('HTTP/2.0 with 505', `GET ${path} HTTP/2.0\r\nHost: localhost\r\n\r\n`, 505);
-  answers('HTTP/1.2 with 505', `GET ${path} HTTP/1.2\r\nHost: localhost\r\n\r\n`, 505);
+  answers('HTTP/1.2 as HTTP/1.1', `GET ${path} HTTP/1.2\r\nHost: localhost\r\n\r\n`, 200);
   answers('a path of 8 KB with 414', request('GET', `/${'x'.repeat(8192)}`), 414);
   answers('a Host of 8 KB with 431', request('GET', path, { Host: 'h'.repeat(8192) }), 431);
   answers('a head of 20 KB with 431', request('GET', path, Object.fromEntries(

@@ -62,6 +62,12 @@ static const t_script t_scripts[] = {
      T_STAYS},
     {"absolute_form_replaces_host", "GET http://10.0.0.9/keep HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n",
      "HTTP/1.1 200 |host=10.0.0.9 ", NULL, T_STAYS},
+    // RFC 9112 3.2: an invalid Host is refused all the same.
+    {"absolute_form_invalid_host", "GET http://10.0.0.9/hello HTTP/1.1\r\nHost: a@b\r\n\r\n",
+     T_400, T_NONE, T_CLOSES},
+    {"absolute_form_host_in_capitals",
+     "GET http://10.0.0.9/hello HTTP/1.1\r\nHost: Other.Example:80\r\n\r\n", T_OK_HELLO, NULL,
+     T_STAYS},
     {"absolute_form_foreign", T_GET11("http://evil.example/hello"), "HTTP/1.1 421 ", T_NONE,
      T_EITHER},
     {"absolute_form_root", T_GET11("http://10.0.0.1"), "HTTP/1.1 200 |device", NULL, T_STAYS},
@@ -98,7 +104,9 @@ static const t_script t_scripts[] = {
     {"cr_cr_lf_after_a_field", "GET /hello HTTP/1.1\r\nHost: 10.0.0.1\r\r\n\r\n", T_400, T_NONE,
      T_CLOSES},
     {"http_0_9", "GET /hello\r\n", "HTTP/1.1 400 ~HTTP/1.1 505 ", T_NONE, T_CLOSES},
-    {"http_1_2", "GET /hello HTTP/1.2\r\n" T_HOST "\r\n", "HTTP/1.1 505 ", T_NONE, T_CLOSES},
+    // RFC 9110 2.5: a higher minor version is served as the highest we know.
+    {"http_1_2", "GET /hello HTTP/1.2\r\n" T_HOST "\r\n", T_OK_HELLO, NULL, T_STAYS},
+    {"http_1_2_without_host", "GET /hello HTTP/1.2\r\n\r\n", T_400, T_NONE, T_EITHER},
     {"http_2_0", "GET /hello HTTP/2.0\r\n" T_HOST "\r\n", "HTTP/1.1 505 ", T_NONE, T_CLOSES},
     {"h2_preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 505 ~HTTP/1.1 501 ~HTTP/1.1 400 ",
      T_NONE, T_CLOSES},
