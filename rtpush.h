@@ -1343,22 +1343,24 @@ static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
     static const uint32_t k[4] = {0x5A827999u, 0x6ED9EBA1u, 0x8F1BBCDCu, 0xCA62C1D6u};
     uint32_t w[16];
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    uint32_t word = 0;
     unsigned i;
     for (i = 0; i < 64; i++) {
-        w[i / 4] = (i % 4 > 0 ? w[i / 4] << 8 : 0) | block[i];
+        word = word << 8 | block[i];
+        w[i / 4] = word; // whole after its fourth byte
     }
     for (i = 0; i < 80; i++) {
         uint32_t f = b ^ c ^ d;
-        uint32_t *word = &w[i & 15u];
         if (i < 20) {
             f = d ^ (b & (c ^ d));
         } else if (i >= 40 && i < 60) {
             f = (b & c) | (d & (b | c));
         }
-        f += rtpi_rotate_left(a, 5) + e + k[i / 20] + *word;
+        word = w[i & 15u];
+        f += rtpi_rotate_left(a, 5) + e + k[i / 20] + word;
         // The word for 16 rounds later takes its place.
-        *word = rtpi_rotate_left(w[(i + 13) & 15u] ^ w[(i + 8) & 15u] ^ w[(i + 2) & 15u] ^ *word,
-                                 1);
+        w[i & 15u] = rtpi_rotate_left(w[(i + 13) & 15u] ^ w[(i + 8) & 15u] ^ w[(i + 2) & 15u] ^
+                                          word, 1);
         e = d;
         d = c;
         c = rtpi_rotate_left(b, 30);
