@@ -64,9 +64,11 @@ run_suite() {
 case "${1:-test}" in
     check) lanes='lint symbols unit' ;;
     # One computes, two mostly wait: for the minute of eight clients, and for other clients.
-    test) lanes='lint size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
-device pages boards secure secure-browser secure-device secure-app device-tls pages-tls
-symbols clients clients-poll clients-asan access browser wire wire-tls clients-tls' ;;
+    test) lanes='
+lint symbols size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
+device pages boards secure-device secure-app pages-tls access
+clients clients-poll clients-asan browser wire wire-tls clients-tls device-tls secure secure-browser
+' ;;
     *) lanes="$*" ;;
 esac
 for suite in $lanes; do
