@@ -775,6 +775,7 @@ static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
     rtpush_copied(srv, link->conn);
     if (count == RTPUSH_FIN) {
         link->flags |= RTPI_BEARSSL_FIN;
+        rtpi_bearssl_unwait(link); // a slot would be lost on it
         if (!over) {
             br_ssl_engine_close(rtpi_bearssl_engine(link));
         }

@@ -1040,6 +1040,59 @@ static void who_waits_too_long_is_closed(void **state) {
     p_finish(w);
 }
 
+// Its own end is still to be acknowledged, but it gets no slot any more: the next in the line does.
+static void who_waited_too_long_gets_no_slot(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.slot_count = 1;
+    w->desc.close_ms = 8000;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_say(first, "{WS /ws}");
+    p_peer *second = p_dial(w);
+    second->c->manual_close = 1;
+    p_shake(second, 0);
+    p_run(second);
+    t_advance(w, 10000);
+    p_peer *third = p_dial(w);
+    p_shake(third, 0);
+    p_run(third);
+    t_advance(w, 6000);
+    T_CHECK(second->c->fin && second->c->conn != NULL, "the second was not asked to end");
+    t_cut(first->c);
+    t_run(w);
+    p_run(third);
+    T_CHECK(p_open(third), "the slot was given to one that has ended");
+    T_EQ(p.tls.count.begun, 2);
+    p_hang_up(first);
+    p_hang_up(second);
+    p_hang_up(third);
+    p_finish(w);
+}
+
+// A peer that vanished acknowledges no farewell. That is waited for only close_ms: until stall_ms
+// those that wait for the slot would be closed themselves (idle_ms is shorter).
+static void slot_of_a_vanished_peer_is_not_kept_for_its_farewell(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.slot_count = 1;
+    p_start(w);
+    p_peer *first = p_connect(w);
+    p_say(first, "{GET /hello}");
+    first->c->hold_acks = 1;
+    p_peer *second = p_dial(w);
+    p_shake(second, 0);
+    for (int quarters = 0; quarters < 24 && !p_open(second); quarters++) {
+        p_run(second);
+        t_advance(w, 250);
+    }
+    T_CHECK(p_open(second), "the slot still waits for an acknowledgement");
+    T_EQ(first->c->dropped, 1);
+    p_hang_up(first);
+    p_hang_up(second);
+    p_finish(w);
+}
+
 // The one slot is taken by a connection that said `text`; somebody else comes. In how many quarter
 // seconds does it give way?
 static int quarters_until_it_gives_way(const char *text) {
@@ -1503,6 +1556,8 @@ int main(void) {
         u_test(shutdown_says_goodbye_inside_and_outside),
         u_test(connection_waits_for_a_slot_and_gets_it),
         u_test(who_waits_too_long_is_closed),
+        u_test(who_waited_too_long_gets_no_slot),
+        u_test(slot_of_a_vanished_peer_is_not_kept_for_its_farewell),
         u_test(idle_connection_gives_way_soon_after_its_answer_and_late_before),
         u_test(request_under_way_does_not_give_way),
         u_test(one_gives_way_at_a_time),
