@@ -5764,6 +5764,16 @@ static void rtpi_due_websocket(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
+// From its deadline on an answer is watched also if nobody asked for it: a filter's own bytes may
+// stand before it, with a peer that reads none.
+static void rtpi_pending(rtpush_server *srv, rtpush_conn *c) {
+    if (!rtpi_has(c, RTPI_F_PENDING)) {
+        rtpi_set(c, RTPI_F_PENDING);
+        c->moved = (uint16_t)srv->quarter;
+        rtpi_scan_by(srv, srv->quarter + rtpi_quarters(srv->desc.stall_ms) + 1u);
+    }
+}
+
 static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
     switch (c->state) {
     case RTPI_HEAD:
@@ -5789,6 +5799,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
             rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_REPLY); // begun, so no status can say it
         } else {
             c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
+            rtpi_pending(srv, c);
         }
         break;
     case RTPI_WS:
@@ -5797,10 +5808,12 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
     case RTPI_SSE:
         c->todo |= RTPI_TODO_NOW;
         c->due = rtpi_after(srv, srv->desc.keepalive_ms);
+        rtpi_pending(srv, c);
         rtpi_ready(srv, c);
         break;
     case RTPI_POLL:
         rtpi_poll_answer(srv, c);
+        rtpi_pending(srv, c);
         c->due = rtpi_after(srv, srv->desc.stall_ms);
         break;
     case RTPI_CLOSING:
@@ -6741,11 +6754,7 @@ static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
             }
         }
     }
-    if (!rtpi_has(conn, RTPI_F_PENDING)) {
-        rtpi_set(conn, RTPI_F_PENDING);
-        conn->moved = (uint16_t)srv->quarter;
-        rtpi_scan_by(srv, srv->quarter + rtpi_quarters(srv->desc.stall_ms) + 1u);
-    }
+    rtpi_pending(srv, conn); // sent, or left for later
     srv->plan_total = 0;
     srv->busy = NULL;
 }

@@ -606,6 +606,36 @@ static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(void **st
     p_finish(w);
 }
 
+// An alert that nobody reads stands before all the core has to say. That is a stall like any other:
+// an answer, or a stream that is only kept alive, must not wait behind it for ever.
+static void alert_that_nobody_reads_does_not_keep_the_connection(void **state) {
+    (void)state;
+    static const char *const texts[] = {"{GET /hello}", "{GET /events?topics=log}"};
+    for (int i = 0; i < 2; i++) {
+        t_world *w = p_begin();
+        p_peer *peer = p_connect(w);
+        if (i == 1) {
+            p_say(peer, texts[i]);
+        }
+        peer->c->window = 0;
+        if (i == 0) {
+            t_expand(&peer->want, texts[i]);
+            p_fill(peer);
+            p_write(peer);
+        }
+        br_ssl_engine_close(p_engine(peer));
+        p_write(peer);
+        p_put(peer);
+        t_run(w);
+        T_CHECK(peer->c->conn != NULL, "dropped at once");
+        t_advance(w, 60000);
+        T_CHECK(peer->c->conn == NULL, "%s: still there", texts[i]);
+        T_EQ(counted(w, RTPUSH_WHY_STALLED), 1);
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
 // What the core counts as on its way falls with the last byte of the ciphertext that carries it.
 static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(void **state) {
     (void)state;
@@ -1538,6 +1568,7 @@ int main(void) {
         u_test(plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record),
         u_test(one_acknowledgement_of_several_records_counts_for_all_of_them),
         u_test(reader_that_acknowledges_late_is_not_dropped),
+        u_test(alert_that_nobody_reads_does_not_keep_the_connection),
         u_test(record_larger_than_the_buffer_gets_its_alert),
         u_test(alert_waits_for_the_record_under_way),
         u_test(changed_record_gets_bad_record_mac),
