@@ -54,7 +54,8 @@
 //     no compression, no renegotiation (refused with a warning; RFC 5746 is spoken). ALPN http/1.1
 //     and http/1.0; a client that offers only others is refused (RFC 7301 3.2). Server names are
 //     ignored: there is one certificate. Sessions resume from desc.sessions: no public-key work in
-//     a page's second connection. Client certificates are asked for where desc.anchors is set.
+//     a page's second connection. Client certificates are asked for where desc.anchors is set; then
+//     no session resumes, since it would outlive the certificate it was begun with.
 //
 // BUFFERS
 //     Two a TLS connection, apart from each other: shared ones deadlock when both sides wait.
@@ -176,7 +177,7 @@ typedef struct rtpush_bearssl_desc {
     size_t buffers_size; // bytes
     uint16_t in_size;    // (16,709) 837 or more: see BUFFERS above
     uint16_t out_size;   // (2,133) 597 or more
-    void *sessions;      // a multiple of RTPUSH_BEARSSL_SESSION bytes; NULL: none resumes
+    void *sessions;      // a multiple of RTPUSH_BEARSSL_SESSION bytes; NULL, anchors: none resumes
     size_t sessions_size;
 
     // Fills out with len random bytes that nobody can guess and returns 1, or 0. Called at init,
@@ -489,7 +490,7 @@ static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
         rtpi_bearssl_ask_client(tls, slot);
     }
 #endif
-    if (d->sessions != NULL) {
+    if (d->sessions != NULL && d->anchors == NULL) {
         br_ssl_server_set_cache(ssl, &tls->cache);
     }
     br_ssl_engine_set_buffers_bidi(eng, in, d->in_size, in + d->in_size, d->out_size);

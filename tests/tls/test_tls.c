@@ -1406,8 +1406,30 @@ static void client_certificate_of_our_ca_comes_in(void **state) {
     T_CHECK(p_open(peer), "error %d, the server's %d", p_error(peer), p.tls.count.last_error);
     p_say(peer, "{GET /hello}");
     p_expect(peer, "hello");
-    p_hang_up(again(w, peer)); // a session that was begun with it
-    T_EQ(p.tls.count.resumed, 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// A session says nothing of how long the certificate it was begun with is good.
+static void client_certificate_that_is_over_is_not_outlived_by_a_session(void **state) {
+    (void)state;
+    t_world *w = world_with_client_certificates();
+    p_start(w);
+    p_peer *peer = dial_as(w, &p_client);
+    T_CHECK(p_open(peer), "error %d, the server's %d", p_error(peer), p.tls.count.last_error);
+    p.days += 100 * 365;
+    p_peer *later = p_dial(w);
+    br_ssl_session_parameters session;
+    br_ssl_engine_get_session_parameters(p_engine(peer), &session);
+    br_ssl_engine_set_session_parameters(p_engine(later), &session);
+    br_ssl_client_set_single_ec(&later->ssl, p_client.id.chain, p_client.id.chain_len,
+                                br_skey_decoder_get_ec(&p_client.id.key), BR_KEYTYPE_SIGN,
+                                BR_KEYTYPE_EC, &br_ec_p256_m31, br_ecdsa_i31_sign_asn1);
+    p_shake(later, 1);
+    p_run(later);
+    T_CHECK(!p_open(later) || t_ended(later->c), "it came in");
+    T_EQ(p.tls.count.handshakes, 1);
+    p_hang_up(later);
     p_hang_up(peer);
     p_finish(w);
 }
@@ -1599,6 +1621,7 @@ int main(void) {
         u_test(no_more_handshakes_at_a_time_than_asked_for),
         u_test(without_a_link_the_connection_is_reset),
         u_test(client_certificate_of_our_ca_comes_in),
+        u_test(client_certificate_that_is_over_is_not_outlived_by_a_session),
         u_test(other_clients_are_refused),
         u_test(without_entropy_it_does_not_start_and_says_why),
         u_test(es256_takes_the_example_of_rfc_7515),
