@@ -14,7 +14,8 @@ enum {
     TICKET_S = 10,
     GUESSES = 5,   // in a row, then
     GUESS_S = 10,  // one each so many seconds
-    NAME_SIZE = 32 // of a token's subject
+    FORM_SIZE = 129, // of a login, with its NUL; no password is longer
+    NAME_SIZE = 32   // of a token's subject
 };
 
 // How a stream came in, for rtpush_user: its session, and whether it may only look.
@@ -52,6 +53,9 @@ static void say(app *a, unsigned topic, const char *words, const char *more) {
     text t = {out, sizeof out, 0};
     text_add(&whole, "%s%s", words, more);
     line[text_fits(&whole) ? whole.len : whole.cap] = '\0';
+    for (char *c = line; *c != '\0'; c++) { // a name must not begin a line, or command a terminal
+        *c = *c >= ' ' && *c <= '~' ? *c : '?';
+    }
     text_add(&t, "{\"t\":%u,\"text\":%q}", now_s(a), line);
     publish(a, topic, &t);
     if (topic == APP_AUDIT && a->options.print != NULL) {
@@ -254,7 +258,7 @@ static uint32_t may_guess(app *a, uint32_t *bucket) {
 }
 
 static void hash_password(const app *a, const char *password, uint8_t out[32]) {
-    char salted[96] = "password:";
+    char salted[9 + FORM_SIZE] = "password:";
     const size_t len = strlen(password);
     const size_t used = len < sizeof salted - 9 ? len : sizeof salted - 9;
     memcpy(salted + 9, password, used);
@@ -310,7 +314,7 @@ static const char *set_clock(app *a, uint32_t unix_s) {
     if (a->boot_s > 0) {
         return "the clock is set";
     }
-    if (unix_s <= now_s(a)) {
+    if (unix_s <= now_s(a) || unix_s >= 0xF0000000u) { // 2097: it must not begin again soon
         return "clock: seconds since 1970";
     }
     a->boot_s = unix_s - now_s(a);
@@ -467,8 +471,8 @@ static void refuse_password(rtpush_server *srv, const rtpush_request *req) {
 // POST /login: password=...&seconds=..., as a form sends it.
 static void on_login(rtpush_server *srv, const rtpush_request *req) {
     app *a = app_of(srv);
-    char form[129];
-    char password[65];
+    char form[FORM_SIZE];
+    char password[FORM_SIZE];
     char seconds[8];
     uint32_t *bucket = bucket_of(a, req->peer);
     const uint32_t wait_s = may_guess(a, bucket);
@@ -610,7 +614,7 @@ const rtpush_route app_routes[APP_ROUTE_COUNT] = {
     [AT_LOGIN] = {.path = "/login",
                   .kind = RTPUSH_HANDLER,
                   .methods = RTPUSH_POST,
-                  .max_body = 128,
+                  .max_body = FORM_SIZE - 1,
                   .on_request = on_login},
     [AT_LOGOUT] = {.path = "/logout",
                    .kind = RTPUSH_HANDLER,

@@ -169,6 +169,14 @@ onHost('empty and malformed forms are wrong passwords', async (s) => {
   }
 }, { env: { RTPUSH_ADMIN: 'a', RTPUSH_VIEWER: 'v' } });
 
+// 106 bytes as the page sends them, all that its "password=" and "&seconds=7200" leave.
+const LONG = `${'\u00fc'.repeat(15)}${'x'.repeat(16)}`;
+onHost('a long password is compared to its end', async (s) => {
+  equal((await tryPassword(s, `${LONG}y`)).status, 401, 'a longer one');
+  equal((await tryPassword(s, `${LONG.slice(0, -1)}y`)).status, 401, 'another end');
+  equal((await tryPassword(s, LONG, '&seconds=7200')).status, 303, 'the right one');
+}, { env: { RTPUSH_ADMIN: LONG, RTPUSH_VIEWER: 'v' } });
+
 device('guessing is stopped with 429, others are not, and it ends', async (s) => {
   const inside = await login(s, 'admin');
   const statuses = [];
@@ -411,6 +419,14 @@ device('a token of token.sh is good, until it is over', async (s) => {
   equal((await post(s, '/ticket', '', bearer(await made('alice', -60)))).status, 401, 'over');
 });
 
+device('the name in a token forges no line of the audit', async (s) => {
+  await setClock(s);
+  const sub = 'a\nan admin logged in\u001b[2J\u009b';
+  equal((await post(s, '/ticket', '', bearer(token(s.secrets.token, { sub })))).status, 200, 'sub');
+  await until('the audit', () => /a ticket for a\?an admin logged in\?\[2J/.test(s.log()));
+  check(!/[\u001b\u009b]/.test(s.log()), 'a terminal would act on it');
+});
+
 device('a token that is not one is refused', async (s) => {
   await setClock(s);
   const key = s.secrets.token;
@@ -477,7 +493,8 @@ const clockless = async (s) => {
   if (!JSON.parse((await session(s, admin)).body).clock) {
     equal((await post(s, '/ticket', '', good)).status, 401, 'before the time is known');
     equal((await post(s, '/control', `clock ${now()}`, viewer)).status, 403, 'by a viewer');
-    for (const text of ['clock', 'clock ', 'clock 0', 'clock -1', 'clock 1e9', 'clock 12x']) {
+    for (const text of ['clock', 'clock ', 'clock 0', 'clock -1', 'clock 1e9', 'clock 12x',
+      'clock 4294967295', `clock ${now()}000`]) { // soon it would begin again, and old tokens too
       equal((await post(s, '/control', text, admin)).status, 400, text);
     }
     equal((await post(s, '/control', `clock ${now()}`, admin)).status, 204, 'by an admin');
