@@ -212,6 +212,43 @@ static void security_authorize_decides_for_every_kind(void **state) {
     }
 }
 
+// ... also of those that are not the usual one: each way to a route leads past the hook.
+static void security_authorize_is_asked_for_every_form_of_a_request(void **state) {
+    (void)state;
+    static const char *const requests[] = {
+        "HEAD /hello HTTP/1.1\r\n" T_HOST "\r\n",
+        "HEAD / HTTP/1.1\r\n" T_HOST "\r\n",
+        "HEAD /events HTTP/1.1\r\n" T_HOST "\r\n",
+        "HEAD /poll HTTP/1.1\r\n" T_HOST "\r\n",
+        "GET /hello HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET /events HTTP/1.0\r\n\r\n",
+        "GET /poll HTTP/1.0\r\n\r\n",
+        "GET /hello HTTP/1.1\r\n" T_WS_FIELDS "\r\n",
+        "GET /events HTTP/1.1\r\n" T_WS_FIELDS "\r\n",
+        "GET http://localhost/hello HTTP/1.1\r\n" T_HOST "\r\n",
+        "GET /%68ello HTTP/1.1\r\n" T_HOST "\r\n",
+        "\r\nGET /hello HTTP/1.1\r\n" T_HOST "\r\n",
+        "GET / HTTP/1.1\r\n" T_HOST "If-None-Match: *\r\n\r\n",
+        "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        t_world *w = t_begin();
+        t_app_of(w)->status = 401;
+        int status = status_of(w, 0, requests[i]);
+        T_CHECK(status == 401, "%s: %d", requests[i], status);
+        T_EQ(t_app_of(w)->authorized, 1);
+        t_expect_events(w, "!request|!open|!message");
+        t_finish(w);
+    }
+    t_world *w = t_begin(); // behind another, each anew
+    t_app_of(w)->status = 401;
+    T_EQ(status_of(w, 0, "{GET /hello}{GET /}{GET /hello}"), 401);
+    T_EQ(t_app_of(w)->authorized, 3);
+    t_expect_events(w, "!request|!open|!message");
+    t_finish(w);
+}
+
 static void security_authorize_reduces_the_topics(void **state) {
     (void)state;
     t_world *w = t_fixture();
@@ -622,6 +659,7 @@ int main(void) {
         u_test(security_origin_must_be_ours),
         u_test(security_nothing_is_asked_for_a_foreign_request),
         u_test(security_authorize_decides_for_every_kind),
+        u_test(security_authorize_is_asked_for_every_form_of_a_request),
         u_test(security_authorize_reduces_the_topics),
         u_test(security_route_limits_its_topics),
         u_test(security_smuggled_requests_are_not_read),
