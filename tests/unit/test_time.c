@@ -176,6 +176,26 @@ static void time_slow_reader_that_moves_is_kept(void **state) {
     t_finish(w);
 }
 
+// The longest access there is, slept through in one piece, and what is asked for beyond it.
+static void time_access_ends_however_long_the_sleep(void **state) {
+    (void)state;
+    static const uint32_t asked_s[] = {8000, 8001, 4294968, 4294967295u};
+    for (size_t i = 0; i < 4; i++) {
+        t_world *w = t_fixture();
+        t_app_of(w)->expires_s = asked_s[i];
+        t_start(w);
+        u_peer *p = u_stream(w, "{GET /events}");
+        w->now_ms += 8200000u;
+        t_run(w);
+        t_run(w);
+        u_read(p);
+        t_expect_events(w, "close EXPIRED");
+        T_EQ(rtpush_get_counters(&w->srv)->streams, 0);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 static void time_authorisation_expires(void **state) {
     (void)state;
     t_world *w = t_fixture();
@@ -420,6 +440,7 @@ static void time_authorisation_of_a_poll_expires(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        u_test(time_access_ends_however_long_the_sleep),
         u_test(time_silent_connection_is_closed_after_idle_ms),
         u_test(time_kept_connection_is_closed_after_idle_ms),
         u_test(time_slow_head_is_answered_408),
