@@ -112,11 +112,18 @@ static void session_end(app *a, app_session *s) {
     }
 }
 
+// When a place may be taken by this role: those of higher ones after all others, or viewers could
+// push every admin out.
+static uint32_t session_rank(const app *a, const app_session *s, uint8_t role) {
+    return s->until_s + (s->until_s > now_s(a) && s->role > role ? SESSION_MAX_S : 0);
+}
+
 // In the place that ends first, which is a free one, one that is over, or somebody's oldest.
 static app_session *session_begin(app *a, uint8_t role, uint32_t seconds) {
     app_session *s = &a->sessions[0];
     for (int i = 1; i < APP_SESSIONS; i++) {
-        s = a->sessions[i].until_s < s->until_s ? &a->sessions[i] : s;
+        app_session *other = &a->sessions[i];
+        s = session_rank(a, other, role) < session_rank(a, s, role) ? other : s;
     }
     if (s->serial != 0) {
         session_end(a, s);

@@ -419,6 +419,15 @@ device('a token of token.sh is good, until it is over', async (s) => {
   equal((await post(s, '/ticket', '', bearer(await made('alice', -60)))).status, 401, 'over');
 });
 
+device('viewers who log in again and again push no admin out', async (s) => {
+  const admin = await login(s, 'admin', 900); // ends before theirs
+  for (let i = 0; i < 9; i++) {
+    await login(s, 'viewer', 7200);
+  }
+  equal((await session(s, admin)).status, 200, 'the admin');
+  equal((await session(s, await login(s, 'admin'))).status, 200, 'another one');
+});
+
 device('the name in a token forges no line of the audit', async (s) => {
   await setClock(s);
   const sub = 'a\nan admin logged in\u001b[2J\u009b';
