@@ -2,8 +2,9 @@
 # Runs suites and adds up what they print. A suite is a command that ends with a line `N passed,
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
-# the other; all of them run in three lanes, because many only wait for timers and clients.
+# the other; of all of them three run at a time, because many only wait for timers and clients.
 # Usage: sh tests/run.sh check|test|SUITE...
+#     sh tests/run.sh only SUITE...    without the totals
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/totals.sh
@@ -53,7 +54,6 @@ run_suite() {
     suite="$1"
     log="build/log/$suite.log"
     began="$(date +%s)"
-    rm -f "build/log/$suite.totals"
     timeout -k 10 600 sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
     counts="$(totals "$log" $? 2>"$log.reason")"
     echo "$counts $(($(date +%s) - began))" >"build/log/$suite.totals"
@@ -61,43 +61,58 @@ run_suite() {
     { echo "== $suite"; cat "$log"; sed "s/^/$suite: /" "$log.reason"; } | flock build/log/lock cat
 }
 
+at_a_time=1
 case "${1:-test}" in
-    check) lanes='lint symbols unit' ;;
-    # One computes, two mostly wait: for the minute of eight clients, and for other clients.
-    test) lanes='
-lint symbols size stack unit unit-clang matrix threads lwip lwip-threads mutants tls
-device pages boards secure-device secure-app pages-tls access
-clients clients-poll clients-asan browser wire wire-tls clients-tls device-tls secure secure-browser
-' ;;
-    *) lanes="$*" ;;
+    only)
+        shift
+        for suite in "$@"; do
+            run_suite "$suite"
+        done
+        exit
+        ;;
+    check) chains='lint symbols unit' ;;
+    # A line is a chain: what builds in the same place goes one after the other. Long ones first.
+    test)
+        at_a_time=3
+        chains='
+matrix
+device pages
+lwip lwip-threads tls mutants
+secure-app secure-device
+browser
+wire wire-tls device-tls pages-tls
+clients clients-tls clients-poll clients-asan
+unit
+boards
+secure secure-browser
+size stack
+unit-clang
+access
+threads symbols lint'
+        ;;
+    *) chains="$*" ;;
 esac
-for suite in $lanes; do
+for suite in $chains; do
     if ! command_of "$suite" >/dev/null; then
         echo "run: no suite called $suite" >&2
         exit 2
     fi
+    rm -f "build/log/$suite.totals"
 done
 began_all="$(date +%s)"
 if [ "${1:-test}" = test ]; then
-    # What several lanes need is made before they begin. If that fails, so do they, and say why.
+    # What several chains need is made before they begin. If that fails, so do they, and say why.
     sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
     $make hub build/dashboard build/hub-tls build/echo-tls build/dashboard-tls \
         build/secure-asan firmware secure-firmware >>build/log/prepare.log 2>&1
 fi
-while read -r lane; do
-    for suite in $lane; do
-        run_suite "$suite"
-    done </dev/null &
-done <<LANES
-$lanes
-LANES
-wait
+echo "$chains" | xargs -P "$at_a_time" -L 1 sh tests/run.sh only
 
 passed=0
 failed=0
 skipped=0
 echo "== totals"
-for suite in $lanes; do
+for suite in $chains; do
     read -r p f s took <"build/log/$suite.totals" || { p=0 f=1 s=0 took=0; }
     printf '%-14s %5s passed %4s failed %5s s\n' "$suite" "$p" "$f" "$took"
     passed=$((passed + p))
