@@ -136,9 +136,10 @@
 //
 // ACCESS
 //     Without an authorize hook everybody on the network may read and call everything; only pages
-//     of other sites are kept out (Host, Origin). With it each request is judged before a byte is
-//     written: 0, a status, or RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files
-//     too. Answer all failures alike, 401, and count them by req->peer:
+//     of other sites are kept out (Host, Origin). With it each request that a route takes (no 404,
+//     405, 413, 426, OPTIONS) is judged before a byte is written: 0, a status, or RTPUSH_LATER and
+//     rtpush_decide within reply_ms. It runs for files too. Answer all failures alike, 401, and
+//     count them by req->peer:
 //         if (bucket_of(req->peer)->tokens == 0) return 429; // refill one every 10 s, at most 5
 //
 //     Who             Scheme                             What it risks
@@ -190,7 +191,7 @@
 // CONFORMANCE
 //     RFC 9112 HTTP/1.1     done: 1.0 and 1.1, keep-alive, pipelining, absolute-form, chunked
 //                           answers, Expect. Refused: Transfer-Encoding on requests (411), bare LF
-//                           or CR, folded lines, space before a colon, other versions (505)
+//                           or CR, folded lines, space before a colon, HTTP/2 (505)
 //     RFC 9110 semantics    done: GET HEAD POST PUT DELETE PATCH OPTIONS, If-None-Match, gzip,
 //                           Allow, Retry-After. Out of scope: ranges, dates (there is no clock),
 //                           trailers, CONNECT, TRACE
@@ -509,7 +510,8 @@ typedef struct rtpush_desc {
     const char *const *origins; // foreign origins allowed ("https://app.example"), ended by NULL
     const char *cookie;         // the one cookie to keep
     // Every request before a byte is written: 0 accepts, or a status from 400 to 599. RTPUSH_LATER:
-    // the request waits for rtpush_decide, at most reply_ms, then it is answered 503.
+    // the request waits for rtpush_decide, at most reply_ms, then it is answered 503. (429 and 503
+    // become 200 and a retry: on an EVENTS route, or an EventSource would never come again.)
     int (*authorize)(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
     // A refusal was sent or a connection not accepted: for logs. status 0: no answer possible.
     void (*on_refuse)(rtpush_server *srv, uint32_t peer, int status, int why);
