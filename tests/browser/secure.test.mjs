@@ -4,10 +4,7 @@
 //         node tests/browser/secure.test.mjs build/secure-asan [PART OF A TEST NAME]
 //     ... node tests/browser/secure.test.mjs '{"board":"lm3s6965evb","elf":...,"seedAt":...}'
 // Needs Chromium (CHROMIUM names it), certutil, and tests/clients.
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
 import { chromium } from 'playwright-core';
 import {
@@ -16,6 +13,7 @@ import {
 import {
   ORIGIN, now, post, setClock, startSecure, token, tryPassword,
 } from '../clients/secure.mjs';
+import { trusting } from './trust.mjs';
 
 const [target, only] = process.argv.slice(2);
 if (!target || !process.env.NODE_EXTRA_CA_CERTS) {
@@ -27,21 +25,12 @@ const CA = process.env.NODE_EXTRA_CA_CERTS;
 const WAIT_MS = 20_000;
 const SHORT_S = how.binary ? 8 : 12; // a session long enough to see something live
 
-// -- a browser that trusts the test CA: a home of its own with a database of certificates ---------
-
-const home = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-browser-'));
-process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
-const store = path.join(home, '.pki', 'nssdb');
-fs.mkdirSync(store, { recursive: true });
-execFileSync('certutil', ['-d', `sql:${store}`, '-N', '--empty-password']);
-execFileSync('certutil', ['-d', `sql:${store}`, '-A', '-n', 'rtpush', '-t', 'C,,', '-i', CA]);
-
-const launch = (env) => chromium.launch({
+const launch = (ca) => chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox'],
-  env: { ...process.env, ...env },
+  env: trusting(ca),
 });
-const browser = await launch({ HOME: home });
+const browser = await launch(CA);
 
 // A device and pages for one test. A page: { page, text, says, login }. What a page logs that is
 // not the network's word for a refusal fails the test.
@@ -96,7 +85,7 @@ secure('the certificate is trusted because of the CA, and not otherwise', async 
   equal(new URL(p.page.url()).protocol, 'https:', 'address');
   const security = await (await p.page.goto(`${s.url}/`)).securityDetails();
   equal([security.protocol, security.issuer], ['TLS 1.2', 'rtpush development CA'], 'security');
-  const stranger = await launch({ HOME: fs.mkdtempSync(path.join(home, 'empty-')) });
+  const stranger = await launch(null);
   afterTest(() => stranger.close());
   const page = await stranger.newPage();
   const error = await page.goto(`${s.url}/`).then(() => null, (e) => e.message);

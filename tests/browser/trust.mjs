@@ -1,5 +1,5 @@
-// The environment of a Chromium that trusts the test CA, as a user would import it: a home of its
-// own with a database of certificates. Needs certutil.
+// The environment of a Chromium that trusts the test CA, as a user would import it, or no CA of
+// ours: a home of its own with a database of certificates. Needs certutil.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -13,6 +13,8 @@ export function trusting(ca) {
   fs.mkdirSync(store, { recursive: true });
   const certutil = (...args) => execFileSync('certutil', ['-d', `sql:${store}`, ...args]);
   certutil('-N', '--empty-password');
-  certutil('-A', '-n', 'rtpush', '-t', 'C,,', '-i', ca);
+  if (ca) {
+    certutil('-A', '-n', 'rtpush', '-t', 'C,,', '-i', ca);
+  }
   return { ...process.env, HOME: home };
 }

@@ -43,6 +43,7 @@ static int s_agrees(const rtpush_conn *c, uint32_t unsent)
 
 #define RTPUSH_BEARSSL_IMPLEMENTATION
 #include "../../ports/rtpush_bearssl.h"
+#include "../tls/certs.h"
 
 enum { S_LISTENER = RTPUSH_LISTENER_SECURE };
 enum { S_TLS_SLOTS = 10, S_TLS_IN = 1200, S_TLS_OUT = 800, S_TLS_RECORD = 1000 };
@@ -62,41 +63,17 @@ static rtpush_bearssl_link s_tls_links[S_TLS_SLOTS];
 static uint8_t s_tls_buffers[RTPUSH_BEARSSL_BUFFERS(S_TLS_SLOTS, S_TLS_IN, S_TLS_OUT)];
 static uint8_t s_tls_sessions[8 * RTPUSH_BEARSSL_SESSION];
 static rtpush_bearssl_identity s_tls_identity;
-static br_x509_trust_anchor s_tls_anchor;
+static t_cert_ca s_tls_ca;
 static s_engine s_engines[12];
-
-static size_t s_tls_file(const char *path, char *text, size_t cap)
-{
-    FILE *file = fopen(path, "rb");
-    T_CHECK(file != NULL, "%s is missing: make cert", path);
-    const size_t len = fread(text, 1, cap, file);
-    fclose(file);
-    return len;
-}
-
-static void s_tls_on_name(void *ctx, const void *data, size_t len)
-{
-    br_x500_name *name = (br_x500_name *)ctx;
-    memcpy(name->data + name->len, data, len);
-    name->len += len;
-}
 
 static void s_secure_start(void)
 {
     static char text[8192];
-    static uint8_t der[8192], ca[4096], name[256];
-    static rtpush_bearssl_identity root;
-    static br_x509_decoder_context decoder;
+    static uint8_t der[8192];
     rtpush_bearssl_desc d;
-    size_t len = s_tls_file("build/cert/ca.pem", text, sizeof text);
-    T_CHECK(rtpush_bearssl_pem(&root, text, len, ca, sizeof ca) == 0, "ca.pem");
-    s_tls_anchor.dn.data = name;
-    s_tls_anchor.flags = BR_X509_TA_CA;
-    br_x509_decoder_init(&decoder, s_tls_on_name, &s_tls_anchor.dn);
-    br_x509_decoder_push(&decoder, root.chain[0].data, root.chain[0].data_len);
-    s_tls_anchor.pkey = *br_x509_decoder_get_pkey(&decoder);
-    len = s_tls_file("build/cert/ec.pem", text, sizeof text);
-    len += s_tls_file("build/cert/ec.key", text + len, sizeof text - len);
+    T_CHECK(t_cert_anchor(&s_tls_ca, "build/cert") == 0, "build/cert/ca.pem: make cert");
+    size_t len = t_cert_file("build/cert", "ec", "pem", text, sizeof text);
+    len += t_cert_file("build/cert", "ec", "key", text + len, sizeof text - len);
     T_CHECK(rtpush_bearssl_pem(&s_tls_identity, text, len, der, sizeof der) == 0, "ec.pem");
     memset(&d, 0, sizeof d);
     T_CHECK(rtpush_bearssl_identify(&d, &s_tls_identity) == 0, "ec.key");
@@ -115,7 +92,7 @@ static void s_secure_start(void)
 static void s_secure_connect(s_peer *p)
 {
     s_engine *e = &s_engines[p->number];
-    br_ssl_client_init_full(&e->ssl, &e->x509, &s_tls_anchor, 1);
+    br_ssl_client_init_full(&e->ssl, &e->x509, &s_tls_ca.anchor, 1);
     br_ssl_engine_set_versions(&e->ssl.eng, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_buffers_bidi(&e->ssl.eng, e->in, sizeof e->in, e->out, sizeof e->out);
     if (e->known) {

@@ -2,41 +2,23 @@
 // streams, WebSockets, polls, and a page that asks for more at a time than there are TLS slots.
 //     node tests/tls/chromium.test.mjs build/hub-tls
 // Needs tests/browser's playwright-core, Chromium (CHROMIUM names it) and certutil.
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import process from 'node:process';
+import { trusting } from '../browser/trust.mjs';
 import { check, equal, runAll, startServer, test, within } from '../clients/harness.mjs';
 
 const [binary, only] = process.argv.slice(2);
 const { chromium } = createRequire(`${process.cwd()}/tests/browser/`)('playwright-core');
-const HOME = `${process.cwd()}/build/tls/home`;
 
-function certutil(...args) {
-  const done = spawnSync('certutil', ['-d', `sql:${HOME}/.pki/nssdb`, ...args]);
-  check(done.status === 0, `certutil ${args.join(' ')}: ${done.stderr ?? done.error}`);
-}
-
-// A browser that trusts build/cert/ca.pem, or nobody of ours.
-function launch(trusting) {
-  rmSync(HOME, { recursive: true, force: true });
-  mkdirSync(`${HOME}/.pki/nssdb`, { recursive: true });
-  certutil('-N', '--empty-password');
-  if (trusting) {
-    certutil('-A', '-t', 'C,,', '-n', 'rtpush', '-i', 'build/cert/ca.pem');
-  }
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox'],
-    env: { ...process.env, HOME },
-  });
-}
-
-function page(name, options, use, { trusting = true, args = [] } = {}) {
+function page(name, options, use, { ca = 'build/cert/ca.pem', args = [] } = {}) {
   test(name, async () => {
     process.env.RTPUSH_TLS = options;
     const s = await startServer(binary, '--port', 0, '--topics', 'a,b', ...args);
-    const browser = await launch(trusting);
+    const browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--no-sandbox'],
+      env: trusting(ca),
+    });
     try {
       await use(s, await browser.newPage());
     } finally {
@@ -58,7 +40,7 @@ for (const key of ['ec', 'rsa']) {
 page('Chromium does not trust it without the CA', 'ec', async (s, p) => {
   const error = await p.goto(`${s.url}/healthz`).then(() => null, (e) => e);
   check(/ERR_CERT_AUTHORITY_INVALID/.test(error?.message), `${error?.message}`);
-}, { trusting: false });
+}, { ca: null });
 
 page('all three transports bring the same events over TLS', 'ec', async (s, p) => {
   await p.goto(`${s.url}/healthz`);

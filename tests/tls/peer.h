@@ -10,6 +10,8 @@
 #define RTPUSH_BEARSSL_IMPLEMENTATION
 #include "../../ports/rtpush_bearssl.h"
 
+#include "certs.h"
+
 enum { P_SLOTS = 8, P_LINKS = 48, P_SESSIONS = 4 };
 enum { P_IN = 16709, P_OUT = 16469 };
 
@@ -20,65 +22,30 @@ typedef struct p_identity {
     uint8_t der[8192];
 } p_identity;
 
-static p_identity p_ec, p_rsa, p_client, p_stranger, p_ca;
+static p_identity p_ec, p_rsa, p_client, p_stranger;
+static t_cert_ca p_ca;
 
-static size_t p_file(const char *name, char *out, size_t cap) {
-    char path[64];
-    snprintf(path, sizeof path, "build/cert/%s", name);
-    FILE *file = fopen(path, "rb");
-    T_CHECK(file != NULL, "%s is missing: make cert", path);
-    size_t len = fread(out, 1, cap, file);
-    fclose(file);
-    T_CHECK(len < cap, "%s is too large", path);
+static size_t p_file(const char *name, const char *suffix, char *out, size_t cap) {
+    const size_t len = t_cert_file("build/cert", name, suffix, out, cap);
+    T_CHECK(len > 0, "build/cert/%s.%s is missing: make cert", name, suffix);
     return len;
 }
 
-static void p_load(p_identity *to, const char *name, int with_key) {
+static void p_load(p_identity *to, const char *name) {
     static char text[8192];
-    char file[32];
     memset(to, 0, sizeof *to);
-    snprintf(file, sizeof file, "%s.pem", name);
-    size_t len = p_file(file, text, sizeof text);
-    if (with_key) {
-        snprintf(file, sizeof file, "%s.key", name);
-        len += p_file(file, text + len, sizeof text - len);
-    }
+    size_t len = p_file(name, "pem", text, sizeof text);
+    len += p_file(name, "key", text + len, sizeof text - len);
     T_EQ(rtpush_bearssl_pem(&to->id, text, len, to->der, sizeof to->der), RTPUSH_OK);
     T_EQ(to->id.chain_len, 1);
 }
 
 static void p_load_all(void) {
-    p_load(&p_ec, "ec", 1);
-    p_load(&p_rsa, "rsa", 1);
-    p_load(&p_client, "client", 1);
-    p_load(&p_stranger, "stranger", 1);
-    p_load(&p_ca, "ca", 0);
-}
-
-typedef struct p_name { // the subject of a certificate, as bytes
-    uint8_t data[256];
-    size_t len;
-} p_name;
-
-static void p_on_name(void *ctx, const void *data, size_t len) {
-    p_name *name = (p_name *)ctx;
-    T_CHECK(len <= sizeof name->data - name->len, "a long name");
-    memcpy(name->data + name->len, data, len);
-    name->len += len;
-}
-
-static br_x509_trust_anchor p_anchor(void) {
-    static br_x509_decoder_context decoder;
-    static p_name name;
-    br_x509_trust_anchor anchor;
-    memset(&name, 0, sizeof name);
-    br_x509_decoder_init(&decoder, p_on_name, &name);
-    br_x509_decoder_push(&decoder, p_ca.id.chain[0].data, p_ca.id.chain[0].data_len);
-    anchor.pkey = *br_x509_decoder_get_pkey(&decoder);
-    anchor.dn.data = name.data;
-    anchor.dn.len = name.len;
-    anchor.flags = BR_X509_TA_CA;
-    return anchor;
+    p_load(&p_ec, "ec");
+    p_load(&p_rsa, "rsa");
+    p_load(&p_client, "client");
+    p_load(&p_stranger, "stranger");
+    T_EQ(t_cert_anchor(&p_ca, "build/cert"), 0);
 }
 
 // -- the server -----------------------------------------------------------------------------------
@@ -91,7 +58,6 @@ typedef struct p_box { // all memory of the filter under test
     uint8_t *buffers;
     uint8_t sessions[P_SESSIONS * RTPUSH_BEARSSL_SESSION];
     br_x509_minimal_context x509[P_SLOTS];
-    br_x509_trust_anchor anchor;
     uint32_t days; // what the clock says, 0 unknown
     unsigned seed;
 } p_box;
@@ -175,7 +141,6 @@ typedef struct p_peer {
     t_conn *c;
     br_ssl_client_context ssl;
     br_x509_minimal_context x509;
-    br_x509_trust_anchor anchor;
     uint8_t in[BR_SSL_BUFSIZE_INPUT];
     uint8_t out[BR_SSL_BUFSIZE_OUTPUT];
     t_buf want;      // plaintext to be sent
@@ -194,8 +159,7 @@ static p_peer *p_make(t_conn *c) {
     T_CHECK(peer != NULL, "out of memory in the test");
     peer->c = c;
     peer->reads = peer->writes = SIZE_MAX;
-    peer->anchor = p_anchor();
-    br_ssl_client_init_full(&peer->ssl, &peer->x509, &peer->anchor, 1);
+    br_ssl_client_init_full(&peer->ssl, &peer->x509, &p_ca.anchor, 1);
     br_ssl_engine_set_versions(&peer->ssl.eng, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_buffers_bidi(&peer->ssl.eng, peer->in, sizeof peer->in, peer->out,
                                    sizeof peer->out);

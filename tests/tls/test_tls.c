@@ -1377,8 +1377,7 @@ enum { DAYS_1970 = 719528 };
 
 static t_world *world_with_client_certificates(void) {
     t_world *w = p_world();
-    p.anchor = p_anchor();
-    p.desc.anchors = &p.anchor;
+    p.desc.anchors = &p_ca.anchor;
     p.desc.anchor_count = 1;
     p.desc.x509 = p.x509;
     p.desc.clock = p_clock;
@@ -1520,7 +1519,7 @@ static void init_names_what_is_missing(void **state) {
     BAD(p.desc.in_size = 836, RTPUSH_BEARSSL_ERR_MEMORY);
     BAD(p.desc.out_size = 596, RTPUSH_BEARSSL_ERR_MEMORY);
     BAD(p.desc.sessions_size = 99, RTPUSH_BEARSSL_ERR_MEMORY);
-    BAD(p.desc.anchors = &p.anchor, RTPUSH_BEARSSL_ERR_MEMORY);
+    BAD(p.desc.anchors = &p_ca.anchor, RTPUSH_BEARSSL_ERR_MEMORY);
     BAD(p.desc.give_way_ms = 1, RTPUSH_BEARSSL_ERR_ATTACH); // there is a filter
 #undef BAD
     p.desc = good;
@@ -1532,8 +1531,8 @@ static void pem_takes_whole_files_and_refuses_broken_ones(void **state) {
     static char text[16384];
     static uint8_t der[8192];
     static rtpush_bearssl_identity id;
-    size_t len = p_file("rsa.pem", text, sizeof text);
-    len += p_file("rsa.key", text + len, sizeof text - len);
+    size_t len = p_file("rsa", "pem", text, sizeof text);
+    len += p_file("rsa", "key", text + len, sizeof text - len);
     rtpush_bearssl_desc desc;
     memset(&desc, 0, sizeof desc);
     memset(&id, 0, sizeof id);
@@ -1550,7 +1549,7 @@ static void pem_takes_whole_files_and_refuses_broken_ones(void **state) {
     text[100] = '!';
     T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_BEARSSL_ERR_PEM);
     memset(&id, 0, sizeof id);
-    len = p_file("ec.pem", text, sizeof text);
+    len = p_file("ec", "pem", text, sizeof text);
     for (int i = 0; i < RTPUSH_BEARSSL_CHAIN; i++) {
         T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_OK);
     }
