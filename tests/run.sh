@@ -54,7 +54,7 @@ run_suite() {
     suite="$1"
     log="build/log/$suite.log"
     began="$(date +%s)"
-    timeout -k 10 600 sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
+    timeout -k 10 800 sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
     counts="$(totals "$log" $? 2>"$log.reason")"
     echo "$counts $(($(date +%s) - began))" >"build/log/$suite.totals"
     # One at a time, or the lines of two suites would mix.
