@@ -4705,10 +4705,6 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
 
 #ifndef RTPUSH_NO_EVENTS
 static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
-    if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
-        return;
-    }
     rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
     if (!rtpi_put_stream_head(srv, c, 0)) {
         rtpi_refuse_size(srv, c);
@@ -4729,10 +4725,6 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
     if (rtpush_query(req->query, "timeout", text, sizeof text) > 0 &&
         rtpi_get_decimal(text, &seconds) && seconds < wait_ms / 1000u) {
         wait_ms = seconds * 1000u;
-    }
-    if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
-        return;
     }
     if (!chunked) {
         rtpi_clear(c, RTPI_F_KEEP);
@@ -4768,10 +4760,6 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
 static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
     uint8_t digest[20];
     rtpi_text *t;
-    if (!rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
-        return;
-    }
     // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
     // 256 at least).
     t = rtpi_tx_open(srv, c);
@@ -4815,6 +4803,12 @@ static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
 
 static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
+#ifdef RTPI_STREAMS
+    if (route->kind >= RTPUSH_WEBSOCKET && !rtpi_stream_room(srv)) {
+        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
+        return;
+    }
+#endif
     switch (route->kind) {
 #ifndef RTPUSH_NO_ASSETS
     case RTPUSH_ASSET:
