@@ -1,12 +1,14 @@
-// The environment of a Chromium that trusts the test CA, as a user would import it, or no CA of
-// ours: a home of its own with a database of certificates. Needs certutil.
+// Chromium: CHROMIUM names it, /usr/bin/chromium by default.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { chromium } from 'playwright-core';
 
-export function trusting(ca) {
+// The environment of one that trusts this CA, as a user would import it, or with null no CA of
+// ours: a home of its own with a database of certificates. Needs certutil.
+function trusting(ca) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-browser-'));
   process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
   const store = path.join(home, '.pki', 'nssdb');
@@ -18,3 +20,10 @@ export function trusting(ca) {
   }
   return { ...process.env, HOME: home };
 }
+
+// Without a CA named: as it is, for plain HTTP.
+export const launch = (ca, args = []) => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', ...args],
+  env: ca === undefined ? process.env : trusting(ca),
+});

@@ -15,13 +15,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
-import { trusting } from './trust.mjs';
+import { launch } from './chromium.mjs';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
 const SECURE = 'RTPUSH_TLS' in process.env;
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const WAIT_MS = 30000;      // for anything to happen
 const ALL_MS = 8 * 60000;   // for everything
 const TRANSPORTS = { websocket: 'WebSocket', sse: 'SSE', poll: 'Polling' };
@@ -624,12 +622,9 @@ setTimeout(() => {
 
 let browser;
 try {
-    browser = await chromium.launch({
-        executablePath: CHROMIUM,
-        args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-            '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-        env: SECURE ? trusting(process.env.NODE_EXTRA_CA_CERTS) : process.env,
-    });
+    browser = await launch(SECURE ? process.env.NODE_EXTRA_CA_CERTS : undefined,
+        ['--headless', '--disable-gpu', '--disable-quic', '--no-first-run',
+            '--disable-background-networking', '--disable-component-update', '--disable-sync']);
     const server = await startServer();
     const groups = DEVICE ? [transports, controls, eight, look, reboots]
         : [transports, controls, breaks, restarts, look, parsing];

@@ -6,14 +6,13 @@
 // Needs Chromium (CHROMIUM names it), certutil, and tests/clients.
 import fs from 'node:fs';
 import process from 'node:process';
-import { chromium } from 'playwright-core';
 import {
   afterTest, check, equal, runAll, test, until,
 } from '../clients/harness.mjs';
 import {
   ORIGIN, now, post, setClock, startSecure, token, tryPassword,
 } from '../clients/secure.mjs';
-import { trusting } from './trust.mjs';
+import { launch } from './chromium.mjs';
 
 const [target, only] = process.argv.slice(2);
 if (!target || !process.env.NODE_EXTRA_CA_CERTS) {
@@ -25,11 +24,6 @@ const CA = process.env.NODE_EXTRA_CA_CERTS;
 const WAIT_MS = 20_000;
 const SHORT_S = how.binary ? 8 : 12; // a session long enough to see something live
 
-const launch = (ca) => chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox'],
-  env: trusting(ca),
-});
 const browser = await launch(CA);
 
 // A device and pages for one test. A page: { page, text, says, login }. What a page logs that is

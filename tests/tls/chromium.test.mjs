@@ -2,23 +2,17 @@
 // streams, WebSockets, polls, and a page that asks for more at a time than there are TLS slots.
 //     node tests/tls/chromium.test.mjs build/hub-tls
 // Needs tests/browser's playwright-core, Chromium (CHROMIUM names it) and certutil.
-import { createRequire } from 'node:module';
 import process from 'node:process';
-import { trusting } from '../browser/trust.mjs';
+import { launch } from '../browser/chromium.mjs';
 import { check, equal, runAll, startServer, test, within } from '../clients/harness.mjs';
 
 const [binary, only] = process.argv.slice(2);
-const { chromium } = createRequire(`${process.cwd()}/tests/browser/`)('playwright-core');
 
 function page(name, options, use, { ca = 'build/cert/ca.pem', args = [] } = {}) {
   test(name, async () => {
     process.env.RTPUSH_TLS = options;
     const s = await startServer(binary, '--port', 0, '--topics', 'a,b', ...args);
-    const browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: ['--no-sandbox'],
-      env: trusting(ca),
-    });
+    const browser = await launch(ca);
     try {
       await use(s, await browser.newPage());
     } finally {
