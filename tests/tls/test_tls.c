@@ -1028,16 +1028,28 @@ static p_peer *half_open(t_world *w, size_t bytes) {
     return peer;
 }
 
-static void connection_waits_for_a_slot_and_gets_it(void **state) {
-    (void)state;
-    t_world *w = p_world();
+// A server with one TLS slot, and a client in it that has said `text`.
+static p_peer *only_slot_taken(t_world *w, const char *text) {
     p.desc.slot_count = 1;
     p_start(w);
     p_peer *first = p_connect(w);
-    p_say(first, "{WS /ws}");
-    p_peer *second = p_dial(w);
-    p_shake(second, 0);
-    p_run(second);
+    p_say(first, text);
+    return first;
+}
+
+// A client that has sent what it can of a handshake.
+static p_peer *comes_too(t_world *w) {
+    p_peer *peer = p_dial(w);
+    p_shake(peer, 0);
+    p_run(peer);
+    return peer;
+}
+
+static void connection_waits_for_a_slot_and_gets_it(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p_peer *first = only_slot_taken(w, "{WS /ws}");
+    p_peer *second = comes_too(w);
     T_CHECK(!p_open(second) && !t_ended(second->c), "it does not wait");
     T_EQ(p.tls.count.waited, 1);
     t_advance(w, 10000); // a stream never gives way
@@ -1055,13 +1067,8 @@ static void connection_waits_for_a_slot_and_gets_it(void **state) {
 static void who_waits_too_long_is_closed(void **state) {
     (void)state;
     t_world *w = p_world();
-    p.desc.slot_count = 1;
-    p_start(w);
-    p_peer *first = p_connect(w);
-    p_say(first, "{WS /ws}");
-    p_peer *second = p_dial(w);
-    p_shake(second, 0);
-    p_run(second);
+    p_peer *first = only_slot_taken(w, "{WS /ws}");
+    p_peer *second = comes_too(w);
     t_advance(w, 20000);
     T_CHECK(t_ended(second->c), "it still waits");
     T_CHECK(p.tls.wait_first == NULL, "it is still in the list");
@@ -1074,19 +1081,14 @@ static void who_waits_too_long_is_closed(void **state) {
 static void who_waited_too_long_gets_no_slot(void **state) {
     (void)state;
     t_world *w = p_world();
-    p.desc.slot_count = 1;
     w->desc.close_ms = 8000;
-    p_start(w);
-    p_peer *first = p_connect(w);
-    p_say(first, "{WS /ws}");
+    p_peer *first = only_slot_taken(w, "{WS /ws}");
     p_peer *second = p_dial(w);
     second->c->manual_close = 1;
     p_shake(second, 0);
     p_run(second);
     t_advance(w, 10000);
-    p_peer *third = p_dial(w);
-    p_shake(third, 0);
-    p_run(third);
+    p_peer *third = comes_too(w);
     t_advance(w, 6000);
     T_CHECK(second->c->fin && second->c->conn != NULL, "the second was not asked to end");
     t_cut(first->c);
@@ -1105,10 +1107,7 @@ static void who_waited_too_long_gets_no_slot(void **state) {
 static void slot_of_a_vanished_peer_is_not_kept_for_its_farewell(void **state) {
     (void)state;
     t_world *w = p_world();
-    p.desc.slot_count = 1;
-    p_start(w);
-    p_peer *first = p_connect(w);
-    p_say(first, "{GET /hello}");
+    p_peer *first = only_slot_taken(w, "{GET /hello}");
     first->c->hold_acks = 1;
     p_peer *second = p_dial(w);
     p_shake(second, 0);
@@ -1128,13 +1127,8 @@ static void slot_of_a_vanished_peer_is_not_kept_for_its_farewell(void **state) {
 static int quarters_until_it_gives_way(const char *text) {
     t_world *w = p_world();
     int quarters = 0;
-    p.desc.slot_count = 1;
-    p_start(w);
-    p_peer *first = p_connect(w);
-    p_say(first, text);
-    p_peer *second = p_dial(w);
-    p_shake(second, 0);
-    p_run(second);
+    p_peer *first = only_slot_taken(w, text);
+    p_peer *second = comes_too(w);
     T_CHECK(!p_open(second), "it does not wait");
     for (; quarters < 30 && !p_open(second); quarters++) { // both sides live on
         t_advance(w, 250);
@@ -1160,14 +1154,9 @@ static void idle_connection_gives_way_soon_after_its_answer_and_late_before(void
 static void request_under_way_does_not_give_way(void **state) {
     (void)state;
     t_world *w = p_world();
-    p.desc.slot_count = 1;
-    p_start(w);
-    p_peer *first = p_connect(w);
-    p_say(first, "{GET /hello}");
+    p_peer *first = only_slot_taken(w, "{GET /hello}");
     p_say(first, "GET /hel"); // the next one, not yet whole
-    p_peer *second = p_dial(w);
-    p_shake(second, 0);
-    p_run(second);
+    p_peer *second = comes_too(w);
     for (int i = 0; i < 8; i++) {
         t_advance(w, 250);
         p_run(first);
@@ -1189,9 +1178,7 @@ static void one_gives_way_at_a_time(void **state) {
     p_peer *first = p_connect(w);
     p_peer *second = p_connect(w);
     first->c->hold_acks = second->c->hold_acks = 1; // its farewell takes a while
-    p_peer *third = p_dial(w);
-    p_shake(third, 0);
-    p_run(third);
+    p_peer *third = comes_too(w);
     for (int i = 0; i < 16; i++) {
         t_advance(w, 250);
     }
