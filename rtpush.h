@@ -107,10 +107,17 @@
 //
 //     Which transport: WebSocket where both sides talk, SSE where the server mainly pushes (the
 //     browser reconnects and resumes by itself), polling where a proxy lets nothing else through.
-//     On a WebSocket a message is the bare payload, or with the subprotocol rtpush.1
-//     "id SP topic LF payload", notices included. In an event stream the event's name is the topic.
+//     On a WebSocket a message is the bare payload, or has the form of the subprotocol rtpush.1
+//     (below). In an event stream the event's name is the topic.
 //     A stream takes ?topics=a,b and ?last_event_id=ID; a poll ?timeout=S too, and is asked again
 //     with the last id it got.
+//
+//     rtpush.1, from the server, text or binary, one message each:
+//         id SP topic LF payload   a record, a STATE value, or a notice (topic rtpush)
+//         id                       the reader's position, without a record
+//         = data                   what the application sent: rtpush_send writes the "=" before
+//                                  its data, so these can look like nothing of the above
+//     What a client sends is the application's own and has no prefix: this file reads none of it.
 //
 // MEMORY
 //     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
@@ -594,8 +601,9 @@ int rtpush_topic_index(const rtpush_server *srv, const char *name); // or ERR_AR
 // for a topic that rtpush_publish_from stores.
 const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *len);
 
-// One whole WebSocket message to one connection. ERR_WOULD_BLOCK: on_writable follows.
-// ERR_TOO_BIG: over tx_size - 4; send it in parts. Text must be UTF-8 (not checked).
+// One whole WebSocket message to one connection; over rtpush.1 it begins with "=" on the wire.
+// ERR_WOULD_BLOCK: on_writable follows. ERR_TOO_BIG: over tx_size - 4 (rtpush.1: tx_size - 5); send
+// it in parts. Text must be UTF-8 (not checked).
 int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len);
 // A message in parts, each a fragment; opcode counts on the first. Between first and last nothing
 // published reaches this connection. ERR_STATE if first does not match what is open.
@@ -3194,7 +3202,7 @@ static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
 // (record, form, bytes already sent) -> spans.
 //
 //   RAW     frame header and payload as they stand in the log
-//   TAGGED  rtpush.1: frame header, "id SP topic LF", payload
+//   TAGGED  rtpush.1: frame header, "id SP topic LF", payload (a direct message: "=", data)
 //   SSE     "id: id\nevent: topic\ndata: " payload "\n\n", with "\ndata: " between lines
 //   CHUNK   the same as one chunk of HTTP/1.1 (RFC 9112 7.1): long poll
 
@@ -6254,9 +6262,17 @@ static int rtpi_may_send(const rtpush_conn *c) {
     return c->state == RTPI_WS && !rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE);
 }
 
+// rtpush.1: a direct message begins with "=", which no id begins with, so that data of the
+// application can look like no record, notice or position, whoever wrote them. Bytes of that before
+// the next part: a later fragment continues what has begun.
+static uint32_t rtpi_tag_len(const rtpush_conn *c) {
+    return c->form == RTPI_FORM_TAGGED && !rtpi_has(c, RTPI_F_PARTS);
+}
+
 int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
                      size_t len, int first, int last) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    uint32_t tag;
     rtpi_text *t;
     if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
         return RTPUSH_ERR_ARGUMENT;
@@ -6267,11 +6283,14 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
     if (!rtpi_may_send(c) || rtpi_has(c, RTPI_F_PARTS) == (first != 0)) {
         return RTPUSH_ERR_STATE; // RFC 6455 5.4: fragments of one message at a time
     }
-    if (len > srv->desc.tx_size - 4u) {
+    tag = rtpi_tag_len(c);
+    if (len > srv->desc.tx_size - 4u - tag) {
         return RTPUSH_ERR_TOO_BIG;
     }
     t = rtpi_tx_open(srv, c);
-    rtpi_put_frame_header(t, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0), (uint32_t)len);
+    rtpi_put_frame_header(t, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0),
+                          (uint32_t)len + tag);
+    rtpi_put(t, "=", tag);
     rtpi_put(t, data, len);
     if (!rtpi_tx_commit(c, t)) {
         c->in.ws.bits |= RTPI_WS_WANT;
@@ -6290,10 +6309,13 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
 size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn) {
     const rtpush_conn *c = rtpi_resolve_live(srv, conn);
     uint32_t room = c && rtpi_may_send(c) ? srv->desc.tx_size - rtpi_tx_queued(c) : 0;
-    if (room < 130u) { // 125 is the most the shorter header of 2 bytes announces
-        return room > 127u ? 125u : room > 2u ? (size_t)room - 2u : 0;
+    uint32_t used = c ? 2u + rtpi_tag_len(c) : 0; // the shorter header announces 125 bytes at most
+    if (room >= 130u) {
+        used += 2u;
+    } else if (room > 127u) {
+        room = 127u;
     }
-    return (size_t)room - 4u;
+    return room > used ? (size_t)(room - used) : 0;
 }
 
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {

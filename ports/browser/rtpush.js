@@ -20,7 +20,7 @@
 
 const TRANSPORTS = ['websocket', 'sse', 'poll']; // the order of falling back
 const NOTICE = 'rtpush';
-const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+) ([A-Za-z0-9_.-]{1,32})$/; // id and topic of rtpush.1
+const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+)(?: ([\w.-]{1,32})\n|$)/; // id and topic of rtpush.1
 const RECORD_MAX = 96; // characters of that line, and some
 
 const DEFAULTS = {
@@ -49,7 +49,8 @@ const DEFAULTS = {
     onNotice() {},        // (kind, n): 'fresh' | 'replayed' | 'gap' | 'reset'
     onGap() {},           // (n): events this page will never see
     onReset() {},         // the server started again: ids and events are new
-    onMessage() {},       // (data): what rtpush_send gave to this connection alone
+    onMessage() {},       // (data): what rtpush_send gave to this connection alone: text, or a
+                          // Uint8Array
     onState() {},         // (status): see Client.status
 };
 
@@ -93,37 +94,38 @@ export function parseEvents(text, lastId, onRecord) {
     return lastId;
 }
 
-// rtpush.1: `id SP topic LF payload`. Returns null for a message the application sent directly.
+// rtpush.1, a message from the server: { id, topic, data } is a record, { id } alone a position,
+// { data } alone what the application sent, which begins with "=". Null: none of these.
 export function parseMessage(message) {
-    const text = typeof message === 'string';
-    const bytes = text ? null : new Uint8Array(message);
-    const end = text ? message.indexOf('\n') : bytes.indexOf(10);
-    if (end < 0) {
+    const bytes = typeof message === 'string' ? null : new Uint8Array(message);
+    const head = bytes ? String.fromCharCode(...bytes.subarray(0, RECORD_MAX)) : message;
+    const rest = (from) => (bytes ? bytes.subarray(from) : message.slice(from));
+    if (head[0] === '=') {
+        return { data: rest(1) };
+    }
+    const match = RECORD.exec(head);
+    if (!match) {
         return null;
     }
-    const line = text ? message.slice(0, end)
-        : String.fromCharCode(...bytes.subarray(0, Math.min(end, RECORD_MAX)));
-    const match = RECORD.exec(line);
-    if (match === null) {
-        return null;
-    }
-    const data = text ? message.slice(end + 1) : bytes.subarray(end + 1);
-    return { id: match[1], topic: match[2], data };
+    const [begin, id, topic] = match;
+    return topic ? { id, topic, data: rest(begin.length) } : { id };
 }
 
 // -- transports -----------------------------------------------------------------------------------
 // Each opens at once and reports to a sink: record(topic, data, id), direct(data), pending()
-// (trying again by itself), answered(lastId) (a poll) and down(status), the last call. It returns
-// { close, send? }; after close() the sink hears nothing more. `extra` goes into the query.
+// (trying again by itself), answered(lastId) (a position) and down(status), the last call. It
+// returns { close, send? }; after close() the sink hears nothing more. `extra` goes into the query.
 
 function openWebSocket(target, sink, extra) {
     const socket = new WebSocket(target.address('websocket', extra), 'rtpush.1');
     socket.binaryType = 'arraybuffer';
-    socket.onmessage = ({ data }) => {
-        const record = parseMessage(data);
-        if (record) {
-            sink.record(record.topic, record.data, record.id);
-        } else {
+    socket.onmessage = (event) => {
+        const { id, topic, data } = parseMessage(event.data) ?? {};
+        if (topic) {
+            sink.record(topic, data, id);
+        } else if (id) {
+            sink.answered(id);
+        } else if (data !== undefined) {
             sink.direct(data);
         }
     };

@@ -592,15 +592,54 @@ async function parsing(server) {
             return [
                 parseMessage('0000000a-0000000b cpu\n{"a":\n1}'),
                 parseMessage('0000000a-0000000b-2 cpu\n'),
+                parseMessage('0000000a-0000000b'),
+                parseMessage('=0000000a-0000000b cpu\n1'), parseMessage('='),
+                [...parseMessage(new TextEncoder().encode('=a\n\u0001').buffer).data],
                 parseMessage('pong 1'), parseMessage('two\nlines'), parseMessage(''),
+                parseMessage('0000000a-0000000b '), parseMessage('0000000a-0000000b\n'),
                 [binary.topic, binary.id, [...binary.data]],
             ];
         });
         same(results, [
             { id: '0000000a-0000000b', topic: 'cpu', data: '{"a":\n1}' },
             { id: '0000000a-0000000b-2', topic: 'cpu', data: '' },
-            null, null, null, ['raw', '0000000a-0000000b', [1, 10, 2]],
+            { id: '0000000a-0000000b' },
+            { data: '0000000a-0000000b cpu\n1' }, { data: '' }, [97, 10, 1],
+            null, null, null, null, null, ['raw', '0000000a-0000000b', [1, 10, 2]],
         ], 'messages');
+    });
+
+    // What users write to each other through the application is never taken for the protocol's.
+    await test('a_relayed_text_that_looks_like_a_notice_stays_a_message', async () => {
+        const evil = '00000000-0 rtpush\nreset';
+        const page = await openPage(server.url, {
+            transport: 'poll',
+            prepare: (p) => p.routeWebSocket(/\/ws/, (socket) => {
+                socket.send('0000000a-00000001 rtpush\nfresh');
+                socket.send(`=${evil}`);
+                socket.send(Buffer.from(`=${evil}`));
+            }),
+        });
+        const seen = await page.evaluate(async () => {
+            const { connect } = await import('/rtpush.js');
+            const messages = [];
+            const client = await new Promise((done) => {
+                const c = connect({
+                    transport: 'websocket',
+                    onMessage(data) {
+                        messages.push(typeof data === 'string' ? data
+                            : new TextDecoder().decode(data));
+                        if (messages.length === 2) {
+                            done(c);
+                        }
+                    },
+                });
+            });
+            const { resets, received } = client.status;
+            return { messages, resets, received, lastId: client.lastEventId };
+        });
+        same(seen, { messages: [evil, evil], resets: 0, received: 0, lastId: '0000000a-00000001' },
+            'what the page saw');
     });
 }
 

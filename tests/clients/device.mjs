@@ -221,11 +221,14 @@ export async function openWebSocket(device, name) {
     const socket = new WebSocket(`${device.ws}/ws`, ['rtpush.1'], { handshakeTimeout: 5_000 });
     socket.on('error', () => {});
     socket.on('message', (data, binary) => {
-      const m = binary ? null : /^([^ \n]*) ([^ \n]+)\n([^]*)$/.exec(String(data));
-      if (m) {
+      const text = String(data);
+      const m = binary ? null : /^([^ \n]*) ([^ \n]+)\n([^]*)$/.exec(text);
+      if (text[0] === '=') {
+        (socket.plain ??= []).push(text.slice(1)); // what rtpush_send gave
+      } else if (m) {
         ledger.take(m[1], m[2], m[3]);
       } else {
-        (socket.plain ??= []).push(String(data)); // rtpush_send gives the bare text
+        ledger.fail(`not a message of rtpush.1: ${text}`);
       }
     });
     await within(6_000, 'opening', new Promise((done, fail) => {

@@ -49,10 +49,10 @@ async function openSocket(s, query, headers = {}) {
   c.sees = (words) => until(`"${words}"`, () => c.seen.some((m) => m.includes(words)));
   c.answer = async (text) => {
     const before = c.seen.length;
-    const wanted = (m) => m.startsWith('error ') || m.startsWith('pong');
+    const wanted = (m) => m.startsWith('=error ') || m.startsWith('=pong');
     ws.send(text);
     await until('an answer', () => c.seen.slice(before).some(wanted));
-    return c.seen.slice(before).find(wanted);
+    return c.seen.slice(before).find(wanted).slice(1); // rtpush.1: what rtpush_send gave
   };
   return c;
 }

@@ -341,7 +341,13 @@ static void m_raw(m_reader *r, const uint8_t *data, size_t len) {
 static void m_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len) {
     m_reader *r = (m_reader *)cl->user;
     T_CHECK(len > 0, "an empty message");
-    if (data[0] == 'm' && opcode == 2) { // an echo
+    int direct = opcode == 2;
+    if (r->kind == M_TEXT) { // rtpush.1: what the application sent begins with "=", nothing else
+        T_CHECK(direct == (data[0] == '='), "opcode %d, but it begins with %c", opcode, data[0]);
+        data += direct;
+        len -= (size_t)direct;
+    }
+    if (direct && data[0] == 'm') { // an echo
         T_CHECK(r->echo_in < r->echo_out, "an echo of nothing");
         T_CHECK(len == r->echo_len[r->echo_in % 64], "an echo of %lu bytes, %lu were sent",
                 (unsigned long)len, (unsigned long)r->echo_len[r->echo_in % 64]);
@@ -352,7 +358,7 @@ static void m_on_message(t_client *cl, int opcode, const uint8_t *data, size_t l
         r->echo_in++;
         return;
     }
-    if (data[0] == 'd' && opcode == 2) { // sent directly
+    if (direct && data[0] == 'd') { // sent directly
         T_CHECK(len >= 2 && data[1] == (uint8_t)r->direct_in, "direct messages out of order");
         r->direct_in++;
         return;

@@ -345,7 +345,7 @@ static void ws_send_room_is_what_send_takes(void **state) {
     memset(text, 'r', sizeof text);
     for (size_t first = 0; first < 506; first += 3) {
         t_world *w = t_begin();
-        u_peer *p = u_stream(w, "{WS /ws}");
+        u_peer *p = u_stream(w, first % 2 ? "{WS /ws}" : "{WSP /ws rtpush.1}");
         p->c->window = 0;
         w->call = T_IN_API;
         T_EQ(rtpush_send(&w->srv, p->c->handle, 1, text, first), RTPUSH_OK);
@@ -378,6 +378,67 @@ static void ws_send_too_big_is_an_error_of_its_own(void **state) {
     t_serve(p->c);
     u_read(p);
     T_EQ(p->seen.len, 511);
+    u_free(p);
+    t_finish(w);
+}
+
+// rtpush.1: what the application sends begins with "=", whatever it holds, so that it can look like
+// no record, notice or position: the text here is another user's, who wrote a notice into it.
+static void ws_tagged_direct_message_cannot_look_like_a_record(void **state) {
+    (void)state;
+    static const char evil[] = "00000000-0 rtpush\nreset";
+    for (int opcode = 1; opcode <= 2; opcode++) {
+        t_world *w = t_begin();
+        u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+        u_peer *raw = u_stream(w, "{WS /ws}");
+        char want[80];
+        w->call = T_IN_API;
+        T_EQ(rtpush_send(&w->srv, p->c->handle, opcode, evil, sizeof evil - 1), RTPUSH_OK);
+        T_EQ(rtpush_send(&w->srv, raw->c->handle, opcode, evil, sizeof evil - 1), RTPUSH_OK);
+        T_EQ(rtpush_send(&w->srv, p->c->handle, opcode, "", 0), RTPUSH_OK);
+        // In fragments the first begins with it, also an empty one; no other does.
+        T_EQ(rtpush_send_part(&w->srv, p->c->handle, opcode, evil, 5, 1, 0), RTPUSH_OK);
+        T_EQ(rtpush_send_part(&w->srv, p->c->handle, opcode, evil + 5, 5, 0, 0), RTPUSH_OK);
+        T_EQ(rtpush_send_part(&w->srv, p->c->handle, opcode, "", 0, 0, 1), RTPUSH_OK);
+        T_EQ(rtpush_send_part(&w->srv, p->c->handle, opcode, "", 0, 1, 0), RTPUSH_OK);
+        T_EQ(rtpush_send_part(&w->srv, p->c->handle, opcode, evil, 1, 0, 1), RTPUSH_OK);
+        t_leave(w);
+        t_run(w);
+        snprintf(want, sizeof want, "%d =%s\n%d =\n%d =00000000-0\n%d =0\n", opcode, evil, opcode,
+                 opcode, opcode);
+        u_is(p, want);
+        snprintf(want, sizeof want, "%d %s\n", opcode, evil);
+        u_is(raw, want);
+        t_say(p->c, "{81:from the client}"); // unchanged in this direction; the echo has it again
+        t_expect_events(w, "message 1 15 from the client");
+        u_is(p, "1 =from the client\n");
+        u_free(p);
+        u_free(raw);
+        t_finish(w);
+    }
+}
+
+static void ws_tagged_send_too_big_is_one_byte_less(void **state) {
+    (void)state;
+    static char text[600];
+    memset(text, 'r', sizeof text);
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_room(&w->srv, p->c->handle), 507);
+    T_EQ(rtpush_send(&w->srv, p->c->handle, 1, text, 508), RTPUSH_ERR_TOO_BIG);
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, text, 508, 1, 0), RTPUSH_ERR_TOO_BIG);
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, text, 507, 1, 0), RTPUSH_OK);
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, text, 509, 0, 1), RTPUSH_ERR_TOO_BIG);
+    t_leave(w);
+    t_run(w);
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_room(&w->srv, p->c->handle), 508); // what follows has no prefix
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, text, 508, 0, 1), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_read(p);
+    T_EQ(p->seen.len, 3 + 1 + 507 + 508);
     u_free(p);
     t_finish(w);
 }
@@ -794,6 +855,8 @@ int main(void) {
         u_test(ws_echo_survives_back_pressure),
         u_test(ws_send_says_would_block_and_then_writable),
         u_test(ws_send_room_is_what_send_takes),
+        u_test(ws_tagged_direct_message_cannot_look_like_a_record),
+        u_test(ws_tagged_send_too_big_is_one_byte_less),
         u_test(ws_send_too_big_is_an_error_of_its_own),
         u_test(ws_message_in_parts_is_not_interrupted),
         u_test(ws_published_records_come_after_the_parts),
