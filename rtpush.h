@@ -466,16 +466,18 @@ typedef struct rtpush_route {
     // HANDLER: answer with rtpush_reply now or within reply_ms. With on_body it is called at the
     // end of the head, before the body; without, when the body is whole.
     void (*on_request)(rtpush_server *srv, const rtpush_request *req);
-    // HANDLER: a piece of the body as it arrives; last is 1 on the last one. RTPUSH_OK or
-    // RTPUSH_LATER (the piece comes again). An answer given early ends the upload.
+    // HANDLER: a piece of the body as it arrives; last is 1 on the last one. RTPUSH_LATER or
+    // RTPUSH_ERR_WOULD_BLOCK: not taken, it comes again after progress. Whatever else it returns:
+    // taken. An answer given early ends the upload.
     int (*on_body)(rtpush_server *srv, const rtpush_request *req, const uint8_t *data, size_t len,
                    int last);
     // Streams: open, the first bytes may be sent. Closing from here is allowed.
     void (*on_open)(rtpush_server *srv, const rtpush_request *req);
-    // WEBSOCKET: RTPUSH_OK takes it; RTPUSH_LATER leaves it, it comes again after progress and
-    // nothing more is read meanwhile.
+    // WEBSOCKET: RTPUSH_LATER or RTPUSH_ERR_WOULD_BLOCK: not taken, it comes again after progress
+    // and nothing more is read meanwhile. Whatever else it returns: taken. So an echo is
+    // "return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len)".
     int (*on_message)(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg);
-    // WEBSOCKET: there is room again after RTPUSH_ERR_WOULD_BLOCK.
+    // WEBSOCKET: there is room again after RTPUSH_ERR_WOULD_BLOCK, wherever that was answered.
     void (*on_writable)(rtpush_server *srv, rtpush_handle conn);
     // Streams: `missed` events were skipped for this reader (exact if it reads every topic).
     void (*on_gap)(rtpush_server *srv, rtpush_handle conn, uint32_t missed);
@@ -520,7 +522,8 @@ typedef struct rtpush_desc {
     // the request waits for rtpush_decide, at most reply_ms, then it is answered 503. (429 and 503
     // become 200 and a retry: on an EVENTS route, or an EventSource would never come again.)
     int (*authorize)(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
-    // A refusal was sent or a connection not accepted: for logs. status 0: no answer possible.
+    // A request was refused or a connection not accepted: for logs. status 0: no answer possible.
+    // The answer is made already: rtpush_reply and rtpush_decide give ERR_STATE.
     void (*on_refuse)(rtpush_server *srv, uint32_t peer, int status, int why);
 
     // Limits.
@@ -2469,13 +2472,11 @@ enum {
 };
 #define RTPI_F_ANSWER 0x8000u // poll: the answer has begun; request: it was given
 
-// rtpi_ws.bits
+// rtpi_ws.bits: of the message under way. What the connection owes is in rtpush_conn.todo.
 enum {
     RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
     RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
-    RTPI_WS_PONG = 4,    // the control payload waits for room to be sent back
-    RTPI_WS_LAST = 8,    // the piece to deliver is the last one
-    RTPI_WS_WANT = 16    // on_writable is owed
+    RTPI_WS_LAST = 4     // the piece to deliver is the last one
 };
 
 #define RTPI_NO_ROUTE 255u
@@ -2523,6 +2524,11 @@ static void rtpi_set(rtpush_conn *c, unsigned flag) {
 
 static void rtpi_clear(rtpush_conn *c, unsigned flag) {
     c->flags = (uint16_t)(c->flags & ~flag);
+}
+
+// May the application send on it?
+static int rtpi_may_send(const rtpush_conn *c) {
+    return c->state == RTPI_WS && !rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE);
 }
 
 // Does the port's side of this connection belong to the filter?
@@ -2673,6 +2679,14 @@ static void rtpi_high(uint32_t *most, uint32_t now) {
 static void rtpi_later(rtpush_server *srv, rtpush_conn *c) {
     rtpi_set(c, RTPI_F_LATER);
     rtpi_scan_by(srv, srv->quarter + 1u);
+}
+#endif
+
+#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY)
+// What on_message and on_body answer: may it come again? A send that would block says so too, or
+// what "return rtpush_send(...)" was to echo would be lost.
+static int rtpi_not_taken(int answer) {
+    return answer == RTPUSH_LATER || answer == RTPUSH_ERR_WOULD_BLOCK;
 }
 #endif
 
@@ -3378,9 +3392,11 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
 
 // rtpush_conn.todo
 enum {
-    RTPI_TODO_NOW = 1,   // a ping (WebSocket), a keep-alive (SSE), the answer (poll)
-    RTPI_TODO_DONE = 2,  // the ping is out; the poll's sweep is over
-    RTPI_TODO_RECORD = 4 // a value went last: if a record waits, it is next
+    RTPI_TODO_NOW = 1,       // a ping (WebSocket), a keep-alive (SSE), the answer (poll)
+    RTPI_TODO_DONE = 2,      // the ping is out; the poll's sweep is over
+    RTPI_TODO_RECORD = 4,    // a value went last: if a record waits, it is next
+    RTPI_TODO_PONG = 8,      // WebSocket: the control payload waits for room to be sent back
+    RTPI_TODO_WRITABLE = 16  // WebSocket: on_writable is owed
 };
 
 static void rtpi_skip_missed(rtpi_stream *s, uint32_t to) {
@@ -3746,6 +3762,7 @@ static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream_ended(srv, c);
     memset(&c->out, 0, sizeof c->out);
     rtpi_set(c, RTPI_F_ANSWER);
+    rtpi_clear(c, RTPI_F_LATER); // of on_body: nothing waits for it any more
     rtpi_state(srv, c, RTPI_REPLY, srv->desc.stall_ms);
     rtpi_ready(srv, c);
 }
@@ -3952,10 +3969,18 @@ static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
     rtpi_begin_reply(srv, c);
     return 1;
 }
+#else
+static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
+    (void)srv;
+    (void)c;
+    (void)refusal;
+    return 0;
+}
 #endif
 
 // Answers with an error, for the reason given. The rest of what the peer sends with this request is
-// never interpreted where the connection does not keep.
+// never interpreted where the connection does not keep. RFC 9112 9.3.2: one answer a request. So
+// on_refuse comes last: by then it is answered, and cannot be answered or decided once more.
 static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t why) {
     unsigned status = refusal + 300u;
     rtpush_response r;
@@ -3963,24 +3988,16 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     if (rtpi_has(c, RTPI_F_OPENED)) {
         rtpi_set_why(c, why); // for on_close
     }
-    if (srv->desc.on_refuse) {
-        srv->desc.on_refuse(srv, c->peer, (int)status, why);
-    }
-    if (c->state >= RTPI_CLOSING) {
-        return; // on_refuse ended it
-    }
-#ifndef RTPUSH_NO_EVENTS
-    if (rtpi_not_now(srv, c, refusal)) {
-        return;
-    }
-#endif
     memset(&r, 0, sizeof r);
     r.status = (uint16_t)status;
     r.body_static = 1;
     r.body = rtpush_why(why);
     r.len = (uint32_t)strlen((const char *)r.body);
-    if (rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
+    if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
         rtpi_finish(srv, c, why);
+    }
+    if (srv->desc.on_refuse) {
+        srv->desc.on_refuse(srv, c->peer, (int)status, why);
     }
 }
 
@@ -4965,7 +4982,7 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
     uint8_t why;
     h->mark = c->rx_used;
     srv->count.requests++;
-    if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE))) {
+    if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE)) && !srv->shut) {
         rtpi_set(c, RTPI_F_KEEP);
     }
     rtpi_request(srv, c, req);
@@ -5038,9 +5055,10 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     if (!route->on_body) {
         memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
         c->rx_used = (uint16_t)(c->rx_used + n);
-    } else if (route->on_body(srv, req, data, n, h->length == 0) == RTPUSH_LATER &&
+    } else if (rtpi_not_taken(route->on_body(srv, req, data, n, h->length == 0)) &&
                c->state == RTPI_BODY) { // once answered there is nothing to wait for
         h->length = before;
+        c->byte_tokens = (uint16_t)(c->byte_tokens + (n + 63u) / 64u); // paid when it is taken
         rtpi_later(srv, c);
         return 0;
     }
@@ -5277,7 +5295,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
         m.first = !(w->bits & RTPI_WS_PIECE);
         m.last = (w->bits & RTPI_WS_LAST) != 0;
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
-            route->on_message(srv, rtpi_handle(srv, c), &m) == RTPUSH_LATER) {
+            rtpi_not_taken(route->on_message(srv, rtpi_handle(srv, c), &m))) {
             rtpi_later(srv, c);
             return 0;
         }
@@ -5291,7 +5309,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
             w->opcode = 0;
         }
     }
-    if (w->bits & RTPI_WS_PONG) {
+    if (c->todo & RTPI_TODO_PONG) {
         rtpi_text *t = rtpi_tx_open(srv, c);
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) { // RFC 6455 5.5.3: the ping's own payload
             rtpi_put_frame_header(t, 0x8A, w->control_len);
@@ -5300,7 +5318,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
                 return 0;
             }
         }
-        w->bits &= (uint8_t)~RTPI_WS_PONG;
+        c->todo &= (uint8_t)~RTPI_TODO_PONG;
         rtpi_ready(srv, c);
     }
     return 1;
@@ -5336,7 +5354,7 @@ static int rtpi_ws_frame_done(rtpush_server *srv, rtpush_conn *c) {
         return 1;
     }
     if (opcode == 9) {
-        w->bits |= RTPI_WS_PONG;
+        c->todo |= RTPI_TODO_PONG;
     } else if (opcode == 10) { // RFC 6455 5.5.3: an answer to our ping, or to none
         if (w->control_len == 4) {
             const uint8_t *p = rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
@@ -5428,7 +5446,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
         rtpi_put_frame_header(t, 0x89, 4);
         rtpi_put_big_endian(t, srv->now_ms, 4); // comes back in the pong: the round-trip time
         if (rtpi_tx_commit(c, t)) {
-            c->todo = RTPI_TODO_DONE;
+            c->todo = (uint8_t)((c->todo & ~RTPI_TODO_NOW) | RTPI_TODO_DONE);
             c->due = rtpi_after(srv, srv->desc.ping_ms);
         }
     }
@@ -5686,13 +5704,13 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
 #ifndef RTPUSH_NO_WEBSOCKET
     if (c->state == RTPI_WS) {
         const rtpush_route *route = rtpi_route(srv, c);
-        if ((c->in.ws.bits & (RTPI_WS_DELIVER | RTPI_WS_PONG)) != 0) {
+        if ((c->in.ws.bits & RTPI_WS_DELIVER) || (c->todo & RTPI_TODO_PONG)) {
             rtpi_clear(c, RTPI_F_LATER);
             rtpi_ready(srv, c);
         }
-        if ((c->in.ws.bits & RTPI_WS_WANT) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
-            c->in.ws.bits &= (uint8_t)~RTPI_WS_WANT;
-            if (route->on_writable) {
+        if ((c->todo & RTPI_TODO_WRITABLE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
+            c->todo &= (uint8_t)~RTPI_TODO_WRITABLE;
+            if (route->on_writable && rtpi_may_send(c)) {
                 route->on_writable(srv, rtpi_handle(srv, c));
             }
         }
@@ -6258,10 +6276,6 @@ int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *
     return rtpush_send_part(srv, conn, opcode, data, len, 1, 1);
 }
 
-static int rtpi_may_send(const rtpush_conn *c) {
-    return c->state == RTPI_WS && !rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE);
-}
-
 // rtpush.1: a direct message begins with "=", which no id begins with, so that data of the
 // application can look like no record, notice or position, whoever wrote them. Bytes of that before
 // the next part: a later fragment continues what has begun.
@@ -6293,7 +6307,7 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
     rtpi_put(t, "=", tag);
     rtpi_put(t, data, len);
     if (!rtpi_tx_commit(c, t)) {
-        c->in.ws.bits |= RTPI_WS_WANT;
+        c->todo |= RTPI_TODO_WRITABLE;
         return RTPUSH_ERR_WOULD_BLOCK;
     }
     rtpi_ready(srv, c);
@@ -6663,7 +6677,7 @@ static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void
     if (taken > 0) {
         conn->heard = (uint16_t)srv->quarter;
         if (conn->state == RTPI_WS) {
-            conn->todo &= RTPI_TODO_RECORD; // no ping is needed
+            conn->todo &= (uint8_t)~(RTPI_TODO_NOW | RTPI_TODO_DONE); // no ping is needed
         }
         srv->count.bytes_in += (uint32_t)taken;
     }

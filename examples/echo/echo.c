@@ -46,14 +46,11 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
         result =
             rtpush_send_part(srv, conn, msg->opcode, msg->data, msg->len, msg->first, msg->last);
     }
-    if (result == RTPUSH_ERR_WOULD_BLOCK) {
-        return RTPUSH_LATER; // it comes again when what is queued has left
-    }
-    if (result < 0) {
+    if (result < 0 && result != RTPUSH_ERR_WOULD_BLOCK) {
         fprintf(stderr, "echo: %s\n", rtpush_strerror(result));
         rtpush_abort(srv, conn);
     }
-    return RTPUSH_OK;
+    return result; // WOULD_BLOCK: it comes again when what is queued has left
 }
 
 static const rtpush_route routes[] = {

@@ -587,8 +587,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
         }
         text_add(&t, "error %s", wrong);
     }
-    const int sent = rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, t.len);
-    return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
+    return rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, t.len);
 }
 
 // -- tables ---------------------------------------------------------------------------------------

@@ -196,12 +196,9 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     if (msg->len == 11 && memcmp(msg->data, "subscribe ", 10) == 0) {
         const uint32_t wanted = msg->data[10] == 'b' ? 3 : 1;
         const char *text = rtpush_subscribe(srv, conn, wanted) == RTPUSH_OK ? "yes" : "no";
-        return rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, text, strlen(text)) ? RTPUSH_LATER
-                                                                              : RTPUSH_OK;
+        return rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, text, strlen(text));
     }
-    return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len) == RTPUSH_ERR_WOULD_BLOCK
-               ? RTPUSH_LATER
-               : RTPUSH_OK;
+    return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
 }
 
 static const rtpush_route routes[] = {
