@@ -636,12 +636,14 @@ typedef int (*rtpush_pull)(rtpush_server *srv, rtpush_handle conn, void *user, u
                            uint8_t *buf, size_t cap);
 
 typedef struct rtpush_response {
-    uint16_t status;             // 0 means 200
+    uint16_t status;             // 200 to 599; 0 means 200
     uint8_t body_static;         // 1: body stays valid until on_close and is sent from where it is;
                                  // 0: it is copied into the tx bytes and must fit
     const char *content_type;    // NULL: "text/plain; charset=utf-8"
     const char *cache_control;   // NULL: "no-store"
-    const char *const *headers;  // name, value, name, value, ..., NULL
+    const char *const *headers;  // name, value, name, value, ..., NULL: others than those this
+                                 // library writes: the two above, Content-Length, Connection,
+                                 // Transfer-Encoding, Upgrade, X-Content-Type-Options
     const void *body;
     uint32_t len;                // bytes of body
     rtpush_pull pull;            // instead of body: an answer of any length, sent in chunks
@@ -649,7 +651,9 @@ typedef struct rtpush_response {
 } rtpush_response;
 
 // Answers a HANDLER request, once. ERR_TOO_BIG: head (and copied body) do not fit tx_size; nothing
-// was sent. ERR_ARGUMENT: a header holds CR, LF or NUL. HEAD requests get the head alone.
+// was sent. ERR_ARGUMENT: a status out of range, or a header that has CR or LF, is no token or is
+// one of those above. HEAD requests get the head alone. Access-Control-Allow-Origin among the
+// headers takes the place of what desc.origins brings (an ANY_ORIGIN route may say "*").
 int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response);
 int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text);
 
@@ -1197,6 +1201,15 @@ static int rtpi_starts(const char *text, const char *lower, size_t len) {
     return i == len;
 }
 #endif
+
+static int rtpi_is_alnum(uint8_t c) {
+    uint8_t lower = rtpi_lower(c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
+}
+
+static int rtpi_is_tchar(uint8_t c) { // RFC 9110 5.6.2
+    return rtpi_is_alnum(c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
 
 // Value of a hexadecimal digit, or 16.
 static unsigned rtpi_hex_value(uint8_t c) {
@@ -3674,10 +3687,63 @@ static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, uns
     return NULL;
 }
 
-// Statuses with a phrase or a reason of their own, what they say and why they are given.
-static const uint16_t rtpi_statuses[] = {200, 201, 204, 304, 400, 401, 403, 404, 405, 406, 408,
-                                         411, 413, 414, 417, 421, 426, 429, 431, 500, 501, 503,
-                                         505};
+// Statuses with a phrase, and why this library refuses with them: RFC 9110 15, RFC 6585, RFC 7725,
+// 423 and 507 of RFC 4918.
+#define RTPI_STATUSES(X) \
+    X(200, APP, "OK") \
+    X(201, APP, "Created") \
+    X(202, APP, "Accepted") \
+    X(203, APP, "Non-Authoritative Information") \
+    X(204, APP, "No Content") \
+    X(205, APP, "Reset Content") \
+    X(206, APP, "Partial Content") \
+    X(300, APP, "Multiple Choices") \
+    X(301, APP, "Moved Permanently") \
+    X(302, APP, "Found") \
+    X(303, APP, "See Other") \
+    X(304, APP, "Not Modified") \
+    X(305, APP, "Use Proxy") \
+    X(307, APP, "Temporary Redirect") \
+    X(308, APP, "Permanent Redirect") \
+    X(400, SYNTAX, "Bad Request") \
+    X(401, APP, "Unauthorized") \
+    X(402, APP, "Payment Required") \
+    X(403, ORIGIN, "Forbidden") \
+    X(404, NOT_FOUND, "Not Found") \
+    X(405, METHOD, "Method Not Allowed") \
+    X(406, ENCODING, "Not Acceptable") \
+    X(407, APP, "Proxy Authentication Required") \
+    X(408, TIMEOUT_HEAD, "Request Timeout") \
+    X(409, APP, "Conflict") \
+    X(410, APP, "Gone") \
+    X(411, LENGTH, "Length Required") \
+    X(412, APP, "Precondition Failed") \
+    X(413, BODY, "Content Too Large") \
+    X(414, TOO_LONG, "URI Too Long") \
+    X(415, APP, "Unsupported Media Type") \
+    X(416, APP, "Range Not Satisfiable") \
+    X(417, EXPECT, "Expectation Failed") \
+    X(421, HOST, "Misdirected Request") \
+    X(422, APP, "Unprocessable Content") \
+    X(423, APP, "Locked") \
+    X(426, UPGRADE, "Upgrade Required") \
+    X(428, APP, "Precondition Required") \
+    X(429, RATE, "Too Many Requests") \
+    X(431, TOO_LONG, "Request Header Fields Too Large") \
+    X(451, APP, "Unavailable For Legal Reasons") \
+    X(500, APP, "Internal Server Error") \
+    X(501, METHOD, "Not Implemented") \
+    X(502, APP, "Bad Gateway") \
+    X(503, STREAM_LIMIT, "Service Unavailable") \
+    X(504, APP, "Gateway Timeout") \
+    X(505, VERSION, "HTTP Version Not Supported") \
+    X(507, APP, "Insufficient Storage") \
+    X(511, APP, "Network Authentication Required")
+#define RTPI_STATUS_CODE(status, why, phrase) status,
+#define RTPI_STATUS_WHY(status, why, phrase) RTPUSH_WHY_##why,
+#define RTPI_STATUS_PHRASE(status, why, phrase) phrase "\0"
+
+static const uint16_t rtpi_statuses[] = {RTPI_STATUSES(RTPI_STATUS_CODE)};
 #define RTPI_STATUS_COUNT (sizeof rtpi_statuses / sizeof rtpi_statuses[0])
 
 static unsigned rtpi_status_index(unsigned status) {
@@ -3695,13 +3761,7 @@ static unsigned rtpi_status_index(unsigned status) {
 #endif
 
 static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
-    return RTPI_TEXT("OK\0Created\0No Content\0Not Modified\0Bad Request\0Unauthorized\0"
-                    "Forbidden\0Not Found\0Method Not Allowed\0Not Acceptable\0"
-                    "Request Timeout\0Length Required\0Content Too Large\0URI Too Long\0"
-                    "Expectation Failed\0Misdirected Request\0Upgrade Required\0"
-                    "Too Many Requests\0Header Too Large\0Internal Server Error\0"
-                    "Not Implemented\0Service Unavailable\0Version Not Supported\0",
-                     rtpi_status_index(status));
+    return RTPI_TEXT(RTPI_STATUSES(RTPI_STATUS_PHRASE), rtpi_status_index(status));
 }
 
 // What the functions below return: 0, or the status to refuse with, less 300: a Thumb instruction
@@ -3709,13 +3769,7 @@ static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be e
 #define RTPI_NO(status) ((status) - 300u)
 
 RTPI_APART static uint8_t rtpi_refusal_why(unsigned refusal) {
-    static const uint8_t whys[RTPI_STATUS_COUNT + 1] = {
-        RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_APP, RTPUSH_WHY_SYNTAX,
-        RTPUSH_WHY_APP, RTPUSH_WHY_ORIGIN, RTPUSH_WHY_NOT_FOUND, RTPUSH_WHY_METHOD,
-        RTPUSH_WHY_ENCODING, RTPUSH_WHY_TIMEOUT_HEAD, RTPUSH_WHY_LENGTH, RTPUSH_WHY_BODY,
-        RTPUSH_WHY_TOO_LONG, RTPUSH_WHY_EXPECT, RTPUSH_WHY_HOST, RTPUSH_WHY_UPGRADE,
-        RTPUSH_WHY_RATE, RTPUSH_WHY_TOO_LONG, RTPUSH_WHY_APP, RTPUSH_WHY_METHOD,
-        RTPUSH_WHY_STREAM_LIMIT, RTPUSH_WHY_VERSION, RTPUSH_WHY_APP};
+    static const uint8_t whys[] = {RTPI_STATUSES(RTPI_STATUS_WHY) RTPUSH_WHY_APP};
     return whys[rtpi_status_index(refusal + 300u)];
 }
 
@@ -3740,7 +3794,7 @@ static void rtpi_put_allow(rtpi_text *t, const char *name, unsigned methods) {
 // Opens tx with the status line and the fields every answer has. The caller adds its own and the
 // empty line.
 static rtpi_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
-                                const char *type, const char *cache) {
+                                const char *type, const char *cache, int cors) {
     rtpi_text *t = rtpi_tx_open(srv, c);
     rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
                 rtpi_status_phrase(status), cache);
@@ -3750,7 +3804,7 @@ static rtpi_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned sta
     if (!rtpi_has(c, RTPI_F_KEEP)) {
         rtpi_put_text(t, "Connection: close\r\n");
     }
-    if (c->in.http.bits & RTPI_B_CORS) { // WHATWG Fetch 3.2.3
+    if (cors) { // WHATWG Fetch 3.2.3
         rtpi_format(t, "Access-Control-Allow-Origin: %s\r\n"
                        "Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
                     rtpi_kept(srv, c, RTPI_H_ORIGIN));
@@ -3801,15 +3855,44 @@ static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be
     return *text == '\0';
 }
 
-static int rtpi_headers_clean(const rtpush_response *r) {
-    const char *const *h;
-    for (h = r->headers; h && h[0]; h++) {
-        if (!rtpi_header_clean(h[0])) {
-            return 0;
+// Fields that this library writes: the application's would stand beside ours and contradict them.
+// Of two lengths each side of a connection could believe another one (RFC 9112 6.2, 6.3).
+static const char rtpi_own_names[] =
+    "content-length\0transfer-encoding\0connection\0upgrade\0content-type\0"
+    "x-content-type-options\0cache-control\0";
+// ... but for these: an answer of an application that gives one of them gets none of ours.
+static const char rtpi_cors_names[] =
+    "access-control-allow-origin\0access-control-allow-credentials\0";
+
+// Is the name one of texts that stand one behind the other, in any case?
+static int rtpi_is_one_of(const char *lower, const char *name) {
+    size_t len;
+    for (; (len = strlen(lower)) > 0; lower += len + 1) {
+        if (rtpi_is(lower, len, name)) {
+            return 1;
         }
     }
-    return (h == NULL || (h - r->headers) % 2 == 0) && // each name with its value
-           (!r->content_type || rtpi_header_clean(r->content_type)) &&
+    return 0;
+}
+
+static int rtpi_field_name_ok(const char *name) { // RFC 9110 5.1: a token
+    const char *at = name;
+    while (rtpi_is_tchar((uint8_t)*at)) {
+        at++;
+    }
+    return at > name && *at == '\0' && !rtpi_is_one_of(rtpi_own_names, name);
+}
+
+// May these fields be written? *cors is cleared if they take the place of ours.
+static int rtpi_headers_check(const rtpush_response *r, int *cors) {
+    const char *const *h;
+    for (h = r->headers; h && h[0]; h += 2) {
+        if (!rtpi_field_name_ok(h[0]) || !h[1] || !rtpi_header_clean(h[1])) {
+            return 0; // also a name without a value
+        }
+        *cors &= !rtpi_is_one_of(rtpi_cors_names, h[0]);
+    }
+    return (!r->content_type || rtpi_header_clean(r->content_type)) &&
            (!r->cache_control || rtpi_header_clean(r->cache_control));
 }
 
@@ -3879,10 +3962,12 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
     int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
     int chunked = RTPI_PULL(r) && !(c->in.http.bits & RTPI_B_HTTP10);
+    int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
     const char *const *h;
     rtpi_text *t;
-    if (status < 200 || status > 999 || !rtpi_headers_clean(r) || (r->len > 0 && !r->body) ||
-        r->pull != RTPI_PULL(r)) {
+    if (status < 200 || status > 599 || !rtpi_headers_check(r, &cors) ||
+        (r->len > 0 && !r->body) || r->pull != RTPI_PULL(r) ||
+        (status == 205 && (r->len > 0 || r->pull))) { // RFC 9110 15.3.6: it has no content
         return RTPUSH_ERR_ARGUMENT;
     }
     if ((RTPI_PULL(r) && !chunked) || c->in.http.length > 0) {
@@ -3891,7 +3976,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     t = rtpi_put_head(srv, c, status,
                       headless          ? NULL
                       : r->content_type ? r->content_type : "text/plain; charset=utf-8",
-                      r->cache_control ? r->cache_control : "no-store");
+                      r->cache_control ? r->cache_control : "no-store", cors);
     for (h = r->headers; h && h[0]; h += 2) {
         rtpi_format(t, "%s: %s\r\n", h[0], h[1]);
     }
@@ -3935,8 +4020,10 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
 #if !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
 // The head of an SSE or poll answer.
 static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
-    rtpi_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store");
-    rtpi_format(t, "X-Accel-Buffering: no\r\n%s\r\n", // a proxy must not hold it back
+    rtpi_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
+                                 c->in.http.bits & RTPI_B_CORS);
+    // A proxy must not hold it back, neither nginx nor one that compresses (RFC 9111 5.2.2.6).
+    rtpi_format(t, "X-Accel-Buffering: no\r\n%s\r\n",
                 chunked ? "Transfer-Encoding: chunked\r\n" : "");
     return rtpi_tx_commit(c, t);
 }
@@ -4129,15 +4216,6 @@ static const char rtpi_words[] =
 #define RTPI_ANY_CASE                                                                              \
     (1u << RTPI_H_HOST | 1u << RTPI_H_ORIGIN | 1u << RTPI_H_EXPECT | 1u << RTPI_H_CONNECTION |     \
      1u << RTPI_H_UPGRADE | 1u << RTPI_H_ACCEPT_ENCODING)
-
-static int rtpi_is_alnum(uint8_t c) {
-    uint8_t lower = rtpi_lower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
-}
-
-static int rtpi_is_tchar(uint8_t c) { // RFC 9110 5.6.2
-    return rtpi_is_alnum(c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
 
 static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
     return c == ' ' || c == '\t';

@@ -27,7 +27,7 @@ function order() {
     const r = await openEvents(`${s.url}/events?topics=a,b`);
     equal(r.status, 200, 'status');
     check(/^text\/event-stream/.test(r.headers['content-type']), r.headers['content-type']);
-    equal(r.headers['cache-control'], 'no-store', 'Cache-Control');
+    equal(r.headers['cache-control'], 'no-store, no-transform', 'Cache-Control');
     equal(r.headers['x-accel-buffering'], 'no', 'X-Accel-Buffering');
     await r.wait('the notice', () => r.notices.length);
     const ids = [];

@@ -373,6 +373,124 @@ static void http_reply_sends_status_type_and_headers(void **state) {
     t_finish(w);
 }
 
+// RFC 9112 6.2, 6.3: a second length, or what else contradicts a field of ours.
+static void http_reply_refuses_headers_that_contradict_its_own(void **state) {
+    (void)state;
+    static const char *const bad[][3] = {
+        {"Content-Length", "5", NULL},       {"content-length", "0", NULL},
+        {"Transfer-Encoding", "chunked", NULL}, {"TRANSFER-ENCODING", "identity", NULL},
+        {"Connection", "close", NULL},       {"Upgrade", "h2c", NULL},
+        {"Content-Type", "text/html", NULL}, {"cOntent-tYpe", "text/html", NULL},
+        {"Cache-Control", "public", NULL},   {"X-Content-Type-Options", "nosniff", NULL},
+        {"", "no name", NULL},               {"X A", "no token (RFC 9110 5.1)", NULL},
+        {"X-A:", "no token", NULL},          {"X-A", NULL, NULL}};
+    static const char *const good[][3] = {
+        {"Content-Lengths", "5", NULL}, {"X-Connection", "close", NULL},
+        {"Content-Encoding", "gzip", NULL}, {"Vary", "Cookie", NULL},
+        {"!#$%&'*+-.^_`|~", "", NULL}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        t_world *w = reply_world();
+        memset(&g_response, 0, sizeof g_response);
+        g_response.headers = bad[i];
+        u_peer *p = u_open(w, "{GET /hello}");
+        T_CHECK(g_result == RTPUSH_ERR_ARGUMENT, "%s is sent", bad[i][0]);
+        u_is(p, "500 second try\n");
+        u_free(p);
+        t_finish(w);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        t_world *w = reply_world();
+        memset(&g_response, 0, sizeof g_response);
+        g_response.headers = good[i];
+        u_peer *p = u_open(w, "{GET /hello}");
+        T_CHECK(g_result == RTPUSH_OK && t_field_is(&p->cl, good[i][0], good[i][1]),
+                "%s is not sent", good[i][0]);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// An application that says itself who may read its answer is not contradicted by desc.origins.
+static void http_reply_may_say_who_reads_it(void **state) {
+    (void)state;
+    static const char *const headers[] = {"access-control-allow-ORIGIN", "*", NULL};
+    t_world *w = reply_world();
+    memset(&g_response, 0, sizeof g_response);
+    g_response.headers = headers;
+    u_peer *p = u_open(w, "GET /hello HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n\r\n");
+    T_EQ(g_result, RTPUSH_OK);
+    T_CHECK(t_field_is(&p->cl, "Access-Control-Allow-Origin", "*"), "the application's");
+    T_CHECK(strstr(t_text(&p->cl.head), "app.example") == NULL, "ours beside it");
+    T_CHECK(t_field(&p->cl, "Access-Control-Allow-Credentials") == NULL, "* with credentials");
+    g_response.headers = NULL; // on the same connection ours are back
+    t_say(p->c, "GET /hello HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n\r\n");
+    u_read(p);
+    T_CHECK(t_field_is(&p->cl, "Access-Control-Allow-Origin", "https://app.example"), "ours");
+    u_free(p);
+    t_finish(w);
+}
+
+// RFC 9110 15: what an application may answer has its phrase.
+static void http_every_status_has_its_phrase(void **state) {
+    (void)state;
+    static const char *const phrases[] = {
+        "200 OK", "201 Created", "202 Accepted", "203 Non-Authoritative Information",
+        "204 No Content", "205 Reset Content", "206 Partial Content", "300 Multiple Choices",
+        "301 Moved Permanently", "302 Found", "303 See Other", "304 Not Modified",
+        "305 Use Proxy", "307 Temporary Redirect", "308 Permanent Redirect", "400 Bad Request",
+        "401 Unauthorized", "402 Payment Required", "403 Forbidden", "404 Not Found",
+        "405 Method Not Allowed", "406 Not Acceptable", "407 Proxy Authentication Required",
+        "408 Request Timeout", "409 Conflict", "410 Gone", "411 Length Required",
+        "412 Precondition Failed", "413 Content Too Large", "414 URI Too Long",
+        "415 Unsupported Media Type", "416 Range Not Satisfiable", "417 Expectation Failed",
+        "421 Misdirected Request", "422 Unprocessable Content", "423 Locked",
+        "426 Upgrade Required", "428 Precondition Required", "429 Too Many Requests",
+        "431 Request Header Fields Too Large", "451 Unavailable For Legal Reasons",
+        "500 Internal Server Error", "501 Not Implemented", "502 Bad Gateway",
+        "503 Service Unavailable", "504 Gateway Timeout", "505 HTTP Version Not Supported",
+        "507 Insufficient Storage", "511 Network Authentication Required", "299 ", "599 "};
+    char line[80];
+    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++) {
+        t_world *w = reply_world();
+        memset(&g_response, 0, sizeof g_response);
+        g_response.status = (uint16_t)atoi(phrases[i]);
+        snprintf(line, sizeof line, "HTTP/1.1 %s\r\n", phrases[i]);
+        u_peer *p = u_open(w, "{GET /hello}{GET /files/next}");
+        T_EQ(g_result, RTPUSH_OK);
+        T_EQ(p->cl.answers, 2); // its length was understood
+        t_say(p->c, "{GET /hello}");
+        u_read(p);
+        T_CHECK(strncmp(t_text(&p->cl.head), line, strlen(line)) == 0, "seen %.40s, not %s",
+                t_text(&p->cl.head), line);
+        u_free(p);
+        t_finish(w);
+    }
+    static const uint16_t none[] = {1, 100, 101, 199, 600, 999, 65535};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        t_world *w = reply_world();
+        memset(&g_response, 0, sizeof g_response);
+        g_response.status = none[i];
+        u_peer *p = u_open(w, "{GET /hello}");
+        T_CHECK(g_result == RTPUSH_ERR_ARGUMENT, "status %d is sent", none[i]);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// RFC 9110 15.3.6: 205 has no content.
+static void http_205_takes_no_body(void **state) {
+    (void)state;
+    t_world *w = reply_world();
+    memset(&g_response, 0, sizeof g_response);
+    g_response.status = 205;
+    g_response.body = "x";
+    g_response.len = 1;
+    u_peer *p = u_open(w, "{GET /hello}");
+    T_EQ(g_result, RTPUSH_ERR_ARGUMENT);
+    u_free(p);
+    t_finish(w);
+}
+
 // RFC 9110 8.6, 15.3.5: no body and no Content-Length with 204.
 static void http_204_has_no_body(void **state) {
     (void)state;
@@ -927,6 +1045,10 @@ int main(void) {
         u_test(http_pull_that_fails_never_looks_complete),
         u_test(http_reply_refuses_line_ends_in_headers),
         u_test(http_reply_sends_status_type_and_headers),
+        u_test(http_reply_refuses_headers_that_contradict_its_own),
+        u_test(http_reply_may_say_who_reads_it),
+        u_test(http_every_status_has_its_phrase),
+        u_test(http_205_takes_no_body),
         u_test(http_204_has_no_body),
         u_test(http_reply_too_big_sends_nothing),
         u_test(http_reply_may_wait_behind_an_unread_one),
