@@ -50,20 +50,17 @@
 //         {.path = "/", .kind = RTPUSH_ASSET, .asset = &index_html},
 //         {.path = "/events", .kind = RTPUSH_EVENTS},
 //     };
-//     enum { CONNS = 8, RX = 512, TX = 512 };
-//     static rtpush_conn conns[CONNS]; // all the memory there is: it shows in the map file
-//     static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX, TX)];
-//     static uint32_t state[RTPUSH_STATE_SIZE(1, 32) / 4];
+//     enum { CONNS = 8, RX = 512, TX = 512, LOG = 0, TOPICS = 1, STATE = 32 };
+//     static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, TOPICS, STATE)]; // all there is
 //     static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
 //     static rtpush_server srv;
 //     static rtpush_posix port;
 //
 //     int main(void) {
-//         rtpush_desc desc = {.routes = routes, .route_count = 2,
-//                             .topics = topics, .topic_count = 1,
-//                             .conns = conns, .conn_count = CONNS,
-//                             .bytes = bytes, .bytes_size = sizeof bytes,
-//                             .state = state, .state_size = sizeof state,
+//         rtpush_desc desc = {.routes = routes, .topics = topics,
+//                             .route_count = 2, .topic_count = TOPICS,
+//                             .memory = memory, .memory_size = sizeof memory,
+//                             .conn_count = CONNS, .rx_size = RX, .tx_size = TX, .log_size = LOG,
 //                             .epoch = rtpush_posix_epoch()};
 //         rtpush_posix_desc posix = {.memory = port_memory, .memory_size = sizeof port_memory};
 //         if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix) ||
@@ -120,11 +117,12 @@
 //     What a client sends is the application's own and has no prefix: this file reads none of it.
 //
 // MEMORY
-//     Yours, handed over once at rtpush_init. On 32-bit Cortex-M, in bytes:
-//         server       about 750
+//     Yours, one block handed over once at rtpush_init: RTPUSH_WORDS counts it from plain numbers.
+//     On 32-bit Cortex-M, in bytes:
+//         server       about 750, beside the block
 //         connection   124 + rx_size + tx_size
 //         log          log_size: a record is 18 + payload, rounded up to 4
-//         state        RTPUSH_STATE_SIZE: 16 a topic + the sum of max
+//         topics       12 a topic + the sum of max over the STATE topics
 //         stack        deepest call under 512, callbacks not counted ("make stack")
 //     Eight clients with 512 + 512 and a log of 8 KiB: 17 KiB. "make size" prints the flash.
 //     rx_size bounds what is kept of a request head (path, query, Host, Origin, Authorization, one
@@ -497,19 +495,16 @@ typedef struct rtpush_desc {
     uint8_t route_count; // at most 254
     uint8_t topic_count; // at most 32
 
-    // Memory. sizeof and the macros below are constant, so static arrays show in the map file.
-    rtpush_conn *conns;  // one slot a connection
-    uint32_t conn_count; // at least 1
-    void *bytes;         // RTPUSH_BYTES_SIZE(conn_count, rx_size, tx_size) bytes
-    uint32_t bytes_size; // checked against that
+    // Memory: one block for everything. RTPUSH_WORDS below says how large.
+    void *memory;        // 8-byte aligned; need not be zeroed
+    size_t memory_size;  // bytes
+    uint32_t conn_count; // slots: most connections at a time, at least 1
     uint16_t rx_size;    // (512) receive bytes a connection, 256 to 65,532: request head, whole
                          // WebSocket messages of rx_size - 125
     uint16_t tx_size;    // (512) send bytes a connection, 256 to 65,532: answer head, direct sends,
                          // one STATE value; also the scratch SSE prefixes are written in
-    void *log;           // 4-byte aligned; NULL without EVENT topics
-    uint32_t log_size;   // bytes; a record takes at most a quarter, payload at most 65,535
-    void *state;         // 4-byte aligned, RTPUSH_STATE_SIZE bytes; NULL without STATE topics
-    uint32_t state_size; // bytes
+    uint32_t log_size;   // bytes for events, at least 256, a multiple of 4; 0 without EVENT topics.
+                         // A record takes at most a quarter, its payload at most 65,535
     uint32_t epoch;      // differs at each boot (clock, boot counter, random), never 0
     uint32_t seed;       // any; spreads retry times. (epoch)
 
@@ -549,11 +544,19 @@ typedef struct rtpush_desc {
     void *user; // yours: rtpush_server_user()
 } rtpush_desc;
 
-#define RTPUSH_BYTES_SIZE(conns, rx_size, tx_size) \
-    ((uint32_t)(conns) * ((uint32_t)(rx_size) + (uint32_t)(tx_size)))
-// max_sum: the sum of rtpush_topic.max over all STATE topics.
-#define RTPUSH_STATE_SIZE(topic_count, max_sum) \
-    ((uint32_t)(topic_count) * 16u + (uint32_t)(max_sum))
+// All memory of a server, for desc.memory: a constant where its arguments are, so that a static
+// array shows in the map file.
+//     static uint64_t memory[RTPUSH_WORDS(CONNS, RX_SIZE, TX_SIZE, LOG_SIZE, TOPICS, STATE_BYTES)];
+// The first four are the fields of the same names (conn_count, rx_size ...), topics is topic_count,
+// of both kinds, and state_bytes the sum of rtpush_topic.max over the STATE topics. The result is a
+// size_t; what none can count becomes one so large that no array and no calloc takes it.
+#define RTPUSH_WORDS(conns, rx_size, tx_size, log_size, topics, state_bytes) \
+    RTPI_SIZE_T(RTPI_WORDS(conns, rx_size, tx_size, log_size, topics, state_bytes))
+#define RTPI_SIZE_T(n) ((n) < (size_t)-1 / 8u ? (size_t)(n) : (size_t)-1 / 8u)
+#define RTPI_WORDS(conns, rx_size, tx_size, log_size, topics, state_bytes) \
+    (((uint64_t)(conns) * (sizeof(rtpush_conn) + (uint64_t)(rx_size) + (uint64_t)(tx_size)) + \
+      (uint64_t)(topics) * sizeof(rtpi_value) + (uint64_t)(log_size) + (uint64_t)(state_bytes) + \
+      7u) / 8u)
 
 // Counts since rtpush_init; they wrap. Read them in the loop context.
 typedef struct rtpush_counters {
@@ -871,6 +874,12 @@ typedef struct rtpi_text { // a writer into memory of fixed size
     uint8_t over; // something did not fit
 } rtpi_text;
 
+typedef struct rtpi_value { // of a STATE topic; others leave theirs unused
+    uint32_t rev;           // 0: never published
+    uint32_t off;           // of the bytes, from the table's beginning
+    uint32_t len;
+} rtpi_value;
+
 typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stands
     uint32_t topics;         // subscribed, a bit each
     uint32_t seq;            // next sequence number to look at: this decides
@@ -975,6 +984,12 @@ struct rtpush_server {
     rtpush_conn *free_first;
     rtpush_conn *ready_first;
     const rtpush_filter *filter;
+
+    // Parts of desc.memory, in this order but bytes, which are last.
+    uint8_t *bytes;     // rx and tx of each connection
+    rtpush_conn *conns;
+    uint8_t *log;
+    rtpi_value *state;  // one a topic, then their bytes
 
     // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, rev, published,
     // full.
@@ -2498,13 +2513,13 @@ enum {
 RTPI_APART static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
     rtpush_handle h;
     h.serial = c->serial;
-    h.index = (uint32_t)(c - srv->desc.conns);
+    h.index = (uint32_t)(c - srv->conns);
     return h;
 }
 
 static uint8_t *rtpi_rx(const rtpush_server *srv, const rtpush_conn *c) {
-    return (uint8_t *)srv->desc.bytes +
-           (size_t)(c - srv->desc.conns) * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
+    return srv->bytes +
+           (size_t)(c - srv->conns) * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
 }
 
 static uint8_t *rtpi_tx(const rtpush_server *srv, const rtpush_conn *c) {
@@ -2517,7 +2532,7 @@ static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_con
 
 // The connection of a handle, also one that is dead and not yet reaped, or NULL.
 static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
-    rtpush_conn *c = &srv->desc.conns[h.index];
+    rtpush_conn *c = &srv->conns[h.index];
     return (h.serial != 0 && h.index < srv->desc.conn_count && c->serial == h.serial) ? c : NULL;
 }
 
@@ -2892,7 +2907,7 @@ static void rtpi_unlock(const rtpush_server *srv) {
 }
 
 static rtpi_record *rtpi_record_at(const rtpush_server *srv, uint32_t off) {
-    return (rtpi_record *)(void *)((uint8_t *)srv->desc.log + off);
+    return (rtpi_record *)(void *)(srv->log + off);
 }
 
 static const uint8_t *rtpi_payload(const rtpi_record *rec) {
@@ -3003,7 +3018,7 @@ static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
 static int rtpi_release(rtpush_server *srv, uint32_t seq) {
     uint32_t floor = ~(uint32_t)0;
     rtpush_conn *c;
-    for (c = srv->desc.conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c++) {
         if (rtpi_holds(c, seq)) {
             if (c == srv->busy) {
                 return 0;
@@ -3171,19 +3186,13 @@ static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, siz
 // for all topics. A reader's sweep visits each of its topics once and takes those newer than the
 // last sweep: bounded work, the newest value, and never an older one after it (invariant 8).
 
-typedef struct rtpi_value {
-    uint32_t rev; // 0: never published
-    uint32_t off; // of the bytes
-    uint32_t len;
-} rtpi_value;
-
 static rtpi_value *rtpi_value_at(const rtpush_server *srv, unsigned topic) {
-    return (rtpi_value *)srv->desc.state + topic;
+    return srv->state + topic;
 }
 
 #ifndef RTPUSH_NO_STATE
 static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
-    return (uint8_t *)srv->desc.state + v->off;
+    return (uint8_t *)srv->state + v->off;
 }
 
 // Bytes of tx an SSE reader can need beside the value: chunk size and end 12, "id: " id LF 22,
@@ -5958,7 +5967,7 @@ RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_scan(rtpush_server *srv) {
     rtpush_conn *c;
     srv->scan_armed = 0;
-    for (c = srv->desc.conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c++) {
         if (c->state != RTPI_FREE && c->state != RTPI_DEAD) {
             rtpi_scan_conn(srv, c);
         }
@@ -5990,7 +5999,7 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     }
     rtpi_unlock(srv);
     rtpi_sync(srv);
-    for (c = srv->desc.conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c++) {
         if (rtpi_is_stream(c)) {
             rtpi_stream *s = &c->out.stream;
             s->seq = s->stop = 1;
@@ -6027,13 +6036,15 @@ const char *rtpush_strerror(int error) {
                      (unsigned)-error);
 }
 
-static const char *rtpi_check_topics(rtpush_server *srv) {
+static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
+    return (int)(srv->state_topics >> topic & 1u);
+}
+
+// state_bytes: the sum of max over the STATE topics.
+static const char *rtpi_check_topics(rtpush_server *srv, uint32_t *state_bytes) {
     const rtpush_desc *d = &srv->desc;
-    uint32_t state = RTPUSH_STATE_SIZE(d->topic_count, 0);
     unsigned i;
-    if ((uintptr_t)d->state & 3u) {
-        return "state";
-    }
+    *state_bytes = 0;
     for (i = 0; i < d->topic_count; i++) {
         const rtpush_topic *t = &d->topics[i];
         size_t len = t->name ? rtpi_name_len(t->name) : 0;
@@ -6045,8 +6056,8 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
             srv->text_topics |= (uint32_t)1 << i;
         }
         if (t->kind == RTPUSH_EVENT) {
-            if (!d->log || d->log_size < 256 || (((uintptr_t)d->log | d->log_size) & 3u)) {
-                return "log";
+            if (d->log_size < 256) {
+                return "log_size";
             }
             continue;
         }
@@ -6054,21 +6065,41 @@ static const char *rtpi_check_topics(rtpush_server *srv) {
         if (t->max == 0 || t->max + RTPI_VALUE_OVERHEAD > d->tx_size) {
             return "topic.max";
         }
-        if (d->state && state + t->max <= d->state_size) {
-            rtpi_value *v = rtpi_value_at(srv, i);
-            v->rev = 0;
-            v->len = 0;
-            v->off = state;
-        }
-        state += t->max;
+        *state_bytes += t->max;
         srv->state_topics |= (uint32_t)1 << i;
 #else
         return "topic.kind";
 #endif
     }
-    if (srv->state_topics && (!d->state || d->state_size < state)) {
-        return "state";
+    return d->log_size & 3u ? "log_size" : NULL;
+}
+
+// Cuts desc.memory into its parts: those with pointers first, then those of words, then bytes, so
+// that each is aligned by the size of what is before it.
+static const char *rtpi_lay_out(rtpush_server *srv, uint32_t state_bytes) {
+    const rtpush_desc *d = &srv->desc;
+    uint32_t off = (uint32_t)(d->topic_count * sizeof(rtpi_value));
+    uint64_t need = (uint64_t)d->conn_count * (sizeof(rtpush_conn) + d->rx_size + d->tx_size) +
+                    d->log_size + off + state_bytes; // as RTPI_WORDS counts it
+    unsigned i;
+    if (!d->memory || ((uintptr_t)d->memory & (sizeof(void *) - 1u))) {
+        return "memory";
     }
+    if (d->memory_size < need) {
+        return "memory_size";
+    }
+    srv->conns = (rtpush_conn *)d->memory;
+    srv->log = (uint8_t *)(srv->conns + d->conn_count);
+    srv->state = (rtpi_value *)(void *)(srv->log + d->log_size);
+    for (i = 0; i < d->topic_count; i++) {
+        rtpi_value *v = rtpi_value_at(srv, i);
+        v->rev = 0;
+        v->len = 0;
+        v->off = off;
+        off += rtpi_is_state(srv, i) ? d->topics[i].max : 0u;
+    }
+    srv->bytes = (uint8_t *)srv->state + off;
+    memset(srv->conns, 0, (size_t)d->conn_count * sizeof *srv->conns);
     return NULL;
 }
 
@@ -6164,6 +6195,7 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
                       size_t conn_size, uint32_t version) {
     rtpush_desc *d;
     const char *error = NULL;
+    uint32_t state_bytes = 0;
     if (server_size != sizeof *srv || conn_size != sizeof(rtpush_conn) ||
         version != RTPUSH_VERSION) {
         return RTPUSH_ERR_VERSION;
@@ -6172,28 +6204,26 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
     srv->desc = *desc;
     d = &srv->desc;
     rtpi_defaults(d);
-    if (!d->conns || d->conn_count == 0) {
-        error = "conns";
+    if (d->conn_count == 0) {
+        error = "conn_count";
     } else if (d->rx_size < 256 || d->tx_size < 256 || d->rx_size > 65532u ||
                d->tx_size > 65532u) {
         error = "rx_size";
-    } else if (!d->bytes || d->bytes_size / d->conn_count < (uint32_t)d->rx_size + d->tx_size) {
-        error = "bytes";
     } else if (d->epoch == 0) {
         error = "epoch";
     } else if (d->topic_count > 32 || d->route_count > 254 || (d->topic_count && !d->topics) ||
                (d->route_count && !d->routes)) {
         error = "topic_count";
     } else {
-        error = rtpi_check_topics(srv);
+        error = rtpi_check_topics(srv, &state_bytes);
         error = error ? error : rtpi_check_routes(srv);
+        error = error ? error : rtpi_lay_out(srv, state_bytes);
     }
     srv->config_error = error ? error : "";
     if (error) {
         return RTPUSH_ERR_CONFIG;
     }
-    memset(d->conns, 0, (size_t)d->conn_count * sizeof *d->conns);
-    srv->slots_end = srv->sweep_at = d->conns;
+    srv->slots_end = srv->sweep_at = srv->conns;
     srv->random = d->seed;
     srv->epoch = d->epoch;
     srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = 1;
@@ -6213,10 +6243,6 @@ void *rtpush_server_user(const rtpush_server *srv) {
 }
 
 // -- publishing
-
-static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
-    return (int)(srv->state_topics >> topic & 1u);
-}
 
 // With `evict` by the loop, which makes room; else by anybody.
 static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len,
@@ -6276,7 +6302,7 @@ void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
         return NULL;
     }
     srv->reserved = 1;
-    srv->reserved_off = (uint32_t)((uint8_t *)rec - (uint8_t *)srv->desc.log);
+    srv->reserved_off = (uint32_t)((uint8_t *)rec - srv->log);
     return rtpi_payload_open(rec);
 }
 
@@ -6574,7 +6600,7 @@ const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
 rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) {
     uint32_t i = after.serial ? after.index + 1 : 0;
     rtpush_handle none = {0, 0};
-    const rtpush_conn *c = i < srv->desc.conn_count ? &srv->desc.conns[i] : srv->slots_end;
+    const rtpush_conn *c = i < srv->desc.conn_count ? &srv->conns[i] : srv->slots_end;
     for (; c < srv->slots_end; c++) {
         if (rtpi_is_stream(c)) {
             return rtpi_handle(srv, c);
@@ -6586,7 +6612,7 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) 
 void rtpush_shutdown(rtpush_server *srv) {
     rtpush_conn *c;
     srv->shut = 1;
-    for (c = srv->desc.conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c++) {
         rtpi_clear(c, RTPI_F_KEEP);
         if (c->state == RTPI_SSE) {
             rtpi_put_retry(srv, c, 1);
@@ -6614,7 +6640,7 @@ static rtpush_conn *rtpi_oldest_idle(const rtpush_server *srv) {
     rtpush_conn *oldest = NULL;
     int32_t most = -1;
     rtpush_conn *c;
-    for (c = srv->desc.conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c++) {
         uint16_t age = (uint16_t)((uint16_t)srv->quarter - c->heard);
         if ((c->state == RTPI_HEAD || c->state == RTPI_LINGER) && age > most) {
             oldest = c;
@@ -6640,7 +6666,7 @@ static void rtpi_reap_dead(rtpush_server *srv) {
 
 static rtpush_conn *rtpi_slot_take(rtpush_server *srv) {
     rtpush_conn *c;
-    if (srv->slots_end < srv->desc.conns + srv->desc.conn_count && !srv->free_first) {
+    if (srv->slots_end < srv->conns + srv->desc.conn_count && !srv->free_first) {
         return srv->slots_end++;
     }
     if (!srv->free_first) {
@@ -6671,7 +6697,7 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_SHUTDOWN);
         return NULL;
     }
-    for (c = srv->desc.conns; srv->desc.max_per_peer > 0 && peer != 0 && c < srv->slots_end; c++) {
+    for (c = srv->conns; srv->desc.max_per_peer > 0 && peer != 0 && c < srv->slots_end; c++) {
         same += c->state != RTPI_FREE && c->peer == peer;
     }
     if (same > 0 && same >= srv->desc.max_per_peer) {
@@ -6982,12 +7008,12 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
         }
         if (srv->sweep_due) {
             srv->sweep_due = 0;
-            srv->sweep_at = srv->desc.conns;
+            srv->sweep_at = srv->conns;
             continue;
         }
 #ifndef RTPUSH_NO_PUBLISH_FROM
         // Everybody was served: make the margin that publishing from elsewhere lives on.
-        if (srv->hooks.lock && srv->desc.log) {
+        if (srv->hooks.lock && srv->desc.log_size > 0) {
             rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);
         }

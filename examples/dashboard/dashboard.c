@@ -31,10 +31,8 @@
 // away for less misses nothing.
 enum { CONNS = 64, STREAMS = 56, RX_SIZE = 512, TX_SIZE = 1024, LOG_SIZE = 64 * 1024 };
 static rtpush_server server;
-static rtpush_conn conns[CONNS];
-static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX_SIZE, TX_SIZE)];
-static uint32_t event_log[LOG_SIZE / 4];
-static uint32_t state[(RTPUSH_STATE_SIZE(APP_TOPIC_COUNT, APP_STATE_SUM) + 3) / 4];
+static uint64_t memory[RTPUSH_WORDS(CONNS, RX_SIZE, TX_SIZE, LOG_SIZE, APP_TOPIC_COUNT,
+                                    APP_STATE_SUM)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
 static rtpush_posix port; // not on the stack: the signal handler needs it
 static app dashboard;
@@ -113,16 +111,12 @@ static int start_server(const options *o) {
         .route_count = APP_ROUTE_COUNT,
         .topics = app_topics,
         .topic_count = APP_TOPIC_COUNT,
-        .conns = conns,
+        .memory = memory,
+        .memory_size = sizeof memory,
         .conn_count = CONNS,
-        .bytes = bytes,
-        .bytes_size = sizeof bytes,
         .rx_size = RX_SIZE,
         .tx_size = TX_SIZE,
-        .log = event_log,
-        .log_size = sizeof event_log,
-        .state = state,
-        .state_size = sizeof state,
+        .log_size = LOG_SIZE,
         .epoch = rtpush_posix_epoch(),
         .hosts = o->names,
         .max_streams = STREAMS,
@@ -185,8 +179,7 @@ int main(int argc, char **argv) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 
-    dashboard.ram =
-        (uint32_t)(sizeof server + sizeof conns + sizeof bytes + sizeof event_log + sizeof state);
+    dashboard.ram = (uint32_t)(sizeof server + sizeof memory);
     dashboard.log_size = LOG_SIZE;
     dashboard.max_conns = CONNS;
     app_start(&dashboard, &server, now_ms());

@@ -104,13 +104,12 @@ static int parse(int argc, char **argv, options *out) {
 // connection uses are never touched.
 static int start(rtpush_server *srv, const options *opt) {
     const uint32_t slots = opt->conns + 1u; // one for a plain request beside the streams
-    const uint32_t bytes_size = RTPUSH_BYTES_SIZE(slots, RX_SIZE, TX_SIZE);
+    const size_t words = RTPUSH_WORDS(slots, RX_SIZE, TX_SIZE, 0, 0, 0);
     const rtpush_desc desc = {.routes = routes,
                               .route_count = 1,
-                              .conns = calloc(slots, sizeof(rtpush_conn)),
+                              .memory = calloc(words, 8),
+                              .memory_size = words * 8,
                               .conn_count = slots,
-                              .bytes = calloc(bytes_size, 1),
-                              .bytes_size = bytes_size,
                               .rx_size = RX_SIZE,
                               .tx_size = TX_SIZE,
                               .epoch = rtpush_posix_epoch(),
@@ -123,7 +122,7 @@ static int start(rtpush_server *srv, const options *opt) {
                                          .conn_count = slots,
                                          .buffer_count = BUFFERS,
                                          .buffer_size = BUFFER_SIZE};
-    if (!desc.conns || !desc.bytes || !port_desc.memory) {
+    if (!desc.memory || !port_desc.memory) {
         fputs("echo: not enough memory for so many connections\n", stderr);
         return -1;
     }

@@ -29,10 +29,8 @@ enum {
 
 // All memory there is, besides lwIP's pools and the stack.
 static rtpush_server server;
-static rtpush_conn conns[CONNS];
-static uint32_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX_SIZE, TX_SIZE) / 4];
-static uint32_t event_log[LOG_SIZE / 4];
-static uint32_t state[(RTPUSH_STATE_SIZE(APP_TOPIC_COUNT, APP_STATE_SUM) + 3) / 4];
+static uint64_t memory[RTPUSH_WORDS(CONNS, RX_SIZE, TX_SIZE, LOG_SIZE, APP_TOPIC_COUNT,
+                                    APP_STATE_SUM)];
 static rtpush_lwip port;
 static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONNS)];
 static app dashboard;
@@ -77,16 +75,12 @@ static void start_server(uint32_t epoch) {
         .route_count = APP_ROUTE_COUNT,
         .topics = app_topics,
         .topic_count = APP_TOPIC_COUNT,
-        .conns = conns,
+        .memory = memory,
+        .memory_size = sizeof memory,
         .conn_count = CONNS,
-        .bytes = bytes,
-        .bytes_size = sizeof bytes,
         .rx_size = RX_SIZE,
         .tx_size = TX_SIZE,
-        .log = event_log,
-        .log_size = sizeof event_log,
-        .state = state,
-        .state_size = sizeof state,
+        .log_size = LOG_SIZE,
         .epoch = epoch,
         .max_streams = STREAMS,
         .on_refuse = log_refused,
@@ -114,8 +108,7 @@ static void start(void) {
     net_init(epoch);
     start_server(epoch);
     start_port();
-    dashboard.ram =
-        (uint32_t)(sizeof server + sizeof conns + sizeof bytes + sizeof event_log + sizeof state);
+    dashboard.ram = (uint32_t)(sizeof server + sizeof memory);
     dashboard.log_size = LOG_SIZE;
     dashboard.max_conns = CONNS;
     app_start(&dashboard, &server, clock_ms());

@@ -263,22 +263,20 @@ static int start_server(rtpush_server *srv, const options *opt, uint32_t slots) 
     desc.route_count = ROUTES;
     desc.topics = topics;
     desc.topic_count = (uint8_t)topic_count;
-    desc.conns = (rtpush_conn *)calloc(slots, sizeof(rtpush_conn));
     desc.conn_count = slots;
     desc.rx_size = (uint16_t)(opt->max_len + HEAD_SIZE);
     desc.tx_size = (uint16_t)(REPLY_SIZE + (states ? opt->max_len : 0));
-    desc.bytes_size = RTPUSH_BYTES_SIZE(slots, desc.rx_size, desc.tx_size);
-    desc.bytes = calloc(desc.bytes_size, 1);
     desc.log_size = events ? opt->log_size / 4u * 4u : 0;
-    desc.log = events ? calloc(desc.log_size, 1) : NULL;
-    desc.state_size = states ? RTPUSH_STATE_SIZE(topic_count, states * opt->max_len) : 0;
-    desc.state = states ? calloc(desc.state_size, 1) : NULL;
+    const size_t words = RTPUSH_WORDS(slots, desc.rx_size, desc.tx_size, desc.log_size, topic_count,
+                                      states * opt->max_len);
+    desc.memory = calloc(words, 8);
+    desc.memory_size = words * 8;
     desc.epoch = rtpush_posix_epoch();
     desc.authorize = authorize;
     desc.max_streams = opt->conns;
     desc.rate_messages = RTPUSH_UNLIMITED;
     desc.rate_bytes = RTPUSH_UNLIMITED;
-    if (!desc.conns || !desc.bytes || (events && !desc.log) || (states && !desc.state)) {
+    if (!desc.memory) {
         fputs("hub: not enough memory\n", stderr);
         return -1;
     }

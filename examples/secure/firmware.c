@@ -43,10 +43,8 @@ enum {
 
 // All memory there is, besides lwIP's pools and the stack.
 static rtpush_server server;
-static rtpush_conn conns[CONNS];
-static uint32_t bytes[RTPUSH_BYTES_SIZE(CONNS, APP_RX_SIZE, APP_TX_SIZE) / 4];
-static uint32_t event_log[APP_LOG_SIZE / 4];
-static uint32_t state[(RTPUSH_STATE_SIZE(APP_TOPIC_COUNT, APP_STATE_SUM) + 3) / 4];
+static uint64_t memory[RTPUSH_WORDS(CONNS, APP_RX_SIZE, APP_TX_SIZE, APP_LOG_SIZE, APP_TOPIC_COUNT,
+                                    APP_STATE_SUM)];
 static rtpush_lwip port;
 static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONNS)];
 static rtpush_bearssl tls;
@@ -134,16 +132,12 @@ static void start_server(uint32_t epoch, int with_tls) {
         .origins = origins,
         .cookie = APP_COOKIE,
         .authorize = app_authorize,
-        .conns = conns,
+        .memory = memory,
+        .memory_size = sizeof memory,
         .conn_count = CONNS,
-        .bytes = bytes,
-        .bytes_size = sizeof bytes,
         .rx_size = APP_RX_SIZE,
         .tx_size = APP_TX_SIZE,
-        .log = event_log,
-        .log_size = sizeof event_log,
-        .state = state,
-        .state_size = sizeof state,
+        .log_size = APP_LOG_SIZE,
         .epoch = epoch,
         .max_streams = STREAMS,
         .on_refuse = log_refused,

@@ -30,10 +30,8 @@
 enum { CONNS = 32, STREAMS = 24, LOG_SIZE = 16 * 1024 };
 enum { TLS_IN = 16709, TLS_OUT = 2133, ORIGINS = 4 };
 static rtpush_server server;
-static rtpush_conn conns[CONNS];
-static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, APP_RX_SIZE, APP_TX_SIZE)];
-static uint32_t event_log[LOG_SIZE / 4];
-static uint32_t state[(RTPUSH_STATE_SIZE(APP_TOPIC_COUNT, APP_STATE_SUM) + 3) / 4];
+static uint64_t memory[RTPUSH_WORDS(CONNS, APP_RX_SIZE, APP_TX_SIZE, LOG_SIZE, APP_TOPIC_COUNT,
+                                    APP_STATE_SUM)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
 static rtpush_posix port; // not on the stack: the signal handler needs it
 static rtpush_bearssl tls;
@@ -208,16 +206,12 @@ static int start_server(const options *o) {
         .route_count = APP_ROUTE_COUNT,
         .topics = app_topics,
         .topic_count = APP_TOPIC_COUNT,
-        .conns = conns,
+        .memory = memory,
+        .memory_size = sizeof memory,
         .conn_count = CONNS,
-        .bytes = bytes,
-        .bytes_size = sizeof bytes,
         .rx_size = APP_RX_SIZE,
         .tx_size = APP_TX_SIZE,
-        .log = event_log,
-        .log_size = sizeof event_log,
-        .state = state,
-        .state_size = sizeof state,
+        .log_size = LOG_SIZE,
         .epoch = rtpush_posix_epoch(),
         .hosts = o->names,
         .origins = o->origins,

@@ -27,9 +27,7 @@
 enum { SLOTS = 10, RX_SIZE = 512, TX_SIZE = 512, LOG_SIZE = 8192, EVENT = 1024, QUIET_MS = 300 };
 
 static rtpush_server server;
-static rtpush_conn conns[SLOTS];
-static uint32_t bytes[RTPUSH_BYTES_SIZE(SLOTS, RX_SIZE, TX_SIZE) / 4];
-static uint32_t event_log[LOG_SIZE / 4];
+static uint64_t memory[RTPUSH_WORDS(SLOTS, RX_SIZE, TX_SIZE, LOG_SIZE, 1, 0)];
 static rtpush_lwip port;
 static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(SLOTS)];
 
@@ -116,10 +114,8 @@ static int start(void) {
     const rtpush_desc desc = {
         .routes = routes, .route_count = sizeof routes / sizeof routes[0],
         .topics = topics, .topic_count = 1,
-        .conns = conns, .conn_count = SLOTS,
-        .bytes = bytes, .bytes_size = sizeof bytes,
-        .rx_size = RX_SIZE, .tx_size = TX_SIZE,
-        .log = event_log, .log_size = sizeof event_log,
+        .memory = memory, .memory_size = sizeof memory, .conn_count = SLOTS,
+        .rx_size = RX_SIZE, .tx_size = TX_SIZE, .log_size = LOG_SIZE,
         .epoch = 1,
         .rate_messages = RTPUSH_UNLIMITED,
         .ping_ms = 8000000,

@@ -233,10 +233,7 @@ static NOINLINE ssize_t fake_read(void) {
 // As examples/echo has it, and a log for the hub's part.
 enum { SLOTS = CONNS_MAX + 2, RX = 1280, TX = 2800, LOG = 1 << 20, STATE_MAX = 256 };
 
-static rtpush_conn conns[SLOTS];
-static uint8_t bytes[RTPUSH_BYTES_SIZE(SLOTS, RX, TX)];
-static uint32_t event_log[LOG / 4];
-static uint32_t state[RTPUSH_STATE_SIZE(2, STATE_MAX) / 4];
+static uint64_t memory[RTPUSH_WORDS(SLOTS, RX, TX, LOG, 2, STATE_MAX)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(SLOTS)];
 static rtpush_server srv;
 static rtpush_posix port;
@@ -270,16 +267,12 @@ static int start(void) {
                               .route_count = sizeof(routes) / sizeof(routes[0]),
                               .topics = topics,
                               .topic_count = sizeof(topics) / sizeof(topics[0]),
-                              .conns = conns,
+                              .memory = memory,
+                              .memory_size = sizeof(memory),
                               .conn_count = SLOTS,
-                              .bytes = bytes,
-                              .bytes_size = sizeof(bytes),
                               .rx_size = RX,
                               .tx_size = TX,
-                              .log = event_log,
-                              .log_size = sizeof(event_log),
-                              .state = state,
-                              .state_size = sizeof(state),
+                              .log_size = LOG,
                               .epoch = 0x1234ABCD,
                               .max_streams = SLOTS - 1,
                               .rate_messages = RTPUSH_UNLIMITED,

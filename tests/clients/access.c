@@ -25,7 +25,7 @@
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "../../ports/rtpush_posix.h"
 
-enum { CONNS = 24, RX = 1024, TX = 1024, SESSION_S = 4, TICKET_S = 5, WAITING = 16 };
+enum { CONNS = 24, RX = 1024, TX = 1024, LOG = 16384, SESSION_S = 4, TICKET_S = 5, WAITING = 16 };
 static const rtpush_key key = {"the key of the tests has 32 byte", 32};
 static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT},
                                       {.name = "b", .kind = RTPUSH_EVENT}};
@@ -224,16 +224,15 @@ static void on_end(int number) {
 
 int main(int argc, char **argv) {
     static rtpush_server srv;
-    static rtpush_conn conns[CONNS];
-    static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX, TX)];
-    static uint32_t log_bytes[4096];
-    static uint64_t memory[RTPUSH_POSIX_WORDS(CONNS)];
+    static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 2, 0)];
+    static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
     rtpush_desc desc = {.routes = routes, .route_count = sizeof(routes) / sizeof(routes[0]),
-                        .topics = topics, .topic_count = 2, .conns = conns, .conn_count = CONNS,
-                        .bytes = bytes, .bytes_size = sizeof(bytes), .rx_size = RX, .tx_size = TX,
-                        .log = log_bytes, .log_size = sizeof(log_bytes),
+                        .topics = topics, .topic_count = 2, .memory = memory,
+                        .memory_size = sizeof(memory), .conn_count = CONNS,
+                        .rx_size = RX, .tx_size = TX, .log_size = LOG,
                         .epoch = rtpush_posix_epoch(), .cookie = "sid", .authorize = authorize};
-    const rtpush_posix_desc posix = {.memory = memory, .memory_size = sizeof(memory)};
+    const rtpush_posix_desc posix = {.memory = port_memory,
+                                     .memory_size = sizeof(port_memory)};
     unsigned number = 0;
     for (int i = 1; i + 1 < argc; i += 2) {
         const uint32_t value = (uint32_t)strtoul(argv[i + 1], NULL, 10);

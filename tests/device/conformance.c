@@ -208,10 +208,8 @@ static const rtpush_route routes[] = {
 };
 
 enum { RX_SIZE = 512, TX_SIZE = 512, LOG_SIZE = 4096, STATE_SUM = 80 };
-static rtpush_conn conns[CONFORMANCE_CONNS];
-static uint8_t bytes[RTPUSH_BYTES_SIZE(CONFORMANCE_CONNS, RX_SIZE, TX_SIZE)];
-static uint32_t event_log[LOG_SIZE / 4];
-static uint32_t state[RTPUSH_STATE_SIZE(TOPICS, STATE_SUM) / 4];
+static uint64_t memory[RTPUSH_WORDS(CONFORMANCE_CONNS, RX_SIZE, TX_SIZE, LOG_SIZE, TOPICS,
+                                    STATE_SUM)];
 
 int conformance_start(void) {
     const rtpush_desc desc = {
@@ -219,16 +217,12 @@ int conformance_start(void) {
         .route_count = sizeof routes / sizeof routes[0],
         .topics = topics,
         .topic_count = TOPICS,
-        .conns = conns,
+        .memory = memory,
+        .memory_size = sizeof memory,
         .conn_count = CONFORMANCE_CONNS,
-        .bytes = bytes,
-        .bytes_size = sizeof bytes,
         .rx_size = RX_SIZE,
         .tx_size = TX_SIZE,
-        .log = event_log,
-        .log_size = sizeof event_log,
-        .state = state,
-        .state_size = sizeof state,
+        .log_size = LOG_SIZE,
         .epoch = 0x00C0FFEE, // the transcripts know it
         .hosts = hosts,
         .origins = origins,

@@ -38,6 +38,7 @@ enum {
     EVENTS_MAX = 6000,
     RX = 512,
     TX = 1024,
+    LOG = 16384,
     HANDLES = 256,
     PATIENCE_S = 60 // all of it; then something hangs
 };
@@ -53,10 +54,7 @@ typedef struct world {
     rtpush_server srv;
     rtpush_lwip port;
     rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONNS)];
-    rtpush_conn conns[CONNS];
-    uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX, TX)];
-    uint32_t event_log[4096];
-    uint32_t state[RTPUSH_STATE_SIZE(3, 64) / 4];
+    uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 3, 64)];
     uint16_t number;              // TCP port
     rtpush_handle handles[HANDLES]; // of all streams ever opened, the last ones
     uint32_t opened;
@@ -236,10 +234,9 @@ static void world_listen(world *w) {
 
 static void world_open_with(world *w, int own_hooks) {
     rtpush_desc desc = {.routes = routes, .route_count = 3, .topics = topics,
-                        .topic_count = TOPIC_COUNT, .conns = w->conns, .conn_count = CONNS,
-                        .bytes = w->bytes, .bytes_size = sizeof w->bytes, .rx_size = RX,
-                        .tx_size = TX, .log = w->event_log, .log_size = sizeof w->event_log,
-                        .state = w->state, .state_size = sizeof w->state, .epoch = w->number,
+                        .topic_count = TOPIC_COUNT, .memory = w->memory,
+                        .memory_size = sizeof w->memory, .conn_count = CONNS,
+                        .rx_size = RX, .tx_size = TX, .log_size = LOG, .epoch = w->number,
                         .rate_messages = RTPUSH_UNLIMITED, .user = w};
     rtpush_lwip_desc lwip = {.slots = w->slots, .slot_count = RTPUSH_LWIP_SLOTS(CONNS),
                              .publish_from = 1};

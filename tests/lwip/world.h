@@ -176,11 +176,13 @@ static int s_within(const void *at, const void *start, size_t len)
 
 void sim_look(const void *at, size_t len)
 {
-    const rtpush_desc *d = &the->t.srv.desc;
-    T_CHECK(!s_within(at, d->bytes, d->bytes_size), "lwIP refers to a connection's own bytes");
-    T_CHECK(d->state == NULL || !s_within(at, d->state, d->state_size), "lwIP refers to a value");
+    const rtpush_server *srv = &the->t.srv;
+    const size_t bytes = srv->desc.conn_count * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
+    const size_t values = (size_t)(srv->bytes - (const uint8_t *)srv->state);
+    T_CHECK(!s_within(at, srv->bytes, bytes), "lwIP refers to a connection's own bytes");
+    T_CHECK(!s_within(at, srv->state, values), "lwIP refers to a value");
     T_CHECK(!s_within(at, &the->port, sizeof the->port), "lwIP refers to the port's buffer");
-    if (len > 0 && d->log != NULL && s_within(at, d->log, d->log_size)) {
+    if (len > 0 && s_within(at, srv->log, srv->desc.log_size)) {
         the->log_refs++;
     }
     if (len > 0 && s_within(at, s_file, sizeof s_file)) {
@@ -511,7 +513,7 @@ static void s_connect(s_peer *p)
 static s_peer *s_peer_of(rtpush_server *srv, rtpush_handle conn)
 {
     const rtpush_lwip_slot *slot =
-        (const rtpush_lwip_slot *)rtpush_port(&srv->desc.conns[conn.index]);
+        (const rtpush_lwip_slot *)rtpush_port(&srv->conns[conn.index]);
     if (slot == NULL || slot->pcb == NULL) {
         return NULL;
     }
@@ -912,12 +914,9 @@ static void world_start(uint32_t mtu, int publish_from)
     rtpush_desc *d = &the->t.desc;
     rtpush_lwip_desc p = {0};
     const uint32_t sum = 24u + the->sim.topics[M_U].max;
-    d->conns = (rtpush_conn *)calloc(d->conn_count, sizeof *d->conns);
-    d->bytes_size = RTPUSH_BYTES_SIZE(d->conn_count, d->rx_size, d->tx_size);
-    d->bytes = malloc(d->bytes_size);
-    d->log = malloc(d->log_size);
-    d->state_size = (RTPUSH_STATE_SIZE(M_TOPICS, sum) + 3u) & ~3u;
-    d->state = malloc(d->state_size);
+    d->memory_size =
+        8 * RTPUSH_WORDS(d->conn_count, d->rx_size, d->tx_size, d->log_size, M_TOPICS, sum);
+    d->memory = calloc(d->memory_size, 1);
     the->sim.largest = d->log_size / 4 - 24;
     the->sim.largest = the->sim.largest < M_PAYLOAD - 2 ? the->sim.largest : M_PAYLOAD - 2;
     T_CHECK(rtpush_init(&the->t.srv, d) == RTPUSH_OK, "not started: %s",

@@ -20,7 +20,7 @@
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "ports/rtpush_posix.h"
 
-enum { CONNS = 8, READERS = 3, PUBLISHERS = 2, EVENTS = 3000, RX = 512, TX = 1024 };
+enum { CONNS = 8, READERS = 3, PUBLISHERS = 2, EVENTS = 3000, RX = 512, TX = 1024, LOG = 16384 };
 
 static const rtpush_topic topics[] = {{.name = "event", .kind = RTPUSH_EVENT},
                                       {.name = "state", .kind = RTPUSH_STATE, .max = 32},
@@ -45,10 +45,7 @@ static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_clo
 static const rtpush_route routes[] = {{.path = "/events", .kind = RTPUSH_EVENTS},
                                       {.path = "/later", .on_request = on_later,
                                        .on_close = on_close}};
-static rtpush_conn conns[CONNS];
-static uint8_t bytes[RTPUSH_BYTES_SIZE(CONNS, RX, TX)];
-static uint32_t event_log[4096];
-static uint32_t state[RTPUSH_STATE_SIZE(3, 64) / 4];
+static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 3, 64)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
 static rtpush_server srv;
 static rtpush_posix port;
@@ -207,10 +204,9 @@ int main(void) {
     reader readers[READERS] = {{0}};
     pthread_t conductor;
     rtpush_desc desc = {.routes = routes, .route_count = 2, .topics = topics, .topic_count = 3,
-                        .conns = conns, .conn_count = CONNS, .bytes = bytes,
-                        .bytes_size = sizeof bytes, .rx_size = RX, .tx_size = TX,
-                        .log = event_log, .log_size = sizeof event_log, .state = state,
-                        .state_size = sizeof state, .epoch = rtpush_posix_epoch()};
+                        .memory = memory, .memory_size = sizeof memory, .conn_count = CONNS,
+                        .rx_size = RX, .tx_size = TX, .log_size = LOG,
+                        .epoch = rtpush_posix_epoch()};
     rtpush_posix_desc posix = {.memory = port_memory, .memory_size = sizeof port_memory};
     if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix) ||
         (number = rtpush_posix_listen(&port, &srv, "127.0.0.1", 0, 0)) < 0) {

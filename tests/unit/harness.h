@@ -228,7 +228,7 @@ typedef struct t_life { // what the application was told about a handle
 
 typedef struct t_world {
     rtpush_server srv;
-    rtpush_desc desc; // fill before t_start; memory fields are set there
+    rtpush_desc desc; // fill before t_start; memory is set there
     uint32_t now_ms;
     uint32_t sleep_ms; // what rtpush_tick said last
     int in_mode;
@@ -763,7 +763,15 @@ static int t_publish_inside(t_world *w, unsigned topic, const void *data, size_t
 
 // -- begin and end --------------------------------------------------------------------------------
 
-// Prepares the memory the way a user would: static arrays of exactly the documented size.
+// A part of the server's memory in a block of its own, at whose ends the sanitizers look.
+static void *t_apart(t_world *w, int i, const void *part, size_t size) {
+    w->memory[i] = malloc(size);
+    memcpy(w->memory[i], part, size);
+    return w->memory[i];
+}
+
+// Prepares one block of memory the way a user would, of exactly the documented size; once it is
+// cut into parts, each of them moves.
 static int t_init(t_world *w) {
     rtpush_desc *d = &w->desc;
     uint32_t rx = d->rx_size ? d->rx_size : 512u;
@@ -780,33 +788,28 @@ static int t_init(t_world *w) {
     if (d->conn_count == 0) {
         d->conn_count = 4;
     }
-    d->bytes_size = RTPUSH_BYTES_SIZE(d->conn_count, rx, tx);
-    w->memory[0] = malloc(d->conn_count * sizeof(rtpush_conn));
-    w->memory[1] = malloc(d->bytes_size);
-    d->conns = (rtpush_conn *)w->memory[0];
-    d->bytes = w->memory[1];
-    if (events) {
-        if (d->log_size == 0) {
-            d->log_size = 4096;
-        }
-        w->memory[2] = malloc(d->log_size);
-        d->log = w->memory[2];
-        memset(d->log, 0xA5, d->log_size);
+    if (events && d->log_size == 0) {
+        d->log_size = 4096;
     }
-    if (sum > 0) {
-        d->state_size = RTPUSH_STATE_SIZE(d->topic_count, sum);
-        w->memory[3] = malloc(d->state_size);
-        d->state = w->memory[3];
-        memset(d->state, 0xA5, d->state_size);
-    }
-    memset(d->conns, 0xA5, d->conn_count * sizeof(rtpush_conn)); // nothing may rely on zeros
-    memset(d->bytes, 0xA5, d->bytes_size);
+    d->memory_size = 8 * RTPUSH_WORDS(d->conn_count, rx, tx, d->log_size, d->topic_count, sum);
+    d->memory = malloc(d->memory_size);
+    memset(d->memory, 0xA5, d->memory_size); // nothing may rely on zeros
     memset(&w->srv, 0xA5, sizeof w->srv);
     if (d->epoch == 0) {
         d->epoch = 0x00C0FFEEu;
     }
     d->user = w;
-    return rtpush_init(&w->srv, d);
+    int result = rtpush_init(&w->srv, d);
+    if (result == RTPUSH_OK) {
+        rtpush_server *s = &w->srv;
+        s->conns = (rtpush_conn *)t_apart(w, 0, s->conns, d->conn_count * sizeof *s->conns);
+        s->slots_end = s->sweep_at = s->conns;
+        s->bytes = (uint8_t *)t_apart(w, 1, s->bytes, d->conn_count * ((size_t)rx + tx));
+        s->log = (uint8_t *)t_apart(w, 2, s->log, d->log_size);
+        s->state = (rtpi_value *)t_apart(w, 3, s->state, d->topic_count * sizeof *s->state + sum);
+    }
+    free(d->memory);
+    return result;
 }
 
 static t_world *t_new(void) {

@@ -6,8 +6,7 @@
 
 static void api_init_names_the_field_that_is_wrong(void **state) {
     (void)state;
-    static uint32_t memory[4096];
-    static rtpush_conn conns[2];
+    static uint64_t memory[RTPUSH_WORDS(2, 512, 512, 1024, 2, 20)];
     static const rtpush_topic good[] = {{"a", RTPUSH_EVENT, 0, 0}, {"s", RTPUSH_STATE, 0, 20}};
     static const rtpush_topic binary[] = {{"a", RTPUSH_EVENT, RTPUSH_BINARY, 0}};
     static const rtpush_topic names[][1] = {
@@ -24,14 +23,10 @@ static void api_init_names_the_field_that_is_wrong(void **state) {
     base.route_count = T_R_COUNT;
     base.topics = good;
     base.topic_count = 2;
-    base.conns = conns;
+    base.memory = memory;
+    base.memory_size = sizeof memory;
     base.conn_count = 2;
-    base.bytes = memory;
-    base.bytes_size = RTPUSH_BYTES_SIZE(2, 512, 512);
-    base.log = memory + 1024;
     base.log_size = 1024;
-    base.state = memory + 2048;
-    base.state_size = RTPUSH_STATE_SIZE(2, 20);
     base.epoch = 1;
     static rtpush_server srv;
     T_EQ(rtpush_init(&srv, &base), RTPUSH_OK);
@@ -46,16 +41,16 @@ static void api_init_names_the_field_that_is_wrong(void **state) {
             d.epoch = 0;
             break;
         case 1:
-            d.conns = NULL;
+            d.memory = NULL;
             break;
         case 2:
             d.conn_count = 0;
             break;
         case 3:
-            d.bytes = NULL;
+            d.memory_size = 0;
             break;
         case 4:
-            d.bytes_size--;
+            d.memory_size -= 8;
             break;
         case 5:
             d.rx_size = 255;
@@ -67,22 +62,22 @@ static void api_init_names_the_field_that_is_wrong(void **state) {
             d.rx_size = 65533;
             break;
         case 8:
-            d.log = NULL;
+            d.log_size = 0;
             break;
         case 9:
-            d.log = (uint8_t *)memory + 2;
+            d.log_size = 1022;
             break;
         case 10:
             d.log_size = 100;
             break;
         case 11:
-            d.state = NULL;
+            d.conn_count = 3;
             break;
         case 12:
-            d.state = (uint8_t *)memory + 1;
+            d.memory = (uint8_t *)memory + 1;
             break;
         case 13:
-            d.state_size--;
+            d.conn_count = 0xFFFFFFFFu;
             break;
         case 14:
             d.topic_count = 33;
@@ -117,7 +112,6 @@ static void api_init_names_the_field_that_is_wrong(void **state) {
         default:
             d.topics = big_max;
             d.topic_count = 1;
-            d.state_size = 4000;
             break;
         }
         T_CHECK(rtpush_init(&srv, &d) == RTPUSH_ERR_CONFIG, "case %d was accepted", i);
@@ -609,9 +603,7 @@ static void api_two_servers_do_not_know_each_other(void **state) {
 static void api_works_without_optional_hooks_and_callbacks(void **state) {
     (void)state;
     static rtpush_server srv;
-    static rtpush_conn conns[2];
-    static uint32_t bytes[512];
-    static uint32_t log[64];
+    static uint64_t memory[RTPUSH_WORDS(2, 256, 256, 256, 1, 0)];
     static const rtpush_topic topics[] = {{"t", RTPUSH_EVENT, 0, 0}};
     static rtpush_route routes[2];
     memset(routes, 0, sizeof routes);
@@ -625,13 +617,11 @@ static void api_works_without_optional_hooks_and_callbacks(void **state) {
     d.route_count = 2;
     d.topics = topics;
     d.topic_count = 1;
-    d.conns = conns;
+    d.memory = memory;
+    d.memory_size = sizeof memory;
     d.conn_count = 2;
     d.rx_size = d.tx_size = 256;
-    d.bytes = bytes;
-    d.bytes_size = RTPUSH_BYTES_SIZE(2, 256, 256);
-    d.log = log;
-    d.log_size = sizeof log;
+    d.log_size = 256;
     d.epoch = 7;
     T_EQ(rtpush_init(&srv, &d), RTPUSH_OK);
     t_world *w = t_new(); // only its drop hook
