@@ -133,10 +133,11 @@
 // LIFETIMES AND CONTEXT
 //     Everything the desc points to outlives the server. Strings of a request and bytes of a
 //     message end with the callback. A handle may be kept for ever: later it is RTPUSH_ERR_STALE.
-//     One context (the loop) makes all calls; callbacks run in it. rtpush_publish_from is the one
-//     exception: any thread or interrupt that the port's lock hook covers. Callbacks may call
-//     anything but the port's side: close this connection, another one, all of them, publish.
-//     Slots are reaped between calls, so nothing vanishes under a callback's feet.
+//     One context (the loop) makes all calls; callbacks run in it. rtpush_publish_from and
+//     rtpush_try_publish_from are the exception: any thread or interrupt that the port's lock hook
+//     covers. Callbacks may call anything but the port's side: close this connection, another one,
+//     all of them, publish. Slots are reaped between calls, so nothing vanishes under a callback's
+//     feet.
 //     Several servers in one program share nothing.
 //
 // ACCESS
@@ -259,7 +260,7 @@ enum {
     RTPUSH_OK = 0,
     RTPUSH_LATER = -10,           // a callback's answer: not now, offer it again after progress
     RTPUSH_ERR_WOULD_BLOCK = -1,  // no room in the connection's tx bytes now; on_writable follows
-    RTPUSH_ERR_FULL = -2,         // the log has no free margin; readers are told of the gap
+    RTPUSH_ERR_FULL = -2,         // the log has no room now: see the function that returns it
     RTPUSH_ERR_TOO_BIG = -3,      // can never fit: the message names the limit in its comment
     RTPUSH_ERR_STALE = -4,        // the handle's connection has ended
     RTPUSH_ERR_STATE = -5,        // not allowed in this state (already answered, not a stream...)
@@ -567,7 +568,7 @@ typedef struct rtpush_counters {
     uint32_t bytes_in;     // taken by rtpush_input
     uint32_t bytes_out;    // reported by rtpush_sent
     uint32_t published;    // records and STATE values accepted
-    uint32_t full;         // rtpush_publish_from found no free margin
+    uint32_t full;         // events given up by rtpush_publish_from, which found no room
     uint32_t delivered;    // records completed to readers
     uint32_t states_sent;  // STATE values given to readers
     uint32_t gaps;         // times a reader was told of a gap
@@ -590,14 +591,18 @@ const char *rtpush_config_error(const rtpush_server *srv); // "" if none
 // Loop context: appends an event or stores a STATE value, never waits for readers. len is at most
 // topic max (STATE), a quarter of the log less 24 and 65,535 (EVENT). ERR_TOO_BIG, ERR_UTF8,
 // ERR_ARGUMENT; ERR_FULL only from inside a callback whose own connection holds the last record, or
-// while a rtpush_publish_from that was interrupted holds the oldest.
+// while a rtpush_publish_from that was interrupted holds the oldest: nothing happened, try again.
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
-// evicts: RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up;
-// readers are then told of the gap. ERR_STATE: RTPUSH_NO_PUBLISH_FROM.
+// evicts. RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up:
+// the event is given up, and readers of its topic are told of a gap. ERR_STATE:
+// RTPUSH_NO_PUBLISH_FROM.
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
+// The same for a caller that tries again: with RTPUSH_ERR_FULL nothing happened.
+int rtpush_try_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Loop context: room for up to `cap` bytes of an EVENT, to be printed in place; commit with the
-// length used before returning to the loop (len 0 to cap). NULL: too big, or FULL. One at a time.
+// length used before returning to the loop (len 0 to cap). NULL: too big, or no room as
+// rtpush_publish says. One at a time.
 void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap);
 int rtpush_commit(rtpush_server *srv, size_t len);
 rtpush_id rtpush_last_id(const rtpush_server *srv); // of the newest event
@@ -2861,8 +2866,9 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
 // lock again. Readers stop at the first record that is not DONE (invariant 10); the loop takes its
 // own copy of that limit in rtpi_sync, once a step, and works without the lock below it.
 //
-// Sequence numbers decide everything; offsets are only caches. A number without a record (there was
-// no space) is a hole, and a hole is a gap to readers, as is a record evicted before they came.
+// Sequence numbers decide everything; offsets are only caches. Room is looked for before a number
+// is taken, so an event that is tried again spends one number. One that rtpush_publish_from gives
+// up spends its number without a record: a gap to readers, as is a record evicted before they came.
 //
 // Holders: a transport may still refer to bytes of records it was given (HOLD spans), and a reader
 // in the middle of a record needs the rest. A record that has to go takes its holders with it: they
@@ -3072,17 +3078,12 @@ static void rtpi_make_room(rtpush_server *srv, uint32_t need) {
     }
 }
 
-// Under the lock: takes a sequence number and, if there is room, space for it.
+// Under the lock: takes space and then a sequence number, or neither.
 static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len) {
     uint32_t size = rtpi_record_size(len);
     uint32_t off = rtpi_log_fit(srv, size);
     rtpi_record *rec;
-    uint32_t seq = srv->seq_next++;
     if (off == ~(uint32_t)0) {
-        srv->full++;
-        if (srv->undone == 0) {
-            srv->done_seq = srv->seq_next; // a hole at the end: nothing to wait for
-        }
         return NULL;
     }
     if (off == 0 && srv->head != 0) {
@@ -3092,7 +3093,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
         }
     }
     rec = rtpi_record_at(srv, off);
-    rec->seq = seq;
+    rec->seq = srv->seq_next++;
     rec->size4 = (uint16_t)(size / 4u);
     rec->len = (uint16_t)len;
     rec->topic = (uint8_t)topic;
@@ -3102,6 +3103,17 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
     srv->undone++;
     return rec;
 }
+
+#ifndef RTPUSH_NO_PUBLISH_FROM
+// Under the lock: the event there was no room for is given up. Its number is spent.
+static void rtpi_give_up(rtpush_server *srv) {
+    srv->seq_next++;
+    srv->full++;
+    if (srv->undone == 0) {
+        srv->done_seq = srv->seq_next; // at the end: nothing to wait for
+    }
+}
+#endif
 
 static unsigned rtpi_opcode(const rtpush_topic *topic) { // RFC 6455 5.2
     return (topic->flags & RTPUSH_BINARY) ? RTPUSH_BINARY_MESSAGE : RTPUSH_TEXT_MESSAGE;
@@ -3163,9 +3175,23 @@ static int rtpi_topic_check(const rtpush_server *srv, unsigned topic, const void
     return RTPUSH_OK;
 }
 
+// Who publishes, which decides what happens without room.
+enum {
+    RTPI_BY_LOOP, // evicts; the caller tries again
+    RTPI_BY_TRY,  // any context; the caller tries again
+    RTPI_BY_ANY   // any context; the event is given up
+};
+
 // Once the topic is checked and the log locked; unlocks it.
-static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, size_t len, int by) {
     rtpi_record *rec = rtpi_claim(srv, topic, (uint32_t)len);
+#ifndef RTPUSH_NO_PUBLISH_FROM
+    if (!rec && by == RTPI_BY_ANY) {
+        rtpi_give_up(srv);
+    }
+#else
+    (void)by;
+#endif
     rtpi_unlock(srv);
     if (!rec) {
         return RTPUSH_ERR_FULL;
@@ -3201,8 +3227,10 @@ static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
 
 static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
     rtpi_value *v = rtpi_value_at(srv, topic);
-    if (rtpi_text_len((const uint8_t *)data, (uint32_t)len) + RTPI_VALUE_OVERHEAD >
-        srv->desc.tx_size) {
+    // Text grows in an event stream by each line end. Bytes have no form there, and max fits.
+    if (!(srv->desc.topics[topic].flags & RTPUSH_BINARY) &&
+        rtpi_text_len((const uint8_t *)data, (uint32_t)len) + RTPI_VALUE_OVERHEAD >
+            srv->desc.tx_size) {
         return RTPUSH_ERR_TOO_BIG; // could never be sent
     }
     rtpi_lock(srv);
@@ -6244,9 +6272,7 @@ void *rtpush_server_user(const rtpush_server *srv) {
 
 // -- publishing
 
-// With `evict` by the loop, which makes room; else by anybody.
-static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len,
-                        int evict) {
+static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len, int by) {
     int error = rtpi_topic_check(srv, topic, data, len);
     if (error) {
         return error;
@@ -6256,30 +6282,32 @@ static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, si
         return rtpi_state_set(srv, topic, data, len);
     }
 #endif
-    if (evict) {
+    if (by == RTPI_BY_LOOP) {
         rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
     } else {
         rtpi_lock(srv);
     }
-    return rtpi_append(srv, topic, data, len);
+    return rtpi_append(srv, topic, data, len, by);
 }
 
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
-    return rtpi_publish(srv, topic, data, len, 1);
+    return rtpi_publish(srv, topic, data, len, RTPI_BY_LOOP);
 }
 
-int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+static int rtpi_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len,
+                             int by) {
 #ifdef RTPUSH_NO_PUBLISH_FROM
     (void)srv;
     (void)topic;
     (void)data;
     (void)len;
+    (void)by;
     return RTPUSH_ERR_STATE;
 #else
-    int error = rtpi_publish(srv, topic, data, len, 0);
+    int error = rtpi_publish(srv, topic, data, len, by);
     int wake;
     rtpi_lock(srv);
-    wake = !srv->woken;
+    wake = !srv->woken; // also when it was FULL: the loop makes room
     srv->woken = 1;
     rtpi_unlock(srv);
     if (wake && srv->hooks.wake) {
@@ -6287,6 +6315,14 @@ int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, si
     }
     return error;
 #endif
+}
+
+int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    return rtpi_publish_from(srv, topic, data, len, RTPI_BY_ANY);
+}
+
+int rtpush_try_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    return rtpi_publish_from(srv, topic, data, len, RTPI_BY_TRY);
 }
 
 void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {

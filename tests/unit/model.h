@@ -514,7 +514,16 @@ static void m_publish_from(m_sim *sim, int topic) {
         rec = m_new_record(sim, topic);
         rec->n = n;
     }
-    int result = rtpush_publish_from(&w->srv, (unsigned)topic, payload, len);
+    int nested = sim->in_interrupt;
+    int tries = t_below(&sim->rng, 3) == 0;
+    sim->in_interrupt |= tries; // or an interrupt after FULL would take the number meant for this
+    int result = tries ? rtpush_try_publish_from(&w->srv, (unsigned)topic, payload, len)
+                       : rtpush_publish_from(&w->srv, (unsigned)topic, payload, len);
+    sim->in_interrupt = nested;
+    if (tries && !state && result == RTPUSH_ERR_FULL) { // nothing happened
+        sim->count--;
+        return;
+    }
     if (state) {
         T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_TOO_BIG, "publish_from: %s",
                 rtpush_strerror(result)); // too big: many lines, each takes a "data: "

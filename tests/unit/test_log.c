@@ -397,14 +397,22 @@ static void log_reader_inside_a_large_record_is_dropped_and_resumes(void **state
     t_finish(w);
 }
 
+static int g_full;
 static void publish_big(rtpush_server *srv, rtpush_handle conn) {
     static char text[400];
     t_world *w = t_world_of(srv);
     (void)conn;
     memset(text, 'w', sizeof text);
     for (int i = 0; i < 8; i++) {
+        uint32_t before = rtpush_last_id(srv).seq;
         int result = t_publish_inside(w, T_LOG, text, 230);
         T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_FULL, "publish: %d", result);
+        T_EQ(rtpush_last_id(srv).seq - before, result == RTPUSH_OK); // FULL spends no number
+        if (result == RTPUSH_ERR_FULL) {
+            g_full++;
+            assert_null(rtpush_reserve(srv, T_LOG, 230));
+            T_EQ(rtpush_last_id(srv).seq, before);
+        }
     }
 }
 
@@ -425,9 +433,13 @@ static void log_publishing_inside_callbacks_spares_the_connection_being_served(v
     }
     t_leave(w);
     p->c->window = SIZE_MAX;
+    g_full = 0;
     t_run(w);
-    t_ack(p->c, p->c->unacked); // on_writable publishes while this one is served
+    t_ack(p->c, 1); // on_writable publishes while this one is served and holds the first record
+    t_ack(p->c, p->c->unacked);
     t_run(w);
+    T_CHECK(g_full > 0, "there was always room");
+    T_EQ(rtpush_get_counters(&w->srv)->full, 0);
     u_free(p);
     t_finish(w);
 }
@@ -471,6 +483,35 @@ static void log_publish_from_says_full_and_readers_hear_of_it(void **state) {
     int result = rtpush_publish_from(&w->srv, T_LOG, "x", 1); // the loop made room
     T_EQ(result, RTPUSH_OK);
     T_EQ(w->wakes, 2);
+    u_free(p);
+    t_finish(w);
+}
+
+// FULL spends no number where the caller tries again: no reader is told of a gap.
+static void log_try_publish_from_spends_no_number(void **state) {
+    (void)state;
+    t_world *w = small_log(1024);
+    u_peer *p = u_stream(w, "{GET /events}");
+    int waits = 0;
+    for (int i = 0; i < 200;) {
+        char text[24];
+        number(text, i);
+        int result = rtpush_try_publish_from(&w->srv, T_LOG, text, strlen(text));
+        T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_FULL, "publish: %d", result);
+        i += result == RTPUSH_OK;
+        T_EQ(rtpush_last_id(&w->srv).seq, i);
+        if (result == RTPUSH_ERR_FULL) {
+            T_EQ(w->wakes, ++waits); // so that the loop makes room
+            t_run(w);
+        }
+    }
+    t_run(w);
+    T_CHECK(waits > 3, "FULL only %d times", waits);
+    T_EQ(rtpush_get_counters(&w->srv)->full, 0);
+    T_EQ(t_app_of(w)->missed, 0);
+    u_read(p);
+    T_EQ(p->events, 200);
+    T_EQ(rtpush_try_publish_from(&w->srv, 99, "x", 1), RTPUSH_ERR_ARGUMENT);
     u_free(p);
     t_finish(w);
 }
@@ -902,6 +943,7 @@ int main(void) {
         u_test(log_reader_inside_a_large_record_is_dropped_and_resumes),
         u_test(log_publishing_inside_callbacks_spares_the_connection_being_served),
         u_test(log_publish_from_says_full_and_readers_hear_of_it),
+        u_test(log_try_publish_from_spends_no_number),
         u_test(log_keeps_a_quarter_free_for_other_contexts),
         u_test(log_interrupt_inside_a_publish_keeps_the_order),
         u_test(log_room_made_by_the_loop_is_not_taken_by_an_interrupt),

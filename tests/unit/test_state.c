@@ -32,6 +32,32 @@ static void state_takes_up_to_max(void **state) {
     t_finish(w);
 }
 
+// Bytes never go into an event stream, so none of them counts as a line end there.
+static void state_of_bytes_is_measured_as_bytes(void **state) {
+    (void)state;
+    static const rtpush_topic topics[] = {{"bin", RTPUSH_STATE, RTPUSH_BINARY, 128}};
+    static char bytes[129];
+    t_world *w = t_fixture();
+    w->desc.topics = topics;
+    w->desc.topic_count = 1;
+    w->desc.tx_size = 256;
+    w->desc.route_count = T_R_EVENTS; // no SSE and no poll
+    t_start(w);
+    u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+    for (int fill = 0; fill < 256; fill++) {
+        memset(bytes, fill, sizeof bytes);
+        T_EQ(t_publish(w, 0, bytes, 128), RTPUSH_OK);
+        T_EQ(t_publish(w, 0, bytes, 129), RTPUSH_ERR_TOO_BIG);
+        t_run(w);
+        u_read(p);
+        T_CHECK(t_find(p->seen.data, p->seen.len, (const uint8_t *)bytes, 128) != NULL,
+                "128 bytes of %02x are not delivered", (unsigned)fill);
+        u_clear(p);
+    }
+    u_free(p);
+    t_finish(w);
+}
+
 static void state_joins_with_a_snapshot_after_the_notice(void **state) {
     (void)state;
     t_world *w = t_fixture();
@@ -302,6 +328,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(state_value_is_stored_and_read_back),
         u_test(state_takes_up_to_max),
+        u_test(state_of_bytes_is_measured_as_bytes),
         u_test(state_joins_with_a_snapshot_after_the_notice),
         u_test(state_never_published_is_not_sent),
         u_test(state_fast_reader_gets_every_value),
