@@ -196,8 +196,10 @@
 //
 // CONFORMANCE
 //     RFC 9112 HTTP/1.1     done: 1.0 and 1.1, keep-alive, pipelining, absolute-form, chunked
-//                           answers, Expect. Refused: Transfer-Encoding on requests (411), bare LF
-//                           or CR, folded lines, space before a colon, HTTP/2 (505)
+//                           answers and request bodies, Expect. Refused: transfer codings other
+//                           than chunked (501), chunked beside Content-Length or in HTTP/1.0, bare
+//                           LF or CR, folded lines, space before a colon, HTTP/2 (505). Ignored:
+//                           chunk extensions, trailers
 //     RFC 9110 semantics    done: GET HEAD POST PUT DELETE PATCH OPTIONS, If-None-Match, gzip,
 //                           Allow, Retry-After. Out of scope: ranges, dates (there is no clock),
 //                           trailers, CONNECT, TRACE
@@ -214,13 +216,14 @@
 //     FIPS 180-4, RFC 2104  SHA-256 and HMAC, with the vectors of RFC 4231
 //
 // LIMITS
-//     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; payload of an
-//     event 65,535 bytes and a quarter of the log; a WebSocket frame below 4 GiB (messages may be
-//     longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9
-//     events the epoch changes and readers are told "reset". A gap's count is exact for a reader
-//     of all topics and an upper bound for others. Order: events in sequence for each reader, a
-//     STATE topic never goes back; nothing is promised between the two, nor between a direct send
-//     and a publish. An event of very many lines costs SSE and poll readers time by its square.
+//     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; in a chunked body
+//     8 digits a size, 64 bytes of extensions a chunk, 1 KiB of trailers; payload of an event
+//     65,535 bytes and a quarter of the log; a WebSocket frame below 4 GiB (messages may be longer
+//     in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9 events the
+//     epoch changes and readers are told "reset". A gap's count is exact for a reader of all topics
+//     and an upper bound for others. Order: events in sequence for each reader, a STATE topic never
+//     goes back; nothing is promised between the two, nor between a direct send and a publish. An
+//     event of very many lines costs SSE and poll readers time by its square.
 //     While rtpush_publish_from may be used (the port has a lock hook) a quarter of the log is kept
 //     free for it.
 //
@@ -308,7 +311,7 @@ enum {
     RTPUSH_WHY_NOT_FOUND,        // no such route or topic (404)
     RTPUSH_WHY_HOST,             // foreign Host: DNS rebinding (421)
     RTPUSH_WHY_ORIGIN,           // foreign Origin: cross-site request (403)
-    RTPUSH_WHY_LENGTH,           // Transfer-Encoding on a request (411)
+    RTPUSH_WHY_CODING,           // a transfer coding other than chunked (501)
     RTPUSH_WHY_BODY,             // body larger than the route takes (413)
     RTPUSH_WHY_EXPECT,           // Expect other than 100-continue (417)
     RTPUSH_WHY_UPGRADE,          // WebSocket route without a valid upgrade (400, 426)
@@ -391,6 +394,7 @@ typedef struct rtpush_asset {
 } rtpush_asset;
 
 #define RTPUSH_ROUTE_HEADERS 6 // most headers a route can ask to keep
+#define RTPUSH_LENGTH_UNKNOWN 0xFFFFFFFFu // rtpush_request.content_length
 
 // One request, as callbacks see it. Strings are NUL-terminated, live in the connection's rx bytes
 // and end with the callback.
@@ -400,7 +404,8 @@ typedef struct rtpush_request {
     uint8_t method;          // RTPUSH_GET ...
     uint8_t secure;          // 1: came over a listener with TLS
     uint16_t body_len;       // bytes at body
-    uint32_t content_length; // as announced; in on_body what is still to come after this piece
+    uint32_t content_length; // bytes of the body; in on_body those behind this piece. A chunked
+                             // body: RTPUSH_LENGTH_UNKNOWN until its last piece
     uint32_t peer;           // what the port gave to rtpush_accept
     uint32_t topics;         // stream routes: the topics asked for, a bit each
     const char *path;        // percent-decoded
@@ -452,8 +457,9 @@ typedef struct rtpush_route {
     uint8_t methods;      // HANDLER: RTPUSH_GET | ...; 0 means GET and HEAD
     uint8_t flags;        // RTPUSH_STREAM_MESSAGES ...
     uint32_t topics;      // streams: bit i allows topic i; 0 means all. ?topics=a,b picks of these
-    uint32_t max_body;    // HANDLER: largest body in bytes, 0 none. Without on_body it must also
-                          // fit rx_size beside the head
+    uint32_t max_body;    // HANDLER: largest body in bytes, 0 none: any is answered 413, a chunked
+                          // one also if it is empty. Without on_body a body must also fit rx_size
+                          // beside the head
     uint32_t max_message; // WEBSOCKET: largest message in bytes; 0: what the rx buffer holds
                           // (rx_size - 125), or with STREAM_MESSAGES no limit
     const char *const *headers;      // request headers to keep, lower case, ended by NULL
@@ -463,11 +469,13 @@ typedef struct rtpush_route {
     void *user;                      // yours
 
     // HANDLER: answer with rtpush_reply now or within reply_ms. With on_body it is called at the
-    // end of the head, before the body; without, when the body is whole.
+    // end of the head, before the body; without, when the body is whole. A request without a body
+    // (content_length 0) brings no on_body: answer it here.
     void (*on_request)(rtpush_server *srv, const rtpush_request *req);
-    // HANDLER: a piece of the body as it arrives; last is 1 on the last one. RTPUSH_LATER or
-    // RTPUSH_ERR_WOULD_BLOCK: not taken, it comes again after progress. Whatever else it returns:
-    // taken. An answer given early ends the upload.
+    // HANDLER: a piece of the body as it arrives; last is 1 on the last one, which for a chunked
+    // body is empty: only then the end is known. RTPUSH_LATER or RTPUSH_ERR_WOULD_BLOCK: not taken,
+    // it comes again after progress. Whatever else it returns: taken. An answer given early ends
+    // the upload.
     int (*on_body)(rtpush_server *srv, const rtpush_request *req, const uint8_t *data, size_t len,
                    int last);
     // Streams: open, the first bytes may be sent. Closing from here is allowed.
@@ -532,7 +540,7 @@ typedef struct rtpush_desc {
 
     // Deadlines in milliseconds, resolution 250, at most 8,000,000.
     uint32_t head_ms;      // (10,000) first byte to end of the request head
-    uint32_t body_ms;      // (30,000) for each 4 KiB of a request body
+    uint32_t body_ms;      // (30,000) for each 4 KiB of a request body, chunk sizes not counted
     uint32_t idle_ms;      // (15,000) keep-alive connection without a request
     uint32_t reply_ms;     // (30,000) the application's time to answer
     uint32_t ping_ms;      // (20,000) WebSocket: silence before a ping, and then before the end
@@ -906,15 +914,16 @@ typedef struct rtpi_answer { // an HTTP answer
 
 typedef struct rtpi_http { // the request as it arrives
     uint8_t step;          // RTPI_S_...
-    uint8_t pos;           // bytes of the token being read
+    uint8_t pos;           // bytes of the token, chunk size or chunk extension being read
     uint8_t header;        // RTPI_H_... being read
     uint8_t method;        // RTPUSH_GET ...
     uint8_t subprotocol;   // 1 + index chosen, 255 is rtpush.1
-    uint16_t total;        // bytes of head so far
+    uint16_t total;        // bytes of head so far; in BODY: of trailers
     uint16_t mark;         // arena offset: of the value being kept, then of the body
     uint16_t bits;         // RTPI_B_...
     uint32_t seen;         // headers seen, a bit each
-    uint32_t length;       // Content-Length, then bytes of body left
+    uint32_t length;       // Content-Length, then bytes left of the body, or of the chunk
+    uint32_t taken;        // bytes of the body so far
 } rtpi_http;
 
 typedef struct rtpi_ws { // the frame as it arrives
@@ -2851,6 +2860,16 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
 }
 #endif
 
+#ifndef RTPUSH_NO_BODY
+// Of the bytes just paid, only so many were taken.
+static void rtpi_bytes_return(const rtpush_server *srv, rtpush_conn *c, size_t paid,
+                              size_t taken) {
+    if (srv->desc.rate_bytes != RTPUSH_UNLIMITED) {
+        c->byte_tokens = (uint16_t)(c->byte_tokens + (paid + 63u) / 64u - (taken + 63u) / 64u);
+    }
+}
+#endif
+
 // >>log -------------------------------------------------------------------------------------------
 // A ring of records, oldest at tail, next one at head; each stands in one piece, 4-byte aligned. At
 // `wrap` the ring jumps to offset 0 (wrap is log_size while it does not). No record takes more than
@@ -3724,6 +3743,39 @@ static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, uns
     return NULL;
 }
 
+// Steps of the machine in >>http. The head's end with END, a chunked body with DONE.
+enum {
+    RTPI_S_START,
+    RTPI_S_METHOD,
+    RTPI_S_TARGET,
+    RTPI_S_PROTOCOL,
+    RTPI_S_LF,
+    RTPI_S_NAME,
+    RTPI_S_VALUE,
+    RTPI_S_SKIP,
+    RTPI_S_END,
+    RTPI_S_SIZE,
+    RTPI_S_EXTENSION,
+    RTPI_S_SIZE_LF,
+    RTPI_S_DATA,
+    RTPI_S_CHUNK_LF,
+    RTPI_S_TRAILER,
+    RTPI_S_TRAILER_NAME,
+    RTPI_S_TRAILER_VALUE,
+    RTPI_S_TRAILER_LF,
+    RTPI_S_BODY_LF,
+    RTPI_S_DONE
+};
+
+static int rtpi_is_chunked(const rtpush_conn *c) {
+    return (int)(c->in.http.seen >> RTPI_H_TRANSFER_ENCODING & 1u);
+}
+
+// Is some of the body still to come?
+static int rtpi_body_due(const rtpush_conn *c) {
+    return c->in.http.length > 0 || (rtpi_is_chunked(c) && c->in.http.step != RTPI_S_DONE);
+}
+
 // Statuses with a phrase, and why this library refuses with them: RFC 9110 15, RFC 6585, RFC 7725,
 // 423 and 507 of RFC 4918.
 #define RTPI_STATUSES(X) \
@@ -3753,7 +3805,7 @@ static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, uns
     X(408, TIMEOUT_HEAD, "Request Timeout") \
     X(409, APP, "Conflict") \
     X(410, APP, "Gone") \
-    X(411, LENGTH, "Length Required") \
+    X(411, APP, "Length Required") \
     X(412, APP, "Precondition Failed") \
     X(413, BODY, "Content Too Large") \
     X(414, TOO_LONG, "URI Too Long") \
@@ -3878,7 +3930,7 @@ const char *rtpush_why(int why) {
         "no slot free\0" "too many connections of this peer\0" "too many streams\0"
         "too many requests\0" "malformed request\0" "too long\0" "HTTP version\0" "method\0"
         "not found\0" "unknown Host: see desc.hosts\0"
-        "foreign Origin: see desc.origins\0" "Content-Length required\0"
+        "foreign Origin: see desc.origins\0" "unknown transfer coding\0"
         "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
         "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip\0"
         "TLS failed",
@@ -4007,7 +4059,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         (status == 205 && (r->len > 0 || r->pull))) { // RFC 9110 15.3.6: it has no content
         return RTPUSH_ERR_ARGUMENT;
     }
-    if ((RTPI_PULL(r) && !chunked) || c->in.http.length > 0) {
+    if ((RTPI_PULL(r) && !chunked) || rtpi_body_due(c)) {
         rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
     }
     t = rtpi_put_head(srv, c, status,
@@ -4126,7 +4178,10 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
 }
 
 static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    rtpi_refuse_why(srv, c, refusal, rtpi_refusal_why(refusal));
+    // A method is judged before there are fields.
+    rtpi_refuse_why(srv, c, refusal, refusal == RTPI_NO(501) && rtpi_is_chunked(c)
+                                         ? (uint8_t)RTPUSH_WHY_CODING
+                                         : rtpi_refusal_why(refusal));
 }
 
 // An answer head did not fit tx_size.
@@ -4211,21 +4266,20 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 //   VALUE  read whole, or a list element by element            SKIP  not known
 //   LF     after CR        -> NAME        END  LF after the last CR -> the request
 //
+// A chunked body (RFC 9112 7.1) goes on with the same steps, a byte at a time but for the data:
+//
+//   SIZE   hexadecimal digits, at most 8              -> SIZE_LF, EXTENSION
+//   EXTENSION  behind ';', at most 64 bytes, skipped  -> SIZE_LF
+//   SIZE_LF    0 -> TRAILER, else -> DATA
+//   DATA       the data of the chunk and CR           -> CHUNK_LF -> SIZE
+//   DATA       the data of the chunk and CR           -> CHUNK_LF -> SIZE
+//   TRAILER    at line start: CR -> BODY_LF -> DONE, else TRAILER_NAME -> TRAILER_VALUE
+//              -> TRAILER_LF -> TRAILER; at most 1 KiB together, discarded
+//
 // Strict on purpose: whatever two parsers could read differently (bare LF, space before a colon,
-// folded lines, two lengths, Transfer-Encoding) is refused, so nothing can be smuggled past a proxy
-// in front of us (RFC 9112 11.2). Every refusal in the head closes the connection.
-
-enum {
-    RTPI_S_START,
-    RTPI_S_METHOD,
-    RTPI_S_TARGET,
-    RTPI_S_PROTOCOL,
-    RTPI_S_LF,
-    RTPI_S_NAME,
-    RTPI_S_VALUE,
-    RTPI_S_SKIP,
-    RTPI_S_END
-};
+// folded lines, two lengths, a length beside Transfer-Encoding, a second coding) is refused, so
+// nothing can be smuggled past a proxy in front of us (RFC 9112 11.2). Every refusal in the head or
+// in the body closes the connection.
 
 #define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
 #define RTPI_METHOD_MAX 16u  // longest unknown method answered 501 and not 400
@@ -4252,7 +4306,7 @@ static const char rtpi_words[] =
 // Fields whose values are put in lower case, since case means nothing there.
 #define RTPI_ANY_CASE                                                                              \
     (1u << RTPI_H_HOST | 1u << RTPI_H_ORIGIN | 1u << RTPI_H_EXPECT | 1u << RTPI_H_CONNECTION |     \
-     1u << RTPI_H_UPGRADE | 1u << RTPI_H_ACCEPT_ENCODING)
+     1u << RTPI_H_UPGRADE | 1u << RTPI_H_ACCEPT_ENCODING | 1u << RTPI_H_TRANSFER_ENCODING)
 
 static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
     return c == ' ' || c == '\t';
@@ -4436,8 +4490,12 @@ static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
         }
         header += (unsigned)own;
     }
-    if (header == RTPI_H_TRANSFER_ENCODING) {
-        return RTPI_NO(411); // RFC 9112 6.3 allows it; there is nothing left to smuggle with
+    // RFC 9112 6.3: a length beside a coding, and a coding in HTTP/1.0 (RFC 9112 6.1), may be
+    // refused: two parsers would not agree where such a body ends.
+    if ((header == RTPI_H_TRANSFER_ENCODING && (h->bits & RTPI_B_HTTP10)) ||
+        ((header == RTPI_H_TRANSFER_ENCODING || header == RTPI_H_LENGTH) &&
+         (h->seen & (1u << RTPI_H_TRANSFER_ENCODING | 1u << RTPI_H_LENGTH)))) {
+        return RTPI_NO(400);
     }
     // RFC 9110 5.3: only lists may come twice.
     if (!rtpi_is_list(header) && (h->seen >> header & 1u)) {
@@ -4552,6 +4610,8 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
             return RTPI_NO(400);
         }
         return h->length == ~(uint32_t)0 ? RTPI_NO(413) : 0;
+    case RTPI_H_TRANSFER_ENCODING: // RFC 9112 6.1; with a second coding it is not this text
+        return strcmp(v, "chunked") == 0 ? 0 : RTPI_NO(501);
     case RTPI_H_EXPECT: // RFC 9110 10.1.1
         if (bits == 0) {
             return RTPI_NO(417);
@@ -4731,7 +4791,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     req->route = route;
     req->method = h->method;
     req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
-    req->content_length = h->length;
+    req->content_length = rtpi_is_chunked(c) ? RTPUSH_LENGTH_UNKNOWN : h->length;
     req->peer = c->peer;
     req->path = at;
     req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? at + prefix - 1 : "";
@@ -4974,8 +5034,10 @@ static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request
         break;
     }
 #ifndef RTPUSH_NO_BODY
-    if (c->in.http.length > 0) {
+    if (rtpi_body_due(c)) {
         rtpi_state(srv, c, RTPI_BODY, srv->desc.body_ms);
+        c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
+        c->in.http.total = 0;
         if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
             rtpi_put_continue(srv, c);
         }
@@ -4992,12 +5054,25 @@ static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request
     rtpi_open_handler(srv, c, req);
 }
 
+// Does the route take that much more of a body?
+static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32_t more) {
+#ifdef RTPUSH_NO_BODY
+    (void)srv;
+    (void)c;
+    return more == 0;
+#else
+    const rtpush_route *route = rtpi_route(srv, c);
+    uint32_t most = route->kind == RTPUSH_HANDLER ? route->max_body : 0;
+    return more <= most - c->in.http.taken &&
+           (route->on_body || more <= srv->desc.rx_size - (uint32_t)c->rx_used);
+#endif
+}
+
 // What the request may not do, in the order of what must be known first: who it is for, who sent
 // it, what it wants. No callback before Host and Origin are judged (invariant 21).
 RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c,
                                               const rtpush_request *req) {
     const rtpush_route *route = req->route;
-    uint32_t length = c->in.http.length;
     int origin = 1;
     unsigned refusal = 0;
     if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
@@ -5027,13 +5102,9 @@ RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c
     if (!(req->method & rtpi_route_methods(route))) {
         return RTPI_NO(405);
     }
-#ifdef RTPUSH_NO_BODY
-    return length > 0 ? RTPI_NO(413) : 0u;
-#else
-    return length > (route->kind == RTPUSH_HANDLER ? route->max_body : 0) ||
-                   (!route->on_body && length > srv->desc.rx_size - (uint32_t)c->rx_used)
-               ? RTPI_NO(413) : 0u;
-#endif
+    // Of a chunked body it is known that the route must take one.
+    return rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.length) ? 0
+                                                                               : RTPI_NO(413);
 }
 
 // A stream has a valid upgrade, if it is a WebSocket, and names topics that are there.
@@ -5152,45 +5223,177 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
 }
 
 #ifndef RTPUSH_NO_BODY
-static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
-                              rtpush_request *req) {
+#define RTPI_CHUNK_DIGITS 8u     // a size of 32 bits; leading zeros count
+#define RTPI_EXTENSION_MAX 64u   // RFC 9112 7.1.1: a limit to what is skipped
+#define RTPI_TRAILER_MAX 1024u   // RFC 9112 7.1.2: may be discarded
+#define RTPI_BODY_END 1u         // the byte ends the body: beside 0 and RTPI_NO
+
+// A piece of the body, to on_body or into the arena. 0: the application takes it later.
+static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                           int last, rtpush_request *req) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    uint32_t before = h->length;
-    size_t n;
-    if (len > h->length) {
-        len = (size_t)h->length;
-    }
-    n = rtpi_bytes_take(srv, c, len);
-    if (n == 0) {
-        return 0;
-    }
     rtpi_request(srv, c, req);
-    h->length -= (uint32_t)n;
+    req->content_length = last ? 0 : req->content_length;
     if (!route->on_body) {
-        memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
-        c->rx_used = (uint16_t)(c->rx_used + n);
-    } else if (rtpi_not_taken(route->on_body(srv, req, data, n, h->length == 0)) &&
+        memcpy(rtpi_rx(srv, c) + c->rx_used, data, len);
+        c->rx_used = (uint16_t)(c->rx_used + len);
+    } else if (rtpi_not_taken(route->on_body(srv, req, data, len, last)) &&
                c->state == RTPI_BODY) { // once answered there is nothing to wait for
-        h->length = before;
-        c->byte_tokens = (uint16_t)(c->byte_tokens + (n + 63u) / 64u); // paid when it is taken
         rtpi_later(srv, c);
         return 0;
     }
-    if (h->length / 4096u != before / 4096u && c->state == RTPI_BODY) {
+    if (c->state != RTPI_BODY) {
+        return 1;
+    }
+    h->taken += (uint32_t)len;
+    if (h->taken / 4096u != (h->taken - (uint32_t)len) / 4096u) {
         c->due = rtpi_after(srv, srv->desc.body_ms); // slowloris: 4 KiB in each body_ms
     }
-    if (h->length == 0 && c->state == RTPI_BODY) {
-        if (route->on_body) {
-            rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
-        } else {
-            req->body = rtpi_rx(srv, c) + h->mark;
-            req->body_len = (uint16_t)(c->rx_used - h->mark);
-            req->content_length = req->body_len;
-            rtpi_open_handler(srv, c, req);
-        }
+    if (last && route->on_body) {
+        rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
+    } else if (last) {
+        req->body = rtpi_rx(srv, c) + h->mark;
+        req->body_len = (uint16_t)(c->rx_used - h->mark);
+        req->content_length = req->body_len;
+        rtpi_open_handler(srv, c, req);
     }
-    return n;
+    return 1;
+}
+
+// The size of a chunk is complete.
+static unsigned rtpi_chunk_size_done(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    h->pos = 0;
+    h->step = h->length == 0 ? RTPI_S_TRAILER : RTPI_S_DATA;
+    return byte != '\n' ? RTPI_NO(400) : rtpi_body_fits(srv, c, h->length) ? 0 : RTPI_NO(413);
+}
+
+static unsigned rtpi_step_chunk_size(rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    unsigned digit = rtpi_hex_value(byte);
+    if (digit < 16 && h->pos < RTPI_CHUNK_DIGITS) {
+        h->length = h->length << 4 | digit;
+        h->pos++;
+        return 0;
+    }
+    // Deviation: RFC 9112 7.1.1 allows white space before ';'. Nobody sends it but who looks for
+    // parsers that differ.
+    h->step = byte == ';' ? RTPI_S_EXTENSION : RTPI_S_SIZE_LF;
+    if (h->pos == 0 || (byte != ';' && byte != '\r')) {
+        return RTPI_NO(400);
+    }
+    h->pos = 0;
+    return 0;
+}
+
+// A byte of what is skipped up to CR, where `next` begins.
+static unsigned rtpi_step_line(rtpush_conn *c, uint8_t byte, uint8_t next) {
+    if (byte == '\r') {
+        c->in.http.step = next;
+        return 0;
+    }
+    return (byte < 0x20 && byte != '\t') || byte == 0x7F ? RTPI_NO(400) : 0u;
+}
+
+static unsigned rtpi_step_trailer(rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    if (h->step == RTPI_S_TRAILER && byte == '\r') {
+        h->step = RTPI_S_BODY_LF;
+    } else if (h->step == RTPI_S_TRAILER_NAME && byte == ':') {
+        h->step = RTPI_S_TRAILER_VALUE;
+    } else if (rtpi_is_tchar(byte)) {
+        h->step = RTPI_S_TRAILER_NAME;
+    } else {
+        return RTPI_NO(400);
+    }
+    return 0;
+}
+
+// A byte of a chunked body that is no data. Returns 0, RTPI_BODY_END or RTPI_NO.
+static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    uint8_t step = h->step;
+    if (step >= RTPI_S_TRAILER && ++h->total > RTPI_TRAILER_MAX) {
+        return RTPI_NO(431);
+    }
+    switch (step) {
+    case RTPI_S_SIZE:
+        return rtpi_step_chunk_size(c, byte);
+    case RTPI_S_EXTENSION:
+        if (byte != '\r' && ++h->pos > RTPI_EXTENSION_MAX) {
+            return RTPI_NO(400);
+        }
+        return rtpi_step_line(c, byte, RTPI_S_SIZE_LF);
+    case RTPI_S_SIZE_LF:
+        return rtpi_chunk_size_done(srv, c, byte);
+    case RTPI_S_DATA: // all of it was taken
+        h->step = RTPI_S_CHUNK_LF;
+        return byte == '\r' ? 0 : RTPI_NO(400);
+    case RTPI_S_CHUNK_LF:
+        h->step = RTPI_S_SIZE;
+        return byte == '\n' ? 0 : RTPI_NO(400);
+    case RTPI_S_TRAILER_VALUE:
+        return rtpi_step_line(c, byte, RTPI_S_TRAILER_LF);
+    case RTPI_S_TRAILER_LF:
+        h->step = RTPI_S_TRAILER;
+        return byte == '\n' ? 0 : RTPI_NO(400);
+    case RTPI_S_BODY_LF:
+        return byte == '\n' ? RTPI_BODY_END : RTPI_NO(400);
+    default:
+        return rtpi_step_trailer(c, byte);
+    }
+}
+
+// Data, of the body or of a chunk. Returns how much was taken.
+static size_t rtpi_body_data(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                             rtpush_request *req) {
+    rtpi_http *h = &c->in.http;
+    uint32_t before = h->length;
+    if (len > before) {
+        len = (size_t)before;
+    }
+    h->length -= (uint32_t)len;
+    if (!rtpi_body_piece(srv, c, data, len, h->length == 0 && !rtpi_is_chunked(c), req)) {
+        h->length = before;
+        return 0;
+    }
+    return len;
+}
+
+static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *byte,
+                               rtpush_request *req) {
+    unsigned result = rtpi_chunk_byte(srv, c, *byte);
+    if (result == RTPI_BODY_END) {
+        c->in.http.step = RTPI_S_DONE; // an answer given now keeps the connection
+        if (!rtpi_body_piece(srv, c, byte, 0, 1, req)) {
+            c->in.http.step = RTPI_S_BODY_LF;
+            return 0;
+        }
+    } else if (result != 0) {
+        rtpi_clear(c, RTPI_F_KEEP);
+        rtpi_refuse(srv, c, result);
+    }
+    return 1;
+}
+
+static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                              rtpush_request *req) {
+    size_t paid;
+    size_t n = 1;
+    size_t i = 0;
+    if (!rtpi_is_chunked(c) && len > c->in.http.length) {
+        len = (size_t)c->in.http.length; // the next request is behind it
+    }
+    paid = rtpi_bytes_take(srv, c, len);
+    while (i < paid && n > 0 && c->state == RTPI_BODY) {
+        n = c->in.http.length > 0 && c->in.http.step == RTPI_S_DATA
+                ? rtpi_body_data(srv, c, data + i, paid - i, req)
+                : rtpi_chunk_input(srv, c, data + i, req);
+        i += n;
+    }
+    rtpi_bytes_return(srv, c, paid, i);
+    return i;
 }
 #endif
 

@@ -42,10 +42,12 @@ function refusals() {
   answers('a Host of 8 KB with 431', request('GET', path, { Host: 'h'.repeat(8192) }), 431);
   answers('a head of 20 KB with 431', request('GET', path, Object.fromEntries(
     [...Array(20).keys()].map((i) => [`X-Padding-${i}`, 'p'.repeat(1000)]))), 431);
-  answers('chunked bodies with 411', request('POST', '/publish/a', {
-    'Transfer-Encoding': 'chunked' }, '1\r\nx\r\n0\r\n\r\n'), 411);
-  answers('Transfer-Encoding beside Content-Length with 411', request('POST', '/publish/a', {
-    'Transfer-Encoding': 'chunked', 'Content-Length': '5' }, 'hello'), 411);
+  answers('a second transfer coding with 501', request('POST', '/publish/a', {
+    'Transfer-Encoding': 'gzip, chunked' }, '1\r\nx\r\n0\r\n\r\n'), 501);
+  answers('a chunked body for a route that takes none with 413', request('GET', path, {
+    'Transfer-Encoding': 'chunked' }, '0\r\n\r\n'), 413);
+  answers('Transfer-Encoding beside Content-Length with 400', request('POST', '/publish/a', {
+    'Transfer-Encoding': 'chunked', 'Content-Length': '5' }, 'hello'), 400);
   answers('an expectation it cannot meet with 417', request('POST', '/publish/a', {
     'Content-Length': '1', Expect: '200-ok' }, 'x'), 417);
   for (const [what, bytes] of [
@@ -284,6 +286,34 @@ function byCurl() {
   hub('curl speaks HTTP/1.0', async (s) => {
     const { stdout } = await curl('-0', '-i', `${s.url}/healthz`);
     check(/^HTTP\/1\.[01] 20[04] /.test(stdout), stdout);
+  });
+
+  hub('curl publishes a body whose length it does not know', async (s) => {
+    const sending = curl('-i', '-X', 'POST', '-T', '-', `${s.url}/publish/a`); // in chunks
+    sending.child.stdin.end('from a pipe');
+    const { stdout } = await sending;
+    check(/HTTP\/1\.1 200/.test(stdout), stdout);
+    const since = stdout.match(/[0-9a-f]{8}-[0-9a-f]{8}/)[0].replace(/[0-9a-f]$/, '0');
+    const poll = await curl(`${s.url}/poll?topics=a&timeout=0&last_event_id=${since}`);
+    check(poll.stdout.includes('data: from a pipe\n'), poll.stdout);
+  });
+
+  hub('fetch publishes a stream', async (s) => {
+    const body = new ReadableStream({
+      start(c) {
+        for (const part of ['one ', 'two ', 'three']) {
+          c.enqueue(new TextEncoder().encode(part));
+        }
+        c.close();
+      },
+    });
+    const a = await fetch(`${s.url}/publish/a`, { method: 'POST', body, duplex: 'half' });
+    const id = (await a.text()).match(/[0-9a-f]{8}-[0-9a-f]{8}/)[0];
+    equal(a.status, 200, 'status');
+    const poll = await fetch(`${s.url}/poll?topics=a&timeout=0&last_event_id=${
+      id.replace(/[0-9a-f]$/, '0')}`);
+    const text = await poll.text();
+    check(text.includes('data: one two three\n'), text);
   });
 
   hub('curl is told to go on with a large body, and that it is too large', async (s) => {

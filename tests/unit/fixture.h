@@ -21,7 +21,7 @@ static const char *const t_why_names[RTPUSH_WHY_COUNT] = {
     "TIMEOUT_CLOSE", "STALLED",      "EXPIRED",      "EVICTED_SLOT",  "EVICTED_LOG",
     "NO_SLOT",       "PEER_LIMIT",   "STREAM_LIMIT", "RATE",          "SYNTAX",
     "TOO_LONG",      "VERSION",      "METHOD",       "NOT_FOUND",     "HOST",
-    "ORIGIN",        "LENGTH",       "BODY",         "EXPECT",        "UPGRADE",
+    "ORIGIN",        "CODING",       "BODY",         "EXPECT",        "UPGRADE",
     "WS_PROTOCOL",   "WS_UTF8",      "WS_TOO_BIG",   "ENCODING",      "TLS"};
 
 static const char *t_why(int why) {
