@@ -107,7 +107,9 @@
 //     On a WebSocket a message is the bare payload, or has the form of the subprotocol rtpush.1
 //     (below). In an event stream the event's name is the topic.
 //     A stream takes ?topics=a,b and ?last_event_id=ID; a poll ?timeout=S too, and is asked again
-//     with the last id it got.
+//     with the last id it got. Names and values of a query are percent-decoded; ?topics=a&topics=b
+//     is ?topics=a,b. An unknown topic is answered 404; broken escapes, a timeout given twice or
+//     not as a number of whole seconds 400; an id that cannot be read "reset".
 //
 //     rtpush.1, from the server, text or binary, one message each:
 //         id SP topic LF payload   a record, a STATE value, or a notice (topic rtpush)
@@ -200,13 +202,16 @@
 //                           than chunked (501), chunked beside Content-Length or in HTTP/1.0, bare
 //                           LF or CR, folded lines, space before a colon, HTTP/2 (505). Ignored:
 //                           chunk extensions, trailers
+//     RFC 3986 targets      done: percent-decoded once. Refused: dot segments, '\' and, what RFC
+//                           3986 2.2 allows, %2F and %5C in a path (400): such data go in a query
 //     RFC 9110 semantics    done: GET HEAD POST PUT DELETE PATCH OPTIONS, If-None-Match, gzip,
 //                           Allow, Retry-After. Out of scope: ranges, dates (there is no clock),
 //                           trailers, CONNECT, TRACE
 //     RFC 6455 WebSocket    done: all of the server's side. Out of scope: extensions (compression)
 //     WHATWG HTML 9.2 SSE   done: id, event, data, retry, comments, Last-Event-ID
 //     WHATWG Fetch, CORS    done: desc.origins and preflight
-//     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default
+//     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default. Origins are
+//                           scheme, host and port with its default, in any case
 //     RFC 7515, 7519 JWT    done: compact form, HS256, ES256 with BearSSL; exp, nbf, aud, iss.
 //                           Refused: any other alg, crit, a name twice, no exp. Out of scope:
 //                           encryption, key sets
@@ -279,6 +284,7 @@ enum {
     RTPUSH_ERR_EARLY = -15,       // its time has not come (nbf)
     RTPUSH_ERR_AUDIENCE = -16,    // for somebody else (aud), or from somebody else (iss)
     RTPUSH_ERR_USED = -17,        // a ticket that was redeemed, or is too old to tell
+    RTPUSH_ERR_MALFORMED = -18,   // a parameter of a query that cannot be read, or comes twice
     RTPUSH_FIN = -20              // rtpush_output: finish sending (shut down the write side)
 };
 
@@ -408,7 +414,7 @@ typedef struct rtpush_request {
                              // body: RTPUSH_LENGTH_UNKNOWN until its last piece
     uint32_t peer;           // what the port gave to rtpush_accept
     uint32_t topics;         // stream routes: the topics asked for, a bit each
-    const char *path;        // percent-decoded
+    const char *path;        // percent-decoded, once; each '/' in it is a separator
     const char *rest;        // what '*' in route->path stands for, else ""
     const char *query;       // after '?', raw, else ""; read it with rtpush_query
     const char *host;        // Host in lower case; NULL only for HTTP/1.0
@@ -462,7 +468,8 @@ typedef struct rtpush_route {
                           // beside the head
     uint32_t max_message; // WEBSOCKET: largest message in bytes; 0: what the rx buffer holds
                           // (rx_size - 125), or with STREAM_MESSAGES no limit
-    const char *const *headers;      // request headers to keep, lower case, ended by NULL
+    const char *const *headers;      // request headers to keep, lower case, ended by NULL. Of one
+                                     // that comes twice the last line counts
     const char *const *subprotocols; // WEBSOCKET: those understood, ended by NULL; "rtpush.1"
                                      // is always understood
     const rtpush_asset *asset;       // ASSET
@@ -547,7 +554,8 @@ typedef struct rtpush_desc {
     uint32_t stall_ms;     // (20,000) bytes queued and none acknowledged
     uint32_t close_ms;     // (2,000) the peer's time to finish closing
     uint32_t keepalive_ms; // (15,000) SSE: longest silence
-    uint32_t poll_ms;      // (25,000) longest wait of a long poll; ?timeout=S asks for less
+    uint32_t poll_ms;      // (25,000) longest wait of a long poll; ?timeout=S, whole seconds, asks
+                           // for less
     uint32_t retry_ms;     // (2,000) SSE reconnection time given to the browser
 
     void *user; // yours: rtpush_server_user()
@@ -674,7 +682,8 @@ int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *
 int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text);
 
 // A parameter of a raw query, percent-decoded into out and NUL-terminated. Returns its length;
-// ERR_ARGUMENT if absent or malformed, ERR_TOO_BIG if it does not fit cap.
+// ERR_ARGUMENT if absent, ERR_TOO_BIG if it does not fit cap, ERR_MALFORMED if an escape is broken
+// or a control character, or if the parameter comes twice.
 int rtpush_query(const char *query, const char *name, char *out, size_t cap);
 
 void *rtpush_user(const rtpush_server *srv, rtpush_handle conn); // NULL if stale or unset
@@ -1220,7 +1229,6 @@ static int rtpi_is(const char *lower, size_t len, const char *text) {
     return i == len && text[i] == '\0';
 }
 
-#ifndef RTPUSH_NO_ACCESS
 // Does a text in any case start with len bytes at lower?
 static int rtpi_starts(const char *text, const char *lower, size_t len) {
     size_t i = 0;
@@ -1229,7 +1237,6 @@ static int rtpi_starts(const char *text, const char *lower, size_t len) {
     }
     return i == len;
 }
-#endif
 
 static int rtpi_is_alnum(uint8_t c) {
     uint8_t lower = rtpi_lower(c);
@@ -1274,42 +1281,48 @@ static int rtpi_get_decimal(const char *text, uint32_t *value) {
     return 1;
 }
 
-// Percent-decodes in place up to `end`, where no digit stands; returns the new end, or NULL where
-// '%' is not followed by two digits or stands for a control character (an attacker's %00 would end
-// the string early).
-static char *rtpi_percent_decode(char *at, char *end, int plus_is_space) {
-    char *out = at;
-    while (at < end) {
-        uint8_t c = (uint8_t)*at++;
-        if (c == '+' && plus_is_space) {
-            c = ' ';
-        } else if (c == '%') {
-            uint32_t value;
-            if (!rtpi_get_hex(at, 2, &value) || value < 0x20 || value == 0x7F) {
-                return NULL;
-            }
-            c = (uint8_t)value;
-            at += 2;
+// The next byte, percent-decoded (RFC 3986 2.1); -1 where '%' is not followed by two digits or
+// stands for a control character (an attacker's %00 would end the string early).
+static int rtpi_unescape(const char **at) {
+    uint32_t value = (uint8_t)*(*at)++;
+    if (value == '%') {
+        if (!rtpi_get_hex(*at, 2, &value) || value < 0x20 || value == 0x7F) {
+            return -1;
         }
-        *out++ = (char)c;
+        *at += 2;
     }
-    return out;
+    return (int)value;
 }
 
-// The raw value of a query parameter, or NULL; *len its length.
-static const char *rtpi_query_find(const char *query, const char *name, size_t *len) {
-    size_t name_len = strlen(name);
-    while (*query != '\0') {
-        const char *end = strchr(query, '&');
-        size_t pair = end ? (size_t)(end - query) : strlen(query);
-        if (pair > name_len && query[name_len] == '=' && memcmp(query, name, name_len) == 0) {
-            *len = pair - name_len - 1;
-            return query + name_len + 1;
-        }
-        query += pair;
-        query += (*query == '&');
+// ... of a name or value in a query: 0 at its end, which is '&', the end of the query, or `stop`.
+static int rtpi_query_byte(const char **at, char stop) {
+    char c = **at;
+    if (c == '\0' || c == '&' || c == stop) {
+        return 0;
     }
-    return NULL;
+    if (c == '+') {
+        (*at)++;
+        return ' ';
+    }
+    return rtpi_unescape(at);
+}
+
+// The raw value of the first parameter of that name from `query` on, or NULL. Names are decoded as
+// values are. A name without '=' has an empty value.
+static const char *rtpi_query_find(const char *query, const char *name) {
+    for (;; query++) {
+        const char *n = name;
+        while (*n != '\0' && rtpi_query_byte(&query, '=') == (uint8_t)*n) {
+            n++;
+        }
+        if (*n == '\0' && (*query == '=' || *query == '&' || *query == '\0')) {
+            return query + (*query == '=');
+        }
+        query += strcspn(query, "&");
+        if (*query == '\0') {
+            return NULL;
+        }
+    }
 }
 
 // >>base64 ----------------------------------------------------------------------------------------
@@ -4284,6 +4297,7 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 #define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
 #define RTPI_METHOD_MAX 16u  // longest unknown method answered 501 and not 400
 #define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
+#define RTPI_TOPIC_MAX 32u   // longest name of a topic
 #define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and RTPI_NO
 
 // In the order of RTPI_H_HOST ... RTPI_H_ACCEPT_ENCODING.
@@ -4300,8 +4314,9 @@ static const char rtpi_words[] =
 
 // Lists, whose elements are judged one by one.
 #define RTPI_LISTS                                                                                 \
-    (1u << RTPI_H_COOKIE | 1u << RTPI_H_CONNECTION | 1u << RTPI_H_UPGRADE |                        \
-     1u << RTPI_H_PROTOCOL | 1u << RTPI_H_NONE_MATCH | 1u << RTPI_H_ACCEPT_ENCODING)
+    (1u << RTPI_H_COOKIE | 1u << RTPI_H_EXPECT | 1u << RTPI_H_CONNECTION |                         \
+     1u << RTPI_H_UPGRADE | 1u << RTPI_H_PROTOCOL | 1u << RTPI_H_NONE_MATCH |                      \
+     1u << RTPI_H_ACCEPT_ENCODING)
 
 // Fields whose values are put in lower case, since case means nothing there.
 #define RTPI_ANY_CASE                                                                              \
@@ -4353,6 +4368,23 @@ static unsigned rtpi_step_method(const rtpush_server *srv, rtpush_conn *c, uint8
         return RTPI_NO(400); // also a TLS hello on the plain port
     }
     return rtpi_token_byte(srv, c, RTPI_METHOD_MAX, byte) ? 0 : RTPI_NO(501);
+}
+
+// Decodes a path in place up to `end`, where no digit stands; returns its new end, or NULL.
+// Deviation: an escaped '/' is data (RFC 3986 2.2). Here it is refused: the application could not
+// tell it from a separator, and what a proxy forbids by path (/admin/) would be reached as
+// /admin%2F. So is '\', which a file system may take for a separator.
+static char *rtpi_path_decode(char *path, const char *end) {
+    const char *at = path;
+    while (at < end) {
+        int plain = *at == '/';
+        int c = rtpi_unescape(&at);
+        if (c < 0 || c == '\\' || (c == '/' && !plain)) {
+            return NULL;
+        }
+        *path++ = (char)c;
+    }
+    return path;
 }
 
 static int rtpi_path_plain(const char *path) { // no "." or ".." segment: clients remove them
@@ -4407,7 +4439,7 @@ static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
     target[c->rx_used] = '\0';
     query = strchr(target, '?');
     query = query ? query : target + c->rx_used;
-    end = rtpi_percent_decode(target, query, 0);
+    end = rtpi_path_decode(target, query);
     if (!end) {
         return RTPI_NO(400);
     }
@@ -4497,8 +4529,9 @@ static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
          (h->seen & (1u << RTPI_H_TRANSFER_ENCODING | 1u << RTPI_H_LENGTH)))) {
         return RTPI_NO(400);
     }
-    // RFC 9110 5.3: only lists may come twice.
-    if (!rtpi_is_list(header) && (h->seen >> header & 1u)) {
+    // RFC 9110 5.3: of ours only lists may come twice. Of an application's the last line counts: a
+    // proxy adds one to what it was given.
+    if (header < RTPI_H_ROUTE && !rtpi_is_list(header) && (h->seen >> header & 1u)) {
         return RTPI_NO(400);
     }
     h->seen |= (uint32_t)1 << header;
@@ -4768,15 +4801,36 @@ static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
     return rtpi_is(host, len, "localhost") ? 0 : RTPI_NO(421);
 }
 
-// 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4: scheme, host and port all count; over a
-// plain listener an https page of the same authority (a proxy adds TLS) counts too.
+// Are both, in any case, the same host and port? `usual` is the port where none is given, with its
+// colon.
+static int rtpi_same_authority(const char *lower, const char *text, const char *usual) {
+    size_t len = strcspn(lower, lower[0] == '[' ? "]" : ":");
+    len += lower[len] == ']';
+    if (!rtpi_starts(text, lower, len)) {
+        return 0;
+    }
+    // RFC 3986 3.2.3: an empty port is the usual one.
+    lower += len + (strcmp(lower + len, ":") == 0);
+    text += len + (strcmp(text + len, ":") == 0);
+    lower = *lower != '\0' ? lower : usual;
+    return rtpi_is(lower, strlen(lower), *text != '\0' ? text : usual);
+}
+
+// 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4 and 5: scheme, host and port all count,
+// and a port that is not named is that of the scheme. Over a plain listener an https page of the
+// same authority (a proxy adds TLS) counts too.
 static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, const char *origin,
                              const char *host) {
     size_t scheme = rtpi_scheme(origin, strlen(origin));
-    if (rtpi_find(srv->desc.origins, origin) >= 0) {
-        return 2;
+    const char *usual = scheme == 8 ? ":443" : scheme == 7 ? ":80" : "";
+    const char *const *listed;
+    for (listed = srv->desc.origins; listed && *listed; listed++) {
+        if (rtpi_starts(*listed, origin, scheme) &&
+            rtpi_same_authority(origin + scheme, *listed + scheme, usual)) {
+            return 2;
+        }
     }
-    return scheme > 0 && host && strcmp(origin + scheme, host) == 0 &&
+    return scheme > 0 && host && rtpi_same_authority(origin + scheme, host, usual) &&
            (scheme == 8 || !rtpi_has(c, RTPI_F_SECURE));
 }
 
@@ -4830,32 +4884,33 @@ static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *
     return route->topics ? topics & route->topics : topics;
 }
 
-// ?topics=a,b as bits; all of the route's if absent. 0: an unknown one.
-static uint32_t rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *route,
-                                  const char *query) {
+// ?topics=a,b as bits, of all parameters of that name together; all of the route's if there is
+// none. Returns 0, or why it is refused.
+static unsigned rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *route,
+                                  const char *query, uint32_t *topics) {
     uint32_t allowed = rtpi_route_topics(srv, route);
-    uint32_t asked = 0;
-    size_t len;
-    const char *names = rtpi_query_find(query, "topics", &len);
-    if (!names) {
-        return allowed;
-    }
-    while (len > 0) {
-        size_t n = strcspn(names, ",%&"); // browsers write a comma as %2C
-        int i = rtpi_topic_find(srv, names, n);
-        if (i < 0 || !(allowed >> i & 1u)) {
-            return 0;
+    const char *at = rtpi_query_find(query, "topics");
+    char name[RTPI_TOPIC_MAX + 1]; // a longer one is none of ours
+    *topics = at ? 0 : allowed;
+    while (at) {
+        size_t n = 0;
+        int c; // browsers write a comma as %2C
+        while ((c = rtpi_query_byte(&at, '&')) > 0 && c != ',' && n < sizeof name) {
+            name[n++] = (char)c;
         }
-        asked |= (uint32_t)1 << i;
-        if (names[n] == ',') {
-            n++;
-        } else if (names[n] == '%' && names[n + 1] == '2' && (names[n + 2] | 0x20) == 'c') {
-            n += 3;
+        if (c < 0) {
+            return RTPI_NO(400);
         }
-        names += n;
-        len -= n;
+        if (n > 0) {
+            int i = rtpi_topic_find(srv, name, n);
+            if (i < 0 || !(allowed >> i & 1u)) {
+                return RTPI_NO(404);
+            }
+            *topics |= (uint32_t)1 << i;
+        }
+        at = c == 0 ? rtpi_query_find(at, "topics") : at;
     }
-    return asked;
+    return 0;
 }
 
 #ifdef RTPI_STREAMS
@@ -4868,7 +4923,8 @@ static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c
         return id;
     }
     n = rtpush_query(query, "last_event_id", out, 27);
-    return n > 0 ? out : n == RTPUSH_ERR_TOO_BIG ? "" : NULL;
+    // One that cannot be read is an id all the same, and none of ours: reset.
+    return n > 0 ? out : n < 0 && n != RTPUSH_ERR_ARGUMENT ? "" : NULL;
 }
 
 static int rtpi_stream_room(const rtpush_server *srv) {
@@ -4917,15 +4973,28 @@ static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_re
 #endif
 
 #ifndef RTPUSH_NO_POLL
+// How long ?timeout=S, in whole seconds, lets a poll wait. 0 if it is none.
+static int rtpi_poll_wait(const rtpush_server *srv, const char *query, uint32_t *wait_ms) {
+    char text[12];
+    uint32_t seconds;
+    int len = rtpush_query(query, "timeout", text, sizeof text);
+    *wait_ms = srv->desc.poll_ms;
+    if (len == RTPUSH_ERR_ARGUMENT) {
+        return 1; // absent
+    }
+    if (len <= 0 || !rtpi_get_decimal(text, &seconds)) {
+        return 0;
+    }
+    if (seconds <= *wait_ms / 1000u) {
+        *wait_ms = seconds * 1000u;
+    }
+    return 1;
+}
+
 static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
     int chunked = !(c->in.http.bits & RTPI_B_HTTP10);
-    uint32_t wait_ms = srv->desc.poll_ms;
-    uint32_t seconds;
-    char text[8];
-    if (rtpush_query(req->query, "timeout", text, sizeof text) > 0 &&
-        rtpi_get_decimal(text, &seconds) && seconds < wait_ms / 1000u) {
-        wait_ms = seconds * 1000u;
-    }
+    uint32_t wait_ms;
+    (void)rtpi_poll_wait(srv, req->query, &wait_ms); // judged before
     if (!chunked) {
         rtpi_clear(c, RTPI_F_KEEP);
     }
@@ -5110,14 +5179,26 @@ RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c
 // A stream has a valid upgrade, if it is a WebSocket, and names topics that are there.
 static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     int websocket = req->route->kind == RTPUSH_WEBSOCKET;
+    unsigned refusal;
+#ifndef RTPUSH_NO_POLL
+    uint32_t wait_ms;
+#endif
 #ifndef RTPUSH_NO_WEBSOCKET
-    unsigned refusal = websocket ? rtpi_upgrade_check(srv, c) : 0;
+    refusal = websocket ? rtpi_upgrade_check(srv, c) : 0;
     if (refusal) {
         return refusal;
     }
 #endif
     (void)c;
-    req->topics = rtpi_topics_asked(srv, req->route, req->query);
+    refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
+#ifndef RTPUSH_NO_POLL
+    if (req->route->kind == RTPUSH_POLL && !rtpi_poll_wait(srv, req->query, &wait_ms)) {
+        refusal = RTPI_NO(400);
+    }
+#endif
+    if (refusal) {
+        return refusal;
+    }
     return req->topics == 0 && srv->desc.topic_count > 0 && (!websocket || *req->query)
                ? RTPI_NO(404) : 0u;
 }
@@ -5186,7 +5267,9 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
     why = rtpi_refusal_why(refusal);
     if (refusal == 0 && req->route->kind >= RTPUSH_WEBSOCKET) {
         refusal = rtpi_stream_check(srv, c, req);
-        why = refusal == RTPI_NO(404) ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_UPGRADE;
+        why = refusal == RTPI_NO(404)                ? RTPUSH_WHY_NOT_FOUND
+              : req->route->kind == RTPUSH_WEBSOCKET ? RTPUSH_WHY_UPGRADE
+                                                     : RTPUSH_WHY_SYNTAX;
     }
     if (refusal) {
         rtpi_refuse_why(srv, c, refusal, why);
@@ -6247,23 +6330,23 @@ static void rtpi_new_epoch(rtpush_server *srv) {
 // >>public ----------------------------------------------------------------------------------------
 // Thin: check arguments, resolve the handle, call inward.
 
+// Those of access stand in the middle.
 #ifdef RTPUSH_NO_ACCESS
-#define RTPI_ERR_LAST RTPUSH_LATER
-#define RTPI_ACCESS_ERRORS ""
+#define RTPI_ACCESS_ERRORS "\0\0\0\0\0\0\0"
 #else
-#define RTPI_ERR_LAST RTPUSH_ERR_USED
 #define RTPI_ACCESS_ERRORS \
-    "\0" "no token, or malformed\0" "wrong algorithm\0" "wrong signature\0" "expired\0" \
-    "not valid yet\0" "wrong audience or issuer\0" "used before"
+    "no token, or malformed\0" "wrong algorithm\0" "wrong signature\0" "expired\0" \
+    "not valid yet\0" "wrong audience or issuer\0" "used before\0"
 #endif
 
 const char *rtpush_strerror(int error) {
-    if (error > 0 || error < RTPI_ERR_LAST) {
+    if (error > 0 || error < RTPUSH_ERR_MALFORMED) {
         return "";
     }
     return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
                      "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
-                     "built with another rtpush.h\0" "later" RTPI_ACCESS_ERRORS,
+                     "built with another rtpush.h\0" "later\0" RTPI_ACCESS_ERRORS
+                     "malformed, or given twice",
                      (unsigned)-error);
 }
 
@@ -6279,7 +6362,8 @@ static const char *rtpi_check_topics(rtpush_server *srv, uint32_t *state_bytes) 
     for (i = 0; i < d->topic_count; i++) {
         const rtpush_topic *t = &d->topics[i];
         size_t len = t->name ? rtpi_name_len(t->name) : 0;
-        if (len < 1 || len > 32 || t->name[len] != '\0' || strncmp(t->name, "rtpush", 6) == 0) {
+        if (len < 1 || len > RTPI_TOPIC_MAX || t->name[len] != '\0' ||
+            strncmp(t->name, "rtpush", 6) == 0) {
             return "topic.name";
         }
         srv->all_topics |= (uint32_t)1 << i;
@@ -6793,23 +6877,23 @@ int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const 
 }
 
 int rtpush_query(const char *query, const char *name, char *out, size_t cap) {
-    size_t len;
-    const char *value = rtpi_query_find(query, name, &len);
-    char *end;
+    const char *value = rtpi_query_find(query, name);
+    size_t len = 0;
+    int c;
     if (!value || cap == 0) {
         return RTPUSH_ERR_ARGUMENT;
     }
-    if (len >= cap) {
-        return RTPUSH_ERR_TOO_BIG;
+    while ((c = rtpi_query_byte(&value, '&')) > 0) {
+        if (len + 1 >= cap) {
+            return RTPUSH_ERR_TOO_BIG;
+        }
+        out[len++] = (char)c;
     }
-    memcpy(out, value, len);
+    if (c < 0 || rtpi_query_find(value, name)) {
+        return RTPUSH_ERR_MALFORMED;
+    }
     out[len] = '\0';
-    end = rtpi_percent_decode(out, out + len, 1);
-    if (!end) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    *end = '\0';
-    return (int)(end - out);
+    return (int)len;
 }
 
 void *rtpush_user(const rtpush_server *srv, rtpush_handle conn) {

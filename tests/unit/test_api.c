@@ -140,9 +140,9 @@ static void api_init_notices_another_header(void **state) {
 
 static void api_errors_and_reasons_have_words(void **state) {
     (void)state;
-    for (int error = RTPUSH_ERR_USED; error <= 0; error++) {
+    for (int error = RTPUSH_ERR_MALFORMED; error <= 0; error++) {
         T_CHECK(strlen(rtpush_strerror(error)) > 1, "no words for error %d", error);
-        for (int other = RTPUSH_ERR_USED; other < error; other++) {
+        for (int other = RTPUSH_ERR_MALFORMED; other < error; other++) {
             T_CHECK(strcmp(rtpush_strerror(error), rtpush_strerror(other)) != 0,
                     "%d and %d are the same words", error, other);
         }

@@ -720,14 +720,34 @@ static void http_query_reads_parameters(void **state) {
     assert_string_equal(out, "");
     T_EQ(rtpush_query("a=1", "b", out, sizeof out), RTPUSH_ERR_ARGUMENT);
     T_EQ(rtpush_query("", "b", out, sizeof out), RTPUSH_ERR_ARGUMENT);
-    T_EQ(rtpush_query("a=%4", "a", out, sizeof out), RTPUSH_ERR_ARGUMENT);
-    T_EQ(rtpush_query("a=%", "a", out, sizeof out), RTPUSH_ERR_ARGUMENT);
-    T_EQ(rtpush_query("a=%zz", "a", out, sizeof out), RTPUSH_ERR_ARGUMENT);
-    T_EQ(rtpush_query("a=%00", "a", out, sizeof out), RTPUSH_ERR_ARGUMENT);
+    static const char *const malformed[] = {"a=%4", "a=%", "a=%zz", "a=%00", "a=%0&b=1", "a=b%1f",
+                                            "a=%7F", "a=1&a=2", "a=&a=", "a=1&b=2&a", "a=1&%61=2"};
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        int result = rtpush_query(malformed[i], "a", out, sizeof out);
+        T_CHECK(result == RTPUSH_ERR_MALFORMED, "%s: %d", malformed[i], result);
+    }
     T_EQ(rtpush_query("a=0123456789abcdef", "a", out, sizeof out), RTPUSH_ERR_TOO_BIG);
     T_EQ(rtpush_query("a=0123456789abcde", "a", out, sizeof out), 15);
     T_EQ(rtpush_query("x=1&a=5", "a", out, 2), 1);
     T_EQ(rtpush_query("x=1&a=55", "a", out, 2), RTPUSH_ERR_TOO_BIG);
+    T_EQ(rtpush_query("a=%35", "a", out, 2), 1); // decoded it fits
+    // Names are decoded as values are; what is decoded is never a separator.
+    static const char *const five[] = {"%61b=5", "a%62=5", "%61%62=5", "ab=%35", "x&ab=5",
+                                       "&&ab=5&", "%zz=1&ab=5", "ab%3D=1&ab=5", "ab%26=1&ab=5",
+                                       "abc=1&a=2&ab=5", "x=ab&ab=5", "a%2=1&ab=5"};
+    for (size_t i = 0; i < sizeof five / sizeof five[0]; i++) {
+        T_CHECK(rtpush_query(five[i], "ab", out, sizeof out) == 1 && out[0] == '5', "%s", five[i]);
+    }
+    static const char *const none[] = {"", "&", "a", "abc", "ab%3D5", "x=ab", "a=b", "AB=5", "=ab",
+                                       "a%62c=5", "%=5", "a%"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        T_CHECK(rtpush_query(none[i], "ab", out, sizeof out) == RTPUSH_ERR_ARGUMENT, "%s", none[i]);
+    }
+    T_EQ(rtpush_query("ab", "ab", out, sizeof out), 0); // a name alone has an empty value
+    T_EQ(rtpush_query("x&ab&y", "ab", out, sizeof out), 0);
+    T_EQ(rtpush_query("a+b=1", "a b", out, sizeof out), 1);
+    T_EQ(rtpush_query("a=%26%3D%2B%25", "a", out, sizeof out), 4);
+    assert_string_equal(out, "&=+%");
 }
 
 // -- less usual ways ------------------------------------------------------------------------------

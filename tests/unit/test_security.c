@@ -117,6 +117,45 @@ static void security_origin_must_be_ours(void **state) {
         {1, "device.local", "https://device.local", 1},
         {0, "10.0.0.1", "https://app.example", 1},
         {1, "10.0.0.1", "https://app.example", 1},
+        // RFC 6454 4: scheme, host and port; a port that is not named is that of the scheme.
+        {0, "10.0.0.1:80", "http://10.0.0.1", 1},
+        {0, "10.0.0.1", "http://10.0.0.1:80", 1},
+        {0, "10.0.0.1:", "http://10.0.0.1", 1},
+        {0, "192.168.1.5:443", "https://192.168.1.5", 1}, // nginx in front: proxy_set_header Host
+        {0, "192.168.1.5", "https://192.168.1.5:443", 1},
+        {1, "192.168.1.5:443", "https://192.168.1.5", 1},
+        {0, "[::1]:80", "http://[::1]", 1},
+        {0, "[::1]", "http://[::1]:80", 1},
+        {0, "[::1]:8080", "http://[::1]:8080", 1},
+        {0, "10.0.0.1", "https://app.example:443", 1},
+        {0, "10.0.0.1", "https://App.Example", 1},
+        {0, "10.0.0.1", "https://mixed.example", 1}, // listed in mixed case
+        {0, "10.0.0.1", "https://port.example", 1},  // listed with the usual port
+        {0, "10.0.0.1", "https://six.example:8443", 1},
+        {0, "10.0.0.1", "capacitor://localhost", 1}, // listed: an application in a web view
+        {0, "10.0.0.1", "https://six.example", 0},
+        {0, "10.0.0.1", "https://six.example:443", 0},
+        {0, "10.0.0.1", "http://port.example", 0},
+        {0, "10.0.0.1", "http://port.example:443", 0},
+        {0, "10.0.0.1", "https://port.example.evil", 0},
+        {0, "10.0.0.1", "https://port.example443", 0},
+        {0, "10.0.0.1", "https://port.example:4430", 0},
+        {0, "10.0.0.1", "https://port.example:443:443", 0},
+        {0, "10.0.0.1", "capacitor://localhosts", 0},
+        {0, "10.0.0.1", "capacitor", 0},
+        {0, "10.0.0.1", "https", 0},
+        {0, "10.0.0.1", "https://", 0},
+        {0, "10.0.0.1:443", "http://10.0.0.1", 0},
+        {0, "10.0.0.1:80", "https://10.0.0.1", 0},
+        {0, "10.0.0.1:443", "http://10.0.0.1:80", 0},
+        {0, "10.0.0.1", "http://10.0.0.1:443", 0},
+        {1, "10.0.0.1:80", "http://10.0.0.1", 0},
+        {0, "10.0.0.1", "http://10.0.0.180", 0},
+        {0, "10.0.0.1", "http://10.0.0.1:8", 0},
+        {0, "10.0.0.1", "http://10.0.0.1::80", 0},
+        {0, "[::1]", "http://[::1]80", 0},
+        {0, "[::1]", "http://[::1", 0},
+        {0, "[::1]", "http://[", 0},
         {0, "10.0.0.1", "http://10.0.0.2", 0},
         {0, "10.0.0.1", "http://10.0.0.1:81", 0},
         {0, "10.0.0.1:81", "http://10.0.0.1", 0},
@@ -137,7 +176,12 @@ static void security_origin_must_be_ours(void **state) {
         {0, "device.local", "https://evil.example://device.local", 0},
         {0, "device.local", "http://device.local http://evil.example", 0},
     };
-    t_world *w = t_begin();
+    static const char *const listed[] = {"https://app.example", "HTTPS://Mixed.Example",
+                                         "https://port.example:443", "https://six.example:8443",
+                                         "capacitor://localhost", NULL};
+    t_world *w = t_fixture();
+    w->desc.origins = listed;
+    t_start(w);
     w->quiet = 1;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         unsigned flags = table[i].flags ? RTPUSH_LISTENER_SECURE : 0;

@@ -445,6 +445,106 @@ static void sse_what_the_reader_sends_is_thrown_away(void **state) {
     t_finish(w);
 }
 
+// One reader for all parameters: names and values are decoded, parameters of one name are joined.
+static void sse_topics_are_read_however_they_are_written(void **state) {
+    (void)state;
+    static const struct {
+        const char *query;
+        int status;
+        unsigned topics;
+    } table[] = {
+        {"", 200, 15},
+        {"?", 200, 15},
+        {"?x=1", 200, 15},
+        {"?topics=log", 200, 1u << T_LOG},
+        {"?topics=log,chat", 200, 1u << T_LOG | 1u << T_CHAT},
+        {"?topics=log%2Cchat", 200, 1u << T_LOG | 1u << T_CHAT},
+        {"?topics=log%2cchat%2Cled", 200, 1u << T_LOG | 1u << T_CHAT | 1u << T_LED},
+        {"?topics=%6Cog,%63hat", 200, 1u << T_LOG | 1u << T_CHAT},
+        {"?%74opics=log", 200, 1u << T_LOG},
+        {"?topics=log&topics=chat", 200, 1u << T_LOG | 1u << T_CHAT},
+        {"?topics=log&x=1&topic%73=led,chat", 200, 1u << T_LOG | 1u << T_CHAT | 1u << T_LED},
+        {"?topics=log,&topics=,chat,", 200, 1u << T_LOG | 1u << T_CHAT},
+        {"?topics=log,log", 200, 1u << T_LOG},
+        {"?topics=", 404, 0},
+        {"?topics", 404, 0},
+        {"?topics=,", 404, 0},
+        {"?topics=lo", 404, 0},
+        {"?topics=logg", 404, 0},
+        {"?topics=log,nothing", 404, 0},
+        {"?topics=log&topics=nothing", 404, 0},
+        {"?topics=nothing&topics=log", 404, 0},
+        {"?topics=LOG", 404, 0},
+        {"?topics=log%20", 404, 0},
+        {"?topics=log+", 404, 0},
+        {"?topics=%", 400, 0},
+        {"?topics=log%", 400, 0},
+        {"?topics=log,%zz", 400, 0},
+        {"?topics=log&topics=%0", 400, 0},
+        {"?topics=log%00", 400, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[160];
+        t_world *w = t_begin();
+        snprintf(text, sizeof text, "{GET /events%s}", table[i].query);
+        u_peer *p = u_open(w, text);
+        T_CHECK(p->cl.status == table[i].status, "%s: %d", table[i].query, p->cl.status);
+        if (table[i].status == 200) {
+            snprintf(text, sizeof text, "open /events - topics=%x\n", table[i].topics);
+            t_expect_events(w, text);
+        } else {
+            T_EQ(t_app_of(w)->authorized, 0);
+            T_EQ(t_app_of(w)->refused_why,
+                 p->cl.status == 404 ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_SYNTAX);
+        }
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// A name longer than any topic's is not cut to one that exists.
+static void sse_topic_names_are_not_cut(void **state) {
+    (void)state;
+    static const rtpush_topic topics[] = {
+        {"abcdefghijklmnopqrstuvwxyz123456", RTPUSH_EVENT, 0, 0}, {"b", RTPUSH_EVENT, 0, 0}};
+    static const struct {
+        const char *names;
+        int status;
+    } table[] = {{"abcdefghijklmnopqrstuvwxyz123456", 200},
+                 {"b,abcdefghijklmnopqrstuvwxyz123456,b", 200},
+                 {"abcdefghijklmnopqrstuvwxyz1234567", 404},
+                 {"abcdefghijklmnopqrstuvwxyz123456b", 404},
+                 {"abcdefghijklmnopqrstuvwxyz12345678,b", 404}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[160];
+        t_world *w = t_fixture();
+        w->desc.topics = topics;
+        w->desc.topic_count = 2;
+        t_start(w);
+        snprintf(text, sizeof text, "{GET /events?topics=%s}", table[i].names);
+        u_peer *p = u_open(w, text);
+        T_CHECK(p->cl.status == table[i].status, "%s: %d", table[i].names, p->cl.status);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// An id that cannot be read was given all the same: the page must not believe that it missed
+// nothing. A 400 would end its EventSource for ever (WHATWG HTML 9.2.3).
+static void sse_id_that_cannot_be_read_is_reset(void **state) {
+    (void)state;
+    static const char *const ids[] = {"%", "%zz", "%0", "%00", "a%00b", "a&last_event_id=a"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        char text[160];
+        t_world *w = t_begin();
+        snprintf(text, sizeof text, "{GET /events?last_event_id=%s}", ids[i]);
+        u_peer *p = u_open(w, text);
+        u_expect(p, "rtpush: reset\n");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 static void sse_close_by_the_application_ends_in_order(void **state) {
     (void)state;
     t_world *w = t_begin();
@@ -486,6 +586,9 @@ int main(void) {
         u_test(sse_over_the_cap_gets_200_and_retry),
         u_test(sse_peer_that_half_closes_is_gone),
         u_test(sse_what_the_reader_sends_is_thrown_away),
+        u_test(sse_topics_are_read_however_they_are_written),
+        u_test(sse_topic_names_are_not_cut),
+        u_test(sse_id_that_cannot_be_read_is_reset),
         u_test(sse_close_by_the_application_ends_in_order),
     };
     return cmocka_run_group_tests_name("sse", tests, NULL, NULL);
