@@ -2491,6 +2491,11 @@ int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now
 // Nothing frees a slot but rtpi_reap, called from rtpush_next, _tick and _accept at depth 0. So no
 // callback and no port function ever sees its connection vanish. The ready list is also the list of
 // the dead to be reaped.
+//
+// A callback may end, answer, close or subscribe any connection, its own too, and publish. So a
+// callback is the last thing that its function does, and so is a call of that function, up to one
+// that reads the state anew (RTPI_CHECKED where something follows: the function returns whether to
+// go on as before, and no caller ignores it). rtpi_stands says what must be as it was.
 
 enum {
     RTPI_FREE,
@@ -2668,6 +2673,18 @@ static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
     }
 }
 
+#if defined(__GNUC__)
+#define RTPI_CHECKED __attribute__((warn_unused_result))
+#else
+#define RTPI_CHECKED
+#endif
+
+// What a caller relies on over a callback: who it is, its state, and whether data may begin.
+static uint32_t rtpi_stands(const rtpush_conn *c) {
+    const unsigned blocks = RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE | RTPI_F_PARTS;
+    return c->serial << 12 ^ (c->flags & blocks) ^ c->state;
+}
+
 // The port's own pointer, behind the filter's object if there is one.
 static void *rtpi_port(const rtpush_conn *c) {
     return rtpi_filtered(c) ? *(void **)c->port : c->port;
@@ -2745,12 +2762,13 @@ static int rtpi_not_taken(int answer) {
 }
 #endif
 
-// on_close, once, if it is owed.
-static void rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
+// on_close, once, if it is owed. Is the state what it was?
+RTPI_CHECKED static int rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
+    const uint8_t state = c->state;
     rtpush_closed closed;
     if (!rtpi_has(c, RTPI_F_OPENED)) {
-        return;
+        return 1;
     }
     rtpi_clear(c, RTPI_F_OPENED);
     memset(&closed, 0, sizeof closed);
@@ -2765,17 +2783,19 @@ static void rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
     if (route->on_close) {
         route->on_close(srv, rtpi_handle(srv, c), &closed);
     }
+    return c->state == state;
 }
 
 // The one place where a slot becomes free.
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
     rtpi_drop(srv, c, !rtpi_has(c, RTPI_F_EOF) || !rtpi_has(c, RTPI_F_FIN));
     srv->count.why[c->why]++;
-    rtpi_say_closed(srv, c);
-    memset(c, 0, sizeof *c); // nothing of one connection may reach the next
-    c->next = srv->free_first;
-    srv->free_first = c;
-    srv->count.slots_used--;
+    if (rtpi_say_closed(srv, c)) { // always: nothing changes the dead
+        memset(c, 0, sizeof *c);   // nothing of one connection may reach the next
+        c->next = srv->free_first;
+        srv->free_first = c;
+        srv->count.slots_used--;
+    }
 }
 
 static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: spreads retries, protects nothing
@@ -3588,14 +3608,15 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
            rtpi_state_newer(srv, s);
 }
 
-// Puts the notice that is due into tx. 0: no room now. The application hears of gaps in on_gap, raw
-// WebSocket readers only there.
-static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
+// Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. The
+// application hears of gaps in on_gap, raw WebSocket readers only there.
+RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_stream *s = &c->out.stream;
     uint8_t buffer[24];
     rtpi_text text = {buffer, sizeof buffer, 0, 0};
     uint32_t missed = c->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
+    const uint32_t before = rtpi_stands(c);
     rtpi_format(&text,
                 missed > 0                       ? "gap %d"
                 : c->notice == RTPI_NOTICE_RESET ? "reset"
@@ -3614,7 +3635,7 @@ static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
             route->on_gap(srv, rtpi_handle(srv, c), missed);
         }
     }
-    return 1;
+    return rtpi_stands(c) == before;
 }
 
 #ifndef RTPUSH_NO_STATE
@@ -3686,9 +3707,6 @@ static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     if ((c->notice != RTPI_NOTICE_NONE || s->missed > 0) && s->part == 0 &&
         !rtpi_put_notice(srv, c)) {
         return;
-    }
-    if (!rtpi_is_stream(c)) {
-        return; // on_gap ended it
     }
     if (c->state == RTPI_SSE && (c->todo & RTPI_TODO_NOW)) {
         rtpi_put_keepalive(srv, c);
@@ -4254,8 +4272,7 @@ static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c) {
 
 // The answer is out.
 static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_say_closed(srv, c);
-    if (c->state != RTPI_REPLY) {
+    if (!rtpi_say_closed(srv, c)) {
         return; // on_close ended it
     }
     if (rtpi_has(c, RTPI_F_KEEP) && !srv->shut && !rtpi_has(c, RTPI_F_EOF)) {
@@ -4931,9 +4948,10 @@ static int rtpi_stream_room(const rtpush_server *srv) {
     return !srv->shut && srv->count.streams < srv->desc.max_streams;
 }
 
-// Turns the request into a reader. `state` is WS, SSE or POLL; tx already holds the head.
+// Turns the request into a reader. `state` is WS, SSE or POLL; tx already holds the head; `ms` is
+// its first deadline.
 static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint8_t form,
-                             const rtpush_request *req) {
+                             uint32_t ms, const rtpush_request *req) {
     char id[27];
     const char *resume = rtpi_resume_id(srv, c, req->query, id);
     memset(&c->out, 0, sizeof c->out);
@@ -4950,7 +4968,7 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
     rtpi_set(c, RTPI_F_OPENED);
     srv->count.streams++;
     rtpi_high(&srv->count.streams_high, srv->count.streams);
-    rtpi_state(srv, c, state, state == RTPI_WS ? srv->desc.ping_ms : srv->desc.keepalive_ms);
+    rtpi_state(srv, c, state, ms);
     rtpi_ready(srv, c);
     if (req->route->on_open) {
         req->route->on_open(srv, req);
@@ -4967,7 +4985,7 @@ static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_re
     } else if (req->method == RTPUSH_HEAD) { // RFC 9110 9.3.2
         rtpi_begin_reply(srv, c);
     } else {
-        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, req);
+        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, srv->desc.keepalive_ms, req);
     }
 }
 #endif
@@ -5002,10 +5020,7 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
         rtpi_begin_reply(srv, c);
         return;
     }
-    rtpi_stream_open(srv, c, RTPI_POLL, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, req);
-    if (c->state == RTPI_POLL) {
-        c->due = rtpi_after(srv, wait_ms);
-    }
+    rtpi_stream_open(srv, c, RTPI_POLL, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, wait_ms, req);
 }
 #endif
 
@@ -5047,7 +5062,8 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
         return;
     }
     rtpi_stream_open(srv, c, RTPI_WS,
-                     c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW, req);
+                     c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW,
+                     srv->desc.ping_ms, req);
 }
 #endif
 
@@ -5684,8 +5700,8 @@ static void rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint8_t mas
     memcpy(mask, turned, 4);
 }
 
-// Hands over or sends what waits. 0: it still waits, read no further.
-static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
+// Hands over or sends what waits. 0: it still waits or the stream has ended, read no further.
+RTPI_CHECKED static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
     rtpi_ws *w = &c->in.ws;
     const rtpush_route *route = rtpi_route(srv, c);
     if (w->bits & RTPI_WS_DELIVER) {
@@ -5701,7 +5717,7 @@ static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
             return 0;
         }
         if (c->state != RTPI_WS) {
-            return 1;
+            return 0;
         }
         c->rx_used = 0;
         w->bits = RTPI_WS_PIECE;
@@ -5788,7 +5804,7 @@ static size_t rtpi_ws_payload(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     } else if (len > 0) {
         if (c->rx_used == room) { // only a streamed message can be larger than rx
             w->bits |= RTPI_WS_DELIVER;
-            if (!rtpi_ws_flush(srv, c) || c->state != RTPI_WS) {
+            if (!rtpi_ws_flush(srv, c)) {
                 return 0;
             }
         }
@@ -5952,7 +5968,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
     }
     if (c->notice != RTPI_NOTICE_NONE) { // so once: the first notice
         (void)rtpi_reader_next(srv, s);
-        if (!rtpi_put_notice(srv, c) || c->state != RTPI_POLL) {
+        if (!rtpi_put_notice(srv, c)) {
             return 1;
         }
         s->stop = srv->limit_seq;
@@ -7097,7 +7113,7 @@ static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void
         uint8_t state = conn->state;
         size_t n = rtpi_input(srv, conn, data + taken, len - taken);
         taken += n;
-        if (n == 0 || conn->state == state) {
+        if (conn->state == state) {
             break;
         }
     }
@@ -7307,9 +7323,13 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             }
 #ifndef RTPUSH_NO_WEBSOCKET
             if (c->state == RTPI_WS && !rtpi_has(c, RTPI_F_LATER)) {
+                int open;
                 srv->busy = c;
-                (void)rtpi_ws_flush(srv, c);
+                open = rtpi_ws_flush(srv, c);
                 srv->busy = NULL;
+                if (!open && c->state == RTPI_DEAD) {
+                    continue; // on_message aborted it: it is in the list again
+                }
             }
 #endif
             // An echo, say, is out before its turn comes.
