@@ -32,7 +32,7 @@ for p in $programs; do
     [ "$p" = sim ] || library='-lcmocka'
     arguments=''
     case "$p" in
-        sim | test_transcripts | test_ws) optimise=-O1 ;;
+        sim | test_callbacks | test_transcripts | test_ws) optimise=-O1 ;;
         *) optimise=-O0 ;; # compiling takes longer than running
     esac
     [ "$p" = sim ] && arguments="$seeds"
