@@ -7313,6 +7313,19 @@ void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
     }
 }
 
+// Hands over what on_message left. 0: it aborted the connection, which is in the list again.
+RTPI_CHECKED static int rtpi_flush(rtpush_server *srv, rtpush_conn *c) {
+    int open = 1;
+#ifndef RTPUSH_NO_WEBSOCKET
+    if (c->state == RTPI_WS && !rtpi_has(c, RTPI_F_LATER)) {
+        srv->busy = c;
+        open = rtpi_ws_flush(srv, c);
+        srv->busy = NULL;
+    }
+#endif
+    return open || c->state != RTPI_DEAD;
+}
+
 rtpush_conn *rtpush_next(rtpush_server *srv) {
     rtpush_conn *c;
     for (;;) {
@@ -7321,17 +7334,9 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
                 rtpi_reap(srv, c);
                 continue;
             }
-#ifndef RTPUSH_NO_WEBSOCKET
-            if (c->state == RTPI_WS && !rtpi_has(c, RTPI_F_LATER)) {
-                int open;
-                srv->busy = c;
-                open = rtpi_ws_flush(srv, c);
-                srv->busy = NULL;
-                if (!open && c->state == RTPI_DEAD) {
-                    continue; // on_message aborted it: it is in the list again
-                }
+            if (!rtpi_flush(srv, c)) {
+                continue;
             }
-#endif
             // An echo, say, is out before its turn comes.
             if ((c->state == RTPI_WS || c->state == RTPI_SSE) && !rtpi_has(c, RTPI_F_REFUSED) &&
                 !rtpi_stream_work(srv, c)) {

@@ -295,10 +295,11 @@ static void refusing_another_in_on_refuse_keeps_both_challenges(void **state) {
 }
 
 // -- every call in every callback -----------------------------------------------------------------
-// Around the connection whose callback it is (self) stand others, one in each state that lasts. Each
-// call is made in each callback, on self, on the others, and on all; also in a callback that a call
-// made in the first. Whatever comes of it: all that is sent parses, nothing but FIN follows a Close,
-// each request has at most one answer, on_close comes once and last, every slot is free at the end.
+// Around the connection whose callback it is (self) stand others, one in each state that lasts.
+// Each call is made in each callback, on self, on the others, and on all; also in a callback that a
+// call made in the first. Whatever comes of it: all that is sent parses, nothing but FIN follows a
+// Close, each request has at most one answer, on_close comes once and last, every slot is free at
+// the end.
 
 enum { O_RAW, O_TAGGED, O_EVENTS, O_POLL, O_WAIT, O_ASK, O_BODY, O_PULL, OTHERS };
 
@@ -568,7 +569,8 @@ static scene scenes[] = {
     {.name = "on_request after the body", .at = C_REQUEST,
      .says = "POST /post HTTP/1.1\r\n" T_HOST "Content-Length: 4\r\n\r\nbody{GET /get}"},
     {.name = "on_body, first piece", .at = C_BODY,
-     .says = "PUT /put HTTP/1.1\r\n" T_HOST "Content-Length: 1004\r\n\r\nbody{rep 1000 y}{GET /get}"},
+     .says = "PUT /put HTTP/1.1\r\n" T_HOST "Content-Length: 1004\r\n\r\nbody{rep 1000 y}"
+             "{GET /get}"},
     {.name = "on_body, last piece", .at = C_BODY,
      .opens = "PUT /put HTTP/1.1\r\n" T_HOST "Content-Length: 8\r\n\r\nbody",
      .says = "body{GET /get}"},
