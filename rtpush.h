@@ -205,8 +205,10 @@
 //     RFC 3986 targets      done: percent-decoded once. Refused: dot segments, '\' and, what RFC
 //                           3986 2.2 allows, %2F and %5C in a path (400): such data go in a query
 //     RFC 9110 semantics    done: GET HEAD POST PUT DELETE PATCH OPTIONS, If-None-Match, gzip,
-//                           Allow, Retry-After. Out of scope: ranges, dates (there is no clock),
-//                           trailers, CONNECT, TRACE
+//                           Allow, Retry-After, a single range of bytes with If-Range by ETag: of
+//                           files (of the form that is sent), static bodies and pulls with a
+//                           length. Several ranges are answered 200 with all. Out of scope: dates
+//                           (there is no clock), trailers, CONNECT, TRACE
 //     RFC 6455 WebSocket    done: all of the server's side. Out of scope: extensions (compression)
 //     WHATWG HTML 9.2 SSE   done: id, event, data, retry, comments, Last-Event-ID
 //     WHATWG Fetch, CORS    done: desc.origins and preflight
@@ -655,7 +657,9 @@ int rtpush_abort(rtpush_server *srv, rtpush_handle conn); // ends it at once, wi
 int rtpush_resume(rtpush_server *srv, rtpush_handle conn);
 
 // Fills buf with more of a long answer. RTPUSH_LATER: nothing yet (rtpush_resume when there is).
-// Else the bytes written, 0 at the end, or a negative number to abort. offset: bytes so far.
+// Else the bytes written, at least 1 and at most cap; 0 at the end, or a negative number to abort.
+// offset: of the next byte, which is not 0 at first where a range was asked for. Of an answer with
+// a length no more than that is asked for; an end before it aborts the connection.
 typedef int (*rtpush_pull)(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
                            uint8_t *buf, size_t cap);
 
@@ -666,18 +670,24 @@ typedef struct rtpush_response {
     const char *content_type;    // NULL: "text/plain; charset=utf-8"
     const char *cache_control;   // NULL: "no-store"
     const char *const *headers;  // name, value, name, value, ..., NULL: others than those this
-                                 // library writes: the two above, Content-Length, Connection,
-                                 // Transfer-Encoding, Upgrade, X-Content-Type-Options
+                                 // library writes: the two above, ETag, Content-Length,
+                                 // Connection, Transfer-Encoding, Upgrade, Accept-Ranges,
+                                 // Content-Range, X-Content-Type-Options
     const void *body;
-    uint32_t len;                // bytes of body
-    rtpush_pull pull;            // instead of body: an answer of any length, sent in chunks
+    uint32_t len;                // bytes of body, or of what pull brings
+    rtpush_pull pull;            // instead of body: an answer that is made piece by piece. With len
+                                 // 0 its length is not known, and it is sent in chunks
     void *user;                  // given to pull
+    const char *etag;            // without quotes, or NULL: the same for the same bytes alone. Only
+                                 // with it a client can ask for the rest safely (If-Range)
 } rtpush_response;
 
 // Answers a HANDLER request, once. ERR_TOO_BIG: head (and copied body) do not fit tx_size; nothing
 // was sent. ERR_ARGUMENT: a status out of range, or a header that has CR or LF, is no token or is
 // one of those above. HEAD requests get the head alone. Access-Control-Allow-Origin among the
-// headers takes the place of what desc.origins brings (an ANY_ORIGIN route may say "*").
+// headers takes the place of what desc.origins brings (an ANY_ORIGIN route may say "*"). A static
+// body and a pull with len, answered 200 to a GET that asks for a range, are answered 206 with that
+// part, or 416.
 int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response);
 int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text);
 
@@ -918,7 +928,8 @@ typedef struct rtpi_answer { // an HTTP answer
     const uint8_t *body;    // static body, or NULL
     rtpush_pull pull;
     void *user;
-    uint32_t left; // bytes left of body, or pulled so far
+    uint32_t left; // bytes left of body, or the next to be pulled
+    uint32_t to;   // behind the last byte to be pulled; 0: not known
 } rtpi_answer;
 
 typedef struct rtpi_http { // the request as it arrives
@@ -1267,18 +1278,21 @@ static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
     return 1;
 }
 
-// Reads a number of decimal digits alone; 0 if there is anything else. Values beyond 32 bits become
-// 2^32 - 1.
-static int rtpi_get_decimal(const char *text, uint32_t *value) {
+// Reads decimal digits; returns where they end. Values beyond 32 bits become 2^32 - 1.
+static const char *rtpi_digits(const char *text, uint32_t *value) {
+    unsigned digit;
     *value = 0;
-    do {
-        unsigned digit = (unsigned)(uint8_t)*text - '0';
-        if (digit > 9) {
-            return 0;
-        }
+    while ((digit = (unsigned)(uint8_t)*text - '0') < 10) {
         *value = *value > (~(uint32_t)0 - digit) / 10u ? ~(uint32_t)0 : *value * 10u + digit;
-    } while (*++text != '\0');
-    return 1;
+        text++;
+    }
+    return text;
+}
+
+// Reads a number of decimal digits alone; 0 if there is anything else.
+static int rtpi_get_decimal(const char *text, uint32_t *value) {
+    const char *end = rtpi_digits(text, value);
+    return end > text && *end == '\0';
 }
 
 // The next byte, percent-decoded (RFC 3986 2.1); -1 where '%' is not followed by two digits or
@@ -3757,6 +3771,8 @@ enum {
     RTPI_H_PROTOCOL,
     RTPI_H_NONE_MATCH,
     RTPI_H_ACCEPT_ENCODING,
+    RTPI_H_RANGE,
+    RTPI_H_IF_RANGE,
     RTPI_H_ROUTE // the first of the route's own
 };
 
@@ -3979,7 +3995,7 @@ static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be
 // Of two lengths each side of a connection could believe another one (RFC 9112 6.2, 6.3).
 static const char rtpi_own_names[] =
     "content-length\0transfer-encoding\0connection\0upgrade\0content-type\0"
-    "x-content-type-options\0cache-control\0";
+    "x-content-type-options\0cache-control\0etag\0accept-ranges\0content-range\0";
 // ... but for these: an answer of an application that gives one of them gets none of ours.
 static const char rtpi_cors_names[] =
     "access-control-allow-origin\0access-control-allow-credentials\0";
@@ -4013,18 +4029,76 @@ static int rtpi_headers_check(const rtpush_response *r, int *cors) {
         *cors &= !rtpi_is_one_of(rtpi_cors_names, h[0]);
     }
     return (!r->content_type || rtpi_header_clean(r->content_type)) &&
-           (!r->cache_control || rtpi_header_clean(r->cache_control));
+           (!r->cache_control || rtpi_header_clean(r->cache_control)) &&
+           (!r->etag || (rtpi_header_clean(r->etag) && !strchr(r->etag, '"')));
 }
+
+// Is v the strong tag of this form? RFC 9110 8.8.3: each coding is a representation of its own.
+static int rtpi_is_etag(const char *v, const char *etag, int gzip) {
+    size_t len = etag ? strlen(etag) : 0;
+    return len > 0 && v[0] == '"' && strncmp(v + 1, etag, len) == 0 &&
+           strcmp(v + 1 + len, gzip ? "-gz\"" : "\"") == 0;
+}
+
+// What of a body is sent: bytes from .. to - 1.
+typedef struct rtpi_range {
+    uint32_t from;
+    uint32_t to;
+} rtpi_range;
+
+// RFC 9110 14.1.2, one range alone of `len` bytes. 206, 416, or 200 for all: it is malformed or of
+// another unit, or there are several, which would have to be answered with a form of their own.
+static unsigned rtpi_range_read(const char *v, uint32_t len, rtpi_range *range) {
+    uint32_t first, last;
+    const char *dash;
+    const char *end;
+    if (!rtpi_starts(v, "bytes=", 6)) {
+        return 200;
+    }
+    v += 6;
+    dash = rtpi_digits(v, &first);
+    if (*dash != '-') {
+        return 200;
+    }
+    end = rtpi_digits(dash + 1, &last);
+    if (*end != '\0' || (dash == v ? end == dash + 1 || len == 0
+                                   : end > dash + 1 && last < first)) {
+        return 200;
+    }
+    if (dash == v ? last == 0 : first >= len) {
+        return 416;
+    }
+    if (dash == v) { // the last bytes
+        range->from = last < len ? len - last : 0;
+    } else {
+        range->from = first;
+        range->to = end > dash + 1 && last < len ? last + 1u : len;
+    }
+    return 206;
+}
+
+// The range that a GET asks for, of a body that is answered 200. RFC 9110 13.1.5: with If-Range
+// only if the tag is the body's; a date never is.
+static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c, const char *etag,
+                                 int gzip, rtpi_range *range) {
+    const char *asked = rtpi_kept(srv, c, RTPI_H_RANGE);
+    const char *tag = rtpi_kept(srv, c, RTPI_H_IF_RANGE);
+    if (!asked || ((c->in.http.seen >> RTPI_H_IF_RANGE & 1u) &&
+                   (!tag || !rtpi_is_etag(tag, etag, gzip)))) {
+        return 200;
+    }
+    return rtpi_range_read(asked, range->to, range);
+}
+
+enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip form of a file
 
 // What the library's own answers say beside the common fields.
 static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t,
-                                const rtpush_response *r) {
+                                const rtpush_response *r, int own) {
     const rtpush_route *route = rtpi_route(srv, c);
     unsigned methods = rtpi_route_methods(route);
     const char *const *h;
-#ifndef RTPUSH_NO_ASSETS
-    const rtpush_asset *a;
-#endif
+    (void)own;
     switch (RTPI_NO(r->status)) {
     case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also the preflight of an origin in desc.origins
         if (c->in.http.bits & RTPI_B_CORS) {
@@ -4054,15 +4128,11 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         return;
 #ifndef RTPUSH_NO_ASSETS
     case RTPI_NO(200):
-    case RTPI_NO(304): // an asset: each encoding is a representation with a tag of its own
-        a = route->asset;
-        if (a->etag) {
-            rtpi_format(t, "ETag: \"%s%s\"\r\n", a->etag, r->body == a->gzip ? "-gz" : "");
-        }
-        // It may be kept, so it varies by Origin also where none was sent: a cache must not give
-        // the answer without Access-Control-Allow-Origin to a page that needs it.
-        rtpi_format(t, "Vary: Origin%s\r\n%s", a->gzip ? ", Accept-Encoding" : "",
-                    r->body == a->gzip ? "Content-Encoding: gzip\r\n" : "");
+    case RTPI_NO(304):
+        // An asset may be kept, so it varies by Origin also where none was sent: a cache must not
+        // give the answer without Access-Control-Allow-Origin to a page that needs it.
+        rtpi_format(t, "Vary: Origin%s\r\n%s", route->asset->gzip ? ", Accept-Encoding" : "",
+                    own == RTPI_OWN_GZIP ? "Content-Encoding: gzip\r\n" : "");
         return;
 #endif
     default:
@@ -4076,21 +4146,62 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
 #define RTPI_PULL(r) ((r)->pull)
 #endif
 
+// What the fields say of the body. `range` is what is sent of `len` bytes.
+static void rtpi_put_length(rtpi_text *t, unsigned status, uint32_t len, const rtpi_range *range) {
+    if (status == 206) { // RFC 9110 14.4
+        rtpi_format(t, "Content-Range: bytes %d-%d/%d\r\n", range->from, range->to - 1u, len);
+    } else if (status == 416) {
+        rtpi_format(t, "Content-Range: bytes */%d\r\n", len);
+    }
+    rtpi_format(t, "Content-Length: %d\r\n", range->to - range->from);
+}
+
+// The answer's head is written: what follows it.
+static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own,
+                            const rtpi_range *range) {
+    rtpi_answer *answer = &c->out.reply;
+    if (RTPI_PULL(r)) {
+        answer->pull = RTPI_PULL(r);
+        answer->user = r->user;
+        answer->left = range->from;
+        answer->to = range->to;
+        c->due = rtpi_after(srv, srv->desc.reply_ms);
+    } else if (r->body_static) {
+        answer->body = (const uint8_t *)r->body + range->from;
+        answer->left = range->to - range->from;
+        c->in.http.bits |= own ? 0 : RTPI_B_HOLD;
+    }
+}
+
+// May it be given? *cors is cleared if its fields take the place of ours.
+static int rtpi_reply_check(const rtpush_response *r, unsigned status, int *cors) {
+    return status >= 200 && status <= 599 && rtpi_headers_check(r, cors) &&
+           (r->len == 0 || r->body || r->pull) && r->pull == RTPI_PULL(r) &&
+           (status != 205 || (r->len == 0 && !r->pull)); // RFC 9110 15.3.6: it has no content
+}
+
 // Writes an answer, the application's or, with `own`, the library's.
 static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own) {
     unsigned status = r->status ? r->status : 200u;
     int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
     int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
-    int chunked = RTPI_PULL(r) && !(c->in.http.bits & RTPI_B_HTTP10);
+    int unknown = RTPI_PULL(r) && r->len == 0; // until it ends
+    int ranged = status == 200 && !unknown && (RTPI_PULL(r) || r->body_static);
     int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
+    rtpi_range range = {0, r->len};
     const char *const *h;
     rtpi_text *t;
-    if (status < 200 || status > 599 || !rtpi_headers_check(r, &cors) ||
-        (r->len > 0 && !r->body) || r->pull != RTPI_PULL(r) ||
-        (status == 205 && (r->len > 0 || r->pull))) { // RFC 9110 15.3.6: it has no content
+    if (!rtpi_reply_check(r, status, &cors)) {
         return RTPUSH_ERR_ARGUMENT;
     }
-    if ((RTPI_PULL(r) && !chunked) || rtpi_body_due(c)) {
+    if (ranged) {
+        status = rtpi_range_asked(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
+    }
+    if (ranged && status == 416) {
+        bodyless = 1;
+        range.to = 0;
+    }
+    if ((unknown && (c->in.http.bits & RTPI_B_HTTP10)) || rtpi_body_due(c)) {
         rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
     }
     t = rtpi_put_head(srv, c, status,
@@ -4100,13 +4211,19 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     for (h = r->headers; h && h[0]; h += 2) {
         rtpi_format(t, "%s: %s\r\n", h[0], h[1]);
     }
-    if (own) {
-        rtpi_put_own_fields(srv, c, t, r);
+    if (r->etag) {
+        rtpi_format(t, "ETag: \"%s%s\"\r\n", r->etag, own == RTPI_OWN_GZIP ? "-gz" : "");
     }
-    if (chunked) {
+    if (own) {
+        rtpi_put_own_fields(srv, c, t, r, own);
+    }
+    if (ranged) {
+        rtpi_put_text(t, "Accept-Ranges: bytes\r\n"); // RFC 9110 14.3
+    }
+    if (unknown && !(c->in.http.bits & RTPI_B_HTTP10)) {
         rtpi_put_text(t, "Transfer-Encoding: chunked\r\n");
-    } else if (!RTPI_PULL(r) && !headless) {
-        rtpi_format(t, "Content-Length: %d\r\n", r->len);
+    } else if (!unknown && !headless) {
+        rtpi_put_length(t, ranged ? status : 0, r->len, &range);
     }
     rtpi_put_text(t, "\r\n");
     if (!bodyless && !r->body_static && !RTPI_PULL(r)) {
@@ -4116,22 +4233,10 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         return RTPUSH_ERR_TOO_BIG;
     }
     rtpi_begin_reply(srv, c);
-    if (bodyless) {
-        return RTPUSH_OK;
+    if (!bodyless) {
+        rtpi_reply_body(srv, c, r, own, &range);
     }
-    if (RTPI_PULL(r)) {
-        c->due = rtpi_after(srv, srv->desc.reply_ms);
-    }
-    c->out.reply.pull = RTPI_PULL(r);
-    c->out.reply.user = r->user;
-    if (r->body_static && !RTPI_PULL(r)) {
-        c->out.reply.body = (const uint8_t *)r->body;
-        c->out.reply.left = r->len;
-        if (!own) {
-            c->in.http.bits |= RTPI_B_HOLD;
-        }
-    }
-    if (chunked) {
+    if (unknown && !bodyless && !(c->in.http.bits & RTPI_B_HTTP10)) {
         c->in.http.bits |= RTPI_B_CHUNKED;
     }
     return RTPUSH_OK;
@@ -4200,7 +4305,7 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     r.body_static = 1;
     r.body = rtpush_why(why);
     r.len = (uint32_t)strlen((const char *)r.body);
-    if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
+    if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
         rtpi_finish(srv, c, why);
     }
     if (srv->desc.on_refuse) {
@@ -4238,7 +4343,8 @@ static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_as
     r.cache_control = a->cache_control ? a->cache_control : "no-cache";
     r.body = gzip ? a->gzip : a->data;
     r.len = gzip ? a->gzip_len : a->len;
-    if (rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
+    r.etag = a->etag;
+    if (rtpi_reply(srv, c, &r, gzip ? RTPI_OWN_GZIP : RTPI_OWN) != RTPUSH_OK) {
         rtpi_refuse_size(srv, c);
     }
 }
@@ -4249,7 +4355,7 @@ static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
     rtpush_response r;
     memset(&r, 0, sizeof r);
     r.status = 204;
-    if (rtpi_reply(srv, c, &r, 1) != RTPUSH_OK) {
+    if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
         rtpi_refuse_size(srv, c);
     }
 }
@@ -4302,7 +4408,6 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 //   EXTENSION  behind ';', at most 64 bytes, skipped  -> SIZE_LF
 //   SIZE_LF    0 -> TRAILER, else -> DATA
 //   DATA       the data of the chunk and CR           -> CHUNK_LF -> SIZE
-//   DATA       the data of the chunk and CR           -> CHUNK_LF -> SIZE
 //   TRAILER    at line start: CR -> BODY_LF -> DONE, else TRAILER_NAME -> TRAILER_VALUE
 //              -> TRAILER_LF -> TRAILER; at most 1 KiB together, discarded
 //
@@ -4317,11 +4422,11 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 #define RTPI_TOPIC_MAX 32u   // longest name of a topic
 #define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and RTPI_NO
 
-// In the order of RTPI_H_HOST ... RTPI_H_ACCEPT_ENCODING.
+// In the order of RTPI_H_HOST ... RTPI_H_IF_RANGE.
 static const char rtpi_names[] =
     "host\0origin\0cookie\0authorization\0sec-websocket-key\0last-event-id\0content-length\0"
     "expect\0connection\0upgrade\0sec-websocket-version\0transfer-encoding\0"
-    "sec-websocket-protocol\0if-none-match\0accept-encoding\0";
+    "sec-websocket-protocol\0if-none-match\0accept-encoding\0range\0if-range\0";
 
 // Values that are a bit of rtpi_http.bits, each behind the tag of its header (7 is EXPECT), as it
 // stands in the arena.
@@ -4578,17 +4683,12 @@ static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t
 #ifndef RTPUSH_NO_ASSETS
 // An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
 static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
-    size_t tag = a->etag ? strlen(a->etag) : 0;
-    unsigned form;
     if (strcmp(v, "*") == 0) {
         return RTPI_B_MATCH | RTPI_B_MATCH_GZIP;
     }
     v += v[0] == 'W' && v[1] == '/' ? 2 : 0;
-    if (tag == 0 || v[0] != '"' || strncmp(v + 1, a->etag, tag) != 0) {
-        return 0;
-    }
-    form = rtpi_place("\"\0-gz\"\0", v + 1 + tag);
-    return form < 2 ? (unsigned)RTPI_B_MATCH << form : 0u;
+    return rtpi_is_etag(v, a->etag, 0)   ? (unsigned)RTPI_B_MATCH
+           : rtpi_is_etag(v, a->etag, 1) ? (unsigned)RTPI_B_MATCH_GZIP : 0u;
 }
 
 // "gzip", but not with weight 0 (RFC 9110 12.4.2).
@@ -4689,6 +4789,9 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
     case RTPI_H_HOST:
         // RFC 9112 3.2: an invalid one is refused also where the target's counts (3.2.2).
         return !(h->bits & RTPI_B_ABSOLUTE) ? RTPI_KEEP : rtpi_host_name(v) > 0 ? 0 : RTPI_NO(400);
+    case RTPI_H_RANGE: // RFC 9110 14.2: of GET alone; and of what may have a range
+    case RTPI_H_IF_RANGE:
+        return h->method == RTPUSH_GET && route && route->kind <= RTPUSH_ASSET ? RTPI_KEEP : 0;
     default:
         return RTPI_KEEP;
     }
@@ -4711,7 +4814,8 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     }
     if (over && h->header != RTPI_H_COOKIE) { // a list's unknown elements may be of any length
         c->rx_used = h->mark;
-        return rtpi_is_list(h->header) ? 0 : RTPI_NO(431);
+        return rtpi_is_list(h->header) || h->header == RTPI_H_RANGE ||
+                       h->header == RTPI_H_IF_RANGE ? 0 : RTPI_NO(431);
     }
     while (c->rx_used > h->mark + 1u && rtpi_is_blank((uint8_t)tag[c->rx_used - h->mark - 1u])) {
         c->rx_used--;
@@ -6002,6 +6106,7 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         }
         room -= head + tail;
         room = room > 32767u ? 32767u : room;
+        room = r->to > 0 && room > r->to - r->left ? r->to - r->left : room;
         n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t->data + t->len + head,
                     (size_t)room);
         if (c->state != RTPI_REPLY) {
@@ -6011,14 +6116,14 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
             rtpi_later(srv, c);
             return;
         }
-        if (n < 0 || (uint32_t)n > room) {
+        if (n < 0 || (uint32_t)n > room || (n == 0 && r->to > 0)) {
             rtpi_kill(srv, c, RTPUSH_WHY_APP); // cut short: the peer must not take it for whole
             return;
         }
         c->due = rtpi_after(srv, srv->desc.reply_ms);
         r->left += (uint32_t)n;
         t = rtpi_tx_open(srv, c); // the callback may have written elsewhere
-        if (n == 0) {
+        if (n == 0 || (r->to > 0 && r->left == r->to)) {
             r->pull = NULL;
         } else if (chunked) {
             rtpi_format(t, "%x\r\n", (uint32_t)n);

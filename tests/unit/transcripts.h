@@ -511,6 +511,16 @@ static const t_script t_scripts[] = {
      "HTTP/1.1 200 |<<title>", T_NONE, T_STAYS},
     {"file_modified_unquoted", "GET / HTTP/1.1\r\n" T_HOST "If-None-Match: xv1-abcx\r\n\r\n",
      "HTTP/1.1 200 |<<title>", T_NONE, T_STAYS},
+    // RFC 9110 14.1.2, 14.4: a part of a file, and of what is sent from where it lies.
+    {"file_range", "GET / HTTP/1.1\r\n" T_HOST "Range: bytes=10-16\r\n\r\n{GET /hello}",
+     "HTTP/1.1 206 |Content-Range: bytes 10-16/36|Content-Length: 7|\r\n\r\nhtml><<|"
+     "HTTP/1.1 200 |hello", NULL, T_STAYS},
+    {"file_range_out_of_it", "GET / HTTP/1.1\r\n" T_HOST "Range: bytes=36-\r\n\r\n{GET /hello}",
+     "HTTP/1.1 416 |Content-Range: bytes */36|Content-Length: 0|HTTP/1.1 200 |hello", NULL,
+     T_STAYS},
+    {"static_range", "GET /big HTTP/1.1\r\n" T_HOST "Range: bytes=26-30\r\n\r\n{GET /hello}",
+     "HTTP/1.1 206 |bytes 26-30/70000|\r\n\r\nABCDE|HTTP/1.1 200 |hello", "close NONE",
+     T_STAYS},
     {"pull", "{GET /pull}", "HTTP/1.1 200 |Transfer-Encoding: chunked|abcdefgh|\r\n0\r\n\r\n",
      "request GET /pull|close NONE", T_STAYS},
     {"pull_head", "HEAD /pull HTTP/1.1\r\n" T_HOST "\r\n", "HTTP/1.1 200 |!abcdef", "close NONE",
