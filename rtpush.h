@@ -190,6 +190,19 @@
 //     poll with its answer. What was a 401 for an EventSource stays one: it does not try again.
 //     ports/browser/rtpush.js does, with a new ticket each time.
 //
+// SLOTS
+//     A newcomer without a free slot gets that of another connection, the first of: one that only
+//     waits for the peer's FIN; where more than half of those between requests or with an
+//     unfinished TLS handshake, head or body are of one address, not the newcomer's: the oldest of
+//     these; while those that never completed a request have less than three quarters of the slots
+//     that are no streams: the oldest idle one; else the oldest that never completed one. The
+//     oldest is who achieved nothing for longest: a request, 4 KiB of a body, a flight of a
+//     handshake. Of the last two nobody younger than a second: else the newcomer is reset. Streams,
+//     answers under way and what waits for the application are never taken; max_streams keeps slots
+//     for all others. So with every slot held by something unfinished a page opens at once where
+//     one address does it, within seconds where as many addresses do. A sender whom authorize knows
+//     (grant->known) counts as one that completed a request.
+//
 // ERRORS
 //     Functions return RTPUSH_OK or more, or a negative RTPUSH_ERR_...: what YOU did or must wait
 //     for. What the PEER did never is a return code: a bad request is answered with its status, a
@@ -299,16 +312,16 @@ enum {
     RTPUSH_WHY_TRANSPORT,        // the transport failed (reset, network error)
     RTPUSH_WHY_SHUTDOWN,         // rtpush_shutdown
     RTPUSH_WHY_TIMEOUT_HEAD,     // request head not complete in head_ms (408)
-    RTPUSH_WHY_TIMEOUT_BODY,     // body slower than 4 KiB in body_ms (408)
+    RTPUSH_WHY_TIMEOUT_BODY,     // body slower than body_ms allows (408)
     RTPUSH_WHY_TIMEOUT_IDLE,     // keep-alive connection unused for idle_ms
     RTPUSH_WHY_TIMEOUT_REPLY,    // the application did not answer in reply_ms (503)
     RTPUSH_WHY_TIMEOUT_PONG,     // no pong and no other byte for ping_ms after a ping
     RTPUSH_WHY_TIMEOUT_CLOSE,    // the peer did not finish closing in close_ms
     RTPUSH_WHY_STALLED,          // bytes queued and none acknowledged for stall_ms
     RTPUSH_WHY_EXPIRED,          // the authorisation's time is over (WebSocket 4401)
-    RTPUSH_WHY_EVICTED_SLOT,     // an idle connection gave its slot to a new one
+    RTPUSH_WHY_EVICTED_SLOT,     // idle, or its head or body does not come: a new one has its slot
     RTPUSH_WHY_EVICTED_LOG,      // stood in the middle of a record that had to leave the log
-    RTPUSH_WHY_NO_SLOT,          // every slot in use by live connections: reset at accept
+    RTPUSH_WHY_NO_SLOT,          // nobody could give way, see SLOTS: reset at accept
     RTPUSH_WHY_PEER_LIMIT,       // more than max_per_peer connections: reset at accept
     RTPUSH_WHY_STREAM_LIMIT,     // max_streams reached (503, or 200 and a retry: for SSE)
     RTPUSH_WHY_RATE,             // too many requests (429)
@@ -437,6 +450,8 @@ typedef struct rtpush_grant {
     const char *challenge; // of a refusal with 401: the value of WWW-Authenticate. NULL: "Bearer",
                            // which browsers do not ask their user about, as they do for "Basic
                            // realm=..."
+    uint8_t known; // 1: authorize knows who sends this, so its body may take body_ms. 0: anybody
+                   // might: as long as a head, and its slot goes to a newcomer first
 } rtpush_grant;
 
 // A WebSocket message or, with RTPUSH_STREAM_MESSAGES, a piece of one.
@@ -543,13 +558,15 @@ typedef struct rtpush_desc {
     uint32_t max_streams;   // (conn_count - 1, at least 1) WebSocket + SSE + waiting polls
     uint32_t max_per_peer;  // (no cap) connections with the same peer value
     uint32_t rate_messages; // (200) requests and WebSocket frames a second a connection, burst
-                            // twice that, at most 32,000; RTPUSH_UNLIMITED
+                            // twice that, at most 32,000; RTPUSH_UNLIMITED. A new connection has no
+                            // more left than the others of its address, those just ended included
     uint32_t rate_bytes;    // (262,144) body and message bytes a second, burst twice that, at most
-                            // 2,000,000; RTPUSH_UNLIMITED
+                            // 2,000,000; RTPUSH_UNLIMITED. By address too
 
     // Deadlines in milliseconds, resolution 250, at most 8,000,000.
     uint32_t head_ms;      // (10,000) first byte to end of the request head
-    uint32_t body_ms;      // (30,000) for each 4 KiB of a request body, chunk sizes not counted
+    uint32_t body_ms;      // (30,000) for each 4 KiB of a request body, chunk sizes not counted,
+                           // whose sender authorize knows (grant->known); of others at most head_ms
     uint32_t idle_ms;      // (15,000) keep-alive connection without a request
     uint32_t reply_ms;     // (30,000) the application's time to answer
     uint32_t ping_ms;      // (20,000) WebSocket: silence before a ping, and then before the end
@@ -932,6 +949,13 @@ typedef struct rtpi_answer { // an HTTP answer
     uint32_t to;   // behind the last byte to be pulled; 0: not known
 } rtpi_answer;
 
+typedef struct rtpi_rank { // whose slot a newcomer gets: rtpi_gives_way
+    uint32_t order; // HEAD to WAIT: srv->serial at what the connection achieved last
+    uint32_t since; // ... and the quarter second of it. FREE: when the slot became free
+    uint8_t proved; // ... a request was completed on it
+    uint8_t known;  // ... authorize knows who sends this request
+} rtpi_rank;
+
 typedef struct rtpi_http { // the request as it arrives
     uint8_t step;          // RTPI_S_...
     uint8_t pos;           // bytes of the token, chunk size or chunk extension being read
@@ -966,7 +990,7 @@ struct rtpush_conn {
     uint8_t state; // RTPI_FREE ...
     uint8_t route; // index, 255 none
     uint8_t why;   // RTPUSH_WHY_... once it ends
-    uint8_t token_at; // quarter second of the last refill of tokens
+    uint8_t token_at; // second of the last refill of tokens
     uint8_t sweep_i; // a stream: next topic of the sweep
     uint8_t notice;  // ... RTPI_NOTICE_...
     uint8_t form;    // ... RTPI_FORM_...: how records are written for this reader
@@ -977,7 +1001,7 @@ struct rtpush_conn {
     } in;
     uint16_t flags;   // RTPI_F_...
     uint16_t due;     // quarter seconds: deadline of this state
-    uint16_t heard;   // last byte received
+    uint16_t heard;   // WebSocket: last byte received
     uint16_t moved;   // last acknowledgement, or when the queue began
     uint16_t expires; // end of the authorisation
     uint16_t rx_used;
@@ -986,8 +1010,9 @@ struct rtpush_conn {
     uint16_t tokens;
     uint16_t byte_tokens; // in 64 bytes
     union {
-        rtpi_stream stream;
-        rtpi_answer reply;
+        rtpi_rank rank;     // FREE to WAIT
+        rtpi_answer reply;  // REPLY
+        rtpi_stream stream; // streams, CLOSING
     } out;
     uint32_t serial;  // of the handle; 0: free
     uint32_t granted; // topics this stream may subscribe to, now and later; in ASK: asked for
@@ -1015,7 +1040,7 @@ struct rtpush_server {
     uint32_t quarter;  // quarter seconds since init
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
     rtpush_conn *slots_end; // slots from here on were never used
-    rtpush_conn *free_first;
+    rtpush_conn *free_first; // the slot that has been free for longest
     rtpush_conn *ready_first;
     const rtpush_filter *filter;
 
@@ -1072,8 +1097,9 @@ struct rtpush_server {
     uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
     uint32_t random;
     rtpush_conn *sweep_at; // next slot to look at after a publish
-    uint32_t serial;
+    uint32_t serial; // counts what connections achieve; the last one given
     rtpush_conn *ready_last;
+    rtpush_conn *free_last;
     const char *challenge;  // of the 401 that is being written
     const char *config_error;
     rtpush_hooks hooks;
@@ -2553,6 +2579,11 @@ enum {
     RTPI_WS_LAST = 4     // the piece to deliver is the last one
 };
 
+enum {
+    RTPI_YOUNG = 4,      // quarter seconds in which a slot is not taken: rtpi_gives_way
+    RTPI_REMEMBERED = 16 // free slots, each with an address: if memory never used is left
+};
+
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
 
@@ -2800,14 +2831,34 @@ RTPI_CHECKED static int rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
     return c->state == state;
 }
 
-// The one place where a slot becomes free.
+// Nothing of one connection may reach the next, but what is left of the tokens of its address
+// (rtpi_tokens_begin). Behind all other free slots: the longer it stays free, the longer the
+// address is remembered.
+static void rtpi_slot_free(rtpush_server *srv, rtpush_conn *c) {
+    uint32_t peer = c->peer;
+    uint16_t tokens = c->tokens;
+    uint16_t byte_tokens = c->byte_tokens;
+    uint8_t token_at = c->token_at;
+    memset(c, 0, sizeof *c);
+    c->peer = peer;
+    c->tokens = tokens;
+    c->byte_tokens = byte_tokens;
+    c->token_at = token_at;
+    c->out.rank.since = srv->quarter;
+    if (srv->free_first) {
+        srv->free_last->next = c;
+    } else {
+        srv->free_first = c;
+    }
+    srv->free_last = c;
+}
+
+// The one place where a connection becomes a free slot.
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
     rtpi_drop(srv, c, !rtpi_has(c, RTPI_F_EOF) || !rtpi_has(c, RTPI_F_FIN));
     srv->count.why[c->why]++;
     if (rtpi_say_closed(srv, c)) { // always: nothing changes the dead
-        memset(c, 0, sizeof *c);   // nothing of one connection may reach the next
-        c->next = srv->free_first;
-        srv->free_first = c;
+        rtpi_slot_free(srv, c);
         srv->count.slots_used--;
     }
 }
@@ -2854,16 +2905,17 @@ static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) 
     return (uint16_t)(tokens > 2 * rate ? 2 * rate : tokens);
 }
 
-// Token buckets, refilled a second at a time; what is unlimited is never looked at. Spending below
-// zero is not possible: a frame is paid when its header is complete, its bytes as they pass.
+// Token buckets, refilled as a second of the server begins; what is unlimited is never looked at.
+// Spending below zero is not possible: a frame is paid when its header is complete, its bytes as
+// they pass.
 static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
-    uint32_t seconds = (uint8_t)((uint8_t)srv->quarter - c->token_at) / 4u; // modulo 64: enough
+    uint32_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at); // modulo 256: enough
     uint32_t messages = srv->desc.rate_messages;
     uint32_t blocks = srv->desc.rate_bytes / 64u + 1u;
     if (seconds == 0) {
         return;
     }
-    c->token_at = (uint8_t)(c->token_at + 4u * seconds);
+    c->token_at = (uint8_t)(srv->quarter / 4u);
     if (seconds > 2) {
         seconds = 2; // the burst
     }
@@ -2873,7 +2925,7 @@ static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
 
 static void rtpi_throttle(rtpush_server *srv, rtpush_conn *c) {
     rtpi_set(c, RTPI_F_THROTTLED);
-    rtpi_scan_by(srv, srv->quarter + 4u);
+    rtpi_scan_by(srv, (srv->quarter | 3u) + 1u); // the next second
 }
 
 static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
@@ -4360,18 +4412,26 @@ static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-// Ready for the next request on this connection.
-static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c) {
+// This connection achieved something: a number for it, which no connection had before.
+static uint32_t rtpi_achieved(rtpush_server *srv, rtpush_conn *c) {
+    if (++srv->serial == 0) {
+        srv->serial = 1; // 0 names nobody
+    }
+    c->out.rank.order = srv->serial;
+    c->out.rank.since = srv->quarter;
+    return srv->serial;
+}
+
+// Ready for the next request on this connection; proved: for one that is not the first.
+static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c, int proved) {
     memset(&c->in, 0, sizeof c->in);
     memset(&c->out, 0, sizeof c->out);
     c->route = RTPI_NO_ROUTE;
     c->rx_used = c->tx_head = c->tx_len = 0;
     c->why = RTPUSH_WHY_NONE;
     c->user = NULL;
-    if (++srv->serial == 0) {
-        srv->serial = 1; // 0 names nobody
-    }
-    c->serial = srv->serial;
+    c->out.rank.proved = (uint8_t)proved;
+    c->serial = rtpi_achieved(srv, c);
     rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_LATER | RTPI_F_EXPIRES);
     rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
 }
@@ -4382,7 +4442,7 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
         return; // on_close ended it
     }
     if (rtpi_has(c, RTPI_F_KEEP) && !srv->shut && !rtpi_has(c, RTPI_F_EOF)) {
-        rtpi_await_request(srv, c);
+        rtpi_await_request(srv, c, 1);
         rtpi_ready(srv, c); // the port may hold the next request
     } else {
         c->why = RTPUSH_WHY_NONE; // a refusal was counted when it was given
@@ -5067,6 +5127,7 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
     if (state == RTPI_WS) { // frames take the place of the request
         memset(&c->in, 0, sizeof c->in);
         c->rx_used = 0;
+        c->heard = (uint16_t)srv->quarter;
         c->in.ws.code = 1006;
     }
     rtpi_set(c, RTPI_F_OPENED);
@@ -5181,6 +5242,13 @@ static void rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request
 }
 
 #ifndef RTPUSH_NO_BODY
+// A slot is held for long only by those whom the application knows: nobody else may withhold a body
+// for longer than a head.
+static uint32_t rtpi_body_ms(const rtpush_server *srv, const rtpush_conn *c) {
+    const rtpush_desc *d = &srv->desc;
+    return c->out.rank.known || d->body_ms < d->head_ms ? d->body_ms : d->head_ms;
+}
+
 // RFC 9110 10.1.1: only when a body is still to come and will be read.
 static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
     rtpi_text *t = rtpi_tx_open(srv, c);
@@ -5224,7 +5292,7 @@ static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request
     }
 #ifndef RTPUSH_NO_BODY
     if (rtpi_body_due(c)) {
-        rtpi_state(srv, c, RTPI_BODY, srv->desc.body_ms);
+        rtpi_state(srv, c, RTPI_BODY, rtpi_body_ms(srv, c));
         c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
         c->in.http.total = 0;
         if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
@@ -5339,6 +5407,7 @@ static int rtpi_decided(rtpush_server *srv, rtpush_conn *c, rtpush_request *req,
     }
     c->granted = grant->topics & rtpi_route_topics(srv, req->route);
     c->user = grant->user;
+    c->out.rank.known = grant->known;
     if (grant->expires_s > 0) {
         c->expires = rtpi_after(srv, grant->expires_s > 8000u ? 8000000u
                                                               : grant->expires_s * 1000u);
@@ -5451,7 +5520,8 @@ static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *da
     }
     h->taken += (uint32_t)len;
     if (h->taken / 4096u != (h->taken - (uint32_t)len) / 4096u) {
-        c->due = rtpi_after(srv, srv->desc.body_ms); // slowloris: 4 KiB in each body_ms
+        c->due = rtpi_after(srv, rtpi_body_ms(srv, c)); // slowloris: 4 KiB in each body_ms
+        (void)rtpi_achieved(srv, c);
     }
     if (last && route->on_body) {
         rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
@@ -7079,19 +7149,83 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     return RTPUSH_OK;
 }
 
-// The connection that has been silent longest of those not in the middle of anything.
-static rtpush_conn *rtpi_oldest_idle(const rtpush_server *srv) {
-    rtpush_conn *oldest = NULL;
-    int32_t most = -1;
-    rtpush_conn *c;
+// -- whose slot a newcomer gets
+
+// May its slot be taken? In the middle of a head or a body, or between requests. What waits for us,
+// an answer and a stream are never cut off.
+static int rtpi_may_take(const rtpush_conn *c) {
+    return c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED));
+}
+
+// Proved: it completed a request, or authorize knows who sends the one under way.
+static int rtpi_is_proved(const rtpush_conn *c) {
+    return c->out.rank.proved || c->out.rank.known;
+}
+
+// The address that more than half of those come from whose slots may be taken, of two at least; 0
+// none. Boyer and Moore's majority vote: two passes, no memory.
+static uint32_t rtpi_majority(const rtpush_server *srv) {
+    const rtpush_conn *c;
+    uint32_t peer = 0;
+    int32_t votes = 0;
+    uint32_t all = 0;
+    uint32_t same = 0;
     for (c = srv->conns; c < srv->slots_end; c++) {
-        uint16_t age = (uint16_t)((uint16_t)srv->quarter - c->heard);
-        if ((c->state == RTPI_HEAD || c->state == RTPI_LINGER) && age > most) {
-            oldest = c;
-            most = age;
+        if (rtpi_may_take(c)) {
+            if (votes == 0) {
+                peer = c->peer;
+            }
+            votes += peer == c->peer ? 1 : -1;
+            all++;
         }
     }
-    return oldest;
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        same += rtpi_may_take(c) && c->peer == peer;
+    }
+    return same > 1 && same > all / 2u ? peer : 0;
+}
+
+static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
+    if (!*oldest || (*oldest)->out.rank.order - c->out.rank.order < 0x80000000u) {
+        *oldest = c;
+    }
+}
+
+// Who gives way to a newcomer of this address (RFC 9112 9.5: at any time). The order is that of
+// what they achieved last, so nobody keeps a slot by sending a byte now and then. In this order:
+//   1  who only waits for the peer's FIN;
+//   2  where most of those that may be taken belong to one other address: the oldest of these;
+//   3  while the unproved have less than three quarters of the slots that are no streams: the
+//      oldest that is proved, so that whoever completed a request leaves room;
+//   4  the oldest that is not proved.
+// In 3 and 4 nobody younger than a second: the connections that a browser opens at once do not take
+// the slots of one another. NULL: nobody gives way.
+static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer) {
+    rtpush_conn *oldest[2] = {NULL, NULL}; // not proved, proved
+    rtpush_conn *of_many = NULL;
+    rtpush_conn *c;
+    uint32_t many = rtpi_majority(srv);
+    uint32_t places = 0;
+    uint32_t unproved = 0;
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        if (c->state == RTPI_LINGER) {
+            return c;
+        }
+        places += !rtpi_is_stream(c);
+        if (rtpi_may_take(c)) {
+            unproved += !rtpi_is_proved(c);
+            if (c->peer == many) {
+                rtpi_older(&of_many, c);
+            }
+            if (srv->quarter - c->out.rank.since > RTPI_YOUNG) {
+                rtpi_older(&oldest[rtpi_is_proved(c)], c);
+            }
+        }
+    }
+    if (of_many && many != 0 && many != peer) {
+        return of_many;
+    }
+    return oldest[1] && unproved * 4u < places * 3u ? oldest[1] : oldest[0];
 }
 
 // Reaps all of the dead; the living go back to the ready list in their order.
@@ -7108,23 +7242,45 @@ static void rtpi_reap_dead(rtpush_server *srv) {
     } while (c && c != last);
 }
 
-static rtpush_conn *rtpi_slot_take(rtpush_server *srv) {
+static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
     rtpush_conn *c;
-    if (srv->slots_end < srv->conns + srv->desc.conn_count && !srv->free_first) {
+    uint32_t touched = (uint32_t)(srv->slots_end - srv->conns);
+    if (touched < srv->desc.conn_count && touched - srv->count.slots_used < RTPI_REMEMBERED) {
         return srv->slots_end++;
     }
     if (!srv->free_first) {
         rtpi_reap_dead(srv);
     }
-    if (!srv->free_first && (c = rtpi_oldest_idle(srv)) != NULL) {
+    if (!srv->free_first && (c = rtpi_gives_way(srv, peer)) != NULL) {
         rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_SLOT);
         rtpi_reap_dead(srv);
     }
     c = srv->free_first;
     if (c) {
         srv->free_first = c->next;
+        c->next = NULL;
     }
     return c;
+}
+
+// Tokens belong to addresses, or whoever has none left would only connect again. A newcomer begins
+// with as few as any slot of its address has left, used or free.
+static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t peer) {
+    rtpush_conn *c;
+    uint16_t tokens = rtpi_refilled(0, srv->desc.rate_messages, 2);
+    uint16_t byte_tokens = rtpi_refilled(0, srv->desc.rate_bytes / 64u + 1u, 2);
+    for (c = srv->conns; c < srv->slots_end && peer != 0; c++) {
+        // What has been free for so long is full, and token_at has only 8 bits.
+        if (c->peer == peer && (c->state != RTPI_FREE || srv->quarter - c->out.rank.since < 12u)) {
+            rtpi_tokens_refill(srv, c);
+            tokens = c->tokens < tokens ? c->tokens : tokens;
+            byte_tokens = c->byte_tokens < byte_tokens ? c->byte_tokens : byte_tokens;
+        }
+    }
+    conn->peer = peer;
+    conn->tokens = tokens;
+    conn->byte_tokens = byte_tokens;
+    conn->token_at = (uint8_t)(srv->quarter / 4u);
 }
 
 static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int why) {
@@ -7148,7 +7304,7 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_PEER_LIMIT);
         return NULL;
     }
-    c = rtpi_slot_take(srv);
+    c = rtpi_slot_take(srv, peer);
     if (!c) {
         rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
         return NULL;
@@ -7162,22 +7318,17 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         rtpi_set(c, RTPI_F_FILTERED);
         c->port = srv->filter->open(srv->filter->ctx, srv, c, port);
         if (!c->port) {
-            c->flags = 0;
-            c->next = srv->free_first;
-            srv->free_first = c;
+            rtpi_slot_free(srv, c);
             rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
             return NULL;
         }
     }
 #endif
-    c->peer = peer;
-    c->heard = (uint16_t)srv->quarter;
-    c->token_at = (uint8_t)(srv->quarter - 8u); // two seconds, so it begins with the burst
-    rtpi_tokens_refill(srv, c);
+    rtpi_tokens_begin(srv, c, peer);
     srv->count.accepted++;
     srv->count.slots_used++;
     rtpi_high(&srv->count.slots_high, srv->count.slots_used);
-    rtpi_await_request(srv, c);
+    rtpi_await_request(srv, c, 0);
     return c;
 }
 
@@ -7223,8 +7374,8 @@ static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void
         }
     }
     if (taken > 0) {
-        conn->heard = (uint16_t)srv->quarter;
         if (conn->state == RTPI_WS) {
+            conn->heard = (uint16_t)srv->quarter;
             conn->todo &= (uint8_t)~(RTPI_TODO_NOW | RTPI_TODO_DONE); // no ping is needed
         }
         srv->count.bytes_in += (uint32_t)taken;
@@ -7550,7 +7701,9 @@ void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
 }
 
 void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn) {
-    rtpi_set(conn, RTPI_F_REFUSED); // so rtpush_next names a stream too that has nothing to send
+    if (rtpi_is_stream(conn)) {
+        rtpi_set(conn, RTPI_F_REFUSED); // so rtpush_next names it also with nothing to send
+    }
     rtpi_ready(srv, conn);
 }
 

@@ -60,6 +60,7 @@ typedef struct t_app {
     uint32_t grant_topics; // authorize allows these, if not 0
     uint32_t expires_s;
     const char *challenge;
+    int known;           // authorize knows who sends
     int decide;          // T_NOW, T_INSIDE, T_LATER: when authorize decides
     rtpush_handle asked; // T_LATER: who waits
     rtpush_grant grant;  // ... and for what
@@ -93,6 +94,7 @@ static int t_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_gra
     grant->topics = app->grant_topics ? app->grant_topics : 15;
     grant->expires_s = app->expires_s;
     grant->challenge = app->challenge;
+    grant->known = (uint8_t)app->known;
     if (app->decide == T_INSIDE) {
         T_CHECK(rtpush_decide(srv, req->conn, app->status, grant) == RTPUSH_OK, "decide inside");
         T_CHECK(rtpush_decide(srv, req->conn, 0, grant) == RTPUSH_ERR_STATE, "decided twice");

@@ -10,7 +10,7 @@ static int decide(t_world *w, rtpush_handle conn, int status, const rtpush_grant
     return result;
 }
 
-static const rtpush_grant everything = {15, 0, NULL, NULL};
+static const rtpush_grant everything = {15, 0, NULL, NULL, 0};
 
 static t_world *begin_later(void) {
     t_world *w = t_fixture();
@@ -650,11 +650,13 @@ static void ask_a_flood_from_many_addresses_hurts_no_stream(void **state) {
     for (int i = 0; i < 4; i++) {
         readers[i] = u_stream(w, i % 2 ? "{WS /ws}" : "{GET /events}");
     }
-    for (uint32_t i = 0; i < 300; i++) {
+    for (uint32_t i = 0; i < 150; i++) {
         t_conn *c = t_connect_peer(w, 0, 1000 + i);
-        T_CHECK(c != NULL, "connection %lu", (unsigned long)i);
-        t_say(c, i % 3 == 0 ? "GET /slow HTTP/1.1\r\nX: " : i % 3 == 1 ? "G" : "");
+        if (c != NULL) { // else all are younger than a second
+            t_say(c, i % 3 == 0 ? "GET /slow HTTP/1.1\r\nX: " : i % 3 == 1 ? "G" : "");
+        }
         if (i % 10 == 9) {
+            t_advance(w, 1250);
             t_conn *guest = t_connect_peer(w, 0, 5);
             T_CHECK(guest != NULL, "a guest is refused");
             t_say(guest, "{GET /hello}");
@@ -668,7 +670,8 @@ static void ask_a_flood_from_many_addresses_hurts_no_stream(void **state) {
         }
         t_advance(w, 100);
     }
-    T_CHECK(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT] > 200, "who was evicted?");
+    T_CHECK(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT] > 40, "who was evicted? %u",
+            (unsigned)rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT]);
     t_publish_text(w, T_CHAT, "still here");
     t_run(w);
     for (int i = 0; i < 4; i++) {
@@ -716,7 +719,7 @@ static void ask_slowloris_on_every_slot_ends_in_time(void **state) {
                                     "Content-Length: 90000\r\n\r\n"
                                   : "GET /hello HTTP/1.1\r\nX-Slow: ");
         }
-        int limit = body ? 31 : 11;
+        int limit = 11;
         for (int s = 0; s < limit; s++) {
             T_CHECK(s > limit - 4 || !t_ended(c[0]), "ended after %d s", s);
             for (int i = 0; i < 8; i++) {
