@@ -98,8 +98,11 @@
 //                 memory a message, however slow it is
 //     gap         what a reader missed because the log had to go on; it is told how many
 //     notice      how a stream begins ("fresh", "replayed n", "gap n", "reset") or is interrupted
-//                 ("gap n"): an event named rtpush. Raw WebSockets get no notice, on_gap tells the
+//                 ("gap n"): an event named rtpush. One more word tells keepalive_ms in seconds,
+//                 rounded up: "replayed 3 5". Raw WebSockets get no notice, on_gap tells the
 //                 application
+//     keep-alive  after keepalive_ms of silence: an event named rtpush without data, or an empty
+//                 message of rtpush.1; with the reader's id if that has moved
 //     epoch       differs at each boot, so an id of the last boot is recognised: "reset"
 //
 //     Which transport: WebSocket where both sides talk, SSE where the server mainly pushes (the
@@ -113,10 +116,18 @@
 //
 //     rtpush.1, from the server, text or binary, one message each:
 //         id SP topic LF payload   a record, a STATE value, or a notice (topic rtpush)
-//         id                       the reader's position, without a record
+//         id                       the reader's position has moved, without a record
+//         (nothing)                keep-alive
 //         = data                   what the application sent: rtpush_send writes the "=" before
 //                                  its data, so these can look like nothing of the above
 //     What a client sends is the application's own and has no prefix: this file reads none of it.
+//
+//     Liveness. Every keepalive_ms at least an event stream and a WebSocket with rtpush.1 carry
+//     something that a page's script sees, so a page that saw nothing for twice that may say so,
+//     and after four times it connects anew (ports/browser/rtpush.js does). An event that takes
+//     longer than that to arrive, and a message sent in parts, look like silence. A raw WebSocket
+//     carries the application's messages only: its script sees nothing of pings. These, and
+//     acknowledgements, are how the server judges its peers.
 //
 // MEMORY
 //     Yours, one block handed over once at rtpush_init: RTPUSH_WORDS counts it from plain numbers.
@@ -572,7 +583,7 @@ typedef struct rtpush_desc {
     uint32_t ping_ms;      // (20,000) WebSocket: silence before a ping, and then before the end
     uint32_t stall_ms;     // (20,000) bytes queued and none acknowledged
     uint32_t close_ms;     // (2,000) the peer's time to finish closing
-    uint32_t keepalive_ms; // (15,000) SSE: longest silence
+    uint32_t keepalive_ms; // (5,000) SSE and rtpush.1: longest silence that a page's script sees
     uint32_t poll_ms;      // (25,000) longest wait of a long poll; ?timeout=S, whole seconds, asks
                            // for less
     uint32_t retry_ms;     // (2,000) SSE reconnection time given to the browser
@@ -1000,8 +1011,8 @@ struct rtpush_conn {
         rtpi_ws ws;
     } in;
     uint16_t flags;   // RTPI_F_...
-    uint16_t due;     // quarter seconds: deadline of this state
-    uint16_t heard;   // WebSocket: last byte received
+    uint16_t due;     // quarter seconds: deadline of this state; stream: of the next keep-alive
+    uint16_t heard;   // WebSocket: last byte received, or when the ping under way was made
     uint16_t moved;   // last acknowledgement, or when the queue began
     uint16_t expires; // end of the authorisation
     uint16_t rx_used;
@@ -2572,6 +2583,17 @@ enum {
 };
 #define RTPI_F_ANSWER 0x8000u // poll: the answer has begun; request: it was given
 
+// rtpush_conn.todo
+enum {
+    RTPI_TODO_NOW = 1,       // a ping (WebSocket), the answer (poll)
+    RTPI_TODO_DONE = 2,      // the ping is out; the poll's sweep is over
+    RTPI_TODO_RECORD = 4,    // a value went last: if a record waits, it is next
+    RTPI_TODO_PONG = 8,      // WebSocket: the control payload waits for room to be sent back
+    RTPI_TODO_WRITABLE = 16, // WebSocket: on_writable is owed
+    RTPI_TODO_ALIVE = 32,    // a keep-alive
+    RTPI_TODO_ID = 64        // the reader's id has moved since it was given one
+};
+
 // rtpi_ws.bits: of the message under way. What the connection owes is in rtpush_conn.todo.
 enum {
     RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
@@ -3549,7 +3571,11 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
     rtpi_emit_lines(&e, data, len, c->form > RTPI_FORM_TAGGED, 0);
     rtpi_put_text(t, c->form <= RTPI_FORM_TAGGED  ? ""
                      : c->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
-    return rtpi_tx_commit(c, t);
+    if (!rtpi_tx_commit(c, t)) {
+        return 0;
+    }
+    c->todo &= (uint8_t)~RTPI_TODO_ID;
+    return 1;
 }
 
 // >>stream ----------------------------------------------------------------------------------------
@@ -3557,15 +3583,6 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
 // first. `missed` collects what is skipped until the reader can be told.
 //
 //   Order of output: rest of the record in progress | tx (notice, values, control) | records.
-
-// rtpush_conn.todo
-enum {
-    RTPI_TODO_NOW = 1,       // a ping (WebSocket), a keep-alive (SSE), the answer (poll)
-    RTPI_TODO_DONE = 2,      // the ping is out; the poll's sweep is over
-    RTPI_TODO_RECORD = 4,    // a value went last: if a record waits, it is next
-    RTPI_TODO_PONG = 8,      // WebSocket: the control payload waits for room to be sent back
-    RTPI_TODO_WRITABLE = 16  // WebSocket: on_writable is owed
-};
 
 static void rtpi_skip_missed(rtpi_stream *s, uint32_t to) {
     s->missed += to - s->seq;
@@ -3614,10 +3631,24 @@ static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream
     return NULL;
 }
 
+// The same for a connection. An id that moves past what does not concern the reader is given with
+// the next keep-alive, if with nothing before.
+static const rtpi_record *rtpi_next_record(const rtpush_server *srv, rtpush_conn *c) {
+    uint32_t seq = c->out.stream.seq;
+    const rtpi_record *rec = rtpi_reader_next(srv, &c->out.stream);
+    c->todo |= (uint8_t)(c->out.stream.seq != seq ? RTPI_TODO_ID : 0);
+    return rec;
+}
+
 static void rtpi_reader_advance(rtpi_stream *s, const rtpi_record *rec) {
     s->seq = rec->seq + 1;
     s->off += (uint32_t)rec->size4 * 4u;
     s->part = 0;
+}
+
+// A raw WebSocket has no keep-alive of its own: its `due` is then no deadline of anything.
+static uint32_t rtpi_keepalive_ms(const rtpush_server *srv, uint8_t form) {
+    return form == RTPI_FORM_RAW ? srv->desc.ping_ms : srv->desc.keepalive_ms;
 }
 
 #ifdef RTPI_STREAMS
@@ -3669,7 +3700,7 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_reader_blocked(c)) {
         return 0;
     }
-    return rtpi_reader_next(srv, s) != NULL || s->missed > 0 ||
+    return (c->todo & RTPI_TODO_ALIVE) || rtpi_next_record(srv, c) != NULL || s->missed > 0 ||
            c->notice > (c->state == RTPI_POLL ? RTPI_NOTICE_REPLAYED : RTPI_NOTICE_NONE) ||
            rtpi_state_newer(srv, s);
 }
@@ -3679,15 +3710,17 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
 RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_stream *s = &c->out.stream;
-    uint8_t buffer[24];
+    uint8_t buffer[28]; // "replayed " 9 + 10, " 8000" 5
     rtpi_text text = {buffer, sizeof buffer, 0, 0};
     uint32_t missed = c->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
     const uint32_t before = rtpi_stands(c);
-    rtpi_format(&text,
-                missed > 0                       ? "gap %d"
-                : c->notice == RTPI_NOTICE_RESET ? "reset"
-                : c->notice == RTPI_NOTICE_FRESH ? "fresh" : "replayed %d",
-                missed > 0 ? missed : s->stop);
+    rtpi_put_text(&text, missed > 0                       ? "gap"
+                         : c->notice == RTPI_NOTICE_RESET ? "reset"
+                         : c->notice == RTPI_NOTICE_FRESH ? "fresh" : "replayed");
+    if (missed > 0 || c->notice <= RTPI_NOTICE_REPLAYED) {
+        rtpi_format(&text, " %d", missed > 0 ? missed : s->stop);
+    }
+    rtpi_format(&text, " %d", (srv->desc.keepalive_ms + 999u) / 1000u);
     if (c->form != RTPI_FORM_RAW &&
         !rtpi_put_event(srv, c, &rtpi_notice, buffer, text.len)) {
         return 0;
@@ -3726,7 +3759,7 @@ static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
 // take turns, one value, one record: a flood of one must not starve the other.
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    const rtpi_record *rec = rtpi_reader_next(srv, s);
+    const rtpi_record *rec = rtpi_next_record(srv, c);
     int record = rec && (c->state != RTPI_POLL || rec->seq < s->stop);
     if (c->state == RTPI_POLL && (c->todo & RTPI_TODO_DONE)) {
         return; // one sweep an answer
@@ -3752,14 +3785,24 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
 }
 #endif
 
-// SSE: a comment and an id. The comment is what proxies and dead connections need, the id keeps
-// Last-Event-ID fresh where nothing concerned this reader (WHATWG HTML 9.2.6: an id field counts
-// without data too).
+// What a script sees, unlike a comment or a ping: in an event stream 19 bytes and, with an id, 21
+// more (WHATWG HTML 9.2.6: a data field without a value is data), over rtpush.1 a message of 2
+// bytes or 19. It also keeps proxies awake, and the id fresh where nothing concerned this reader.
 static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
     rtpi_text *t = rtpi_tx_open(srv, c);
-    rtpi_format(t, ":\nid: %x-%x\n\n", srv->epoch, rtpi_reader_id(&c->out.stream));
+    int moved = (c->todo & RTPI_TODO_ID) != 0;
+    int sse = c->form == RTPI_FORM_SSE;
+    if (sse) {
+        rtpi_put_text(t, "event:rtpush\ndata\n");
+    } else {
+        rtpi_put_frame_header(t, 0x80u | RTPUSH_TEXT_MESSAGE, moved ? 17u : 0);
+    }
+    if (moved) {
+        rtpi_format(t, sse ? "id:%x-%x\n" : "%x-%x", srv->epoch, rtpi_reader_id(&c->out.stream));
+    }
+    rtpi_put_text(t, sse ? "\n" : "");
     if (rtpi_tx_commit(c, t)) {
-        c->todo &= (uint8_t)~RTPI_TODO_NOW;
+        c->todo &= (uint8_t)~(RTPI_TODO_ALIVE | RTPI_TODO_ID);
     }
 }
 
@@ -3769,12 +3812,12 @@ static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_reader_blocked(c)) {
         return;
     }
-    (void)rtpi_reader_next(srv, s); // counts what is missed
+    (void)rtpi_next_record(srv, c); // counts what is missed
     if ((c->notice != RTPI_NOTICE_NONE || s->missed > 0) && s->part == 0 &&
         !rtpi_put_notice(srv, c)) {
         return;
     }
-    if (c->state == RTPI_SSE && (c->todo & RTPI_TODO_NOW)) {
+    if (c->todo & RTPI_TODO_ALIVE) {
         rtpi_put_keepalive(srv, c);
     }
 #ifndef RTPUSH_NO_STATE
@@ -5129,6 +5172,7 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
         c->rx_used = 0;
         c->heard = (uint16_t)srv->quarter;
         c->in.ws.code = 1006;
+        (void)rtpi_after(srv, srv->desc.ping_ms);
     }
     rtpi_set(c, RTPI_F_OPENED);
     srv->count.streams++;
@@ -5207,6 +5251,7 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
 }
 
 static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+    uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
     uint8_t digest[20];
     rtpi_text *t;
     // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
@@ -5226,9 +5271,7 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
         rtpi_refuse_size(srv, c);
         return;
     }
-    rtpi_stream_open(srv, c, RTPI_WS,
-                     c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW,
-                     srv->desc.ping_ms, req);
+    rtpi_stream_open(srv, c, RTPI_WS, form, rtpi_keepalive_ms(srv, form), req);
 }
 #endif
 
@@ -6038,7 +6081,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
         rtpi_put_big_endian(t, srv->now_ms, 4); // comes back in the pong: the round-trip time
         if (rtpi_tx_commit(c, t)) {
             c->todo = (uint8_t)((c->todo & ~RTPI_TODO_NOW) | RTPI_TODO_DONE);
-            c->due = rtpi_after(srv, srv->desc.ping_ms);
+            c->heard = (uint16_t)srv->quarter;
         }
     }
 }
@@ -6259,7 +6302,7 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_stream *s = &c->out.stream;
     rtpi_move_stream(srv, c, n);
     if (srv->plan_first != 0 && n > srv->plan_before) {
-        c->todo &= (uint8_t)~RTPI_TODO_RECORD;
+        c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
         if (c->mark_seq == 0) {
             c->hold_seq = srv->plan_first;
             c->mark_seq = s->seq;
@@ -6312,8 +6355,8 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
 
 // >>time ------------------------------------------------------------------------------------------
 // Every state that is not an open stream has a deadline in `due` (invariant 17); streams have their
-// ping or keep-alive there. Activity only stamps; one scan visits all slots when the nearest
-// deadline comes, at most four times a second.
+// keep-alive there, and a WebSocket a second one, for pings, by `heard`. Activity only stamps; one
+// scan visits all slots when the nearest deadline comes, at most four times a second.
 
 static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
     uint16_t wait = (uint16_t)(quarter - (uint16_t)srv->quarter);
@@ -6357,26 +6400,28 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-// The deadline of a WebSocket has come: ping, or give up.
-static void rtpi_due_websocket(rtpush_server *srv, rtpush_conn *c) {
+#ifndef RTPUSH_NO_WEBSOCKET
+// A WebSocket that was silent for ping_ms is pinged; silent for as long after that, it is over.
+static void rtpi_scan_ping(rtpush_server *srv, rtpush_conn *c) {
     uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
-    uint16_t quiet = (uint16_t)(c->heard + wait);
     if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
-        rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
-    } else if (!rtpi_passed(srv, quiet)) {
-        c->due = quiet; // heard of it meanwhile
-    } else if (!(c->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
-        c->todo |= RTPI_TODO_NOW;
-        c->due = rtpi_after(srv, srv->desc.ping_ms);
-        rtpi_ready(srv, c);
-    } else if (rtpi_has(c, RTPI_F_REFUSED) || (rtpi_has(c, RTPI_F_PENDING) &&
-                                               !rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
-        // It is us who do not read its pong, or the ping may still be behind what it reads slowly.
-        c->due = rtpi_after(srv, srv->desc.ping_ms);
-    } else {
-        rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
+        return; // `due` is the deadline
     }
+    if (rtpi_passed(srv, (uint16_t)(c->heard + wait))) {
+        if (!(c->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
+            c->todo |= RTPI_TODO_NOW;
+            rtpi_ready(srv, c);
+        } else if (!rtpi_has(c, RTPI_F_REFUSED) &&
+                   (!rtpi_has(c, RTPI_F_PENDING) ||
+                    rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
+            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
+            return;
+        } // else we do not read its pong, or the ping may be behind what it reads slowly
+        c->heard = (uint16_t)srv->quarter;
+    }
+    rtpi_scan_at16(srv, (uint16_t)(c->heard + wait));
 }
+#endif
 
 // From its deadline on an answer is watched also if nobody asked for it: a filter's own bytes may
 // stand before it, with a peer that reads none.
@@ -6417,13 +6462,17 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         }
         break;
     case RTPI_WS:
-        rtpi_due_websocket(srv, c);
-        break;
     case RTPI_SSE:
-        c->todo |= RTPI_TODO_NOW;
-        c->due = rtpi_after(srv, srv->desc.keepalive_ms);
-        rtpi_pending(srv, c);
-        rtpi_ready(srv, c);
+        if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
+            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+            break;
+        }
+        c->due = rtpi_after(srv, rtpi_keepalive_ms(srv, c->form));
+        if (c->form != RTPI_FORM_RAW) {
+            c->todo |= RTPI_TODO_ALIVE;
+            rtpi_pending(srv, c);
+            rtpi_ready(srv, c);
+        }
         break;
     case RTPI_POLL:
         rtpi_poll_answer(srv, c);
@@ -6461,6 +6510,11 @@ RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
             rtpi_scan_at16(srv, c->expires);
         }
     }
+#ifndef RTPUSH_NO_WEBSOCKET
+    if (c->state == RTPI_WS) {
+        rtpi_scan_ping(srv, c);
+    }
+#endif
     if (rtpi_passed(srv, c->due)) {
         rtpi_due(srv, c);
     }
@@ -6673,7 +6727,7 @@ static uint32_t rtpi_default(uint32_t value, uint32_t normal, uint32_t most) {
 
 static void rtpi_defaults(rtpush_desc *d) {
     // In quarter seconds, in the order of the fields from head_ms to retry_ms.
-    static const uint8_t times[] = {40, 120, 60, 120, 80, 80, 8, 60, 100, 8};
+    static const uint8_t times[] = {40, 120, 60, 120, 80, 80, 8, 20, 100, 8};
     uint8_t *field = (uint8_t *)d + offsetof(rtpush_desc, head_ms);
     unsigned i;
     for (i = 0; i < sizeof times; i++) {

@@ -532,8 +532,11 @@ class Client {
     }
 
     #notice(text) {
-        const [kind, number] = text.split(' ');
-        const n = Number(number) || 0;
+        if (!text) {
+            return; // a keep-alive
+        }
+        const [kind, ...numbers] = text.split(' ').map((word, i) => (i ? Number(word) : word));
+        const n = numbers.length > 1 ? numbers[0] : 0; // the last one is the keep-alive period
         // Every answer of a long poll may have a notice of its own: what it calls replayed is
         // simply what is new, unless we come from somewhere else.
         const again = this.#status.transport === 'poll' && this.#status.state === 'open';

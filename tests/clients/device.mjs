@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
 import {
-  afterTest, call, check, EventParser, secure, sleep, startServer, until,
+  afterTest, call, check, EventParser, noticesOf, secure, sleep, startServer, until,
   within,
 } from './harness.mjs';
 
@@ -174,8 +174,12 @@ export class Ledger {
       return;
     }
     const seq = parseInt(m[2], 16);
-    if (topic === 'rtpush') {
-      this.notice(data, m[1], seq);
+    if (topic === 'rtpush' && data === '') { // a keep-alive: a reader of all topics has this id
+      if (m[1] !== this.epoch || seq !== this.seq) {
+        this.fail(`a keep-alive with id ${id} at ${this.epoch}-${this.seq?.toString(16)}`);
+      }
+    } else if (topic === 'rtpush') {
+      this.notice(...noticesOf([{ event: topic, data }]), m[1], seq);
     } else if (EVENTS.includes(topic)) {
       if (m[1] !== this.epoch || seq !== this.seq + 1) {
         this.fail(`event ${id} after ${this.epoch}-${this.seq?.toString(16)}, told of nothing`);
@@ -227,7 +231,9 @@ export async function openWebSocket(device, name) {
         (socket.plain ??= []).push(text.slice(1)); // what rtpush_send gave
       } else if (m) {
         ledger.take(m[1], m[2], m[3]);
-      } else {
+      } else if (/^[0-9a-f]{8}-[0-9a-f]{8}$/.test(text)) {
+        ledger.take(text, 'rtpush', '');
+      } else if (text !== '') {
         ledger.fail(`not a message of rtpush.1: ${text}`);
       }
     });

@@ -1,7 +1,7 @@
 // Server-Sent Events: order, resume, gaps and resets, state, and readers that do not read.
 import { EventSource } from 'eventsource';
 import {
-  afterTest, call, check, equal, openEvents, sleep, startProxy, startServer, test, until,
+  afterTest, call, check, equal, noticesOf, openEvents, sleep, startProxy, startServer, test, until,
   withServer,
 } from './harness.mjs';
 
@@ -156,7 +156,9 @@ function resume() {
     const got = [];
     const notices = [];
     source.addEventListener('a', (e) => got.push(e.data));
-    source.addEventListener('rtpush', (e) => notices.push(e.data));
+    source.addEventListener('rtpush', (e) => {
+      notices.push(...noticesOf([{ event: 'rtpush', data: e.data }]));
+    });
     await until('the notice', () => notices.length);
     for (let n = 0; n < 60; n++) {
       await publish(s, 'a', `event ${n}`);
@@ -203,7 +205,7 @@ function resume() {
     afterTest(() => source.close());
     const got = [];
     source.addEventListener('a', (e) => got.push(e));
-    source.addEventListener('rtpush', (e) => got.push(e));
+    source.addEventListener('rtpush', (e) => e.data && got.push(e));
     await until('the notice', () => got.length);
     await publish(first, 'a', 'old');
     await until('the event', () => got.length === 2);
@@ -214,7 +216,7 @@ function resume() {
     await until('the notice', () => got.length === 3, 20_000);
     await publish(second, 'a', 'new');
     await until('the event', () => got.length === 4);
-    equal(got.map((e) => e.data), ['fresh', 'old', 'reset', 'new'], 'events');
+    equal(got.map((e) => e.data), ['fresh 5', 'old', 'reset 5', 'new'], 'events');
     check(got[1].lastEventId.slice(0, 8) !== got[3].lastEventId.slice(0, 8), 'equal epochs');
     source.close();
     proxy.close();

@@ -409,6 +409,16 @@ export class EventParser {
   }
 }
 
+// The notices among events of the topic rtpush, as { event, data }: those without data are
+// keep-alives. The last word, the period of these in seconds, is taken off.
+export function noticesOf(events) {
+  return events.filter((e) => e.event === 'rtpush' && e.data !== '').map((e) => {
+    const m = /^(fresh|reset|replayed \d+|gap \d+) [1-9]\d*$/.exec(e.data);
+    check(m || e.data === 'expired', `the notice ${JSON.stringify(e.data)}`);
+    return m ? m[1] : e.data;
+  });
+}
+
 // Opens an event stream by node's own client and waits for its head.
 export async function openEvents(url, { lastId, headers = {}, pause = false } = {}) {
   const parser = new EventParser();
@@ -422,7 +432,7 @@ export async function openEvents(url, { lastId, headers = {}, pause = false } = 
     closed: false,
     status: 0,
     get events() { return parser.events.filter((e) => e.event !== 'rtpush'); },
-    get notices() { return parser.events.filter((e) => e.event === 'rtpush').map((e) => e.data); },
+    get notices() { return noticesOf(parser.events); },
     close: () => req.destroy(),
     wait: (what, probe, ms) => until(what, () => {
       check(!stream.error, `${what}: ${stream.error?.message}`);

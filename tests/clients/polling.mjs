@@ -1,6 +1,6 @@
 // Long polling: each answer goes on where the last one ended.
 import {
-  call, check, EventParser, equal, sleep, test, withServer,
+  call, check, EventParser, equal, noticesOf, sleep, test, withServer,
 } from './harness.mjs';
 import { numbered, publish } from './events.mjs';
 
@@ -18,7 +18,7 @@ async function poll(s, query, lastId) {
   return {
     id: parser.lastId,
     events: parser.events.filter((e) => e.event !== 'rtpush'),
-    notices: parser.events.filter((e) => e.event === 'rtpush').map((e) => e.data),
+    notices: noticesOf(parser.events),
   };
 }
 

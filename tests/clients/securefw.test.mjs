@@ -92,7 +92,9 @@ class Ids {
 
   take(id, topic, data) {
     const seq = parseInt(/^[0-9a-f]{8}-([0-9a-f]{8})/.exec(id)[1], 16);
-    if (topic === 'rtpush') {
+    if (topic === 'rtpush' && data === '') { // a keep-alive
+      this.wrong ??= seq === this.seq ? null : `${this.name}: keep-alive ${seq} at ${this.seq}`;
+    } else if (topic === 'rtpush') {
       this.told += Number(/^gap (\d+)/.exec(data)?.[1] ?? 0);
       this.seq = seq;
     } else if (topic === 'reading' || topic === 'switch') {
@@ -110,9 +112,9 @@ async function openSocket(s, cookie, ids) {
   afterTest(() => ws.terminate());
   ws.on('error', () => {});
   ws.on('message', (data) => {
-    const m = /^(\S*) (\S+)\n([^]*)$/.exec(String(data));
+    const m = /^([0-9a-f-]+)(?: (\S+)\n([^]*))?$/.exec(String(data));
     if (m) {
-      ids.take(m[1], m[2], m[3]);
+      ids.take(m[1], m[2] ?? 'rtpush', m[3] ?? '');
     }
   });
   await until('the WebSocket to open', () => ws.readyState === WebSocket.OPEN);

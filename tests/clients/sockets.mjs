@@ -1,6 +1,6 @@
 // WebSocket readers of the hub: bare payloads, rtpush.1, publishing, resume, ending.
 import {
-  call, check, equal, sleep, test, until, withServer, within,
+  call, check, equal, noticesOf, sleep, test, until, withServer, within,
 } from './harness.mjs';
 import { open } from './echo.mjs';
 import { ID, numbered, publish } from './events.mjs';
@@ -9,15 +9,18 @@ let binary;
 const hub = (name, use, args = ['--topics', 'a,b'], ms = undefined) => test(name, () => (
   withServer(binary, ['--port', 0, ...args], use)), ms);
 
-// A message of rtpush.1: `id SP topic LF payload`.
+// A message of rtpush.1: `id SP topic LF payload`, or a keep-alive: an id alone, or nothing.
 export function decode(message) {
+  if (/^([0-9a-f]{8}-[0-9a-f]{8})?$/.test(String(message))) {
+    return { id: String(message), topic: 'rtpush', data: '' };
+  }
   const m = /^([^ \n]*) ([^ \n]+)\n([^]*)$/.exec(String(message));
   check(m, `not a message of rtpush.1: ${JSON.stringify(String(message).slice(0, 80))}`);
   return { id: m[1], topic: m[2], data: m[3] };
 }
 const decoded = (ws) => ws.messages.map(decode);
 const events = (ws) => decoded(ws).filter((e) => e.topic !== 'rtpush');
-const notices = (ws) => decoded(ws).filter((e) => e.topic === 'rtpush').map((e) => e.data);
+const notices = (ws) => noticesOf(decoded(ws).map((e) => ({ event: e.topic, data: e.data })));
 
 export default function suite(path) {
   binary = path;

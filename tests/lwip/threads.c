@@ -406,7 +406,7 @@ static void take_notice(reader *r, uint32_t seq, const char *data) {
     if (sscanf(data, "gap %u", &count) == 1) {
         r->missed += count;
         r->last = r->known ? r->last + count : seq;
-    } else if (strcmp(data, "reset") == 0) {
+    } else if (strncmp(data, "reset", 5) == 0) {
         r->fault = "a reset";
     }
     if (!r->known) {
@@ -533,6 +533,9 @@ static void read_websocket(reader *r) {
         }
         if (r->piece == NULL) {
             return;
+        }
+        if (len == 0) {
+            continue; // a keep-alive
         }
         const char *data = strchr(text, '\n');
         if (first != 0x81 || data == NULL ||

@@ -263,13 +263,20 @@ static void t_sse_line(t_client *cl) {
         }
         return;
     }
+    // Only a keep-alive has fields without a space or, for data, a colon: its data is empty.
+    int alive = strcmp(line, "event:rtpush") == 0 ||
+                (strcmp(cl->event.name, "rtpush") == 0 && !cl->sse_data.len);
+    if (alive && strcmp(line, "data") == 0) {
+        cl->event.has_data = 1;
+        return;
+    }
     T_CHECK(colon != NULL, "a field without a colon in the event stream: %.40s", line);
     size_t name = (size_t)(colon - line);
     const char *value = colon + 1;
-    // The house always writes one space; without it a leading space of the data would be eaten.
-    T_CHECK(*value == ' ', "no space after the colon: %.40s", line);
-    value++;
-    size_t value_len = len - name - 2;
+    // Everything else has one space; without it a leading space of the data would be eaten.
+    T_CHECK(*value == ' ' || (alive && line[0] != 'd'), "no space after the colon: %.40s", line);
+    value += *value == ' ';
+    size_t value_len = len - (size_t)(value - line);
     if (name == 4 && memcmp(line, "data", 4) == 0) {
         cl->event.has_data = 1;
         t_put(&cl->sse_data, value, value_len);

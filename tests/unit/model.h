@@ -218,6 +218,14 @@ static void m_notice(m_reader *r, uint32_t seq, const char *data) {
     m_sim *sim = r->sim;
     unsigned long n = 0;
     int first = !r->noticed || r->kind == M_POLL;
+    char words[32];
+    snprintf(words, sizeof words, "%s", data);
+    char *period = strrchr(words, ' ');
+    uint32_t keepalive_ms = sim->w->srv.desc.keepalive_ms;
+    T_CHECK(period != NULL && (uint32_t)atoi(period) == (keepalive_ms + 999) / 1000,
+            "the last word is not the keep-alive period: %s", data);
+    *period = 0;
+    data = words;
     r->noticed = 1;
     if (strcmp(data, "fresh") == 0) {
         T_CHECK(first && !r->asked_any, "fresh, but it was not");
@@ -226,7 +234,7 @@ static void m_notice(m_reader *r, uint32_t seq, const char *data) {
         m_advance_to(r, seq, 0);
     } else if (strcmp(data, "reset") == 0) {
         T_FAIL("reset, though the id was good");
-    } else if (sscanf(data, "replayed %lu", &n) == 1) {
+    } else if (sscanf(data, "replayed %lu", &n) == 1) { // one number, or it is the period
         T_CHECK(first && r->asked_any, "replayed, but nothing was asked");
         m_advance_to(r, seq, 0);
         T_CHECK(n <= m_last_seq(sim) - seq, "replayed %lu, but only %lu can follow", n,
@@ -273,8 +281,9 @@ static void m_item(m_reader *r, const char *id_text, const char *name, const uin
         return;
     }
     T_CHECK(r->noticed, "the first block is not a notice");
-    if (name[0] == 0) {
+    if (name[0] == 0) { // an id alone: a keep-alive where the id has moved, or the end of a poll
         if (id_text != NULL) {
+            T_CHECK(r->kind == M_POLL || id.seq != r->pos, "an id is given again: %s", id_text);
             m_advance_to(r, id.seq, 0);
         }
         return;
@@ -307,7 +316,8 @@ static void m_item(m_reader *r, const char *id_text, const char *name, const uin
 
 static void m_on_event(t_client *cl, const t_event *ev) {
     m_reader *r = (m_reader *)cl->user;
-    m_item(r, ev->has_id ? ev->id : NULL, ev->name, ev->has_data ? ev->data : NULL,
+    int alive = ev->has_data && ev->len == 0 && strcmp(ev->name, "rtpush") == 0;
+    m_item(r, ev->has_id ? ev->id : NULL, alive ? "" : ev->name, ev->has_data ? ev->data : NULL,
            ev->has_data ? ev->len : 0);
 }
 
@@ -340,12 +350,19 @@ static void m_raw(m_reader *r, const uint8_t *data, size_t len) {
 
 static void m_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len) {
     m_reader *r = (m_reader *)cl->user;
-    T_CHECK(len > 0, "an empty message");
     int direct = opcode == 2;
+    T_CHECK(len > 0 || (r->kind == M_TEXT && !direct), "an empty message");
     if (r->kind == M_TEXT) { // rtpush.1: what the application sent begins with "=", nothing else
-        T_CHECK(direct == (data[0] == '='), "opcode %d, but it begins with %c", opcode, data[0]);
+        T_CHECK(direct == (len > 0 && data[0] == '='), "opcode %d, but it begins with %c", opcode,
+                data[0]);
         data += direct;
         len -= (size_t)direct;
+        if (!direct && len <= 17) { // a keep-alive
+            char id[18];
+            snprintf(id, sizeof id, "%.*s", (int)len, (const char *)data);
+            m_item(r, len > 0 ? id : NULL, "", NULL, 0);
+            return;
+        }
     }
     if (direct && data[0] == 'm') { // an echo
         T_CHECK(r->echo_in < r->echo_out, "an echo of nothing");

@@ -23,7 +23,7 @@ static void epoch_changes_and_readers_are_told(void **state) {
         t_run(w);
         u_read(sse);
         u_read(tagged);
-        resets += strstr(t_text(&sse->seen), "rtpush: reset\n") != NULL;
+        resets += strstr(t_text(&sse->seen), "rtpush: reset 5\n") != NULL;
         events += strstr(t_text(&sse->seen), "log: event") != NULL;
         if (strstr(t_text(&sse->seen), "reset") != NULL) { // and the values again
             T_CHECK(strstr(t_text(&sse->seen), "temp: 21\n") != NULL, "seen %s",

@@ -642,7 +642,7 @@ static void log_reader_opening_during_a_write_gets_that_record_or_begins_after_i
     t_run(w);
     t_publish_text(w, T_LOG, "next");
     t_run(w);
-    u_expect(g_opened, "rtpush: fresh|log: next|!gap");
+    u_expect(g_opened, "rtpush: fresh 5|log: next|!gap");
     u_free(g_opened);
     t_finish(w);
 }
@@ -795,7 +795,7 @@ static void log_sequence_end_begins_a_new_epoch(void **state) {
     publish_range(w, 1, 3);
     t_run(w);
     t_run(w);
-    u_expect(p, "rtpush: reset\n|temp: 20.5\n"); // told, and the values again
+    u_expect(p, "rtpush: reset 5\n|temp: 20.5\n"); // told, and the values again
     T_EQ(rtpush_last_id(&w->srv).epoch, 0x00C0FFEF);
     publish_range(w, 4, 4);
     t_run(w);
@@ -805,7 +805,7 @@ static void log_sequence_end_begins_a_new_epoch(void **state) {
     char text[128];
     snprintf(text, sizeof text, "{GET /events?last_event_id=%s}", old);
     p = u_open(w, text);
-    u_expect(p, "rtpush: reset\n|temp: 20.5");
+    u_expect(p, "rtpush: reset 5\n|temp: 20.5");
     u_free(p);
     t_finish(w);
 }

@@ -18,7 +18,7 @@ static void poll_first_answer_is_fresh_and_ends_with_an_id(void **state) {
     T_CHECK(t_field_is(&p->cl, "Cache-Control", "no-store, no-transform"), "Cache-Control");
     T_EQ(p->cl.answers, 1);
     T_EQ(p->ids, 1);
-    u_expect(p, "rtpush: fresh\n|temp: 21\n|200 ");
+    u_expect(p, "rtpush: fresh 5\n|temp: 21\n|200 ");
     T_CHECK(strlen(p->last_id) == 17 || strlen(p->last_id) == 26, "id %s", p->last_id);
     t_expect_events(w, "open /poll|close NONE");
     u_free(p);
@@ -197,10 +197,10 @@ static void poll_tells_gap_and_reset(void **state) {
     u_expect(p, "rtpush: gap |log: 0123456789|200 ");
     snprintf(p->last_id, sizeof p->last_id, "12345678-00000001");
     poll_again(p, "");
-    u_expect(p, "rtpush: reset\n|200 ");
+    u_expect(p, "rtpush: reset 5\n|200 ");
     snprintf(p->last_id, sizeof p->last_id, "nonsense");
     poll_again(p, "");
-    u_expect(p, "rtpush: reset\n|200 ");
+    u_expect(p, "rtpush: reset 5\n|200 ");
     poll_again(p, "");
     u_is(p, ""); // and goes on from there
     u_free(p);
@@ -215,7 +215,7 @@ static void poll_of_http_1_0_ends_at_the_close(void **state) {
     T_CHECK(t_field(&p->cl, "Transfer-Encoding") == NULL, "chunks for HTTP/1.0");
     T_EQ(p->c->fin, 1);
     t_client_end(&p->cl);
-    u_expect(p, "rtpush: fresh\n|temp: 21\n|200 ");
+    u_expect(p, "rtpush: fresh 5\n|temp: 21\n|200 ");
     T_EQ(strlen(p->last_id), 26);
     u_free(p);
     t_finish(w);

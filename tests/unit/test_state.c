@@ -68,13 +68,13 @@ static void state_joins_with_a_snapshot_after_the_notice(void **state) {
     t_publish_text(w, T_LED, "on");
     t_publish_text(w, T_LOG, "before");
     u_peer *sse = u_open(w, "{GET /events}");
-    u_is(sse, "rtpush: fresh\ntemp: 21\nled: on\n");
+    u_is(sse, "rtpush: fresh 5\ntemp: 21\nled: on\n");
     u_peer *some = u_open(w, "{GET /events?topics=led,log}");
-    u_is(some, "rtpush: fresh\nled: on\n");
+    u_is(some, "rtpush: fresh 5\nled: on\n");
     u_peer *raw = u_open(w, "{WS /ws}");
     u_is(raw, "101 \n1 21\n1 on\n");
     u_peer *tagged = u_open(w, "{WSP /ws rtpush.1}");
-    u_expect(tagged, " rtpush\nfresh\n| temp\n21\n| led\non\n");
+    u_expect(tagged, " rtpush\nfresh 5\n| temp\n21\n| led\non\n");
     u_free(sse);
     u_free(some);
     u_free(raw);
@@ -86,7 +86,7 @@ static void state_never_published_is_not_sent(void **state) {
     (void)state;
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /events}");
-    u_is(p, "rtpush: fresh\n");
+    u_is(p, "rtpush: fresh 5\n");
     u_free(p);
     t_finish(w);
 }
@@ -250,7 +250,7 @@ static void state_resume_brings_the_values_again(void **state) {
     t_publish_text(w, T_TEMP, "22");
     p = u_open(w, text);
     u_read(p);
-    T_CHECK(strstr(t_text(&p->seen), "rtpush: replayed 1\n") != NULL &&
+    T_CHECK(strstr(t_text(&p->seen), "rtpush: replayed 1 5\n") != NULL &&
                 strstr(t_text(&p->seen), "temp: 22\n") != NULL &&
                 strstr(t_text(&p->seen), "log: two\n") != NULL &&
                 strstr(t_text(&p->seen), "temp: 21") == NULL,

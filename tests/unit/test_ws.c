@@ -677,6 +677,105 @@ static void ws_ping_measures_the_round_trip(void **state) {
     t_finish(w);
 }
 
+// rtpush.1: an empty message, or the id alone where that has moved. A raw WebSocket carries what
+// the application sends and nothing else.
+static void ws_tagged_keep_alive_is_a_message_and_raw_has_none(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WSP /ws?topics=chat rtpush.1}");
+    u_peer *raw = u_stream(w, "{WS /ws?topics=chat}");
+    char id[RTPUSH_ID_SIZE];
+    size_t before = p->c->out_total;
+    t_advance(w, 4750);
+    u_read(p);
+    T_EQ(p->alive, 0);
+    t_advance(w, 750);
+    u_read(p);
+    T_EQ(p->alive, 1);
+    T_EQ(p->ids, 0);
+    T_EQ(p->c->out_total - before, 2);
+    T_EQ(t_publish_text(w, T_LOG, "of another topic"), RTPUSH_OK);
+    t_run(w);
+    before = p->c->out_total;
+    t_advance(w, 5500);
+    u_read(p);
+    T_EQ(p->alive, 2);
+    T_EQ(p->ids, 1);
+    T_EQ(p->c->out_total - before, 19);
+    assert_string_equal(p->last_id, rtpush_id_format(rtpush_last_id(&w->srv), id));
+    T_EQ(t_publish_text(w, T_LOG, "of another topic"), RTPUSH_OK);
+    T_EQ(t_publish_text(w, T_CHAT, "hello"), RTPUSH_OK);
+    t_advance(w, 5500);
+    u_expect(p, "1 00c0ffee-00000003 chat\nhello\n");
+    u_is(raw, "1 hello\n"); // and no ping yet
+    T_EQ(p->ids, 0);
+    u_free(p);
+    u_free(raw);
+    t_finish(w);
+}
+
+// Keep-alives do not hide a dead peer: it is pinged after ping_ms as ever, and answers count.
+static void ws_tagged_without_pong_is_aborted(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+    u_peer *alive = u_stream(w, "{WSP /ws rtpush.1}");
+    for (int i = 0; i < 39; i++) {
+        t_advance(w, 1000);
+        t_say(alive->c, i % 15 == 0 ? "{8a:}" : "");
+    }
+    u_read(p);
+    T_CHECK(strncmp(t_text(&p->seen), "9 ", 2) == 0, "no ping after 20 s of silence");
+    T_CHECK(p->alive >= 6 && p->alive <= 8, "%u keep-alives in 39 s", p->alive);
+    T_CHECK(!t_ended(p->c), "aborted before the pong was due");
+    t_advance(w, 3000);
+    T_EQ(p->c->dropped, 1);
+    t_expect_events(w, "close TIMEOUT_PONG 1006");
+    t_say(alive->c, "{8a:}");
+    t_advance(w, 2000);
+    u_read(alive);
+    T_CHECK(!t_ended(alive->c), "one that is heard of is aborted too");
+    T_CHECK(strstr(t_text(&alive->seen), "9 ") == NULL, "one that is heard of is pinged");
+    u_free(p);
+    u_free(alive);
+    t_finish(w);
+}
+
+// Between the parts of a message no other may come (RFC 6455 5.4): the keep-alive waits for the
+// last. None comes behind a Close, and none puts its deadline off.
+static void ws_tagged_keep_alive_waits_for_parts_and_ends_with_close(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, "a", 1, 1, 0), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    size_t before = p->c->out_total;
+    t_advance(w, 12000);
+    T_EQ(p->c->out_total, before);
+    w->call = T_IN_API;
+    T_EQ(rtpush_send_part(&w->srv, p->c->handle, 1, "b", 1, 0, 1), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    u_read(p);
+    T_EQ(p->alive, 1);
+    u_is(p, "1 =ab\n");
+    p->c->manual_close = 1;
+    w->call = T_IN_API;
+    T_EQ(rtpush_close(&w->srv, p->c->handle, 4000, "end"), RTPUSH_OK);
+    t_leave(w);
+    t_run(w);
+    t_advance(w, 1500);
+    T_CHECK(!t_ended(p->c), "ended before close_ms");
+    t_advance(w, 1500);
+    T_EQ(p->c->dropped, 1);
+    u_is(p, "8 4000 end\n");
+    T_EQ(p->alive, 0);
+    u_free(p);
+    t_finish(w);
+}
+
 static void ws_without_pong_the_connection_is_aborted(void **state) {
     (void)state;
     t_world *w = t_begin();
@@ -869,6 +968,9 @@ int main(void) {
         u_test(ws_failed_connection_sends_close_then_fin_and_waits),
         u_test(ws_peer_vanishing_is_told_as_1006),
         u_test(ws_ping_measures_the_round_trip),
+        u_test(ws_tagged_keep_alive_is_a_message_and_raw_has_none),
+        u_test(ws_tagged_without_pong_is_aborted),
+        u_test(ws_tagged_keep_alive_waits_for_parts_and_ends_with_close),
         u_test(ws_without_pong_the_connection_is_aborted),
         u_test(ws_any_byte_counts_as_alive),
         u_test(ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently),

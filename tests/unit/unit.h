@@ -36,7 +36,8 @@ typedef struct u_peer {
     t_buf seen;
     char last_id[64];
     unsigned comments;
-    unsigned ids;    // blocks with an id alone
+    unsigned ids;    // blocks with an id alone, keep-alives with an id
+    unsigned alive;  // keep-alives, which are not written down
     unsigned events; // blocks with data
 } u_peer;
 
@@ -56,8 +57,10 @@ static void u_on_event(t_client *cl, const t_event *ev) {
     if (ev->has_id) {
         snprintf(p->last_id, sizeof p->last_id, "%s", ev->id);
     }
-    if (!ev->has_data) {
-        p->ids++;
+    int alive = ev->has_data && ev->len == 0 && strcmp(ev->name, "rtpush") == 0;
+    p->alive += alive;
+    p->ids += ev->has_id && (alive || !ev->has_data);
+    if (alive || !ev->has_data) {
         return;
     }
     p->events++;
@@ -90,6 +93,19 @@ static void u_on_frame(t_client *cl, int fin, int opcode, const uint8_t *data, s
 
 static void u_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len) {
     u_peer *p = (u_peer *)cl->user;
+    if (t_field_is(cl, "Sec-WebSocket-Protocol", "rtpush.1")) {
+        if (len > 17 && data[0] != '=') {
+            snprintf(p->last_id, sizeof p->last_id, "%.17s", (const char *)data);
+        } else if (len == 17 && data[8] == '-') {
+            snprintf(p->last_id, sizeof p->last_id, "%.17s", (const char *)data);
+            p->ids++;
+            p->alive++;
+            return;
+        } else if (len == 0) {
+            p->alive++;
+            return;
+        }
+    }
     t_puts(&p->seen, opcode == 1 ? "1 " : "2 ");
     t_put(&p->seen, data, len);
     t_puts(&p->seen, "\n");
@@ -105,7 +121,7 @@ static void u_clear(u_peer *p) {
     u_read(p);
     p->seen.len = 0;
     t_put(&p->seen, "", 0);
-    p->ids = p->events = p->comments = 0;
+    p->ids = p->alive = p->events = p->comments = 0;
 }
 
 static u_peer *u_new(t_world *w) {
