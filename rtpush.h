@@ -155,11 +155,20 @@
 //
 // ACCESS
 //     Without an authorize hook everybody on the network may read and call everything; only pages
-//     of other sites are kept out (Host, Origin). With it each request that a route takes (no 404,
-//     405, 413, 426, OPTIONS) is judged before a byte is written: 0, a status, or RTPUSH_LATER and
-//     rtpush_decide within reply_ms. It runs for files too. Answer all failures alike, 401, and
-//     count them by req->peer:
+//     of other sites are kept out (Host, Origin, Sec-Fetch-Site). With it each request that a route
+//     takes (no 404, 405, 413, 426, OPTIONS) is judged before a byte is written: 0, a status, or
+//     RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files too. Answer all failures
+//     alike, 401 (or 303 to the login page, where a person opens a page), and count them by
+//     req->peer:
 //         if (bucket_of(req->peer)->tokens == 0) return 429; // refill one every 10 s, at most 5
+//
+//     Other sites. Host must be a literal address, localhost or one of desc.hosts (421); Origin, if
+//     there is one, our own or one of desc.origins (403). Images, scripts and links of other sites
+//     have no Origin. There browsers say Sec-Fetch-Site, and what it calls cross-site or same-site
+//     reaches files (ASSET, by GET) alone; a link that is followed (GET with Sec-Fetch-Dest:
+//     document) pages of a HANDLER too. Browsers send it to https and localhost, and not to
+//     http://192.168.1.5: there any site can make its visitors send a GET. So a GET must change
+//     nothing; let POST do that, whose Origin is always judged.
 //
 //     Who             Scheme                             What it risks
 //     own pages       a signed cookie: rtpush_sign and   works like a key until it expires, also
@@ -184,7 +193,8 @@
 //             grant->challenge = "Bearer"; // what a 401 asks for
 //             if (rtpush_verify(&key, "session", req->cookie, unix_time(), name, sizeof name,
 //                               &grant->expires_s) < 0) {
-//                 return 401;
+//                 grant->location = "/login"; // a route of its own, which is granted to all
+//                 return req->route->kind == RTPUSH_ASSET ? 303 : 401;
 //             }
 //             grant->topics = topics_of(name); // now and later
 //             return 0;
@@ -229,13 +239,16 @@
 //     RFC 3986 targets      done: percent-decoded once. Refused: dot segments, '\' and, what RFC
 //                           3986 2.2 allows, %2F and %5C in a path (400): such data go in a query
 //     RFC 9110 semantics    done: GET HEAD POST PUT DELETE PATCH OPTIONS, If-None-Match, gzip,
-//                           Allow, Retry-After, a single range of bytes with If-Range by ETag: of
-//                           files (of the form that is sent), static bodies and pulls with a
-//                           length. Several ranges are answered 200 with all. Out of scope: dates
-//                           (there is no clock), trailers, CONNECT, TRACE
+//                           Allow, Retry-After, weights of Accept-Encoding, a single range of bytes
+//                           with If-Range by ETag: of files (of the form that is sent), static
+//                           bodies and pulls with a length. Several ranges are answered 200 with
+//                           all. Out of scope: dates (there is no clock), trailers, CONNECT, TRACE
 //     RFC 6455 WebSocket    done: all of the server's side. Out of scope: extensions (compression)
 //     WHATWG HTML 9.2 SSE   done: id, event, data, retry, comments, Last-Event-ID
-//     WHATWG Fetch, CORS    done: desc.origins and preflight
+//     WHATWG Fetch, CORS    done: desc.origins and preflight (which spends no token). Refusals can
+//                           be read by these origins too, but not where Origin did not come: a 408
+//                           or 431 before it, a 400 for broken framing before it
+//     W3C Fetch Metadata    done: Sec-Fetch-Site, and Sec-Fetch-Dest: document
 //     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default. Origins are
 //                           scheme, host and port with its default, in any case
 //     RFC 7515, 7519 JWT    done: compact form, HS256, ES256 with BearSSL; exp, nbf, aud, iss.
@@ -336,13 +349,13 @@ enum {
     RTPUSH_WHY_PEER_LIMIT,       // more than max_per_peer connections: reset at accept
     RTPUSH_WHY_STREAM_LIMIT,     // max_streams reached (503, or 200 and a retry: for SSE)
     RTPUSH_WHY_RATE,             // too many requests (429)
-    RTPUSH_WHY_SYNTAX,           // the head breaks RFC 9112 (400)
+    RTPUSH_WHY_SYNTAX,           // the head breaks RFC 9112, or path or query cannot be read (400)
     RTPUSH_WHY_TOO_LONG,         // target (414), header or head (431)
     RTPUSH_WHY_VERSION,          // major HTTP version not 1 (505)
     RTPUSH_WHY_METHOD,           // unknown method (501) or not this route's (405)
     RTPUSH_WHY_NOT_FOUND,        // no such route or topic (404)
     RTPUSH_WHY_HOST,             // foreign Host: DNS rebinding (421)
-    RTPUSH_WHY_ORIGIN,           // foreign Origin: cross-site request (403)
+    RTPUSH_WHY_ORIGIN,           // foreign Origin or Sec-Fetch-Site: cross-site request (403)
     RTPUSH_WHY_CODING,           // a transfer coding other than chunked (501)
     RTPUSH_WHY_BODY,             // body larger than the route takes (413)
     RTPUSH_WHY_EXPECT,           // Expect other than 100-continue (417)
@@ -350,8 +363,9 @@ enum {
     RTPUSH_WHY_WS_PROTOCOL,      // RFC 6455 broken by the peer (close 1002)
     RTPUSH_WHY_WS_UTF8,          // text message not UTF-8 (close 1007)
     RTPUSH_WHY_WS_TOO_BIG,       // message larger than the route takes (close 1009)
-    RTPUSH_WHY_ENCODING,         // the asset exists only as gzip, which the client excludes (406)
+    RTPUSH_WHY_ENCODING,         // the asset has no form that the client accepts (406)
     RTPUSH_WHY_TLS,              // a filter: the peer broke or failed its protocol, RFC 5246 7.2.2
+    RTPUSH_WHY_TX_SIZE,          // an answer's head does not fit desc.tx_size (500)
     RTPUSH_WHY_COUNT
 };
 
@@ -410,8 +424,8 @@ enum {
 enum {
     RTPUSH_STREAM_MESSAGES = 1, // WEBSOCKET: messages larger than the rx buffer come in pieces;
                                 // without it such a message is closed with 1009
-    RTPUSH_ANY_ORIGIN = 2       // skip the Origin check here. Risk: any web page its user visits
-                                // can use this route
+    RTPUSH_ANY_ORIGIN = 2       // skip the checks of Origin and Sec-Fetch-Site here. Risk: any web
+                                // page its user visits can use this route
 };
 
 // A file for the ASSET kind. Everything stays valid for ever (const flash).
@@ -461,6 +475,7 @@ typedef struct rtpush_grant {
     const char *challenge; // of a refusal with 401: the value of WWW-Authenticate. NULL: "Bearer",
                            // which browsers do not ask their user about, as they do for "Basic
                            // realm=..."
+    const char *location;  // of a refusal with 302 or 303: the value of Location, such as "/login"
     uint8_t known; // 1: authorize knows who sends this, so its body may take body_ms. 0: anybody
                    // might: as long as a head, and its slot goes to a newcomer first
 } rtpush_grant;
@@ -557,7 +572,8 @@ typedef struct rtpush_desc {
                                 // ended by NULL. "*" turns the check off: DNS rebinding
     const char *const *origins; // foreign origins allowed ("https://app.example"), ended by NULL
     const char *cookie;         // the one cookie to keep
-    // Every request before a byte is written: 0 accepts, or a status from 400 to 599. RTPUSH_LATER:
+    // Every request before a byte is written: 0 accepts, or a status from 400 to 599, or 302 or 303
+    // with grant->location (for what a person opens; not for streams and scripts). RTPUSH_LATER:
     // the request waits for rtpush_decide, at most reply_ms, then it is answered 503. (429 and 503
     // become 200 and a retry: on an EVENTS route, or an EventSource would never come again.)
     int (*authorize)(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
@@ -671,8 +687,8 @@ size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn);
 
 // What authorize left for later, decided as it would have been there; also from inside it. status 0
 // with a grant, whose topics are yours to set here (those asked for, or more: see rtpush_grant), or
-// 400 to 599; then grant may be NULL. ERR_STALE: the peer has left; ERR_STATE: it does not wait any
-// more.
+// what authorize may answer; then grant may be NULL, unless it names a location. ERR_STALE: the
+// peer has left; ERR_STATE: it does not wait any more.
 int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant);
 // Streams: changes the subscription. Newly added STATE topics bring their value, EVENT topics begin
 // now. Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics;
@@ -967,6 +983,13 @@ typedef struct rtpi_rank { // whose slot a newcomer gets: rtpi_gives_way
     uint8_t known;  // ... authorize knows who sends this request
 } rtpi_rank;
 
+typedef struct rtpi_asked { // what the head says, until it is answered: HEAD and ASK
+    rtpi_rank rank;         // the same as out.rank
+    uint16_t accepts[3];    // Accept-Encoding, weight in thousandths + 1 or 0: RTPI_ACCEPTS_...
+    uint8_t site;           // Sec-Fetch-...: RTPI_SITE_...
+    uint8_t refusal;        // RTPI_NO of what is refused when the head is complete; 0 nothing
+} rtpi_asked;
+
 typedef struct rtpi_http { // the request as it arrives
     uint8_t step;          // RTPI_S_...
     uint8_t pos;           // bytes of the token, chunk size or chunk extension being read
@@ -1022,6 +1045,7 @@ struct rtpush_conn {
     uint16_t byte_tokens; // in 64 bytes
     union {
         rtpi_rank rank;     // FREE to WAIT
+        rtpi_asked asked;   // ... HEAD and ASK
         rtpi_answer reply;  // REPLY
         rtpi_stream stream; // streams, CLOSING
     } out;
@@ -1111,7 +1135,7 @@ struct rtpush_server {
     uint32_t serial; // counts what connections achieve; the last one given
     rtpush_conn *ready_last;
     rtpush_conn *free_last;
-    const char *challenge;  // of the 401 that is being written
+    const char *advice;     // of the refusal being written: challenge of a 401, else location
     const char *config_error;
     rtpush_hooks hooks;
     rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
@@ -3836,7 +3860,6 @@ enum {
     RTPI_B_UPGRADE = 0x0004,   // Connection: upgrade
     RTPI_B_WEBSOCKET = 0x0008, // Upgrade: websocket
     RTPI_B_VERSION13 = 0x0010, // Sec-WebSocket-Version: 13
-    RTPI_B_GZIP = 0x0020,       // Accept-Encoding has gzip
     RTPI_B_MATCH = 0x0040,      // If-None-Match names the asset's ETag
     RTPI_B_MATCH_GZIP = 0x0080, // ... that of its gzip form
     RTPI_B_HTTP10 = 0x0100,
@@ -3847,6 +3870,17 @@ enum {
     RTPI_B_CHUNKED = 0x2000,  // the answer is chunked
     RTPI_B_COOKIE = 0x4000    // desc.cookie is kept
 };
+// rtpi_asked.site, as W3C Fetch Metadata names it. "none", a user's own doing, and values that are
+// not known say nothing.
+enum {
+    RTPI_SITE_OWN = 1,     // same-origin
+    RTPI_SITE_FOREIGN = 6, // same-site or cross-site
+    RTPI_SITE_DOCUMENT = 8 // for the top of a tab: a link was followed, a form sent
+};
+
+// rtpi_asked.accepts
+enum { RTPI_ACCEPTS_GZIP, RTPI_ACCEPTS_ANY, RTPI_ACCEPTS_IDENTITY };
+
 // The body is the application's, and ends with on_close. No enumerator: int may have 16 bits.
 #define RTPI_B_HOLD 0x8000u
 
@@ -3868,6 +3902,8 @@ enum {
     RTPI_H_ACCEPT_ENCODING,
     RTPI_H_RANGE,
     RTPI_H_IF_RANGE,
+    RTPI_H_FETCH_SITE,
+    RTPI_H_FETCH_DEST,
     RTPI_H_ROUTE // the first of the route's own
 };
 
@@ -4070,12 +4106,14 @@ const char *rtpush_why(int why) {
         "no answer from the application\0" "no pong\0" "closing too slow\0" "stalled reader\0"
         "access expired\0" "slot given to another\0" "too slow for the log\0"
         "no slot free\0" "too many connections of this peer\0" "too many streams\0"
-        "too many requests\0" "malformed request\0" "too long\0" "HTTP version\0" "method\0"
-        "not found\0" "unknown Host: see desc.hosts\0"
-        "foreign Origin: see desc.origins\0" "unknown transfer coding\0"
-        "body too large\0" "unknown expectation\0" "not a WebSocket upgrade\0"
-        "WebSocket protocol error\0" "text is not UTF-8\0" "message too large\0" "only gzip\0"
-        "TLS failed",
+        "too many requests\0" "malformed request line, path, query or field\0"
+        "request line or field too long: see desc.rx_size\0" "HTTP version is not 1.0 or 1.1\0"
+        "method not known or not allowed here\0" "no such path or topic\0"
+        "unknown Host: see desc.hosts\0" "from another site: see desc.origins\0"
+        "transfer coding is not chunked\0" "body too large\0" "Expect is not 100-continue\0"
+        "not a WebSocket upgrade\0" "WebSocket protocol error\0" "text is not UTF-8\0"
+        "message too large\0" "Accept-Encoding excludes what there is\0" "TLS failed\0"
+        "answer does not fit desc.tx_size",
         (unsigned)why);
 }
 
@@ -4207,8 +4245,12 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         }
         rtpi_put_allow(t, "Allow", methods);
         return;
+    case RTPI_NO(302):
+    case RTPI_NO(303):
+        rtpi_format(t, "Location: %s\r\n", srv->advice);
+        return;
     case RTPI_NO(401): // RFC 9110 15.5.2: it must say how to do better
-        rtpi_format(t, "WWW-Authenticate: %s\r\n", srv->challenge);
+        rtpi_format(t, "WWW-Authenticate: %s\r\n", srv->advice);
         return;
     case RTPI_NO(405): // RFC 9110 15.5.6
         rtpi_put_allow(t, "Allow", methods);
@@ -4385,6 +4427,13 @@ static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
 }
 #endif
 
+// What the peer's user is told. Why an application refuses is its own matter: there the phrase.
+static const char *rtpi_refusal_text(unsigned status, uint8_t why) {
+    return why != RTPUSH_WHY_APP ? rtpush_why(why)
+           : status == 401       ? RTPI_TEXT("log in: this needs credentials", 0)
+                                 : rtpi_status_phrase(status);
+}
+
 // Answers with an error, for the reason given. The rest of what the peer sends with this request is
 // never interpreted where the connection does not keep. RFC 9112 9.3.2: one answer a request. So
 // on_refuse comes last: by then it is answered, and cannot be answered or decided once more.
@@ -4398,36 +4447,48 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     memset(&r, 0, sizeof r);
     r.status = (uint16_t)status;
     r.body_static = 1;
-    r.body = rtpush_why(why);
+    r.body = rtpi_refusal_text(status, why);
     r.len = (uint32_t)strlen((const char *)r.body);
     if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
-        rtpi_finish(srv, c, why);
+        r.status = 500; // without what does not fit: a long challenge or location
+        if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
+            rtpi_finish(srv, c, why);
+        }
     }
     if (srv->desc.on_refuse) {
-        srv->desc.on_refuse(srv, c->peer, (int)status, why);
+        srv->desc.on_refuse(srv, c->peer, (int)r.status, why);
     }
 }
 
 static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    // A method is judged before there are fields.
-    rtpi_refuse_why(srv, c, refusal, refusal == RTPI_NO(501) && rtpi_is_chunked(c)
-                                         ? (uint8_t)RTPUSH_WHY_CODING
-                                         : rtpi_refusal_why(refusal));
+    int coding = refusal == RTPI_NO(501) && c->in.http.method < 1u << RTPI_METHOD_COUNT;
+    rtpi_refuse_why(srv, c, refusal,
+                    coding ? (uint8_t)RTPUSH_WHY_CODING : rtpi_refusal_why(refusal));
 }
 
 // An answer head did not fit tx_size.
 static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_refuse_why(srv, c, RTPI_NO(500), RTPUSH_WHY_APP);
+    rtpi_refuse_why(srv, c, RTPI_NO(500), RTPUSH_WHY_TX_SIZE);
 }
 
 #ifndef RTPUSH_NO_ASSETS
 // ASSET: RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
+// RFC 9110 12.5.3: of the forms there are, the one the client weighs more, gzip where it weighs
+// them alike. Without the field all are acceptable. Identity, if it is not named, comes last.
 static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_asset *a) {
+    const uint16_t *accepts = c->out.asked.accepts;
+    unsigned any = accepts[RTPI_ACCEPTS_ANY];
+    unsigned zipped = accepts[RTPI_ACCEPTS_GZIP] ? accepts[RTPI_ACCEPTS_GZIP] : any;
+    unsigned plain = accepts[RTPI_ACCEPTS_IDENTITY] ? accepts[RTPI_ACCEPTS_IDENTITY] : any;
     unsigned bits = c->in.http.bits;
-    int gzip = a->gzip && ((bits & RTPI_B_GZIP) || !a->data);
+    int gzip;
     rtpush_response r;
-    // RFC 9110 12.5.3: without the field any encoding is acceptable.
-    if (gzip && !(bits & RTPI_B_GZIP) && (c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
+    if (!(c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
+        gzip = !a->data;
+    } else {
+        gzip = a->gzip && zipped > 1 && (!a->data || zipped >= plain);
+    }
+    if (!gzip && (!a->data || plain == 1)) { // 1: a weight of 0
         rtpi_refuse(srv, c, RTPI_NO(406));
         return;
     }
@@ -4518,6 +4579,9 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 // folded lines, two lengths, a length beside Transfer-Encoding, a second coding) is refused, so
 // nothing can be smuggled past a proxy in front of us (RFC 9112 11.2). Every refusal in the head or
 // in the body closes the connection.
+// Broken framing, another major version and a head over 16 KiB are refused at once. All else that
+// is wrong waits in rtpi_asked.refusal for the end of the head: by then Origin was read, and a page
+// of desc.origins is told that it may see the status (WHATWG Fetch 3.2.3), not "network error".
 
 #define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
 #define RTPI_METHOD_MAX 16u  // longest unknown method answered 501 and not 400
@@ -4525,23 +4589,29 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 #define RTPI_TOPIC_MAX 32u   // longest name of a topic
 #define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and RTPI_NO
 
-// In the order of RTPI_H_HOST ... RTPI_H_IF_RANGE.
+// In the order of RTPI_H_HOST ... RTPI_H_FETCH_DEST.
 static const char rtpi_names[] =
     "host\0origin\0cookie\0authorization\0sec-websocket-key\0last-event-id\0content-length\0"
     "expect\0connection\0upgrade\0sec-websocket-version\0transfer-encoding\0"
-    "sec-websocket-protocol\0if-none-match\0accept-encoding\0range\0if-range\0";
+    "sec-websocket-protocol\0if-none-match\0accept-encoding\0range\0if-range\0sec-fetch-site\0"
+    "sec-fetch-dest\0";
 
-// Values that are a bit of rtpi_http.bits, each behind the tag of its header (7 is EXPECT), as it
-// stands in the arena.
+// Values that are a bit of rtpi_http.bits, then of rtpi_asked.site, each behind the tag of its
+// header (7 is EXPECT), as it stands in the arena.
 static const char rtpi_words[] =
-    "\007" "100-continue\0" "\010" "close\0" "\010" "upgrade\0" "\011" "websocket\0" "\012" "13\0";
-#define RTPI_WORD_COUNT 5u
+    "\007" "100-continue\0" "\010" "close\0" "\010" "upgrade\0" "\011" "websocket\0" "\012" "13\0"
+    "\021" "same-origin\0" "\021" "same-site\0" "\021" "cross-site\0" "\022" "document\0";
+#define RTPI_WORD_COUNT 5u // of rtpi_http.bits
+
+#define RTPI_HEADER_BIT(header) ((uint32_t)1 << (header)) // int may have 16 bits
 
 // Lists, whose elements are judged one by one.
-#define RTPI_LISTS                                                                                 \
-    (1u << RTPI_H_COOKIE | 1u << RTPI_H_EXPECT | 1u << RTPI_H_CONNECTION |                         \
-     1u << RTPI_H_UPGRADE | 1u << RTPI_H_PROTOCOL | 1u << RTPI_H_NONE_MATCH |                      \
-     1u << RTPI_H_ACCEPT_ENCODING)
+#define RTPI_LISTS \
+    (RTPI_HEADER_BIT(RTPI_H_COOKIE) | RTPI_HEADER_BIT(RTPI_H_EXPECT) | \
+     RTPI_HEADER_BIT(RTPI_H_CONNECTION) | RTPI_HEADER_BIT(RTPI_H_UPGRADE) | \
+     RTPI_HEADER_BIT(RTPI_H_PROTOCOL) | RTPI_HEADER_BIT(RTPI_H_NONE_MATCH) | \
+     RTPI_HEADER_BIT(RTPI_H_ACCEPT_ENCODING) | RTPI_HEADER_BIT(RTPI_H_FETCH_SITE) | \
+     RTPI_HEADER_BIT(RTPI_H_FETCH_DEST))
 
 // Fields whose values are put in lower case, since case means nothing there.
 #define RTPI_ANY_CASE                                                                              \
@@ -4553,7 +4623,7 @@ static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
 }
 
 static int rtpi_is_list(unsigned header) {
-    return (int)((uint32_t)RTPI_LISTS >> header & 1u);
+    return (int)(RTPI_LISTS >> header & 1u);
 }
 
 // Appends a byte to the token. 0 if it is longer than `max`.
@@ -4580,6 +4650,13 @@ static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, uint32_t limit, u
     }
     rtpi_rx(srv, c)[c->rx_used++] = byte;
     return 1;
+}
+
+// The first of what is wrong is what the peer is told.
+static void rtpi_refuse_at_end(rtpush_conn *c, unsigned refusal) {
+    if (c->out.asked.refusal == 0) {
+        c->out.asked.refusal = (uint8_t)refusal;
+    }
 }
 
 static unsigned rtpi_step_method(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
@@ -4697,9 +4774,15 @@ static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
 static unsigned rtpi_step_target(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
     rtpi_http *h = &c->in.http;
     uint32_t limit = srv->desc.rx_size / 4u * 3u - 4u; // the rest is for Host, Origin and the key
-    if (byte == ' ') {
+    if (byte == ' ' && c->rx_used + h->pos > 0) {
         h->step = RTPI_S_PROTOCOL;
-        return c->rx_used + h->pos > 0 ? rtpi_target_done(srv, c) : RTPI_NO(400);
+        rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
+        if (c->out.asked.refusal) { // what is wrong with it is known, the rest is of no use
+            memset(rtpi_rx(srv, c), 0, 2);
+            c->rx_used = 2;
+            c->route = RTPI_NO_ROUTE;
+        }
+        return 0;
     }
     if (byte <= 0x20 || byte >= 0x7F || byte == '#') { // RFC 3986: never in a request target
         return RTPI_NO(400);
@@ -4794,13 +4877,33 @@ static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
            : rtpi_is_etag(v, a->etag, 1) ? (unsigned)RTPI_B_MATCH_GZIP : 0u;
 }
 
-// "gzip", but not with weight 0 (RFC 9110 12.4.2).
-static unsigned rtpi_match_gzip(const char *v) {
-    const char *weight = strchr(v, '=');
-    if (strncmp(v, "gzip", 4) != 0 || strcspn(v, "; \t") != 4) {
-        return 0;
+// The weight of a list's element in thousandths, from its parameters (RFC 9110 12.4.2). What is no
+// weight is 0.
+static unsigned rtpi_weight(const char *parameters) {
+    const char *at = strchr(parameters, '=');
+    unsigned weight = 0;
+    unsigned unit = 1000;
+    if (!at) {
+        return unit;
     }
-    return weight && weight[1 + strspn(weight + 1, "0.")] == '\0' ? 0 : (unsigned)RTPI_B_GZIP;
+    while (unit > 0 && rtpi_hex_value((uint8_t)*++at) < 10) {
+        weight += unit * rtpi_hex_value((uint8_t)*at);
+        unit /= 10u;
+        at += at[1] == '.';
+    }
+    return weight > 1000 ? 1000 : weight;
+}
+
+// An element of Accept-Encoding (RFC 9110 12.5.3), to its place in rtpi_asked.
+static void rtpi_accept_coding(rtpi_asked *asked, char *v) {
+    size_t len = strcspn(v, "; \t");
+    unsigned weight = rtpi_weight(v + len);
+    unsigned coding;
+    v[len] = '\0';
+    coding = rtpi_place("gzip\0*\0identity\0x-gzip\0", v);
+    if (coding < 4) {
+        asked->accepts[coding % 3u] = (uint16_t)(weight + 1u); // RFC 9110 8.4.1.3: x-gzip is gzip
+    }
 }
 
 #endif
@@ -4874,9 +4977,13 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
     case RTPI_H_UPGRADE:
     case RTPI_H_VERSION:
         break;
+    case RTPI_H_FETCH_SITE:
+    case RTPI_H_FETCH_DEST:
+        c->out.asked.site = (uint8_t)(c->out.asked.site | 1u << word >> RTPI_WORD_COUNT);
+        break;
     case RTPI_H_ACCEPT_ENCODING:
 #ifndef RTPUSH_NO_ASSETS
-        bits = rtpi_match_gzip(v);
+        rtpi_accept_coding(&c->out.asked, v);
 #endif
         break;
     case RTPI_H_NONE_MATCH:
@@ -4929,11 +5036,13 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
         return RTPI_NO(431); // cut in its name: it may be the one to keep
     }
     verdict = rtpi_judge(srv, c, tag);
-    if (verdict != RTPI_KEEP) {
-        return verdict;
+    if (verdict == RTPI_KEEP && over) {
+        verdict = RTPI_NO(431);
+    } else if (verdict == RTPI_KEEP) {
+        c->rx_used = h->mark = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
+        verdict = 0;
     }
-    c->rx_used = h->mark = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
-    return over ? RTPI_NO(431) : 0u;
+    return verdict;
 }
 
 static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
@@ -5368,12 +5477,40 @@ static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32
 #endif
 }
 
-// What the request may not do, in the order of what must be known first: who it is for, who sent
-// it, what it wants. No callback before Host and Origin are judged (invariant 21).
-RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c,
-                                              const rtpush_request *req) {
+// Does a page of desc.origins ask? Then it may read the answer, whatever that is.
+static int rtpi_cors_check(const rtpush_server *srv, rtpush_conn *c, const char *origin,
+                           const char *host) {
+    int known = rtpi_origin_check(srv, c, origin, host);
+    if (known == 2) {
+        c->in.http.bits |= RTPI_B_CORS;
+    }
+    return known;
+}
+
+// Cross-site requests: forged ones, hijacked WebSockets. Files may be shown everywhere; a link to
+// what a HANDLER answers must work, and a GET is safe (RFC 9110 9.2.1) or should be.
+static unsigned rtpi_site_check(const rtpush_conn *c, const rtpush_request *req, int origin) {
     const rtpush_route *route = req->route;
-    int origin = 1;
+    unsigned site = c->out.asked.site;
+    int safe = (req->method & (RTPUSH_GET | RTPUSH_HEAD)) != 0;
+    if (origin == 2 || (route && ((route->flags & RTPUSH_ANY_ORIGIN) ||
+                                  (route->kind == RTPUSH_ASSET && safe)))) {
+        return 0;
+    }
+    if (site & RTPI_SITE_FOREIGN) { // also without Origin: <img>, <script>, <form method=get>
+        return (site & RTPI_SITE_DOCUMENT) && safe && !req->origin &&
+                       (!route || route->kind == RTPUSH_HANDLER)
+                   ? 0 : RTPI_NO(403);
+    }
+    // A form under Referrer-Policy: no-referrer says "null" of our own page as of others.
+    return origin || ((site & RTPI_SITE_OWN) && strcmp(req->origin, "null") == 0) ? 0
+                                                                                  : RTPI_NO(403);
+}
+
+// Who the request is for and who sent it, which is judged before all else: no callback before.
+static unsigned rtpi_sender_check(const rtpush_server *srv, rtpush_conn *c,
+                                  const rtpush_request *req) {
+    int origin = req->origin ? rtpi_cors_check(srv, c, req->origin, req->host) : 1;
     unsigned refusal = 0;
     if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
         return RTPI_NO(400); // RFC 9112 3.2: also where the target names the host
@@ -5381,18 +5518,13 @@ RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c
     if (req->host) {
         refusal = rtpi_host_check(srv, req->host);
     }
-    if (refusal) {
-        return refusal;
-    }
-    if (req->origin) {
-        origin = rtpi_origin_check(srv, c, req->origin, req->host);
-        c->in.http.bits = (uint16_t)(c->in.http.bits | (origin == 2 ? RTPI_B_CORS : 0));
-    }
-    if (origin == 0 &&
-        !(route && ((route->flags & RTPUSH_ANY_ORIGIN) ||
-                    (route->kind == RTPUSH_ASSET && (req->method & (RTPUSH_GET | RTPUSH_HEAD)))))) {
-        return RTPI_NO(403); // cross-site request forgery, cross-site WebSocket hijacking
-    }
+    return refusal ? refusal : rtpi_site_check(c, req, origin);
+}
+
+// What the route does not take.
+RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c,
+                                              const rtpush_request *req) {
+    const rtpush_route *route = req->route;
     if (c->in.http.bits & RTPI_B_STAR) {
         return 0;
     }
@@ -5407,22 +5539,12 @@ RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c
                                                                                : RTPI_NO(413);
 }
 
-// A stream has a valid upgrade, if it is a WebSocket, and names topics that are there.
-static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+// A stream names topics that are there, and a poll a time.
+static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_request *req) {
     int websocket = req->route->kind == RTPUSH_WEBSOCKET;
-    unsigned refusal;
+    unsigned refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
 #ifndef RTPUSH_NO_POLL
     uint32_t wait_ms;
-#endif
-#ifndef RTPUSH_NO_WEBSOCKET
-    refusal = websocket ? rtpi_upgrade_check(srv, c) : 0;
-    if (refusal) {
-        return refusal;
-    }
-#endif
-    (void)c;
-    refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
-#ifndef RTPUSH_NO_POLL
     if (req->route->kind == RTPUSH_POLL && !rtpi_poll_wait(srv, req->query, &wait_ms)) {
         refusal = RTPI_NO(400);
     }
@@ -5434,6 +5556,17 @@ static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_conn *c, rtpu
                ? RTPI_NO(404) : 0u;
 }
 
+static int rtpi_is_redirect(int status) { // RFC 9110 15.4.3, 15.4.4
+    return status == 302 || status == 303;
+}
+
+// What a request may be refused with: an error, or where the login page is.
+static int rtpi_may_refuse(int status, const rtpush_grant *grant) {
+    return rtpi_is_redirect(status)
+               ? grant && grant->location && *grant->location && rtpi_header_clean(grant->location)
+               : status >= 400 && status <= 599;
+}
+
 // Does the request go on? As the grant says; else it was refused.
 static int rtpi_decided(rtpush_server *srv, rtpush_conn *c, rtpush_request *req, int status,
                         const rtpush_grant *grant) {
@@ -5442,9 +5575,10 @@ static int rtpi_decided(rtpush_server *srv, rtpush_conn *c, rtpush_request *req,
         status = req->topics == 0 ? 403 : 0;
     }
     if (status != 0) {
-        srv->challenge = grant && grant->challenge && rtpi_header_clean(grant->challenge)
-                             ? grant->challenge : "Bearer";
-        rtpi_refuse_why(srv, c, RTPI_NO(status >= 400 && status <= 599 ? (unsigned)status : 500u),
+        srv->advice = rtpi_is_redirect(status) && grant ? grant->location
+                      : grant && grant->challenge && rtpi_header_clean(grant->challenge)
+                          ? grant->challenge : "Bearer";
+        rtpi_refuse_why(srv, c, RTPI_NO(rtpi_may_refuse(status, grant) ? (unsigned)status : 500u),
                         RTPUSH_WHY_APP);
         return 0;
     }
@@ -5478,38 +5612,59 @@ static int rtpi_ask(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
 static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     rtpi_http *h = &c->in.http;
     unsigned refusal;
-    uint8_t why;
+    int options; // answered here
     h->mark = c->rx_used;
     srv->count.requests++;
     if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE)) && !srv->shut) {
         rtpi_set(c, RTPI_F_KEEP);
     }
     rtpi_request(srv, c, req);
-    if (rtpi_token_take(srv, c)) {
-        refusal = rtpi_request_check(srv, c, req);
-    } else {
+    options = req->method == RTPUSH_OPTIONS &&
+              (!req->route || !(req->route->methods & RTPUSH_OPTIONS));
+    refusal = rtpi_sender_check(srv, c, req);
+    if (!options && !rtpi_token_take(srv, c)) { // a preflight is no request of its own
         rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
         refusal = RTPI_NO(429);
+    } else if (c->out.asked.refusal) {
+        rtpi_clear(c, RTPI_F_KEEP);
+        refusal = c->out.asked.refusal; // first: the host of a refused target is not known
+    } else if (refusal == 0) {
+        refusal = rtpi_request_check(srv, c, req);
     }
-    if (refusal == 0 && req->method == RTPUSH_OPTIONS &&
-        (!req->route || !(req->route->methods & RTPUSH_OPTIONS))) {
+    if (refusal == 0 && options) {
         rtpi_reply_options(srv, c);
         return;
     }
-    why = rtpi_refusal_why(refusal);
+#ifndef RTPUSH_NO_WEBSOCKET
+    if (refusal == 0 && req->route->kind == RTPUSH_WEBSOCKET) {
+        refusal = rtpi_upgrade_check(srv, c);
+        if (refusal) {
+            rtpi_refuse_why(srv, c, refusal, RTPUSH_WHY_UPGRADE);
+            return;
+        }
+    }
+#endif
     if (refusal == 0 && req->route->kind >= RTPUSH_WEBSOCKET) {
-        refusal = rtpi_stream_check(srv, c, req);
-        why = refusal == RTPI_NO(404)                ? RTPUSH_WHY_NOT_FOUND
-              : req->route->kind == RTPUSH_WEBSOCKET ? RTPUSH_WHY_UPGRADE
-                                                     : RTPUSH_WHY_SYNTAX;
+        refusal = rtpi_stream_check(srv, req);
     }
     if (refusal) {
-        rtpi_refuse_why(srv, c, refusal, why);
-        return;
-    }
-    if (rtpi_ask(srv, c, req)) {
+        rtpi_refuse(srv, c, refusal);
+    } else if (rtpi_ask(srv, c, req)) {
         rtpi_take_request(srv, c, req);
     }
+}
+
+// A head that does not come to its end. Of Origin it is known what was read by now.
+static void rtpi_refuse_head(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t why) {
+    const char *origin = NULL;
+    if (c->in.http.seen >> RTPI_H_ORIGIN & 1u) { // so the target is whole
+        origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
+    }
+    if (origin) {
+        (void)rtpi_cors_check(srv, c, origin, NULL);
+    }
+    rtpi_clear(c, RTPI_F_KEEP);
+    rtpi_refuse_why(srv, c, refusal, why);
 }
 
 static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
@@ -5522,14 +5677,16 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
         if (step == RTPI_S_START && c->in.http.total == 0) {
             c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
         }
+        if (refusal != RTPI_NO(400) && refusal != RTPI_NO(505)) {
+            rtpi_refuse_at_end(c, refusal);
+            refusal = 0;
+        }
         c->in.http.total++;
         if (refusal == 0 && c->in.http.total > RTPI_HEAD_MAX) {
             refusal = RTPI_NO(431);
         }
         if (refusal) {
-            rtpi_clear(c, RTPI_F_KEEP);
-            c->in.http.mark = c->rx_used;
-            rtpi_refuse(srv, c, refusal);
+            rtpi_refuse_head(srv, c, refusal, rtpi_refusal_why(refusal));
         } else if (step == RTPI_S_END) {
             rtpi_head_done(srv, c, req);
         }
@@ -6440,8 +6597,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         if (c->in.http.total == 0) {
             rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_IDLE);
         } else {
-            c->in.http.mark = c->rx_used;
-            rtpi_refuse_why(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_HEAD);
+            rtpi_refuse_head(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_HEAD);
         }
         break;
     case RTPI_BODY:
@@ -7044,7 +7200,7 @@ int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpu
     if (c->state != RTPI_ASK) {
         return RTPUSH_ERR_STATE;
     }
-    if (status == 0 ? !grant : status < 400 || status > 599) {
+    if (status == 0 ? !grant : !rtpi_may_refuse(status, grant)) {
         return RTPUSH_ERR_ARGUMENT;
     }
     rtpi_request(srv, c, &req);

@@ -246,7 +246,7 @@ server('a decision that takes a while is the answer it would have been', async (
     }
     return seen.length === 4;
   });
-  equal(seen.map((t) => t.slice(0, 5)), ['200 6', '403 e', '200 0', '200 4'], 'answers');
+  equal(seen.map((t) => t.slice(0, 5)), ['200 6', '403 F', '200 0', '200 4'], 'answers');
   c.destroy();
 });
 

@@ -22,7 +22,7 @@ static const char *const t_why_names[RTPUSH_WHY_COUNT] = {
     "NO_SLOT",       "PEER_LIMIT",   "STREAM_LIMIT", "RATE",          "SYNTAX",
     "TOO_LONG",      "VERSION",      "METHOD",       "NOT_FOUND",     "HOST",
     "ORIGIN",        "CODING",       "BODY",         "EXPECT",        "UPGRADE",
-    "WS_PROTOCOL",   "WS_UTF8",      "WS_TOO_BIG",   "ENCODING",      "TLS"};
+    "WS_PROTOCOL",   "WS_UTF8",      "WS_TOO_BIG",   "ENCODING",      "TLS",          "TX_SIZE"};
 
 static const char *t_why(int why) {
     return why >= 0 && why < RTPUSH_WHY_COUNT ? t_why_names[why] : "?";
@@ -61,6 +61,7 @@ typedef struct t_app {
     uint32_t expires_s;
     const char *challenge;
     int known;           // authorize knows who sends
+    const char *location;
     int decide;          // T_NOW, T_INSIDE, T_LATER: when authorize decides
     rtpush_handle asked; // T_LATER: who waits
     rtpush_grant grant;  // ... and for what
@@ -95,6 +96,7 @@ static int t_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_gra
     grant->expires_s = app->expires_s;
     grant->challenge = app->challenge;
     grant->known = (uint8_t)app->known;
+    grant->location = app->location;
     if (app->decide == T_INSIDE) {
         T_CHECK(rtpush_decide(srv, req->conn, app->status, grant) == RTPUSH_OK, "decide inside");
         T_CHECK(rtpush_decide(srv, req->conn, 0, grant) == RTPUSH_ERR_STATE, "decided twice");

@@ -221,7 +221,7 @@ static void a_refused_request_is_answered_once(void **state) {
         int status; // of authorize
         const char *out;
     } cases[] = {
-        {"{GET /nope}{GET /hello}", 0, "404 not found\n200 hello\n"},
+        {"{GET /nope}{GET /hello}", 0, "404 no such path or topic\n200 hello\n"},
         {"{GET /hello}{GET /hello}", 403, "403 |403 "},
         {"{GET /later}{GET /hello}", 401, "401 |401 "},
         {"{GET /events}", 503, ""}, // 200 and a retry
