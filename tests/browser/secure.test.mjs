@@ -252,4 +252,69 @@ secure('another site without a good token, and one that is not listed, get nothi
     equal(seen, ['refused', 'refused', 'refused', 'refused'], 'what the other site gets');
   });
 
+// WHATWG Fetch 3.2.3: else it sees "network error".
+secure('a page of a listed site reads why it is refused', async (s, open) => {
+  const p = await other(s, open, ORIGIN, 'sse');
+  const seen = await p.page.evaluate(async (device) => {
+    const status = async (path, method = 'GET') => (
+      fetch(`${device}${path}`, { method }).then((a) => a.status, (error) => `${error}`));
+    return [
+      await status('/nothing'), await status(`/${'x'.repeat(9000)}`), await status('/app%2Fjs'),
+      await status('/events?topics=nothing'), await status('/session', 'POST'),
+      await status('/session'),
+    ];
+  }, s.url);
+  equal(seen, [404, 414, 400, 404, 405, 401], 'what it reads');
+});
+
+// W3C Fetch Metadata: none of these carries an Origin.
+secure('images of another site reach files alone, and its links pages', async (s, open) => {
+  const p = await other(s, open, 'https://evil.example', 'sse');
+  const answers = {}; // also of what Chromium then keeps from the page (opaque response blocking)
+  const pathOf = {};
+  const cdp = await p.context.newCDPSession(p.page);
+  cdp.on('Network.requestWillBeSent', (e) => {
+    pathOf[e.requestId] = new URL(e.request.url).pathname;
+  });
+  cdp.on('Network.responseReceivedExtraInfo', (e) => {
+    answers[pathOf[e.requestId]] = e.statusCode;
+  });
+  await cdp.send('Network.enable');
+  const paths = ['/app.js', '/session', '/events', '/poll'];
+  await p.page.evaluate(([device, images]) => {
+    for (const path of images) {
+      new Image().src = `${device}${path}`;
+    }
+  }, [s.url, paths]);
+  await until('four answers', () => paths.every((path) => answers[path]), WAIT_MS);
+  equal(paths.map((path) => answers[path]), [200, 403, 403, 403], 'answers');
+  await p.page.evaluate((device) => {
+    const link = document.body.appendChild(document.createElement('a'));
+    link.href = `${device}/`;
+    link.click();
+  }, s.url);
+  await loginPage(p);
+});
+
+// There its Origin is "null", and Sec-Fetch-Site says that it is our own.
+secure('a form of an own page under no-referrer is taken', async (s, open) => {
+  const p = await open();
+  const origin = p.page.waitForRequest((r) => r.method() === 'POST')
+    .then((r) => r.headerValue('origin'));
+  await p.page.evaluate((password) => {
+    const meta = document.head.appendChild(document.createElement('meta'));
+    meta.name = 'referrer';
+    meta.content = 'no-referrer';
+    const form = document.body.appendChild(document.createElement('form'));
+    form.method = 'post';
+    form.action = '/login';
+    const field = form.appendChild(document.createElement('input'));
+    field.name = 'password';
+    field.value = password;
+    form.submit();
+  }, s.secrets.viewer);
+  equal(await origin, 'null', 'Origin');
+  await p.page.waitForSelector('#logout');
+});
+
 await runAll(only);

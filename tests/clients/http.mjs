@@ -67,6 +67,15 @@ function refusals() {
     ['a bare CR in a header', `GET ${path} HTTP/1.1\r\nHost: localhost\r\nA: b\rc\r\n\r\n`],
     ['%zz in the path', request('GET', '/healt%zz')],
     ['%00 in the path', request('GET', '/healthz%00')],
+    ['an escaped slash for a separator', request('POST', '/publish%2Fa', {
+      'Content-Length': '1' }, 'x')],
+    ['an escaped slash in a path', request('POST', '/publish/a%2Fb', {
+      'Content-Length': '1' }, 'x')],
+    ['an escaped backslash in a path', request('POST', '/publish/%5Ca', {
+      'Content-Length': '1' }, 'x')],
+    ['a timeout of half a second', request('GET', '/poll?topics=a&timeout=0.5')],
+    ['two timeouts', request('GET', '/poll?topics=a&timeout=1&timeout=1')],
+    ['a broken escape in topics', request('GET', '/events?topics=a%')],
     ['a Content-Length that is no number', request('POST', '/publish/a',
       { 'Content-Length': '0x1' }, 'x')],
     ['a negative Content-Length', request('POST', '/publish/a', { 'Content-Length': '-1' }, 'x')],
@@ -114,6 +123,22 @@ function visitors() {
       '/events?topics=a', { Origin: origin }), 403);
     answers(`a poll from the origin ${origin} with 403`, request('GET', '/poll?topics=a', {
       Origin: origin }), 403);
+  }
+  for (const site of ['cross-site', 'same-site']) {
+    for (const path of ['/healthz', '/events?topics=a', '/poll?topics=a']) {
+      answers(`a GET of ${path} by an image of a page that is ${site} with 403`,
+        request('GET', path, { 'Sec-Fetch-Site': site, 'Sec-Fetch-Dest': 'image' }), 403);
+    }
+    answers(`a link to a handler from a page that is ${site} with its answer`,
+      request('GET', '/healthz', { 'Sec-Fetch-Site': site, 'Sec-Fetch-Dest': 'document' }),
+      [200, 204]);
+  }
+  answers('a publish by a form under no-referrer with its answer', request('POST', '/publish/a', {
+    Origin: 'null', 'Sec-Fetch-Site': 'same-origin', 'Content-Length': '1' }, 'x'), [200, 204]);
+  for (const [host, origin] of [['127.0.0.1:443', 'https://127.0.0.1'],
+    ['127.0.0.1:80', 'http://127.0.0.1'], ['127.0.0.1', 'http://127.0.0.1:80']]) {
+    answers(`the Origin ${origin} at the Host ${host} with its answer`, request('POST',
+      '/publish/a', { Host: host, Origin: origin, 'Content-Length': '1' }, 'x'), [200, 204]);
   }
   for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example',
     '127.0.0.1.evil.example', 'notlocalhost', 'device.local', '1.2.3.4x', '']) {
