@@ -110,9 +110,11 @@
 //     On a WebSocket a message is the bare payload, or has the form of the subprotocol rtpush.1
 //     (below). In an event stream the event's name is the topic.
 //     A stream takes ?topics=a,b and ?last_event_id=ID; a poll ?timeout=S too, and is asked again
-//     with the last id it got. Names and values of a query are percent-decoded; ?topics=a&topics=b
-//     is ?topics=a,b. An unknown topic is answered 404; broken escapes, a timeout given twice or
-//     not as a number of whole seconds 400; an id that cannot be read "reset".
+//     with the last id it got; last_event_id=first begins at the oldest event of the log. Names and
+//     values of a query are percent-decoded; ?topics=a&topics=b is ?topics=a,b. An unknown topic is
+//     answered 404; broken escapes, a timeout given twice or not as a number of whole seconds 400.
+//     An id that was given and cannot be read, or is of another epoch, is told "reset", and the
+//     stream begins now.
 //
 //     rtpush.1, from the server, text or binary, one message each:
 //         id SP topic LF payload   a record, a STATE value, or a notice (topic rtpush)
@@ -262,14 +264,13 @@
 // LIMITS
 //     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; in a chunked body
 //     8 digits a size, 64 bytes of extensions a chunk, 1 KiB of trailers; payload of an event
-//     65,535 bytes and a quarter of the log; a WebSocket frame below 4 GiB (messages may be longer
-//     in fragments); deadlines up to 8,000 s in steps of 250 ms. After about 4.29 * 10^9 events the
-//     epoch changes and readers are told "reset". A gap's count is exact for a reader of all topics
-//     and an upper bound for others. Order: events in sequence for each reader, a STATE topic never
-//     goes back; nothing is promised between the two, nor between a direct send and a publish. An
-//     event of very many lines costs SSE and poll readers time by its square.
-//     While rtpush_publish_from may be used (the port has a lock hook) a quarter of the log is kept
-//     free for it.
+//     65,535 bytes and a quarter of the log less 18 (RTPUSH_EVENT_MAX); a WebSocket frame below 4
+//     GiB (messages may be longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After
+//     about 4.29 * 10^9 events the epoch changes and readers are told "reset". The counts of "gap
+//     n" and "replayed n" are exact for a reader of all topics and upper bounds for others. Order:
+//     events in sequence for each reader, a STATE topic never goes back; nothing is promised
+//     between the two, nor between a direct send and a publish. While rtpush_publish_from may be
+//     used (the port has a lock hook) a quarter of the log is kept free for it.
 //
 // OPTIONS
 //     Only where RTPUSH_IMPLEMENTATION is defined; no option changes a public type.
@@ -424,8 +425,10 @@ enum {
 enum {
     RTPUSH_STREAM_MESSAGES = 1, // WEBSOCKET: messages larger than the rx buffer come in pieces;
                                 // without it such a message is closed with 1009
-    RTPUSH_ANY_ORIGIN = 2       // skip the checks of Origin and Sec-Fetch-Site here. Risk: any web
+    RTPUSH_ANY_ORIGIN = 2,      // skip the checks of Origin and Sec-Fetch-Site here. Risk: any web
                                 // page its user visits can use this route
+    RTPUSH_FROM_FIRST = 4       // streams: who brings no id gets all that the log holds, from the
+                                // oldest event on, as with ?last_event_id=first
 };
 
 // A file for the ASSET kind. Everything stays valid for ever (const flash).
@@ -563,7 +566,8 @@ typedef struct rtpush_desc {
     uint16_t tx_size;    // (512) send bytes a connection, 256 to 65,532: answer head, direct sends,
                          // one STATE value; also the scratch SSE prefixes are written in
     uint32_t log_size;   // bytes for events, at least 256, a multiple of 4; 0 without EVENT topics.
-                         // A record takes at most a quarter, its payload at most 65,535
+                         // A record takes at most a quarter: RTPUSH_EVENT_MAX. A 64th of it is
+                         // the index by which a reader that resumes is placed
     uint32_t epoch;      // differs at each boot (clock, boot counter, random), never 0
     uint32_t seed;       // any; spreads retry times. (epoch)
 
@@ -621,6 +625,11 @@ typedef struct rtpush_desc {
       (uint64_t)(topics) * sizeof(rtpi_value) + (uint64_t)(log_size) + (uint64_t)(state_bytes) + \
       7u) / 8u)
 
+// The largest payload of an event: a record is 16 + payload + 2, rounded up to 4, and takes at most
+// a quarter of the log.
+#define RTPUSH_EVENT_MAX(log_size) \
+    ((log_size) / 16u * 4u - 18u < 65535u ? (log_size) / 16u * 4u - 18u : 65535u)
+
 // Counts since rtpush_init; they wrap. Read them in the loop context.
 typedef struct rtpush_counters {
     uint32_t accepted;     // connections
@@ -651,9 +660,9 @@ static inline int rtpush_init(rtpush_server *srv, const rtpush_desc *desc);
 const char *rtpush_config_error(const rtpush_server *srv); // "" if none
 
 // Loop context: appends an event or stores a STATE value, never waits for readers. len is at most
-// topic max (STATE), a quarter of the log less 24 and 65,535 (EVENT). ERR_TOO_BIG, ERR_UTF8,
-// ERR_ARGUMENT; ERR_FULL only from inside a callback whose own connection holds the last record, or
-// while a rtpush_publish_from that was interrupted holds the oldest: nothing happened, try again.
+// topic max (STATE) or RTPUSH_EVENT_MAX(log_size) (EVENT). ERR_TOO_BIG, ERR_UTF8, ERR_ARGUMENT;
+// ERR_FULL only from inside a callback whose own connection holds the last record, or while a
+// rtpush_publish_from that was interrupted holds the oldest: nothing happened, try again.
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
 // evicts. RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up:
@@ -950,22 +959,23 @@ typedef struct rtpi_text { // a writer into memory of fixed size
     uint8_t over; // something did not fit
 } rtpi_text;
 
-typedef struct rtpi_value { // of a STATE topic; others leave theirs unused
-    uint32_t rev;           // 0: never published
-    uint32_t off;           // of the bytes, from the table's beginning
-    uint32_t len;
+typedef struct rtpi_value { // one a topic
+    uint32_t rev;           // STATE: its revision, 0: never published. EVENT: its newest number up
+                            // to the limit, 0 none (written by the loop alone)
+    uint32_t off;           // STATE: of the bytes, from the table's beginning
+    uint32_t len;           // STATE
 } rtpi_value;
 
 typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stands
     uint32_t topics;         // subscribed, a bit each
     uint32_t seq;            // next sequence number to look at: this decides
     uint32_t off;            // where it should be in the log: only a cache
-    uint32_t part;           // bytes already sent of the record at seq
-    uint32_t missed;         // skipped and not yet told
+    uint32_t part;           // how much of the record at seq is sent, as RTPI_PART; 0: nothing
+    uint32_t gap_from;       // first number skipped and not yet told, or 0
     uint32_t sweep_prev;     // STATE revisions up to here were given
     uint32_t sweep_now;      // revision at the start of the sweep under way
-    uint32_t stop;           // poll: the answer ends before this sequence number;
-                             // else: events the first notice announces as replayed
+    uint32_t stop;           // poll: the answer ends before this sequence number; until the first
+                             // notice: those before it are announced as replayed
 } rtpi_stream;
 
 typedef struct rtpi_answer { // an HTTP answer
@@ -1085,14 +1095,14 @@ struct rtpush_server {
     uint8_t *log;
     rtpi_value *state;  // one a topic, then their bytes
 
-    // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, rev, published,
-    // full.
-    // Written by the loop alone: tail, tail_seq, limit_*, hold_floor.
+    // Log. Written under the lock: head, wrap, used, undone, seq_next, done_*, lost, rev,
+    // published, full.
+    // Written by the loop alone: tail, tail_seq, limit_*, hold_floor, noted, evicted.
     uint32_t epoch;
     uint32_t seq_next;     // sequence number of the next event
     uint32_t head;         // where the next record goes
     uint32_t tail;         // oldest record
-    uint32_t wrap;         // where the ring jumps to 0; log_size if it does not
+    uint32_t wrap;         // where the ring jumps to 0; ring_size if it does not
     uint32_t used;         // records
     uint32_t undone;       // records from done_off on
     uint32_t done_seq;     // every record before it is complete
@@ -1122,6 +1132,12 @@ struct rtpush_server {
 
     uint32_t limit_wrap;
     uint32_t limit_rev;
+    uint32_t limit_lost;
+    uint32_t lost;         // number after the newest one that was given up; 0 none
+    uint32_t ring_size;    // bytes of the log that hold records; behind them stands the index
+    uint32_t noted;        // records up to the limit, since the epoch began
+    uint32_t evicted;      // of them
+    uint32_t passes;       // records that the call under way may still pass for nothing
     uint32_t reserved_off; // record being reserved
     uint32_t published;    // for the counters
     uint32_t full;
@@ -3017,13 +3033,18 @@ static void rtpi_bytes_return(const rtpush_server *srv, rtpush_conn *c, size_t p
 
 // >>log -------------------------------------------------------------------------------------------
 // A ring of records, oldest at tail, next one at head; each stands in one piece, 4-byte aligned. At
-// `wrap` the ring jumps to offset 0 (wrap is log_size while it does not). No record takes more than
-// a quarter, so room is made before the last one goes: the ring is empty at its beginning only.
+// `wrap` the ring jumps to offset 0 (wrap is ring_size while it does not). No record takes more
+// than a quarter, so room is made before the last one goes: the ring is only empty at first.
 //
 //   record: seq 4 | size4 2 | len 2 | lines 2 | topic 1 | flags 1 | ws 4 | payload len | "\n\n"
 //
 // ws holds the WebSocket frame header, right-aligned against the payload, so that a raw WebSocket
-// reader's whole frame is one span; "\n\n" ends an SSE event in the same way. Encoded once.
+// reader's whole frame is one span; "\n\n" ends an SSE event in the same way; lines counts the line
+// ends of a text, so that its length in an event stream is known. Encoded once.
+//
+// The last 64th of the log's memory is the index: the offset of every 16th record. To find a number
+// is a binary search there and at most 16 records on (32 where the log is below 2 KiB), also where
+// numbers jump. Index and newest number of each topic are noted in rtpi_sync, by the loop alone.
 //
 // Who may touch what. rtpush_publish_from may interrupt the loop at any point: between lock and
 // unlock it claims a sequence number and space, copies outside, and marks the record DONE under the
@@ -3043,7 +3064,7 @@ typedef struct rtpi_record {
     uint32_t seq;
     uint16_t size4; // whole record in units of 4 bytes
     uint16_t len;   // payload
-    uint16_t lines; // 1: it has line ends
+    uint16_t lines; // line ends; 0 of bytes
     uint8_t topic;
     uint8_t flags;
     uint8_t ws[4];
@@ -3093,29 +3114,27 @@ static uint32_t rtpi_record_size(uint32_t len) {
 }
 
 RTPI_APART static uint32_t rtpi_record_max(const rtpush_server *srv) { // largest payload
-    uint32_t room = (srv->desc.log_size / 4u) & ~3u;
-    room = (room > sizeof(rtpi_record) + 2u) ? room - (uint32_t)sizeof(rtpi_record) - 2u : 0;
-    return room > 65535u ? 65535u : room;
+    return RTPUSH_EVENT_MAX(srv->desc.log_size);
 }
 
-// Is there a line end at *i? WHATWG HTML 9.2.5: CR LF is one, CR and LF alone are one each. Leaves
-// *i at its last byte.
-static int rtpi_line_end(const uint8_t *data, uint32_t len, uint32_t *i) {
-    if (data[*i] != '\n' && data[*i] != '\r') {
+#define RTPI_INSERT_LEN 6u // "data: ", which an event stream has behind each line end
+
+// Has a line of the text its end right before byte i? WHATWG HTML 9.2.5: CR LF is one line end, CR
+// and LF alone are one each.
+static int rtpi_line_ended(const uint8_t *data, uint32_t len, uint32_t i) {
+    if (i == 0 || i > len) {
         return 0;
     }
-    *i += data[*i] == '\r' && *i + 1 < len && data[*i + 1] == '\n';
-    return 1;
+    return data[i - 1] == '\n' || (data[i - 1] == '\r' && (i == len || data[i] != '\n'));
 }
 
-// Bytes of the text with each line end written as "\ndata: ".
-static uint32_t rtpi_text_len(const uint8_t *data, uint32_t len) {
-    uint32_t bytes = 0;
+static uint32_t rtpi_count_lines(const uint8_t *data, uint32_t len) {
+    uint32_t lines = 0;
     uint32_t i;
-    for (i = 0; i < len; i++) {
-        bytes += rtpi_line_end(data, len, &i) ? 7u : 1u;
+    for (i = 1; i <= len; i++) {
+        lines += (uint32_t)rtpi_line_ended(data, len, i);
     }
-    return bytes;
+    return lines;
 }
 
 // Where `need` bytes could go now, or ~0. Called under the lock.
@@ -3124,7 +3143,7 @@ static uint32_t rtpi_log_fit(const rtpush_server *srv, uint32_t need) {
         return 0;
     }
     if (srv->head > srv->tail) {
-        if (need <= srv->desc.log_size - srv->head) {
+        if (need <= srv->ring_size - srv->head) {
             return srv->head;
         }
         return need <= srv->tail ? 0 : ~(uint32_t)0;
@@ -3132,17 +3151,64 @@ static uint32_t rtpi_log_fit(const rtpush_server *srv, uint32_t need) {
     return need <= srv->tail - srv->head ? srv->head : ~(uint32_t)0;
 }
 
+#define RTPI_INDEX_STEP 16u // records
+
+static uint32_t rtpi_index_len(uint32_t log_size) { // entries, of 4 bytes: at least 1
+    return log_size / 256u;
+}
+
+static uint32_t *rtpi_index_at(const rtpush_server *srv, uint32_t entry) {
+    return (uint32_t *)(void *)(srv->log + srv->ring_size) +
+           entry % rtpi_index_len(srv->desc.log_size);
+}
+
+// Notes the records from the old limit up to number `end` and moves the limit there. They are
+// complete, and nothing before the limit was evicted meanwhile but records before tail_seq.
+static void rtpi_note_records(rtpush_server *srv, uint32_t end) {
+    if (srv->limit_rec <= srv->tail_seq) {
+        srv->limit_off = srv->tail;
+    }
+    while (srv->limit_rec < end) {
+        const rtpi_record *rec;
+        if (srv->limit_off == srv->limit_wrap) {
+            srv->limit_off = 0;
+        }
+        rec = rtpi_record_at(srv, srv->limit_off);
+        RTPUSH_ASSERT(rec->size4 > 0 && rec->seq >= srv->limit_rec);
+        if (srv->noted % RTPI_INDEX_STEP == 0) {
+            *rtpi_index_at(srv, srv->noted / RTPI_INDEX_STEP) = srv->limit_off;
+        }
+        srv->noted++;
+        if (!(rec->flags & RTPI_REC_VOID)) {
+            srv->state[rec->topic].rev = rec->seq;
+        }
+        srv->limit_rec = rec->seq + 1;
+        srv->limit_off += (uint32_t)rec->size4 * 4u;
+    }
+}
+
+// Numbers begin with 1, in an empty ring.
+static void rtpi_log_clear(rtpush_server *srv) {
+    srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = srv->limit_rec = 1;
+    srv->head = srv->tail = srv->done_off = srv->used = 0;
+    srv->lost = srv->noted = srv->evicted = 0;
+    srv->wrap = srv->ring_size;
+}
+
 // The loop's own copy of how far readers may go.
 static void rtpi_sync(rtpush_server *srv) {
+    uint32_t end;
+    uint32_t off;
     rtpi_lock(srv);
     if (srv->news || srv->limit_seq != srv->done_seq) {
         srv->news = 0;
         srv->sweep_due = 1;
     }
     srv->limit_seq = srv->done_seq;
-    srv->limit_rec = srv->done_rec;
-    srv->limit_off = srv->done_off;
+    end = srv->done_rec;
+    off = srv->done_off;
     srv->limit_wrap = srv->wrap;
+    srv->limit_lost = srv->lost;
     srv->limit_rev = srv->rev;
     srv->woken = 0;
     srv->turn = srv->undone == 0 && (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END);
@@ -3153,7 +3219,34 @@ static void rtpi_sync(rtpush_server *srv) {
                                                   : srv->head + srv->wrap - srv->tail;
     rtpi_unlock(srv);
     rtpi_high(&srv->count.log_high, srv->count.log_used);
+    rtpi_note_records(srv, end);
+    srv->limit_off = off;
 }
+
+#ifdef RTPI_STREAMS
+// Where to look for number seq: the offset of the last record in the index before it or of it, or
+// the oldest one.
+static uint32_t rtpi_seek(const rtpush_server *srv, uint32_t seq) {
+    uint32_t most = rtpi_index_len(srv->desc.log_size);
+    uint32_t low = (srv->evicted + RTPI_INDEX_STEP - 1) / RTPI_INDEX_STEP;
+    uint32_t high = (srv->noted + RTPI_INDEX_STEP - 1) / RTPI_INDEX_STEP;
+    uint32_t off = srv->tail;
+    if (high > low + most) {
+        low = high - most; // older entries were written over
+    }
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2u;
+        uint32_t at = *rtpi_index_at(srv, middle);
+        if (rtpi_record_at(srv, at)->seq <= seq) {
+            off = at;
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return off;
+}
+#endif
 
 // The oldest record this connection may need unchanged, or 0: the first that the transport may
 // refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten all.
@@ -3220,10 +3313,11 @@ static int rtpi_evict(rtpush_server *srv) {
     srv->used--;
     if (srv->tail == srv->wrap) {
         srv->tail = 0;
-        srv->wrap = srv->desc.log_size;
+        srv->wrap = srv->ring_size;
     }
     srv->tail_seq = rtpi_record_at(srv, srv->tail)->seq;
     rtpi_unlock(srv);
+    srv->evicted++;
     return 1;
 }
 
@@ -3271,7 +3365,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
 #ifndef RTPUSH_NO_PUBLISH_FROM
 // Under the lock: the event there was no room for is given up. Its number is spent.
 static void rtpi_give_up(rtpush_server *srv) {
-    srv->seq_next++;
+    srv->lost = ++srv->seq_next;
     srv->full++;
     if (srv->undone == 0) {
         srv->done_seq = srv->seq_next; // at the end: nothing to wait for
@@ -3286,7 +3380,8 @@ static unsigned rtpi_opcode(const rtpush_topic *topic) { // RFC 6455 5.2
 // Frame header, line count, end of event: what is computed once for all readers.
 static void rtpi_encode(const rtpush_server *srv, rtpi_record *rec) {
     uint8_t *payload = rtpi_payload_open(rec);
-    uint8_t first = (uint8_t)(0x80u | rtpi_opcode(&srv->desc.topics[rec->topic])); // FIN
+    unsigned opcode = rtpi_opcode(&srv->desc.topics[rec->topic]);
+    uint8_t first = (uint8_t)(0x80u | opcode); // FIN
     if (rec->len < 126) {
         rec->ws[2] = first;
         rec->ws[3] = (uint8_t)rec->len;
@@ -3296,7 +3391,11 @@ static void rtpi_encode(const rtpush_server *srv, rtpi_record *rec) {
         rec->ws[2] = (uint8_t)(rec->len >> 8);
         rec->ws[3] = (uint8_t)rec->len;
     }
-    rec->lines = memchr(payload, '\n', rec->len) || memchr(payload, '\r', rec->len);
+    rec->lines = 0;
+    if (opcode == RTPUSH_TEXT_MESSAGE &&
+        (memchr(payload, '\n', rec->len) || memchr(payload, '\r', rec->len))) {
+        rec->lines = (uint16_t)rtpi_count_lines(payload, rec->len);
+    }
     payload[rec->len] = '\n';
     payload[rec->len + 1] = '\n';
 }
@@ -3393,7 +3492,8 @@ static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, 
     rtpi_value *v = rtpi_value_at(srv, topic);
     // Text grows in an event stream by each line end. Bytes have no form there, and max fits.
     if (!(srv->desc.topics[topic].flags & RTPUSH_BINARY) &&
-        rtpi_text_len((const uint8_t *)data, (uint32_t)len) + RTPI_VALUE_OVERHEAD >
+        len + RTPI_INSERT_LEN * rtpi_count_lines((const uint8_t *)data, (uint32_t)len) +
+                RTPI_VALUE_OVERHEAD >
             srv->desc.tx_size) {
         return RTPUSH_ERR_TOO_BIG; // could never be sent
     }
@@ -3427,12 +3527,17 @@ static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
 
 // >>wire ------------------------------------------------------------------------------------------
 // How one record, value or notice looks on each transport. For records it is a pure function
-// (record, form, bytes already sent) -> spans.
+// (record, form, what is already sent) -> spans.
 //
 //   RAW     frame header and payload as they stand in the log
 //   TAGGED  rtpush.1: frame header, "id SP topic LF", payload (a direct message: "=", data)
-//   SSE     "id: id\nevent: topic\ndata: " payload "\n\n", with "\ndata: " between lines
+//   SSE     "id: id\nevent: topic\ndata: " payload "\n\n". Line ends of the payload stay as they
+//           are (WHATWG HTML 9.2.6: CR, LF and CR LF end a line), "data: " is inserted behind each
 //   CHUNK   the same as one chunk of HTTP/1.1 (RFC 9112 7.1): long poll
+//
+// So the length of an event is prefix + payload + 2 + 6 * lines. Where a reader stands inside a
+// record is stored: bytes sent of prefix and record, and of the insert due there (6: all of it).
+// Nothing is scanned but what is offered next.
 
 enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
 
@@ -3444,41 +3549,43 @@ enum {
     RTPI_NOTICE_RESET
 };
 
+// rtpi_stream.part
+#define RTPI_PART(bytes, inserted) ((bytes) << 3 | (inserted))
+#define RTPI_PART_BYTES(part) ((part) >> 3)
+#define RTPI_PART_INSERTED(part) ((part) & 7u)
+
 #define RTPI_SPAN_MAX 0xFFFCu
+#define RTPI_RUN_MAX 8192u // bytes looked through for a line end; then what was found is offered
 // Chunk size 10, "id: " 4 + 17, "\nevent: " 8 + 32, "\ndata: " 7; 2 spare.
 #define RTPI_PREFIX_MAX 80u
 
 typedef struct rtpi_emit {
     rtpush_span *spans; // NULL: they are only counted, up to `most` bytes in all
+    rtpi_text *to;      // instead of spans: append the bytes here
     int max;
     int count;
-    uint32_t most;  // bytes of a span
-    uint8_t full;   // there is more than spans can hold
-    uint8_t form;   // RTPI_FORM_...
-    rtpi_text *to;  // instead of spans: append the bytes here
-    uint32_t skip;  // bytes already sent
-    uint32_t total; // bytes in all, spans or not
-    uint32_t given; // bytes in spans
+    uint32_t most;     // bytes of a span
+    uint32_t given;    // bytes in spans
+    uint32_t skip;     // bytes of prefix and record that were sent before, of what is to come
+    uint32_t bytes;    // ... sent before, or emitted
+    uint32_t inserted; // of the insert due behind them
+    uint8_t full;      // there is more than spans can hold
+    uint8_t form;      // RTPI_FORM_...
 } rtpi_emit;
 
-static void rtpi_emit_bytes(rtpi_emit *e, const void *data, uint32_t len, uint8_t kind) {
-    const uint8_t *at = (const uint8_t *)data;
+// Returns how many bytes found room.
+static uint32_t rtpi_emit_bytes(rtpi_emit *e, const void *data, uint32_t len, uint8_t kind) {
     rtpush_span *span;
-    e->total += len;
-    if (e->skip >= len) {
-        e->skip -= len;
-        return;
+    if (len == 0) {
+        return 0;
     }
-    at += e->skip;
-    len -= e->skip;
-    e->skip = 0;
     if (e->to) {
-        rtpi_put(e->to, at, (size_t)len);
-        return;
+        rtpi_put(e->to, data, (size_t)len);
+        return len;
     }
     if (e->full || e->count >= e->max) {
         e->full = 1;
-        return;
+        return 0;
     }
     if (len > e->most) {
         len = e->most;
@@ -3487,12 +3594,20 @@ static void rtpi_emit_bytes(rtpi_emit *e, const void *data, uint32_t len, uint8_
     e->given += len;
     if (!e->spans) {
         e->most -= len;
-        return;
+        return len;
     }
     span = &e->spans[e->count++];
-    span->data = at;
+    span->data = (const uint8_t *)data;
     span->len = (uint16_t)len;
     span->kind = kind;
+    return len;
+}
+
+// A piece of prefix or record.
+static void rtpi_emit_piece(rtpi_emit *e, const void *data, uint32_t len, uint8_t kind) {
+    uint32_t skip = e->skip < len ? e->skip : len;
+    e->skip -= skip;
+    e->bytes += rtpi_emit_bytes(e, (const uint8_t *)data + skip, len - skip, kind);
 }
 
 static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
@@ -3502,27 +3617,53 @@ static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
     rtpi_put_big_endian(t, len, bytes);
 }
 
-// Payload of text lines: each line end becomes "\ndata: ". With `lines` 0 it is one span. `behind`
-// bytes that follow it are sent too: the "\n\n" in the log.
-static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uint32_t lines,
-                            uint32_t behind) {
-    uint32_t start = 0;
-    uint32_t i;
-    for (i = 0; lines > 0 && i < len; i++) {
-        uint32_t end = i;
-        if (rtpi_line_end(data, len, &i)) {
-            rtpi_emit_bytes(e, data + start, end - start, RTPUSH_SPAN_HOLD);
-            rtpi_emit_bytes(e, "\ndata: ", 7, RTPUSH_SPAN_STATIC);
-            start = i + 1;
+// The byte behind the next line end after byte i, or where the search ends.
+static uint32_t rtpi_run_end(const uint8_t *data, uint32_t len, uint32_t i, uint32_t most) {
+    uint32_t end = i;
+    do {
+        end++;
+    } while (end < len && end - i < most && !rtpi_line_ended(data, len, end));
+    return end;
+}
+
+// A payload with line ends, an insert behind each. `behind` bytes that follow it are sent too: the
+// "\n\n" in the log.
+static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uint32_t behind) {
+    static const char insert[] = "data: ";
+    uint32_t all = len + behind;
+    uint32_t i = e->skip < all ? e->skip : all;
+    e->skip -= i;
+    while (!e->full) {
+        uint32_t end;
+        uint32_t given;
+        if (e->inserted < RTPI_INSERT_LEN && rtpi_line_ended(data, len, i)) {
+            e->inserted += rtpi_emit_bytes(e, insert + e->inserted, RTPI_INSERT_LEN - e->inserted,
+                                           RTPUSH_SPAN_STATIC);
+            continue;
+        }
+        if (i == all) {
+            return;
+        }
+        end = rtpi_run_end(data, len, i, RTPI_RUN_MAX);
+        if (end >= len && !rtpi_line_ended(data, len, end)) {
+            end = all;
+        }
+        given = rtpi_emit_bytes(e, data + i, end - i, RTPUSH_SPAN_HOLD);
+        e->bytes += given;
+        if (given > 0) {
+            e->inserted = 0;
+        }
+        i += given;
+        if (e->spans && i < len && !rtpi_line_ended(data, len, i)) {
+            e->full = 1; // a long line: what a slow transport leaves is looked through again
         }
     }
-    rtpi_emit_bytes(e, data + start, len + behind - start, RTPUSH_SPAN_HOLD);
 }
 
 // What stands before the payload, in every form but RAW. The id is the reader's position, so that a
 // page that reconnects resumes there.
 static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
-                            const rtpush_topic *topic, const uint8_t *data, uint32_t len) {
+                            const rtpush_topic *topic, uint32_t len, uint32_t lines) {
     uint8_t id[] = "id: 00000000-00000000\nevent: ";
     uint32_t name_len = (uint32_t)strlen(topic->name);
     if (form == RTPI_FORM_TAGGED) {
@@ -3531,7 +3672,8 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
         return;
     }
     if (form == RTPI_FORM_CHUNK) { // leading zeros are allowed (RFC 9112 7.1)
-        rtpi_format(t, "%x\r\n", 4u + 17u + 8u + name_len + 7u + rtpi_text_len(data, len) + 2u);
+        rtpi_format(t, "%x\r\n",
+                    4u + 17u + 8u + name_len + 7u + len + RTPI_INSERT_LEN * lines + 2u);
     }
     // Not through rtpi_format: this is most of what a delivery costs.
     rtpi_hex(id + 4, srv->epoch);
@@ -3541,8 +3683,8 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
     rtpi_put(t, "\ndata: ", 7);
 }
 
-// Emits a record. `t` takes its prefix and must live as long as the spans; on overflow nothing is
-// emitted and t->over is set.
+// Emits what is left of a record, whose place e->skip, bytes and inserted say. `t` takes its prefix
+// and must live as long as the spans; on overflow nothing is emitted and t->over is set.
 static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpi_text *t,
                       rtpi_emit *e) {
     const uint8_t *payload = rtpi_payload(rec);
@@ -3550,27 +3692,39 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpi_tex
     uint32_t start = t->len;
     if (form == RTPI_FORM_RAW) {
         uint32_t header = rec->len < 126 ? 2u : 4u;
-        rtpi_emit_bytes(e, payload - header, rec->len + header, RTPUSH_SPAN_HOLD);
+        rtpi_emit_piece(e, payload - header, rec->len + header, RTPUSH_SPAN_HOLD);
         return;
     }
-    rtpi_put_prefix(srv, t, form, rec->seq, &srv->desc.topics[rec->topic], payload, rec->len);
+    rtpi_put_prefix(srv, t, form, rec->seq, &srv->desc.topics[rec->topic], rec->len, rec->lines);
     if (t->over) {
         return;
     }
-    rtpi_emit_bytes(e, t->data + start, t->len - start, RTPUSH_SPAN_COPY);
+    rtpi_emit_piece(e, t->data + start, t->len - start, RTPUSH_SPAN_COPY);
     if (form == RTPI_FORM_TAGGED) {
-        rtpi_emit_bytes(e, payload, rec->len, RTPUSH_SPAN_HOLD);
+        rtpi_emit_piece(e, payload, rec->len, RTPUSH_SPAN_HOLD);
         return;
     }
-    rtpi_emit_lines(e, payload, rec->len, rec->lines, 2);
+    if (rec->lines == 0) {
+        rtpi_emit_piece(e, payload, rec->len + 2u, RTPUSH_SPAN_HOLD);
+    } else {
+        rtpi_emit_lines(e, payload, rec->len, 2);
+    }
     if (form == RTPI_FORM_CHUNK) {
-        rtpi_emit_bytes(e, "\r\n", 2, RTPUSH_SPAN_STATIC);
+        rtpi_emit_piece(e, "\r\n", 2, RTPUSH_SPAN_STATIC);
     }
 }
 
-// The last id this reader has, or will have once what is under way is out.
+static void rtpi_emit_from(rtpi_emit *e, uint32_t part) {
+    e->skip = e->bytes = RTPI_PART_BYTES(part);
+    e->inserted = RTPI_PART_INSERTED(part);
+}
+
+// The last id this reader may be given: all up to it was delivered, told as a gap, or is not for
+// this reader. Once what is under way is out that includes the record being sent. An id behind a
+// gap that is not told would hide it from a reader that resumes there.
 static uint32_t rtpi_reader_id(const rtpi_stream *s) {
-    return s->part > 0 ? s->seq : s->seq - 1;
+    RTPUSH_ASSERT(s->gap_from < s->seq && (s->part == 0 || s->gap_from == 0));
+    return s->part > 0 ? s->seq : (s->gap_from ? s->gap_from : s->seq) - 1;
 }
 
 // Notices look like events of a topic; no topic of the user's may have that name.
@@ -3581,6 +3735,7 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
                           const uint8_t *data, uint32_t len) {
     const rtpi_stream *s = &c->out.stream;
     rtpi_text *t = rtpi_tx_open(srv, c);
+    int text = c->form > RTPI_FORM_TAGGED;
     rtpi_emit e;
     if (c->form == RTPI_FORM_RAW) {
         rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), len);
@@ -3588,13 +3743,17 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
         if (c->form == RTPI_FORM_SSE && c->notice != RTPI_NOTICE_NONE) {
             rtpi_format(t, "retry: %d\n", srv->desc.retry_ms);
         }
-        rtpi_put_prefix(srv, t, c->form, rtpi_reader_id(s), topic, data, len);
+        rtpi_put_prefix(srv, t, c->form, rtpi_reader_id(s), topic, len,
+                        text ? rtpi_count_lines(data, len) : 0);
     }
-    memset(&e, 0, sizeof e);
-    e.to = t;
-    rtpi_emit_lines(&e, data, len, c->form > RTPI_FORM_TAGGED, 0);
-    rtpi_put_text(t, c->form <= RTPI_FORM_TAGGED  ? ""
-                     : c->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
+    if (text) {
+        memset(&e, 0, sizeof e);
+        e.to = t;
+        rtpi_emit_lines(&e, data, len, 0);
+        rtpi_put_text(t, c->form == RTPI_FORM_CHUNK ? "\n\n\r\n" : "\n\n");
+    } else {
+        rtpi_put(t, data, (size_t)len);
+    }
     if (!rtpi_tx_commit(c, t)) {
         return 0;
     }
@@ -3604,18 +3763,45 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
 
 // >>stream ----------------------------------------------------------------------------------------
 // A reader: a cursor in the log, a sweep over the STATE values, and one notice that has to be told
-// first. `missed` collects what is skipped until the reader can be told.
+// first.
 //
 //   Order of output: rest of the record in progress | tx (notice, values, control) | records.
+//
+// A gap begins at gap_from and ends before the cursor. While it is not told the cursor moves only
+// by losing more, and no id from gap_from on is given (rtpi_reader_id). So each number from where
+// the reader began up to its cursor is exactly one of: delivered, not for this reader, in a gap.
+// How much is missed is a distance in numbers, and so is what is replayed.
+//
+// The work of a call is bounded: it passes at most RTPI_PASSES records that are not for this
+// reader. If there is none for it up to the limit, the cursor goes there at once.
 
-static void rtpi_skip_missed(rtpi_stream *s, uint32_t to) {
-    s->missed += to - s->seq;
+#ifndef RTPI_PASSES
+#define RTPI_PASSES 64u
+#endif
+
+static void rtpi_reader_lose(rtpi_stream *s, uint32_t to) { // all numbers from the cursor to `to`
+    if (s->seq != to && s->gap_from == 0) {
+        s->gap_from = s->seq;
+    }
     s->seq = to;
 }
 
-// The next record for this reader, or NULL; moves the cursor past what does not concern it and
-// counts what is gone. Offsets are believed only where the sequence number agrees.
-static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream *s) {
+// May there be an event for this reader from its cursor to the limit, or one that was given up?
+static int rtpi_reader_expects(const rtpush_server *srv, const rtpi_stream *s) {
+    uint32_t topics = s->topics & srv->all_topics & ~srv->state_topics;
+    int expects = s->seq < srv->limit_lost;
+    unsigned i;
+    for (i = 0; topics != 0 && !expects; i++, topics >>= 1) {
+        expects = (topics & 1u) && srv->state[i].rev >= s->seq;
+    }
+    return expects;
+}
+
+// The next record for this reader, or NULL; moves the cursor past what does not concern it and what
+// is gone, which must be told before the record. Offsets are believed only where the sequence
+// number agrees. With NULL and the cursor before the limit there is more to look at.
+static const rtpi_record *rtpi_reader_next(rtpush_server *srv, rtpi_stream *s) {
+    int first = 1;
     if (s->part > 0) {
         return rtpi_record_at(srv, s->off); // begun: whatever its topic, it is next
     }
@@ -3623,14 +3809,14 @@ static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream
         const rtpi_record *rec;
         if (s->seq <= srv->tail_seq) {
             if (srv->tail_seq >= srv->limit_seq) { // what is left is not complete yet
-                rtpi_skip_missed(s, srv->limit_seq);
+                rtpi_reader_lose(s, srv->limit_seq);
                 break;
             }
-            rtpi_skip_missed(s, srv->tail_seq);
+            rtpi_reader_lose(s, srv->tail_seq);
             s->off = srv->tail;
         }
-        if (s->seq >= srv->limit_rec) { // only holes up to the limit
-            rtpi_skip_missed(s, srv->limit_seq);
+        if (s->seq >= srv->limit_rec) { // up to the limit all were given up
+            rtpi_reader_lose(s, srv->limit_seq);
             break;
         }
         if (s->off == srv->limit_wrap) {
@@ -3638,14 +3824,26 @@ static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream
         }
         rec = rtpi_record_at(srv, s->off);
         RTPUSH_ASSERT(rec->size4 > 0);
-        if (rec->seq < s->seq) { // a new reader walks here from the tail
+        if (rec->seq < s->seq) { // a reader that resumes: from the index to its place
             s->off += (uint32_t)rec->size4 * 4u;
             continue;
         }
-        rtpi_skip_missed(s, rec->seq);
+        rtpi_reader_lose(s, rec->seq);
         if ((s->topics >> rec->topic & 1u) && !(rec->flags & RTPI_REC_VOID)) {
             return rec;
         }
+        if (s->gap_from != 0) {
+            return NULL; // the gap is told first
+        }
+        if (first && !rtpi_reader_expects(srv, s)) {
+            s->seq = srv->limit_seq;
+            break;
+        }
+        first = 0;
+        if (srv->passes == 0) {
+            return NULL;
+        }
+        srv->passes--;
         s->seq++;
         s->off += (uint32_t)rec->size4 * 4u;
     }
@@ -3657,7 +3855,7 @@ static const rtpi_record *rtpi_reader_next(const rtpush_server *srv, rtpi_stream
 
 // The same for a connection. An id that moves past what does not concern the reader is given with
 // the next keep-alive, if with nothing before.
-static const rtpi_record *rtpi_next_record(const rtpush_server *srv, rtpush_conn *c) {
+static const rtpi_record *rtpi_next_record(rtpush_server *srv, rtpush_conn *c) {
     uint32_t seq = c->out.stream.seq;
     const rtpi_record *rec = rtpi_reader_next(srv, &c->out.stream);
     c->todo |= (uint8_t)(c->out.stream.seq != seq ? RTPI_TODO_ID : 0);
@@ -3665,6 +3863,7 @@ static const rtpi_record *rtpi_next_record(const rtpush_server *srv, rtpush_conn
 }
 
 static void rtpi_reader_advance(rtpi_stream *s, const rtpi_record *rec) {
+    RTPUSH_ASSERT(s->gap_from == 0 && s->seq == rec->seq);
     s->seq = rec->seq + 1;
     s->off += (uint32_t)rec->size4 * 4u;
     s->part = 0;
@@ -3676,35 +3875,38 @@ static uint32_t rtpi_keepalive_ms(const rtpush_server *srv, uint8_t form) {
 }
 
 #ifdef RTPI_STREAMS
-// Places a new reader. `text` is the id it brings: "epoch-seq", for polls "epoch-seq-rev", or NULL.
-static void rtpi_reader_start(const rtpush_server *srv, rtpush_conn *c, const char *text) {
+// Reads "epoch-seq", or of a poll "epoch-seq-rev", whole. rev stays if there is none.
+static int rtpi_get_id(const char *text, rtpush_id *id, uint32_t *rev) {
+    size_t len = strlen(text);
+    return (len == 17 || (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, rev))) &&
+           rtpi_get_hex(text, 8, &id->epoch) && text[8] == '-' &&
+           rtpi_get_hex(text + 9, 8, &id->seq);
+}
+
+// Places a new reader. `text` is what it brings to resume from: an id, "first", or NULL. What is no
+// id, or one that was never given, is a reset: where this reader stood is not known.
+static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *text) {
     rtpi_stream *s = &c->out.stream;
-    uint32_t epoch, seq, rev;
-    rtpi_stream walk;
-    const rtpi_record *rec;
-    size_t len = text ? strlen(text) : 0;
-    s->seq = srv->limit_seq;
+    int first = text && strcmp(text, "first") == 0;
+    rtpush_id id;
+    uint32_t rev = 0;
+    s->seq = s->stop = srv->limit_seq;
     s->off = srv->limit_off;
     c->notice = RTPI_NOTICE_FRESH;
-    if (!text) {
-        return;
-    }
-    c->notice = RTPI_NOTICE_RESET;
-    if ((len != 17 && len != 26) || !rtpi_get_hex(text, 8, &epoch) || text[8] != '-' ||
-        !rtpi_get_hex(text + 9, 8, &seq) || epoch != srv->epoch || seq >= srv->limit_seq) {
-        return;
-    }
-    if (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, &rev) && rev <= srv->limit_rev) {
-        s->sweep_prev = rev;
-    }
-    c->notice = RTPI_NOTICE_REPLAYED;
-    s->seq = seq + 1;
-    s->off = srv->tail;
-    (void)rtpi_reader_next(srv, s); // from the tail to the first record wanted ...
-    walk = *s;                      // ... and on to the end, to count what is replayed
-    while ((rec = rtpi_reader_next(srv, &walk)) != NULL) {
-        rtpi_reader_advance(&walk, rec);
-        s->stop++;
+    if (text && !first) {
+        c->notice = RTPI_NOTICE_RESET;
+        if (rtpi_get_id(text, &id, &rev) && id.epoch == srv->epoch && id.seq < srv->limit_seq &&
+            rev <= srv->limit_rev) {
+            c->notice = RTPI_NOTICE_REPLAYED;
+            s->sweep_prev = rev;
+            s->seq = id.seq + 1;
+            s->off = rtpi_seek(srv, s->seq);
+        }
+    } else if (first || (rtpi_route(srv, c)->flags & RTPUSH_FROM_FIRST)) {
+        c->notice = RTPI_NOTICE_REPLAYED;
+        if (srv->tail_seq < s->seq) {
+            s->seq = srv->tail_seq;
+        }
     }
 }
 
@@ -3714,9 +3916,23 @@ static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begi
     return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
 }
 
-// Has this stream anything to send?
-static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
+// Is there anything new for this reader?
+static int rtpi_stream_news(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
+    if (rtpi_next_record(srv, c) != NULL || s->gap_from != 0) {
+        return 1;
+    }
+    if (s->seq < srv->limit_seq) {
+        srv->sweep_due = 1; // others first, then it goes on from there
+    }
+    return c->notice > (c->state == RTPI_POLL ? RTPI_NOTICE_REPLAYED : RTPI_NOTICE_NONE) ||
+           rtpi_state_newer(srv, s);
+}
+
+// Has this stream anything to send, or to look at?
+static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
+    const rtpi_stream *s = &c->out.stream;
+    srv->passes = RTPI_PASSES;
     if (rtpi_tx_queued(c) > 0 || s->part > 0 || (c->todo & RTPI_TODO_NOW) ||
         rtpi_has(c, RTPI_F_CLOSE_DUE)) {
         return 1;
@@ -3724,33 +3940,35 @@ static int rtpi_stream_work(const rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_reader_blocked(c)) {
         return 0;
     }
-    return (c->todo & RTPI_TODO_ALIVE) || rtpi_next_record(srv, c) != NULL || s->missed > 0 ||
-           c->notice > (c->state == RTPI_POLL ? RTPI_NOTICE_REPLAYED : RTPI_NOTICE_NONE) ||
-           rtpi_state_newer(srv, s);
+    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_news(srv, c) || s->seq < srv->limit_seq;
 }
 
-// Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. The
-// application hears of gaps in on_gap, raw WebSocket readers only there.
+// Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. Its id
+// lies behind the gap it tells. A gap behind a reset is told after it. The application hears of
+// gaps in on_gap, raw WebSocket readers only there.
 RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_stream *s = &c->out.stream;
     uint8_t buffer[28]; // "replayed " 9 + 10, " 8000" 5
     rtpi_text text = {buffer, sizeof buffer, 0, 0};
-    uint32_t missed = c->notice == RTPI_NOTICE_RESET ? 0 : s->missed;
+    uint32_t from = c->notice == RTPI_NOTICE_RESET ? 0 : s->gap_from;
+    uint32_t missed = from ? s->seq - from : 0;
+    uint32_t replayed = s->stop > s->seq ? s->stop - s->seq : 0;
     const uint32_t before = rtpi_stands(c);
     rtpi_put_text(&text, missed > 0                       ? "gap"
                          : c->notice == RTPI_NOTICE_RESET ? "reset"
                          : c->notice == RTPI_NOTICE_FRESH ? "fresh" : "replayed");
     if (missed > 0 || c->notice <= RTPI_NOTICE_REPLAYED) {
-        rtpi_format(&text, " %d", missed > 0 ? missed : s->stop);
+        rtpi_format(&text, " %d", missed > 0 ? missed : replayed);
     }
     rtpi_format(&text, " %d", (srv->desc.keepalive_ms + 999u) / 1000u);
+    s->gap_from = from ? 0 : s->gap_from;
     if (c->form != RTPI_FORM_RAW &&
         !rtpi_put_event(srv, c, &rtpi_notice, buffer, text.len)) {
+        s->gap_from = from ? from : s->gap_from;
         return 0;
     }
     c->notice = RTPI_NOTICE_NONE;
-    s->missed = 0;
     if (missed > 0) {
         srv->count.gaps++;
         srv->count.missed += missed;
@@ -3836,10 +4054,11 @@ static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_reader_blocked(c)) {
         return;
     }
-    (void)rtpi_next_record(srv, c); // counts what is missed
-    if ((c->notice != RTPI_NOTICE_NONE || s->missed > 0) && s->part == 0 &&
-        !rtpi_put_notice(srv, c)) {
-        return;
+    (void)rtpi_next_record(srv, c); // finds out what is missed
+    while ((c->notice != RTPI_NOTICE_NONE || s->gap_from != 0) && s->part == 0) {
+        if (!rtpi_put_notice(srv, c)) {
+            return;
+        }
     }
     if (c->todo & RTPI_TODO_ALIVE) {
         rtpi_put_keepalive(srv, c);
@@ -6263,7 +6482,7 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
     if (e->count >= e->max) {
         return 0;
     }
-    e->skip = at->part;
+    rtpi_emit_from(e, at->part);
     e->full = 0;
     rtpi_wire(srv, rec, scratch, e);
     if (scratch->over) {
@@ -6275,7 +6494,7 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
         srv->plan_before = before;
     }
     if (e->full) {
-        at->part += e->given - before;
+        at->part = RTPI_PART(e->bytes, e->inserted);
     } else {
         rtpi_reader_advance(at, rec);
         srv->plan_records++;
@@ -6303,7 +6522,7 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
                !e->full;
     }
     while (open && (rec = rtpi_reader_next(srv, &at)) != NULL) {
-        if (at.missed > 0 || (c->state == RTPI_POLL && rec->seq >= at.stop)) {
+        if (at.gap_from != 0 || (c->state == RTPI_POLL && rec->seq >= at.stop)) {
             break; // the gap is told first
         }
         open = rtpi_emit_record(srv, &at, rec, first.len == 0 ? &first : tx, e);
@@ -6325,9 +6544,9 @@ static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
 // Begins or ends the answer to a poll. 0: not yet.
 static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    const rtpi_record *rec;
+    srv->passes = RTPI_PASSES;
     if (!rtpi_has(c, RTPI_F_ANSWER)) {
-        if (!rtpi_stream_work(srv, c)) {
+        if (!(c->todo & RTPI_TODO_NOW) && !rtpi_stream_news(srv, c)) {
             return 0;
         }
         if (!rtpi_put_stream_head(srv, c, c->form == RTPI_FORM_CHUNK)) {
@@ -6348,12 +6567,12 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         s->stop = srv->limit_seq;
     }
     rtpi_stream_fill(srv, c);
-    if (c->state != RTPI_POLL || s->part > 0 || c->notice != RTPI_NOTICE_NONE || s->missed > 0 ||
+    if (c->state != RTPI_POLL || s->part > 0 || c->notice != RTPI_NOTICE_NONE || s->gap_from != 0 ||
         !(c->todo & RTPI_TODO_DONE)) {
         return 1;
     }
-    rec = rtpi_reader_next(srv, s);
-    if (s->missed == 0 && (!rec || rec->seq >= s->stop) && rtpi_put_poll_end(srv, c)) {
+    (void)rtpi_reader_next(srv, s);
+    if (s->gap_from == 0 && s->seq >= s->stop && rtpi_put_poll_end(srv, c)) {
         rtpi_begin_reply(srv, c);
     }
     return 1;
@@ -6416,6 +6635,7 @@ static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
         memset(&e, 0, sizeof e);
         e.max = 1;
         e.most = n;
+        srv->passes = RTPI_PASSES; // at least as many as the plan had
         rtpi_output_stream(srv, c, &e);
     }
     c->tx_head = (uint16_t)(c->tx_head + srv->plan_tx);
@@ -6428,27 +6648,36 @@ static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
 }
 
 // A reader stopped in the middle of a record: if the rest fits, it moves into tx, before what is
-// there, and the log may forget the record.
+// there, and the log may forget the record. With line ends, whose places are not known, it must fit
+// at most: so what is left is looked through once at the most.
 static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_record_at(srv, s->off);
+    uint32_t room = srv->desc.tx_size - rtpi_tx_queued(c);
+    uint32_t most = rec->len + RTPI_PREFIX_MAX + 4u - RTPI_PART_BYTES(s->part);
     rtpi_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
     rtpi_text *t;
     rtpi_emit e;
     uint32_t rest;
-    memset(&e, 0, sizeof e);
-    e.form = c->form;
-    rtpi_wire(srv, rec, &prefix, &e); // counts, since there is no span to fill
-    rest = e.total - s->part;
-    if (rest > srv->desc.tx_size - rtpi_tx_queued(c)) {
+    if (rec->lines > 0 && most + RTPI_INSERT_LEN * (rec->lines < most ? rec->lines : most) > room) {
         return;
     }
+    memset(&e, 0, sizeof e);
+    e.form = c->form;
+    e.max = 1;
+    e.most = room;
+    rtpi_emit_from(&e, s->part);
+    rtpi_wire(srv, rec, &prefix, &e); // counts, since there is no span to fill
+    if (e.full) {
+        return;
+    }
+    rest = e.given;
     t = rtpi_tx_open(srv, c);
     memmove(t->data + rest, t->data, (size_t)t->len);
     c->tx_len = (uint16_t)(c->tx_len + rest);
     t->len = prefix.len = 0;
     e.to = t;
-    e.skip = s->part;
+    rtpi_emit_from(&e, s->part);
     rtpi_wire(srv, rec, &prefix, &e);
     rtpi_reader_advance(s, rec);
     srv->count.delivered++;
@@ -6703,14 +6932,11 @@ static void rtpi_new_epoch(rtpush_server *srv) {
         return;
     }
     srv->epoch = epoch;
-    srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = 1;
-    srv->head = srv->tail = srv->done_off = 0;
-    srv->wrap = srv->desc.log_size;
-    srv->used = 0;
+    rtpi_log_clear(srv);
     srv->rev = 0;
-    for (topic = 0; topic < srv->desc.topic_count && srv->state_topics != 0; topic++) {
+    for (topic = 0; topic < srv->desc.topic_count; topic++) {
         rtpi_value *v = rtpi_value_at(srv, topic);
-        v->rev = v->rev ? ++srv->rev : 0;
+        v->rev = v->rev != 0 && (srv->state_topics >> topic & 1u) ? ++srv->rev : 0;
     }
     rtpi_unlock(srv);
     rtpi_sync(srv);
@@ -6719,7 +6945,7 @@ static void rtpi_new_epoch(rtpush_server *srv) {
             rtpi_stream *s = &c->out.stream;
             s->seq = s->stop = 1;
             s->off = 0;
-            s->missed = 0;
+            s->gap_from = 0;
             s->sweep_prev = s->sweep_now = 0;
             c->sweep_i = 0;
             c->notice = RTPI_NOTICE_RESET;
@@ -6942,8 +7168,8 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
     srv->slots_end = srv->sweep_at = srv->conns;
     srv->random = d->seed;
     srv->epoch = d->epoch;
-    srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = 1;
-    srv->wrap = d->log_size;
+    srv->ring_size = d->log_size - 4u * rtpi_index_len(d->log_size);
+    rtpi_log_clear(srv);
     srv->hold_floor = ~(uint32_t)0;
     rtpi_sync(srv);
     srv->sweep_due = 0; // nobody is there

@@ -2,7 +2,8 @@
 // stalls, short writes, late acknowledgements, lost bytes, drops and resumes, in small memory.
 //
 // A model client reads every byte and holds the server to the design's promises, by number:
-//    1 every event is exactly one of delivered, filtered, in a told gap     2 every prefix parses
+//    1 every event is exactly one of delivered, filtered, in a told gap; no id of an event, a
+//      value, a notice or alone lies behind a gap that was not told     2 every prefix parses
 //    3 held bytes stay, 4 FIN waits for acknowledgements, 11 tx never overflows, 12 untaken input
 //      comes back, 15 on_open first and on_close last, 16 slots free at the end  (harness.h)
 //    5 accepted events and FULL ones number the sequence without a hole
@@ -42,8 +43,9 @@ typedef struct m_reader {
     int has_pos;
     uint32_t pos;     // last sequence number the client stands behind
     char last_id[64]; // to resume with, "" none
-    uint32_t asked;   // sequence number in the id given at the last connect
-    int asked_any;
+    int asked_any;    // it gave an id at the last connect
+    int asked_bad;    // ... that cannot be read
+    int asked_first;  // ... or "first"
     uint32_t state_seen[M_TOPICS];
     uint32_t raw_start; // RAW: newest event when it opened
     uint32_t raw_last;  // RAW: last event delivered
@@ -80,6 +82,7 @@ typedef struct m_sim {
     int interrupts; // publish from the unlock hook, one chance in this many
     int in_interrupt;
     int quiet; // no more publishing: everything must arrive
+    int settling; // no more grants that end, no more ids that are no ids
     uint32_t cap;
     rtpush_route routes[3];
     rtpush_topic topics[M_TOPICS];
@@ -217,7 +220,13 @@ static int m_parse_id(const char *id, rtpush_id *out) {
 static void m_notice(m_reader *r, uint32_t seq, const char *data) {
     m_sim *sim = r->sim;
     unsigned long n = 0;
-    int first = !r->noticed || r->kind == M_POLL;
+    int begins = !r->noticed;
+    int first = begins || r->kind == M_POLL;
+    if (strcmp(data, "expired") == 0) { // ends a stream, also before its first notice
+        T_CHECK(r->kind == M_SSE, "expired, in words");
+        m_advance_to(r, seq, 0);
+        return;
+    }
     char words[32];
     snprintf(words, sizeof words, "%s", data);
     char *period = strrchr(words, ' ');
@@ -233,17 +242,29 @@ static void m_notice(m_reader *r, uint32_t seq, const char *data) {
         r->pos = r->raw_start; // what came since it opened must come
         m_advance_to(r, seq, 0);
     } else if (strcmp(data, "reset") == 0) {
-        T_FAIL("reset, though the id was good");
+        T_CHECK(r->asked_bad, "reset, though the id was good");
+        r->asked_bad = 0;
+        r->has_pos = sim->interrupts == 0;
+        r->pos = r->raw_start; // it begins when it opened
+        m_advance_to(r, seq, 0);
     } else if (sscanf(data, "replayed %lu", &n) == 1) { // one number, or it is the period
-        T_CHECK(first && r->asked_any, "replayed, but nothing was asked");
+        T_CHECK(first && r->asked_any && !r->asked_bad, "replayed, but nothing was asked");
         m_advance_to(r, seq, 0);
         T_CHECK(n <= m_last_seq(sim) - seq, "replayed %lu, but only %lu can follow", n,
                 (unsigned long)(m_last_seq(sim) - seq));
     } else if (sscanf(data, "gap %lu", &n) == 1) {
+        if (begins && !r->asked_any) { // lost between its opening and its first notice
+            r->has_pos = sim->interrupts == 0;
+            r->pos = r->raw_start;
+        }
         uint32_t before = r->pos;
-        T_CHECK(!first || r->asked_any, "a gap before the first event");
         T_CHECK(n > 0, "a gap of nothing");
+        T_CHECK(r->has_pos || r->asked_first || begins, "a gap from nowhere");
+        int known = r->has_pos;
         m_advance_to(r, seq, 1);
+        if (!known) {
+            return;
+        }
         T_CHECK(n <= r->pos - before, "a gap of %lu events over %lu sequence numbers", n,
                 (unsigned long)(r->pos - before));
         uint32_t lost = 0;
@@ -476,7 +497,8 @@ static void m_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed 
     r->open = 0;
     T_CHECK(closed->why < RTPUSH_WHY_SYNTAX || closed->why == RTPUSH_WHY_COUNT,
             "an honest client was closed for reason %d", closed->why);
-    T_CHECK(!sim->quiet || closed->why == RTPUSH_WHY_TRANSPORT || r->kind == M_POLL,
+    T_CHECK(!sim->quiet || closed->why == RTPUSH_WHY_TRANSPORT || r->kind == M_POLL ||
+                closed->why == RTPUSH_WHY_EXPIRED,
             "closed for reason %d though all was quiet", closed->why);
 }
 
@@ -497,12 +519,27 @@ static int m_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messag
     return RTPUSH_OK;
 }
 
+static void m_publish_inside(m_sim *sim);
+
+// What the application publishes here may be lost to this reader at once.
 static void m_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
     m_sim *sim = m_of(srv);
     t_conn *c = t_conn_of(sim->w, conn);
     t_life_use(sim->w, conn);
     T_CHECK(missed > 0, "a gap of nothing");
     ((m_reader *)c->extra)->raw_missed += missed;
+    for (uint32_t i = t_below(&sim->rng, 3) ? 0 : t_below(&sim->rng, 60); i > 0; i--) {
+        m_publish_inside(sim);
+    }
+}
+
+static int m_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+    m_sim *sim = m_of(srv);
+    (void)req;
+    if (!sim->settling && t_below(&sim->rng, 3) == 0) {
+        grant->expires_s = 1 + t_below(&sim->rng, 3);
+    }
+    return 0;
 }
 
 // -- publishing -----------------------------------------------------------------------------------
@@ -609,6 +646,25 @@ static void m_publish(m_sim *sim) {
             (unsigned long)id.seq, (unsigned long)m_last_seq(sim));
 }
 
+// From a callback: FULL where the connection being served holds the oldest record, and nothing
+// happened then.
+static void m_publish_inside(m_sim *sim) {
+    uint8_t payload[M_PAYLOAD + 1];
+    int topic = t_below(&sim->rng, 2) ? M_A : M_B;
+    if (sim->quiet || sim->count > M_RECORDS - 64 || sim->payloads > M_PAYLOADS - 64) {
+        return;
+    }
+    uint32_t n = m_new_payload(sim, topic);
+    size_t len = m_payload(sim, 'e', n, m_most(sim, topic), payload);
+    m_record *rec = m_new_record(sim, topic);
+    int result = t_publish_inside(sim->w, (unsigned)topic, payload, len);
+    if (result == RTPUSH_ERR_FULL) {
+        sim->count--;
+    } else {
+        m_published(sim, rec, topic, result);
+    }
+}
+
 static void m_direct(m_sim *sim, m_reader *r) {
     uint8_t data[80];
     t_world *w = sim->w;
@@ -656,6 +712,22 @@ static void m_hello(m_reader *r, t_buf *out) {
     static const char *const path[M_KINDS] = {"/ev", "/ws", "/ws", "/poll"};
     int header = r->kind == M_SSE && r->last_id[0] != 0 && t_below(&sim->rng, 2) == 0;
     int given = r->last_id[0] != 0 && r->kind != M_RAW;
+    char id[80];
+    rtpush_id last;
+    snprintf(id, sizeof id, "%s", r->last_id);
+    r->asked_bad = r->asked_first = 0;
+    if (given && !r->has_pos && m_parse_id(r->last_id, &last)) { // the bad one brought nothing
+        r->pos = last.seq;
+        r->has_pos = 1;
+    }
+    if (given && !sim->settling && t_below(&sim->rng, 16) == 0) {
+        r->asked_first = (int)t_below(&sim->rng, 2);
+        r->asked_bad = !r->asked_first;
+        snprintf(id, sizeof id, "%s%s", r->asked_bad ? r->last_id : "first",
+                 r->asked_bad ? "-zzzzzzzz" : "");
+        r->has_pos = 0; // from here on all begins anew
+        r->pos = sim->first_seq - 1;
+    }
     t_puts(out, "GET ");
     t_puts(out, path[r->kind]);
     t_puts(out, "?topics=");
@@ -668,12 +740,12 @@ static void m_hello(m_reader *r, t_buf *out) {
     }
     if (given && !header) {
         t_puts(out, "&last_event_id=");
-        t_puts(out, r->last_id);
+        t_puts(out, id);
     }
     t_puts(out, " HTTP/1.1\r\nHost: 10.0.0.1\r\n");
     if (header) {
         t_puts(out, "Last-Event-ID: ");
-        t_puts(out, r->last_id);
+        t_puts(out, id);
         t_puts(out, "\r\n");
     }
     if (r->kind == M_RAW || r->kind == M_TEXT) {
@@ -869,6 +941,8 @@ static void m_check_log(m_sim *sim) {
         m_say_where(r);
         const rtpush_conn *conn = r->c->conn;
         const rtpi_stream *st = &conn->out.stream;
+        T_CHECK(st->gap_from < st->seq, "a gap that does not end before the cursor");
+        T_CHECK(st->gap_from == 0 || st->part == 0, "a record begun before a gap is told");
         if (conn->mark_seq != 0) {
             T_CHECK((int32_t)(st->seq - conn->hold_seq) >= 0, "hold is ahead of the cursor");
             T_CHECK((int32_t)(conn->mark_seq - conn->hold_seq) >= 0, "mark is behind hold");
@@ -1008,6 +1082,7 @@ static void m_setup(m_sim *sim) {
     w->desc.rate_messages = RTPUSH_UNLIMITED;
     w->desc.rate_bytes = RTPUSH_UNLIMITED;
     w->desc.epoch = 0x10000000u + sim->seed;
+    w->desc.authorize = m_authorize;
     w->in_mode = T_RANDOM;
     w->bite = t_below(&sim->rng, 2) ? 0 : 1 + t_below(&sim->rng, 60);
     w->max_spans = 1 + (int)t_below(&sim->rng, 6);
@@ -1064,6 +1139,7 @@ static void m_run(uint32_t seed) {
         m_check_log(sim);
     }
     sim->interrupts = 0;
+    sim->settling = 1;
     sim->w->bite = 0;
     m_settle(sim);
     m_settle(sim);

@@ -7,6 +7,9 @@
 // A failed check prints the seed and ends the program with 1.
 
 #define _DEFAULT_SOURCE // mmap
+#include <assert.h>
+#define RTPUSH_ASSERT(condition) assert(condition)
+#define RTPI_PASSES 3u // records passed by one call: so few that it happens often
 #define RTPUSH_IMPLEMENTATION
 #include "../../rtpush.h"
 

@@ -40,33 +40,30 @@ static void log_numbers_every_event(void **state) {
 static void log_takes_up_to_a_quarter_of_itself(void **state) {
     (void)state;
     static char text[70000];
+    static const uint32_t large[] = {8192, 4 * 65536, 4 * (65535 + 17), 4 * (65535 + 21),
+                                     4 * 70000};
     memset(text, 'q', sizeof text);
-    for (uint32_t size = 256; size <= 4096; size += 68) {
+    for (uint32_t i = 0; i < 57 + 5; i++) {
+        uint32_t size = i < 57 ? 256 + 68 * i : large[i - 57];
         t_world *w = small_log(size);
-        size_t len = size / 4 - 24;
-        T_EQ(t_publish(w, T_LOG, text, len), RTPUSH_OK);
-        T_EQ(t_publish(w, T_LOG, text, size / 4 + 1), RTPUSH_ERR_TOO_BIG);
+        size_t most = size / 16 * 4 - 18 < 65535 ? size / 16 * 4 - 18 : 65535;
+        T_EQ(RTPUSH_EVENT_MAX(size), most);
+        T_EQ(t_publish(w, T_LOG, text, most), RTPUSH_OK);
+        T_EQ(t_publish(w, T_LOG, text, most + 1), RTPUSH_ERR_TOO_BIG);
+        assert_null(rtpush_reserve(&w->srv, T_LOG, most + 1));
         u_peer *p = u_stream(w, "{WS /ws}");
-        for (int i = 0; i < 20; i++) {
-            T_EQ(t_publish(w, T_LOG, text, len), RTPUSH_OK);
+        for (int k = 0; k < 20; k++) {
+            T_EQ(t_publish(w, T_LOG, text, most), RTPUSH_OK);
             t_run(w);
             u_read(p);
-            T_EQ(p->seen.len, len + 3);
+            T_EQ(p->seen.len, most + 3);
             u_clear(p);
         }
+        assert_non_null(rtpush_reserve(&w->srv, T_LOG, most));
+        T_EQ(rtpush_commit(&w->srv, most), RTPUSH_OK);
         u_free(p);
         t_finish(w);
     }
-    t_world *w = small_log(4 * 70000);
-    T_EQ(t_publish(w, T_LOG, text, 65535), RTPUSH_OK);
-    T_EQ(t_publish(w, T_LOG, text, 65536), RTPUSH_ERR_TOO_BIG);
-    u_peer *p = u_stream(w, "{WS /ws}");
-    T_EQ(t_publish(w, T_LOG, text, 65535), RTPUSH_OK);
-    t_run(w);
-    u_read(p);
-    T_EQ(p->seen.len, 65535 + 3);
-    u_free(p);
-    t_finish(w);
 }
 
 // Publish validates once, so that one bad record cannot close every WebSocket.
@@ -158,6 +155,117 @@ static void log_tells_a_stalled_reader_its_gap(void **state) {
     t_finish(w);
 }
 
+// -- no id hides a gap ----------------------------------------------------------------------------
+// Invariant 2: no id on the wire lies behind a gap that was not told, so that a reader which
+// resumes from the last id it got has each event or is told.
+
+// Reads all that comes before a cut, resumes, and counts: each event came, or was told as a gap.
+static void expect_all_or_told(t_world *w, u_peer *p, unsigned long published) {
+    char text[128];
+    u_read(p);
+    unsigned long sum = count_of(t_text(&p->seen), "log: event ") +
+                        told_gaps(t_text(&p->seen), "rtpush: gap ");
+    T_CHECK(p->last_id[0] != 0, "no id");
+    snprintf(text, sizeof text, "{GET /events?last_event_id=%s}", p->last_id);
+    u_free(p);
+    p = u_open(w, text);
+    u_read(p);
+    sum += count_of(t_text(&p->seen), "log: event ") +
+           told_gaps(t_text(&p->seen), "rtpush: gap ");
+    T_EQ(sum, published);
+    u_free(p);
+}
+
+// The grant of a reader whose socket takes nothing ends, and the log has gone on meanwhile: the
+// port asks for no output then. "expired" has the id before the gap.
+static void log_expired_has_no_id_behind_a_gap(void **state) {
+    (void)state;
+    t_world *w = small_log(1024);
+    t_app_of(w)->expires_s = 5;
+    u_peer *p = u_open(w, "{GET /events}");
+    t_app_of(w)->expires_s = 0;
+    for (int i = 0; i < 10; i++) {
+        publish_range(w, 1 + 10 * i, 10 + 10 * i);
+        T_CHECK(t_next(w) == p->c->conn, "the reader is not named");
+    }
+    w->now_ms += 6000;
+    t_tick(w);
+    t_run(w);
+    u_read(p);
+    T_CHECK(strstr(t_text(&p->seen), "rtpush: expired\n") != NULL, "seen %s", t_text(&p->seen));
+    expect_all_or_told(w, p, 100);
+    t_finish(w);
+}
+
+static int g_in_gap; // events that on_gap publishes
+static void publish_in_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
+    t_world *w = t_world_of(srv);
+    t_on_gap(srv, conn, missed);
+    for (; g_in_gap > 0; g_in_gap--) {
+        T_EQ(t_publish_inside(w, T_LOG, "event in on_gap", 15), RTPUSH_OK);
+    }
+}
+
+// on_gap publishes so much that what follows is lost too: the value that is sent next has the id
+// before that second gap. Cut after every byte.
+static void log_value_after_on_gap_that_publishes_has_no_id_behind_a_gap(void **state) {
+    (void)state;
+    size_t total = 0;
+    for (size_t cut = 0; cut == 0 || cut <= total; cut++) {
+        t_world *w = small_log(1024);
+        t_routes[T_R_EVENTS].on_gap = publish_in_gap;
+        u_peer *p = u_open(w, "{GET /events}");
+        size_t before = p->c->out_total;
+        p->c->window = 0;
+        publish_range(w, 1, 100);
+        t_run(w);
+        t_publish_text(w, T_TEMP, "21.5");
+        g_in_gap = 60;
+        p->c->window = cut;
+        t_run(w);
+        if (cut == 0) { // how much it is in all
+            p->c->window = SIZE_MAX;
+            t_run(w);
+            total = p->c->out_total - before;
+        }
+        expect_all_or_told(w, p, 160);
+        t_finish(w);
+    }
+    T_CHECK(total > 300, "only %lu bytes", (unsigned long)total);
+}
+
+// What is lost behind a reset that waits for room is told after it.
+static void log_gap_behind_a_reset_is_told(void **state) {
+    (void)state;
+    static const char *const hello[] = {
+        "{GET /events?last_event_id=00c0ffee-00000777}",
+        "{WSP /ws?last_event_id=00c0ffee-00000777 rtpush.1}",
+        "{WS /ws?last_event_id=00c0ffee-00000777}",
+    };
+    for (int i = 0; i < 3; i++) {
+        t_world *w = small_log(1024);
+        u_peer *p = u_new(w);
+        t_buf ask = {0};
+        t_expand(&ask, hello[i]);
+        p->c = t_connect(w);
+        t_feed_only(p->c, ask.data, ask.len);
+        t_offer(p->c); // read, and not yet served
+        publish_range(w, 1, 100);
+        t_run(w);
+        t_buf_free(&ask);
+        u_read(p);
+        const char *seen = t_text(&p->seen);
+        T_EQ(count_of(seen, "event ") + t_app_of(w)->missed, 100);
+        T_CHECK(t_app_of(w)->missed > 0, "nothing was lost");
+        if (i < 2) {
+            T_CHECK(strstr(seen, "reset ") != NULL && strstr(seen, "gap ") > strstr(seen, "reset "),
+                    "seen %.200s", seen);
+        }
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 // The pump moves cursors past what does not concern them even when the transport is blocked.
 static void log_filtered_reader_has_no_gap_in_other_topics(void **state) {
     (void)state;
@@ -175,6 +283,126 @@ static void log_filtered_reader_has_no_gap_in_other_topics(void **state) {
     T_EQ(t_app_of(w)->missed, 0);
     u_free(p);
     t_finish(w);
+}
+
+static uint32_t passed_by_one_call(t_world *w, u_peer *p) {
+    const rtpi_stream *s = &p->c->conn->out.stream;
+    uint32_t before = s->seq;
+    rtpush_span spans[4];
+    t_enter(w, T_IN_OUTPUT, p->c);
+    int n = rtpush_output(&w->srv, p->c->conn, spans, 4);
+    T_CHECK(n >= 0, "output: %d", n);
+    rtpush_sent(&w->srv, p->c->conn, 0);
+    t_leave(w);
+    return s->seq - before;
+}
+
+// A reader of few events in a long log: its place is found by a bounded step at a time, and others
+// are served in between.
+static void log_a_call_passes_at_most_64_records(void **state) {
+    (void)state;
+    t_world *w = small_log(1 << 18);
+    t_publish_text(w, T_CHAT, "first");
+    publish_range(w, 1, 3000);
+    t_publish_text(w, T_CHAT, "last");
+    u_peer *other = u_stream(w, "{GET /events?topics=log}");
+    u_peer *p = u_new(w);
+    p->c = t_connect(w);
+    static const char ask[] = "GET /events?topics=chat&last_event_id=00c0ffee-00000001 HTTP/1.1\r\n"
+        T_HOST "\r\n";
+    t_feed_only(p->c, ask, sizeof ask - 1);
+    t_offer(p->c); // read, and not yet served
+    uint32_t steps = 0;
+    for (; p->c->conn->out.stream.seq < 3002; steps++) {
+        uint32_t passed = passed_by_one_call(w, p);
+        T_CHECK(passed > 0 && passed <= 64, "one call passes %lu records", (unsigned long)passed);
+        T_CHECK(steps < 100, "no end");
+        if (steps == 5) { // the loop names both
+            publish_range(w, 3001, 3001);
+            int named = 0;
+            for (int k = 0; k < 6 && named == 0; k++) {
+                named = t_next(w) == other->c->conn;
+            }
+            T_CHECK(named, "a reader that looks for its place keeps the others waiting");
+            t_serve(other->c);
+            u_is(other, "log: event 3001\n");
+        }
+    }
+    T_CHECK(steps >= 3000 / 64 - 2, "%lu steps", (unsigned long)steps);
+    t_run(w);
+    u_expect(p, "rtpush: replayed |chat: last\n");
+    u_free(p);
+    // None of its topic is there: no step at all, and the next event comes as ever.
+    p = u_open(w, "{GET /events?topics=chat&last_event_id=00c0ffee-00000bba}");
+    u_is(p, "rtpush: replayed 0 5\n");
+    T_EQ(p->c->conn->out.stream.seq, rtpush_last_id(&w->srv).seq + 1);
+    t_publish_text(w, T_CHAT, "new");
+    t_run(w);
+    u_is(p, "chat: new\n");
+    u_free(p);
+    u_free(other);
+    t_finish(w);
+}
+
+// A reader whose socket takes nothing is not looked at again and again: what is behind its next
+// record can wait.
+static void log_blocked_reader_lets_the_loop_sleep(void **state) {
+    (void)state;
+    t_world *w = small_log(1 << 16);
+    u_peer *p = u_stream(w, "{GET /events?topics=chat}");
+    p->c->window = 0;
+    t_publish_text(w, T_CHAT, "next");
+    publish_range(w, 1, 1000);
+    t_publish_text(w, T_CHAT, "last");
+    t_run(w); // ends
+    T_CHECK(t_tick(w) > 1000, "the loop does not sleep");
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    u_is(p, "chat: next\nchat: last\n");
+    u_free(p);
+    t_finish(w);
+}
+
+// The index names a record at most 16 before the number looked for, wherever the ring wraps and
+// where numbers are missing.
+static void log_finds_any_number(void **state) {
+    (void)state;
+    t_rng rng = t_seed(11);
+    for (uint32_t size = 256; size <= 65536; size = size * 2 + 4 * t_below(&rng, 30)) {
+        t_world *w = small_log(size);
+        const rtpush_server *srv = &w->srv;
+        uint32_t within = size < 2048 ? 32 : 16;
+        for (int round = 0; round < 60; round++) {
+            static char text[64];
+            int count = 1 + (int)t_below(&rng, size / 100);
+            for (int i = 0; i < count; i++) {
+                size_t len = t_below(&rng, round % 3 == 0 ? 1 : 40);
+                if (t_below(&rng, 10) == 0) { // until it is full, and some more
+                    for (int k = 0; k < 4;) {
+                        k += rtpush_publish_from(&w->srv, T_LOG, text, len) != RTPUSH_OK;
+                    }
+                } else {
+                    T_EQ(t_publish(w, T_LOG, text, len), RTPUSH_OK);
+                }
+            }
+            t_run(w);
+            for (uint32_t seq = srv->tail_seq; seq < srv->limit_rec; seq++) {
+                uint32_t off = rtpi_seek(srv, seq);
+                uint32_t steps = 0;
+                T_CHECK(rtpi_record_at(srv, off)->seq <= seq, "a place behind number %lu",
+                        (unsigned long)seq);
+                while (rtpi_record_at(srv, off)->seq < seq) {
+                    off += rtpi_record_at(srv, off)->size4 * 4u;
+                    off = off == srv->limit_wrap ? 0 : off;
+                    steps++;
+                }
+                T_CHECK(steps <= within, "log of %lu bytes: %lu records from the place found to "
+                        "number %lu", (unsigned long)size, (unsigned long)steps,
+                        (unsigned long)seq);
+            }
+        }
+        t_finish(w);
+    }
 }
 
 // Invariant 14: one stalled reader changes nobody else's bytes.
@@ -931,7 +1159,13 @@ int main(void) {
         u_test(log_refuses_text_that_is_not_utf8),
         u_test(log_carries_bytes_on_binary_topics),
         u_test(log_tells_a_stalled_reader_its_gap),
+        u_test(log_expired_has_no_id_behind_a_gap),
+        u_test(log_value_after_on_gap_that_publishes_has_no_id_behind_a_gap),
+        u_test(log_gap_behind_a_reset_is_told),
         u_test(log_filtered_reader_has_no_gap_in_other_topics),
+        u_test(log_a_call_passes_at_most_64_records),
+        u_test(log_blocked_reader_lets_the_loop_sleep),
+        u_test(log_finds_any_number),
         u_test(log_stalled_reader_changes_nothing_for_others),
         u_test(log_rest_of_a_record_moves_into_tx),
         u_test(log_unacknowledged_bytes_are_not_overwritten),

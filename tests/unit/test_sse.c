@@ -1,6 +1,8 @@
 // Server-Sent Events (WHATWG HTML 9.2): the form of events, resuming, silence, the cap.
 #include "unit.h"
 
+#include <time.h>
+
 static u_peer *resume(t_world *w, const char *path, const char *id) {
     char text[200];
     snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n" T_HOST "Last-Event-ID: %s\r\n\r\n", path, id);
@@ -90,6 +92,83 @@ static void sse_splits_lines_of_every_kind(void **state) {
             u_free(p);
             t_finish(w);
         }
+    }
+}
+
+// Line ends stay as they are; "data: " stands behind each, also behind the last.
+static void sse_inserts_data_behind_each_line_end(void **state) {
+    (void)state;
+    static const char *const table[][2] = {
+        {"a\r\nb\rc\nd", "a\r\ndata: b\rdata: c\ndata: d\n\n"},
+        {"\r\n\r\n", "\r\ndata: \r\ndata: \n\n"},
+        {"\r\r\n", "\rdata: \r\ndata: \n\n"},
+        {"\n\r", "\ndata: \rdata: \n\n"},
+        {"a\r", "a\rdata: \n\n"},
+    };
+    for (size_t bite = 0; bite < 12; bite++) {
+        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+            t_world *w = t_begin();
+            w->bite = bite;
+            w->max_spans = 1 + (int)(bite % 4);
+            t_conn *c = t_open(w, "{GET /events}");
+            t_take(c);
+            T_EQ(t_publish_text(w, T_LOG, table[i][0]), RTPUSH_OK);
+            t_run(w);
+            char want[128];
+            snprintf(want, sizeof want, "id: 00c0ffee-00000001\nevent: log\ndata: %s",
+                     table[i][1]);
+            assert_string_equal(t_take(c), want);
+            t_finish(w);
+        }
+    }
+}
+
+// CPU time of one reader for one event of so many line ends, the best of three.
+static double cost_of_lines(size_t lines, const char *hello) {
+    static char text[60000];
+    double best = 0;
+    memset(text, '\n', sizeof text);
+    for (int round = 0; round < 3; round++) {
+        t_world *w = t_fixture();
+        w->desc.log_size = 4 * 65536;
+        t_start(w);
+        t_conn *c = t_open(w, hello);
+        T_EQ(t_publish(w, T_LOG, text, lines), RTPUSH_OK);
+        t_tick(w);
+        size_t sum = 0;
+        int count = 1;
+        t_enter(w, T_IN_OUTPUT, c);
+        clock_t start = clock();
+        while (count > 0) {
+            rtpush_span spans[16];
+            size_t taken = 0;
+            count = rtpush_output(&w->srv, c->conn, spans, 16);
+            for (int i = 0; i < count; i++) {
+                taken += spans[i].len;
+            }
+            rtpush_sent(&w->srv, c->conn, taken);
+            rtpush_acked(&w->srv, c->conn, taken);
+            sum += taken;
+        }
+        double spent = (double)(clock() - start);
+        t_leave(w);
+        best = round == 0 || spent < best ? spent : best;
+        T_CHECK(sum >= 7 * lines + 40, "only %lu bytes", (unsigned long)sum);
+        t_forget(c);
+        t_finish(w);
+    }
+    return best;
+}
+
+// Eight times the lines cost eight times the work, not its square: 64.
+static void sse_many_lines_cost_their_number(void **state) {
+    (void)state;
+    static const char *const hello[] = {"{GET /events}",
+                                        "{GET /poll?last_event_id=00c0ffee-00000000}"};
+    for (int kind = 0; kind < 2; kind++) {
+        double few = cost_of_lines(7500, hello[kind]);
+        double many = cost_of_lines(60000, hello[kind]);
+        T_CHECK(many < 24 * few, "7,500 lines take %.0f, 60,000 take %.0f", few, many);
     }
 }
 
@@ -266,7 +345,13 @@ static void sse_ids_in_upper_case_or_shortened_do_no_harm(void **state) {
                                       "00c0ffee-7fffffff",
                                       "00c0ffee-80000000",
                                       "\xC3\xA9",
-                                      "00c0ffee-00000000,x"};
+                                      "00c0ffee-00000000,x",
+                                      "00c0ffee-00000001ABCDEFGHI",
+                                      "00c0ffee-00000001-0000000x",
+                                      "00c0ffee-00000001 00000000",
+                                      "00c0ffee-00000001-00000001", // a revision never given
+                                      "First",
+                                      "firstx"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         t_world *w = t_begin();
         publish_numbers(w, 1, 3);
@@ -278,6 +363,92 @@ static void sse_ids_in_upper_case_or_shortened_do_no_harm(void **state) {
         u_is(p, "log: n4\n");
         u_free(p);
         t_finish(w);
+    }
+}
+
+// An id that was given and cannot be read is a reset, however it is written in the query. None, or
+// an empty one, is a new reader.
+static void sse_id_in_a_query_is_read_whole_or_refused(void **state) {
+    (void)state;
+    static const char *const table[][2] = {
+        {"%", "reset 5"},
+        {"%zz", "reset 5"},
+        {"%0", "reset 5"},
+        {"%00", "reset 5"},
+        {"a%00b", "reset 5"},
+        {"00c0ffee-00000003%", "reset 5"},
+        {"00c0ffee-00000003%00", "reset 5"},
+        {"00c0ffee-00000003ABCDEFGHI", "reset 5"},
+        {"00c0ffee-00000003-0000000x", "reset 5"},
+        {"00c0ffee-00000003-00000000-", "reset 5"},
+        {"00c0ffee-00000003-00000000-00000000-00000000", "reset 5"},
+        {"00c0ffee-00000003+", "reset 5"},
+        {"0", "reset 5"},
+        {"%66irs", "reset 5"},
+        {"00c0ffee-00000003", "replayed 1 5\nlog: n4"},
+        {"00c0ffee-00000003-00000000", "replayed 1 5\nlog: n4"},
+        {"%300c0ffee-%30000000%33", "replayed 1 5\nlog: n4"},
+        {"", "fresh 5"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[200];
+        char want[64];
+        t_world *w = t_begin();
+        publish_numbers(w, 1, 4);
+        snprintf(text, sizeof text, "{GET /events?last_event_id=%s}", table[i][0]);
+        snprintf(want, sizeof want, "rtpush: %s\n", table[i][1]);
+        u_peer *p = u_open(w, text);
+        u_is(p, want);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// All that the log holds, from its oldest event on: asked for by the client, or by the route for
+// who brings no id.
+static void sse_first_replays_all_that_the_log_holds(void **state) {
+    (void)state;
+    static const char *const ask[] = {"{GET /events?last_event_id=first}",
+                                      "GET /events HTTP/1.1\r\n" T_HOST
+                                      "Last-Event-ID: first\r\n\r\n",
+                                      "{GET /events}", "{GET /events?last_event_id=}"};
+    for (int i = 0; i < 4; i++) {
+        for (int wrapped = 0; wrapped < 2; wrapped++) {
+            t_world *w = t_fixture();
+            w->desc.log_size = 512;
+            t_routes[T_R_EVENTS].flags = i >= 2 ? RTPUSH_FROM_FIRST : 0;
+            t_start(w);
+            u_peer *p = u_open(w, ask[i]);
+            u_is(p, "rtpush: replayed 0 5\n"); // it is empty
+            u_free(p);
+            int count = wrapped ? 100 : 3;
+            publish_numbers(w, 1, count);
+            p = u_open(w, ask[i]);
+            int replayed = 0;
+            int oldest = 0;
+            T_CHECK(sscanf(u_read(p), "rtpush: replayed %d 5\nlog: n%d\n", &replayed, &oldest) == 2,
+                    "seen %.60s", t_text(&p->seen));
+            T_EQ(p->events, 1 + replayed);
+            T_EQ(oldest, count + 1 - replayed);
+            T_CHECK(wrapped ? replayed > 8 : replayed == 3, "%d of %d", replayed, count);
+            T_EQ(t_app_of(w)->missed, 0); // what a newcomer never had is no gap
+            u_clear(p);
+            publish_numbers(w, count + 1, count + 1);
+            t_run(w);
+            T_EQ(p->events, 0);
+            u_read(p);
+            T_EQ(p->events, 1);
+            char text[200];
+            snprintf(text, sizeof text, "{GET /events?last_event_id=%s}", p->last_id);
+            u_free(p);
+            p = u_open(w, text); // with an id it resumes, also on such a route
+            u_is(p, "rtpush: replayed 0 5\n");
+            u_free(p);
+            p = u_open(w, "{GET /events?last_event_id=0}"); // and is told if that cannot be
+            u_is(p, "rtpush: reset 5\n");
+            u_free(p);
+            t_finish(w);
+        }
     }
 }
 
@@ -599,6 +770,8 @@ int main(void) {
         u_test(sse_first_block_is_the_notice_with_id_and_retry),
         u_test(sse_delivers_name_id_and_data),
         u_test(sse_splits_lines_of_every_kind),
+        u_test(sse_inserts_data_behind_each_line_end),
+        u_test(sse_many_lines_cost_their_number),
         u_test(sse_carries_nul_bytes_as_they_are),
         u_test(sse_bytes_do_not_depend_on_the_bites),
         u_test(sse_resume_replays_what_was_missed),
@@ -607,6 +780,8 @@ int main(void) {
         u_test(sse_resume_past_the_tail_tells_the_gap),
         u_test(sse_header_wins_over_the_query),
         u_test(sse_ids_in_upper_case_or_shortened_do_no_harm),
+        u_test(sse_id_in_a_query_is_read_whole_or_refused),
+        u_test(sse_first_replays_all_that_the_log_holds),
         u_test(sse_id_of_a_later_event_than_any_is_reset),
         u_test(sse_resume_after_a_cut_at_any_byte),
         u_test(sse_keep_alive_is_seen_by_scripts_and_keeps_the_id_fresh),

@@ -5,6 +5,7 @@
 
 #define _DEFAULT_SOURCE // mmap
 
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 
 #define T_ABORT() fail_msg("%s", "see above")
 
+#define RTPUSH_ASSERT(condition) assert(condition)
 #define RTPUSH_IMPLEMENTATION
 #include "../../rtpush.h"
 
