@@ -68,27 +68,50 @@ static void on_publish(rtpush_server *srv, const rtpush_request *req) {
     }
 }
 
-// /ws?publish=NAME: looked up before the connection is upgraded, remembered as rtpush_user.
+// What rtpush_user says of a WebSocket: the topic it publishes to, if any, and whether it is raw,
+// so that nothing but on_gap can tell it what it missed.
+typedef struct client {
+    int topic; // or NOTHING
+    int raw;
+} client;
+enum { NOTHING = TOPICS_MAX };
+static client clients[2][TOPICS_MAX + 1]; // of a kind, raw ones second: all there can be
+
+// /ws?publish=NAME: looked up before the connection is upgraded.
 static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
     char name[40];
+    int topic = NOTHING;
     if (req->route->kind != RTPUSH_WEBSOCKET) {
         return 0;
     }
     const int len = rtpush_query(req->query, "publish", name, sizeof(name));
-    if (len == RTPUSH_ERR_ARGUMENT) {
-        return 0; // it only listens
+    if (len != RTPUSH_ERR_ARGUMENT) { // else it only listens
+        topic = len < 0 ? len : rtpush_topic_index(srv, name);
     }
-    const int topic = len < 0 ? len : rtpush_topic_index(srv, name);
     if (topic < 0) {
         return 404;
     }
-    grant->user = &topics[topic];
+    client *c = &clients[req->subprotocol == NULL][topic];
+    c->topic = topic;
+    c->raw = req->subprotocol == NULL;
+    grant->user = c;
     return 0;
 }
 
+// A reader over rtpush.1 or an event stream was told by a notice. A raw one knows payloads only: it
+// is closed with the reason, and comes back if it wants to.
+static void on_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
+    const client *c = (const client *)rtpush_user(srv, conn);
+    char reason[40];
+    if (c->raw) {
+        snprintf(reason, sizeof(reason), "missed %lu events", (unsigned long)missed);
+        rtpush_close(srv, conn, 4000, reason); // RFC 6455 7.4.2: private use
+    }
+}
+
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
-    const rtpush_topic *topic = (const rtpush_topic *)rtpush_user(srv, conn);
-    if (topic == NULL) {
+    const client *c = (const client *)rtpush_user(srv, conn);
+    if (c->topic == NOTHING) {
         rtpush_close(srv, conn, 1008, "connect with ?publish=TOPIC to send");
         return RTPUSH_OK;
     }
@@ -96,9 +119,9 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
         rtpush_close(srv, conn, 1003, "topics carry text");
         return RTPUSH_OK;
     }
-    const int result = rtpush_publish(srv, (unsigned)(topic - topics), msg->data, msg->len);
+    const int result = rtpush_publish(srv, (unsigned)c->topic, msg->data, msg->len);
     if (result == RTPUSH_ERR_FULL) {
-        return RTPUSH_LATER; // this connection itself holds the oldest record
+        return RTPUSH_LATER; // this connection itself holds the oldest record; nothing happened
     }
     if (result < 0) {
         rtpush_close(srv, conn, 1009, rtpush_strerror(result));
@@ -239,7 +262,10 @@ enum { EVENTS, WS, POLL, PUBLISH, STATS, HEALTHZ, ROUTES };
 static rtpush_route routes[ROUTES] = {
     // Not const: PUBLISH gets its max_body from the command line.
     [EVENTS] = {.path = "/events", .kind = RTPUSH_EVENTS},
-    [WS] = {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
+    [WS] = {.path = "/ws",
+            .kind = RTPUSH_WEBSOCKET,
+            .on_message = on_message,
+            .on_gap = on_gap},
     [POLL] = {.path = "/poll", .kind = RTPUSH_POLL},
     [PUBLISH] = {.path = "/publish/*",
                  .kind = RTPUSH_HANDLER,

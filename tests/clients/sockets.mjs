@@ -136,6 +136,31 @@ export default function suite(path) {
     await quick.over;
   }, ['--topics', 'a', '--log', 65536], 90_000);
 
+  hub('a raw WebSocket that falls behind is closed and told how much it missed', async (s) => {
+    const slow = await open(`${s.ws}/ws?topics=a`).opened;
+    const quick = await open(`${s.ws}/ws?topics=a`).opened;
+    const writer = await open(`${s.ws}/ws?topics=b&publish=a`).opened;
+    const total = 16_000;
+    const body = '.'.repeat(1000);
+    slow.pause();
+    for (let n = 0; n < total; n += 200) { // no more at a time than the log holds
+      for (let i = 0; i < 200; i++) {
+        writer.send(`${n + i} ${body}`);
+      }
+      await until(`${n + 200} events`, () => quick.messages.length >= n + 200);
+    }
+    slow.resume();
+    const { code, reason } = await within(20_000, 'the close', slow.over);
+    equal(code, 4000, 'close code');
+    const missed = Number(/^missed (\d+) events$/.exec(reason)?.[1]);
+    const got = slow.messages.map((m) => Number.parseInt(m, 10));
+    equal(got, got.map((_, i) => i), 'what came before');
+    check(missed > 0 && got.length + missed <= total, `${got.length} came, ${missed} missed`);
+    quick.close();
+    writer.close();
+    await Promise.all([quick.over, writer.over]);
+  }, ['--topics', 'a,b', '--log', 524288], 90_000);
+
   hub('when the hub ends, WebSockets get 1001 and event streams end', async (s) => {
     const ws = await open(`${s.ws}/ws?topics=a`, ['rtpush.1']).opened;
     await until('the notice', () => ws.messages.length);
