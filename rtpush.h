@@ -947,7 +947,17 @@ void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn); // ... within about 250 ms
 // Begins the polite end for a reason RTPUSH_WHY_...: what is queued, then FIN.
 void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why);
-int rtpush_filter_idle(const rtpush_conn *conn); // 1: before or between requests
+// For a pool of the filter's own, smaller than the server's (TLS):
+void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn); // its handshake came on
+int rtpush_filter_idle(const rtpush_conn *conn);                 // 1: between requests
+uint32_t rtpush_filter_peer(const rtpush_conn *conn);
+// Who gives way to conn, which waits, by the rules of SLOTS among those connections of the filter
+// for which `of` gives 1. least_ms stands for the second there; an idle one has half a second.
+// NULL: nobody, or one ends already.
+rtpush_conn *rtpush_filter_gives_way(rtpush_server *srv, const rtpush_conn *conn,
+                                     uint32_t least_ms, int (*of)(const rtpush_conn *conn));
+// Ends it: gracefully, or at once if only its peer's end is waited for.
+void rtpush_filter_evict(rtpush_server *srv, rtpush_conn *conn);
 uint32_t rtpush_now_ms(const rtpush_server *srv); // of the last rtpush_tick
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
@@ -988,7 +998,7 @@ typedef struct rtpi_answer { // an HTTP answer
 
 typedef struct rtpi_rank { // whose slot a newcomer gets: rtpi_gives_way
     uint32_t order; // HEAD to WAIT: srv->serial at what the connection achieved last
-    uint32_t since; // ... and the quarter second of it. FREE: when the slot became free
+    uint32_t since; // ... and the quarter second of it. FREE, LINGER: when that began
     uint8_t proved; // ... a request was completed on it
     uint8_t known;  // ... authorize knows who sends this request
 } rtpi_rank;
@@ -1054,7 +1064,7 @@ struct rtpush_conn {
     uint16_t tokens;
     uint16_t byte_tokens; // in 64 bytes
     union {
-        rtpi_rank rank;     // FREE to WAIT
+        rtpi_rank rank;     // FREE to WAIT, LINGER
         rtpi_asked asked;   // ... HEAD and ASK
         rtpi_answer reply;  // REPLY
         rtpi_stream stream; // streams, CLOSING
@@ -7598,16 +7608,23 @@ static int rtpi_is_proved(const rtpush_conn *c) {
     return c->out.rank.proved || c->out.rank.known;
 }
 
+// Those of a filter's pool; without one all.
+typedef int (*rtpi_those)(const rtpush_conn *conn);
+
+static int rtpi_is_of(const rtpush_conn *c, rtpi_those of) {
+    return !of || (rtpi_filtered(c) && of(c));
+}
+
 // The address that more than half of those come from whose slots may be taken, of two at least; 0
 // none. Boyer and Moore's majority vote: two passes, no memory.
-static uint32_t rtpi_majority(const rtpush_server *srv) {
+static uint32_t rtpi_majority(const rtpush_server *srv, rtpi_those of) {
     const rtpush_conn *c;
     uint32_t peer = 0;
     int32_t votes = 0;
     uint32_t all = 0;
     uint32_t same = 0;
     for (c = srv->conns; c < srv->slots_end; c++) {
-        if (rtpi_may_take(c)) {
+        if (rtpi_is_of(c, of) && rtpi_may_take(c)) {
             if (votes == 0) {
                 peer = c->peer;
             }
@@ -7616,7 +7633,7 @@ static uint32_t rtpi_majority(const rtpush_server *srv) {
         }
     }
     for (c = srv->conns; c < srv->slots_end; c++) {
-        same += rtpi_may_take(c) && c->peer == peer;
+        same += rtpi_is_of(c, of) && rtpi_may_take(c) && c->peer == peer;
     }
     return same > 1 && same > all / 2u ? peer : 0;
 }
@@ -7627,6 +7644,18 @@ static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
     }
 }
 
+// Is it between requests?
+static int rtpi_is_idle(const rtpush_conn *c) {
+    return c->state == RTPI_HEAD && c->in.http.total == 0 && c->out.rank.proved;
+}
+
+// Is it older than so many quarter seconds? In a pool one between requests need not be: its peer
+// comes back by a resumed session.
+static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
+                       uint32_t young) {
+    return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
+}
+
 // Who gives way to a newcomer of this address (RFC 9112 9.5: at any time). The order is that of
 // what they achieved last, so nobody keeps a slot by sending a byte now and then. In this order:
 //   1  who only waits for the peer's FIN;
@@ -7635,17 +7664,24 @@ static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
 //      oldest that is proved, so that whoever completed a request leaves room;
 //   4  the oldest that is not proved.
 // In 3 and 4 nobody younger than a second: the connections that a browser opens at once do not take
-// the slots of one another. NULL: nobody gives way.
-static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer) {
+// the slots of one another. NULL: nobody gives way, or one of the pool ends already.
+static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those of,
+                                   uint32_t young) {
     rtpush_conn *oldest[2] = {NULL, NULL}; // not proved, proved
     rtpush_conn *of_many = NULL;
     rtpush_conn *c;
-    uint32_t many = rtpi_majority(srv);
+    uint32_t many = rtpi_majority(srv, of);
     uint32_t places = 0;
     uint32_t unproved = 0;
     for (c = srv->conns; c < srv->slots_end; c++) {
-        if (c->state == RTPI_LINGER) {
+        if (!rtpi_is_of(c, of)) {
+            continue;
+        }
+        if (c->state == RTPI_LINGER && (!of || srv->quarter - c->out.rank.since > 1)) {
             return c;
+        }
+        if (of && (c->state == RTPI_DEAD || (c->state >= RTPI_CLOSING && c->unacked == 0))) {
+            return NULL;
         }
         places += !rtpi_is_stream(c);
         if (rtpi_may_take(c)) {
@@ -7653,7 +7689,7 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer) {
             if (c->peer == many) {
                 rtpi_older(&of_many, c);
             }
-            if (srv->quarter - c->out.rank.since > RTPI_YOUNG) {
+            if (rtpi_is_old(srv, c, of, young)) {
                 rtpi_older(&oldest[rtpi_is_proved(c)], c);
             }
         }
@@ -7687,7 +7723,7 @@ static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
     if (!srv->free_first) {
         rtpi_reap_dead(srv);
     }
-    if (!srv->free_first && (c = rtpi_gives_way(srv, peer)) != NULL) {
+    if (!srv->free_first && (c = rtpi_gives_way(srv, peer, NULL, RTPI_YOUNG)) != NULL) {
         rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_SLOT);
         rtpi_reap_dead(srv);
     }
@@ -7885,6 +7921,7 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
         rtpi_set(conn, RTPI_F_FIN);
         // A filter's FIN comes after its own farewell; it tells of the end (again) then.
         rtpi_state(srv, conn, RTPI_LINGER, srv->desc.close_ms);
+        conn->out.rank.since = srv->quarter;
         if (rtpi_has(conn, RTPI_F_EOF) && !rtpi_filtered(conn)) {
             conn->state = RTPI_DEAD;
             rtpi_ready(srv, conn);
@@ -8151,8 +8188,33 @@ void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why) {
     rtpi_finish(srv, conn, (uint8_t)why);
 }
 
+void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn) {
+    if (conn->state == RTPI_HEAD) {
+        (void)rtpi_achieved(srv, conn);
+    }
+}
+
 int rtpush_filter_idle(const rtpush_conn *conn) {
-    return conn->state == RTPI_HEAD && conn->in.http.total == 0;
+    return rtpi_is_idle(conn);
+}
+
+uint32_t rtpush_filter_peer(const rtpush_conn *conn) {
+    return conn->peer;
+}
+
+rtpush_conn *rtpush_filter_gives_way(rtpush_server *srv, const rtpush_conn *conn,
+                                     uint32_t least_ms, int (*of)(const rtpush_conn *conn)) {
+    return rtpi_gives_way(srv, conn->peer, of, rtpi_quarters(least_ms));
+}
+
+void rtpush_filter_evict(rtpush_server *srv, rtpush_conn *conn) {
+    if (conn->state == RTPI_LINGER) {
+        conn->state = RTPI_DEAD; // the reaper drops it: no port is called from rtpush_input
+        rtpi_clear(conn, RTPI_F_FIN); // the filter's own is not out: a reset
+        rtpi_ready(srv, conn);
+    } else {
+        rtpi_finish(srv, conn, RTPUSH_WHY_EVICTED_SLOT);
+    }
 }
 
 uint32_t rtpush_now_ms(const rtpush_server *srv) {

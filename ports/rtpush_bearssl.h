@@ -44,7 +44,7 @@
 //            ... and RSA                                    36,467
 //            ... and AES: ECDSA, ChaCha20, X25519, P-256    32,857
 //            ... and X25519                                 30,045
-//     RAM    380; 32 a connection; 3,808 + in_size + out_size a TLS connection; 100 a session;
+//     RAM    448; 32 a connection; 3,800 + in_size + out_size a TLS connection; 100 a session;
 //            3,048 more a TLS connection for client certificates
 //     stack  3.2 KB were seen at most, lwIP included
 //
@@ -75,10 +75,13 @@
 //
 // THE POOL
 //     A connection of a secure listener needs a link (cheap); a slot only from its first byte of
-//     TLS until its end. No slot free: it waits, its bytes stay with the port. While any waits, the
-//     oldest one is ended of these: a handshake under way for longer than give_way_ms, a connection
-//     without a request since its handshake for as long, one idle for a quarter second after an
-//     answer (its browser comes back by a resumed session). Streams and requests never give way.
+//     TLS until its end. No slot free: it waits, its bytes stay with the port. While any waits, one
+//     is ended by the rules of rtpush.h, SLOTS: a handshake, head or body that for give_way_ms did
+//     not come on, or one idle for a half second after an answer (its browser comes back by a
+//     resumed session), and of an address that holds most of them the oldest at any age. Streams
+//     and answers never give way. The youngest that waits has the next slot; those of the sixteen
+//     addresses that last held one in vain after all others. Where one handshake takes a third of a
+//     second to compute or more, let give_way_ms be slot_count of them.
 //     What waits keeps its first flight with the port, 2 KB of Chromium. Over lwIP let the receive
 //     window be RTPUSH_LWIP_HOLD segments: then the peer waits with the rest of it. max_handshakes
 //     bounds the handshakes at a time. The deadline of a handshake is the core's idle_ms from
@@ -187,7 +190,7 @@ typedef struct rtpush_bearssl_desc {
     void *ctx; // of entropy and clock
 
     uint32_t max_handshakes; // (slot_count) at a time
-    uint32_t give_way_ms;    // (3,000) see THE POOL above
+    uint32_t give_way_ms;    // (1,000) see THE POOL above
 
     // Client certificates: only those signed by one of these come in.
     const br_x509_trust_anchor *anchors; // NULL: none is asked for
@@ -253,8 +256,7 @@ struct rtpush_bearssl_link { // a connection
 
 struct rtpush_bearssl_slot { // a TLS connection
     rtpush_bearssl_link *link; // NULL: free
-    uint32_t since_ms;         // begin of the handshake, then the last plaintext
-    uint32_t patience_ms;      // unused for longer, it gives way
+    uint32_t answered;         // 1: the peer's first flight is complete
     uint32_t in_engine;        // plaintext bytes of the record being made or sent
     uint32_t on_wire;          // in records sent whole, beyond the mark
     uint32_t marked;           // ... before it: acknowledged when `left` more bytes are
@@ -267,8 +269,10 @@ struct rtpush_bearssl {
     rtpush_server *srv;
     rtpush_bearssl_desc desc;
     rtpush_bearssl_link *free_first;
-    rtpush_bearssl_link *wait_first;
-    uint32_t handshakes; // under way
+    rtpush_bearssl_link *wait_first; // the one that came last
+    uint32_t handshakes;             // under way
+    uint32_t late_at;                // of late: which is overwritten next
+    uint32_t late[16];               // RTPI_BEARSSL_LATE addresses that held a slot in vain
     rtpush_bearssl_counters count;
     const br_ssl_session_cache_class *cache; // counts, and asks lru
     br_ssl_session_cache_lru lru;
@@ -320,7 +324,7 @@ enum {
 
 enum {
     RTPI_BEARSSL_SPANS = 8,
-    RTPI_BEARSSL_SERVED_MS = 250, // the patience with who had an answer
+    RTPI_BEARSSL_LATE = 16,
     RTPI_BEARSSL_HANDSHAKE = 0x16, // RFC 5246 6.2.1: type of a record that carries a ClientHello
     RTPI_BEARSSL_ALERT = 21,
     RTPI_BEARSSL_LEAST_IN = 512 + 325, // BearSSL, ssl_engine.c: MAX_IN_OVERHEAD, MAX_OUT_OVERHEAD
@@ -561,17 +565,16 @@ static void rtpi_bearssl_make_alert(rtpush_bearssl_link *link, int error) {
 
 // >>pool -----------------------------------------------------------------------------------------
 
+static rtpush_bearssl_link *rtpi_bearssl_self(const rtpush_conn *conn) {
+    return (rtpush_bearssl_link *)rtpush_filter_self(conn);
+}
+
 static void rtpi_bearssl_wait(rtpush_bearssl_link *link) {
-    rtpush_bearssl_link **at = &link->tls->wait_first;
-    if (link->flags & RTPI_BEARSSL_WAIT) {
-        return;
+    if (!(link->flags & RTPI_BEARSSL_WAIT)) {
+        link->flags |= RTPI_BEARSSL_WAIT;
+        link->next = link->tls->wait_first;
+        link->tls->wait_first = link;
     }
-    while (*at != NULL) {
-        at = &(*at)->next;
-    }
-    *at = link;
-    link->next = NULL;
-    link->flags |= RTPI_BEARSSL_WAIT;
 }
 
 static void rtpi_bearssl_unwait(rtpush_bearssl_link *link) {
@@ -586,6 +589,34 @@ static void rtpi_bearssl_unwait(rtpush_bearssl_link *link) {
     link->flags &= (uint8_t)~RTPI_BEARSSL_WAIT;
 }
 
+static int rtpi_bearssl_is_late(const rtpush_bearssl_link *link) {
+    const uint32_t peer = rtpush_filter_peer(link->conn);
+    int late = 0;
+    for (unsigned i = 0; i < RTPI_BEARSSL_LATE; i++) {
+        late |= peer != 0 && peer == link->tls->late[i];
+    }
+    return late;
+}
+
+// Who has the next slot. The youngest, since its peer is the most likely to be still there and not
+// to wait for all that came before; but those that held a slot in vain after all others. So
+// attackers get one each, and then only what nobody else wants.
+static rtpush_bearssl_link *rtpi_bearssl_next(const rtpush_bearssl *tls) {
+    rtpush_bearssl_link *link = tls->wait_first;
+    while (link != NULL && rtpi_bearssl_is_late(link)) {
+        link = link->next;
+    }
+    return link != NULL ? link : tls->wait_first;
+}
+
+// Has it what others wait for: a slot, or while some are free, one of max_handshakes?
+static int rtpi_bearssl_holds(const rtpush_conn *conn) {
+    const rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
+    const rtpush_bearssl *tls = link->tls;
+    return link->slot != NULL && (tls->count.slots_used == tls->desc.slot_count ||
+                                  !(link->flags & RTPI_BEARSSL_OPEN));
+}
+
 static rtpush_bearssl_slot *rtpi_bearssl_free_slot(const rtpush_bearssl *tls) {
     for (uint32_t i = 0; i < tls->desc.slot_count; i++) {
         if (tls->desc.slots[i].link == NULL) {
@@ -595,18 +626,16 @@ static rtpush_bearssl_slot *rtpi_bearssl_free_slot(const rtpush_bearssl *tls) {
     return NULL;
 }
 
-// Gives free slots to those that wait, in their order.
+// Gives free slots to those that wait.
 static void rtpi_bearssl_assign(rtpush_bearssl *tls) {
-    rtpush_bearssl_link *link = tls->wait_first;
-    while (link != NULL && tls->handshakes < tls->desc.max_handshakes) {
+    while (tls->wait_first != NULL && tls->handshakes < tls->desc.max_handshakes) {
         rtpush_bearssl_slot *slot = rtpi_bearssl_free_slot(tls);
+        rtpush_bearssl_link *link = rtpi_bearssl_next(tls);
         if (slot == NULL) {
             return;
         }
         rtpi_bearssl_unwait(link);
         slot->link = link;
-        slot->since_ms = rtpush_now_ms(tls->srv);
-        slot->patience_ms = tls->desc.give_way_ms;
         link->slot = slot;
         tls->handshakes++;
         tls->count.begun++;
@@ -615,8 +644,8 @@ static void rtpi_bearssl_assign(rtpush_bearssl *tls) {
             tls->count.slots_high = tls->count.slots_used;
         }
         rtpi_bearssl_start(tls, slot);
+        rtpush_filter_moved(tls->srv, link->conn);
         rtpush_filter_ready(tls->srv, link->conn);
-        link = tls->wait_first;
     }
 }
 
@@ -640,34 +669,21 @@ static void rtpi_bearssl_slot_give(rtpush_bearssl_link *link) {
     rtpi_bearssl_assign(link->tls);
 }
 
-// Somebody waits: ends the handshake or idle connection unused for longest, if it is beyond its
-// patience. One at a time: its slot is free when its FIN is acknowledged.
-static void rtpi_bearssl_make_way(rtpush_bearssl *tls) {
-    const uint32_t now_ms = rtpush_now_ms(tls->srv);
-    rtpush_bearssl_link *oldest = NULL;
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < tls->desc.slot_count; i++) {
-        rtpush_bearssl_link *link = tls->desc.slots[i].link;
-        const uint32_t age = now_ms - tls->desc.slots[i].since_ms;
-        const uint32_t patience = tls->desc.slots[i].patience_ms;
-        if (link == NULL) {
-            continue;
-        }
-        if (link->flags & (RTPI_BEARSSL_OVER | RTPI_BEARSSL_FIN)) {
-            return; // soon
-        }
-        if ((link->flags & RTPI_BEARSSL_OPEN) && tls->count.slots_used < tls->desc.slot_count) {
-            continue; // max_handshakes is what they wait for
-        }
-        if (age >= patience && age >= most && rtpush_filter_idle(link->conn)) {
-            oldest = link;
-            most = age;
-        }
+// This one waits: another one ends, if the rules allow it.
+static void rtpi_bearssl_make_way(rtpush_bearssl_link *link) {
+    rtpush_bearssl *tls = link->tls;
+    rtpush_conn *conn = rtpush_filter_gives_way(tls->srv, link->conn, tls->desc.give_way_ms,
+                                                rtpi_bearssl_holds);
+    if (conn == NULL) {
+        return;
     }
-    if (oldest != NULL) {
+    if (!(rtpi_bearssl_self(conn)->flags & (RTPI_BEARSSL_OVER | RTPI_BEARSSL_FIN))) {
         tls->count.gave_way++;
-        rtpush_filter_end(tls->srv, oldest->conn, RTPUSH_WHY_EVICTED_SLOT);
+        if (!rtpush_filter_idle(conn) && !rtpi_bearssl_is_late(rtpi_bearssl_self(conn))) {
+            tls->late[tls->late_at++ % RTPI_BEARSSL_LATE] = rtpush_filter_peer(conn);
+        }
     }
+    rtpush_filter_evict(tls->srv, conn);
 }
 
 // >>pump -----------------------------------------------------------------------------------------
@@ -692,8 +708,12 @@ static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
     br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
     const unsigned state = br_ssl_engine_current_state(eng);
     int error;
+    if ((state & BR_SSL_SENDREC) && !link->slot->answered) {
+        link->slot->answered = 1;
+        rtpush_filter_moved(tls->srv, link->conn);
+    }
     if ((state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) && !(link->flags & RTPI_BEARSSL_OPEN)) {
-        link->slot->since_ms = rtpush_now_ms(tls->srv);
+        rtpush_filter_moved(tls->srv, link->conn);
         tls->count.handshakes++;
         rtpi_bearssl_shook(link);
         rtpi_bearssl_assign(tls);
@@ -727,8 +747,6 @@ static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
             const size_t taken = rtpush_plain_input(srv, link->conn, data, len);
             if (taken > 0) {
                 br_ssl_engine_recvapp_ack(eng, taken);
-                link->slot->since_ms = rtpush_now_ms(srv);
-                link->slot->patience_ms = RTPI_BEARSSL_SERVED_MS;
                 moved = 1;
             }
             if (taken < len) {
@@ -788,7 +806,6 @@ static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
     } else if (taken > 0) {
         br_ssl_engine_sendapp_ack(rtpi_bearssl_engine(link), taken);
         link->slot->in_engine += (uint32_t)taken;
-        link->slot->since_ms = rtpush_now_ms(srv);
     }
     return taken > 0;
 }
@@ -815,10 +832,6 @@ static void rtpi_bearssl_mark(rtpush_bearssl_link *link) {
 }
 
 // >>filter: what the core calls for the port -----------------------------------------------------
-
-static rtpush_bearssl_link *rtpi_bearssl_self(const rtpush_conn *conn) {
-    return (rtpush_bearssl_link *)rtpush_filter_self(conn);
-}
 
 static void *rtpi_bearssl_open(void *ctx, rtpush_server *srv, rtpush_conn *conn, void *port) {
     rtpush_bearssl *tls = (rtpush_bearssl *)ctx;
@@ -858,7 +871,7 @@ static int rtpi_bearssl_begin(rtpush_bearssl_link *link, uint8_t first) {
     rtpi_bearssl_assign(tls);
     if (link->slot == NULL) {
         tls->count.waited += news != 0;
-        rtpi_bearssl_make_way(tls);
+        rtpi_bearssl_make_way(link);
         rtpush_filter_later(tls->srv, link->conn);
     }
     return link->slot != NULL;
@@ -1160,7 +1173,7 @@ int rtpush_bearssl_init(rtpush_bearssl *tls, rtpush_server *srv, const rtpush_be
     *d = *desc;
     d->in_size = (uint16_t)(d->in_size ? d->in_size : 16384u + 325u);
     d->out_size = (uint16_t)(d->out_size ? d->out_size : 2048u + 85u);
-    d->give_way_ms = d->give_way_ms ? d->give_way_ms : 3000u;
+    d->give_way_ms = d->give_way_ms ? d->give_way_ms : 1000u;
     d->max_handshakes = d->max_handshakes ? d->max_handshakes : d->slot_count;
     error = rtpi_bearssl_check(d);
     if (error) {

@@ -15,4 +15,5 @@ if (!hub) {
 (await import('./sockets.mjs')).default(hub);
 (await import('./polling.mjs')).default(hub);
 (await import('./pool.mjs')).default(hub);
+(await import('./slots.mjs')).default(hub);
 await runAll(only);

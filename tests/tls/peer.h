@@ -151,6 +151,7 @@ typedef struct p_peer {
     size_t written;  // so far
     size_t slow;     // bytes put on the wire by one p_step; 0: all
     int deaf;        // 1: does not read what it decrypted
+    int said;        // for the test: it said what it had to say
     t_buf wire;      // made, not yet put on the wire
 } p_peer;
 
@@ -171,10 +172,16 @@ static void p_shake(p_peer *peer, int resume) {
     T_CHECK(br_ssl_client_reset(&peer->ssl, "localhost", resume), "the client does not start");
 }
 
+// Of this address; NULL: refused.
+static p_peer *p_dial_from(t_world *w, uint32_t address) {
+    t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, address);
+    return c != NULL ? p_make(c) : NULL;
+}
+
 static p_peer *p_dial(t_world *w) {
-    t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
-    T_CHECK(c != NULL, "rtpush_accept refused");
-    return p_make(c);
+    p_peer *peer = p_dial_from(w, 1);
+    T_CHECK(peer != NULL, "rtpush_accept refused");
+    return peer;
 }
 
 static br_ssl_engine_context *p_engine(p_peer *peer) {
