@@ -367,6 +367,7 @@ enum {
     RTPUSH_WHY_ENCODING,         // the asset has no form that the client accepts (406)
     RTPUSH_WHY_TLS,              // a filter: the peer broke or failed its protocol, RFC 5246 7.2.2
     RTPUSH_WHY_TX_SIZE,          // an answer's head does not fit desc.tx_size (500)
+    RTPUSH_WHY_MEDIA_TYPE,       // a body of a type that the route does not take (415)
     RTPUSH_WHY_COUNT
 };
 
@@ -464,6 +465,7 @@ typedef struct rtpush_request {
     const char *origin;      // NULL if absent
     const char *cookie;      // value of the cookie named by desc.cookie, NULL if absent
     const char *authorization; // value of Authorization, NULL if absent
+    const char *content_type; // routes with max_body: value of Content-Type, NULL if absent
     const char *subprotocol; // the chosen one of route->subprotocols, NULL if none
     const char *headers[RTPUSH_ROUTE_HEADERS]; // values of route->headers, NULL where absent
     const uint8_t *body;     // whole body where the route has no on_body, else NULL
@@ -512,12 +514,20 @@ typedef struct rtpush_route {
     uint32_t max_body;    // HANDLER: largest body in bytes, 0 none: any is answered 413, a chunked
                           // one also if it is empty. Without on_body a body must also fit rx_size
                           // beside the head
+    uint32_t rate_bytes;  // HANDLER, WEBSOCKET: as rtpush_desc.rate_bytes, for this route; 0: that.
+                          // An upload of 5 MB takes 18 s by the server's default
     uint32_t max_message; // WEBSOCKET: largest message in bytes; 0: what the rx buffer holds
                           // (rx_size - 125), or with STREAM_MESSAGES no limit
     const char *const *headers;      // request headers to keep, lower case, ended by NULL. Of one
                                      // that comes twice the last line counts
     const char *const *subprotocols; // WEBSOCKET: those understood, ended by NULL; "rtpush.1"
                                      // is always understood
+    const char *const *body_types;   // HANDLER: media types a body may have, lower case, without
+                                     // parameters, ended by NULL: others are answered 415. One
+                                     // without Content-Type counts as "application/octet-stream".
+                                     // NULL: any. Name them where bytes are stored as they come:
+                                     // a form or "curl -F" sends multipart/form-data, which has
+                                     // fields before and behind the file (ports/rtpush_multipart.h)
     const rtpush_asset *asset;       // ASSET
     void *user;                      // yours
 
@@ -2979,11 +2989,20 @@ static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) 
 
 // Token buckets, refilled as a second of the server begins; what is unlimited is never looked at.
 // Spending below zero is not possible: a frame is paid when its header is complete, its bytes as
-// they pass.
+// they pass. A route with a rate of its own uses the bucket of the connection, filled at that rate.
+#define RTPI_RATE_BYTES_MAX 2000000u // twice that is 62,500 blocks
+
+static uint32_t rtpi_rate_bytes(const rtpush_server *srv, const rtpush_conn *c) {
+    if ((c->state == RTPI_BODY || c->state == RTPI_WS) && rtpi_route(srv, c)->rate_bytes > 0) {
+        return rtpi_route(srv, c)->rate_bytes;
+    }
+    return srv->desc.rate_bytes;
+}
+
 static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
     uint32_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at); // modulo 256: enough
     uint32_t messages = srv->desc.rate_messages;
-    uint32_t blocks = srv->desc.rate_bytes / 64u + 1u;
+    uint32_t blocks = rtpi_rate_bytes(srv, c) / 64u + 1u;
     if (seconds == 0) {
         return;
     }
@@ -3017,7 +3036,7 @@ static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
 // How many of want bytes may pass now; they are paid. A rest under 64 costs a whole block.
 static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
     uint32_t blocks = (uint32_t)((want + 63u) / 64u);
-    if (srv->desc.rate_bytes == RTPUSH_UNLIMITED || want == 0) {
+    if (rtpi_rate_bytes(srv, c) == RTPUSH_UNLIMITED || want == 0) {
         return want;
     }
     rtpi_tokens_refill(srv, c);
@@ -3028,16 +3047,6 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
     }
     c->byte_tokens = (uint16_t)(c->byte_tokens - blocks);
     return want;
-}
-#endif
-
-#ifndef RTPUSH_NO_BODY
-// Of the bytes just paid, only so many were taken.
-static void rtpi_bytes_return(const rtpush_server *srv, rtpush_conn *c, size_t paid,
-                              size_t taken) {
-    if (srv->desc.rate_bytes != RTPUSH_UNLIMITED) {
-        c->byte_tokens = (uint16_t)(c->byte_tokens + (paid + 63u) / 64u - (taken + 63u) / 64u);
-    }
 }
 #endif
 
@@ -4114,10 +4123,11 @@ enum { RTPI_ACCEPTS_GZIP, RTPI_ACCEPTS_ANY, RTPI_ACCEPTS_IDENTITY };
 #define RTPI_B_HOLD 0x8000u
 
 enum {
-    RTPI_H_HOST, // in the order of rtpush_request up to AUTHORIZATION
+    RTPI_H_HOST, // in the order of rtpush_request up to CONTENT_TYPE
     RTPI_H_ORIGIN,
     RTPI_H_COOKIE,
     RTPI_H_AUTHORIZATION,
+    RTPI_H_CONTENT_TYPE,
     RTPI_H_KEY,
     RTPI_H_LAST_EVENT_ID,
     RTPI_H_LENGTH,
@@ -4216,7 +4226,7 @@ static int rtpi_body_due(const rtpush_conn *c) {
     X(412, APP, "Precondition Failed") \
     X(413, BODY, "Content Too Large") \
     X(414, TOO_LONG, "URI Too Long") \
-    X(415, APP, "Unsupported Media Type") \
+    X(415, MEDIA_TYPE, "Unsupported Media Type") \
     X(416, APP, "Range Not Satisfiable") \
     X(417, EXPECT, "Expectation Failed") \
     X(421, HOST, "Misdirected Request") \
@@ -4342,7 +4352,7 @@ const char *rtpush_why(int why) {
         "transfer coding is not chunked\0" "body too large\0" "Expect is not 100-continue\0"
         "not a WebSocket upgrade\0" "WebSocket protocol error\0" "text is not UTF-8\0"
         "message too large\0" "Accept-Encoding excludes what there is\0" "TLS failed\0"
-        "answer does not fit desc.tx_size",
+        "answer does not fit desc.tx_size\0" "media type of the body",
         (unsigned)why);
 }
 
@@ -4483,6 +4493,11 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
         return;
     case RTPI_NO(405): // RFC 9110 15.5.6
         rtpi_put_allow(t, "Allow", methods);
+        return;
+    case RTPI_NO(415): // RFC 9110 15.5.16, 12.5.1
+        for (h = route->body_types; h && *h && t->len + strlen(*h) + 64u < t->cap; h++) {
+            rtpi_format(t, "Accept: %s\r\n", *h);
+        }
         return;
     case RTPI_NO(426): // RFC 9110 15.5.22, RFC 6455 4.2.2
         rtpi_format(t, "%sUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
@@ -4820,16 +4835,16 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 
 // In the order of RTPI_H_HOST ... RTPI_H_FETCH_DEST.
 static const char rtpi_names[] =
-    "host\0origin\0cookie\0authorization\0sec-websocket-key\0last-event-id\0content-length\0"
-    "expect\0connection\0upgrade\0sec-websocket-version\0transfer-encoding\0"
+    "host\0origin\0cookie\0authorization\0content-type\0sec-websocket-key\0last-event-id\0"
+    "content-length\0expect\0connection\0upgrade\0sec-websocket-version\0transfer-encoding\0"
     "sec-websocket-protocol\0if-none-match\0accept-encoding\0range\0if-range\0sec-fetch-site\0"
     "sec-fetch-dest\0";
 
 // Values that are a bit of rtpi_http.bits, then of rtpi_asked.site, each behind the tag of its
-// header (7 is EXPECT), as it stands in the arena.
+// header (8 is EXPECT), as it stands in the arena.
 static const char rtpi_words[] =
-    "\007" "100-continue\0" "\010" "close\0" "\010" "upgrade\0" "\011" "websocket\0" "\012" "13\0"
-    "\021" "same-origin\0" "\021" "same-site\0" "\021" "cross-site\0" "\022" "document\0";
+    "\010" "100-continue\0" "\011" "close\0" "\011" "upgrade\0" "\012" "websocket\0" "\013" "13\0"
+    "\022" "same-origin\0" "\022" "same-site\0" "\022" "cross-site\0" "\023" "document\0";
 #define RTPI_WORD_COUNT 5u // of rtpi_http.bits
 
 #define RTPI_HEADER_BIT(header) ((uint32_t)1 << (header)) // int may have 16 bits
@@ -5228,6 +5243,8 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
     case RTPI_H_HOST:
         // RFC 9112 3.2: an invalid one is refused also where the target's counts (3.2.2).
         return !(h->bits & RTPI_B_ABSOLUTE) ? RTPI_KEEP : rtpi_host_name(v) > 0 ? 0 : RTPI_NO(400);
+    case RTPI_H_CONTENT_TYPE:
+        return route && route->kind == RTPUSH_HANDLER && route->max_body > 0 ? RTPI_KEEP : 0;
     case RTPI_H_RANGE: // RFC 9110 14.2: of GET alone; and of what may have a range
     case RTPI_H_IF_RANGE:
         return h->method == RTPUSH_GET && route && route->kind <= RTPUSH_ASSET ? RTPI_KEEP : 0;
@@ -5416,7 +5433,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
         unsigned tag = (uint8_t)*at++;
         if (tag >= RTPI_H_ROUTE) {
             req->headers[tag - RTPI_H_ROUTE] = at;
-        } else if (tag <= RTPI_H_AUTHORIZATION) {
+        } else if (tag <= RTPI_H_CONTENT_TYPE) {
             size_t field = offsetof(rtpush_request, host) + tag * sizeof at;
             memcpy((uint8_t *)req + field, &at, sizeof at);
         }
@@ -5706,6 +5723,20 @@ static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32
 #endif
 }
 
+#ifndef RTPUSH_NO_BODY
+// Is the body of a type that the route takes? RFC 9110 8.3: without Content-Type a recipient may
+// assume application/octet-stream.
+static int rtpi_type_fits(const rtpush_request *req) {
+    const char *const *known = req->route->body_types;
+    const char *type = req->content_type ? req->content_type : "application/octet-stream";
+    size_t len = strcspn(type, "; \t");
+    while (known && *known && !(strlen(*known) == len && rtpi_starts(type, *known, len))) {
+        known++;
+    }
+    return !known || *known;
+}
+#endif
+
 // Does a page of desc.origins ask? Then it may read the answer, whatever that is.
 static int rtpi_cors_check(const rtpush_server *srv, rtpush_conn *c, const char *origin,
                            const char *host) {
@@ -5764,8 +5795,15 @@ RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c
         return RTPI_NO(405);
     }
     // Of a chunked body it is known that the route must take one.
-    return rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.length) ? 0
-                                                                               : RTPI_NO(413);
+    if (!rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.length)) {
+        return RTPI_NO(413);
+    }
+#ifndef RTPUSH_NO_BODY
+    if (rtpi_body_due(c) && !rtpi_type_fits(req)) {
+        return RTPI_NO(415);
+    }
+#endif
+    return 0;
 }
 
 // A stream names topics that are there, and a poll a time.
@@ -6081,6 +6119,7 @@ static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t
 
 static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
                               rtpush_request *req) {
+    int limited = rtpi_rate_bytes(srv, c) != RTPUSH_UNLIMITED;
     size_t paid;
     size_t n = 1;
     size_t i = 0;
@@ -6094,7 +6133,9 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
                 : rtpi_chunk_input(srv, c, data + i, req);
         i += n;
     }
-    rtpi_bytes_return(srv, c, paid, i);
+    if (limited) { // only so many were taken
+        c->byte_tokens = (uint16_t)(c->byte_tokens + (paid + 63u) / 64u - (i + 63u) / 64u);
+    }
     return i;
 }
 #endif
@@ -7097,6 +7138,9 @@ static const char *rtpi_check_routes(const rtpush_server *srv) {
              (!r->asset || !r->asset->content_type || (!r->asset->data && !r->asset->gzip)))) {
             return "route";
         }
+        if (r->rate_bytes > RTPI_RATE_BYTES_MAX && r->rate_bytes != RTPUSH_UNLIMITED) {
+            return "route.rate_bytes";
+        }
         for (n = 0; r->headers && r->headers[n]; n++) { // those kept anyway have their own fields
             if (n == RTPUSH_ROUTE_HEADERS ||
                 rtpi_place(rtpi_names, r->headers[n]) != RTPI_H_ROUTE ||
@@ -7139,7 +7183,7 @@ static void rtpi_defaults(rtpush_desc *d) {
         d->rate_messages = rtpi_default(d->rate_messages, 200, 32000);
     }
     if (d->rate_bytes != RTPUSH_UNLIMITED) {
-        d->rate_bytes = rtpi_default(d->rate_bytes, 262144u, 2000000u);
+        d->rate_bytes = rtpi_default(d->rate_bytes, 262144u, RTPI_RATE_BYTES_MAX);
     }
 }
 

@@ -22,7 +22,8 @@ static const char *const t_why_names[RTPUSH_WHY_COUNT] = {
     "NO_SLOT",       "PEER_LIMIT",   "STREAM_LIMIT", "RATE",          "SYNTAX",
     "TOO_LONG",      "VERSION",      "METHOD",       "NOT_FOUND",     "HOST",
     "ORIGIN",        "CODING",       "BODY",         "EXPECT",        "UPGRADE",
-    "WS_PROTOCOL",   "WS_UTF8",      "WS_TOO_BIG",   "ENCODING",      "TLS",          "TX_SIZE"};
+    "WS_PROTOCOL",   "WS_UTF8",      "WS_TOO_BIG",   "ENCODING",      "TLS",
+    "TX_SIZE",       "MEDIA_TYPE"};
 
 static const char *t_why(int why) {
     return why >= 0 && why < RTPUSH_WHY_COUNT ? t_why_names[why] : "?";

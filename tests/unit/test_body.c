@@ -451,6 +451,155 @@ static void body_piece_left_for_later_costs_no_rate(void **state) {
     t_finish(w);
 }
 
+// -- media types and rates ------------------------------------------------------------------------
+
+static const char *const firmware_types[] = {"application/octet-stream", "application/x-firmware",
+                                             NULL};
+
+// RFC 9110 15.5.16: before the application hears of it, and before 100 Continue.
+static void body_of_another_type_is_415(void **state) {
+    (void)state;
+    static const struct {
+        const char *field;
+        int status;
+    } cases[] = {
+        {"Content-Type: application/octet-stream\r\n", 200},
+        {"content-type:APPLICATION/Octet-Stream\r\n", 200},
+        {"Content-Type: application/x-firmware; v=2\r\n", 200},
+        {"Content-Type: application/x-firmware;v=2\r\n", 200},
+        {"Content-Type: application/x-firmware ; v=2\r\n", 200},
+        {"", 200}, // curl -T
+        {"Content-Type: multipart/form-data; boundary=x\r\n", 415},
+        {"Content-Type: application/octet-strea\r\n", 415},
+        {"Content-Type: application/octet-streams\r\n", 415},
+        {"Content-Type: application/octet-stream, text/plain\r\n", 415},
+        {"Content-Type: text/plain; application/octet-stream\r\n", 415},
+        {"Content-Type: application/x-www-form-urlencoded\r\n", 415}, // curl --data-binary
+        {"Content-Type:\r\n", 415},
+        {"Content-Type: ;\r\n", 415},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int chunked = 0; chunked < 2; chunked++) {
+            t_world *w = body_world(1000);
+            char text[300];
+            t_routes[T_R_UPLOAD].body_types = firmware_types;
+            w->quiet = 0;
+            t_start(w);
+            snprintf(text, sizeof text, UPLOAD "%sExpect: 100-continue\r\n%s", cases[i].field,
+                     chunked ? CHUNKED "3\r\nabc\r\n0\r\n\r\n"
+                             : "Content-Length: 3\r\n\r\nabc");
+            u_peer *p = u_open(w, text);
+            T_CHECK(p->cl.status == cases[i].status, "%s gets %d", cases[i].field, p->cl.status);
+            T_EQ(app.last, cases[i].status == 200);
+            T_EQ(p->cl.interim, cases[i].status == 200);
+            if (cases[i].status == 415) {
+                T_CHECK(t_field_is(&p->cl, "Accept", "application/octet-stream"), "no Accept");
+                T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_MEDIA_TYPE);
+                T_EQ(t_ended(p->c), 1);
+                t_expect_events(w, "!request");
+            }
+            u_free(p);
+            t_finish(w);
+        }
+    }
+}
+
+// What has no body has no type; and where none is named any will do, and is told.
+static void body_type_is_told_and_asked_only_of_a_body(void **state) {
+    (void)state;
+    t_world *w = body_world(1000);
+    t_routes[T_R_UPLOAD].body_types = firmware_types;
+    t_routes[T_R_UPLOAD].on_request = t_hello;
+    t_start(w);
+    u_peer *p = u_open(w, UPLOAD "Content-Type: text/plain\r\nContent-Length: 0\r\n\r\n");
+    u_is(p, "200 hello\n");
+    t_say(p->c, UPLOAD "Content-Type: a/b\r\nContent-Type: a/b\r\nContent-Length: 0\r\n\r\n");
+    u_expect(p, "400 ");
+    u_free(p);
+    t_finish(w);
+}
+
+static const char *type_seen;
+
+static void keep_type(rtpush_server *srv, const rtpush_request *req) {
+    t_on_request(srv, req);
+    T_CHECK(req->content_type == type_seen || strcmp(req->content_type, type_seen) == 0,
+            "another type");
+    T_EQ(rtpush_reply_text(srv, req->conn, 200, req->content_type ? "typed" : "bare"), RTPUSH_OK);
+}
+
+static void body_type_reaches_the_application(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_ECHO].on_request = keep_type;
+    t_start(w);
+    type_seen = "Multipart/Form-Data; boundary=aB";
+    u_peer *p = u_open(w, "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 1\r\n"
+                          "Content-Type:  Multipart/Form-Data; boundary=aB \r\n\r\nx");
+    u_is(p, "200 typed\n");
+    type_seen = NULL;
+    t_say(p->c, "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 1\r\n\r\nx");
+    u_is(p, "200 bare\n");
+    u_free(p);
+    t_finish(w);
+}
+
+// What 415 says fits the smallest tx, whatever the list.
+static void body_415_of_many_types_fits(void **state) {
+    (void)state;
+    static const char *const many[] = {"application/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                       "application/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                                       "application/ccccccccccccccccccccccccccccccccccccccccc",
+                                       NULL};
+    t_world *w = body_world(1000);
+    t_routes[T_R_UPLOAD].body_types = many;
+    w->desc.tx_size = 320;
+    t_start(w);
+    u_peer *p = u_open(w, UPLOAD "Content-Length: 3\r\n\r\nabc");
+    u_expect(p, "415 media type");
+    T_CHECK(t_field_is(&p->cl, "Accept", many[0]), "the first type is not named");
+    u_free(p);
+    t_finish(w);
+}
+
+static void body_rate_of_a_route_is_its_own(void **state) {
+    (void)state;
+    static const uint32_t rates[] = {0, 200000, RTPUSH_UNLIMITED};
+    for (size_t i = 0; i < 3; i++) {
+        t_world *w = body_world(1000000);
+        w->desc.rate_bytes = 1000;
+        t_routes[T_R_UPLOAD].rate_bytes = rates[i];
+        t_start(w);
+        t_routes[T_R_UPLOAD].on_body = t_on_body;
+        u_peer *p = u_open(w, UPLOAD "Content-Length: 90000\r\n\r\n{rep 90000 x}");
+        t_advance(w, 1500);
+        u_expect(p, i == 0 ? "!200" : "200 90000 ");
+        t_advance(w, 3000);
+        // Behind it the server's rate counts again.
+        if (i > 0) {
+            t_routes[T_R_ECHO].max_body = 300;
+            for (int n = 0; n < 40; n++) {
+                t_say(p->c, "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 256\r\n\r\n"
+                            "{rep 256 y}");
+            }
+            T_CHECK(p->c->in.len > 5000, "%lu bytes held back", (unsigned long)p->c->in.len);
+        }
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+static void body_rate_beyond_the_limit_is_a_config_error(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    t_routes[T_R_UPLOAD].rate_bytes = 2000001;
+    T_EQ(t_init(w), RTPUSH_ERR_CONFIG);
+    T_CHECK(strncmp(rtpush_config_error(&w->srv), "route.rate_bytes", 16) == 0, "%s",
+            rtpush_config_error(&w->srv));
+    free(w->extra);
+    t_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(body_chunked_is_read_as_a_second_decoder_does),
@@ -460,6 +609,12 @@ int main(void) {
         u_test(body_chunked_must_move),
         u_test(body_chunked_must_fit_beside_its_head),
         u_test(body_piece_left_for_later_costs_no_rate),
+        u_test(body_of_another_type_is_415),
+        u_test(body_type_is_told_and_asked_only_of_a_body),
+        u_test(body_type_reaches_the_application),
+        u_test(body_415_of_many_types_fits),
+        u_test(body_rate_of_a_route_is_its_own),
+        u_test(body_rate_beyond_the_limit_is_a_config_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
