@@ -123,6 +123,9 @@ build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | bui
 build/access: tests/clients/access.c $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
 
+build/upload: tests/clients/upload.c $(CORE) Makefile | build
+	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
+
 # setarch -R when it runs: the thread sanitizer of gcc 12 wants addresses that are not randomised.
 build/threads: tests/posix/threads.c $(CORE) Makefile | build
 	gcc $(C99) -g -O1 -fsanitize=thread $< -o $@ -lpthread

@@ -515,7 +515,7 @@ typedef struct rtpush_route {
                           // one also if it is empty. Without on_body a body must also fit rx_size
                           // beside the head
     uint32_t rate_bytes;  // HANDLER, WEBSOCKET: as rtpush_desc.rate_bytes, for this route; 0: that.
-                          // An upload of 5 MB takes 18 s by the server's default
+                          // By the server's default an upload of 5 MB takes 18 s
     uint32_t max_message; // WEBSOCKET: largest message in bytes; 0: what the rx buffer holds
                           // (rx_size - 125), or with STREAM_MESSAGES no limit
     const char *const *headers;      // request headers to keep, lower case, ended by NULL. Of one
@@ -3002,10 +3002,7 @@ static uint32_t rtpi_rate_bytes(const rtpush_server *srv, const rtpush_conn *c) 
 static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
     uint32_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at); // modulo 256: enough
     uint32_t messages = srv->desc.rate_messages;
-    uint32_t blocks = rtpi_rate_bytes(srv, c) / 64u + 1u;
-    if (seconds == 0) {
-        return;
-    }
+    uint32_t blocks = rtpi_rate_bytes(srv, c) / 64u + 1u; // another route: another burst
     c->token_at = (uint8_t)(srv->quarter / 4u);
     if (seconds > 2) {
         seconds = 2; // the burst

@@ -29,6 +29,8 @@ command_of() {
         clients-asan) echo "$make build/echo-asan build/hub-asan &&
             $client build/echo-asan build/hub-asan" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
+        upload) echo "$make build/upload &&
+            node tests/clients/upload.test.mjs build/upload" ;;
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
@@ -87,7 +89,7 @@ boards
 secure secure-browser
 size stack
 unit-clang
-access
+access upload
 threads symbols lint'
         ;;
     *) chains="$*" ;;

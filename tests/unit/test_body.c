@@ -589,6 +589,23 @@ static void body_rate_of_a_route_is_its_own(void **state) {
     }
 }
 
+// ... its burst too.
+static void body_rate_of_a_route_may_be_lower(void **state) {
+    (void)state;
+    t_world *w = body_world(1000000);
+    w->desc.rate_bytes = 0; // 262,144
+    t_routes[T_R_UPLOAD].rate_bytes = 1000;
+    t_start(w);
+    t_routes[T_R_UPLOAD].on_body = t_on_body;
+    u_peer *p = u_open(w, UPLOAD "Content-Length: 8000\r\n\r\n{rep 8000 x}");
+    T_CHECK(p->c->in.len > 5000, "%lu bytes held back, the burst is 2,000",
+            (unsigned long)p->c->in.len);
+    t_advance(w, 10000);
+    u_expect(p, "200 8000 ");
+    u_free(p);
+    t_finish(w);
+}
+
 static void body_rate_beyond_the_limit_is_a_config_error(void **state) {
     (void)state;
     t_world *w = t_fixture();
@@ -614,6 +631,7 @@ int main(void) {
         u_test(body_type_reaches_the_application),
         u_test(body_415_of_many_types_fits),
         u_test(body_rate_of_a_route_is_its_own),
+        u_test(body_rate_of_a_route_may_be_lower),
         u_test(body_rate_beyond_the_limit_is_a_config_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
