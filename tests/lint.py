@@ -238,7 +238,7 @@ def lock_files_name_no_registry(files):
     for f in files:
         if f.endswith("package-lock.json"):
             for i, line in enumerate(read(f).split("\n"), 1):
-                if '"resolved"' in line or "http" in line and '"url"' not in line:
+                if '"resolved"' in line or re.search("https?:", line) and '"url"' not in line:
                     yield f"{f}:{i}: {line.strip()}"
         elif f.endswith("package.json") and f.replace(".json", "-lock.json") not in files:
             if re.search(r'ependencies"', read(f)):

@@ -31,6 +31,8 @@ command_of() {
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
         upload) echo "$make build/upload &&
             node tests/clients/upload.test.mjs build/upload" ;;
+        proxies) echo "$make build/upload &&
+            node tests/proxies/proxies.test.mjs build/upload" ;;
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
@@ -89,7 +91,7 @@ boards
 secure secure-browser
 size stack
 unit-clang
-access upload
+access upload proxies
 threads symbols lint'
         ;;
     *) chains="$*" ;;
