@@ -27,6 +27,7 @@
 //     >>ws       frames, control frames, the closing handshake
 //     >>output   spans for the port, and what was sent
 //     >>time     deadlines
+//     >>init     the configuration: what must hold, defaults, the parts of the memory
 //     >>public   the functions of >>api
 //     "grep -n '>>' rtpush.h" finds them.
 //
@@ -286,7 +287,10 @@
 //                           leaves out rtpush_publish_from and the lock: the loop alone publishes
 //     RTPUSH_NO_ACCESS      leaves out rtpush_decide, tokens, signed cookies, tickets, Basic
 //     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
-//     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are ""
+//     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are
+//                           "", rtpush_config_error gives the field alone
+//     RTPUSH_NO_CHECKS      leaves out rtpush_init's checks but that of the memory: for an image
+//                           whose desc, routes and topics have passed them
 
 #ifndef RTPUSH_H
 #define RTPUSH_H
@@ -468,7 +472,8 @@ typedef struct rtpush_request {
     const char *content_type; // routes with max_body: value of Content-Type, NULL if absent
     const char *subprotocol; // the chosen one of route->subprotocols, NULL if none
     const char *headers[RTPUSH_ROUTE_HEADERS]; // values of route->headers, NULL where absent
-    const uint8_t *body;     // whole body where the route has no on_body, else NULL
+    const uint8_t *body;     // the whole body, and a NUL behind it, in on_request of a route that
+                             // has no on_body; else ""
 } rtpush_request;
 
 // What the authorize hook grants. Comes filled with what was asked.
@@ -506,18 +511,19 @@ typedef struct rtpush_closed {
 // Callbacks run inside rtpush_input, _sent, _tick, _next or the call that caused them, never from
 // another context. They may call every function of this header but the port's side.
 typedef struct rtpush_route {
-    const char *path;     // "/exact" or "/prefix/*"
+    const char *path;     // "/exact" or "/prefix/*", without percent signs; refused at init if no
+                          // request can have it or an earlier route takes it
     uint8_t kind;         // RTPUSH_HANDLER ...
     uint8_t methods;      // HANDLER: RTPUSH_GET | ...; 0 means GET and HEAD
     uint8_t flags;        // RTPUSH_STREAM_MESSAGES ...
     uint32_t topics;      // streams: bit i allows topic i; 0 means all. ?topics=a,b picks of these
     uint32_t max_body;    // HANDLER: largest body in bytes, 0 none: any is answered 413, a chunked
-                          // one also if it is empty. Without on_body a body must also fit rx_size
-                          // beside the head
+                          // one also if it is empty. Without on_body it must be below rx_size,
+                          // where a body and its NUL must fit beside the head
     uint32_t rate_bytes;  // HANDLER, WEBSOCKET: as rtpush_desc.rate_bytes, for this route; 0: that.
                           // By the server's default an upload of 5 MB takes 18 s
-    uint32_t max_message; // WEBSOCKET: largest message in bytes; 0: what the rx buffer holds
-                          // (rx_size - 125), or with STREAM_MESSAGES no limit
+    uint32_t max_message; // WEBSOCKET: largest message in bytes, at most what the rx buffer holds
+                          // (rx_size - 125), which 0 means; with STREAM_MESSAGES any, 0: no limit
     const char *const *headers;      // request headers to keep, lower case, ended by NULL. Of one
                                      // that comes twice the last line counts
     const char *const *subprotocols; // WEBSOCKET: those understood, ended by NULL; "rtpush.1"
@@ -575,16 +581,19 @@ typedef struct rtpush_desc {
                          // WebSocket messages of rx_size - 125
     uint16_t tx_size;    // (512) send bytes a connection, 256 to 65,532: answer head, direct sends,
                          // one STATE value; also the scratch SSE prefixes are written in
-    uint32_t log_size;   // bytes for events, at least 256, a multiple of 4; 0 without EVENT topics.
-                         // A record takes at most a quarter: RTPUSH_EVENT_MAX. A 64th of it is
-                         // the index by which a reader that resumes is placed
+    uint32_t log_size;   // bytes for events, at least 256, rounded down to a multiple of 4; 0
+                         // without EVENT topics. A record takes at most a quarter:
+                         // RTPUSH_EVENT_MAX. A 64th of it is the index by which a reader that
+                         // resumes is placed
     uint32_t epoch;      // differs at each boot (clock, boot counter, random), never 0
     uint32_t seed;       // any; spreads retry times. (epoch)
 
     // Who may come in.
     const char *const *hosts;   // names this device answers to besides IP literals and localhost,
-                                // ended by NULL. "*" turns the check off: DNS rebinding
-    const char *const *origins; // foreign origins allowed ("https://app.example"), ended by NULL
+                                // without ports, ended by NULL. "*" turns the check off: DNS
+                                // rebinding
+    const char *const *origins; // foreign origins allowed ("https://app.example"), ended by NULL:
+                                // scheme, host and port, and nothing behind
     const char *cookie;         // the one cookie to keep
     // Every request before a byte is written: 0 accepts, or a status from 400 to 599, or 302 or 303
     // with grant->location (for what a person opens; not for streams and scripts). RTPUSH_LATER:
@@ -596,7 +605,8 @@ typedef struct rtpush_desc {
     void (*on_refuse)(rtpush_server *srv, uint32_t peer, int status, int why);
 
     // Limits.
-    uint32_t max_streams;   // (conn_count - 1, at least 1) WebSocket + SSE + waiting polls
+    uint32_t max_streams;   // (conn_count - 1, at least 1) WebSocket + SSE + waiting polls; at most
+                            // conn_count
     uint32_t max_per_peer;  // (no cap) connections with the same peer value
     uint32_t rate_messages; // (200) requests and WebSocket frames a second a connection, burst
                             // twice that, at most 32,000; RTPUSH_UNLIMITED. A new connection has no
@@ -604,7 +614,7 @@ typedef struct rtpush_desc {
     uint32_t rate_bytes;    // (262,144) body and message bytes a second, burst twice that, at most
                             // 2,000,000; RTPUSH_UNLIMITED. By address too
 
-    // Deadlines in milliseconds, resolution 250, at most 8,000,000.
+    // Deadlines in milliseconds, resolution 250, at most 8,000,000 (else refused at init).
     uint32_t head_ms;      // (10,000) first byte to end of the request head
     uint32_t body_ms;      // (30,000) for each 4 KiB of a request body, chunk sizes not counted,
                            // whose sender authorize knows (grant->known); of others at most head_ms
@@ -664,10 +674,13 @@ typedef struct rtpush_counters {
 } rtpush_counters;
 
 // Prepares srv over the memory in desc; nothing to release. desc is copied.
-// RTPUSH_ERR_CONFIG: rtpush_config_error() says which field. RTPUSH_ERR_VERSION: this file and the
-// implementation were built from different headers.
+// RTPUSH_ERR_CONFIG: rtpush_config_error() names the field, what is needed and what was given; srv
+// is not started. RTPUSH_ERR_VERSION: this file and the implementation were built from different
+// headers.
 static inline int rtpush_init(rtpush_server *srv, const rtpush_desc *desc);
-const char *rtpush_config_error(const rtpush_server *srv); // "" if none
+// "memory_size: 13104 bytes needed, 12288 given", "" if there is none; never NULL. Ends with the
+// next rtpush_init of srv.
+const char *rtpush_config_error(const rtpush_server *srv);
 
 // Loop context: appends an event or stores a STATE value, never waits for readers. len is at most
 // topic max (STATE) or RTPUSH_EVENT_MAX(log_size) (EVENT). ERR_TOO_BIG, ERR_UTF8, ERR_ARGUMENT;
@@ -857,7 +870,7 @@ int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now
                          uint32_t *topics, uint32_t *user);
 
 // Basic credentials (RFC 7617): out becomes "user" NUL "password" NUL, *password points at the
-// second. Returns the length of user. authorization may be NULL.
+// second; NULL after an error. Returns the length of user. authorization may be NULL.
 int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const char **password);
 // Compares a given text with a secret one, in a time that depends on the given one alone.
 int rtpush_equal_text(const char *given, const char *secret);
@@ -1093,6 +1106,7 @@ struct rtpush_conn {
 
 // What is used most stands first, as above: words up to offset 124.
 struct rtpush_server {
+    uint8_t config;    // RTPI_CONFIG_...: written by rtpush_init, which may not know the rest
     uint8_t reserved;  // 1: between reserve and commit
     uint8_t news;      // a STATE value was stored since the last look (under the lock)
     uint8_t sweep_due; // streams are to be looked through
@@ -1172,7 +1186,6 @@ struct rtpush_server {
     rtpush_conn *ready_last;
     rtpush_conn *free_last;
     const char *advice;     // of the refusal being written: challenge of a 401, else location
-    const char *config_error;
     rtpush_hooks hooks;
     rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     rtpush_counters count;
@@ -2406,6 +2419,7 @@ int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const 
     size_t len = text ? strlen(text) : 0;
     size_t used = 0;
     size_t user = 0;
+    const char *second = NULL; // the password; given only with all of it
     rtpi_base64 b;
     int c;
     memset(&b, 0, sizeof b);
@@ -2420,17 +2434,17 @@ int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const 
             return RTPUSH_ERR_TOO_BIG;
         }
         out[used++] = (char)c;
-        if (c == ':' && !*password) {
+        if (c == ':' && !second) {
             user = used - 1;
             out[user] = '\0';
-            *password = out + used;
+            second = out + used;
         }
     }
-    if (c != RTPI_END || !*password) {
-        *password = NULL;
+    if (c != RTPI_END || !second) {
         return RTPUSH_ERR_TOKEN;
     }
     out[used] = '\0';
+    *password = second;
     return (int)user;
 }
 
@@ -2691,8 +2705,8 @@ static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_con
 
 // The connection of a handle, also one that is dead and not yet reaped, or NULL.
 static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
-    rtpush_conn *c = &srv->conns[h.index];
-    return (h.serial != 0 && h.index < srv->desc.conn_count && c->serial == h.serial) ? c : NULL;
+    rtpush_conn *c = h.index < srv->desc.conn_count ? &srv->conns[h.index] : NULL;
+    return (c && h.serial != 0 && c->serial == h.serial) ? c : NULL;
 }
 
 // ... not a dead one.
@@ -5424,6 +5438,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     req->content_length = rtpi_is_chunked(c) ? RTPUSH_LENGTH_UNKNOWN : h->length;
     req->peer = c->peer;
     req->path = at;
+    req->body = (const uint8_t *)"";
     req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? at + prefix - 1 : "";
     req->query = rtpi_nth(at, 1);
     for (at = rtpi_nth(at, 2); at < end; at += strlen(at) + 1) {
@@ -5716,7 +5731,8 @@ static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32
     const rtpush_route *route = rtpi_route(srv, c);
     uint32_t most = route->kind == RTPUSH_HANDLER ? route->max_body : 0;
     return more <= most - c->in.http.taken &&
-           (route->on_body || more <= srv->desc.rx_size - (uint32_t)c->rx_used);
+           (route->on_body || more == 0 || // a NUL follows the whole body
+            more < srv->desc.rx_size - (uint32_t)c->rx_used);
 #endif
 }
 
@@ -5991,6 +6007,7 @@ static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *da
         rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
     } else if (last) {
         req->body = rtpi_rx(srv, c) + h->mark;
+        rtpi_rx(srv, c)[c->rx_used] = '\0'; // rtpi_body_fits left room for it
         req->body_len = (uint16_t)(c->rx_used - h->mark);
         req->content_length = req->body_len;
         rtpi_open_handler(srv, c, req);
@@ -7002,95 +7019,117 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     }
 }
 
-// >>public ----------------------------------------------------------------------------------------
-// Thin: check arguments, resolve the handle, call inward.
+// >>init ------------------------------------------------------------------------------------------
+// The configuration is checked once and as a whole: what the rest relies on, and what could never
+// work as it was meant (a path no request can have, an origin no browser sends, a limit beyond what
+// the memory holds). Each error names the field, what is needed and what was given. Its text stands
+// in the memory of the server, which is not started: in srv->prefix.
 
-// Those of access stand in the middle.
-#ifdef RTPUSH_NO_ACCESS
-#define RTPI_ACCESS_ERRORS "\0\0\0\0\0\0\0"
+enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_server.config
+
+#define RTPI_TIMES 10u // fields of rtpush_desc from head_ms to retry_ms, one behind the other
+#define RTPI_TIME_AT(i) (offsetof(rtpush_desc, head_ms) + (i) * sizeof(uint32_t))
+
+#ifdef RTPUSH_NO_TEXT
+#define RTPI_SAY(text) "" // the field alone
 #else
-#define RTPI_ACCESS_ERRORS \
-    "no token, or malformed\0" "wrong algorithm\0" "wrong signature\0" "expired\0" \
-    "not valid yet\0" "wrong audience or issuer\0" "used before\0"
+#define RTPI_SAY(text) text
 #endif
 
-const char *rtpush_strerror(int error) {
-    if (error > 0 || error < RTPUSH_ERR_MALFORMED) {
-        return "";
-    }
-    return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
-                     "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
-                     "built with another rtpush.h\0" "later\0" RTPI_ACCESS_ERRORS
-                     "malformed, or given twice",
-                     (unsigned)-error);
+// Begins the text of an error: `field` may hold one %d, for the index i of a table.
+RTPI_APART static rtpi_text *rtpi_wrong(rtpush_server *srv, const char *field, unsigned i) {
+    rtpi_text *t = &srv->text;
+    srv->config = RTPI_CONFIG_WRONG;
+    t->data = srv->prefix;
+    t->cap = (uint32_t)sizeof srv->prefix - 1u; // zeros: one of them ends it
+    rtpi_format(t, field, (uint32_t)i);
+    return t;
 }
 
-static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
-    return (int)(srv->state_topics >> topic & 1u);
-}
-
-// state_bytes: the sum of max over the STATE topics.
-static const char *rtpi_check_topics(rtpush_server *srv, uint32_t *state_bytes) {
-    const rtpush_desc *d = &srv->desc;
+static void rtpi_defaults(rtpush_desc *d) {
+    // In quarter seconds, in the order of the fields from head_ms to retry_ms.
+    static const uint8_t times[RTPI_TIMES] = {40, 120, 60, 120, 80, 80, 8, 20, 100, 8};
     unsigned i;
-    *state_bytes = 0;
-    for (i = 0; i < d->topic_count; i++) {
-        const rtpush_topic *t = &d->topics[i];
-        size_t len = t->name ? rtpi_name_len(t->name) : 0;
-        if (len < 1 || len > RTPI_TOPIC_MAX || t->name[len] != '\0' ||
-            strncmp(t->name, "rtpush", 6) == 0) {
-            return "topic.name";
-        }
-        srv->all_topics |= (uint32_t)1 << i;
-        if (!(t->flags & RTPUSH_BINARY)) {
-            srv->text_topics |= (uint32_t)1 << i;
-        }
-        if (t->kind == RTPUSH_EVENT) {
-            if (d->log_size < 256) {
-                return "log_size";
-            }
-            continue;
-        }
+    for (i = 0; i < RTPI_TIMES; i++) {
+        uint32_t ms;
+        memcpy(&ms, (uint8_t *)d + RTPI_TIME_AT(i), sizeof ms);
+        ms = ms ? ms : times[i] * 250u;
+        memcpy((uint8_t *)d + RTPI_TIME_AT(i), &ms, sizeof ms);
+    }
+    d->rx_size = d->rx_size ? d->rx_size : 512u;
+    d->tx_size = d->tx_size ? d->tx_size : 512u;
+    d->log_size &= ~(uint32_t)3u;
+    d->seed = d->seed ? d->seed : d->epoch;
+    d->rate_messages = d->rate_messages ? d->rate_messages : 200u;
+    d->rate_bytes = d->rate_bytes ? d->rate_bytes : 262144u;
+    if (d->max_streams == 0) {
+        d->max_streams = d->conn_count > 1 ? d->conn_count - 1 : 1;
+    }
+}
+
+static void rtpi_topic_masks(rtpush_server *srv) {
+    unsigned i;
+    for (i = 0; i < srv->desc.topic_count; i++) {
+        const rtpush_topic *t = &srv->desc.topics[i];
+        uint32_t bit = (uint32_t)1 << i;
+        srv->all_topics |= bit;
+        srv->text_topics |= t->flags & RTPUSH_BINARY ? 0u : bit;
+        srv->state_topics |= t->kind == RTPUSH_EVENT ? 0u : bit;
+    }
+}
+
+#ifndef RTPUSH_NO_CHECKS
+// Is a number in its range?
+RTPI_APART static int rtpi_in_range(rtpush_server *srv, const char *field, unsigned i,
+                                    uint32_t given, uint32_t least, uint32_t most) {
+    if (given >= least && given <= most) {
+        return 1;
+    }
+    rtpi_format(rtpi_wrong(srv, field, i),
+                most == ~(uint32_t)0 ? RTPI_SAY(": at least %d needed, %d given")
+                                     : RTPI_SAY(": %d to %d needed, %d given"),
+                least, most == ~(uint32_t)0 ? given : most, given);
+    return 0;
+}
+
+// Does a rule hold? Its text says what is needed; that of `given` is cut where room ends.
+RTPI_APART static int rtpi_valid(rtpush_server *srv, const char *field, unsigned i, int good,
+                                 const char *rule, const char *given) {
+    rtpi_text *t;
+    size_t len;
+    if (good) {
+        return 1;
+    }
+    t = rtpi_wrong(srv, field, i);
+    rtpi_format(t, RTPI_SAY(": %s needed, given: "), rule);
+    given = given ? given : "NULL";
+    len = strlen(given);
+    rtpi_put(t, given, len < t->cap - t->len ? len : t->cap - t->len);
+    return 0;
+}
+
+static int rtpi_check_topic(rtpush_server *srv, unsigned i) {
+    const rtpush_topic *t = &srv->desc.topics[i];
+    size_t len = t->name ? rtpi_name_len(t->name) : 0;
+    if (!rtpi_valid(srv, "topics[%d].name", i,
+                    len > 0 && len <= RTPI_TOPIC_MAX && t->name[len] == '\0',
+                    RTPI_SAY("1 to 32 of A-Za-z0-9-_."), t->name) ||
+        !rtpi_valid(srv, "topics[%d].name", i,
+                    strncmp(t->name, "rtpush", 6) != 0 &&
+                        rtpi_topic_find(srv, t->name, len) == (int)i,
+                    RTPI_SAY("another one"), t->name)) {
+        return 0;
+    }
+    if (t->kind == RTPUSH_EVENT) {
+        return rtpi_in_range(srv, "log_size", i, srv->desc.log_size, 256, ~(uint32_t)0);
+    }
 #ifndef RTPUSH_NO_STATE
-        if (t->max == 0 || t->max + RTPI_VALUE_OVERHEAD > d->tx_size) {
-            return "topic.max";
-        }
-        *state_bytes += t->max;
-        srv->state_topics |= (uint32_t)1 << i;
+    return rtpi_in_range(srv, "topics[%d].kind", i, t->kind, RTPUSH_EVENT, RTPUSH_STATE) &&
+           rtpi_in_range(srv, "topics[%d].max", i, t->max, 1,
+                         srv->desc.tx_size - RTPI_VALUE_OVERHEAD);
 #else
-        return "topic.kind";
+    return rtpi_in_range(srv, "topics[%d].kind", i, t->kind, RTPUSH_EVENT, RTPUSH_EVENT);
 #endif
-    }
-    return d->log_size & 3u ? "log_size" : NULL;
-}
-
-// Cuts desc.memory into its parts: those with pointers first, then those of words, then bytes, so
-// that each is aligned by the size of what is before it.
-static const char *rtpi_lay_out(rtpush_server *srv, uint32_t state_bytes) {
-    const rtpush_desc *d = &srv->desc;
-    uint32_t off = (uint32_t)(d->topic_count * sizeof(rtpi_value));
-    uint64_t need = (uint64_t)d->conn_count * (sizeof(rtpush_conn) + d->rx_size + d->tx_size) +
-                    d->log_size + off + state_bytes; // as RTPI_WORDS counts it
-    unsigned i;
-    if (!d->memory || ((uintptr_t)d->memory & (sizeof(void *) - 1u))) {
-        return "memory";
-    }
-    if (d->memory_size < need) {
-        return "memory_size";
-    }
-    srv->conns = (rtpush_conn *)d->memory;
-    srv->log = (uint8_t *)(srv->conns + d->conn_count);
-    srv->state = (rtpi_value *)(void *)(srv->log + d->log_size);
-    for (i = 0; i < d->topic_count; i++) {
-        rtpi_value *v = rtpi_value_at(srv, i);
-        v->rev = 0;
-        v->len = 0;
-        v->off = off;
-        off += rtpi_is_state(srv, i) ? d->topics[i].max : 0u;
-    }
-    srv->bytes = (uint8_t *)srv->state + off;
-    memset(srv->conns, 0, (size_t)d->conn_count * sizeof *srv->conns);
-    return NULL;
 }
 
 // The kinds of route in this build.
@@ -7118,108 +7157,227 @@ static const char *rtpi_lay_out(rtpush_server *srv, uint32_t state_bytes) {
     (1u << RTPUSH_HANDLER | RTPI_KINDS_ASSET | RTPI_KINDS_WEBSOCKET | RTPI_KINDS_EVENTS | \
      RTPI_KINDS_POLL)
 
-static const char *rtpi_check_routes(const rtpush_server *srv) {
+// Can a request have this path? It stands without percent signs, since requests are decoded before
+// they are compared; '*' is its last segment or nowhere. What begins a segment in the notation of
+// parameters (":id", "{id}", "<id>") is none here.
+static int rtpi_path_good(const char *path) {
+    const char *at;
+    if (!path || *path != '/' || !rtpi_path_plain(path)) {
+        return 0;
+    }
+    for (at = path; *at; at++) {
+        if ((uint8_t)*at < 0x20 || strchr("?#%\x7F", *at) ||
+            (*at == '/' && at[1] != '\0' && strchr(":{<", at[1])) ||
+            (*at == '*' && (at[-1] != '/' || at[1] != '\0'))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+// What a kind of route needs, and cannot use.
+static int rtpi_check_kind(rtpush_server *srv, unsigned i) {
+    const rtpush_route *r = &srv->desc.routes[i];
+    const rtpush_asset *a = r->asset;
+    uint32_t topics = r->kind == RTPUSH_WEBSOCKET ? srv->all_topics : srv->text_topics;
+    const uint32_t room = srv->desc.rx_size;
+    if (!rtpi_valid(srv, "routes[%d].kind", i,
+                    r->kind <= RTPUSH_POLL && (RTPI_KINDS >> r->kind & 1u),
+                    RTPI_SAY("one of this build"), RTPI_SAY("another"))) { // see RTPUSH_NO_...
+        return 0;
+    }
+    if (r->kind == RTPUSH_HANDLER) {
+        return rtpi_valid(srv, "routes[%d].on_request", i, r->on_request != NULL,
+                          RTPI_SAY("a function"), NULL) &&
+               rtpi_in_range(srv, "routes[%d].max_body", i, r->max_body, 0,
+                             r->on_body ? ~(uint32_t)0 : room - 1u); // its NUL
+    }
+    if (r->kind == RTPUSH_ASSET) {
+        return rtpi_valid(srv, "routes[%d].asset", i,
+                          a && a->content_type && (a->data || a->gzip),
+                          RTPI_SAY("content_type and data or gzip"), NULL) &&
+               rtpi_valid(srv, "routes[%d].asset", i,
+                          !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0',
+                          RTPI_SAY("etag of A-Za-z0-9-_"), a->etag);
+    }
+    // Bytes have no form in an event stream; a mask that names them is a mistake.
+    if (!rtpi_valid(srv, "routes[%d].topics", i, (r->topics & ~topics) == 0,
+                    RTPI_SAY("topics there are"), RTPI_SAY("others, or BINARY ones"))) {
+        return 0;
+    }
+    return r->kind != RTPUSH_WEBSOCKET || (r->flags & RTPUSH_STREAM_MESSAGES) ||
+           rtpi_in_range(srv, "routes[%d].max_message", i, r->max_message, 0,
+                         room - RTPI_CONTROL_MAX);
+}
+
+static int rtpi_check_route(rtpush_server *srv, unsigned i) {
+    const rtpush_route *r = &srv->desc.routes[i];
+    const char *const *headers = r->headers;
+    if (!rtpi_valid(srv, "routes[%d].path", i, rtpi_path_good(r->path),
+                    RTPI_SAY("\"/exact\" or \"/prefix/*\""), r->path) ||
+        !rtpi_valid(srv, "routes[%d].path", i, rtpi_route_find(srv, r->path) == i,
+                    RTPI_SAY("one that no earlier route takes"), r->path)) {
+        return 0;
+    }
+    if (r->rate_bytes != RTPUSH_UNLIMITED &&
+        !rtpi_in_range(srv, "routes[%d].rate_bytes", i, r->rate_bytes, 0, RTPI_RATE_BYTES_MAX)) {
+        return 0;
+    }
+    for (; headers && *headers; headers++) { // those kept anyway have their own fields
+        if (!rtpi_in_range(srv, "routes[%d].headers", i, (uint32_t)(headers - r->headers) + 1u, 0,
+                           RTPUSH_ROUTE_HEADERS) ||
+            !rtpi_valid(srv, "routes[%d].headers", i,
+                        rtpi_place(rtpi_names, *headers) == RTPI_H_ROUTE &&
+                            rtpi_is(*headers, strlen(*headers), *headers),
+                        RTPI_SAY("lower case, not kept anyway"), *headers)) {
+            return 0;
+        }
+    }
+    return rtpi_check_kind(srv, i);
+}
+
+// An origin as browsers send it: scheme, host and port, nothing behind (RFC 6454 6.1).
+static int rtpi_origin_good(const char *origin) {
+    const char *at = strchr(origin, ':');
+    return at && at > origin && strncmp(at, "://", 3) == 0 && rtpi_host_name(at + 3) > 0;
+}
+
+// A name without scheme and port, or "*".
+static int rtpi_host_good(const char *host) {
+    size_t len = rtpi_name_len(host);
+    return strcmp(host, "*") == 0 || (len > 0 && host[len] == '\0' && host[len - 1] != '.');
+}
+
+static int rtpi_check_access(rtpush_server *srv) {
     const rtpush_desc *d = &srv->desc;
     unsigned i;
-    for (i = 0; i < d->route_count; i++) {
-        const rtpush_route *r = &d->routes[i];
-        unsigned n;
-        if (!r->path || r->path[0] != '/') {
-            return "route.path";
-        }
-        if (r->kind > RTPUSH_POLL || !(RTPI_KINDS >> r->kind & 1u)) {
-            return "route.kind"; // unknown, or left out with a RTPUSH_NO_...
-        }
-        if ((r->kind == RTPUSH_HANDLER && !r->on_request) ||
-            (r->kind == RTPUSH_ASSET &&
-             (!r->asset || !r->asset->content_type || (!r->asset->data && !r->asset->gzip)))) {
-            return "route";
-        }
-        if (r->rate_bytes > RTPI_RATE_BYTES_MAX && r->rate_bytes != RTPUSH_UNLIMITED) {
-            return "route.rate_bytes";
-        }
-        for (n = 0; r->headers && r->headers[n]; n++) { // those kept anyway have their own fields
-            if (n == RTPUSH_ROUTE_HEADERS ||
-                rtpi_place(rtpi_names, r->headers[n]) != RTPI_H_ROUTE ||
-                !rtpi_is(r->headers[n], strlen(r->headers[n]), r->headers[n])) { // upper case
-                return "route.headers";
-            }
-        }
-        // Bytes have no form in an event stream; a mask that names them is a mistake.
-        if ((r->kind == RTPUSH_EVENTS || r->kind == RTPUSH_POLL) &&
-            (r->topics & ~srv->text_topics) != 0) {
-            return "route.topics";
+    for (i = 0; d->hosts && d->hosts[i]; i++) {
+        if (!rtpi_valid(srv, "hosts[%d]", i, rtpi_host_good(d->hosts[i]),
+                        RTPI_SAY("a name without port, or *"), d->hosts[i])) {
+            return 0;
         }
     }
-    return NULL;
+    for (i = 0; d->origins && d->origins[i]; i++) {
+        if (!rtpi_valid(srv, "origins[%d]", i, rtpi_origin_good(d->origins[i]),
+                        RTPI_SAY("scheme://host[:port]"), d->origins[i])) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
-static uint32_t rtpi_default(uint32_t value, uint32_t normal, uint32_t most) {
-    return value == 0 ? normal : value > most ? most : value;
-}
-
-static void rtpi_defaults(rtpush_desc *d) {
-    // In quarter seconds, in the order of the fields from head_ms to retry_ms.
-    static const uint8_t times[] = {40, 120, 60, 120, 80, 80, 8, 20, 100, 8};
-    uint8_t *field = (uint8_t *)d + offsetof(rtpush_desc, head_ms);
+static int rtpi_check_numbers(rtpush_server *srv) {
+    static const char names[] = "head_ms\0body_ms\0idle_ms\0reply_ms\0ping_ms\0stall_ms\0"
+                                "close_ms\0keepalive_ms\0poll_ms\0retry_ms";
+    const rtpush_desc *d = &srv->desc;
     unsigned i;
-    for (i = 0; i < sizeof times; i++) {
+    for (i = 0; i < RTPI_TIMES; i++) {
         uint32_t ms;
-        memcpy(&ms, field, sizeof ms);
-        ms = rtpi_default(ms, times[i] * 250u, 8000000u);
-        memcpy(field, &ms, sizeof ms);
-        field += sizeof ms;
+        memcpy(&ms, (const uint8_t *)d + RTPI_TIME_AT(i), sizeof ms);
+        if (!rtpi_in_range(srv, rtpi_nth(names, i), 0, ms, 0, 8000000u)) {
+            return 0;
+        }
     }
-    d->rx_size = (uint16_t)rtpi_default(d->rx_size, 512, 65535u);
-    d->tx_size = (uint16_t)rtpi_default(d->tx_size, 512, 65535u);
-    d->seed = d->seed ? d->seed : d->epoch;
-    if (d->max_streams == 0 || d->max_streams > d->conn_count) {
-        d->max_streams = d->conn_count > 1 ? d->conn_count - 1 : 1;
+    return rtpi_in_range(srv, "conn_count", 0, d->conn_count, 1, ~(uint32_t)0) &&
+           rtpi_in_range(srv, "rx_size", 0, d->rx_size, 256, 65532u) &&
+           rtpi_in_range(srv, "tx_size", 0, d->tx_size, 256, 65532u) &&
+           rtpi_in_range(srv, "epoch", 0, d->epoch, 1, ~(uint32_t)0) &&
+           rtpi_in_range(srv, "max_streams", 0, d->max_streams, 0, d->conn_count) &&
+           (d->rate_messages == RTPUSH_UNLIMITED ||
+            rtpi_in_range(srv, "rate_messages", 0, d->rate_messages, 1, 32000u)) &&
+           (d->rate_bytes == RTPUSH_UNLIMITED ||
+            rtpi_in_range(srv, "rate_bytes", 0, d->rate_bytes, 1, RTPI_RATE_BYTES_MAX)) &&
+           rtpi_in_range(srv, "route_count", 0, d->route_count, 1, 254) &&
+           rtpi_in_range(srv, "topic_count", 0, d->topic_count, 0, 32) &&
+           rtpi_valid(srv, "routes", 0, d->routes != NULL, RTPI_SAY("a table"), NULL) &&
+           rtpi_valid(srv, "topics", 0, d->topics || d->topic_count == 0, RTPI_SAY("a table"),
+                      NULL);
+}
+
+static int rtpi_check(rtpush_server *srv) {
+    unsigned i;
+    if (!rtpi_check_numbers(srv)) {
+        return 0;
     }
-    if (d->rate_messages != RTPUSH_UNLIMITED) {
-        d->rate_messages = rtpi_default(d->rate_messages, 200, 32000);
+    for (i = 0; i < srv->desc.topic_count; i++) {
+        if (!rtpi_check_topic(srv, i)) {
+            return 0;
+        }
     }
-    if (d->rate_bytes != RTPUSH_UNLIMITED) {
-        d->rate_bytes = rtpi_default(d->rate_bytes, 262144u, RTPI_RATE_BYTES_MAX);
+    rtpi_topic_masks(srv);
+    for (i = 0; i < srv->desc.route_count; i++) {
+        if (!rtpi_check_route(srv, i)) {
+            return 0;
+        }
     }
+    return rtpi_check_access(srv);
+}
+#endif // RTPUSH_NO_CHECKS
+
+static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
+    return (int)(srv->state_topics >> topic & 1u);
+}
+
+// Cuts desc.memory into its parts: those with pointers first, then those of words, then bytes, so
+// that each is aligned by the size of what is before it.
+static int rtpi_lay_out(rtpush_server *srv) {
+    const rtpush_desc *d = &srv->desc;
+    uint32_t off = (uint32_t)(d->topic_count * sizeof(rtpi_value));
+    uint64_t need = (uint64_t)d->conn_count * (sizeof(rtpush_conn) + d->rx_size + d->tx_size) +
+                    d->log_size + off; // as RTPI_WORDS counts it
+    unsigned i;
+    for (i = 0; i < d->topic_count; i++) {
+        need += rtpi_is_state(srv, i) ? d->topics[i].max : 0u;
+    }
+    if (!d->memory || ((uintptr_t)d->memory & (sizeof(void *) - 1u))) {
+        rtpi_format(rtpi_wrong(srv, "memory", 0), RTPI_SAY(": aligned to 8 needed, at %x given"),
+                    (uint32_t)(uintptr_t)d->memory);
+        return 0;
+    }
+    if (d->memory_size < need) {
+        rtpi_format(rtpi_wrong(srv, "memory_size", 0), RTPI_SAY(": %d bytes needed, %d given"),
+                    need >> 32 ? ~(uint32_t)0 : (uint32_t)need, (uint32_t)d->memory_size);
+        return 0;
+    }
+    srv->conns = (rtpush_conn *)d->memory;
+    srv->log = (uint8_t *)(srv->conns + d->conn_count);
+    srv->state = (rtpi_value *)(void *)(srv->log + d->log_size);
+    for (i = 0; i < d->topic_count; i++) {
+        rtpi_value *v = rtpi_value_at(srv, i);
+        v->rev = 0;
+        v->len = 0;
+        v->off = off;
+        off += rtpi_is_state(srv, i) ? d->topics[i].max : 0u;
+    }
+    srv->bytes = (uint8_t *)srv->state + off;
+    memset(srv->conns, 0, (size_t)d->conn_count * sizeof *srv->conns);
+    return 1;
 }
 
 int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
                       size_t conn_size, uint32_t version) {
-    rtpush_desc *d;
-    const char *error = NULL;
-    uint32_t state_bytes = 0;
     if (server_size != sizeof *srv || conn_size != sizeof(rtpush_conn) ||
         version != RTPUSH_VERSION) {
+        srv->config = RTPI_CONFIG_VERSION; // the first byte of both
         return RTPUSH_ERR_VERSION;
     }
     memset(srv, 0, sizeof *srv);
     srv->desc = *desc;
-    d = &srv->desc;
-    rtpi_defaults(d);
-    if (d->conn_count == 0) {
-        error = "conn_count";
-    } else if (d->rx_size < 256 || d->tx_size < 256 || d->rx_size > 65532u ||
-               d->tx_size > 65532u) {
-        error = "rx_size";
-    } else if (d->epoch == 0) {
-        error = "epoch";
-    } else if (d->topic_count > 32 || d->route_count > 254 || (d->topic_count && !d->topics) ||
-               (d->route_count && !d->routes)) {
-        error = "topic_count";
-    } else {
-        error = rtpi_check_topics(srv, &state_bytes);
-        error = error ? error : rtpi_check_routes(srv);
-        error = error ? error : rtpi_lay_out(srv, state_bytes);
+    rtpi_defaults(&srv->desc);
+#ifdef RTPUSH_NO_CHECKS
+    rtpi_topic_masks(srv);
+#else
+    if (!rtpi_check(srv)) {
+        return RTPUSH_ERR_CONFIG;
     }
-    srv->config_error = error ? error : "";
-    if (error) {
+#endif
+    if (!rtpi_lay_out(srv)) {
         return RTPUSH_ERR_CONFIG;
     }
     srv->slots_end = srv->sweep_at = srv->conns;
-    srv->random = d->seed;
-    srv->epoch = d->epoch;
-    srv->ring_size = d->log_size - 4u * rtpi_index_len(d->log_size);
+    srv->random = srv->desc.seed;
+    srv->epoch = srv->desc.epoch;
+    srv->ring_size = srv->desc.log_size - 4u * rtpi_index_len(srv->desc.log_size);
     rtpi_log_clear(srv);
     srv->hold_floor = ~(uint32_t)0;
     rtpi_sync(srv);
@@ -7228,7 +7386,32 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
 }
 
 const char *rtpush_config_error(const rtpush_server *srv) {
-    return srv->config_error;
+    return srv->config == RTPI_CONFIG_WRONG      ? (const char *)srv->prefix
+           : srv->config == RTPI_CONFIG_VERSION ? "rtpush.h: this file was built with another one"
+                                                : "";
+}
+
+// >>public ----------------------------------------------------------------------------------------
+// Thin: check arguments, resolve the handle, call inward.
+
+// Those of access stand in the middle.
+#ifdef RTPUSH_NO_ACCESS
+#define RTPI_ACCESS_ERRORS "\0\0\0\0\0\0\0"
+#else
+#define RTPI_ACCESS_ERRORS \
+    "no token, or malformed\0" "wrong algorithm\0" "wrong signature\0" "expired\0" \
+    "not valid yet\0" "wrong audience or issuer\0" "used before\0"
+#endif
+
+const char *rtpush_strerror(int error) {
+    if (error > 0 || error < RTPUSH_ERR_MALFORMED) {
+        return "";
+    }
+    return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
+                     "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
+                     "built with another rtpush.h\0" "later\0" RTPI_ACCESS_ERRORS
+                     "malformed, or given twice",
+                     (unsigned)-error);
 }
 
 void *rtpush_server_user(const rtpush_server *srv) {

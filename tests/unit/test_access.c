@@ -722,6 +722,7 @@ static void access_basic_needs_room_for_all_of_it(void **state) {
         out[cap] = '#';
         int n = rtpush_basic_decode("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", out, cap, &password);
         T_EQ(n, cap < 20 ? RTPUSH_ERR_TOO_BIG : 7);
+        T_EQ(password == NULL, cap < 20); // never half of one
         T_EQ(out[cap], '#');
         free(out);
     }

@@ -4,125 +4,330 @@
 
 // -- init -----------------------------------------------------------------------------------------
 
-static void api_init_names_the_field_that_is_wrong(void **state) {
-    (void)state;
-    static uint64_t memory[RTPUSH_WORDS(2, 512, 512, 1024, 2, 20)];
-    static const rtpush_topic good[] = {{"a", RTPUSH_EVENT, 0, 0}, {"s", RTPUSH_STATE, 0, 20}};
-    static const rtpush_topic binary[] = {{"a", RTPUSH_EVENT, RTPUSH_BINARY, 0}};
-    static const rtpush_topic names[][1] = {
-        {{"", 0, 0, 0}},       {{NULL, 0, 0, 0}},
-        {{"rtpush", 0, 0, 0}}, {{"rtpushx", 0, 0, 0}},
-        {{"a b", 0, 0, 0}},    {{"a\nb", 0, 0, 0}},
-        {{"a,b", 0, 0, 0}},    {{"abcdefghijklmnopqrstuvwxyz0123456", 0, 0, 0}}};
-    static const rtpush_topic no_max[] = {{"s", RTPUSH_STATE, 0, 0}};
-    static const rtpush_topic big_max[] = {{"s", RTPUSH_STATE, 0, 600}};
+static uint64_t init_memory[RTPUSH_WORDS(2, 512, 512, 1024, 2, 20)];
+static rtpush_server init_srv;
+
+static void init_request(rtpush_server *srv, const rtpush_request *req) {
+    rtpush_reply_text(srv, req->conn, 200, "");
+}
+
+// One that is good.
+static rtpush_desc init_desc(void) {
+    static const rtpush_topic topics[] = {{"a", RTPUSH_EVENT, 0, 0}, {"s", RTPUSH_STATE, 0, 20}};
+    rtpush_desc d;
     t_fill_routes();
-    rtpush_desc base;
-    memset(&base, 0, sizeof base);
-    base.routes = t_routes;
-    base.route_count = T_R_COUNT;
-    base.topics = good;
-    base.topic_count = 2;
-    base.memory = memory;
-    base.memory_size = sizeof memory;
-    base.conn_count = 2;
-    base.log_size = 1024;
-    base.epoch = 1;
-    static rtpush_server srv;
-    T_EQ(rtpush_init(&srv, &base), RTPUSH_OK);
-    assert_string_equal(rtpush_config_error(&srv), "");
-    enum { CASES = 26 };
-    for (int i = 0; i < CASES; i++) {
-        rtpush_desc d = base;
-        rtpush_route routes[1];
-        memcpy(routes, t_routes, sizeof routes);
-        switch (i) {
-        case 0:
-            d.epoch = 0;
-            break;
-        case 1:
-            d.memory = NULL;
-            break;
-        case 2:
-            d.conn_count = 0;
-            break;
-        case 3:
-            d.memory_size = 0;
-            break;
-        case 4:
-            d.memory_size -= 8;
-            break;
-        case 5:
-            d.rx_size = 255;
-            break;
-        case 6:
-            d.tx_size = 255;
-            break;
-        case 7:
-            d.rx_size = 65533;
-            break;
-        case 8:
-            d.log_size = 0;
-            break;
-        case 9:
-            d.log_size = 1022;
-            break;
-        case 10:
-            d.log_size = 100;
-            break;
-        case 11:
-            d.conn_count = 3;
-            break;
-        case 12:
-            d.memory = (uint8_t *)memory + 1;
-            break;
-        case 13:
-            d.conn_count = 0xFFFFFFFFu;
-            break;
-        case 14:
-            d.topic_count = 33;
-            break;
-        case 15:
-            d.topics = NULL;
-            break;
-        case 16:
-            d.routes = NULL;
-            break;
-        case 17: // fall through
-        case 18: // bytes on an event stream or a poll
-            d.topics = binary;
-            d.topic_count = 1;
-            routes[0] = t_routes[i == 17 ? T_R_EVENTS : T_R_POLL];
-            routes[0].topics = 1;
-            d.routes = routes;
-            d.route_count = 1;
-            break;
-        case 19: // fall through
-        case 20: // fall through
-        case 21: // fall through
-        case 22: // fall through
-        case 23:
-            d.topics = names[i - 17];
-            d.topic_count = 1;
-            break;
-        case 24:
-            d.topics = no_max;
-            d.topic_count = 1;
-            break;
-        default:
-            d.topics = big_max;
-            d.topic_count = 1;
-            break;
+    memset(&d, 0, sizeof d);
+    d.routes = t_routes;
+    d.route_count = T_R_COUNT;
+    d.topics = topics;
+    d.topic_count = 2;
+    d.memory = init_memory;
+    d.memory_size = sizeof init_memory;
+    d.conn_count = 2;
+    d.log_size = 1024;
+    d.epoch = 1;
+    return d;
+}
+
+static void init_refuses(const rtpush_desc *d, const char *text) {
+    T_CHECK(rtpush_init(&init_srv, d) == RTPUSH_ERR_CONFIG, "accepted: %s", text);
+    T_CHECK(strcmp(rtpush_config_error(&init_srv), text) == 0, "%s\n    instead of %s",
+            rtpush_config_error(&init_srv), text);
+}
+
+static void api_config_error_names_the_field_what_is_needed_and_what_was_given(void **state) {
+    (void)state;
+    rtpush_desc good = init_desc();
+    T_EQ(rtpush_init(&init_srv, &good), RTPUSH_OK);
+    assert_string_equal(rtpush_config_error(&init_srv), "");
+    char need[80];
+    size_t bytes = 2 * (sizeof(rtpush_conn) + 1024) + 1024 + 2 * sizeof(rtpi_value) + 20;
+#define REFUSES(change, text) \
+    do { \
+        rtpush_desc d = good; \
+        change; \
+        init_refuses(&d, text); \
+    } while (0)
+    REFUSES(d.conn_count = 0, "conn_count: at least 1 needed, 0 given");
+    REFUSES(d.rx_size = 255, "rx_size: 256 to 65532 needed, 255 given");
+    REFUSES(d.rx_size = 65533, "rx_size: 256 to 65532 needed, 65533 given");
+    REFUSES(d.tx_size = 255, "tx_size: 256 to 65532 needed, 255 given");
+    REFUSES(d.tx_size = 65533, "tx_size: 256 to 65532 needed, 65533 given");
+    REFUSES(d.epoch = 0, "epoch: at least 1 needed, 0 given");
+    REFUSES(d.log_size = 0, "log_size: at least 256 needed, 0 given");
+    REFUSES(d.log_size = 255, "log_size: at least 256 needed, 252 given");
+    REFUSES(d.topic_count = 33, "topic_count: 0 to 32 needed, 33 given");
+    REFUSES(d.route_count = 255, "route_count: 1 to 254 needed, 255 given");
+    REFUSES(d.route_count = 0, "route_count: 1 to 254 needed, 0 given");
+    REFUSES(d.routes = NULL, "routes: a table needed, given: NULL");
+    REFUSES(d.topics = NULL, "topics: a table needed, given: NULL");
+    REFUSES(d.max_streams = 3, "max_streams: 0 to 2 needed, 3 given");
+    REFUSES(d.rate_messages = 32001, "rate_messages: 1 to 32000 needed, 32001 given");
+    REFUSES(d.rate_bytes = 2000001, "rate_bytes: 1 to 2000000 needed, 2000001 given");
+    REFUSES(d.head_ms = 8000001, "head_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.body_ms = 8000001, "body_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.idle_ms = 8000001, "idle_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.reply_ms = 8000001, "reply_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.ping_ms = 8000001, "ping_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.stall_ms = 8000001, "stall_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.close_ms = 8000001, "close_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.keepalive_ms = 8000001, "keepalive_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.poll_ms = 8000001, "poll_ms: 0 to 8000000 needed, 8000001 given");
+    REFUSES(d.retry_ms = 0xFFFFFFFFu, "retry_ms: 0 to 8000000 needed, 4294967295 given");
+    REFUSES(d.memory = NULL, "memory: aligned to 8 needed, at 00000000 given");
+    snprintf(need, sizeof need, "memory: aligned to 8 needed, at %08lx given",
+             (unsigned long)(uint32_t)((uintptr_t)init_memory + 1));
+    REFUSES(d.memory = (uint8_t *)init_memory + 1, need);
+    snprintf(need, sizeof need, "memory_size: %lu bytes needed, %lu given", (unsigned long)bytes,
+             (unsigned long)bytes - 1);
+    REFUSES(d.memory_size = bytes - 1, need);
+    snprintf(need, sizeof need, "memory_size: 4294967295 bytes needed, %lu given",
+             (unsigned long)sizeof init_memory);
+    REFUSES(d.conn_count = 0xFFFFFFFFu, need);
+    good.rate_messages = good.rate_bytes = RTPUSH_UNLIMITED;
+    good.max_streams = 2;
+    good.head_ms = good.retry_ms = 8000000;
+    good.memory_size = bytes;
+    T_EQ(rtpush_init(&init_srv, &good), RTPUSH_OK);
+}
+
+static void api_config_error_names_the_topic(void **state) {
+    (void)state;
+    rtpush_topic topics[2];
+    rtpush_desc d = init_desc();
+    memcpy(topics, d.topics, sizeof topics);
+    d.topics = topics;
+    d.routes = &t_routes[T_R_HELLO];
+    d.route_count = 1;
+    static const struct {
+        const char *name;
+        const char *error;
+    } cases[] = {
+        {"", "topics[1].name: 1 to 32 of A-Za-z0-9-_. needed, given: "},
+        {NULL, "topics[1].name: 1 to 32 of A-Za-z0-9-_. needed, given: NULL"},
+        {"a b", "topics[1].name: 1 to 32 of A-Za-z0-9-_. needed, given: a b"},
+        {"a\nb", "topics[1].name: 1 to 32 of A-Za-z0-9-_. needed, given: a\nb"},
+        {"a,b", "topics[1].name: 1 to 32 of A-Za-z0-9-_. needed, given: a,b"},
+        {"abcdefghijklmnopqrstuvwxyz0123456", // 33, of which there is room for 24
+         "topics[1].name: 1 to 32 of A-Za-z0-9-_. needed, given: abcdefghijklmnopqrstuvwx"},
+        {"rtpush", "topics[1].name: another one needed, given: rtpush"},
+        {"rtpushx", "topics[1].name: another one needed, given: rtpushx"},
+        {"a", "topics[1].name: another one needed, given: a"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        topics[1].name = cases[i].name;
+        init_refuses(&d, cases[i].error);
+    }
+    topics[1].name = "s";
+    topics[1].max = 0;
+    init_refuses(&d, "topics[1].max: 1 to 428 needed, 0 given");
+    topics[1].max = 429;
+    init_refuses(&d, "topics[1].max: 1 to 428 needed, 429 given");
+    topics[1].max = 20;
+    topics[1].kind = 2;
+    init_refuses(&d, "topics[1].kind: 0 to 1 needed, 2 given");
+    topics[1].kind = RTPUSH_STATE;
+    T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
+}
+
+static void api_paths_that_no_request_can_have_are_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {"", "x", "/api/:id", "/:id", "/{id}", "/a/<id>", "/*/x",
+                                      "/a*b", "/a*", "*", "/a?b", "/a#b", "/a%20b", "/.", "/a/..",
+                                      "/./a", "/a\nb", "/a\x7F"};
+    static const char *const good[] = {"/", "/*", "/a", "/a/*", "/a:b", "/a/b.c", "/a b",
+                                       "/\xC3\xA4", "/...", "/a//b", "/a@b,c;d"};
+    rtpush_route route;
+    rtpush_desc d = init_desc();
+    route = t_routes[T_R_HELLO];
+    d.routes = &route;
+    d.route_count = 1;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[120];
+        route.path = bad[i];
+        snprintf(text, sizeof text,
+                 "routes[0].path: \"/exact\" or \"/prefix/*\" needed, given: %s", bad[i]);
+        init_refuses(&d, text);
+    }
+    route.path = NULL;
+    init_refuses(&d, "routes[0].path: \"/exact\" or \"/prefix/*\" needed, given: NULL");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        route.path = good[i];
+        T_CHECK(rtpush_init(&init_srv, &d) == RTPUSH_OK, "%s: %s", good[i],
+                rtpush_config_error(&init_srv));
+    }
+}
+
+static void api_routes_that_no_request_can_reach_are_refused(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {{"/a", "/a"}, {"/*", "/a"}, {"/a/*", "/a/b"},
+                                           {"/a/*", "/a/b/*"}, {"/a/*", "/a/"}, {"/*", "/"}};
+    rtpush_route routes[2];
+    rtpush_desc d = init_desc();
+    routes[0] = routes[1] = t_routes[T_R_HELLO];
+    d.routes = routes;
+    d.route_count = 2;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char text[120];
+        routes[0].path = pairs[i][0];
+        routes[1].path = pairs[i][1];
+        snprintf(text, sizeof text,
+                 "routes[1].path: one that no earlier route takes needed, given: %s", pairs[i][1]);
+        init_refuses(&d, text);
+        if (strcmp(pairs[i][0], pairs[i][1]) != 0) {
+            routes[0].path = pairs[i][1];
+            routes[1].path = pairs[i][0];
+            T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
         }
-        T_CHECK(rtpush_init(&srv, &d) == RTPUSH_ERR_CONFIG, "case %d was accepted", i);
-        T_CHECK(strlen(rtpush_config_error(&srv)) > 0, "case %d has no name", i);
     }
-    for (size_t i = 0; i < 8; i++) {
-        rtpush_desc d = base;
-        d.topics = names[i];
-        d.topic_count = 1;
-        T_EQ(rtpush_init(&srv, &d), RTPUSH_ERR_CONFIG);
+}
+
+static void api_config_error_names_the_route(void **state) {
+    (void)state;
+    static const rtpush_topic binary[] = {{"a", RTPUSH_EVENT, 0, 0},
+                                          {"b", RTPUSH_EVENT, RTPUSH_BINARY, 0}};
+    static const char topics[] =
+        "routes[0].topics: topics there are needed, given: others, or BINARY ones";
+    static const char *const six[] = {"a", "b", "c", "d", "e", "f", NULL};
+    static const char *const seven[] = {"a", "b", "c", "d", "e", "f", "g", NULL};
+    static const char *const upper[] = {"x-Test", NULL};
+    static const char *const known[] = {"x-a", "host", NULL};
+    static const rtpush_asset no_data = {"text/plain", NULL, 0, NULL, 0, NULL, NULL};
+    static const rtpush_asset no_type = {NULL, "x", 1, NULL, 0, NULL, NULL};
+    static const rtpush_asset bad_tag = {"text/plain", "x", 1, NULL, 0, "\"v1\"", NULL};
+    rtpush_route r;
+    rtpush_desc d = init_desc();
+    d.topics = binary;
+    d.routes = &r;
+    d.route_count = 1;
+    memset(&r, 0, sizeof r);
+    r.path = "/x";
+    init_refuses(&d, "routes[0].on_request: a function needed, given: NULL");
+    r.on_request = init_request;
+    r.max_body = 512;
+    init_refuses(&d, "routes[0].max_body: 0 to 511 needed, 512 given");
+    r.max_body = 511;
+    r.headers = seven;
+    init_refuses(&d, "routes[0].headers: 0 to 6 needed, 7 given");
+    r.headers = upper;
+    init_refuses(&d, "routes[0].headers: lower case, not kept anyway needed, given: x-Test");
+    r.headers = known;
+    init_refuses(&d, "routes[0].headers: lower case, not kept anyway needed, given: host");
+    r.headers = six;
+    T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
+    r.kind = RTPUSH_POLL + 1;
+    init_refuses(&d, "routes[0].kind: one of this build needed, given: another");
+    r.kind = RTPUSH_ASSET;
+    init_refuses(&d, "routes[0].asset: content_type and data or gzip needed, given: NULL");
+    r.asset = &no_data;
+    init_refuses(&d, "routes[0].asset: content_type and data or gzip needed, given: NULL");
+    r.asset = &no_type;
+    init_refuses(&d, "routes[0].asset: content_type and data or gzip needed, given: NULL");
+    r.asset = &bad_tag;
+    init_refuses(&d, "routes[0].asset: etag of A-Za-z0-9-_ needed, given: \"v1\"");
+    for (int kind = RTPUSH_EVENTS; kind <= RTPUSH_POLL; kind++) { // bytes have no form there
+        r.kind = (uint8_t)kind;
+        r.topics = 2;
+        init_refuses(&d, topics);
+        r.topics = 1;
+        T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
     }
+    r.kind = RTPUSH_WEBSOCKET;
+    r.topics = 4;
+    init_refuses(&d, topics);
+    r.topics = 3;
+    r.max_message = 512 - 125 + 1;
+    init_refuses(&d, "routes[0].max_message: 0 to 387 needed, 388 given");
+    r.max_message--;
+    T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
+    r.flags = RTPUSH_STREAM_MESSAGES;
+    r.max_message = 1000000;
+    T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
+}
+
+static void api_hosts_and_origins_that_no_browser_sends_are_refused(void **state) {
+    (void)state;
+    static const char *const bad_origins[] = {"app.example", "https://app.example/", "null",
+                                              "https://app.example/page", "*", "://x", "",
+                                              "https://", "https://a b", "https:app.example"};
+    static const char *const good_origins[] = {"https://app.example", "http://10.0.0.1:8080",
+                                               "https://App.Example", "http://[fe80::1]:81",
+                                               "capacitor://localhost"};
+    static const char *const bad_hosts[] = {"", "http://esp32.local", "esp32.local:80", "a b",
+                                            "esp32.local.", "*.local", "[::1]"};
+    static const char *const good_hosts[] = {"esp32.local", "ESP32", "*", "my_device"};
+    const char *list[3] = {NULL, NULL, NULL};
+    char text[120];
+    rtpush_desc d = init_desc();
+    d.origins = list;
+    list[0] = "https://good.example";
+    for (size_t i = 0; i < sizeof bad_origins / sizeof bad_origins[0]; i++) {
+        list[1] = bad_origins[i];
+        snprintf(text, sizeof text, "origins[1]: scheme://host[:port] needed, given: %s", list[1]);
+        init_refuses(&d, text);
+    }
+    for (size_t i = 0; i < sizeof good_origins / sizeof good_origins[0]; i++) {
+        list[1] = good_origins[i];
+        T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
+    }
+    d.origins = NULL;
+    d.hosts = list;
+    list[1] = NULL;
+    for (size_t i = 0; i < sizeof bad_hosts / sizeof bad_hosts[0]; i++) {
+        list[0] = bad_hosts[i];
+        snprintf(text, sizeof text, "hosts[0]: a name without port, or * needed, given: %s",
+                 list[0]);
+        init_refuses(&d, text);
+    }
+    for (size_t i = 0; i < sizeof good_hosts / sizeof good_hosts[0]; i++) {
+        list[0] = good_hosts[i];
+        T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
+    }
+}
+
+// What the macro counts suffices exactly, whatever the numbers are.
+static void api_words_are_what_init_needs(void **state) {
+    (void)state;
+    t_rng rng = t_seed(5);
+    for (int run = 0; run < 500; run++) {
+        rtpush_topic topics[8];
+        rtpush_route route;
+        char names[8][4];
+        rtpush_desc d = init_desc();
+        uint32_t sum = 0;
+        int events = 0;
+        t_fill_routes();
+        route = t_routes[T_R_HELLO];
+        memset(topics, 0, sizeof topics);
+        d.routes = &route;
+        d.route_count = 1;
+        d.topics = topics;
+        d.topic_count = (uint8_t)t_below(&rng, 9);
+        for (unsigned i = 0; i < d.topic_count; i++) {
+            snprintf(names[i], sizeof names[i], "t%u", i);
+            topics[i].name = names[i];
+            topics[i].kind = (uint8_t)t_below(&rng, 2);
+            topics[i].max = (uint16_t)(topics[i].kind == RTPUSH_STATE ? 1 + t_below(&rng, 150) : 0);
+            sum += topics[i].max;
+            events |= topics[i].kind == RTPUSH_EVENT;
+        }
+        d.conn_count = 1 + t_below(&rng, 9);
+        d.rx_size = (uint16_t)(256 + t_below(&rng, 300));
+        d.tx_size = (uint16_t)(256 + t_below(&rng, 300));
+        d.log_size = events ? 256 + 4 * t_below(&rng, 100) : 0;
+        size_t words = RTPUSH_WORDS(d.conn_count, d.rx_size, d.tx_size, d.log_size, d.topic_count,
+                                    sum);
+        uint64_t *memory = (uint64_t *)malloc(words * 8);
+        d.memory = memory;
+        d.memory_size = words * 8;
+        T_CHECK(rtpush_init(&init_srv, &d) == RTPUSH_OK, "%s", rtpush_config_error(&init_srv));
+        T_CHECK(init_srv.bytes + d.conn_count * ((size_t)d.rx_size + d.tx_size) <=
+                    (uint8_t *)(memory + words), "the parts pass the end");
+        d.memory_size -= 8;
+        T_EQ(rtpush_init(&init_srv, &d), RTPUSH_ERR_CONFIG);
+        free(memory);
+    }
+    T_CHECK(RTPUSH_WORDS(0xFFFFFFFFu, 65532, 65532, 0, 0, 0) > 0x7FFFFFFFu / 8, "it wraps");
 }
 
 static void api_init_notices_another_header(void **state) {
@@ -136,6 +341,14 @@ static void api_init_notices_another_header(void **state) {
          RTPUSH_ERR_VERSION);
     T_EQ(rtpush_init_sized(&srv, &d, sizeof srv, sizeof(rtpush_conn), RTPUSH_VERSION + 1),
          RTPUSH_ERR_VERSION);
+    // The other header's server may be smaller than ours: not a byte is written behind it.
+    rtpush_server *small = (rtpush_server *)malloc(1);
+    T_EQ(rtpush_init_sized(small, &d, 1, sizeof(rtpush_conn), RTPUSH_VERSION), RTPUSH_ERR_VERSION);
+    assert_string_equal(rtpush_config_error(small),
+                        "rtpush.h: this file was built with another one");
+    free(small);
+    memset(&srv, 0, sizeof srv);
+    assert_string_equal(rtpush_config_error(&srv), ""); // before init
 }
 
 static void api_errors_and_reasons_have_words(void **state) {
@@ -827,7 +1040,13 @@ static void api_stream_may_be_ended_in_on_open(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        u_test(api_init_names_the_field_that_is_wrong),
+        u_test(api_config_error_names_the_field_what_is_needed_and_what_was_given),
+        u_test(api_config_error_names_the_topic),
+        u_test(api_paths_that_no_request_can_have_are_refused),
+        u_test(api_routes_that_no_request_can_reach_are_refused),
+        u_test(api_config_error_names_the_route),
+        u_test(api_hosts_and_origins_that_no_browser_sends_are_refused),
+        u_test(api_words_are_what_init_needs),
         u_test(api_init_notices_another_header),
         u_test(api_errors_and_reasons_have_words),
         u_test(api_publish_checks_its_arguments),
