@@ -32,7 +32,6 @@
 //     "grep -n '>>' rtpush.h" finds them.
 //
 // QUICK START
-//     #define _GNU_SOURCE
 //     #include <stdio.h>
 //     #include <time.h>
 //     #define RTPUSH_IMPLEMENTATION
@@ -44,13 +43,14 @@
 //         "<!doctype html><title>rtpush</title><h1 id=n>...</h1><script>"
 //         "new EventSource('/events').addEventListener('time', e => n.textContent = e.data)"
 //         "</script>";
-//     static const rtpush_asset index_html = {.content_type = "text/html; charset=utf-8",
-//                                             .data = page, .len = sizeof page - 1};
-//     static const rtpush_topic topics[] = {{.name = "time", .kind = RTPUSH_STATE, .max = 32}};
+//     static const rtpush_asset index_html = {"text/html; charset=utf-8", page, sizeof page - 1};
+//     static const rtpush_topic topics[] = {{"time", RTPUSH_STATE, 0, 32}}; // of 32 bytes at most
 //     static const rtpush_route routes[] = {
-//         {.path = "/", .kind = RTPUSH_ASSET, .asset = &index_html},
-//         {.path = "/events", .kind = RTPUSH_EVENTS},
+//         {"/", RTPUSH_ASSET, 0, 0, &index_html},
+//         {"/events", RTPUSH_EVENTS},
 //     };
+//     static const char *const names[] = {"clock.local", NULL}; // besides addresses, localhost
+//
 //     enum { CONNS = 8, RX = 512, TX = 512, LOG = 0, TOPICS = 1, STATE = 32 };
 //     static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, TOPICS, STATE)]; // all there is
 //     static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
@@ -58,12 +58,22 @@
 //     static rtpush_posix port;
 //
 //     int main(void) {
-//         rtpush_desc desc = {.routes = routes, .topics = topics,
-//                             .route_count = 2, .topic_count = TOPICS,
-//                             .memory = memory, .memory_size = sizeof memory,
-//                             .conn_count = CONNS, .rx_size = RX, .tx_size = TX, .log_size = LOG,
-//                             .epoch = rtpush_posix_epoch()};
-//         rtpush_posix_desc posix = {.memory = port_memory, .memory_size = sizeof port_memory};
+//         rtpush_desc desc = {0};
+//         rtpush_posix_desc posix = {0};
+//         desc.routes = routes;
+//         desc.route_count = sizeof routes / sizeof routes[0];
+//         desc.topics = topics;
+//         desc.topic_count = TOPICS;
+//         desc.memory = memory;
+//         desc.memory_size = sizeof memory;
+//         desc.conn_count = CONNS;
+//         desc.rx_size = RX;
+//         desc.tx_size = TX;
+//         desc.log_size = LOG;
+//         desc.epoch = rtpush_posix_epoch();
+//         desc.hosts = names;
+//         posix.memory = port_memory;
+//         posix.memory_size = sizeof port_memory;
 //         if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix) ||
 //             rtpush_posix_listen(&port, &srv, "127.0.0.1", 8080, 0) < 0) {
 //             fprintf(stderr, "not started: %s\n", rtpush_config_error(&srv));
@@ -72,13 +82,13 @@
 //         puts("http://127.0.0.1:8080");
 //         for (time_t last = 0;;) {
 //             time_t now = time(NULL);
-//             if (now != last) { // every open page shows it
+//             if (now != last) { // by the clock: turns of this loop take any time
 //                 char text[32];
 //                 size_t len = strftime(text, sizeof text, "%H:%M:%S", localtime(&now));
 //                 rtpush_publish(&srv, 0, text, len);
 //                 last = now;
 //             }
-//             rtpush_posix_step(&port, 100); // serve for at most 100 ms
+//             rtpush_posix_step(&port, 100); // serves; returns early if there is much to do
 //         }
 //     }
 //
@@ -193,6 +203,7 @@
 //
 //         int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
 //             char name[32];
+//             (void)srv;
 //             grant->challenge = "Bearer"; // what a 401 asks for
 //             if (rtpush_verify(&key, "session", req->cookie, unix_time(), name, sizeof name,
 //                               &grant->expires_s) < 0) {
@@ -516,6 +527,7 @@ typedef struct rtpush_route {
     uint8_t kind;         // RTPUSH_HANDLER ...
     uint8_t methods;      // HANDLER: RTPUSH_GET | ...; 0 means GET and HEAD
     uint8_t flags;        // RTPUSH_STREAM_MESSAGES ...
+    const rtpush_asset *asset; // ASSET
     uint32_t topics;      // streams: bit i allows topic i; 0 means all. ?topics=a,b picks of these
     uint32_t max_body;    // HANDLER: largest body in bytes, 0 none: any is answered 413, a chunked
                           // one also if it is empty. Without on_body it must be below rx_size,
@@ -534,7 +546,6 @@ typedef struct rtpush_route {
                                      // NULL: any. Name them where bytes are stored as they come:
                                      // a form or "curl -F" sends multipart/form-data, which has
                                      // fields before and behind the file (ports/rtpush_multipart.h)
-    const rtpush_asset *asset;       // ASSET
     void *user;                      // yours
 
     // HANDLER: answer with rtpush_reply now or within reply_ms. With on_body it is called at the
@@ -569,9 +580,9 @@ typedef struct rtpush_route {
 // Zero everywhere means the default in parentheses. Everything pointed to must outlive the server.
 typedef struct rtpush_desc {
     const rtpush_route *routes;
+    uint32_t route_count; // at least 1, at most 254
     const rtpush_topic *topics;
-    uint8_t route_count; // at most 254
-    uint8_t topic_count; // at most 32
+    uint32_t topic_count; // at most 32
 
     // Memory: one block for everything. RTPUSH_WORDS below says how large.
     void *memory;        // 8-byte aligned; need not be zeroed
@@ -4359,7 +4370,7 @@ const char *rtpush_why(int why) {
         "too many requests\0" "malformed request line, path, query or field\0"
         "request line or field too long: see desc.rx_size\0" "HTTP version is not 1.0 or 1.1\0"
         "method not known or not allowed here\0" "no such path or topic\0"
-        "unknown Host: see desc.hosts\0" "from another site: see desc.origins\0"
+        "unknown Host: add the name to desc.hosts\0" "from another site: see desc.origins\0"
         "transfer coding is not chunked\0" "body too large\0" "Expect is not 100-continue\0"
         "not a WebSocket upgrade\0" "WebSocket protocol error\0" "text is not UTF-8\0"
         "message too large\0" "Accept-Encoding excludes what there is\0" "TLS failed\0"

@@ -23,6 +23,7 @@ command_of() {
         unit) echo "sh tests/unit.sh gcc" ;;
         unit-clang) echo "sh tests/unit.sh clang" ;;
         matrix) echo "sh tests/matrix.sh" ;;
+        snippets) echo "sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
         clients-poll) echo "$make build/echo-poll build/hub-poll &&
             $client build/echo-poll build/hub-poll" ;;
@@ -91,7 +92,7 @@ boards
 secure secure-browser
 size stack
 unit-clang
-access upload proxies
+access upload proxies snippets
 threads symbols lint'
         ;;
     *) chains="$*" ;;

@@ -172,7 +172,7 @@ static int32_t hottest(const sensors *s) {
 static void publish_sample(app *a) {
     const sensors *s = &a->sensors;
     enum { ROOM = 160 };
-    text t = {rtpush_reserve(a->srv, APP_SAMPLE, ROOM), ROOM, 0};
+    text t = {(char *)rtpush_reserve(a->srv, APP_SAMPLE, ROOM), ROOM, 0};
     if (t.out == NULL) {
         return;
     }
@@ -284,7 +284,7 @@ static const char *command(app *a, const char *data, size_t len) {
 // -- callbacks ------------------------------------------------------------------------------------
 
 static app *app_of(rtpush_server *srv) {
-    return rtpush_server_user(srv);
+    return (app *)rtpush_server_user(srv);
 }
 
 // A message is a command, or "ping N", which the page sends to measure the round trip.

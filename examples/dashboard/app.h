@@ -50,7 +50,7 @@ typedef struct app_alarm {
 
 typedef struct app {
     rtpush_server *srv;
-    sensors sensors;
+    struct sensors sensors; // by its tag: C++ tells it from the member so
     uint32_t ram;       // bytes given to the server, shown on the page
     uint32_t log_size;  // of them for the log
     uint32_t max_conns; // slots

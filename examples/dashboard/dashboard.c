@@ -11,7 +11,9 @@
 // See:    numbers that move; the switch of one page moves the other's; stop the program and start
 //         it again: the pages come back by themselves and say what they missed.
 
-#define _GNU_SOURCE
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // with -std=c99: sockets, epoll
+#endif
 
 #define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"

@@ -260,7 +260,7 @@ static int parse(int argc, char **argv, options *out) {
 
 enum { EVENTS, WS, POLL, PUBLISH, STATS, HEALTHZ, ROUTES };
 static rtpush_route routes[ROUTES] = {
-    // Not const: PUBLISH gets its max_body from the command line.
+    // Not const: --max becomes max_body of PUBLISH and max_message of WS.
     [EVENTS] = {.path = "/events", .kind = RTPUSH_EVENTS},
     [WS] = {.path = "/ws",
             .kind = RTPUSH_WEBSOCKET,
@@ -285,6 +285,7 @@ static int start_server(rtpush_server *srv, const options *opt, uint32_t slots) 
     const uint32_t states = topic_count - events;
     rtpush_desc desc = {0};
     routes[PUBLISH].max_body = opt->max_len;
+    routes[WS].max_message = opt->max_len;
     desc.routes = routes;
     desc.route_count = ROUTES;
     desc.topics = topics;

@@ -28,7 +28,7 @@ static const uint32_t role_topics[APP_ROLE_COUNT] = {
     1u << APP_READING | 1u << APP_SWITCH | 1u << APP_LOG | 1u << APP_AUDIT};
 
 static app *app_of(rtpush_server *srv) {
-    return rtpush_server_user(srv);
+    return (app *)rtpush_server_user(srv);
 }
 
 // Seconds since the start, from 1: what sessions and tickets are judged by. It only goes on.
@@ -190,9 +190,9 @@ static int by_token(app *a, const rtpush_request *req, identity *who) {
     rtpush_claim sub = {.name = "sub", .text = who->name, .text_size = sizeof who->name};
     rtpush_jwt jwt = {.key = a->options.token_key,
                       .now_s = a->boot_s > 0 ? a->boot_s + now_s(a) : 0,
+                      .claim_count = 1,
                       .aud = APP_AUDIENCE,
-                      .claims = &sub,
-                      .claim_count = 1};
+                      .claims = &sub};
     if (rtpush_jwt_verify(&jwt, rtpush_bearer(req->authorization)) < 0) {
         return 0;
     }
@@ -423,7 +423,8 @@ static void on_page(rtpush_server *srv, const rtpush_request *req) {
                                     .content_type = "text/html; charset=utf-8",
                                     .headers = headers,
                                     .body = in ? page_dashboard : page_login,
-                                    .len = in ? sizeof page_dashboard : sizeof page_login};
+                                    .len = (uint32_t)(in ? sizeof page_dashboard
+                                                         : sizeof page_login)};
     reply(srv, req, &answer);
 }
 
@@ -499,7 +500,7 @@ static void on_login(rtpush_server *srv, const rtpush_request *req) {
     if (rtpush_query(form, "seconds", seconds, sizeof seconds) > 0) {
         stay_s = decimal_value(seconds, SESSION_MAX_S);
     }
-    log_in(srv, req, (uint8_t)role, stay_s > 0 ? stay_s : SESSION_S);
+    log_in(srv, req, (uint8_t)role, stay_s > 0 ? stay_s : (uint32_t)SESSION_S);
 }
 
 // POST /logout: the session is forgotten, and all that it opened ends.

@@ -7,7 +7,9 @@
 // See:    a login; the passwords stand on the terminal. A viewer sees, an admin switches and reads
 //         the audit. Log out in one window: its stream ends, the other's goes on.
 
-#define _GNU_SOURCE
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // with -std=c99: sockets, epoll
+#endif
 
 #define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"

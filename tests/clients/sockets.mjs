@@ -161,6 +161,16 @@ export default function suite(path) {
     await Promise.all([quick.over, writer.over]);
   }, ['--topics', 'a,b', '--log', 524288], 90_000);
 
+  hub('--max holds for WebSocket messages as it does for bodies', async (s) => {
+    const ws = await open(`${s.ws}/ws?topics=a&publish=a`).opened;
+    ws.send('x'.repeat(1000));
+    await until('the echo', () => ws.messages.length);
+    equal((await call(`${s.url}/publish/a`, { method: 'POST', body: 'x'.repeat(1001) })).status,
+      413, 'status');
+    ws.send('x'.repeat(1001));
+    equal((await within(5_000, 'the close', ws.over)).code, 1009, 'close code');
+  }, ['--topics', 'a', '--max', 1000]);
+
   hub('when the hub ends, WebSockets get 1001 and event streams end', async (s) => {
     const ws = await open(`${s.ws}/ws?topics=a`, ['rtpush.1']).opened;
     await until('the notice', () => ws.messages.length);

@@ -1,0 +1,102 @@
+// The blocks of code in chapter ACCESS of rtpush.h, with what they leave to the reader around
+// them. tests/snippets.sh takes them out of the manual. Exit status 0: they do what it says.
+#define RTPUSH_IMPLEMENTATION
+#include "rtpush.h"
+
+#include <string.h>
+
+// -- the first: a bucket for each peer
+
+typedef struct bucket {
+    unsigned tokens;
+} bucket;
+
+static bucket only;
+
+static bucket *bucket_of(uint32_t peer) {
+    (void)peer;
+    return &only;
+}
+
+static int guess(const rtpush_request *req) {
+#include "access_1.inc"
+    only.tokens--;
+    return 401;
+}
+
+// -- the second: the authorize hook
+
+static const rtpush_key key = {"the key of the tests has 32 byte", 32};
+
+static uint32_t unix_time(void) {
+    return 1700000000u;
+}
+
+static uint32_t topics_of(const char *name) {
+    return strcmp(name, "ann") == 0 ? 3u : 0u;
+}
+
+int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
+#include "access_2.inc"
+
+// -- the third: a client that asks for a topic
+
+static int refused;
+
+static int begins(const rtpush_message *msg, const char *text) {
+    return msg->len >= strlen(text) && memcmp(msg->data, text, strlen(text)) == 0;
+}
+
+static void refuse(void) {
+    refused++;
+}
+
+static void on_command(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg,
+                       const char *name, uint32_t now) {
+#include "access_3.inc"
+}
+
+
+int main(void) {
+    static const rtpush_route routes[] = {{"/", RTPUSH_WEBSOCKET}};
+    static const rtpush_topic topics[] = {{"a", RTPUSH_EVENT}};
+    static uint64_t memory[RTPUSH_WORDS(1, 512, 512, 256, 1, 0)];
+    static rtpush_server srv;
+    rtpush_desc desc = {0};
+    rtpush_request req;
+    rtpush_grant grant;
+    rtpush_message msg = {(const uint8_t *)"subscribe a", 11, RTPUSH_TEXT_MESSAGE, 1, 1};
+    rtpush_handle nobody = {1, 0};
+    char cookie[100];
+    memset(&req, 0, sizeof req);
+    memset(&grant, 0, sizeof grant);
+    only.tokens = 1;
+    if (guess(&req) != 401 || guess(&req) != 429) {
+        return 1;
+    }
+    if (authorize(&srv, &req, &grant) != 401 || strcmp(grant.challenge, "Bearer") != 0) {
+        return 2; // without a cookie
+    }
+    if (rtpush_sign(&key, "session", "ann", unix_time() + 60, cookie, sizeof cookie) < 0) {
+        return 3;
+    }
+    req.cookie = cookie;
+    if (authorize(&srv, &req, &grant) != 0 || grant.topics != 3 || grant.expires_s != 60) {
+        return 4;
+    }
+    desc.routes = routes;
+    desc.route_count = 1;
+    desc.topics = topics;
+    desc.topic_count = 1;
+    desc.memory = memory;
+    desc.memory_size = sizeof memory;
+    desc.conn_count = 1;
+    desc.log_size = 256;
+    desc.epoch = 1;
+    if (rtpush_init(&srv, &desc) != RTPUSH_OK) {
+        return 5;
+    }
+    on_command(&srv, nobody, &msg, "none", 0); // no such topic, then no such connection
+    on_command(&srv, nobody, &msg, "a", 0);
+    return refused == 2 ? 0 : 6;
+}
