@@ -454,7 +454,8 @@ typedef struct rtpush_asset {
     uint32_t len;              // bytes of it
     const void *gzip;          // precompressed form, or NULL; sent where the client takes gzip
     uint32_t gzip_len;         // bytes of it
-    const char *etag;          // without quotes, A-Z a-z 0-9 - _ only; NULL: no ETag, no 304
+    const char *etag;          // without quotes, A-Z a-z 0-9 - _ only; NULL: no ETag, 304 to
+                               // "If-None-Match: *" alone
     const char *cache_control; // NULL: "no-cache" (keep, but ask again)
 } rtpush_asset;
 
