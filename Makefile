@@ -17,7 +17,7 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size \
-    firmware-tools firmware-bench size stack clean bench simulate cert \
+    firmware-tools firmware-bench size stack clean bench simulate fuzz fuzz-afl cert \
     secure secure-run secure-firmware secure-firmware-run secure-bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
@@ -94,6 +94,16 @@ bench:
 ## make simulate   SEEDS=N FIRST_SEED=M: random runs of the lwIP port on a simulated wire
 simulate:
 	SEEDS=$(or $(SEEDS),10000) sh tests/lwip/run.sh simulate
+
+## make fuzz       SECONDS=N: whole connections with the API in them, by libFuzzer
+fuzz:
+	sh tests/install.sh test
+	sh tests/fuzz/run.sh fuzz $(or $(SECONDS),60)
+
+## make fuzz-afl   SECONDS=N: the same by AFL++
+fuzz-afl:
+	sh tests/install.sh test
+	sh tests/fuzz/run.sh afl $(or $(SECONDS),60)
 
 ## make cert       a CA and certificates for development in build/cert
 cert:

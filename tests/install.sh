@@ -39,6 +39,7 @@ avr-gcc                                     gcc-avr
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
+afl-fuzz                                    afl++
 sslscan                                     sslscan
 certutil                                    libnss3-tools
 curl                                        curl

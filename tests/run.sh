@@ -22,6 +22,8 @@ command_of() {
         stack) echo "python3 tests/stack.py" ;;
         unit) echo "sh tests/unit.sh gcc" ;;
         unit-clang) echo "sh tests/unit.sh clang" ;;
+        seeds) echo "sh tests/fuzz/run.sh replay" ;;
+        fuzz) echo "sh tests/fuzz/run.sh suite" ;;
         matrix) echo "sh tests/matrix.sh" ;;
         snippets) echo "sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
@@ -75,7 +77,7 @@ case "${1:-test}" in
         done
         exit
         ;;
-    check) chains='lint symbols unit' ;;
+    check) chains='lint symbols unit seeds' ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
         at_a_time=3
@@ -88,7 +90,7 @@ browser
 wire wire-tls device-tls pages-tls
 clients clients-tls clients-poll clients-asan
 unit
-boards
+fuzz boards
 secure secure-browser
 size stack
 unit-clang

@@ -454,13 +454,14 @@ static void c_watch(c_peer *p) {
         p->serial = c->handle.serial;
         p->serials++;
     }
-    if (c->out.len > 0) {
-        // What the client parser cannot know: an answer to HEAD has no body.
-        if (c->conn != NULL && c->conn->state != RTPI_WS && p->cl.step == T_CL_HEAD) {
-            p->cl.head_only = c->conn->in.http.method == RTPUSH_HEAD;
-        }
-        t_client_read(&p->cl, c);
+    // What the client parser cannot know: an answer to HEAD has no body. While it waits to be sent
+    // the request is still there.
+    if (c->conn != NULL && p->cl.step == T_CL_HEAD &&
+        (c->conn->state == RTPI_REPLY || c->conn->state == RTPI_SSE ||
+         c->conn->state == RTPI_POLL)) {
+        p->cl.head_only = c->conn->in.http.method == RTPUSH_HEAD;
     }
+    t_client_read(&p->cl, c);
     T_CHECK(p->cl.answers + (p->cl.step != T_CL_HEAD && p->cl.step != T_CL_FRAMES) <= p->serials,
             "%d answers to %d requests", p->cl.answers, p->serials);
 }

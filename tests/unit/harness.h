@@ -167,7 +167,11 @@ static const uint8_t *t_flush_end(const void *bytes, size_t len, void **release)
 
 // -- the world: one server, its memory, its connections -------------------------------------------
 
-enum { T_CONNS = 48, T_HANDLES = 4096, T_FOREVER = 1 << 30 };
+#ifndef T_CONNS // a test with few connections is faster
+#define T_CONNS 48
+#define T_HANDLES 4096
+#endif
+enum { T_FOREVER = 1 << 30 };
 enum { T_WHOLE, T_BYTES, T_SPLIT, T_RANDOM }; // how input is offered
 enum {                                        // the call under way: only some may drop a connection
     T_IN_NONE,
