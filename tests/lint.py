@@ -152,7 +152,8 @@ def lines_fit_the_columns(files):
 
 def white_space_is_plain(files):
     for f in files:
-        if not is_text(f) or f.startswith("tests/unit/") and f.endswith(".txt"):
+        inputs = f.startswith(("tests/fuzz/seeds/", "tests/fuzz/failed/"))
+        if not is_text(f) or inputs or f.startswith("tests/unit/") and f.endswith(".txt"):
             continue
         text = read(f)
         if text and not text.endswith("\n"):

@@ -25,10 +25,11 @@ build() {
     esac
 }
 
-# Runs every seed; adds to passed and failed. A process for each, so that one failure hides no other.
+# Runs every seed; adds to passed and failed.
 replay() {
     build replay && "$out/replay" -w "$out/transcripts" || return 1
-    "$out/replay" "$out"/transcripts/* tests/fuzz/seeds/* tests/fuzz/failed/* >"$out/replay.log" 2>&1
+    find "$out/transcripts" tests/fuzz/seeds tests/fuzz/failed -type f |
+        xargs "$out/replay" >"$out/replay.log" 2>&1
     cat "$out/replay.log"
     set -- $(tail -n 1 "$out/replay.log")
     passed=$((passed + ${1:-0}))

@@ -337,8 +337,8 @@ static void c_expect(int action, int result, unsigned allowed) {
 
 // Makes one call. size: of a publish, where it is not 0.
 static int c_act(c_app *app, int action, rtpush_handle conn, size_t size) {
-    static const rtpush_grant all = {~(uint32_t)0, 0, NULL, NULL};
-    static const rtpush_grant soon = {~(uint32_t)0, 1, NULL, NULL};
+    static const rtpush_grant all = {.topics = ~(uint32_t)0};
+    static const rtpush_grant soon = {.topics = ~(uint32_t)0, .expires_s = 1};
     rtpush_server *srv = &app->w->srv;
     const unsigned full = C_ERR(RTPUSH_ERR_FULL) | C_ERR(RTPUSH_ERR_TOO_BIG);
     const unsigned block = c_gone | C_ERR(RTPUSH_ERR_WOULD_BLOCK);

@@ -196,7 +196,7 @@ static void a_body_that_waits_spends_no_tokens(void **state) {
 static rtpush_handle g_victim; // on_refuse is not told who it is about: an application may know
 static int g_tried;
 static void answer_in_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
-    static const rtpush_grant all = {~(uint32_t)0, 0, NULL, NULL, 0};
+    static const rtpush_grant all = {.topics = ~(uint32_t)0};
     (void)peer;
     (void)why;
     if (status != 0) {
@@ -261,7 +261,7 @@ static void a_refused_request_is_answered_once(void **state) {
 
 static rtpush_handle g_other;
 static void refuse_another(rtpush_server *srv, uint32_t peer, int status, int why) {
-    static const rtpush_grant basic = {0, 0, NULL, "Basic realm=\"other\"", 0};
+    static const rtpush_grant basic = {.challenge = "Basic realm=\"other\""};
     rtpush_handle other = g_other;
     (void)peer;
     (void)status;
