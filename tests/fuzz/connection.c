@@ -7,7 +7,7 @@
 //
 //   clang -fsanitize=fuzzer,address,undefined      libFuzzer, or AFL++ (afl-clang-fast)
 //   gcc -DFUZZ_MAIN                                a program: FILE... runs each
-//                                                  -w DIR writes seeds made from transcripts.h
+//                                                  -w DIR writes seeds, most from transcripts.h
 // Build and run by tests/fuzz/run.sh.
 
 #define _DEFAULT_SOURCE
@@ -504,13 +504,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 #include "../unit/transcripts.h"
 
-static void write_seed(const char *folder, const char *name, const char *text) {
+// Five connections, 512 bytes each way, a log of 1 KiB, no limits of rates.
+static const uint8_t begin[] = {24, 0x64, 5};
+
+static void write_file(const char *folder, const char *name, const t_buf *seed) {
     char path[400];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *out = fopen(path, "wb");
+    T_CHECK(out != NULL, "%s cannot be written", path);
+    if (out != NULL) {
+        fwrite(seed->data, 1, seed->len, out);
+        fclose(out);
+    }
+}
+
+// What a peer says in a transcript.
+static void write_transcript(const char *folder, const t_script *script) {
     t_buf in = {0};
     t_buf seed = {0};
-    static const uint8_t begin[] = {9, 0x46, 5};
-    t_expand(&in, text);
+    t_expand(&in, script->in);
     t_put(&seed, begin, sizeof begin);
+    t_put(&seed, "\0\0", 2); // accept
     for (size_t at = 0; at < in.len && at < 800;) {
         uint8_t head[2] = {3, (uint8_t)(in.len - at < 95 ? in.len - at : 95)};
         t_put(&seed, head, 2);
@@ -519,15 +533,35 @@ static void write_seed(const char *folder, const char *name, const char *text) {
         // Callbacks find zeros, which let them do what they do by themselves.
         t_put(&seed, "\0\0\0\0\x0D\0\0\0", 8);
     }
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *out = fopen(path, "wb");
-    T_CHECK(out != NULL, "%s cannot be written", path);
-    if (out != NULL) {
-        fwrite(seed.data, 1, seed.len, out);
-        fclose(out);
-    }
+    write_file(folder, script->name, &seed);
     t_buf_free(&in);
     t_buf_free(&seed);
+}
+
+// A stream that loses events; the callback that tells it makes a call.
+static void write_gap(const char *folder, unsigned says, unsigned action) {
+    char name[64];
+    t_buf seed = {0};
+    const uint8_t program[] = {1, 0, (uint8_t)says, 0, 0, 13, 0, 0, // opens, is served
+                               31, C_FLOOD, 0, 0, 31, C_PUBLISH_VALUE, 0, 9,
+                               19, 1, 13, 101, (uint8_t)action, 0, 30, // on_gap
+                               0, 0, 0, 0, 1, 34, 0, 0, 13, 0, 0};
+    t_put(&seed, begin, sizeof begin);
+    t_put(&seed, program, sizeof program);
+    snprintf(name, sizeof name, "gap_%u_%u", says, action);
+    write_file(folder, name, &seed);
+    t_buf_free(&seed);
+}
+
+static void write_seeds(const char *folder) {
+    for (size_t i = 0; i < sizeof t_scripts / sizeof t_scripts[0]; i++) {
+        write_transcript(folder, &t_scripts[i]);
+    }
+    for (unsigned says = 14; says < 26; says++) { // the streams of f_says
+        for (unsigned action = 0; action < C_ACTIONS; action += 1 + (says > 19)) {
+            write_gap(folder, says, action);
+        }
+    }
 }
 
 static int run_file(const char *path) {
@@ -552,9 +586,7 @@ static int run_file(const char *path) {
 int main(int argc, char **argv) {
     int failed = 0;
     if (argc == 3 && strcmp(argv[1], "-w") == 0) {
-        for (size_t i = 0; i < sizeof t_scripts / sizeof t_scripts[0]; i++) {
-            write_seed(argv[2], t_scripts[i].name, t_scripts[i].in);
-        }
+        write_seeds(argv[2]);
         return 0;
     }
     for (int i = 1; i < argc; i++) {
