@@ -7657,7 +7657,9 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
 // The peer finishes sending where more of it is expected, or nobody is left to read: the end. A
 // half-closed client still gets its answer (RFC 9112 9.6).
 static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
-    if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
+    if (c->state == RTPI_POLL) {
+        rtpi_poll_answer(srv, c); // whole, also where it has begun
+    } else if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
         rtpi_finish(srv, c, RTPUSH_WHY_PEER_CLOSED);
     }
 }

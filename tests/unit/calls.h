@@ -470,7 +470,7 @@ static void c_watch(c_peer *p) {
 static void c_judge_end(const c_peer *p) {
     const t_client *cl = &p->cl;
     size_t head = cl->head.len;
-    if (p->c->fin && !p->c->eof_given) {
+    if (p->c->fin) {
         T_CHECK(cl->step != T_CL_FRAMES || cl->frame.len == 0, "FIN inside a frame");
         T_CHECK(cl->step == T_CL_FRAMES || cl->step == T_CL_HEAD || cl->step == T_CL_CLOSE,
                 "FIN inside a body");

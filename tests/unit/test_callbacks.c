@@ -471,6 +471,7 @@ static void scene_play(scene *s, int bite) {
     w->in_mode = bite ? T_BYTES : T_WHOLE;
     s->armed = 1;
     if (s->says != NULL) {
+        s->self.cl.head_only = strncmp(s->says, "HEAD ", 5) == 0;
         t_say(s->self.c, s->says);
     }
     if (s->fires != NULL) {

@@ -300,6 +300,32 @@ static void poll_closed_by_the_application_is_answered(void **state) {
     t_finish(w);
 }
 
+// RFC 9112 9.6: a client that has finished sending may still read. It gets a whole answer, with the
+// last chunk: at once where it waited, and the rest where it has begun.
+static void poll_of_a_half_closed_client_is_answered_whole(void **state) {
+    (void)state;
+    for (size_t window = 0; window < 300; window += 11) {
+        t_world *w = t_begin();
+        u_peer *p = u_new(w);
+        p->c = t_connect(w);
+        t_say(p->c, "{GET /poll?last_event_id=00c0ffee-00000000}");
+        p->c->window = window;
+        if (window > 0) {
+            T_EQ(t_publish_text(w, T_LOG, "event"), RTPUSH_OK);
+            t_run(w);
+        }
+        t_eof(p->c);
+        p->c->window = SIZE_MAX;
+        t_run(w);
+        u_read(p);
+        T_EQ(p->cl.answers, 1);
+        T_EQ(p->cl.status, 200);
+        T_CHECK(p->c->fin, "the connection did not end");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(poll_first_answer_is_fresh_and_ends_with_an_id),
@@ -315,6 +341,7 @@ int main(void) {
         u_test(poll_peer_that_leaves_frees_the_stream),
         u_test(poll_pipelined_requests_wait_their_turn),
         u_test(poll_closed_by_the_application_is_answered),
+        u_test(poll_of_a_half_closed_client_is_answered_whole),
     };
     return cmocka_run_group_tests_name("poll", tests, NULL, NULL);
 }
