@@ -194,8 +194,12 @@ static void note(world *w, unsigned me, uint32_t number, int answer) {
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     world *w = rtpush_server_user(srv);
     const uint32_t number = w->accepted[PUBLISHERS - 1];
+    const int answer = rtpush_publish(srv, TOPIC_EVENT, msg->data, msg->len);
     (void)conn;
-    note(w, PUBLISHERS - 1, number, rtpush_publish(srv, TOPIC_EVENT, msg->data, msg->len));
+    if (answer == RTPUSH_ERR_FULL) {
+        return RTPUSH_LATER; // nothing happened
+    }
+    note(w, PUBLISHERS - 1, number, answer);
     return RTPUSH_OK;
 }
 
@@ -677,22 +681,27 @@ static void *publish_fast(void *argument) {
     return NULL;
 }
 
-// In lwIP's context: a few events by rtpush_publish and in place.
+// In lwIP's context: a few events by rtpush_publish and in place. With FULL nothing happened, and
+// the number comes again.
 static void publish_in_core(world *w) {
     char text[800];
     static const unsigned me = PUBLISHERS - 1;
     for (int k = 0; k < 4; k++) {
-        const uint32_t number = w->accepted[me] + w->full[me];
+        const uint32_t number = w->accepted[me];
         const int len = event_text(text, me, number, 1);
+        int answer = RTPUSH_ERR_FULL;
         if (k % 2 == 0) {
-            note(w, me, number, rtpush_publish(&w->srv, TOPIC_EVENT, text, (size_t)len));
-            continue;
+            answer = rtpush_publish(&w->srv, TOPIC_EVENT, text, (size_t)len);
+        } else {
+            void *room = rtpush_reserve(&w->srv, TOPIC_EVENT, (size_t)len + 50u);
+            if (room != NULL) {
+                memcpy(room, text, (size_t)len);
+                answer = rtpush_commit(&w->srv, (size_t)len);
+            }
         }
-        void *room = rtpush_reserve(&w->srv, TOPIC_EVENT, (size_t)len + 50u);
-        if (room != NULL) {
-            memcpy(room, text, (size_t)len);
+        if (answer != RTPUSH_ERR_FULL) {
+            note(w, me, number, answer);
         }
-        note(w, me, number, room ? rtpush_commit(&w->srv, (size_t)len) : RTPUSH_ERR_FULL);
     }
     (void)rtpush_lwip_poll(&w->port);
 }
