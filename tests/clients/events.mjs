@@ -72,6 +72,21 @@ function order() {
     r.close();
   });
 
+  hub('the package eventsource reads line ends of every kind as they are meant', async (s) => {
+    const source = new EventSource(`${s.url}/events?topics=a`);
+    const got = [];
+    source.addEventListener('a', (e) => got.push(e.data));
+    await until('the stream', () => source.readyState === 1);
+    const texts = ['one\rtwo\r\nthree\nfour', '\r\n', '\r', '\n\r', 'a\r\r\nb\r',
+      `${'x\r\n'.repeat(3000)}end`];
+    for (const text of texts) {
+      await publish(s, 'a', text);
+    }
+    await until('all events', () => got.length >= texts.length);
+    source.close();
+    equal(got, texts.map((t) => t.replace(/\r\n|\r/g, '\n')), 'data');
+  }, ['--topics', 'a,b', '--max', '20000']);
+
   hub('several readers see the same events with the same ids', async (s) => {
     const url = `${s.url}/events?topics=a`;
     const readers = await Promise.all(numbered(5).map(() => openEvents(url)));

@@ -370,12 +370,13 @@ export class EventParser {
     this.block = { data: [], event: '', id: null };
   }
 
+  // WHATWG HTML 9.2.6: CR LF, LF and CR end a line. What follows a CR at the end may be its LF.
   push(text) {
     this.rest += text;
-    const lines = this.rest.split('\n');
+    const lines = this.rest.split(/\r\n|\n|\r(?!$)/);
     this.rest = lines.pop();
     for (const line of lines) {
-      this.line(line.replace(/\r$/, ''));
+      this.line(line);
     }
   }
 
