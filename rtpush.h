@@ -547,6 +547,8 @@ typedef struct rtpush_route {
                                      // NULL: any. Name them where bytes are stored as they come:
                                      // a form or "curl -F" sends multipart/form-data, which has
                                      // fields before and behind the file (ports/rtpush_multipart.h)
+                                     // With a list a body with Content-Encoding is 415 too; a PUT
+                                     // with Content-Range is always 400. Unless `headers` name it
     void *user;                      // yours
 
     // HANDLER: answer with rtpush_reply now or within reply_ms. With on_body it is called at the
@@ -5083,6 +5085,16 @@ static unsigned rtpi_step_protocol(const rtpush_server *srv, rtpush_conn *c, uin
     return v[5] == '1' ? 0 : RTPI_NO(505); // RFC 9110 2.5: a higher minor version is served as 1.1
 }
 
+// Fields that change what the bytes of a body are, where the application does not ask for them: a
+// part of a file, or a compressed one, is not to be stored as the whole.
+static unsigned rtpi_body_disguise(unsigned method, const rtpush_route *route, const char *name) {
+    if (method == RTPUSH_PUT && strcmp(name, "content-range") == 0) {
+        return RTPI_NO(400); // RFC 9110 14.5
+    }
+    return route && route->body_types && strcmp(name, "content-encoding") == 0
+               ? RTPI_NO(415) : 0u; // RFC 9110 8.4
+}
+
 // The name is complete: what is to be done with the value?
 static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
@@ -5093,7 +5105,7 @@ static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
         int own = route ? rtpi_find(route->headers, name) : -1;
         if (own < 0) {
             h->step = RTPI_S_SKIP;
-            return 0;
+            return rtpi_body_disguise(h->method, route, name);
         }
         header += (unsigned)own;
     }
@@ -8283,6 +8295,7 @@ void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
 // Hands over what on_message left. 0: it aborted the connection, which is in the list again.
 RTPI_CHECKED static int rtpi_flush(rtpush_server *srv, rtpush_conn *c) {
     int open = 1;
+    (void)srv;
 #ifndef RTPUSH_NO_WEBSOCKET
     if (c->state == RTPI_WS && !rtpi_has(c, RTPI_F_LATER)) {
         srv->busy = c;

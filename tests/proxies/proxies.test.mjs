@@ -171,12 +171,16 @@ function headers(p, via) {
 
 // -- what is pushed -------------------------------------------------------------------------------
 
+// A second, and more on a busy machine; less than the keep-alive that could push out what a proxy
+// holds back.
+const SOON = 3_000;
+
 // Reads an event stream as it comes, as a browser does: it takes and decodes what is compressed.
 async function reading(port, fields = {}) {
   const stop = new AbortController();
   afterTest(() => stop.abort());
   const began = Date.now();
-  const answer = await within(1_000, 'the head of the stream', fetch(
+  const answer = await within(SOON, 'the head of the stream', fetch(
     `http://127.0.0.1:${port}/events`, { headers: fields, signal: stop.signal }));
   const stream = { text: '', ms: () => Date.now() - began, end: () => stop.abort() };
   (async () => {
@@ -185,12 +189,12 @@ async function reading(port, fields = {}) {
       stream.text += decoder.decode(part, { stream: true });
     }
   })().catch(() => {});
-  stream.until = (what, probe) => until(what, () => probe(stream.text), 1_000);
+  stream.until = (what, probe) => until(what, () => probe(stream.text), SOON);
   return stream;
 }
 
 function pushes(p, via) {
-  via('gives the first event of an event stream within a second', async (s, port) => {
+  via('gives each event of an event stream at once', async (s, port) => {
     const c = await reading(port);
     await c.until('the notice', (t) => t.includes('data: fresh'));
     for (let i = 0; i < 3; i++) {
@@ -226,7 +230,7 @@ function pushes(p, via) {
     await sleep(300);
     equal(c.text, '', 'before there is an event');
     await publish(s, 'polled');
-    const a = await c.until('the answer', (t) => parseAnswer(t, { closed: c.closed }), 1_000);
+    const a = await c.until('the answer', (t) => parseAnswer(t, { closed: c.closed }), SOON);
     const body = a.headers['content-encoding'] === 'gzip'
       ? gunzipSync(Buffer.from(a.body, 'latin1')).toString() : a.body;
     check(body.includes('data: polled\n'), body);

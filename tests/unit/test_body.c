@@ -504,6 +504,43 @@ static void body_of_another_type_is_415(void **state) {
     }
 }
 
+static const char *const asked_for[] = {"content-encoding", "content-range", NULL};
+
+// RFC 9110 8.4, 14.5: a compressed body, and a part of one, are not stored as the whole; but if the
+// application asks for the field, it knows.
+static void body_that_is_coded_or_a_part_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *request;
+        int status;  // without `headers`
+        int untyped; // ... and without body_types
+    } cases[] = {
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Encoding: gzip\r\n", 415, 200},
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Encoding: identity\r\n", 415, 200},
+        {"PUT /upload HTTP/1.1\r\n" T_HOST "Content-Range: bytes 0-2/9\r\n", 400, 400},
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Range: bytes 0-2/9\r\n", 200, 200},
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Encodin: gzip\r\n", 200, 200},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int how = 0; how < 3; how++) {
+            t_world *w = body_world(1000);
+            char text[300];
+            t_routes[T_R_UPLOAD].methods = RTPUSH_POST | RTPUSH_PUT;
+            t_routes[T_R_UPLOAD].body_types = how < 2 ? firmware_types : NULL;
+            t_routes[T_R_UPLOAD].headers = how == 1 ? asked_for : NULL;
+            t_start(w);
+            snprintf(text, sizeof text, "%sContent-Length: 3\r\n\r\nabc", cases[i].request);
+            u_peer *p = u_open(w, text);
+            int status = how == 0 ? cases[i].status : how == 1 ? 200 : cases[i].untyped;
+            T_CHECK(p->cl.status == status, "%s gets %d, should be %d", cases[i].request,
+                    p->cl.status, status);
+            T_EQ(app.last, status == 200);
+            u_free(p);
+            t_finish(w);
+        }
+    }
+}
+
 // What has no body has no type; and where none is named any will do, and is told.
 static void body_type_is_told_and_asked_only_of_a_body(void **state) {
     (void)state;
@@ -627,6 +664,7 @@ int main(void) {
         u_test(body_chunked_must_fit_beside_its_head),
         u_test(body_piece_left_for_later_costs_no_rate),
         u_test(body_of_another_type_is_415),
+        u_test(body_that_is_coded_or_a_part_is_refused),
         u_test(body_type_is_told_and_asked_only_of_a_body),
         u_test(body_type_reaches_the_application),
         u_test(body_415_of_many_types_fits),
