@@ -3290,6 +3290,20 @@ static uint32_t rtpi_seek(const rtpush_server *srv, uint32_t seq) {
     }
     return off;
 }
+
+// The place of number seq, or of what comes next. A record before it will not do: it may be evicted
+// before the reader looks.
+static uint32_t rtpi_seek_to(const rtpush_server *srv, uint32_t seq) {
+    uint32_t off = srv->limit_off;
+    if (seq < srv->limit_rec) {
+        off = rtpi_seek(srv, seq);
+        while (rtpi_record_at(srv, off)->seq < seq) {
+            off += (uint32_t)rtpi_record_at(srv, off)->size4 * 4u;
+            off = off == srv->limit_wrap ? 0 : off;
+        }
+    }
+    return off;
+}
 #endif
 
 // The oldest record this connection may need unchanged, or 0: the first that the transport may
@@ -3867,11 +3881,7 @@ static const rtpi_record *rtpi_reader_next(rtpush_server *srv, rtpi_stream *s) {
             s->off = 0;
         }
         rec = rtpi_record_at(srv, s->off);
-        RTPUSH_ASSERT(rec->size4 > 0);
-        if (rec->seq < s->seq) { // a reader that resumes: from the index to its place
-            s->off += (uint32_t)rec->size4 * 4u;
-            continue;
-        }
+        RTPUSH_ASSERT(rec->size4 > 0 && rec->seq >= s->seq);
         rtpi_reader_lose(s, rec->seq);
         if ((s->topics >> rec->topic & 1u) && !(rec->flags & RTPI_REC_VOID)) {
             return rec;
@@ -3944,7 +3954,7 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
             c->notice = RTPI_NOTICE_REPLAYED;
             s->sweep_prev = rev;
             s->seq = id.seq + 1;
-            s->off = rtpi_seek(srv, s->seq);
+            s->off = rtpi_seek_to(srv, s->seq);
         }
     } else if (first || (rtpi_route(srv, c)->flags & RTPUSH_FROM_FIRST)) {
         c->notice = RTPI_NOTICE_REPLAYED;

@@ -1152,6 +1152,45 @@ static void log_random_subscriptions_deliver_whole_records(void **state) {
 }
 
 
+// A reader that resumes at the newest number looks at no record before. What it begins with may be
+// evicted, and its place written over, before it looks.
+static void log_reader_that_resumes_at_the_end_survives_evictions(void **state) {
+    (void)state;
+    static const char *const says[] = {"{GET /poll?last_event_id=00c0ffee-%08x}",
+                                       "{GET /events?last_event_id=00c0ffee-%08x}"};
+    for (unsigned before = 1; before < 40; before++) {
+        for (unsigned more = 1; more < 40; more++) {
+            char text[80];
+            t_world *w = t_fixture();
+            w->desc.log_size = 1024;
+            w->quiet = 1;
+            t_start(w);
+            for (unsigned i = 0; i < before; i++) {
+                T_EQ(t_publish(w, T_LOG, "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee", 34 - i % 5), 0);
+            }
+            snprintf(text, sizeof text, says[more % 2], before);
+            u_peer *p = u_new(w);
+            p->c = t_connect(w);
+            p->c->window = 0;
+            t_tick(w);
+            t_buf in = {0};
+            t_expand(&in, text);
+            t_feed_only(p->c, in.data, in.len);
+            t_offer(p->c);
+            for (unsigned i = 0; i < more; i++) {
+                T_EQ(t_publish(w, T_LOG, "ffffffffffffffffffffffffffffffff", 30 - i % 7), 0);
+            }
+            p->c->window = SIZE_MAX;
+            t_run(w);
+            u_read(p);
+            T_EQ(rtpush_get_counters(&w->srv)->missed + p->events - 1, more);
+            t_buf_free(&in);
+            u_free(p);
+            t_finish(w);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(log_numbers_every_event),
@@ -1192,6 +1231,7 @@ int main(void) {
         u_test(log_unsubscribing_inside_a_record_finishes_it),
         u_test(log_random_subscriptions_deliver_whole_records),
         u_test(log_sequence_end_begins_a_new_epoch),
+        u_test(log_reader_that_resumes_at_the_end_survives_evictions),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
