@@ -172,8 +172,9 @@
 //     takes (no 404, 405, 413, 426, OPTIONS) is judged before a byte is written: 0, a status, or
 //     RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files too. Answer all failures
 //     alike, 401 (or 303 to the login page, where a person opens a page), and count them by
-//     req->peer:
-//         if (bucket_of(req->peer)->tokens == 0) return 429; // refill one every 10 s, at most 5
+//     req->peer: 5, then one more every 10 s; beyond that 429. Only failures count, and one try a
+//     second is judged all the same, or whoever fails every 10 s keeps out all others behind the
+//     same address (examples/secure).
 //
 //     Other sites. Host must be a literal address, localhost or one of desc.hosts (421); Origin, if
 //     there is one, our own or one of desc.origins (403). Images, scripts and links of other sites

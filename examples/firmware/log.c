@@ -6,6 +6,8 @@
 #include "board.h"
 #include "startup.h"
 
+enum { REFUSED_LINES = 5 }; // in a second
+
 void log_uart(const char *format, ...) {
     char line[128];
     text t = {line, sizeof line, 0};
@@ -30,8 +32,22 @@ void log_boot(const char *what) {
              (uint32_t)(ram_end - static_end) - (uint32_t)sizeof(keep));
 }
 
+// A line takes a while to send: of many refusals in a second the number alone, or whoever is
+// refused often would hold up the loop.
 void log_refused(rtpush_server *srv, uint32_t peer, int status, int why) {
+    static uint32_t second, lines;
+    const uint32_t now_s = clock_ms() / 1000u;
     (void)srv;
+    if (now_s != second) {
+        if (lines > REFUSED_LINES) {
+            log_uart("refused: %u more in a second", lines - REFUSED_LINES);
+        }
+        second = now_s;
+        lines = 0;
+    }
+    if (++lines > REFUSED_LINES) {
+        return;
+    }
     log_uart("refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
              peer & 255u, (uint32_t)status, rtpush_why(why));
 }

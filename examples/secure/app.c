@@ -12,8 +12,10 @@ enum {
     SESSION_S = 3600, // if the login does not ask for another time
     SESSION_MAX_S = 7200,
     TICKET_S = 10,
-    GUESSES = 5,   // in a row, then
-    GUESS_S = 10,  // one each so many seconds
+    GUESSES = 5,   // wrong ones in a row, then
+    GUESS_S = 10,  // one each so many seconds; beyond them one a second is judged
+    LINES = 20,    // of each kind in a period, then their number alone
+    PERIOD_S = 10,
     FORM_SIZE = 129, // of a login, with its NUL; no password is longer
     NAME_SIZE = 32   // of a token's subject
 };
@@ -63,12 +65,41 @@ static void say(app *a, unsigned topic, const char *words, const char *more) {
     }
 }
 
-static void say_peer(app *a, const char *words, uint32_t peer) {
+// Whoever sends many requests must not fill the terminal, nor the log with the lines of others.
+static int may_say(app *a, int quota) {
+    return ++a->lines[quota] <= LINES;
+}
+
+static void say_peer(app *a, int quota, const char *words, uint32_t peer) {
     char from[24];
     text t = {from, sizeof from - 1, 0};
     text_add(&t, " from %u.%u.%u.%u", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u, peer & 255u);
     from[t.len] = '\0';
-    say(a, APP_AUDIT, words, from);
+    if (may_say(a, quota)) {
+        say(a, APP_AUDIT, words, from);
+    }
+}
+
+// At the end of a period: how many there were besides.
+static void say_the_rest(app *a) {
+    static const char *const what[APP_QUOTA_COUNT] = {
+        [APP_REFUSED] = "refused",
+        [APP_WRONG] = "wrong passwords",
+        [APP_KNOWN] = "logins and tickets"};
+    if (now_s(a) < a->period_s) {
+        return;
+    }
+    a->period_s = now_s(a) + PERIOD_S;
+    for (int i = 0; i < APP_QUOTA_COUNT; i++) {
+        if (a->lines[i] > LINES) {
+            char words[32];
+            text t = {words, sizeof words - 1, 0};
+            text_add(&t, ": %u more in %u s", a->lines[i] - LINES, (uint32_t)PERIOD_S);
+            words[t.len] = '\0';
+            say(a, APP_AUDIT, what[i], words);
+        }
+        a->lines[i] = 0;
+    }
 }
 
 static void publish_switch(app *a) {
@@ -244,24 +275,37 @@ static int authorize_stream(app *a, const rtpush_request *req, rtpush_grant *gra
     return 0;
 }
 
-// -- guessing: a bucket of tries for each group of addresses --------------------------------------
-// A bucket is the second when it will be full again: a try moves it by GUESS_S. Addresses share
+// -- guessing: a bucket for each group of addresses -----------------------------------------------
+// Only wrong passwords spend: one moves full_s by GUESS_S. Of an empty bucket one try a second is
+// judged all the same, or whoever guesses now and then would keep the right password out for all
+// behind the same address. A wrong one is then answered as one that was not judged. Addresses share
 // buckets in a way that nobody outside knows, so all tries of everybody are bounded too, and no
 // table can be filled up. Who is logged in is not concerned.
 
-static uint32_t *bucket_of(app *a, uint32_t peer) {
+static app_bucket *bucket_of(app *a, uint32_t peer) {
     return &a->buckets[((peer ^ a->salt) * 2654435761u) >> 28]; // of 16
 }
 
-// 0, or the seconds to wait.
-static uint32_t may_guess(app *a, uint32_t *bucket) {
+static int is_empty(const app *a, const app_bucket *bucket) {
+    return bucket->full_s > now_s(a) + (GUESSES - 1) * GUESS_S;
+}
+
+// Is this try judged?
+static int may_guess(const app *a, app_bucket *bucket) {
     const uint32_t now = now_s(a);
-    const uint32_t full_s = *bucket > now ? *bucket : now;
-    if (full_s > now + (GUESSES - 1) * GUESS_S) {
-        return full_s - now - (GUESSES - 1) * GUESS_S;
+    if (!is_empty(a, bucket)) {
+        return 1;
     }
-    *bucket = full_s + GUESS_S;
-    return 0;
+    if (bucket->judged_s == now) {
+        return 0;
+    }
+    bucket->judged_s = now;
+    return 1;
+}
+
+static void spend(const app *a, app_bucket *bucket) {
+    const uint32_t now = now_s(a);
+    bucket->full_s = (bucket->full_s > now ? bucket->full_s : now) + GUESS_S;
 }
 
 static void hash_password(const app *a, const char *password, uint8_t out[32]) {
@@ -453,16 +497,13 @@ static void log_in(rtpush_server *srv, const rtpush_request *req, uint8_t role, 
         rtpush_abort(srv, req->conn); // no key: nobody comes in
         return;
     }
-    say_peer(a, role == APP_ADMIN ? "an admin logged in" : "a viewer logged in", req->peer);
+    say_peer(a, APP_KNOWN, role == APP_ADMIN ? "an admin logged in" : "a viewer logged in",
+             req->peer);
     reply_cookie(srv, req, cookie, stay_s);
 }
 
-static void refuse_guess(rtpush_server *srv, const rtpush_request *req, uint32_t wait_s) {
-    char after[12];
-    text t = {after, sizeof after - 1, 0};
-    text_add(&t, "%u", wait_s);
-    after[t.len] = '\0';
-    const char *headers[] = {"Retry-After", after, NULL};
+static void refuse_guess(rtpush_server *srv, const rtpush_request *req) {
+    static const char *const headers[] = {"Retry-After", "1", NULL};
     const rtpush_response later = {
         .status = 429, .headers = headers, .body = "too many tries, wait a little\n", .len = 30};
     reply(srv, req, &later);
@@ -472,7 +513,6 @@ static void refuse_password(rtpush_server *srv, const rtpush_request *req) {
     static const char *const headers[] = {"WWW-Authenticate", "Bearer", NULL}; // RFC 9110 15.5.2
     const rtpush_response no = {
         .status = 401, .headers = headers, .body = "wrong password\n", .len = 15};
-    say_peer(app_of(srv), "wrong password", req->peer);
     reply(srv, req, &no);
 }
 
@@ -482,20 +522,24 @@ static void on_login(rtpush_server *srv, const rtpush_request *req) {
     char form[FORM_SIZE];
     char password[FORM_SIZE];
     char seconds[8];
-    uint32_t *bucket = bucket_of(a, req->peer);
-    const uint32_t wait_s = may_guess(a, bucket);
-    if (wait_s > 0) {
-        refuse_guess(srv, req, wait_s);
+    app_bucket *bucket = bucket_of(a, req->peer);
+    if (!may_guess(a, bucket)) {
+        refuse_guess(srv, req);
         return;
     }
     copy_text(form, sizeof form, req->body, req->body_len);
     const int len = rtpush_query(form, "password", password, sizeof password);
     const int role = len > 0 ? role_of(a, password) : -1;
     if (role < 0) {
-        refuse_password(srv, req);
+        say_peer(a, APP_WRONG, "wrong password", req->peer);
+        if (is_empty(a, bucket)) {
+            refuse_guess(srv, req);
+        } else {
+            spend(a, bucket);
+            refuse_password(srv, req);
+        }
         return;
     }
-    *bucket -= GUESS_S; // a right one is no guess
     uint32_t stay_s = SESSION_S;
     if (rtpush_query(form, "seconds", seconds, sizeof seconds) > 0) {
         stay_s = decimal_value(seconds, SESSION_MAX_S);
@@ -508,7 +552,8 @@ static void on_logout(rtpush_server *srv, const rtpush_request *req) {
     app *a = app_of(srv);
     identity who;
     if (by_cookie(a, req, &who)) {
-        say_peer(a, who.session->role == APP_ADMIN ? "an admin logged out" : "a viewer logged out",
+        say_peer(a, APP_KNOWN,
+                 who.session->role == APP_ADMIN ? "an admin logged out" : "a viewer logged out",
                  req->peer);
         session_end(a, who.session);
     }
@@ -552,7 +597,9 @@ static void on_ticket(rtpush_server *srv, const rtpush_request *req) {
         rtpush_abort(srv, req->conn); // no key
         return;
     }
-    say(a, APP_AUDIT, "a ticket for ", who.name);
+    if (may_say(a, APP_KNOWN)) {
+        say(a, APP_AUDIT, "a ticket for ", who.name);
+    }
     reply_text(srv, req, 200, ticket);
 }
 
@@ -659,8 +706,22 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
     case AT_LOGOUT: return is_foreign(a, req) ? 403 : 0; // nobody logs our user in or out
     case AT_TICKET: return by_cookie(a, req, &who) || by_token(a, req, &who) ? 0 : 401;
     case AT_SESSION:
-    case AT_CONTROL: return by_cookie(a, req, &who) ? 0 : 401;
+    case AT_CONTROL:
+        grant->known = (uint8_t)by_cookie(a, req, &who);
+        return grant->known ? 0 : 401;
     default: return authorize_stream(a, req, grant);
+    }
+}
+
+// Never the query: a ticket may stand in it. The library does not give it.
+void app_refused(app *a, uint32_t peer, int status, int why) {
+    char line[96];
+    text t = {line, sizeof line - 1, 0};
+    if (a->options.print != NULL && may_say(a, APP_REFUSED)) {
+        text_add(&t, "refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u,
+                 peer >> 8 & 255u, peer & 255u, (uint32_t)status, rtpush_why(why));
+        line[t.len] = '\0';
+        a->options.print(line);
     }
 }
 
@@ -701,6 +762,7 @@ void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t 
 uint32_t app_step(app *a, uint32_t now_ms) {
     a->up_ms += now_ms - a->last_ms;
     a->last_ms = now_ms;
+    say_the_rest(a);
     if ((int32_t)(now_ms - a->reading_ms) >= 0) {
         a->reading_ms = now_ms + READING_MS;
         publish_reading(a);

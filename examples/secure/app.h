@@ -31,6 +31,7 @@ enum { APP_RX_SIZE = 768, APP_TX_SIZE = 640, APP_LOG_SIZE = 2048 };
 
 enum { APP_VIEWER, APP_ADMIN, APP_ROLE_COUNT };
 enum { APP_KEY_SIZE = 32, APP_SESSIONS = 8, APP_BUCKETS = 16 };
+enum { APP_REFUSED, APP_WRONG, APP_KNOWN, APP_QUOTA_COUNT }; // lines that a request causes
 
 typedef struct app_options {
     uint8_t key[APP_KEY_SIZE];             // random, new at each boot: sessions end with it
@@ -51,6 +52,11 @@ typedef struct app_session {
     uint8_t role;
 } app_session;
 
+typedef struct app_bucket { // wrong passwords of a group of addresses
+    uint32_t full_s;   // when it will be full again
+    uint32_t judged_s; // when a try was last judged though it was empty
+} app_bucket;
+
 typedef struct app {
     rtpush_server *srv;
     app_options options; // without the passwords
@@ -61,7 +67,9 @@ typedef struct app {
     app_session sessions[APP_SESSIONS];
     uint32_t session_serial;
     uint32_t salt; // of the addresses
-    uint32_t buckets[APP_BUCKETS]; // guesses, see may_guess
+    app_bucket buckets[APP_BUCKETS];
+    uint32_t lines[APP_QUOTA_COUNT]; // in the period under way
+    uint32_t period_s;               // its end
     uint64_t up_ms;
     uint32_t last_ms;
     uint32_t reading_ms; // when the next is due
@@ -75,6 +83,9 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
 // After rtpush_init and before the first connection. options is copied, but not what it points to;
 // the passwords are hashed and not needed afterwards.
 void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t now_ms);
+
+// For rtpush_desc.on_refuse: a line for the terminal, but of many refusals the number alone.
+void app_refused(app *a, uint32_t peer, int status, int why);
 
 // Publishes what is due. Returns ms until it wants to be called again.
 uint32_t app_step(app *a, uint32_t now_ms);

@@ -78,12 +78,9 @@ static void output(int on) {
     print(on ? "output on" : "output off");
 }
 
-// Never the query: a ticket may stand in it. The library does not give it.
 static void on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
     (void)srv;
-    printf("refused %u.%u.%u.%u: %d, %s\n", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
-           peer & 255u, status, rtpush_why(why));
-    fflush(stdout);
+    app_refused(&device, peer, status, why);
 }
 
 // -- options --------------------------------------------------------------------------------------

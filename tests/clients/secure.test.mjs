@@ -184,11 +184,9 @@ device('guessing is stopped with 429, others are not, and it ends', async (s) =>
     statuses.push((await tryPassword(s, `guess ${i}`)).status);
   }
   equal(statuses, [401, 401, 401, 401, 401, 429, 429], 'statuses');
-  const right = await tryPassword(s, s.secrets.admin);
-  equal(right.status, 429, 'the right password meanwhile');
-  const seconds = Number(right.headers['retry-after']);
-  check(seconds > 0 && seconds <= 10, `Retry-After: ${seconds}`);
-  check(/wait/.test(right.body), `the words: ${right.body}`);
+  const wrong = await tryPassword(s, 'guess');
+  equal([wrong.status, wrong.headers['retry-after']], [429, '1'], 'one more');
+  check(/wait/.test(wrong.body), `the words: ${wrong.body}`);
   equal((await session(s, inside)).status, 200, 'who is inside');
   if (how.binary) {
     const others = await Promise.all(['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5'].map(
@@ -197,9 +195,61 @@ device('guessing is stopped with 429, others are not, and it ends', async (s) =>
     check(others.filter(({ text }) => text === '303').length >= 2,
       `other addresses: ${others.map(({ text }) => text)}`); // some may share the bucket
   }
-  await wait(s, seconds + 1.5);
-  equal((await tryPassword(s, s.secrets.admin)).status, 303, 'afterwards');
+  await wait(s, 1.5);
+  equal((await tryPassword(s, s.secrets.admin)).status, 303, 'the right one, a second later');
+  equal((await tryPassword(s, 'guess')).status, 429, 'a wrong one after it');
+  await wait(s, 11);
+  equal((await tryPassword(s, 'guess')).status, 401, 'ten seconds later');
 }, { ms: 90_000 });
+
+// Behind one address somebody guesses all the time, as often as a password is looked at.
+device('the right password comes in while others behind the same address guess', async (s) => {
+  for (let i = 0; i < 6; i++) {
+    await tryPassword(s, `guess ${i}`);
+  }
+  for (let i = 0; i < 3; i++) {
+    await wait(s, i % 2 ? 0.6 : 1.2);
+    await tryPassword(s, 'guess');
+    await until('the right one to come in', async () => {
+      const { status } = await tryPassword(s, s.secrets.admin);
+      check(status === 303 || status === 429, `status ${status}`);
+      await sleep(200);
+      return status === 303;
+    });
+  }
+}, { ms: 90_000 });
+
+// So many tries, of which one a second may be judged.
+onHost('no more than a try a second is judged beyond the first ones', async (s) => {
+  const began = Date.now();
+  let judged = 0;
+  while (Date.now() - began < 5_000) {
+    const { status } = await tryPassword(s, 'guess');
+    check(status === 401 || status === 429, `status ${status}`);
+    judged += status === 401;
+  }
+  check(judged === 5, `${judged} answers of 401`);
+  await until('the number of the rest', () => /wrong passwords: \d+ more|wrong password/.test(
+    s.log()));
+  const lines = s.log().match(/wrong password from/g).length;
+  const seconds = Math.ceil((Date.now() - began) / 1000) + 1;
+  check(lines <= 5 + seconds, `${lines} tries were judged in ${seconds} s`);
+});
+
+onHost('of many refusals the number alone is printed', async (s) => {
+  const before = s.log().length;
+  const began = Date.now();
+  let sent = 0;
+  while (sent < 100) {
+    await Promise.all([...Array(10).keys()].map(() => get(s, '/nothing')));
+    sent += 10;
+  }
+  const rest = await until('the number', () => /refused: (\d+) more in 10 s/.exec(s.log()), 15_000);
+  const lines = s.log().slice(before).match(/^refused \d/gm).length;
+  const periods = Math.ceil((Date.now() - began) / 10_000) + 1;
+  check(lines >= 20 && lines <= 20 * periods, `${lines} lines`);
+  check(Number(rest[1]) > 0 && Number(rest[1]) <= 80, `${rest[0]}`);
+}, { ms: 60_000 });
 
 device('a cookie that was not given is refused', async (s) => {
   const { Cookie } = await login(s, 'viewer');
