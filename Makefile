@@ -130,6 +130,9 @@ build/echo-poll build/hub-poll: build/%-poll: $(EXAMPLES) $(CORE) Makefile | bui
 build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
 
+build/page-server: tests/browser/server.c $(CORE) Makefile | build
+	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
+
 build/access: tests/clients/access.c $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
 

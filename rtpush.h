@@ -40,7 +40,8 @@
 //     #include "ports/rtpush_posix.h"
 //
 //     static const char page[] =
-//         "<!doctype html><title>rtpush</title><h1 id=n>...</h1><script>"
+//         "<!doctype html><title>rtpush</title><link rel=icon href=data:,>"
+//         "<h1 id=n>...</h1><script>"
 //         "new EventSource('/events').addEventListener('time', e => n.textContent = e.data)"
 //         "</script>";
 //     static const rtpush_asset index_html = {"text/html; charset=utf-8", page, sizeof page - 1};
@@ -169,7 +170,7 @@
 // ACCESS
 //     Without an authorize hook everybody on the network may read and call everything; only pages
 //     of other sites are kept out (Host, Origin, Sec-Fetch-Site). With it each request that a route
-//     takes (no 404, 405, 413, 426, OPTIONS) is judged before a byte is written: 0, a status, or
+//     takes (no 404, 405, 413, OPTIONS) is judged before a byte is written: 0, a status, or
 //     RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files too. Answer all failures
 //     alike, 401 (or 303 to the login page, where a person opens a page), and count them by
 //     req->peer: 5, then one more every 10 s; beyond that 429. Only failures count, and one try a
@@ -5640,9 +5641,6 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
 static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *c) {
     unsigned bits = c->in.http.bits;
     const char *key = rtpi_kept(srv, c, RTPI_H_KEY);
-    if (!(bits & RTPI_B_WEBSOCKET)) {
-        return RTPI_NO(426);
-    }
     if (!(bits & RTPI_B_VERSION13) && (c->in.http.seen >> RTPI_H_VERSION & 1u)) {
         return RTPI_NO(426); // RFC 6455 4.4
     }
@@ -5656,6 +5654,10 @@ static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush
     uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
     uint8_t digest[20];
     rtpi_text *t;
+    if (!(c->in.http.bits & RTPI_B_WEBSOCKET)) { // RFC 9110 15.5.22
+        rtpi_refuse_why(srv, c, RTPI_NO(426), RTPUSH_WHY_UPGRADE);
+        return;
+    }
     // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
     // 256 at least).
     t = rtpi_tx_open(srv, c);
@@ -5951,7 +5953,9 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
         return;
     }
 #ifndef RTPUSH_NO_WEBSOCKET
-    if (refusal == 0 && req->route->kind == RTPUSH_WEBSOCKET) {
+    // Without an upgrade it is judged all the same, and refused later: a page that is not told the
+    // status of a WebSocket learns by a plain request whether it is let in.
+    if (refusal == 0 && req->route->kind == RTPUSH_WEBSOCKET && (h->bits & RTPI_B_WEBSOCKET)) {
         refusal = rtpi_upgrade_check(srv, c);
         if (refusal) {
             rtpi_refuse_why(srv, c, refusal, RTPUSH_WHY_UPGRADE);

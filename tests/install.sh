@@ -47,6 +47,7 @@ valgrind                                    valgrind
 /usr/lib/debug/.build-id                    libc6-dbg
 cppcheck                                    cppcheck
 chromium                                    chromium
+firefox-esr                                 firefox-esr
 node                                        nodejs
 npm                                         npm
 git                                         git

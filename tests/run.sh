@@ -39,6 +39,10 @@ command_of() {
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
+        browser-page) echo "$make build/page-server &&
+            node tests/browser/page.test.mjs build/page-server" ;;
+        browser-firefox) echo "$make build/page-server &&
+            RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
         wire | wire-tls | device | device-tls | pages | pages-tls | boards | secure-device | \
             secure-app)
@@ -86,7 +90,7 @@ matrix
 device pages
 lwip lwip-threads tls mutants
 secure-app secure-device
-browser
+browser browser-page browser-firefox
 wire wire-tls device-tls pages-tls
 clients clients-tls clients-poll clients-asan
 unit

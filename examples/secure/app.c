@@ -454,7 +454,7 @@ static void on_page(rtpush_server *srv, const rtpush_request *req) {
     static const char *const headers[] = {
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         "Referrer-Policy", "same-origin", // "no-referrer" would make the form's Origin null
         NULL};
     identity who;

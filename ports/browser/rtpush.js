@@ -8,17 +8,27 @@
 //     connect({ topics: ['temp'], onEvent: (topic, data) => console.log(topic, data) });
 //
 // Terms. A *record* is one event or STATE value: topic, payload, id. A *notice* is the record with
-// the topic "rtpush" that begins every stream: "fresh", "replayed 3", "gap 12" or "reset". An *id*
-// is a place in the server's log. It is opaque here: kept, and given back when reconnecting.
+// the topic "rtpush" that begins every stream: "fresh 5", "replayed 3 5", "gap 12 5" or "reset 5";
+// its last word is the *period*: within so many seconds the server sends something, if only a
+// *keep-alive*, a notice without text. An *id* is a place in the server's log. It is opaque here:
+// kept, and given back when reconnecting.
 //
 // A connection is "up" when its notice has arrived, not when the transport says open: only then is
-// it known that records come through, and not, say, end in a proxy's buffer.
+// it known that records come through, and not, say, end in a proxy's buffer. From then on it is
+// judged by what arrives on it, and by no other request: after two periods of silence it is silent,
+// after four it is given up.
 //
-//     connecting --notice--> open --lost--> waiting --backoff--> connecting
+//     connecting --notice--> open --2 periods--> silent --4 periods--> waiting --> connecting
+//     open, silent --lost--> waiting --backoff--> connecting     silent --heard--> open
+//     connecting --401, 403--> refused --30 s and more--> connecting
 //     any --page hidden for hiddenMs, or put away--> hidden --shown again--> connecting
-//     any --close()--> closed
+//     any --close(), or 204--> closed
+//
+// Written for browsers from Safari 15 on, and for workers, which have no document. A page of plain
+// http is no secure context: nothing here needs one.
 
 const TRANSPORTS = ['websocket', 'sse', 'poll']; // the order of falling back
+const NEEDED = ['fetch', 'URL', 'AbortController', 'TextDecoder'];
 const NOTICE = 'rtpush';
 const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+)(?: ([\w.-]{1,32})\n|$)/; // id and topic of rtpush.1
 const RECORD_MAX = 96; // characters of that line, and some
@@ -30,31 +40,32 @@ const DEFAULTS = {
         sse: 'events',
         poll: 'poll',
         control: 'control', // send() posts here where there is no WebSocket
-        ping: 'ping',       // any small GET: tells "server down" from "transport blocked"
     },
     topics: [],           // names; an EventSource hears only the events it listens for
     transport: 'auto',    // or one of TRANSPORTS
     lastEventId: '',      // resume from here
     ticket: null,         // async () => text: asked before each connection, sent as ?ticket=
-    ping: false,          // measure the round trip: see README.md for what the server must answer
-    pingMs: 5000,         // between two measurements
-    silenceMs: 45000,     // WebSocket: silence before an unanswered ping means a dead connection
     establishMs: 10000,   // for a connection to come up
     backoffMs: 500,       // first wait; doubles up to
     backoffMaxMs: 15000,
+    refusedMs: 30000,     // first wait after 401 or 403; doubles up to ten times that
     stableMs: 5000,       // up for this long: the next loss starts again from backoffMs
-    pollS: 20,            // longest wait of one long poll, in seconds
     hiddenMs: 120000,     // a hidden page gives its slot back after this; 0: never
-    onEvent() {},         // (topic, data, id): data is text, or a Uint8Array for a binary topic
-    onNotice() {},        // (kind, n): 'fresh' | 'replayed' | 'gap' | 'reset'
-    onGap() {},           // (n): events this page will never see
-    onReset() {},         // the server started again: ids and events are new
-    onMessage() {},       // (data): what rtpush_send gave to this connection alone: text, or a
-                          // Uint8Array
-    onState() {},         // (status): see Client.status
+    // Callbacks, all of them optional. An error in one is reported, and changes nothing here.
+    //   onEvent(topic, data, id)  data is text, or a Uint8Array for a binary topic
+    //   onNotice(kind, n)         'fresh' | 'replayed' | 'gap' | 'reset' | 'expired'
+    //   onGap(n)                  events this page will never see
+    //   onReset()                 the server started again: ids and events are new
+    //   onMessage(data)           what rtpush_send gave to this connection alone: text, or bytes
+    //   onRefused(status)         401 or 403, on any transport
+    //   onState(status)           see Client.status
 };
 
 export function connect(options = {}) {
+    const missing = NEEDED.filter((name) => typeof globalThis[name] !== 'function');
+    if (missing.length > 0) {
+        throw new Error(`rtpush: this browser has no ${missing.join(', ')}`);
+    }
     return new Client(options);
 }
 
@@ -68,7 +79,7 @@ export function parseEvents(text, lastId, onRecord) {
     let data = [];
     let id = lastId;
     // A block that the end of the text cuts off is not dispatched: the standard drops it too.
-    const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\r|\n/);
+    const lines = text.split(/\r\n|\r|\n/);
     lines.pop();
     for (const line of lines) {
         if (line === '') {
@@ -111,27 +122,54 @@ export function parseMessage(message) {
     return topic ? { id, topic, data: rest(begin.length) } : { id };
 }
 
+// Resolves to an answer, or to null for none. With the arguments right a fetch rejects for the
+// network alone, and when it is aborted: only it stands here, or an error of ours would read as
+// "the server is down".
+const request = (url, signal) => fetch(url, { signal, cache: 'no-store' }).catch(() => null);
+
+// 401 stands for a redirect too: what it leads to is a page for people, a login.
+const statusOf = (response) => (response?.redirected ? 401 : response?.status ?? 0);
+
+// Null where the browser has none, or a policy of the page forbids the address: a DOMException.
+function create(name, ...args) {
+    try {
+        return new globalThis[name](...args);
+    } catch (error) {
+        if (globalThis[name] && !(error instanceof DOMException)) {
+            throw error;
+        }
+        return null;
+    }
+}
+
 // -- transports -----------------------------------------------------------------------------------
-// Each opens at once and reports to a sink: record(topic, data, id), direct(data), pending()
-// (trying again by itself), answered(lastId) (a position) and down(status), the last call. It
-// returns { close, send? }; after close() the sink hears nothing more. `extra` goes into the query.
+// Each opens at once and reports to a sink: record(topic, data, id), direct(data), heard(lastId) (a
+// position, or '' for anything else that came), pending() (trying again by itself) and
+// down(status = 0), the last call. It returns { close, send? }, or null where it is not to be had;
+// after close() the sink hears nothing more. `extra` goes into the query.
 
 function openWebSocket(target, sink, extra) {
-    const socket = new WebSocket(target.address('websocket', extra), 'rtpush.1');
+    const url = target.address('websocket', extra);
+    url.protocol = url.protocol.replace('http', 'ws');
+    const socket = create('WebSocket', url.href, 'rtpush.1');
+    if (!socket) {
+        return null;
+    }
     socket.binaryType = 'arraybuffer';
     socket.onmessage = (event) => {
-        const { id, topic, data } = parseMessage(event.data) ?? {};
+        const { id = '', topic, data } = parseMessage(event.data) ?? {};
         if (topic) {
             sink.record(topic, data, id);
-        } else if (id) {
-            sink.answered(id);
         } else if (data !== undefined) {
             sink.direct(data);
+        } else {
+            sink.heard(id);
         }
     };
-    socket.onclose = () => sink.down(0);
+    socket.onclose = () => sink.down();
     return {
-        send: (text) => socket.send(text),
+        // Where it is not open, send() would write an error to the console.
+        send: (text) => socket.readyState === 1 && (socket.send(text), true),
         close() {
             socket.onmessage = null;
             socket.onclose = null;
@@ -145,15 +183,18 @@ function openWebSocket(target, sink, extra) {
 // then it is CLOSED and the client opens another. With a ticket it must not come back by itself:
 // its address holds once.
 function openEvents(target, sink, extra) {
-    const source = new EventSource(target.address('sse', extra));
+    const source = create('EventSource', target.address('sse', extra).href);
     const onRecord = ({ type, data, lastEventId }) => sink.record(type, data, lastEventId);
+    if (!source) {
+        return null;
+    }
     for (const topic of [NOTICE, ...target.topics]) {
         source.addEventListener(topic, onRecord);
     }
     source.onerror = () => {
-        if (source.readyState === EventSource.CLOSED || extra.ticket) {
+        if (source.readyState === 2 || extra.ticket) { // CLOSED
             source.close();
-            sink.down(0);
+            sink.down();
         } else {
             sink.pending();
         }
@@ -166,50 +207,52 @@ function countEvents(records) {
     return new Set(records.map(([, , id]) => id).filter(Boolean)).size;
 }
 
+// The text of an answer, or null if it was cut off. A long one on a slow line is heard of as it
+// comes.
+async function readText(response, sink) {
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    let text = '';
+    for (;;) {
+        const part = await reader.read().catch(() => null);
+        if (!part || part.done) {
+            return part && text + decoder.decode();
+        }
+        text += decoder.decode(part.value, { stream: true });
+        sink.heard('');
+    }
+}
+
 function openPoll(target, sink, extra) {
     const abort = new AbortController();
-    let first = true; // after resuming with nothing missed a poll has no notice: make one
-    let seconds = 1;  // an answer comes soon even if nothing happens: it shows that we are up
-    const ask = async () => {
-        const started = performance.now();
-        // A network that died silently leaves a fetch hanging: the server's limit and some is ours.
-        const limit = setTimeout(() => abort.abort(), (seconds + 15) * 1000);
-        try {
-            const query = { timeout: seconds, ...(extra ?? await target.ticket()) };
+    const loop = async () => {
+        for (let first = true; ; first = false) {
+            // The first answer comes soon even if nothing happens: it shows that we are up. Any
+            // other comes within less than two periods.
+            const timeout = first ? 1 : Math.floor(1.6 * target.period);
+            const ticket = extra ?? await target.ticket();
             extra = null; // the first ticket is used
-            const response = await fetch(target.address('poll', query),
-                { signal: abort.signal, cache: 'no-store' });
-            if (response.status !== 200) {
-                return response.status;
+            const response = ticket &&
+                await request(target.address('poll', { timeout, ...ticket }), abort.signal);
+            const status = statusOf(response);
+            const text = status === 200 ? await readText(response, sink) : null;
+            if (text === null) {
+                sink.down(status === 200 ? 0 : status);
+                return;
             }
             const records = [];
-            const id = parseEvents(await response.text(), '', (...record) => records.push(record));
+            const id = parseEvents(text, '', (...record) => records.push(record));
+            // After resuming with nothing missed a poll has no notice: make one.
             if (first && !records.some(([topic]) => topic === NOTICE)) {
-                records.unshift([NOTICE, `replayed ${countEvents(records)}`, '']);
+                records.unshift([NOTICE, `replayed ${countEvents(records)} ${target.period}`, '']);
             }
-            first = false;
             records.forEach((record) => sink.record(...record));
-            sink.answered(id);
+            sink.heard(id);
             // Something between us and the server may answer at once with nothing, for ever.
-            if (records.length === 0 && performance.now() - started < 250) {
+            if (records.length === 0) {
                 await new Promise((done) => setTimeout(done, 250));
             }
-        } finally {
-            clearTimeout(limit);
         }
-        return 200;
-    };
-    const loop = async () => {
-        let status = 200;
-        try {
-            while (status === 200) {
-                status = await ask();
-                seconds = target.pollS;
-            }
-        } catch {
-            status = 0; // no answer
-        }
-        sink.down(status);
     };
     loop();
     return { close: () => abort.abort() };
@@ -217,42 +260,48 @@ function openPoll(target, sink, extra) {
 
 const OPEN = { websocket: openWebSocket, sse: openEvents, poll: openPoll };
 
+// Exponential, and spread over half of it: pages that a restart threw out together must not come
+// back together.
+function spread(first, most, times) {
+    return Math.min(most, first * 2 ** times) * (0.5 + Math.random() / 2);
+}
+
 // -- client ---------------------------------------------------------------------------------------
 
 class Client {
     // What onState gets, a fresh copy each time.
-    //   state      'connecting' | 'open' | 'waiting' | 'hidden' | 'closed'
+    //   state      'connecting' | 'open' | 'silent' | 'waiting' | 'refused' | 'hidden' | 'closed'
     //   transport  the one in use or being tried
-    //   rtt        last round trip in ms, or null
-    //   retryAt    Date.now() of the next attempt while waiting, else 0
+    //   refusal    401 or 403 since the server refused, until it is up again; else 0
+    //   retryAt    Date.now() of the next attempt while waiting or refused, else 0
     //   offline    the browser says that there is no network
     //   received, replayed, missed   events since connect(): all, of those after a reconnect, lost
     //   connects, resets             times up, times the server was found to have started again
     #status = {
-        state: 'connecting', transport: 'websocket', rtt: null, retryAt: 0, offline: false,
+        state: 'connecting', transport: 'websocket', refusal: 0, retryAt: 0,
         received: 0, replayed: 0, missed: 0, connects: 0, resets: 0,
     };
     #options;
     #base;
     #lastId;
+    #period = 5;          // seconds, as the last notice said
     #link = null;         // the open transport
     #generation = 0;      // a late callback of an earlier transport does not count
     #timer = 0;           // establish or backoff
     #attempts = 0;        // for the backoff
+    #refusals = 0;        // in a row
     #strikes = 0;         // failures in a row of this transport while the server was reachable
     #proven = new Set();  // transports that were up once on this network
     #upAt = 0;
     #heardAt = 0;
-    #ping = null;         // { id, at, late } while a WebSocket ping waits for its answer
-    #check = 0;           // timer of the quick question after a change of network
-    #pinger = 0;
-    #suspect = false;     // a plain request failed while the stream looked fine
+    #watchedAt = 0;
+    #watcher = 0;
     #hider = 0;
-    #listeners = [];
+    #gone = new AbortController(); // takes the listeners with it
 
     constructor(options) {
         this.#options = { ...DEFAULTS, ...options, paths: { ...DEFAULTS.paths, ...options.paths } };
-        this.#base = new URL(this.#options.url, document.baseURI);
+        this.#base = new URL(this.#options.url, globalThis.document?.baseURI ?? location.href);
         this.#lastId = this.#options.lastEventId;
         this.#listen();
         this.#choose(this.#options.transport);
@@ -281,24 +330,25 @@ class Client {
             return;
         }
         this.#attempts = 0;
+        this.#refusals = 0;
         this.#wait(delayMs);
     }
 
     close() {
-        for (const [target, name, handler] of this.#listeners) {
-            target.removeEventListener(name, handler);
-        }
+        this.#gone.abort();
         clearTimeout(this.#hider);
         this.#drop();
-        this.#change({ state: 'closed', rtt: null, retryAt: 0 });
+        this.#enter('closed');
     }
 
     // Text to the server: a WebSocket message, or a POST to paths.control. Resolves when handed
     // over (WebSocket) or answered with 2xx (POST).
     async send(text) {
-        if (this.#status.state === 'open' && this.#link.send) {
-            this.#link.send(text);
-            return;
+        if (this.#status.transport === 'websocket') {
+            if (this.#up && this.#link.send(text)) {
+                return;
+            }
+            throw new Error('not connected');
         }
         const response = await fetch(this.#plain('control'), {
             method: 'POST', body: text, headers: { 'Content-Type': 'text/plain' },
@@ -308,28 +358,29 @@ class Client {
         }
     }
 
-    // -- addresses, as transports see the client --
+    // -- as transports see the client --
 
     get topics() {
         return this.#options.topics;
     }
 
-    get pollS() {
-        return this.#options.pollS;
+    get period() {
+        return this.#period;
     }
 
-    // What a new connection brings along: { ticket }, or nothing.
+    // What a new connection brings along: { ticket }, or nothing. Null: there is none to be had.
     async ticket() {
         const { ticket } = this.#options;
-        return ticket ? { ticket: encodeURIComponent(await ticket()) } : {};
+        try {
+            return ticket ? { ticket: encodeURIComponent(await ticket()) } : {};
+        } catch {
+            return null;
+        }
     }
 
     // A stream's address. Commas and ids need no escaping, and a short query fits a small server.
     address(transport, extra = {}) {
         const url = this.#plain(transport);
-        if (transport === 'websocket') {
-            url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-        }
         const query = url.search ? [url.search.slice(1)] : [];
         if (this.topics.length > 0) {
             query.push(`topics=${this.topics.join(',')}`);
@@ -344,8 +395,12 @@ class Client {
         return url;
     }
 
+    // Without "user:password@", which an address inherits from the page's own: fetch refuses it.
     #plain(name) {
-        return new URL(this.#options.paths[name], this.#base);
+        const url = new URL(this.#options.paths[name], this.#base);
+        url.username = '';
+        url.password = '';
+        return url;
     }
 
     #choose(transport) {
@@ -359,113 +414,129 @@ class Client {
 
     // -- connecting --
 
+    get #up() {
+        return this.#status.state === 'open' || this.#status.state === 'silent';
+    }
+
     async #open() {
         this.#drop();
         const generation = this.#generation;
         const { transport } = this.#status;
-        this.#change({ state: 'connecting', retryAt: 0 });
+        this.#enter('connecting');
         this.#establish();
-        let extra = {};
-        if (this.#options.ticket) {
-            extra = await this.ticket().catch(() => null);
-            if (generation !== this.#generation) {
-                return; // closed, hidden or too late
-            }
-            if (extra === null) {
-                this.#wait(this.#backoff()); // says nothing about the transport
-                return;
-            }
+        const extra = await this.ticket();
+        if (generation !== this.#generation) {
+            return; // closed, hidden or too late
         }
-        try {
-            this.#link = OPEN[transport](this, this.#sink(generation), extra);
-        } catch {
-            this.#lost(0); // the browser lacks it, or a policy of the page forbids the address
+        if (!extra) {
+            this.#wait(this.#backoff()); // says nothing about the transport
+            return;
+        }
+        this.#link = OPEN[transport](this, this.#sink(generation), extra);
+        if (!this.#link) {
+            this.#lost();
         }
     }
 
     #establish() {
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#lost(0), this.#options.establishMs);
+        this.#timer = setTimeout(() => this.#lost(), this.#options.establishMs);
     }
 
     // Ends the transport without a word; whatever it still says is of an earlier generation.
     #drop() {
         this.#generation++;
         clearTimeout(this.#timer);
-        clearInterval(this.#pinger);
+        clearInterval(this.#watcher);
         const link = this.#link;
         this.#link = null;
         link?.close();
     }
 
     #sink(generation) {
-        const current = () => generation === this.#generation;
+        const ifCurrent = (act) => (...args) => generation === this.#generation && act(...args);
         return {
-            record: (topic, data, id) => current() && this.#record(topic, data, id),
-            direct: (data) => current() && this.#direct(data),
-            pending: () => current() && this.#pending(),
-            down: (status) => current() && this.#lost(status),
-            answered: (id) => {
-                if (current()) {
-                    this.#heard();
-                    this.#lastId = id || this.#lastId;
-                    this.#up();
-                }
-            },
+            record: ifCurrent((topic, data, id) => this.#record(topic, data, id)),
+            direct: ifCurrent((data) => this.#direct(data)),
+            heard: ifCurrent((id) => this.#heard(id)),
+            pending: ifCurrent(() => this.#pending()),
+            down: ifCurrent((status) => this.#lost(status)),
         };
     }
 
-    #up() {
-        if (this.#status.state === 'open') {
-            return;
-        }
+    // The notice has come: records come through.
+    #came() {
         clearTimeout(this.#timer);
         this.#strikes = 0;
+        this.#refusals = 0;
         this.#proven.add(this.#status.transport);
-        this.#upAt = Date.now();
-        this.#suspect = false;
-        this.#ping = null;
-        this.#change({ state: 'open', retryAt: 0, connects: this.#status.connects + 1 });
-        if (this.#options.ping) {
-            clearInterval(this.#pinger);
-            this.#pinger = setInterval(() => this.#measure(), this.#options.pingMs);
-            // The first one soon, but behind the records that come first: it would wait for them.
-            this.#timer = setTimeout(() => this.#measure(), Math.min(1000, this.#options.pingMs));
-        }
+        this.#upAt = this.#watchedAt = Date.now();
+        clearInterval(this.#watcher);
+        this.#watcher = setInterval(() => this.#watch(), 1000);
+        this.#status.refusal = 0;
+        this.#status.connects++;
+        this.#enter('open');
     }
 
     // Only the first failure starts the clock: while the server is down an EventSource tries at a
     // fixed pace, and after establishMs the backoff takes over.
     #pending() {
-        if (this.#status.state === 'open') {
-            clearInterval(this.#pinger);
-            this.#change({ state: 'connecting', rtt: null });
+        if (this.#up) {
+            clearInterval(this.#watcher);
+            this.#enter('connecting');
             this.#establish();
         }
     }
 
     // The transport failed, or never came up. In 'auto', a transport that fails while a plain
-    // request gets through is blocked somewhere on the way: try the next one. If nothing gets
-    // through the server is down, and the same transport is right when it is back.
-    async #lost(status) {
-        const wasUp = this.#status.state === 'open';
+    // request to its route gets through is blocked somewhere on the way: try the next one. If
+    // nothing gets through the server is down, and the same transport is right when it is back.
+    async #lost(status = 0) {
+        const wasUp = this.#up;
+        const { transport } = this.#status;
         if (wasUp && Date.now() - this.#upAt > this.#options.stableMs) {
             this.#attempts = 0;
         }
         this.#drop();
         const generation = this.#generation;
-        let moved = false;
-        this.#change({ state: 'waiting', rtt: null, retryAt: 0 });
-        const auto = this.#options.transport === 'auto';
-        if (auto && !wasUp && (status > 0 || await this.#reachable())) {
-            if (generation !== this.#generation) {
-                return; // closed, hidden or told to reconnect meanwhile
-            }
-            moved = this.#strike();
+        this.#enter('waiting');
+        if (!wasUp && status === 0 && transport !== 'poll') {
+            status = await this.#ask(transport);
         }
-        if (generation === this.#generation) {
+        if (generation !== this.#generation) {
+            return; // closed, hidden or told to reconnect meanwhile
+        }
+        if (status === 204) { // as for an EventSource: no more
+            this.close();
+        } else if (status === 401 || status === 403) {
+            this.#refuse(status);
+        } else {
+            const moved = !wasUp && status > 0 && this.#options.transport === 'auto' &&
+                this.#strike();
             this.#wait(moved ? 0 : this.#backoff());
         }
+    }
+
+    // A script sees no status of a WebSocket or an EventSource, so the same route is asked once
+    // more. 0: no answer.
+    async #ask(transport) {
+        const abort = new AbortController();
+        const limit = setTimeout(() => abort.abort(), this.#options.establishMs);
+        this.#link = { close: () => abort.abort() };
+        const ticket = await this.ticket();
+        const status = statusOf(ticket &&
+            await request(this.address(transport, ticket), abort.signal));
+        clearTimeout(limit);
+        abort.abort(); // the stream that may have been opened
+        return status;
+    }
+
+    // Whoever is refused stays so until somebody logs in.
+    #refuse(status) {
+        const { refusedMs } = this.#options;
+        this.#status.refusal = status;
+        this.#wait(spread(refusedMs, 10 * refusedMs, this.#refusals++), 'refused');
+        this.#tell('onRefused', status);
     }
 
     // One failure more; three for a transport that has worked here. True: move on at once.
@@ -480,31 +551,17 @@ class Client {
         return next < TRANSPORTS.length; // after a whole round wait like everybody else
     }
 
-    async #reachable() {
-        try {
-            await fetch(this.#plain('ping'),
-                { cache: 'no-store', signal: AbortSignal.timeout(this.#options.establishMs) });
-            return true; // any status: somebody answers
-        } catch {
-            return false;
-        }
-    }
-
-    // Exponential, and spread over half of it: pages that a restart threw out together must not
-    // come back together.
     #backoff() {
-        const { backoffMs, backoffMaxMs } = this.#options;
-        const most = Math.min(backoffMaxMs, backoffMs * 2 ** Math.min(this.#attempts++, 16));
-        return most * (0.5 + Math.random() / 2);
+        return spread(this.#options.backoffMs, this.#options.backoffMaxMs, this.#attempts++);
     }
 
-    #wait(delayMs) {
+    #wait(delayMs, state = 'waiting') {
         this.#drop();
         if (delayMs === 0) {
             this.#open();
             return;
         }
-        this.#change({ state: 'waiting', rtt: null, retryAt: Date.now() + delayMs });
+        this.#enter(state, Date.now() + delayMs);
         this.#timer = setTimeout(() => this.#open(), delayMs);
     }
 
@@ -516,30 +573,34 @@ class Client {
 
     // -- receiving --
 
-    #heard() {
-        this.#heardAt = performance.now();
+    #heard(id) {
+        this.#heardAt = Date.now();
+        this.#lastId = id || this.#lastId;
+        if (this.#status.state === 'silent') {
+            this.#enter('open');
+        }
     }
 
     #record(topic, data, id) {
-        this.#heard();
-        this.#lastId = id || this.#lastId;
+        this.#heard(id);
         if (topic === NOTICE) {
             this.#notice(data);
             return;
         }
         this.#status.received++;
-        this.#options.onEvent(topic, data, id);
+        this.#tell('onEvent', topic, data, id);
     }
 
     #notice(text) {
-        if (!text) {
+        const [kind, ...words] = text.split(' ');
+        if (!kind) {
             return; // a keep-alive
         }
-        const [kind, ...numbers] = text.split(' ').map((word, i) => (i ? Number(word) : word));
-        const n = numbers.length > 1 ? numbers[0] : 0; // the last one is the keep-alive period
+        const n = words.length > 1 ? Number(words[0]) : 0;
+        this.#period = Number(words.pop()) || this.#period;
         // Every answer of a long poll may have a notice of its own: what it calls replayed is
         // simply what is new, unless we come from somewhere else.
-        const again = this.#status.transport === 'poll' && this.#status.state === 'open';
+        const again = this.#status.transport === 'poll' && this.#up;
         if (kind === 'gap') {
             this.#status.missed += n;
         } else if (kind === 'reset') {
@@ -547,140 +608,70 @@ class Client {
         } else if (kind === 'replayed' && !again) {
             this.#status.replayed += n;
         }
-        if (!again || kind === 'gap' || kind === 'reset') {
-            this.#options.onNotice(kind, n);
+        if (!again || kind !== 'replayed') {
+            this.#tell('onNotice', kind, n);
         }
         if (kind === 'gap') {
-            this.#options.onGap(n);
+            this.#tell('onGap', n);
         } else if (kind === 'reset') {
-            this.#options.onReset();
+            this.#tell('onReset');
         }
-        if (this.#status.state === 'open') {
-            this.#change({});
+        if (this.#up) {
+            this.#tell('onState', this.status);
         } else {
-            this.#up();
+            this.#came();
         }
     }
 
     #direct(data) {
-        this.#heard();
-        if (this.#ping && data === `pong ${this.#ping.id}`) {
-            const rtt = performance.now() - this.#ping.at;
-            this.#ping = null;
-            this.#change({ rtt });
-            return;
-        }
-        this.#options.onMessage(data);
+        this.#heard('');
+        this.#tell('onMessage', data);
     }
 
-    // -- round trip and liveness --
-    // A script sees no WebSocket ping, so the application answers a text of ours; elsewhere a small
-    // GET is timed. Silence alone means nothing (a quiet topic, a laptop asleep): only a ping that
-    // stays unanswered does.
+    // -- liveness --
 
-    #measure() {
-        if (this.#status.state !== 'open') {
-            return;
+    // Each second while up. If our own timer stood still for long, the machine slept: what was
+    // heard before that says nothing of the connection, which is now silent or worse.
+    #watch() {
+        const now = Date.now();
+        const most = 2000 * this.#period;
+        let silence = now - this.#heardAt;
+        if (Math.abs(now - this.#watchedAt) > most) {
+            silence = silence < most ? most : 2 * most;
+            this.#heardAt = now - silence;
         }
-        if (this.#link.send) {
-            this.#measureSocket();
-        } else if (!document.hidden) {
-            this.#measureRequest();
-        }
-    }
-
-    #measureSocket() {
-        const now = performance.now();
-        if (this.#ping === null) {
-            this.#ping = { id: Math.floor(now), at: now, late: 0 };
-            this.#link.send(`ping ${this.#ping.id}`);
-            return;
-        }
-        // Late twice in a row of our own timer: the time a machine slept is not the server's.
-        const silent = now - Math.max(this.#heardAt, this.#ping.at);
-        this.#ping.late = silent > this.#options.silenceMs ? this.#ping.late + 1 : 0;
-        if (this.#ping.late >= 2) {
-            this.#lost(0);
+        this.#watchedAt = now;
+        if (silence >= 2 * most) {
+            this.#lost();
+        } else if (silence >= most && this.#status.state === 'open') {
+            this.#enter('silent');
         }
     }
 
-    // After sleep or a change of network: an old connection is likely dead, so ask at once and
-    // wait for less than silenceMs.
-    #doubt() {
-        if (this.#status.state !== 'open' || !this.#options.ping) {
-            return;
-        }
-        const generation = this.#generation;
-        const asked = performance.now();
-        this.#ping = null;
-        this.#measure();
-        clearTimeout(this.#check);
-        this.#check = setTimeout(() => {
-            if (generation === this.#generation && this.#link?.send && this.#heardAt < asked) {
-                this.#lost(0);
-            }
-        }, this.#options.establishMs);
-    }
-
-    async #measureRequest() {
-        const generation = this.#generation;
-        const start = performance.now();
-        let good = false;
-        let boot = null;
-        try {
-            const response = await fetch(this.#plain('ping'),
-                { cache: 'no-store', signal: AbortSignal.timeout(this.#options.establishMs) });
-            boot = /^([0-9a-f]{8})-[0-9a-f]{8}/.exec(await response.text());
-            good = true;
-        } catch {
-            // Not reachable now. The stream may not know it yet.
-        }
-        if (generation !== this.#generation || this.#status.state !== 'open') {
-            return;
-        }
-        if (!good) {
-            this.#suspect = true;
-            return;
-        }
-        // Reachable again, yet the stream is silent: it died with the network. Or the server is in
-        // another boot than the stream: a device that restarts at once has forgotten it, and an
-        // EventSource, which never sends, would not notice for as long as the page is open.
-        const reborn = boot && this.#lastId && !this.#lastId.startsWith(boot[1]);
-        if ((this.#suspect || reborn) && this.#heardAt < start) {
-            this.#suspect = false;
-            this.reconnect();
-            return;
-        }
-        this.#suspect = false;
-        this.#change({ rtt: performance.now() - start });
-    }
-
-    // -- the page --
+    // -- the page, or a worker --
 
     #listen() {
-        const on = (target, name, handler) => {
-            target.addEventListener(name, handler);
-            this.#listeners.push([target, name, handler]);
-        };
-        // A page in the back/forward cache must hold no connection, or it is not kept there.
-        on(window, 'pagehide', () => this.#hide());
-        on(window, 'pageshow', (event) => event.persisted && this.#show());
-        on(document, 'visibilitychange', () => this.#visibility());
-        on(window, 'offline', () => this.#change({}));
-        on(window, 'online', () => {
-            this.#forget(); // perhaps another network: what was blocked may work here
-            this.#change({});
-            if (this.#status.state === 'waiting') {
+        const { signal } = this.#gone;
+        const on = (target, name, handler) => target.addEventListener(name, handler, { signal });
+        on(globalThis, 'offline', () => this.#tell('onState', this.status));
+        on(globalThis, 'online', () => {
+            this.#forget(); // perhaps another network: what was blocked may work here, and what
+            this.#tell('onState', this.status); // was open is of the one before
+            if (this.#status.state !== 'hidden') {
                 this.reconnect();
-            } else {
-                this.#doubt();
             }
         });
+        if (globalThis.document) {
+            // A page in the back/forward cache must hold no connection, or it is not kept there.
+            on(globalThis, 'pagehide', () => this.#hide());
+            on(globalThis, 'pageshow', (event) => event.persisted && this.#show());
+            on(document, 'visibilitychange', () => this.#visibility());
+        }
     }
 
     #visibility() {
         clearTimeout(this.#hider);
-        if (!document.hidden) {
+        if (!globalThis.document?.hidden) {
             this.#show();
         } else if (this.#options.hiddenMs > 0) {
             this.#hider = setTimeout(() => this.#hide(), this.#options.hiddenMs);
@@ -690,20 +681,29 @@ class Client {
     #hide() {
         if (this.#status.state !== 'closed') {
             this.#drop();
-            this.#change({ state: 'hidden', rtt: null, retryAt: 0 });
+            this.#enter('hidden');
         }
     }
 
     #show() {
-        if (this.#status.state === 'hidden' || this.#status.state === 'waiting') {
+        if (['hidden', 'waiting', 'refused'].includes(this.#status.state)) {
             this.reconnect();
-        } else {
-            this.#doubt();
+        } else if (this.#up) {
+            this.#watch();
         }
     }
 
-    #change(fields) {
-        Object.assign(this.#status, fields);
-        this.#options.onState(this.status);
+    #tell(name, ...args) {
+        try {
+            this.#options[name]?.(...args);
+        } catch (error) {
+            queueMicrotask(() => { throw error; });
+        }
+    }
+
+    #enter(state, retryAt = 0) {
+        this.#status.state = state;
+        this.#status.retryAt = retryAt;
+        this.#tell('onState', this.status);
     }
 }

@@ -12,7 +12,7 @@ import {
 import {
   ORIGIN, now, post, setClock, startSecure, token, tryPassword,
 } from '../clients/secure.mjs';
-import { launch } from './chromium.mjs';
+import { launch } from './browsers.mjs';
 
 const [target, only] = process.argv.slice(2);
 if (!target || !process.env.NODE_EXTRA_CA_CERTS) {

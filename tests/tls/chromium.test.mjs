@@ -3,7 +3,7 @@
 //     node tests/tls/chromium.test.mjs build/hub-tls
 // Needs tests/browser's playwright-core, Chromium (CHROMIUM names it) and certutil.
 import process from 'node:process';
-import { launch } from '../browser/chromium.mjs';
+import { launch } from '../browser/browsers.mjs';
 import { check, equal, runAll, startServer, test, within } from '../clients/harness.mjs';
 
 const [binary, only] = process.argv.slice(2);

@@ -112,6 +112,30 @@ static void ask_without_a_decision_the_answer_is_503_or_a_retry(void **state) {
     }
 }
 
+// A page that is refused on a WebSocket sees no status: it asks the same route by a plain request.
+// So that is judged as well, and 426 only where it would be let in.
+static void ask_a_websocket_route_is_judged_without_an_upgrade_too(void **state) {
+    (void)state;
+    static const int said[] = {401, 403, 0};
+    for (size_t i = 0; i < 3; i++) {
+        for (int when = T_NOW; when <= T_LATER; when++) {
+            t_world *w = t_fixture();
+            char answer[80];
+            t_app_of(w)->status = said[i];
+            t_app_of(w)->decide = when;
+            t_start(w);
+            t_conn *c = t_open(w, "{GET /ws?topics=chat}");
+            t_decide(w);
+            snprintf(answer, sizeof answer, "HTTP/1.1 %d |!HTTP/1.1 101", said[i] ? said[i] : 426);
+            t_expect(c, answer);
+            T_EQ(t_app_of(w)->authorized, 1);
+            t_expect_events(w, "!open|!message");
+            T_EQ(rtpush_get_counters(&w->srv)->streams, 0);
+            t_finish(w);
+        }
+    }
+}
+
 static void ask_is_decided_once(void **state) {
     (void)state;
     for (size_t i = 0; i < KINDS; i++) {
@@ -785,6 +809,7 @@ int main(void) {
         u_test(ask_nothing_is_written_before_the_decision),
         u_test(ask_refusals_are_the_same_whenever_they_come),
         u_test(ask_without_a_decision_the_answer_is_503_or_a_retry),
+        u_test(ask_a_websocket_route_is_judged_without_an_upgrade_too),
         u_test(ask_is_decided_once),
         u_test(ask_the_peer_may_leave_meanwhile),
         u_test(ask_a_body_cut_off_meanwhile_ends_the_connection),

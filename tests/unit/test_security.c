@@ -210,7 +210,7 @@ static void security_nothing_is_asked_for_a_foreign_request(void **state) {
         "GET /hello HTTP/1.1\r\n" T_HOST "X : y\r\n\r\n",
         "GET /hello HTTP/1.1\r\n" T_HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 101\r\n\r\n",
-        "GET /ws HTTP/1.1\r\n" T_HOST "\r\n",
+        "GET /ws HTTP/1.1\r\n" T_HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         t_world *w = t_begin();

@@ -14,8 +14,8 @@ const $ = (id) => document.getElementById(id);
 // -- words and numbers ----------------------------------------------------------------------------
 
 const STATES = {
-    connecting: 'Connecting', open: 'Live', waiting: 'Connection lost', hidden: 'Resting',
-    closed: 'Closed',
+    connecting: 'Connecting', open: 'Live', silent: 'Silent', waiting: 'Connection lost',
+    refused: 'Refused', hidden: 'Resting', closed: 'Closed',
 };
 const TRANSPORTS = { websocket: 'WebSocket', sse: 'SSE', poll: 'Polling' };
 
@@ -150,7 +150,7 @@ function fill(bar, part) {
 function columns(names) {
     const x = [];
     const ys = names.map(() => []);
-    const last = samples.at(-1);
+    const last = samples[samples.length - 1];
     const end = last.run.offset + last.t;
     let before = null;
     for (const sample of samples) {
@@ -166,7 +166,7 @@ function columns(names) {
         names.forEach((name, i) => ys[i].push(sample[name] ?? null));
         before = { at, p: sample.p };
     }
-    return [x, ys, Math.min(SPAN_MAX_S, Math.max(SPAN_MIN_S, x.at(-1) - x[0]))];
+    return [x, ys, Math.min(SPAN_MAX_S, Math.max(SPAN_MIN_S, x[x.length - 1] - x[0]))];
 }
 
 const COUNTERS = ['streams', 'gaps', 'published', 'delivered', 'states', 'requests', 'refused'];
@@ -179,7 +179,7 @@ const DRAW = {
         charts.cpu.update(...columns(['cpu']));
         charts.mem.update(...columns(['mem']));
         charts.net.update(...columns(['rx', 'tx']));
-        if (samples.at(-1).temp !== undefined) {
+        if (samples[samples.length - 1].temp !== undefined) {
             $('temp-card').hidden = false;
             charts.temp ??= createChart($('temp-chart'), {
                 name: 'Temperature', ceiling: 100, format: (y) => `${y.toFixed(0)} °C`,
@@ -284,11 +284,12 @@ const DRAW = {
     },
 
     status() {
-        const { state: now, transport, rtt, received, connects, resets, ...all } = client.status;
+        const { state: now, transport, received, connects, resets, ...all } = client.status;
         const missed = all.missed - before.missed;
         const replayed = all.replayed - before.replayed;
         const open = now === 'open';
         $('pill').dataset.state = now;
+        $('main').dataset.state = now; // what does not come any more is dimmed
         put('pill-state', STATES[now]);
         put('pill-more', !open ? waitText()
             : TRANSPORTS[transport] + (rtt === null ? '' : ` · ${rttText(rtt)}`));
@@ -321,9 +322,15 @@ const DRAW = {
 };
 
 function waitText() {
-    const { retryAt, offline } = client.status;
+    const { state: now, refusal, retryAt, offline } = client.status;
     if (offline) {
         return 'no network';
+    }
+    if (now === 'silent') {
+        return 'nothing comes';
+    }
+    if (now === 'refused') {
+        return `status ${refusal}`;
     }
     const seconds = Math.ceil((retryAt - Date.now()) / 1000);
     return retryAt > 0 ? (seconds > 0 ? `again in ${seconds} s` : 'trying again') : '';
@@ -438,13 +445,22 @@ function onNotice(kind, n) {
 }
 
 let before = { missed: 0, replayed: 0 }; // counts that stand for history
-let wasOpen = false;
+let lastState = 'connecting';
+let rtt = null;
 
 function onState({ state: now }) {
-    if (wasOpen && (now === 'waiting' || now === 'connecting')) {
+    const up = lastState === 'open' || lastState === 'silent';
+    if (up && (now === 'waiting' || now === 'connecting')) {
         tell('Connection lost');
+    } else if (lastState === 'open' && now === 'silent') {
+        tell('Nothing comes any more', 'warn');
     }
-    wasOpen = now === 'open';
+    if (now !== 'open') {
+        rtt = null;
+    } else if (lastState !== now) {
+        setTimeout(measure, 1000); // behind the records that come first
+    }
+    lastState = now;
     mark('status');
 }
 
@@ -461,19 +477,45 @@ async function synchronise() {
     }
 }
 
-const transport = new URLSearchParams(location.search).get('transport') ?? 'auto';
+const asked = new URLSearchParams(location.search).get('transport');
+const transport = Object.keys(TRANSPORTS).includes(asked) ? asked : 'auto';
 
 const client = connect({
     topics: ['device', 'cpu', 'memory', 'network', 'temperature', 'gauges', 'server',
         'control', 'sample', 'log', 'burst'],
-    transport: Object.hasOwn(TRANSPORTS, transport) ? transport : 'auto',
+    transport,
     lastEventId: await synchronise(),
-    ping: true,
     onEvent,
     onNotice,
     onState,
-    onMessage: (text) => toast(String(text).replace(/^error /, 'Refused: ')),
+    onMessage,
 });
+
+function onMessage(text) {
+    const pong = /^pong (\d+)$/.exec(text);
+    if (pong) {
+        rtt = performance.now() - Number(pong[1]);
+        mark('status');
+    } else {
+        toast(text.replace(/^error /, 'Refused: '));
+    }
+}
+
+// The round trip, which is only shown: rtpush.js needs none to know that a connection lives. A
+// WebSocket is asked by a message, else a small request is timed.
+async function measure() {
+    const start = performance.now();
+    const { state: now, transport: way } = client.status;
+    if (now !== 'open' || document.hidden) {
+        rtt = null;
+    } else if (way === 'websocket') {
+        await client.send(`ping ${Math.floor(start)}`).catch(() => {});
+    } else if ((await fetch('ping', { cache: 'no-store' }).catch(() => null))?.ok) {
+        rtt = performance.now() - start;
+        mark('status');
+    }
+}
+setInterval(measure, 5000);
 
 async function send(text) {
     try {
@@ -494,7 +536,7 @@ $('cut').addEventListener('click', () => client.reconnect(10000));
 $('period').addEventListener('change', ({ target }) => send(`period ${target.value}`));
 $('transport').addEventListener('change', ({ target }) => client.setTransport(target.value));
 for (const radio of document.getElementsByName('transport')) {
-    radio.checked = radio.value === (Object.hasOwn(TRANSPORTS, transport) ? transport : 'auto');
+    radio.checked = radio.value === transport;
 }
 setInterval(() => client.status.state === 'waiting' && mark('status'), 500);
 mark('status');

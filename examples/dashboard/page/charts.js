@@ -16,7 +16,8 @@ function describe(host, { name, series, format }, ys) {
     const parts = series.map(({ label }, i) => {
         const known = ys[i].filter((y) => y !== null);
         return known.length === 0 ? `${label}: nothing yet`
-            : `${label}: now ${format(known.at(-1))}, highest ${format(Math.max(...known))}`;
+            : `${label}: now ${format(known[known.length - 1])}, ` +
+                `highest ${format(Math.max(...known))}`;
     });
     host.setAttribute('aria-label', `${name}. ${parts.join('. ')}`);
 }
@@ -115,7 +116,8 @@ class Lines {
     }
 
     range() {
-        const last = this.plot?.data[0].at(-1) ?? Date.now() / 1000;
+        const times = this.plot?.data[0] ?? [];
+        const last = times[times.length - 1] ?? Date.now() / 1000;
         return [last - this.span, last];
     }
 

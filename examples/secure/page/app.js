@@ -66,12 +66,11 @@ async function dashboard() {
     client = connect({
         topics,
         lastEventId: me.id, // the log and the audit from where they begin
-        ping: true,
-        paths: { ping: 'session' },
         transport: new URLSearchParams(location.search).get('transport') ?? 'auto',
         onState({ state, transport }) {
             show('link', `${state}, ${transport}`);
-            if (state === 'waiting' || state === 'connecting') {
+            document.body.style.opacity = state === 'silent' ? 0.55 : 1;
+            if (state === 'waiting' || state === 'refused') {
                 session();
             }
         },

@@ -1,10 +1,13 @@
-// Chromium: CHROMIUM names it, /usr/bin/chromium by default.
+// The browsers: RTPUSH_BROWSER chooses chromium (the default) or firefox. CHROMIUM and FIREFOX name
+// the programs, /usr/bin/chromium and /usr/bin/firefox-esr by default.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { chromium } from 'playwright-core';
+import { chromium, firefox } from 'playwright-core';
+
+export const FIREFOX = process.env.RTPUSH_BROWSER === 'firefox';
 
 // The environment of one that trusts this CA, as a user would import it, or with null no CA of
 // ours: a home of its own with a database of certificates. Needs certutil.
@@ -21,9 +24,16 @@ function trusting(ca) {
   return { ...process.env, HOME: home };
 }
 
+// Firefox as Debian has it, not the one that Playwright patches: it is driven by WebDriver BiDi.
+// The program's name is resolved against /, whatever the working directory is.
+const launchFirefox = () => firefox.launch({
+  channel: 'moz-firefox',
+  executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
+});
+
 // Without a CA named: as it is, for plain HTTP.
-export const launch = (ca, args = []) => chromium.launch({
+export const launch = (ca, args = []) => (FIREFOX ? launchFirefox() : chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', ...args],
   env: ca === undefined ? process.env : trusting(ca),
-});
+}));

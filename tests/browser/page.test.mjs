@@ -1,0 +1,532 @@
+// ports/browser/rtpush.js by itself, in a real browser: what a page and a worker learn of a
+// connection that dies, is refused, or was never there.
+//
+//     node tests/browser/page.test.mjs build/page-server
+//
+// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. The server's keep-alive period is 1 s,
+// and the page knows it by the first notice alone, so that dead links show in seconds. Every wait
+// is bounded; no test relies on this machine being quick. Last line: "N passed, N failed".
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { launch } from './browsers.mjs';
+
+const PROGRAM = process.argv[2];
+const WAIT_MS = 30000;    // for anything to happen
+const ALL_MS = 9 * 60000; // for everything
+const TRANSPORTS = ['websocket', 'sse', 'poll'];
+
+let passed = 0;
+let failed = 0;
+let errors = []; // what the page logged
+let server;
+let browser;
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms).unref());
+
+function check(condition, words) {
+    if (!condition) {
+        throw new Error(words);
+    }
+}
+
+function same(actual, expected, words) {
+    check(JSON.stringify(actual) === JSON.stringify(expected),
+        `${words}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+}
+
+async function until(what, condition) {
+    const end = Date.now() + WAIT_MS;
+    for (;;) {
+        if (await condition()) {
+            return;
+        }
+        check(Date.now() < end, `never came: ${what}`);
+        await sleep(50);
+    }
+}
+
+// -- server and link ------------------------------------------------------------------------------
+
+async function startServer(port = 0) {
+    const child = spawn(PROGRAM, ['--port', String(port), '--keepalive', '1000'],
+        { stdio: ['ignore', 'pipe', 'inherit'] });
+    process.on('exit', () => child.kill('SIGKILL'));
+    const [said] = await once(createInterface({ input: child.stdout }), 'line');
+    const found = /^listening on (http:\/\/127\.0\.0\.1:(\d+))$/.exec(said);
+    check(found, `server said: ${said}`);
+    return { child, url: found[1], port: Number(found[2]) };
+}
+
+async function stopServer({ child }) {
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+}
+
+const post = async (path, body) => check((await fetch(server.url + path,
+    { method: 'POST', body })).ok, `POST ${path}`);
+const publish = (text) => post('/publish', text);
+const refuse = (status) => post(`/refuse/${status}`);
+const counts = async () => (await (await fetch(`${server.url}/counts`)).text()).split(' ')
+    .map(Number);
+
+// A link that can die: from then on what is open, or is opened, is never answered and never closed.
+// Repaired, it carries new connections; those that were cut stay dead.
+async function startLink() {
+    let alive = true;
+    const sockets = new Set();
+    const listener = net.createServer((a) => {
+        sockets.add(a);
+        a.on('error', () => {});
+        if (!alive) {
+            return;
+        }
+        const b = net.connect(server.port, '127.0.0.1');
+        sockets.add(b);
+        b.on('error', () => {});
+        let whole = alive;
+        const forward = (from, to) => {
+            from.on('data', (data) => {
+                whole &&= alive;
+                return whole && to.write(data);
+            });
+            from.on('close', () => {
+                whole &&= alive;
+                return whole && to.destroy();
+            });
+        };
+        forward(a, b);
+        forward(b, a);
+    });
+    await new Promise((done) => listener.listen(0, '127.0.0.1', done));
+    return {
+        url: `http://127.0.0.1:${listener.address().port}`,
+        die: () => { alive = false; },
+        repair: () => { alive = true; },
+        close() {
+            listener.close();
+            sockets.forEach((socket) => socket.destroy());
+        },
+    };
+}
+
+// -- pages ----------------------------------------------------------------------------------------
+
+// Runs in the page, before its own scripts. rtpush.js is used as it is served. Each client leaves
+// what it was told in window.seen[name].
+function helpers() {
+    globalThis.seen = {};
+    globalThis.clients = {};
+    globalThis.begin = async (name, options) => {
+        const { connect } = await import('/rtpush.js');
+        const log = {
+            states: [], times: {}, ids: [], events: [], messages: [], refused: [], notices: [],
+        };
+        globalThis.seen[name] = log;
+        globalThis.clients[name] = connect({
+            topics: ['a'],
+            backoffMs: 50,
+            onState({ state }) {
+                if (log.states[log.states.length - 1] !== state) {
+                    log.states.push(state);
+                    log.times[state] ??= performance.now();
+                    log.ids.push(globalThis.clients[name].lastEventId);
+                }
+            },
+            onEvent: (topic, data) => log.events.push(data),
+            onNotice: (kind, n) => log.notices.push(n ? `${kind} ${n}` : kind),
+            onMessage: (data) => log.messages.push(data),
+            onRefused: (status) => log.refused.push(status),
+            ...options,
+        });
+    };
+}
+
+async function openPage(url = server.url, prepare = () => {}) {
+    const context = await browser.newContext();
+    context.setDefaultTimeout(WAIT_MS);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => errors.push(`uncaught: ${error.message}`));
+    page.on('console', (message) => {
+        if (['error', 'warning'].includes(message.type())) {
+            errors.push(`${message.type()}: ${message.text()}`);
+        }
+    });
+    await page.addInitScript(helpers);
+    await prepare(page);
+    await page.goto(url);
+    return page;
+}
+
+const begin = (page, name, options) => page.evaluate(
+    ([n, o]) => globalThis.begin(n, o), [name, options]);
+const look = (page, name) => page.evaluate((n) => globalThis.seen[n], name);
+const status = (page, name) => page.evaluate((n) => globalThis.clients[n].status, name);
+const state = (page, name, wanted) => until(`${name} to be ${wanted}`,
+    async () => (await status(page, name)).state === wanted);
+const was = (page, name, wanted) => until(`${name} to have been ${wanted}`,
+    async () => (await look(page, name)).states.includes(wanted));
+
+// The browser reports a request that is refused or fails, and nobody can keep it from it. Firefox
+// has a word of its own for a WebSocket.
+const OUTAGE = /Failed to load|WebSocket connection|net::ERR|Firefox can.t establish|interrupted/;
+
+async function test(name, body, allowed = null) {
+    errors = [];
+    try {
+        await body();
+        const left = errors.filter((words) => !allowed?.test(words));
+        check(left.length === 0, `console: ${left.join('\n    ')}`);
+        passed++;
+        console.log(`ok   ${name}`);
+    } catch (error) {
+        failed++;
+        console.log(`FAIL ${name}\n    ${error.stack}`);
+    } finally {
+        await refuse(0).catch(() => {});
+        for (const context of browser.contexts()) {
+            await context.close().catch(() => {});
+        }
+    }
+}
+
+// -- tests ----------------------------------------------------------------------------------------
+
+// Without options of the page and without an answer of the application.
+async function deadLinks() {
+    await test('a_quiet_connection_stays_open_on_each_transport', async () => {
+        const page = await openPage();
+        for (const transport of TRANSPORTS) {
+            await begin(page, transport, { transport });
+            await state(page, transport, 'open');
+        }
+        await sleep(6000); // six periods without an event
+        for (const transport of TRANSPORTS) {
+            const { states } = await look(page, transport);
+            same([states, (await status(page, transport)).connects], [['connecting', 'open'], 1],
+                transport);
+        }
+    });
+
+    await test('a_dead_link_is_silent_and_then_left_on_each_transport', async () => {
+        const link = await startLink();
+        const page = await openPage(link.url);
+        for (const transport of TRANSPORTS) {
+            await begin(page, transport, { transport });
+            await state(page, transport, 'open');
+        }
+        await publish('before');
+        for (const transport of TRANSPORTS) {
+            await until('the event', async () => (await look(page, transport)).events.length === 1);
+        }
+        const died = await page.evaluate(() => performance.now());
+        link.die();
+        await publish('meanwhile');
+        for (const transport of TRANSPORTS) {
+            await was(page, transport, 'silent');
+            await was(page, transport, 'waiting');
+            const { states, times } = await look(page, transport);
+            same(states.slice(0, 4), ['connecting', 'open', 'silent', 'waiting'], transport);
+            // What came last may be a period old; the page looks once a second.
+            check(times.silent - died > 900, `silent after ${times.silent - died} ms`);
+            check(times.waiting - times.silent > 900,
+                `given up ${times.waiting - times.silent} ms later`);
+        }
+        link.repair();
+        for (const transport of TRANSPORTS) {
+            await until('the event that was missed', async () => (
+                (await look(page, transport)).events.length === 2));
+            same((await look(page, transport)).events, ['before', 'meanwhile'], transport);
+            same((await status(page, transport)).missed, 0, 'missed');
+        }
+        link.close();
+    }, OUTAGE);
+
+    await test('one_that_is_heard_again_is_open_again', async () => {
+        const page = await openPage(server.url, (p) => p.routeWebSocket(/\/ws/, (socket) => {
+            socket.send('0000000a-00000001 rtpush\nfresh 1');
+            setTimeout(() => socket.send(''), 3000);
+            setTimeout(() => socket.send('0000000a-00000007'), 4000);
+        }));
+        await begin(page, 'ws', { transport: 'websocket' });
+        await was(page, 'ws', 'waiting');
+        const { states, notices, ids } = await look(page, 'ws');
+        same(states.slice(0, 6), ['connecting', 'open', 'silent', 'open', 'silent', 'waiting'],
+            'states');
+        same(notices[0], 'fresh', 'a keep-alive is no notice');
+        same(ids[5], '0000000a-00000007', 'the id of a position');
+    });
+
+    // The clock jumps, as when a laptop was closed: what was heard before proves nothing.
+    const jump = () => {
+        const now = Date.now;
+        globalThis.sleepFor = (ms) => { Date.now = () => now() + ms; };
+        globalThis.sockets = [];
+        globalThis.WebSocket = class extends WebSocket {
+            constructor(...args) {
+                super(...args);
+                globalThis.sockets.push(this);
+            }
+        };
+    };
+
+    await test('a_page_that_slept_connects_anew', async () => {
+        const link = await startLink();
+        const page = await openPage(link.url, (p) => p.addInitScript(jump));
+        for (const transport of TRANSPORTS) {
+            await begin(page, transport, { transport });
+            await state(page, transport, 'open');
+        }
+        link.die();
+        await sleep(100); // what is on its way
+        await page.evaluate(() => globalThis.sleepFor(3600000));
+        link.repair();
+        for (const transport of TRANSPORTS) {
+            await until(`a second connection over ${transport}`,
+                async () => (await status(page, transport)).connects === 2);
+            const { states, notices } = await look(page, transport);
+            same([states, notices], [['connecting', 'open', 'waiting', 'connecting', 'open'],
+                ['fresh', 'replayed']], transport); // at once, not after so much more silence
+        }
+        link.close();
+    });
+
+    await test('what_waited_in_the_browser_while_it_slept_proves_nothing', async () => {
+        const page = await openPage(server.url, (p) => p.addInitScript(jump));
+        await begin(page, 'ws', { transport: 'websocket' });
+        await state(page, 'ws', 'open');
+        await page.evaluate(() => {
+            globalThis.sleepFor(3600000);
+            globalThis.sockets[0].onmessage({ data: '' }); // came before the sleep
+        });
+        await was(page, 'ws', 'silent');
+        await state(page, 'ws', 'open'); // the server's next keep-alive is new
+        same((await status(page, 'ws')).connects, 1, 'connections');
+    });
+}
+
+async function refusals() {
+    await test('401_and_403_are_told_on_each_transport_and_not_asked_again_at_once', async () => {
+        for (const code of [401, 403]) {
+            await refuse(code);
+            const page = await openPage();
+            const [before] = await counts();
+            for (const transport of [...TRANSPORTS, 'auto']) {
+                await begin(page, transport, { transport });
+                await state(page, transport, 'refused');
+            }
+            await sleep(3000);
+            for (const transport of [...TRANSPORTS, 'auto']) {
+                const { refusal, retryAt } = await status(page, transport);
+                same([refusal, (await look(page, transport)).refused], [code, [code]], transport);
+                check(retryAt - Date.now() > 5000, 'a retry comes soon');
+            }
+            check((await counts())[0] - before <= 7, `${(await counts())[0] - before} requests`);
+            await refuse(0);
+            await page.evaluate(() => globalThis.clients.sse.reconnect());
+            await state(page, 'sse', 'open');
+            same((await status(page, 'sse')).refusal, 0, 'refusal');
+            await page.context().close();
+        }
+    }, OUTAGE);
+
+    await test('who_is_let_in_later_gets_in_by_itself', async () => {
+        await refuse(401);
+        const page = await openPage();
+        for (const transport of TRANSPORTS) {
+            await begin(page, transport, { transport, refusedMs: 300 });
+            await state(page, transport, 'refused');
+        }
+        await refuse(0);
+        for (const transport of TRANSPORTS) {
+            await state(page, transport, 'open');
+        }
+    }, OUTAGE);
+
+    await test('204_ends_it', async () => {
+        const page = await openPage(server.url, (p) => (
+            p.route(/events|poll/, (route) => route.fulfill({ status: 204 }))));
+        for (const transport of ['sse', 'poll']) {
+            await begin(page, transport, { transport });
+            await state(page, transport, 'closed');
+        }
+    }, OUTAGE);
+}
+
+async function places() {
+    await test('an_address_with_a_password_is_no_hindrance', async () => {
+        const page = await openPage(server.url.replace('http://', 'http://user:pw@'));
+        for (const transport of TRANSPORTS) {
+            await begin(page, transport, { transport });
+            await state(page, transport, 'open');
+            await page.evaluate((name) => globalThis.clients[name].send('x'), transport);
+        }
+        await begin(page, 'named', {
+            transport: 'poll', url: server.url.replace('http://', 'http://user:pw@'),
+        });
+        await state(page, 'named', 'open');
+    });
+
+    await test('a_worker_connects_over_each_transport', async () => {
+        const page = await openPage();
+        await page.evaluate((all) => {
+            globalThis.told = Object.fromEntries(all.map((transport) => {
+                const told = [];
+                const worker = new Worker(`/worker.js?transport=${transport}`, { type: 'module' });
+                worker.onmessage = ({ data }) => told.push(data.state ?? data.data);
+                worker.onerror = ({ message }) => told.push(`error ${message}`);
+                return [transport, told];
+            }));
+        }, TRANSPORTS);
+        const told = () => page.evaluate(() => globalThis.told);
+        for (const transport of TRANSPORTS) {
+            await until('open', async () => (await told())[transport].includes('open'));
+        }
+        await publish('for workers');
+        for (const transport of TRANSPORTS) {
+            await until('the event', async () => (await told())[transport].includes('for workers'));
+            const words = (await told())[transport].join();
+            check(!words.includes('error'), words);
+        }
+    });
+
+    await test('a_newcomer_asks_for_nothing_that_the_server_does_not_answer', async () => {
+        const page = await openPage();
+        const bad = [];
+        page.on('response', (response) => response.status() >= 400 && bad.push(response.url()));
+        await begin(page, 'auto', {});
+        await state(page, 'auto', 'open');
+        await sleep(3000);
+        same([bad, (await counts())[1]], [[], 0], 'requests that failed');
+    });
+}
+
+async function functions() {
+    await test('a_browser_without_abortsignal_timeout_falls_back_all_the_same', async () => {
+        const page = await openPage(server.url, async (p) => {
+            await p.addInitScript(() => {
+                delete AbortSignal.timeout;
+                delete AbortSignal.any;
+                delete Array.prototype.at;
+                delete Object.hasOwn;
+                delete globalThis.structuredClone;
+            });
+            await p.routeWebSocket(/\/ws/, (socket) => socket.close());
+        });
+        await begin(page, 'auto', {});
+        await state(page, 'auto', 'open');
+        same((await status(page, 'auto')).transport, 'sse', 'transport');
+    }, OUTAGE);
+
+    await test('what_a_browser_lacks_is_said_by_name', async () => {
+        const page = await openPage(server.url,
+            (p) => p.addInitScript(() => { delete globalThis.AbortController; }));
+        const said = await begin(page, 'x', {}).then(() => 'nothing', (error) => error.message);
+        check(said.includes('rtpush: this browser has no AbortController'), said);
+    });
+
+    await test('a_missing_eventsource_leaves_the_other_transports', async () => {
+        const page = await openPage(server.url, async (p) => {
+            await p.addInitScript(() => { delete globalThis.EventSource; });
+            await p.routeWebSocket(/\/ws/, (socket) => socket.close());
+        });
+        await begin(page, 'auto', {});
+        await state(page, 'auto', 'open');
+        same((await status(page, 'auto')).transport, 'poll', 'transport');
+    }, OUTAGE);
+
+    await test('an_error_in_a_callback_is_reported_and_changes_nothing', async () => {
+        const page = await openPage();
+        for (const transport of TRANSPORTS) {
+            await page.evaluate(async (name) => {
+                await globalThis.begin(name, { transport: name });
+                const { events } = globalThis.seen[name];
+                events.push = function push(data) {
+                    Array.prototype.push.call(this, data);
+                    throw new Error(`of ${name}`);
+                };
+            }, transport);
+            await state(page, transport, 'open');
+        }
+        await publish('one');
+        await publish('two');
+        for (const transport of TRANSPORTS) {
+            await until('both events',
+                async () => (await look(page, transport)).events.length === 2);
+            same((await status(page, transport)).connects, 1, transport);
+            const told = errors.filter((words) => words.includes(`of ${transport}`));
+            check(told.length >= 2, `reported: ${errors.join()}`);
+        }
+    }, /of (websocket|sse|poll)/);
+
+    await test('sending_while_the_socket_closes_writes_nothing_to_the_console', async () => {
+        const page = await openPage(server.url, (p) => p.addInitScript(() => {
+            globalThis.sockets = [];
+            globalThis.WebSocket = class extends WebSocket {
+                constructor(...args) {
+                    super(...args);
+                    globalThis.sockets.push(this);
+                }
+            };
+        }));
+        await begin(page, 'ws', { transport: 'websocket' });
+        await state(page, 'ws', 'open');
+        const said = await page.evaluate(async () => {
+            const { ws } = globalThis.clients;
+            await ws.send('echo me');
+            globalThis.sockets[0].close();
+            return ws.send('too late').then(() => 'sent', (error) => error.message);
+        });
+        same(said, 'not connected', 'send');
+        await until('a new connection', async () => (await status(page, 'ws')).connects === 2);
+        await page.evaluate(() => globalThis.clients.ws.send('again'));
+        await until('the echo', async () => (await look(page, 'ws')).messages.includes('again'));
+    });
+
+    await test('every_transport_comes_back_after_a_restart', async () => {
+        const page = await openPage();
+        for (const transport of TRANSPORTS) {
+            await begin(page, transport, { transport });
+            await state(page, transport, 'open');
+        }
+        await stopServer(server);
+        server = await startServer(server.port);
+        for (const transport of TRANSPORTS) {
+            await until('the reset', async () => (await status(page, transport)).resets === 1);
+            await state(page, transport, 'open');
+        }
+    }, OUTAGE);
+}
+
+// -- run ------------------------------------------------------------------------------------------
+
+function finish() {
+    console.log(`${passed} passed, ${failed} failed`);
+    process.exit(failed === 0 && passed > 0 ? 0 : 1);
+}
+
+setTimeout(() => {
+    console.log('FAIL all_tests_end_in_time');
+    failed++;
+    finish();
+}, ALL_MS).unref();
+
+try {
+    browser = await launch(undefined,
+        ['--headless', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+            '--disable-component-update', '--disable-sync']);
+    server = await startServer();
+    for (const group of [deadLinks, refusals, places, functions]) {
+        await group();
+    }
+    await stopServer(server);
+} catch (error) {
+    failed++;
+    console.log(`FAIL setting_up\n    ${error.stack}`);
+} finally {
+    await browser?.close().catch(() => {});
+    finish();
+}

@@ -1,0 +1,148 @@
+// What tests/browser/page.test.mjs connects to: each kind of stream, a page without content, the
+// page's script, and who is let in can be changed while it runs.
+//     cc -std=c99 -I. tests/browser/server.c -o build/page-server
+//     build/page-server --port 0 --keepalive 1000
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#define RTPUSH_IMPLEMENTATION
+#include "rtpush.h"
+#define RTPUSH_POSIX_IMPLEMENTATION
+#include "ports/rtpush_posix.h"
+
+enum { CONNS = 32, RX = 1024, TX = 1024, LOG = 16384, SCRIPT_MAX = 65536 };
+
+static rtpush_posix port; // global for the signal handler
+static int refusal;       // 0, or the status of each stream
+static unsigned asked;    // streams asked for, refused ones too
+static unsigned missing;  // requests answered 404
+
+static const char page[] = "<!doctype html><title>rtpush</title><link rel=icon href=data:,>";
+static const char worker[] =
+    "import { connect } from './rtpush.js';\n"
+    "const transport = new URL(import.meta.url).searchParams.get('transport');\n"
+    "connect({ topics: ['a'], transport,\n"
+    "    onState: ({ state }) => postMessage({ state }),\n"
+    "    onEvent: (topic, data) => postMessage({ topic, data }) });\n";
+static char script[SCRIPT_MAX];
+
+static const rtpush_asset index_html = {
+    .content_type = "text/html; charset=utf-8", .data = page, .len = sizeof(page) - 1};
+static const rtpush_asset worker_js = {
+    .content_type = "text/javascript", .data = worker, .len = sizeof(worker) - 1};
+static rtpush_asset rtpush_js = {.content_type = "text/javascript", .data = script};
+
+static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+    (void)srv;
+    (void)grant;
+    if (req->route->kind < RTPUSH_WEBSOCKET) {
+        return 0;
+    }
+    asked++;
+    return refusal;
+}
+
+static void on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
+    (void)srv;
+    (void)peer;
+    (void)why;
+    missing += status == 404;
+}
+
+// POST /publish: an event of topic a.
+static void on_publish(rtpush_server *srv, const rtpush_request *req) {
+    const int result = rtpush_publish(srv, 0, req->body, req->body_len);
+    rtpush_reply_text(srv, req->conn, result < 0 ? 500 : 200, rtpush_strerror(result));
+}
+
+// POST /refuse/401, /refuse/0
+static void on_refusal(rtpush_server *srv, const rtpush_request *req) {
+    refusal = atoi(req->rest);
+    rtpush_reply_text(srv, req->conn, 200, "");
+}
+
+// GET /counts: streams asked for, and requests answered 404
+static void on_counts(rtpush_server *srv, const rtpush_request *req) {
+    char text[64];
+    snprintf(text, sizeof(text), "%u %u", asked, missing);
+    rtpush_reply_text(srv, req->conn, 200, text);
+}
+
+// A message is sent back.
+static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len) == RTPUSH_ERR_WOULD_BLOCK
+               ? RTPUSH_LATER : RTPUSH_OK;
+}
+
+static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT}};
+static const rtpush_route routes[] = {
+    {.path = "/", .kind = RTPUSH_ASSET, .asset = &index_html},
+    {.path = "/rtpush.js", .kind = RTPUSH_ASSET, .asset = &rtpush_js},
+    {.path = "/worker.js", .kind = RTPUSH_ASSET, .asset = &worker_js},
+    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
+    {.path = "/events", .kind = RTPUSH_EVENTS},
+    {.path = "/poll", .kind = RTPUSH_POLL},
+    {.path = "/control", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 64,
+     .on_request = on_publish},
+    {.path = "/publish", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 64,
+     .on_request = on_publish},
+    {.path = "/refuse/*", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST,
+     .on_request = on_refusal},
+    {.path = "/counts", .kind = RTPUSH_HANDLER, .on_request = on_counts},
+};
+
+static volatile sig_atomic_t ended;
+
+static void on_end(int number) {
+    (void)number;
+    ended = 1;
+    rtpush_posix_stop(&port);
+}
+
+int main(int argc, char **argv) {
+    static rtpush_server srv;
+    static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
+    static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
+    rtpush_desc desc = {.routes = routes, .route_count = sizeof(routes) / sizeof(routes[0]),
+                        .topics = topics, .topic_count = 1, .memory = memory,
+                        .memory_size = sizeof(memory), .conn_count = CONNS,
+                        .rx_size = RX, .tx_size = TX, .log_size = LOG,
+                        .epoch = rtpush_posix_epoch(), .authorize = authorize,
+                        .on_refuse = on_refuse};
+    const rtpush_posix_desc posix = {.memory = port_memory, .memory_size = sizeof(port_memory)};
+    unsigned number = 0;
+    FILE *file = fopen("ports/browser/rtpush.js", "rb");
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const uint32_t value = (uint32_t)strtoul(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--port") == 0) {
+            number = value;
+        } else if (strcmp(argv[i], "--keepalive") == 0) {
+            desc.keepalive_ms = value;
+        }
+    }
+    if (file == NULL || (rtpush_js.len = (uint32_t)fread(script, 1, SCRIPT_MAX, file)) == 0) {
+        perror("ports/browser/rtpush.js");
+        return 1;
+    }
+    fclose(file);
+    if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix)) {
+        fprintf(stderr, "not started: %s\n", rtpush_config_error(&srv));
+        return 1;
+    }
+    const int listening = rtpush_posix_listen(&port, &srv, "127.0.0.1", number, 0);
+    if (listening < 0) {
+        perror("listen");
+        return 1;
+    }
+    printf("listening on http://127.0.0.1:%d\n", listening);
+    fflush(stdout);
+    signal(SIGINT, on_end);
+    signal(SIGTERM, on_end);
+    while (!ended) {
+        rtpush_posix_step(&port, 100);
+    }
+    rtpush_posix_close(&port);
+    return 0;
+}
