@@ -32,7 +32,11 @@ cat >"$out/user.c" <<'END'
 int user_init(rtpush_server *srv, const rtpush_desc *desc);
 int user_init(rtpush_server *srv, const rtpush_desc *desc)
 {
-    return rtpush_init(srv, desc);
+    static uint64_t memory[RTPUSH_WORDS(2, 256, 256, 256, 1, 32)]; // a constant in each language
+    rtpush_desc copy = *desc;
+    copy.memory = memory;
+    copy.memory_size = sizeof memory;
+    return rtpush_init(srv, &copy);
 }
 END
 sed 's/int user_init(rtpush_server \*srv, const rtpush_desc \*desc);/extern "C" &/' \
@@ -140,6 +144,7 @@ for cpu in cortex-m0plus cortex-m3; do
 done
 avr="avr-gcc -mmcu=atmega2560 -std=c99 -Os $strict_avr -I."
 job "avr-gcc atmega2560, int of 16 bits" "$avr -c $out/core.c -o @.o"
+job "avr-gcc atmega2560, memory of a server" "$avr -c $out/user.c -o @.o"
 if [ -n "$options" ]; then
     job "avr-gcc atmega2560, every option off" "$avr $all_off -c $out/core.c -o @.o"
 fi

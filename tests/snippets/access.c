@@ -58,7 +58,9 @@ static void on_command(rtpush_server *srv, rtpush_handle conn, const rtpush_mess
 
 
 int main(void) {
-    static const rtpush_route routes[] = {{"/", RTPUSH_WEBSOCKET}};
+    static const rtpush_asset page = {"text/plain", "", 0};
+    static const rtpush_route routes[] = {{"/ws", RTPUSH_WEBSOCKET},
+                                          {"/", RTPUSH_ASSET, 0, 0, &page}};
     static const rtpush_topic topics[] = {{"a", RTPUSH_EVENT}};
     static uint64_t memory[RTPUSH_WORDS(1, 512, 512, 256, 1, 0)];
     static rtpush_server srv;
@@ -70,12 +72,17 @@ int main(void) {
     char cookie[100];
     memset(&req, 0, sizeof req);
     memset(&grant, 0, sizeof grant);
+    req.route = &routes[0];
     only.tokens = 1;
     if (guess(&req) != 401 || guess(&req) != 429) {
         return 1;
     }
     if (authorize(&srv, &req, &grant) != 401 || strcmp(grant.challenge, "Bearer") != 0) {
         return 2; // without a cookie
+    }
+    req.route = &routes[1];
+    if (authorize(&srv, &req, &grant) != 303 || strcmp(grant.location, "/login") != 0) {
+        return 7; // a person goes to the login page
     }
     if (rtpush_sign(&key, "session", "ann", unix_time() + 60, cookie, sizeof cookie) < 0) {
         return 3;
@@ -85,7 +92,7 @@ int main(void) {
         return 4;
     }
     desc.routes = routes;
-    desc.route_count = 1;
+    desc.route_count = 2;
     desc.topics = topics;
     desc.topic_count = 1;
     desc.memory = memory;
