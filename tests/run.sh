@@ -36,6 +36,8 @@ command_of() {
             node tests/clients/upload.test.mjs build/upload" ;;
         proxies) echo "$make build/upload &&
             node tests/proxies/proxies.test.mjs build/upload" ;;
+        proxied-pages) echo "$make build/hub build/access &&
+            node tests/proxies/pages.test.mjs build/hub build/access" ;;
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
@@ -98,7 +100,7 @@ fuzz boards
 secure secure-browser
 size stack
 unit-clang
-access upload proxies snippets
+access upload proxies proxied-pages snippets
 threads symbols lint'
         ;;
     *) chains="$*" ;;

@@ -167,6 +167,15 @@ static void on_ticket(rtpush_server *srv, const rtpush_request *req) {
     rtpush_reply_text(srv, req->conn, 200, text);
 }
 
+// What a proxy made of the fields that name the client, the host and the page.
+static void on_seen(rtpush_server *srv, const rtpush_request *req) {
+    char text[400];
+    snprintf(text, sizeof(text), "for=%s host=%s origin=%s",
+             req->headers[0] ? req->headers[0] : "-", req->host ? req->host : "-",
+             req->origin ? req->origin : "-");
+    rtpush_reply_text(srv, req->conn, 200, text);
+}
+
 static void on_later(rtpush_server *srv, const rtpush_request *req) {
     rtpush_reply_text(srv, req->conn, 200, req->rest);
 }
@@ -201,9 +210,13 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
 }
 
+static const char *const seen_headers[] = {"x-forwarded-for", NULL};
+
 static const rtpush_route routes[] = {
     {.path = "/login", .kind = RTPUSH_HANDLER, .on_request = on_login},
     {.path = "/me", .kind = RTPUSH_HANDLER, .on_request = on_me},
+    {.path = "/seen", .kind = RTPUSH_HANDLER, .methods = RTPUSH_GET | RTPUSH_POST,
+     .headers = seen_headers, .on_request = on_seen},
     {.path = "/ticket", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .on_request = on_ticket},
     {.path = "/later/*", .kind = RTPUSH_HANDLER, .on_request = on_later},
     {.path = "/publish/*", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 200,
