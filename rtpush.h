@@ -1252,6 +1252,14 @@ extern "C" {
 #define RTPI_APART
 #endif
 
+// Buffers of a function that is put into its caller stand on the stack below all else that the
+// caller calls. Those so marked have a frame of their own, which is gone by then.
+#if defined(__GNUC__)
+#define RTPI_OWN_FRAME __attribute__((noinline))
+#else
+#define RTPI_OWN_FRAME
+#endif
+
 // >>text ------------------------------------------------------------------------------------------
 // A writer appends to memory of fixed size and remembers when something did not fit, so that a
 // whole block of text is written first and judged once: rtpi_text.over means throw all of it away.
@@ -4274,7 +4282,7 @@ static int rtpi_body_due(const rtpush_conn *c) {
     X(429, RATE, "Too Many Requests") \
     X(431, TOO_LONG, "Request Header Fields Too Large") \
     X(451, APP, "Unavailable For Legal Reasons") \
-    X(500, APP, "Internal Server Error") \
+    X(500, TX_SIZE, "Internal Server Error") \
     X(501, METHOD, "Not Implemented") \
     X(502, APP, "Bad Gateway") \
     X(503, STREAM_LIMIT, "Service Unavailable") \
@@ -4749,14 +4757,16 @@ static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
 
 // An answer head did not fit tx_size.
 static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_refuse_why(srv, c, RTPI_NO(500), RTPUSH_WHY_TX_SIZE);
+    rtpi_refuse(srv, c, RTPI_NO(500));
 }
 
 #ifndef RTPUSH_NO_ASSETS
 // ASSET: RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
 // RFC 9110 12.5.3: of the forms there are, the one the client weighs more, gzip where it weighs
 // them alike. Without the field all are acceptable. Identity, if it is not named, comes last.
-static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_asset *a) {
+// Returns 0, or why it is refused.
+RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c,
+                                                const rtpush_asset *a) {
     const uint16_t *accepts = c->out.asked.accepts;
     unsigned any = accepts[RTPI_ACCEPTS_ANY];
     unsigned zipped = accepts[RTPI_ACCEPTS_GZIP] ? accepts[RTPI_ACCEPTS_GZIP] : any;
@@ -4770,8 +4780,7 @@ static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_as
         gzip = a->gzip && zipped > 1 && (!a->data || zipped >= plain);
     }
     if (!gzip && (!a->data || plain == 1)) { // 1: a weight of 0
-        rtpi_refuse(srv, c, RTPI_NO(406));
-        return;
+        return RTPI_NO(406);
     }
     memset(&r, 0, sizeof r);
     r.status = bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH) ? 304 : 200;
@@ -4781,9 +4790,7 @@ static void rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c, const rtpush_as
     r.body = gzip ? a->gzip : a->data;
     r.len = gzip ? a->gzip_len : a->len;
     r.etag = a->etag;
-    if (rtpi_reply(srv, c, &r, gzip ? RTPI_OWN_GZIP : RTPI_OWN) != RTPUSH_OK) {
-        rtpi_refuse_size(srv, c);
-    }
+    return rtpi_reply(srv, c, &r, gzip ? RTPI_OWN_GZIP : RTPI_OWN) == RTPUSH_OK ? 0 : RTPI_NO(500);
 }
 
 #endif
@@ -5604,7 +5611,8 @@ static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_re
 
 #ifndef RTPUSH_NO_POLL
 // How long ?timeout=S, in whole seconds, lets a poll wait. 0 if it is none.
-static int rtpi_poll_wait(const rtpush_server *srv, const char *query, uint32_t *wait_ms) {
+RTPI_OWN_FRAME static int rtpi_poll_wait(const rtpush_server *srv, const char *query,
+                                         uint32_t *wait_ms) {
     char text[12];
     uint32_t seconds;
     int len = rtpush_query(query, "timeout", text, sizeof text);
@@ -5650,7 +5658,8 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
                ? 0 : RTPI_NO(400);
 }
 
-static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+RTPI_OWN_FRAME static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c,
+                                               const rtpush_request *req) {
     uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
     uint8_t digest[20];
     rtpi_text *t;
@@ -5707,6 +5716,9 @@ static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
 
 static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
+#ifndef RTPUSH_NO_ASSETS
+    unsigned refusal;
+#endif
 #ifdef RTPI_STREAMS
     if (route->kind >= RTPUSH_WEBSOCKET && !rtpi_stream_room(srv)) {
         rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
@@ -5716,7 +5728,10 @@ static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request
     switch (route->kind) {
 #ifndef RTPUSH_NO_ASSETS
     case RTPUSH_ASSET:
-        rtpi_reply_asset(srv, c, route->asset);
+        refusal = rtpi_reply_asset(srv, c, route->asset);
+        if (refusal) {
+            rtpi_refuse(srv, c, refusal);
+        }
         return;
 #endif
 #ifndef RTPUSH_NO_WEBSOCKET
@@ -5857,7 +5872,7 @@ RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c
 }
 
 // A stream names topics that are there, and a poll a time.
-static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_request *req) {
+RTPI_OWN_FRAME static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_request *req) {
     int websocket = req->route->kind == RTPUSH_WEBSOCKET;
     unsigned refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
 #ifndef RTPUSH_NO_POLL
