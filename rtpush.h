@@ -634,11 +634,13 @@ typedef struct rtpush_desc {
     uint32_t head_ms;      // (10,000) first byte to end of the request head
     uint32_t body_ms;      // (30,000) for each 4 KiB of a request body, chunk sizes not counted,
                            // whose sender authorize knows (grant->known); of others at most head_ms
-    uint32_t idle_ms;      // (15,000) keep-alive connection without a request
+    uint32_t idle_ms;      // (15,000) keep-alive connection without a request, its answer arrived
     uint32_t reply_ms;     // (30,000) the application's time to answer
     uint32_t ping_ms;      // (20,000) WebSocket: silence before a ping, and then before the end
-    uint32_t stall_ms;     // (20,000) bytes queued and none acknowledged
-    uint32_t close_ms;     // (2,000) the peer's time to finish closing
+    uint32_t stall_ms;     // (20,000) bytes on their way and none acknowledged: the one reset for
+                           // slow readers. Where acknowledgements are asked for (POSIX) it comes
+                           // up to a quarter of this later
+    uint32_t close_ms;     // (2,000) the peer's time to finish closing, once it has every byte
     uint32_t keepalive_ms; // (5,000) SSE and rtpush.1: longest silence that a page's script sees
     uint32_t poll_ms;      // (25,000) longest wait of a long poll; ?timeout=S, whole seconds, asks
                            // for less
@@ -903,15 +905,27 @@ int rtpush_equal_text(const char *given, const char *secret);
 
 typedef struct rtpush_hooks {
     void *ctx;
-    // Ends the transport now, without calling back into the core. reset 1: abort (RST); 0: both
-    // sides have finished, close quietly.
+    // Ends the transport now, without calling back into the core. reset 1: abort (RST); 0: all that
+    // was to be sent is sent, close as usual, and what the transport still holds is delivered.
     void (*drop)(void *ctx, rtpush_conn *conn, void *port, int reset);
     // Called from rtpush_publish_from, perhaps in an interrupt: make the loop run soon. Or NULL.
     void (*wake)(void *ctx);
     // Short critical section against rtpush_publish_from. NULL: only one context publishes.
     void (*lock)(void *ctx);
     void (*unlock)(void *ctx);
+    // With RTPUSH_COPIES, or NULL: bytes of this connection that the port has taken and the peer's
+    // TCP has not acknowledged. Asked when a deadline comes or a connection is to be evicted, not
+    // for each send; MUST NOT call the core. Where a system cannot say, 0: then a drop without
+    // reset must let the transport deliver what it holds.
+    uint32_t (*pending)(void *ctx, const rtpush_conn *conn, void *port);
+    unsigned flags; // RTPUSH_COPIES
 } rtpush_hooks;
+
+// rtpush_hooks.flags. COPIES: what rtpush_sent tells of was copied, so HOLD bytes need not last and
+// rtpush_acked may follow at once: it then says that the transport has room, not that the peer has
+// the bytes. That is asked by `pending`: no deadline that could cut an answer ends a connection
+// while bytes still reach the peer.
+enum { RTPUSH_COPIES = 1 };
 
 enum { RTPUSH_SPAN_COPY, RTPUSH_SPAN_HOLD, RTPUSH_SPAN_STATIC };
 typedef struct rtpush_span {
@@ -938,10 +952,11 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn);
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
 void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n);  // taken by the transport
 void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n); // no longer referred to
-// May follow rtpush_sent: the transport has copied every HOLD byte of this connection that is not
-// acknowledged, so the log may go on over them. Without it a reader that is slow to acknowledge is
-// dropped when the log comes round to what it was sent last; with it, it is told of a gap.
-// rtpush_acked is due all the same: stalled readers are known by it.
+// May follow rtpush_sent, for a port that copies some spans and refers to others: it has copied
+// every HOLD byte of this connection that is not acknowledged, so the log may go on over them.
+// Without it (or RTPUSH_COPIES) a reader that is slow to acknowledge is dropped when the log comes
+// round to what it was sent last; with it, it is told of a gap. rtpush_acked is due all the same:
+// stalled readers are known by it.
 void rtpush_copied(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn);            // the transport has died
 // Next connection that has something to do (output, or held input to offer again), or NULL.
@@ -955,9 +970,9 @@ rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *co
 // -- a filter between the port and this file: TLS (ports/rtpush_bearssl.h) ------------------------
 // Ports do not know of it. For connections of secure listeners rtpush_input, _eof, _output, _sent
 // and _acked go to the filter, under the same rules, and the filter uses rtpush_plain_* for what is
-// inside. What it took by rtpush_plain_sent it has copied, and says so by rtpush_copied;
-// rtpush_plain_acked MUST wait until the transport acknowledged the bytes that carry it, or stalled
-// readers are not seen and FIN is early.
+// inside. What it took by rtpush_plain_sent it MUST have copied. rtpush_plain_acked MUST wait until
+// the transport acknowledged the bytes that carry it, or stalled readers are not seen and FIN is
+// early.
 
 typedef struct rtpush_filter {
     void *ctx;
@@ -1095,7 +1110,7 @@ struct rtpush_conn {
     uint16_t flags;   // RTPI_F_...
     uint16_t due;     // quarter seconds: deadline of this state; stream: of the next keep-alive
     uint16_t heard;   // WebSocket: last byte received, or when the ping under way was made
-    uint16_t moved;   // last acknowledgement, or when the queue began
+    uint16_t moved;   // last acknowledgement that is known, or when the queue began
     uint16_t expires; // end of the authorisation
     uint16_t rx_used;
     uint16_t tx_head;
@@ -1116,8 +1131,11 @@ struct rtpush_conn {
     rtpush_conn *next; // ready list, or free list
     uint32_t unacked;  // bytes the transport may still refer to
     uint32_t hold_seq; // oldest record among them
-    uint32_t mark_seq; // records before it are free after mark_left more bytes; 0 no hold
-    uint32_t mark_left;
+    uint32_t mark_seq; // records before it are free after mark.left more bytes; 0 no hold
+    union {
+        uint32_t left;
+        uint32_t pending; // where hooks.pending is: most that the peer may not have acknowledged
+    } mark;
 };
 
 // What is used most stands first, as above: words up to offset 124.
@@ -2878,16 +2896,77 @@ static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
     c->port = NULL;
 }
 
-// Ends a connection at once.
+// Ends a connection at once. Where nothing is left to be sent that is no reset: the peer may still
+// be reading what it has received, and some systems discard that when a reset comes. (What a filter
+// has on its way in HEAD only a port that copies knows.)
 static void rtpi_kill(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
+    int all_sent = c->state == RTPI_LINGER
+                       ? rtpi_has(c, RTPI_F_FIN)
+                       : c->state == RTPI_HEAD && (!rtpi_filtered(c) || srv->hooks.pending);
     if (c->state == RTPI_FREE || c->state == RTPI_DEAD) {
         return;
     }
     rtpi_stream_ended(srv, c);
     rtpi_set_why(c, why);
     c->state = RTPI_DEAD;
-    rtpi_drop(srv, c, 1);
+    rtpi_drop(srv, c, !all_sent || why == RTPUSH_WHY_STALLED);
     rtpi_ready(srv, c);
+}
+
+static uint32_t rtpi_tx_queued(const rtpush_conn *c) {
+    return (uint32_t)c->tx_len - c->tx_head;
+}
+
+// Is all that was made for the peer with the transport?
+static int rtpi_drained(const rtpush_conn *c) {
+    if (rtpi_tx_queued(c) > 0) {
+        return 0;
+    }
+    if (c->state == RTPI_REPLY) {
+        return c->out.reply.body == NULL || c->out.reply.left == 0;
+    }
+    return !rtpi_has_cursor(c) || c->out.stream.part == 0;
+}
+
+// The quarter of the next look at `moved`: where acknowledgements are told, when stall_ms is over;
+// where the port must be asked for them, four times in that.
+static uint16_t rtpi_look_at(const rtpush_server *srv, const rtpush_conn *c) {
+    uint32_t ms = srv->desc.stall_ms;
+    return (uint16_t)(c->moved + rtpi_quarters(srv->hooks.pending ? ms / 4u : ms) + 1u);
+}
+
+// Something is made for the peer. From now on, until all has reached it, `moved` counts.
+static void rtpi_pending(rtpush_server *srv, rtpush_conn *c) {
+    if (!rtpi_has(c, RTPI_F_PENDING)) {
+        rtpi_set(c, RTPI_F_PENDING);
+        c->moved = (uint16_t)srv->quarter;
+        rtpi_scan_by(srv, srv->quarter + (uint16_t)(rtpi_look_at(srv, c) - c->moved));
+    }
+}
+
+// All of it was acknowledged, as far as the port tells. If it copies it must be asked.
+static void rtpi_settled(const rtpush_server *srv, rtpush_conn *c) {
+    if (!srv->hooks.pending) {
+        rtpi_clear(c, RTPI_F_PENDING);
+    }
+}
+
+// Has everything that was made for the peer reached it? Given to a kernel is not delivered: the
+// port is asked, and what was acknowledged since the last look is progress. A deadline that could
+// cut something off (RFC 9112 9.6, RFC 6455 7.1.1) begins again as long as the answer is no, and a
+// connection is not evicted; stall_ms ends those where nothing moves.
+static int rtpi_arrived(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_has(c, RTPI_F_PENDING) && srv->hooks.pending) {
+        uint32_t left = srv->hooks.pending(srv->hooks.ctx, c, rtpi_port(c));
+        if (left < c->mark.pending) {
+            c->moved = (uint16_t)srv->quarter;
+        }
+        c->mark.pending = left;
+        if (left == 0 && c->unacked == 0 && rtpi_drained(c)) {
+            rtpi_clear(c, RTPI_F_PENDING);
+        }
+    }
+    return !rtpi_has(c, RTPI_F_PENDING);
 }
 
 // Begins the polite end.
@@ -2901,6 +2980,7 @@ static void rtpi_finish(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     }
     rtpi_set_why(c, why);
     rtpi_state(srv, c, RTPI_CLOSING, srv->desc.stall_ms);
+    rtpi_pending(srv, c);
     rtpi_ready(srv, c);
 }
 
@@ -3014,10 +3094,6 @@ static int rtpi_tx_commit(rtpush_conn *c, const rtpi_text *t) {
         c->tx_len = (uint16_t)t->len;
     }
     return !t->over;
-}
-
-static uint32_t rtpi_tx_queued(const rtpush_conn *c) {
-    return (uint32_t)c->tx_len - c->tx_head;
 }
 
 static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) {
@@ -6265,6 +6341,7 @@ static void rtpi_ws_close(rtpush_server *srv, rtpush_conn *c, uint16_t code, con
             c->in.ws.close_code = code;
         }
         c->due = rtpi_after(srv, srv->desc.close_ms);
+        rtpi_pending(srv, c);
         rtpi_ready(srv, c);
     }
     rtpi_ws_closed(srv, c);
@@ -6808,10 +6885,10 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_move_stream(srv, c, n);
     if (srv->plan_first != 0 && n > srv->plan_before) {
         c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
-        if (c->mark_seq == 0) {
+        if (c->mark_seq == 0 && !(srv->hooks.flags & RTPUSH_COPIES) && !rtpi_filtered(c)) {
             c->hold_seq = srv->plan_first;
             c->mark_seq = s->seq;
-            c->mark_left = c->unacked;
+            c->mark.left = c->unacked;
         }
         rtpi_hold_from(srv, srv->plan_first);
     }
@@ -6820,21 +6897,10 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     }
 }
 
-// Is all that was made for the peer with the transport?
-static int rtpi_drained(const rtpush_conn *c) {
-    if (rtpi_tx_queued(c) > 0) {
-        return 0;
-    }
-    if (c->state == RTPI_REPLY) {
-        return c->out.reply.body == NULL || c->out.reply.left == 0;
-    }
-    return !rtpi_has_cursor(c) || c->out.stream.part == 0;
-}
-
 // After bytes went out or were acknowledged.
 static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
     if (c->unacked == 0 && rtpi_drained(c)) {
-        rtpi_clear(c, RTPI_F_PENDING);
+        rtpi_settled(srv, c);
         if (c->state == RTPI_REPLY && !c->out.reply.pull) {
             rtpi_http_done(srv, c);
         } else if (c->state == RTPI_CLOSING) {
@@ -6905,6 +6971,16 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
+// A deadline that begins when everything has arrived has come. 0: it has not, and is set anew.
+static int rtpi_over(rtpush_server *srv, rtpush_conn *c, uint32_t ms) {
+    if (!rtpi_arrived(srv, c)) {
+        c->due = rtpi_after(srv, ms);
+        return 0;
+    }
+    c->due = (uint16_t)(c->moved + rtpi_quarters(ms) + 1u);
+    return rtpi_passed(srv, c->due);
+}
+
 #ifndef RTPUSH_NO_WEBSOCKET
 // A WebSocket that was silent for ping_ms is pinged; silent for as long after that, it is over.
 static void rtpi_scan_ping(rtpush_server *srv, rtpush_conn *c) {
@@ -6917,30 +6993,26 @@ static void rtpi_scan_ping(rtpush_server *srv, rtpush_conn *c) {
             c->todo |= RTPI_TODO_NOW;
             rtpi_ready(srv, c);
         } else if (!rtpi_has(c, RTPI_F_REFUSED) &&
-                   (!rtpi_has(c, RTPI_F_PENDING) ||
+                   ((rtpi_arrived(srv, c) && !srv->hooks.pending) ||
                     rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
             rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
             return;
-        } // else we do not read its pong, or the ping may be behind what it reads slowly
+        } // else we do not read its pong, or the ping is behind what it reads slowly, or has come
+          // through a moment ago
         c->heard = (uint16_t)srv->quarter;
     }
     rtpi_scan_at16(srv, (uint16_t)(c->heard + wait));
 }
 #endif
 
-// From its deadline on an answer is watched also if nobody asked for it: a filter's own bytes may
-// stand before it, with a peer that reads none.
-static void rtpi_pending(rtpush_server *srv, rtpush_conn *c) {
-    if (!rtpi_has(c, RTPI_F_PENDING)) {
-        rtpi_set(c, RTPI_F_PENDING);
-        c->moved = (uint16_t)srv->quarter;
-        rtpi_scan_by(srv, srv->quarter + rtpi_quarters(srv->desc.stall_ms) + 1u);
-    }
-}
-
+// From its deadline on an answer is watched (rtpi_pending) also if nobody asked for it: a filter's
+// own bytes may stand before it, with a peer that reads none.
 static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
     switch (c->state) {
     case RTPI_HEAD:
+        if (c->in.http.total == 0 && !rtpi_over(srv, c, srv->desc.idle_ms)) {
+            break;
+        }
         rtpi_clear(c, RTPI_F_KEEP);
         if (c->in.http.total == 0) {
             rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_IDLE);
@@ -6958,7 +7030,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_TIMEOUT_REPLY);
         break;
     case RTPI_REPLY:
-        if (c->out.reply.pull && rtpi_tx_queued(c) == 0) {
+        if (c->out.reply.pull && rtpi_tx_queued(c) == 0 && rtpi_arrived(srv, c)) {
             rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_REPLY); // begun, so no status can say it
         } else {
             c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
@@ -6968,7 +7040,9 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
     case RTPI_WS:
     case RTPI_SSE:
         if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
-            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+            if (rtpi_over(srv, c, srv->desc.close_ms)) {
+                rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+            }
             break;
         }
         c->due = rtpi_after(srv, rtpi_keepalive_ms(srv, c->form));
@@ -6984,10 +7058,13 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         c->due = rtpi_after(srv, srv->desc.stall_ms);
         break;
     case RTPI_CLOSING:
-        rtpi_kill(srv, c, RTPUSH_WHY_STALLED);
+        rtpi_pending(srv, c);
+        c->due = rtpi_after(srv, srv->desc.stall_ms);
         break;
     case RTPI_LINGER:
-        rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+        if (rtpi_over(srv, c, srv->desc.close_ms)) {
+            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+        }
         break;
     default:
         break;
@@ -6995,17 +7072,18 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
 }
 
 RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
-    uint16_t stall = (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u);
     if (rtpi_has(c, RTPI_F_LATER | RTPI_F_THROTTLED)) {
         rtpi_clear(c, RTPI_F_LATER | RTPI_F_THROTTLED);
         rtpi_ready(srv, c);
     }
+    if (rtpi_has(c, RTPI_F_PENDING) && rtpi_passed(srv, rtpi_look_at(srv, c)) &&
+        !rtpi_arrived(srv, c) &&
+        rtpi_passed(srv, (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u))) {
+        rtpi_kill(srv, c, RTPUSH_WHY_STALLED);
+        return;
+    }
     if (rtpi_has(c, RTPI_F_PENDING)) {
-        if (rtpi_passed(srv, stall)) {
-            rtpi_kill(srv, c, RTPUSH_WHY_STALLED);
-            return;
-        }
-        rtpi_scan_at16(srv, stall);
+        rtpi_scan_at16(srv, rtpi_look_at(srv, c));
     }
     if (rtpi_has(c, RTPI_F_EXPIRES)) {
         if (rtpi_passed(srv, c->expires)) {
@@ -7866,7 +7944,8 @@ void rtpush_shutdown(rtpush_server *srv) {
 // -- the port's side
 
 int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
-    if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock) {
+    if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock ||
+        (hooks->pending && !(hooks->flags & RTPUSH_COPIES))) {
         return RTPUSH_ERR_ARGUMENT;
     }
     if (memcmp(&srv->hooks, hooks, sizeof *hooks) != 0) { // else other contexts may be publishing
@@ -7878,9 +7957,10 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
 // -- whose slot a newcomer gets
 
 // May its slot be taken? In the middle of a head or a body, or between requests. What waits for us,
-// an answer and a stream are never cut off.
-static int rtpi_may_take(const rtpush_conn *c) {
-    return c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED));
+// an answer, also if it is only on its way, and a stream are never cut off.
+static int rtpi_may_take(rtpush_server *srv, rtpush_conn *c) {
+    return (c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED))) &&
+           rtpi_arrived(srv, c);
 }
 
 // Proved: it completed a request, or authorize knows who sends the one under way.
@@ -7897,14 +7977,14 @@ static int rtpi_is_of(const rtpush_conn *c, rtpi_those of) {
 
 // The address that more than half of those come from whose slots may be taken, of two at least; 0
 // none. Boyer and Moore's majority vote: two passes, no memory.
-static uint32_t rtpi_majority(const rtpush_server *srv, rtpi_those of) {
-    const rtpush_conn *c;
+static uint32_t rtpi_majority(rtpush_server *srv, rtpi_those of) {
+    rtpush_conn *c;
     uint32_t peer = 0;
     int32_t votes = 0;
     uint32_t all = 0;
     uint32_t same = 0;
     for (c = srv->conns; c < srv->slots_end; c++) {
-        if (rtpi_is_of(c, of) && rtpi_may_take(c)) {
+        if (rtpi_is_of(c, of) && rtpi_may_take(srv, c)) {
             if (votes == 0) {
                 peer = c->peer;
             }
@@ -7913,7 +7993,7 @@ static uint32_t rtpi_majority(const rtpush_server *srv, rtpi_those of) {
         }
     }
     for (c = srv->conns; c < srv->slots_end; c++) {
-        same += rtpi_is_of(c, of) && rtpi_may_take(c) && c->peer == peer;
+        same += rtpi_is_of(c, of) && rtpi_may_take(srv, c) && c->peer == peer;
     }
     return same > 1 && same > all / 2u ? peer : 0;
 }
@@ -7938,7 +8018,7 @@ static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_thos
 
 // Who gives way to a newcomer of this address (RFC 9112 9.5: at any time). The order is that of
 // what they achieved last, so nobody keeps a slot by sending a byte now and then. In this order:
-//   1  who only waits for the peer's FIN;
+//   1  who only waits for the peer's FIN, everything having arrived there;
 //   2  where most of those that may be taken belong to one other address: the oldest of these;
 //   3  while the unproved have less than three quarters of the slots that are no streams: the
 //      oldest that is proved, so that whoever completed a request leaves room;
@@ -7958,13 +8038,15 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those
             continue;
         }
         if (c->state == RTPI_LINGER && (!of || srv->quarter - c->out.rank.since > 1)) {
-            return c;
-        }
-        if (of && (c->state == RTPI_DEAD || (c->state >= RTPI_CLOSING && c->unacked == 0))) {
+            if (rtpi_arrived(srv, c)) {
+                return c;
+            }
+        } else if (of && (c->state == RTPI_DEAD || (c->state >= RTPI_CLOSING &&
+                                                    c->unacked == 0 && rtpi_drained(c)))) {
             return NULL;
         }
         places += !rtpi_is_stream(c);
-        if (rtpi_may_take(c)) {
+        if (rtpi_may_take(srv, c)) {
             unproved += !rtpi_is_proved(c);
             if (c->peer == many) {
                 rtpi_older(&of_many, c);
@@ -8077,6 +8159,7 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
     }
 #endif
     rtpi_tokens_begin(srv, c, peer);
+    c->moved = (uint16_t)srv->quarter;
     srv->count.accepted++;
     srv->count.slots_used++;
     rtpi_high(&srv->count.slots_high, srv->count.slots_used);
@@ -8198,7 +8281,6 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
     }
     srv->busy = NULL;
     if (e.count == 0 && conn->state == RTPI_CLOSING && conn->unacked == 0 && rtpi_drained(conn)) {
-        rtpi_set(conn, RTPI_F_FIN);
         // A filter's FIN comes after its own farewell; it tells of the end (again) then.
         rtpi_state(srv, conn, RTPI_LINGER, srv->desc.close_ms);
         conn->out.rank.since = srv->quarter;
@@ -8216,7 +8298,7 @@ static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     RTPUSH_ASSERT(sent <= srv->plan_total);
     if (srv->plan_total == 0) {
         if (conn->unacked == 0) {
-            rtpi_clear(conn, RTPI_F_PENDING); // what was to be sent has gone by
+            rtpi_settled(srv, conn); // what was to be sent has gone by
         }
         return;
     }
@@ -8247,23 +8329,20 @@ static void rtpi_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     uint32_t acked = n > conn->unacked ? conn->unacked : (uint32_t)n;
     srv->busy = conn;
     conn->unacked -= acked;
-    if (acked > 0) {
+    if (acked > 0 && !srv->hooks.pending) {
         conn->moved = (uint16_t)srv->quarter;
-        if (conn->state == RTPI_CLOSING) {
-            conn->due = rtpi_after(srv, srv->desc.stall_ms);
-        }
     }
     if (conn->mark_seq != 0) {
         if (conn->unacked == 0) {
             conn->mark_seq = 0;
-        } else if (acked >= conn->mark_left) {
+        } else if (acked >= conn->mark.left) {
             uint32_t seq = rtpi_has_cursor(conn) ? conn->out.stream.seq : 0;
             conn->hold_seq = conn->mark_seq;
             conn->mark_seq = seq > conn->mark_seq ? seq : conn->mark_seq;
-            conn->mark_left = conn->unacked;
+            conn->mark.left = conn->unacked;
             rtpi_hold_from(srv, conn->hold_seq);
         } else {
-            conn->mark_left -= acked;
+            conn->mark.left -= acked;
         }
     }
     if (acked > 0) {
@@ -8286,11 +8365,18 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
 }
 
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
-    return rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
-                               : rtpi_plain_output(srv, conn, spans, max);
+    int count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
+                                    : rtpi_plain_output(srv, conn, spans, max);
+    if (count == RTPUSH_FIN) {
+        rtpi_set(conn, RTPI_F_FIN);
+    }
+    return count;
 }
 
 void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    if (srv->hooks.pending) {
+        conn->mark.pending += (uint32_t)n;
+    }
     if (rtpi_filtered(conn)) {
         srv->filter->sent(srv, conn, n);
     } else {

@@ -792,7 +792,6 @@ static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
         taken += len;
     }
     rtpush_plain_sent(srv, link->conn, taken);
-    rtpush_copied(srv, link->conn);
     if (count == RTPUSH_FIN) {
         link->flags |= RTPI_BEARSSL_FIN;
         rtpi_bearssl_unwait(link); // a slot would be lost on it

@@ -75,7 +75,8 @@
 //
 // CLOSING
 //     FIN from the core is tcp_shutdown(tx), then reading goes on. With both FINs there the PCB is
-//     lwIP's alone: a PCB in TIME_WAIT is freed without a word. drop is tcp_abort. In the error
+//     lwIP's alone: a PCB in TIME_WAIT is freed without a word. A drop with reset is tcp_abort;
+//     without, when all was acknowledged and the peer does not finish, tcp_close. In the error
 //     callback the PCB is gone already and is only forgotten.
 //     A PCB has TCP_PRIO_MIN until it carries a stream and TCP_PRIO_NORMAL then, that of a new one:
 //     if lwIP runs out of PCBs it ends idle keep-alive connections, not streams.
@@ -402,9 +403,10 @@ static void rtpi_lwip_on_drop(void *ctx, rtpush_conn *conn, void *memory, int re
     struct tcp_pcb *pcb = rtpi_lwip_release(slot);
     (void)ctx;
     (void)conn;
-    (void)reset; // 0: both have finished, so lwIP has the PCB already
     rtpi_lwip_slot_give(slot);
-    if (pcb != NULL) {
+    // Not a reset where all was sent: it is acknowledged, but the peer may still be reading it. The
+    // PCB has TCP_PRIO_MIN, so it goes before any other when lwIP runs out of them.
+    if (pcb != NULL && (reset || tcp_close(pcb) != ERR_OK)) {
         tcp_abort(pcb);
     }
 }

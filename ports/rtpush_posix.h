@@ -42,21 +42,28 @@
 //     fills and TCP slows the peer down.
 //     Sending: one sendmsg of up to 64 spans. Only where one read brings more than the core's small
 //     buffers answer at once, the answers are gathered in a second buffer of the pool, so that one
-//     read is still answered by one write. The kernel copies, so bytes count as acknowledged when
-//     it took them. A short write means that its buffer (send_buffer) is full: nothing more is
-//     asked of the core for that connection until the socket is writable again. send_buffer is
-//     small on purpose: megabytes there would be stale data, and would hide a dead reader. A socket
-//     becomes writable when a third of it is free, so a reader that takes less than that in the
-//     core's stall_ms (about 2 KB/s with the defaults) counts as stalled.
+//     read is still answered by one write. The kernel copies, so the log may go on over bytes as
+//     soon as it took them. A short write means that its buffer (send_buffer) is full: nothing more
+//     is asked of the core for that connection until the socket is writable again, which is when a
+//     third of the buffer is free. send_buffer is small on purpose: megabytes there would be stale
+//     data.
+//     Given to the kernel is not delivered. When a deadline comes, or a connection is to be
+//     evicted, the core asks how much the peer has not acknowledged (Linux: SIOCOUTQ; FIONWRITE or
+//     SO_NWRITE where they exist). A reader is stalled when in the core's stall_ms not one byte was
+//     acknowledged, and is then reset; one that takes 1 KB/s is served to its end. A system that
+//     cannot say knows no such readers: there a connection is closed as usual after close_ms, and
+//     the kernel delivers what it holds for as long as it wants.
 //     While only one buffer of the pool is free, connections look at their bytes in the kernel
 //     (MSG_PEEK), remove what was taken and send without gathering: slower, and right with a pool
 //     of one.
 //
 // CLOSING
-//     FIN from the core is shutdown(SHUT_WR), then reading goes on until the core drops the
-//     connection. A reset is SO_LINGER {1, 0} and close. A peer's FIN reaches the core after all
-//     its bytes were taken; an error ends the connection at once. A peer that acknowledges nothing
-//     for user_timeout_ms is ended by the kernel (Linux; elsewhere stall_ms of the core must do).
+//     FIN from the core is shutdown(SHUT_WR), which the kernel sends behind what it holds, then
+//     reading goes on until the core drops the connection. A reset is SO_LINGER {1, 0} and close,
+//     for what must not look complete; else it is close alone. A peer's FIN reaches the core after
+//     all its bytes were taken; an error ends the connection at once.
+//     TCP_USER_TIMEOUT (user_timeout_ms) is off by default: it also counts the time in which a slow
+//     reader keeps its window closed (tcp(7)), and resets it. If set, let it be above stall_ms.
 //
 // FAIRNESS
 //     A connection moves about 64 KiB a turn, then the others come. A turn takes at most 256
@@ -101,7 +108,7 @@ typedef struct rtpush_posix_desc {
     uint32_t buffer_count; // (8) buffers shared by all connections, 1 to 65,535
     uint32_t buffer_size;  // (32,768) bytes of one, at least 256
     int send_buffer;       // (65,536) SO_SNDBUF in bytes, -1: the kernel's own choice
-    int user_timeout_ms;   // (20,000) Linux: TCP_USER_TIMEOUT, -1: the kernel's own choice
+    int user_timeout_ms;   // (off) Linux: TCP_USER_TIMEOUT, above the stall_ms of all servers
     int backlog;           // (SOMAXCONN) connections waiting to be accepted
     uint32_t stop_ms;      // (5,000) after rtpush_posix_stop: time for connections to end
 } rtpush_posix_desc;
@@ -129,8 +136,9 @@ int rtpush_posix_run(rtpush_posix *port);
 // Any thread or signal handler: begins the end. Listeners close, rtpush_shutdown tells the peers,
 // and after stop_ms what is left is reset. Called twice: reset at once.
 void rtpush_posix_stop(rtpush_posix *port);
-// Resets what is still open (on_close is called) and gives every descriptor back. No other thread
-// may be publishing or stopping any more: the mutex and the waker are gone.
+// Ends what is still open (on_close is called) and gives every descriptor back: a reset, but for
+// connections that were told everything; what these have not received is left to the kernel. No
+// other thread may be publishing or stopping any more: the mutex and the waker are gone.
 void rtpush_posix_close(rtpush_posix *port);
 
 // Random, never 0: for rtpush_desc.epoch.
@@ -228,11 +236,15 @@ struct rtpush_posix {
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
+#ifdef __linux__
+#include <linux/sockios.h>
+#endif
 
 #if defined(__linux__) && !defined(RTPUSH_POSIX_POLL)
 #define RTPI_POSIX_EPOLL 1
@@ -274,7 +286,8 @@ enum {
     RTPI_POSIX_EOF = 8,      // the core was told of the end
     RTPI_POSIX_REFUSED = 16, // the core left bytes, and they are still in the kernel
     RTPI_POSIX_QUEUED = 32,  // in the ready queue
-    RTPI_POSIX_ERROR = 64    // the socket has failed
+    RTPI_POSIX_ERROR = 64,   // the socket has failed
+    RTPI_POSIX_FIN = 128     // nothing more is to be sent
 };
 
 enum {
@@ -338,8 +351,8 @@ static int rtpi_posix_nonblocking(int fd) {
     return fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-// Closes with a reset: without it, a full pool would leave sockets in TIME_WAIT, and an aborted
-// answer would look complete to the peer.
+// Closes with a reset: without it an aborted answer would look complete to the peer. What the
+// kernel still holds is lost.
 static void rtpi_posix_reset(int fd) {
     struct linger now;
     now.l_onoff = 1;
@@ -459,6 +472,31 @@ static void rtpi_posix_gone(rtpush_posix *port, rtpi_posix_slot *slot) {
 static void rtpi_posix_on_drop(void *ctx, rtpush_conn *conn, void *slot, int reset) {
     (void)conn;
     rtpi_posix_slot_give((rtpush_posix *)ctx, (rtpi_posix_slot *)slot, reset);
+}
+
+// Bytes the peer has not acknowledged: those that are staged, and what the kernel holds, FIN
+// included where it counts that.
+static uint32_t rtpi_posix_on_pending(void *ctx, const rtpush_conn *conn, void *memory) {
+    const rtpush_posix *port = (const rtpush_posix *)ctx;
+    const rtpi_posix_slot *slot = (const rtpi_posix_slot *)memory;
+    uint32_t staged = 0;
+    int held = 0;
+    (void)conn;
+    if (slot->staged > 0) {
+        const rtpi_posix_buffer *buffer = &port->buffers[slot->staged - 1u];
+        staged = buffer->len - buffer->used;
+    }
+#if defined(SIOCOUTQ)
+    const int failed = ioctl(slot->fd, SIOCOUTQ, &held);
+#elif defined(FIONWRITE)
+    const int failed = ioctl(slot->fd, FIONWRITE, &held);
+#elif defined(SO_NWRITE)
+    socklen_t len = (socklen_t)sizeof(held);
+    const int failed = getsockopt(slot->fd, SOL_SOCKET, SO_NWRITE, &held, &len);
+#else
+    const int failed = -1;
+#endif
+    return staged + (failed || held < 0 ? 0u : (uint32_t)held);
 }
 
 // Async-signal-safe. A full pipe or counter means that the loop is about to run anyway.
@@ -730,6 +768,7 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
         const int count = rtpush_output(srv, slot->conn, spans, RTPI_POSIX_SPANS);
         if (count <= 0) {
             if (count == RTPUSH_FIN) {
+                slot->flags |= RTPI_POSIX_FIN;
                 (void)shutdown(slot->fd, SHUT_WR); // an error shows at the next read
             }
             rtpush_sent(srv, slot->conn, 0);
@@ -1119,7 +1158,7 @@ static void rtpi_posix_reset_all(rtpush_posix *port) {
         rtpi_posix_slot *slot = &port->slots[i];
         if (slot->conn != NULL) {
             rtpush_gone(rtpi_posix_server(port, slot), slot->conn);
-            rtpi_posix_slot_give(port, slot, 1);
+            rtpi_posix_slot_give(port, slot, !(slot->flags & RTPI_POSIX_FIN));
             any = 1;
         }
     }
@@ -1231,7 +1270,7 @@ int rtpush_posix_init(rtpush_posix *port, const rtpush_posix_desc *desc) {
         return -1;
     }
     port->send_buffer = desc->send_buffer ? desc->send_buffer : 65536;
-    port->user_timeout_ms = desc->user_timeout_ms ? desc->user_timeout_ms : 20000;
+    port->user_timeout_ms = desc->user_timeout_ms;
     port->backlog = desc->backlog ? desc->backlog : SOMAXCONN;
     port->stop_ms = desc->stop_ms ? desc->stop_ms : 5000u;
     port->now_ms = rtpi_posix_clock_ms();
@@ -1267,6 +1306,8 @@ static int rtpi_posix_server_index(rtpush_posix *port, rtpush_server *srv) {
     hooks.wake = rtpi_posix_on_wake;
     hooks.lock = rtpi_posix_on_lock;
     hooks.unlock = rtpi_posix_on_unlock;
+    hooks.pending = rtpi_posix_on_pending;
+    hooks.flags = RTPUSH_COPIES;
     if (rtpush_attach(srv, &hooks) != RTPUSH_OK) {
         errno = EINVAL;
         return -1;

@@ -625,7 +625,7 @@ static void ws_failed_connection_sends_close_then_fin_and_waits(void **state) {
     t_say(p->c, "{81:ignored}{rep 3000 x}");
     T_EQ(p->c->in.len, 0);
     t_advance(w, 5000);
-    T_EQ(p->c->dropped, 1);
+    T_EQ(p->c->dropped, 2);
     t_expect_events(w, "!message|close WS_PROTOCOL");
     u_free(p);
     t_finish(w);
@@ -769,7 +769,9 @@ static void ws_tagged_keep_alive_waits_for_parts_and_ends_with_close(void **stat
     t_advance(w, 1500);
     T_CHECK(!t_ended(p->c), "ended before close_ms");
     t_advance(w, 1500);
-    T_EQ(p->c->dropped, 1);
+    T_EQ(p->c->fin, 1); // RFC 6455 7.1.1: the server ends TCP
+    t_advance(w, 3000);
+    T_EQ(p->c->dropped, 2);
     u_is(p, "8 4000 end\n");
     T_EQ(p->alive, 0);
     u_free(p);
