@@ -52,6 +52,9 @@ node                                        nodejs
 npm                                         npm
 git                                         git
 setarch                                     util-linux
+unshare                                     util-linux
+tc                                          iproute2
+python3                                     python3
 /usr/sbin/nginx                             nginx-light
 /usr/sbin/haproxy                           haproxy
 caddy                                       caddy

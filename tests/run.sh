@@ -38,6 +38,7 @@ command_of() {
             node tests/proxies/proxies.test.mjs build/upload" ;;
         proxied-pages) echo "$make build/hub build/access &&
             node tests/proxies/pages.test.mjs build/hub build/access" ;;
+        slow) echo "sh tests/slow/run.sh" ;;
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
@@ -101,7 +102,7 @@ secure secure-browser
 size stack
 unit-clang
 access upload proxies proxied-pages snippets
-threads symbols lint'
+threads slow symbols lint'
         ;;
     *) chains="$*" ;;
 esac
