@@ -707,8 +707,8 @@ const char *rtpush_config_error(const rtpush_server *srv);
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
 // evicts. RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up:
-// the event is given up, and readers of its topic are told of a gap. ERR_STATE:
-// RTPUSH_NO_PUBLISH_FROM.
+// the event is given up, and readers of its topic are told of a gap. ERR_STATE: the port has no
+// lock hook (rtpush_lwip.h: set desc.publish_from), or RTPUSH_NO_PUBLISH_FROM.
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // The same for a caller that tries again: with RTPUSH_ERR_FULL nothing happened.
 int rtpush_try_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
@@ -910,7 +910,8 @@ typedef struct rtpush_hooks {
     void (*drop)(void *ctx, rtpush_conn *conn, void *port, int reset);
     // Called from rtpush_publish_from, perhaps in an interrupt: make the loop run soon. Or NULL.
     void (*wake)(void *ctx);
-    // Short critical section against rtpush_publish_from. NULL: only one context publishes.
+    // Short critical section against rtpush_publish_from. NULL: that is refused, one context
+    // publishes.
     void (*lock)(void *ctx);
     void (*unlock)(void *ctx);
     // With RTPUSH_COPIES, or NULL: bytes of this connection that the port has taken and the peer's
@@ -7584,8 +7585,12 @@ static int rtpi_publish_from(rtpush_server *srv, unsigned topic, const void *dat
     (void)by;
     return RTPUSH_ERR_STATE;
 #else
-    int error = rtpi_publish(srv, topic, data, len, by);
+    int error = RTPUSH_ERR_STATE;
     int wake;
+    if (!srv->hooks.lock) {
+        return error;
+    }
+    error = rtpi_publish(srv, topic, data, len, by);
     rtpi_lock(srv);
     wake = !srv->woken; // also when it was FULL: the loop makes room
     srv->woken = 1;

@@ -27,11 +27,16 @@
 //     }
 //
 // NEEDS
-//     lwIP 2.1 or 2.2: LWIP_TCP, LWIP_CALLBACK_API and TCP_LISTEN_BACKLOG 1, TCP_SND_BUF of two
-//     TCP_MSS or more, sys_now(). Its tcp headers only: no sockets, no netconn, no altcp.
+//     lwIP 2.1 or 2.2: LWIP_TCP and LWIP_CALLBACK_API 1, TCP_SND_BUF of two TCP_MSS or more,
+//     sys_now(). Its tcp headers only: no sockets, no netconn, no altcp.
+//     TCP_LISTEN_BACKLOG 1 is advised. With 0, lwIP's default, desc.backlog counts for nothing:
+//     connections that are never established may take every PCB, and before that the idle
+//     keep-alive ones (lwIP ends those for a newcomer), for 20 s each. Streams stay.
 //     Here: 3.0 KB of flash (Cortex-M3, -Os), 380 bytes and 24 for each slot.
 //     A recipe for lwipopts.h, for C connections that each may have S records under way:
-//         MEMP_NUM_TCP_PCB   C + 2    those of TIME_WAIT are given up first by lwIP itself
+//         MEMP_NUM_TCP_PCB   C + 2    those of TIME_WAIT are given up first by lwIP itself. With
+//                            C alone, such as 5 for the default of 5, a page that loads while old
+//                            connections are closing may find one of its own refused, and retries
 //         MEMP_NUM_TCP_SEG   C * TCP_SND_BUF / TCP_MSS, and at least TCP_SND_QUEUELEN
 //         MEMP_NUM_PBUF      C * S    each reference to the log or to flash costs one
 //         MEM_SIZE           C * (S * 120 + the bytes copied)
@@ -45,7 +50,10 @@
 // CONTEXT
 //     Everything here and in rtpush.h is called where lwIP's core may be called: the main loop with
 //     NO_SYS=1, else tcpip_thread or with LOCK_TCPIP_CORE held; LWIP_ASSERT_CORE_LOCKED checks it.
-//     The exception is rtpush_publish_from(): set desc.publish_from, see there.
+//     The exception is rtpush_publish_from(): set desc.publish_from, see there. With NO_SYS=1 it
+//     needs desc.lock and unlock of yours: what lwIP has there may do nothing (the Pico SDK's
+//     sys_arch_protect is `return 0`) or not nest. Without, rtpush_lwip_init says so
+//     (rtpush_lwip_config_error), and rtpush_publish_from answers RTPUSH_ERR_STATE.
 //     rtpush_lwip_poll() does what nobody else does: timers, what was published, retries. Call it
 //     in every turn of the main loop and after publishing. Or set desc.timer and lwIP's timers do:
 //     at once for what your callbacks publish; elsewhere use rtpush_publish_from, which wakes them,
@@ -118,9 +126,6 @@
 #if !LWIP_CALLBACK_API
 #error "lwipopts.h: LWIP_CALLBACK_API must be 1 (and LWIP_EVENT_API 0)"
 #endif
-#if !TCP_LISTEN_BACKLOG
-#error "lwipopts.h: TCP_LISTEN_BACKLOG must be 1, or half-open connections take every PCB"
-#endif
 #if TCP_SND_BUF < 2 * TCP_MSS
 #error "lwipopts.h: TCP_SND_BUF must be 2 * TCP_MSS or more"
 #endif
@@ -131,8 +136,31 @@ extern "C" {
 
 // >>api ------------------------------------------------------------------------------------------
 
+// 1, if there are PCBs enough. Else the compiler says which line of lwipopts.h to change.
+#if defined(__cplusplus)
+} // extern "C"
+template <bool enough> struct rtpi_lwip_pcbs {
+    static_assert(enough, "lwipopts.h: MEMP_NUM_TCP_PCB must be as many as connections, or more");
+    enum { one = 1 };
+};
+extern "C" {
+#define RTPI_LWIP_ONE_IF(enough) ((unsigned)rtpi_lwip_pcbs<(enough)>::one)
+#else // a width of 0 or less is an error that names the field
+#define RTPI_LWIP_ONE_IF(enough) \
+    (sizeof(struct { char one; \
+        int lwipopts_h_MEMP_NUM_TCP_PCB_must_be_as_many_as_connections_or_more \
+            : (enough) ? 1 : -1; }) > 0u ? 1u : 0u)
+#endif
+
 #ifndef RTPUSH_LWIP_GATHER
 #define RTPUSH_LWIP_GATHER 256
+#endif
+
+// 1: lwIP's own lock can be trusted. It may be macros without functions behind them.
+#if !NO_SYS && SYS_LIGHTWEIGHT_PROT
+#define RTPI_LWIP_PROTECT 1
+#else
+#define RTPI_LWIP_PROTECT 0
 #endif
 
 enum { RTPUSH_LWIP_LISTENERS = 4 }; // most listening PCBs of one port
@@ -140,22 +168,24 @@ enum { RTPUSH_LWIP_LISTENERS = 4 }; // most listening PCBs of one port
 typedef struct rtpush_lwip rtpush_lwip;
 typedef struct rtpush_lwip_slot rtpush_lwip_slot;
 
-// Slots for that many connections: one more, since rtpush_accept may evict only once the new one
-// has its slot. If "size of array is negative" here: raise MEMP_NUM_TCP_PCB in lwipopts.h.
+// Slots for that many connections, a constant: one more, since rtpush_accept may evict only once
+// the new one has its slot.
 #define RTPUSH_LWIP_SLOTS(conns) \
-    ((conns) + 1u + 0u * sizeof(char[((conns) <= MEMP_NUM_TCP_PCB || MEMP_MEM_MALLOC) ? 1 : -1]))
+    ((conns) + RTPI_LWIP_ONE_IF((conns) <= MEMP_NUM_TCP_PCB || MEMP_MEM_MALLOC))
 
 // Zero everywhere means the default in parentheses. The slots must outlive the port.
 typedef struct rtpush_lwip_desc {
     rtpush_lwip_slot *slots;
     uint32_t slot_count; // RTPUSH_LWIP_SLOTS(the conn_count of all its servers together)
-    uint8_t backlog;     // (slot_count, at most 255) connections not yet established
+    uint8_t backlog;     // (slot_count, at most 255) connections not yet established. Without
+                         // TCP_LISTEN_BACKLOG there is no limit
     uint8_t timer;       // 1: calls rtpush_lwip_poll by sys_timeout, with NO_SYS=0 also on wake.
                          // Takes one of MEMP_NUM_SYS_TIMEOUT
     uint8_t publish_from; // 1: rtpush_publish_from is used. Costs a quarter of the log, see LIMITS
-                          // in rtpush.h. Needs lock and unlock, or SYS_LIGHTWEIGHT_PROT
+                          // in rtpush.h. Needs lock and unlock; or NO_SYS 0 and
+                          // SYS_LIGHTWEIGHT_PROT 1
     // Against rtpush_publish_from, a few instructions long: mask the interrupts it is called from.
-    // (sys_arch_protect)
+    // It need not nest. (With NO_SYS=0: SYS_ARCH_PROTECT)
     void (*lock)(void *ctx);
     void (*unlock)(void *ctx);
     // Something was published: make rtpush_lwip_poll run soon; perhaps in an interrupt. (with
@@ -164,9 +194,9 @@ typedef struct rtpush_lwip_desc {
     void *ctx;
 } rtpush_lwip_desc;
 
-// Prepares the port; once, while nobody publishes. ERR_ARG: no slots, or publish_from without a
-// lock.
+// Prepares the port; once, while nobody publishes. ERR_ARG: rtpush_lwip_config_error says why.
 err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc);
+const char *rtpush_lwip_config_error(const rtpush_lwip *port); // "" if none
 // Accepts connections for srv. addr: local address, NULL any. flags: RTPUSH_LISTENER_SECURE if
 // something in front of it speaks TLS. ERR_MEM, ERR_ARG: over RTPUSH_LWIP_LISTENERS, or ERR_USE:
 // without SO_REUSE in lwipopts.h also while old connections are in TIME_WAIT.
@@ -202,6 +232,7 @@ typedef struct rtpi_lwip_listener {
 
 struct rtpush_lwip {
     rtpush_lwip_desc desc;
+    const char *config_error;
     rtpush_lwip_slot *free_first;
     uint32_t retry_ms;    // when blocked slots are tried again
     uint32_t retry_at;    // slot to begin with: no one is always the last
@@ -213,8 +244,8 @@ struct rtpush_lwip {
     uint8_t soon;         // 1: the timer is set to now
     uint8_t listener_count;
     rtpi_lwip_listener listeners[RTPUSH_LWIP_LISTENERS];
-#if SYS_LIGHTWEIGHT_PROT
-    sys_prot_t level;
+#if RTPI_LWIP_PROTECT
+    SYS_ARCH_DECL_PROTECT(level); // of whoever holds the lock
 #endif
     uint8_t gather[RTPUSH_LWIP_GATHER];
 };
@@ -417,11 +448,8 @@ static void rtpi_lwip_on_lock(void *ctx) {
         port->desc.lock(port->desc.ctx);
         return;
     }
-#if SYS_LIGHTWEIGHT_PROT
-    {
-        const sys_prot_t level = sys_arch_protect();
-        port->level = level;
-    }
+#if RTPI_LWIP_PROTECT
+    SYS_ARCH_PROTECT(port->level);
 #endif
 }
 
@@ -431,11 +459,8 @@ static void rtpi_lwip_on_unlock(void *ctx) {
         port->desc.unlock(port->desc.ctx);
         return;
     }
-#if SYS_LIGHTWEIGHT_PROT
-    {
-        const sys_prot_t level = port->level; // its place is the next one's after unprotect
-        sys_arch_unprotect(level);
-    }
+#if RTPI_LWIP_PROTECT
+    SYS_ARCH_UNPROTECT(port->level);
 #endif
 }
 
@@ -938,13 +963,34 @@ static err_t rtpi_lwip_on_accept(void *arg, struct tcp_pcb *pcb, err_t err) {
 
 // >>public ---------------------------------------------------------------------------------------
 
+const char *rtpush_lwip_config_error(const rtpush_lwip *port) {
+    return port->config_error != NULL ? port->config_error : "";
+}
+
+// What is wrong with a desc, or NULL.
+static const char *rtpi_lwip_check(const rtpush_lwip_desc *desc) {
+    if (desc->slots == NULL || desc->slot_count < 2) {
+        return "slots: RTPUSH_LWIP_SLOTS(connections) of them";
+    }
+    if (!desc->lock != !desc->unlock) {
+        return "lock, unlock: both or none";
+    }
+    if (desc->publish_from && desc->lock == NULL && !RTPI_LWIP_PROTECT) {
+        return NO_SYS ? "publish_from: with NO_SYS=1 set lock and unlock"
+                      : "publish_from: set lock and unlock, or lwipopts.h: SYS_LIGHTWEIGHT_PROT 1";
+    }
+    if (desc->timer && !LWIP_TIMERS) {
+        return "timer: LWIP_TIMERS must be 1 in lwipopts.h";
+    }
+    return NULL;
+}
+
 err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc) {
     struct pbuf rom;
     LWIP_ASSERT_CORE_LOCKED();
     memset(port, 0, sizeof(*port));
-    if (desc->slots == NULL || desc->slot_count < 2 || !desc->lock != !desc->unlock ||
-        (desc->publish_from && desc->lock == NULL && !SYS_LIGHTWEIGHT_PROT) ||
-        (desc->timer && !LWIP_TIMERS)) {
+    port->config_error = rtpi_lwip_check(desc);
+    if (port->config_error != NULL) {
         return ERR_ARG;
     }
     port->desc = *desc;

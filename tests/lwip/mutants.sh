@@ -99,8 +99,9 @@ time_wait_kept 2.1-HEAP
     s/\(slot->flags & RTPI_LWIP_PEER_FIN\) && \(slot->flags & RTPI_LWIP_FIN\)/0/
 poll_inside_a_callback 2.1-HEAP s/if \(port->depth > 0\) \{/if (0) {/
 # the end of connections: a reset would take the last answer with it
-abort_is_a_close 2.1-HEAP s/(\(void\)reset; [^}]*)tcp_abort\(pcb\);/\1(void)tcp_close(pcb);/
-drop_keeps_the_slot 2.1-HEAP s/(\(void\)reset; [^\n]*)\n    rtpi_lwip_slot_give\(slot\);/\1/
+abort_is_a_close 2.1-HEAP s/\(reset \|\| tcp_close\(pcb\) != ERR_OK\)/tcp_close(pcb) != ERR_OK/
+close_is_an_abort 2.1-HEAP s/\(reset \|\| tcp_close\(pcb\) != ERR_OK\)/1/
+drop_keeps_the_slot 2.1-HEAP s/(\(void\)conn;)\n    rtpi_lwip_slot_give\(slot\);/\1/
 held_bytes_leak 2.1-HEAP s/pbuf_free\(slot->held\);\n        slot->held = NULL;/slot->held = NULL;/
 close_keeps_listeners 2.1-HEAP s/\(void\)tcp_close\(port->listeners\[i\].pcb\);//
 close_keeps_connections 2.1-HEAP s/rtpi_lwip_doom\(&port->desc.slots\[i\]\);/;/
@@ -129,7 +130,7 @@ listen_anywhere 2.1-HEAP
 init_anywhere 2.1-HEAP s/struct pbuf rom;\n    LWIP_ASSERT_CORE_LOCKED\(\);/struct pbuf rom;/
 no_wake 2.1-HEAP s/hooks.wake = rtpi_lwip_on_wake;//
 no_lock 2.1-HEAP s/port->desc.lock\(port->desc.ctx\);//; s/port->desc.unlock\(port->desc.ctx\);//
-lock_not_asked_for 2.1-HEAP s/desc->lock == NULL && !SYS_LIGHTWEIGHT_PROT/0/
+lock_not_asked_for 2.1-HEAP s/desc->lock == NULL && !RTPI_LWIP_PROTECT/0/
 timer_once 2.1-HEAP s/sys_timeout\(due_ms [^;]*;//
 # the peer value: what one subscriber has
 peer_is_the_whole_address 2.1-HEAP s/i < 8; i\+\+/i < 16; i++/

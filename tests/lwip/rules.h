@@ -548,6 +548,24 @@ static void r_close_second(void)
     r_close(1);
 }
 
+// Who has everything and does not finish is let go after close_ms without a reset (RFC 9112 9.6):
+// it may still be reading, and some systems discard what was received when a reset comes.
+static void r_no_reset_for_who_does_not_finish(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_peer(S_GET);
+    p->out.len = 0;
+    t_puts(&p->out, "GET /file HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n");
+    run_for(1500);
+    T_CHECK(p->answers == 1 && p->fin, "answers %lu fin %d", (unsigned long)p->answers, p->fin);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 1, "it is not waited for");
+    run_for(3000);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    T_CHECK(the->resets == 0 && !p->lost, "a reset");
+    s_leave(p, 0);
+    world_end();
+}
+
 // Refused in the middle of its upload: bytes still come when FIN is out, and a reset would take the
 // answer with it (RFC 9112 9.6).
 static void r_reading_goes_on_after_fin(void)
@@ -831,6 +849,14 @@ static void r_bad_arguments(void)
     d.slot_count = 9;
     d.publish_from = 1;
     T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "publish_from without a lock");
+    T_CHECK(strcmp(rtpush_lwip_config_error(&other),
+                   "publish_from: with NO_SYS=1 set lock and unlock") == 0, "without a word");
+    T_CHECK(strcmp(rtpush_lwip_config_error(&the->port), "") == 0, "a word too much");
+    T_CHECK(rtpush_publish_from(&the->t.srv, 0, "x", 1) == RTPUSH_ERR_STATE,
+            "rtpush_publish_from without a lock");
+    d.lock = s_lock;
+    T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "lock without unlock");
+    T_CHECK(rtpush_lwip_config_error(&other)[0] == 'l', "lock without unlock");
     T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 80, 0) == ERR_USE, "port 80 twice");
     T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 81, 0) == ERR_OK, "81");
     T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 82, 0) == ERR_OK, "82");
@@ -872,6 +898,7 @@ static const s_rule rules[] = {
     {"abort_is_a_reset", r_abort_is_a_reset},
     {"close_is_no_reset", r_close_first},
     {"close_after_the_peer_is_no_reset", r_close_second},
+    {"who_does_not_finish_is_not_reset", r_no_reset_for_who_does_not_finish},
     {"reading_goes_on_after_fin", r_reading_goes_on_after_fin},
     {"poll_inside_a_callback_does_nothing", r_poll_inside_a_callback},
     {"many_short_connections", r_many_short_connections},

@@ -186,7 +186,7 @@ static void s_configure(uint32_t seed)
     t_rng rng = t_seed(seed + 77u);
     rtpush_desc *d = &the->t.desc;
     static const uint32_t mtus[] = {104, 104, 296, 576, 576, 1500, 1500};
-    d->conn_count = 5 + t_below(&rng, 5);
+    d->conn_count = (S_CONNS + 1u) / 2u + t_below(&rng, (S_CONNS + 1u) / 2u);
     d->rx_size = (uint16_t)(256 + 4 * t_below(&rng, 64));
     d->tx_size = (uint16_t)(256 + 4 * t_below(&rng, 64));
     d->log_size = 1024 + 4 * t_below(&rng, 1500);

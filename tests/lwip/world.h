@@ -65,11 +65,17 @@ typedef struct s_flow {
     int acked_any;
 } s_flow;
 
+#ifdef SIM_TINY
+enum { S_CONNS = MEMP_NUM_TCP_PCB };
+#else
+enum { S_CONNS = 10 };
+#endif
+
 typedef struct s_world {
     m_sim sim;
     t_world t;
     rtpush_lwip port;
-    rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(10)];
+    rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(S_CONNS)];
     rtpush_route routes[7];
     s_packet *packets;
     size_t packet_count;

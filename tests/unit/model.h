@@ -608,7 +608,7 @@ static void m_publish(m_sim *sim) {
     int topic = (int)t_below(&sim->rng, M_TOPICS);
     int state = sim->topics[topic].kind == RTPUSH_STATE;
     uint32_t way = t_below(&sim->rng, 8);
-    if (way < 3) {
+    if (way < 3 && w->srv.hooks.lock != NULL) {
         m_publish_from(sim, topic);
         return;
     }

@@ -1,7 +1,9 @@
-// lwipopts.h - lwIP in the simulation. SIM_CLIENT is the peers' stack. The server's comes in three:
+// lwipopts.h - lwIP in the simulation. SIM_CLIENT is the peers' stack. The server's comes in four:
 //     SIM_HEAP   every allocation is one of the sanitizer's heap; IPv4 and IPv6
 //     SIM_SMALL  real pools, as on a microcontroller with 64 KB: ERR_MEM is everyday; IPv4 alone
 //     SIM_COPY   as SMALL, with LWIP_NETIF_TX_SINGLE_PBUF: lwIP copies everything
+//     SIM_TINY   as SMALL, with what lwIP and many boards have by default: 5 PCBs, no backlog
+// SIM_MACROS (compile.sh): as in arduino-pico lwIP's lock is macros with no function behind them.
 // In each, any allocation can be made fail, and sim_needs_copy() stands for PBUF_NEEDS_COPY(p) 1.
 #ifndef SIM_LWIPOPTS_H
 #define SIM_LWIPOPTS_H
@@ -11,7 +13,20 @@
 #define SYS_LIGHTWEIGHT_PROT 1
 #else
 #define NO_SYS 1
+#ifdef SIM_MACROS
+#define SYS_LIGHTWEIGHT_PROT 1
+#else
 #define SYS_LIGHTWEIGHT_PROT 0
+#endif
+#endif
+#ifdef SIM_MACROS
+#ifdef __cplusplus
+extern "C"
+#endif
+unsigned sim_no_interrupts(void);
+#define SYS_ARCH_DECL_PROTECT(lev) unsigned lev
+#define SYS_ARCH_PROTECT(lev) ((lev) = sim_no_interrupts())
+#define SYS_ARCH_UNPROTECT(lev) ((void)(lev))
 #endif
 #define LWIP_NETCONN 0
 #define LWIP_SOCKET 0
@@ -41,7 +56,7 @@
 #define IP_REASSEMBLY 0
 #define IP_FRAG 0
 #define MEM_ALIGNMENT 8
-#ifndef SIM_NO_BACKLOG
+#ifndef SIM_TINY
 #define TCP_LISTEN_BACKLOG 1
 #endif
 #define TCP_MSL 1000
@@ -103,9 +118,11 @@ int sim_needs_copy(void);
 #endif
 #endif
 
-#if defined(SIM_SMALL) || defined(SIM_COPY)
+#if defined(SIM_SMALL) || defined(SIM_COPY) || defined(SIM_TINY)
 #define MEM_SIZE 8192
+#ifndef SIM_TINY
 #define MEMP_NUM_TCP_PCB 10
+#endif
 #define MEMP_NUM_TCP_SEG 24
 #define MEMP_NUM_PBUF 8
 #define PBUF_POOL_SIZE 8
