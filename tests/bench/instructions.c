@@ -422,7 +422,26 @@ static void run_push(const scenario *sc, uint32_t rounds) {
 
 enum { PUBLISHED = 64 }; // a turn
 
+static void no_lock(void *ctx) {
+    (void)ctx;
+}
+
+static void no_drop(void *ctx, rtpush_conn *conn, void *at, int reset) {
+    (void)ctx;
+    (void)conn;
+    (void)at;
+    (void)reset;
+}
+
 static void run_publish(const scenario *sc, uint32_t rounds) {
+    if (!sc->burst) { // without the hooks rtpush_publish_from is refused
+        rtpush_hooks hooks;
+        memset(&hooks, 0, sizeof(hooks));
+        hooks.drop = no_drop;
+        hooks.lock = no_lock;
+        hooks.unlock = no_lock;
+        broken |= rtpush_attach(&srv, &hooks) != RTPUSH_OK;
+    }
     connect_all(sc);
     for (uint32_t round = 0; round < rounds; round++) {
         for (int i = 0; i < PUBLISHED; i++) {
