@@ -12,11 +12,9 @@
 // CONTENTS
 //     >>api      types, options of a server, functions; the port's side; sizes
 //     >>text     a writer over fixed memory, small text helpers
-//     >>base64   of the opening handshake, of tokens and of Basic credentials
+//     >>base64   of the opening handshake and for the application
 //     >>sha1     the opening handshake's answer
-//     >>sha256   and HMAC
 //     >>utf8     a validator that can stop at any byte
-//     >>access   tokens, signed cookies, tickets, Basic: functions of strings
 //     >>conn     slots, their states, the ready list, tx bytes, token buckets
 //     >>log      the ring of events: who may touch what, readers, holders, eviction
 //     >>state    the newest value of each STATE topic
@@ -185,23 +183,8 @@
 //     http://192.168.1.5: there any site can make its visitors send a GET. So a GET must change
 //     nothing; let POST do that, whose Origin is always judged.
 //
-//     Who             Scheme                             What it risks
-//     own pages       a signed cookie: rtpush_sign and   works like a key until it expires, also
-//                     _cookie at login, desc.cookie,     after a logout: keep it short, or put a
-//                     rtpush_verify. The browser sends   session number into it that you forget.
-//                     it with streams too                Without TLS whoever listens has it
-//     other pages     a ticket: POST with a token, then  stands in a URL, so it holds for seconds,
-//                     ?ticket= on the stream             once, until the next boot; name the
-//                     (rtpush_ticket_issue, _redeem)     origin in desc.origins. The library tells
-//                                                        nobody the query; do not log req->query
-//     machines        a JWT: Authorization: Bearer,      the secret also signs: whoever verifies
-//                     rtpush_jwt_verify. HS256 alone,    can issue (not with ES256, for which TLS
-//                     whatever the token says; or ES256  brings the code). It needs the time of
-//                     by rtpush_bearssl_es256            day, and is good until exp
-//     tools, curl     Basic: rtpush_basic_decode         the password itself with each request:
-//                                                        only over TLS. Compare by _equal_text
-//     Keys are 32 random bytes and more, one for each device: one in the firmware image is
-//     everybody's. Where the clock is not set yet (now_s 0) nothing that expires is accepted.
+//     Signed cookies, tickets, JSON Web Tokens and Basic credentials to judge them by stand in
+//     ports/rtpush_access.h, which says what each risks. With a signed cookie:
 //
 //         int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
 //             char name[32];
@@ -267,13 +250,7 @@
 //     W3C Fetch Metadata    done: Sec-Fetch-Site, and Sec-Fetch-Dest: document
 //     RFC 6454, rebinding   done: foreign Origin 403, foreign Host 421, by default. Origins are
 //                           scheme, host and port with its default, in any case
-//     RFC 7515, 7519 JWT    done: compact form, HS256, ES256 with BearSSL; exp, nbf, aud, iss.
-//                           Refused: any other alg, crit, a name twice, no exp. Out of scope:
-//                           encryption, key sets
-//     RFC 7617 Basic        done: strictly read, no control characters; 401 carries a challenge
-//     RFC 6265 cookies      done: one named cookie is kept, the first of its name; values for
-//                           Set-Cookie are checked
-//     FIPS 180-4, RFC 2104  SHA-256 and HMAC, with the vectors of RFC 4231
+//     RFC 6265 cookies      done: one named cookie is kept, the first of its name
 //
 // LIMITS
 //     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; in a chunked body
@@ -298,7 +275,6 @@
 //     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
 //     RTPUSH_NO_PUBLISH_FROM
 //                           leaves out rtpush_publish_from and the lock: the loop alone publishes
-//     RTPUSH_NO_ACCESS      leaves out rtpush_decide, tokens, signed cookies, tickets, Basic
 //     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are
 //                           "", rtpush_config_error gives the field alone
@@ -333,15 +309,8 @@ enum {
     RTPUSH_ERR_UTF8 = -7,         // text that is not UTF-8: it would close every WebSocket
     RTPUSH_ERR_CONFIG = -8,       // rtpush_init: a value out of range: rtpush_config_error()
     RTPUSH_ERR_VERSION = -9,      // rtpush_init: this file was built with another rtpush.h
-    // (-10 is RTPUSH_LATER.) What is wrong with a token, cookie, ticket or credentials:
-    RTPUSH_ERR_TOKEN = -11,       // absent or malformed
-    RTPUSH_ERR_ALGORITHM = -12,   // the token names another algorithm, or crit
-    RTPUSH_ERR_SIGNATURE = -13,   // not signed with this key, or for another purpose
-    RTPUSH_ERR_EXPIRED = -14,     // its time is over, or it names none
-    RTPUSH_ERR_EARLY = -15,       // its time has not come (nbf)
-    RTPUSH_ERR_AUDIENCE = -16,    // for somebody else (aud), or from somebody else (iss)
-    RTPUSH_ERR_USED = -17,        // a ticket that was redeemed, or is too old to tell
-    RTPUSH_ERR_MALFORMED = -18,   // a parameter of a query that cannot be read, or comes twice
+    RTPUSH_ERR_MALFORMED = -11,   // a parameter of a query that cannot be read, or comes twice
+    // -12 to -19 are those of ports/rtpush_access.h.
     RTPUSH_FIN = -20              // rtpush_output: finish sending (shut down the write side)
 };
 
@@ -804,94 +773,26 @@ void rtpush_shutdown(rtpush_server *srv);
 const char *rtpush_strerror(int error); // RTPUSH_ERR_...
 const char *rtpush_why(int why);        // RTPUSH_WHY_...
 
-// -- access: functions of strings, for desc.authorize and for login pages -------------------------
-// Chapter ACCESS says which to use when. None of them keeps anything but in memory of yours, and
-// time is an argument: now_s counts seconds, for tokens since 1970 (Unix), for the others by any
-// clock that only goes on. 0 means that there is no clock, and nothing that can expire is accepted.
-// Failures are RTPUSH_ERR_TOKEN ... _USED; log them, but answer all alike: 401.
+// -- text: a writer over memory of yours ----------------------------------------------------------
+// Appends to it, and remembers when something did not fit: write all of a text first, then look at
+// `over` once. Also for room in the log: rtpush_reserve.
 
-// SHA-256 (FIPS 180-4), HMAC (RFC 2104) and a comparison that takes the same time wherever the
-// difference is.
-void rtpush_sha256(const void *data, size_t len, uint8_t out[32]);
-int rtpush_equal(const void *a, const void *b, size_t len);
+typedef struct rtpush_text { // begin with {data, cap, 0, 0}
+    uint8_t *data;
+    uint32_t cap; // bytes there
+    uint32_t len; // bytes written
+    uint8_t over; // 1: something did not fit; nothing more is written
+} rtpush_text;
 
-typedef struct rtpush_key {
-    const void *bytes; // random, secret, different in each device
-    size_t len;        // at least 32 for all that follows (RFC 7518 3.2), else ERR_ARGUMENT
-} rtpush_key;
-
-void rtpush_hmac_sha256(const rtpush_key *key, const void *data, size_t len, uint8_t out[32]);
-
-// A claim to be read from a token.
-enum { RTPUSH_CLAIM_ABSENT, RTPUSH_CLAIM_TEXT, RTPUSH_CLAIM_NUMBER, RTPUSH_CLAIM_OTHER };
-typedef struct rtpush_claim {
-    const char *name;   // of at most 31 bytes
-    char *text;         // where a string goes, NUL-terminated; NULL: not wanted
-    uint16_t text_size; // bytes there; a string that does not fit: ERR_TOO_BIG
-    uint8_t kind;       // out: RTPUSH_CLAIM_...; ABSENT in a token that is refused
-    uint32_t number;    // out, NUMBER: integers from 0 to 2^32 - 1; others are OTHER
-} rtpush_claim;
-
-// How a token is judged. Zero what you do not need.
-typedef struct rtpush_jwt {
-    rtpush_key key;        // HS256, whatever the token says
-    uint32_t now_s;        // Unix time
-    uint16_t leeway_s;     // difference of clocks tolerated
-    uint8_t may_last;      // 1: a token without exp is accepted, for ever
-    uint8_t claim_count;   // at most 16
-    const char *aud;       // our name among the audiences; NULL: a token with aud is refused
-    const char *iss;       // who must have issued it; NULL: whoever has the key
-    rtpush_claim *claims;
-    uint32_t left_s;       // out: seconds left, at least 1, for rtpush_grant.expires_s; 0: for ever
-    // Another algorithm instead of HS256 and key, such as "ES256" (rtpush_bearssl_es256), whatever
-    // the token says. check returns 1 if `signature` is good for the SHA-256 of what was signed.
-    const char *alg;
-    int (*check)(const void *ctx, const uint8_t hash[32], const uint8_t *signature, size_t len);
-    const void *ctx;
-} rtpush_jwt;
-
-// Verifies a JSON Web Token (RFC 7519) in compact form. The signature is judged first, so nothing
-// of a forged token is looked into. token may be NULL. RTPUSH_OK or an error.
-int rtpush_jwt_verify(rtpush_jwt *jwt, const char *token);
-// The token of "Authorization: Bearer token" (RFC 6750 2.1), or NULL. authorization may be NULL.
-const char *rtpush_bearer(const char *authorization);
-
-// Signs a short value for a cookie or a link: out becomes "expiry.value.signature", RTPUSH_SIGNED
-// bytes and the value. The purpose ("session") is signed too: what was made for one is refused for
-// another. value: printable ASCII without space " , ; \ (RFC 6265 4.1.1). Returns the length.
-#define RTPUSH_SIGNED 54 // with the NUL
-int rtpush_sign(const rtpush_key *key, const char *purpose, const char *value,
-                uint32_t expires_at_s, char *out, size_t cap);
-// Gives the value back, NUL-terminated, and its length. left_s: seconds left, or NULL. text may be
-// NULL.
-int rtpush_verify(const rtpush_key *key, const char *purpose, const char *text, uint32_t now_s,
-                  char *value, size_t cap, uint32_t *left_s);
-// The value of a Set-Cookie field, out of reach for scripts and other sites: HttpOnly,
-// SameSite=Strict, Path=/, and Secure. max_age_s 0 removes the cookie. Returns the length.
-int rtpush_cookie(const char *name, const char *value, uint32_t max_age_s, int secure, char *out,
-                  size_t cap);
-
-// Tickets: an EventSource and a WebSocket cannot send a header, and what stands in a URL may be
-// seen by others; so "?ticket=" holds for seconds, once, and until the next boot.
-#define RTPUSH_TICKET_WINDOW 256u // tickets not yet redeemed: one more makes the oldest void
-#define RTPUSH_TICKET_SIZE 55     // bytes of the text with its NUL
-typedef struct rtpush_tickets {
-    rtpush_key key; // yours to set
-    uint32_t epoch; // yours to set: as rtpush_desc.epoch, never the same at two boots
-    uint32_t next;  // the rest begins with 0
-    uint32_t used[RTPUSH_TICKET_WINDOW / 32u];
-} rtpush_tickets;
-// topics and user are yours, and come back when it is redeemed. ERR_ARGUMENT: the key is short.
-int rtpush_ticket_issue(rtpush_tickets *tickets, uint32_t topics, uint32_t user,
-                        uint32_t expires_at_s, char out[RTPUSH_TICKET_SIZE]);
-int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now_s,
-                         uint32_t *topics, uint32_t *user);
-
-// Basic credentials (RFC 7617): out becomes "user" NUL "password" NUL, *password points at the
-// second; NULL after an error. Returns the length of user. authorization may be NULL.
-int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const char **password);
-// Compares a given text with a secret one, in a time that depends on the given one alone.
-int rtpush_equal_text(const char *given, const char *secret);
+void rtpush_text_put(rtpush_text *text, const void *data, size_t len);
+void rtpush_text_decimal(rtpush_text *text, uint32_t value);
+void rtpush_text_hex(rtpush_text *text, uint32_t value); // 8 digits, in lower case
+// RFC 4648 4 with padding, or with url 1 RFC 4648 5 without.
+void rtpush_text_base64(rtpush_text *text, const void *data, size_t len, int url);
+// Validates UTF-8 (RFC 3629) piece by piece: 0 at the beginning, then what the last call returned;
+// 0 between characters, RTPUSH_UTF8_BAD at the first byte that cannot be right.
+enum { RTPUSH_UTF8_BAD = 8 };
+unsigned rtpush_utf8(unsigned state, const void *data, size_t len);
 
 // -- the port's side ------------------------------------------------------------------------------
 // One context calls all of this, one call at a time. A connection exists from rtpush_accept until
@@ -1016,13 +917,6 @@ void rtpush_filter_evict(rtpush_server *srv, rtpush_conn *conn);
 uint32_t rtpush_now_ms(const rtpush_server *srv); // of the last rtpush_tick
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
-
-typedef struct rtpi_text { // a writer into memory of fixed size
-    uint8_t *data;
-    uint32_t cap;
-    uint32_t len;
-    uint8_t over; // something did not fit
-} rtpi_text;
 
 typedef struct rtpi_value { // one a topic
     uint32_t rev;           // STATE: its revision, 0: never published. EVENT: its newest number up
@@ -1222,7 +1116,7 @@ struct rtpush_server {
     rtpush_conn *free_last;
     const char *advice;     // of the refusal being written: challenge of a 401, else location
     rtpush_hooks hooks;
-    rtpi_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
+    rtpush_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     rtpush_counters count;
     rtpush_request request; // of the connection being served
     uint8_t prefix[80]; // RTPI_PREFIX_MAX
@@ -1281,9 +1175,9 @@ extern "C" {
 
 // >>text ------------------------------------------------------------------------------------------
 // A writer appends to memory of fixed size and remembers when something did not fit, so that a
-// whole block of text is written first and judged once: rtpi_text.over means throw all of it away.
+// whole block of text is written first and judged once: rtpush_text.over means throw it away.
 
-static void rtpi_put(rtpi_text *t, const void *data, size_t len) {
+static void rtpi_put(rtpush_text *t, const void *data, size_t len) {
     if (t->over || len > t->cap - t->len) {
         t->over = 1;
         return;
@@ -1294,16 +1188,16 @@ static void rtpi_put(rtpi_text *t, const void *data, size_t len) {
     t->len += (uint32_t)len;
 }
 
-static void rtpi_put_text(rtpi_text *t, const char *text) {
+static void rtpi_put_text(rtpush_text *t, const char *text) {
     rtpi_put(t, text, strlen(text));
 }
 
-static void rtpi_put_byte(rtpi_text *t, unsigned value) {
+static void rtpi_put_byte(rtpush_text *t, unsigned value) {
     uint8_t byte = (uint8_t)value;
     rtpi_put(t, &byte, 1);
 }
 
-static void rtpi_put_big_endian(rtpi_text *t, uint32_t value, unsigned bytes) {
+static void rtpi_put_big_endian(rtpush_text *t, uint32_t value, unsigned bytes) {
     while (bytes-- > 0) {
         rtpi_put_byte(t, bytes < 4 ? (unsigned)(value >> (8u * bytes) & 255u) : 0);
     }
@@ -1317,13 +1211,13 @@ static void rtpi_hex(uint8_t out[8], uint32_t value) {
     }
 }
 
-static void rtpi_put_hex(rtpi_text *t, uint32_t value) {
+static void rtpi_put_hex(rtpush_text *t, uint32_t value) {
     uint8_t digits[8];
     rtpi_hex(digits, value);
     rtpi_put(t, digits, sizeof digits);
 }
 
-static void rtpi_put_decimal(rtpi_text *t, uint32_t value) {
+static void rtpi_put_decimal(rtpush_text *t, uint32_t value) {
     char digits[10]; // 2^32 has 10
     unsigned i = sizeof digits;
     do {
@@ -1334,7 +1228,7 @@ static void rtpi_put_decimal(rtpi_text *t, uint32_t value) {
 }
 
 // %s a text, %d a uint32_t in decimal, %x one in 8 hexadecimal digits. Nothing else.
-static void rtpi_format(rtpi_text *t, const char *format, ...) {
+static void rtpi_format(rtpush_text *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
     for (; *format; format++) {
@@ -1493,14 +1387,12 @@ static const char *rtpi_query_find(const char *query, const char *name) {
 }
 
 // >>base64 ----------------------------------------------------------------------------------------
-// RFC 4648 4 and, with `url`, RFC 4648 5 without padding. Read strictly: one text alone for the
-// same bytes.
+// RFC 4648 4 and, with `url`, RFC 4648 5 without padding.
 
-#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_ACCESS)
 static const char rtpi_letters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static void rtpi_put_base64(rtpi_text *t, const uint8_t *data, size_t len, int url) {
+static void rtpi_put_base64(rtpush_text *t, const uint8_t *data, size_t len, int url) {
     size_t i;
     for (i = 0; i < len; i += 3) {
         uint32_t bits = (uint32_t)data[i] << 16;
@@ -1518,47 +1410,6 @@ static void rtpi_put_base64(rtpi_text *t, const uint8_t *data, size_t len, int u
         }
     }
 }
-#endif
-
-#ifndef RTPUSH_NO_ACCESS
-// Bytes of a text in base64, one after the other.
-typedef struct rtpi_base64 {
-    const char *at;
-    const char *end;
-    uint32_t bits; // of which the lowest `have` are still to be given
-    uint8_t have;
-    uint8_t url;
-} rtpi_base64;
-
-enum { RTPI_END = -1, RTPI_BAD = -2 }; // instead of a byte
-
-// 64: no character of it.
-static unsigned rtpi_base64_value(char c, int url) {
-    const char *at;
-    if (url) { // its two are the other's, whose are none of it
-        c = c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? '\0' : c;
-    }
-    at = strchr(rtpi_letters, c); // NUL is behind the 64
-    return at ? (unsigned)(at - rtpi_letters) : 64u;
-}
-
-static int rtpi_base64_next(rtpi_base64 *b) {
-    while (b->have < 8) {
-        unsigned value;
-        if (b->at == b->end) { // what is left over is less than a character, and 0: RFC 4648 3.5
-            return b->have < 6 && (b->bits & ((1u << b->have) - 1u)) == 0 ? RTPI_END : RTPI_BAD;
-        }
-        value = rtpi_base64_value(*b->at++, b->url);
-        if (value > 63) {
-            return RTPI_BAD;
-        }
-        b->bits = b->bits << 6 | value;
-        b->have = (uint8_t)(b->have + 6);
-    }
-    b->have = (uint8_t)(b->have - 8);
-    return (int)(b->bits >> b->have & 255u);
-}
-#endif
 
 #ifndef RTPUSH_NO_WEBSOCKET
 // RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
@@ -1630,187 +1481,6 @@ static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
 }
 #endif // RTPUSH_NO_WEBSOCKET
 
-#ifndef RTPUSH_NO_ACCESS
-// >>sha256 ----------------------------------------------------------------------------------------
-// FIPS 180-4 6.2 and RFC 2104. The schedule is a ring of 16 words, as above. Nothing depends on the
-// data but the result: no table is indexed by it, no branch taken.
-
-typedef struct rtpi_sha256 {
-    uint32_t h[8];
-    uint8_t block[64];
-    uint64_t total; // bytes
-} rtpi_sha256;
-
-static uint32_t rtpi_rotate_right(uint32_t x, unsigned n) {
-    return (x >> n) | (uint32_t)(x << (32u - n));
-}
-
-static void rtpi_sha256_block(rtpi_sha256 *s) {
-    static const uint32_t k[64] = {
-        0x428A2F98u, 0x71374491u, 0xB5C0FBCFu, 0xE9B5DBA5u, 0x3956C25Bu, 0x59F111F1u, 0x923F82A4u,
-        0xAB1C5ED5u, 0xD807AA98u, 0x12835B01u, 0x243185BEu, 0x550C7DC3u, 0x72BE5D74u, 0x80DEB1FEu,
-        0x9BDC06A7u, 0xC19BF174u, 0xE49B69C1u, 0xEFBE4786u, 0x0FC19DC6u, 0x240CA1CCu, 0x2DE92C6Fu,
-        0x4A7484AAu, 0x5CB0A9DCu, 0x76F988DAu, 0x983E5152u, 0xA831C66Du, 0xB00327C8u, 0xBF597FC7u,
-        0xC6E00BF3u, 0xD5A79147u, 0x06CA6351u, 0x14292967u, 0x27B70A85u, 0x2E1B2138u, 0x4D2C6DFCu,
-        0x53380D13u, 0x650A7354u, 0x766A0ABBu, 0x81C2C92Eu, 0x92722C85u, 0xA2BFE8A1u, 0xA81A664Bu,
-        0xC24B8B70u, 0xC76C51A3u, 0xD192E819u, 0xD6990624u, 0xF40E3585u, 0x106AA070u, 0x19A4C116u,
-        0x1E376C08u, 0x2748774Cu, 0x34B0BCB5u, 0x391C0CB3u, 0x4ED8AA4Au, 0x5B9CCA4Fu, 0x682E6FF3u,
-        0x748F82EEu, 0x78A5636Fu, 0x84C87814u, 0x8CC70208u, 0x90BEFFFAu, 0xA4506CEBu, 0xBEF9A3F7u,
-        0xC67178F2u};
-    uint32_t w[16];
-    uint32_t a = s->h[0], b = s->h[1], c = s->h[2], d = s->h[3];
-    uint32_t e = s->h[4], f = s->h[5], g = s->h[6], h = s->h[7];
-    unsigned i;
-    for (i = 0; i < 64; i++) {
-        uint32_t t1, t2;
-        if (i < 16) {
-            w[i] = (uint32_t)s->block[4 * i] << 24 | (uint32_t)s->block[4 * i + 1] << 16 |
-                   (uint32_t)s->block[4 * i + 2] << 8 | s->block[4 * i + 3];
-        } else {
-            t1 = w[(i + 14) & 15u];
-            t2 = w[(i + 1) & 15u];
-            w[i & 15u] += (rtpi_rotate_right(t1, 17) ^ rtpi_rotate_right(t1, 19) ^ t1 >> 10) +
-                          w[(i + 9) & 15u] +
-                          (rtpi_rotate_right(t2, 7) ^ rtpi_rotate_right(t2, 18) ^ t2 >> 3);
-        }
-        t1 = h + k[i] + w[i & 15u] + ((e & f) ^ (~e & g)) +
-             (rtpi_rotate_right(e, 6) ^ rtpi_rotate_right(e, 11) ^ rtpi_rotate_right(e, 25));
-        t2 = ((a & b) ^ (a & c) ^ (b & c)) +
-             (rtpi_rotate_right(a, 2) ^ rtpi_rotate_right(a, 13) ^ rtpi_rotate_right(a, 22));
-        h = g;
-        g = f;
-        f = e;
-        e = d + t1;
-        d = c;
-        c = b;
-        b = a;
-        a = t1 + t2;
-    }
-    s->h[0] += a;
-    s->h[1] += b;
-    s->h[2] += c;
-    s->h[3] += d;
-    s->h[4] += e;
-    s->h[5] += f;
-    s->h[6] += g;
-    s->h[7] += h;
-}
-
-static void rtpi_sha256_begin(rtpi_sha256 *s) {
-    static const uint32_t h[8] = {0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au,
-                                  0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u};
-    memcpy(s->h, h, sizeof h);
-    s->total = 0;
-}
-
-static void rtpi_sha256_add(rtpi_sha256 *s, const void *data, size_t len) {
-    const uint8_t *from = (const uint8_t *)data;
-    while (len > 0) {
-        size_t used = (size_t)(s->total & 63u);
-        size_t n = len < 64 - used ? len : 64 - used;
-        memcpy(s->block + used, from, n);
-        s->total += n;
-        from += n;
-        len -= n;
-        if (used + n == 64) {
-            rtpi_sha256_block(s);
-        }
-    }
-}
-
-static void rtpi_sha256_end(rtpi_sha256 *s, uint8_t out[32]) {
-    uint32_t length[2]; // in bits
-    unsigned used = (unsigned)(s->total & 63u);
-    unsigned i;
-    length[0] = (uint32_t)(s->total >> 29);
-    length[1] = (uint32_t)(s->total << 3);
-    memset(s->block + used, 0, 64u - used);
-    s->block[used] = 0x80;
-    if (used >= 56) { // no room for the 8 bytes of length
-        rtpi_sha256_block(s);
-        memset(s->block, 0, sizeof s->block);
-    }
-    for (i = 0; i < 8; i++) {
-        s->block[56 + i] = (uint8_t)(length[i / 4] >> (24u - 8u * (i & 3u)));
-    }
-    rtpi_sha256_block(s);
-    for (i = 0; i < 32; i++) {
-        out[i] = (uint8_t)(s->h[i / 4] >> (24u - 8u * (i & 3u)));
-    }
-}
-
-void rtpush_sha256(const void *data, size_t len, uint8_t out[32]) {
-    rtpi_sha256 s;
-    rtpi_sha256_begin(&s);
-    rtpi_sha256_add(&s, data, len);
-    rtpi_sha256_end(&s, out);
-}
-
-// RFC 2104 2: begins a hash with the key, padded to a block and mixed with `pad`.
-static void rtpi_hmac_pad(rtpi_sha256 *s, const rtpush_key *key, uint8_t pad) {
-    unsigned i;
-    rtpi_sha256_begin(s);
-    if (key->len > sizeof s->block) {
-        rtpi_sha256_add(s, key->bytes, key->len);
-        rtpi_sha256_end(s, s->block);
-        memset(s->block + 32, 0, 32);
-        rtpi_sha256_begin(s);
-    } else {
-        memset(s->block, 0, sizeof s->block);
-        if (key->len > 0) {
-            memcpy(s->block, key->bytes, key->len);
-        }
-    }
-    for (i = 0; i < sizeof s->block; i++) {
-        s->block[i] ^= pad;
-    }
-    s->total = sizeof s->block;
-    rtpi_sha256_block(s);
-}
-
-static void rtpi_hmac_begin(rtpi_sha256 *s, const rtpush_key *key) {
-    rtpi_hmac_pad(s, key, 0x36);
-}
-
-static void rtpi_hmac_end(rtpi_sha256 *s, const rtpush_key *key, uint8_t out[32]) {
-    rtpi_sha256_end(s, out);
-    rtpi_hmac_pad(s, key, 0x5C);
-    rtpi_sha256_add(s, out, 32);
-    rtpi_sha256_end(s, out);
-}
-
-void rtpush_hmac_sha256(const rtpush_key *key, const void *data, size_t len, uint8_t out[32]) {
-    rtpi_sha256 s;
-    rtpi_hmac_begin(&s, key);
-    rtpi_sha256_add(&s, data, len);
-    rtpi_hmac_end(&s, key, out);
-}
-
-// volatile: the compiler must not find a way to be quicker.
-int rtpush_equal(const void *a, const void *b, size_t len) {
-    const volatile uint8_t *x = (const volatile uint8_t *)a;
-    const volatile uint8_t *y = (const volatile uint8_t *)b;
-    unsigned differs = 0;
-    while (len-- > 0) {
-        differs |= (unsigned)*x++ ^ *y++;
-    }
-    return differs == 0;
-}
-
-int rtpush_equal_text(const char *given, const char *secret) {
-    const volatile uint8_t *x = (const volatile uint8_t *)given;
-    const volatile uint8_t *y = (const volatile uint8_t *)secret;
-    size_t given_len = strlen(given);
-    size_t secret_len = strlen(secret);
-    unsigned differs = given_len != secret_len;
-    size_t i;
-    for (i = 0; i < given_len; i++) {
-        differs |= (unsigned)x[i] ^ y[i < secret_len ? i : secret_len];
-    }
-    return differs == 0;
-}
-#endif // RTPUSH_NO_ACCESS
-
 // >>utf8 ------------------------------------------------------------------------------------------
 // RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
 // the next byte must be; the four special states exclude overlong forms, surrogates and what lies
@@ -1825,7 +1495,7 @@ enum {
     RTPI_UTF8_ED, // 80..9F then one tail
     RTPI_UTF8_F0, // 90..BF then two
     RTPI_UTF8_F4, // 80..8F then two
-    RTPI_UTF8_BAD
+    RTPI_UTF8_BAD = RTPUSH_UTF8_BAD
 };
 
 static uint8_t rtpi_utf8_lead(uint8_t c) {
@@ -1887,763 +1557,6 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
     }
     return state;
 }
-
-#ifndef RTPUSH_NO_ACCESS
-// >>access ----------------------------------------------------------------------------------------
-// Functions of strings, so that who may come in can be tested and fuzzed without a server. Whatever
-// is signed begins with what it is for ("rtpush.sign" NUL purpose NUL text), so no signature of one
-// kind is good for another, and none for a token, whose text has no NUL.
-//
-// A token's JSON (RFC 8259) is read where it stands, in base64url, a byte at a time: no copy, no
-// recursion, 8 levels of nesting. A member that somebody asks for may come once; two parsers could
-// take different ones for the true one (RFC 8725 2.4).
-
-static int rtpi_key_good(const rtpush_key *key) {
-    return key->bytes != NULL && key->len >= 32; // RFC 7518 3.2: as long as the hash at least
-}
-
-static void rtpi_mac(const rtpush_key *key, const char *kind, const char *purpose,
-                     const char *text, size_t len, uint8_t mac[32]) {
-    rtpi_sha256 s;
-    rtpi_hmac_begin(&s, key);
-    rtpi_sha256_add(&s, kind, strlen(kind) + 1);
-    rtpi_sha256_add(&s, purpose, strlen(purpose) + 1);
-    rtpi_sha256_add(&s, text, len);
-    rtpi_hmac_end(&s, key, mac);
-}
-
-// Is the text behind at this signature, all of it or the first mac_len bytes?
-static int rtpi_mac_is(const char *text, const uint8_t *mac, size_t mac_len) {
-    uint8_t right[44];
-    rtpi_text t = {NULL, sizeof right, 0, 0};
-    t.data = right;
-    rtpi_put_base64(&t, mac, mac_len, 1);
-    return strlen(text) == t.len && rtpush_equal(text, right, t.len);
-}
-
-// -- JSON
-
-typedef struct rtpi_json {
-    rtpi_base64 from;
-    int c;             // the byte to look at, RTPI_END or RTPI_BAD
-    uint32_t number;   // the last one, without sign and fraction; saturates
-    uint8_t rough;     // RTPI_ROUGH_...: what that leaves out
-    uint8_t differs;   // the last string is not `match`
-    const char *match; // compared with strings, or NULL
-    char *out;         // where strings go, as far as cap reaches
-    size_t cap;
-    size_t len; // of the last string
-} rtpi_json;
-
-enum { RTPI_ROUGH_SIGN = 1, RTPI_ROUGH_FRACTION = 2, RTPI_ROUGH_POWER = 4, RTPI_ROUGH_BIG = 8 };
-
-#define RTPI_JSON_DEPTH 8u
-#define RTPI_CLAIM_ROUGH (RTPUSH_CLAIM_OTHER + 1) // a number that `number` alone does not say
-
-static void rtpi_json_step(rtpi_json *j) {
-    j->c = rtpi_base64_next(&j->from);
-}
-
-static void rtpi_json_begin(rtpi_json *j, const char *at, const char *end) {
-    memset(j, 0, sizeof *j);
-    j->from.at = at;
-    j->from.end = end;
-    j->from.url = 1;
-    rtpi_json_step(j);
-}
-
-// Where the strings of the next value go.
-static void rtpi_json_sink(rtpi_json *j, char *out, size_t cap, const char *match) {
-    j->out = out;
-    j->cap = cap;
-    j->match = match;
-    j->len = 0;
-}
-
-static void rtpi_json_space(rtpi_json *j) {
-    while (j->c == ' ' || j->c == '\t' || j->c == '\n' || j->c == '\r') {
-        rtpi_json_step(j);
-    }
-}
-
-// Is the next byte this one? Then it is passed.
-static int rtpi_json_pass(rtpi_json *j, int c) {
-    rtpi_json_space(j);
-    if (j->c != c) {
-        return 0;
-    }
-    rtpi_json_step(j);
-    return 1;
-}
-
-static void rtpi_json_put(rtpi_json *j, unsigned byte) { // never 0, so it ends no match too late
-    if (j->match && !j->differs) {
-        j->differs = (uint8_t)j->match[j->len] != byte;
-    }
-    if (j->len < j->cap) {
-        j->out[j->len] = (char)byte;
-    }
-    j->len++;
-}
-
-// Four hexadecimal digits, or 0.
-static unsigned rtpi_json_hex(rtpi_json *j) {
-    unsigned value = 0;
-    unsigned i;
-    for (i = 0; i < 4; i++) {
-        unsigned digit;
-        rtpi_json_step(j);
-        digit = j->c < 0 ? 16u : rtpi_hex_value((uint8_t)j->c);
-        if (digit > 15) {
-            return 0;
-        }
-        value = value << 4 | digit;
-    }
-    return value;
-}
-
-// RFC 8259 7: what stands behind a backslash. NUL and lone surrogates are refused.
-static int rtpi_json_escape(rtpi_json *j) {
-    static const char plain[] = "\"\\/bfnrt";
-    static const char meaning[] = "\"\\/\b\f\n\r\t";
-    uint32_t code;
-    const char *at;
-    rtpi_json_step(j);
-    if (j->c != 'u') {
-        at = j->c > 0 ? strchr(plain, j->c) : NULL;
-        if (at) {
-            rtpi_json_put(j, (uint8_t)meaning[at - plain]);
-        }
-        return at != NULL;
-    }
-    code = rtpi_json_hex(j);
-    if (code >= 0xD800u && code <= 0xDFFFu) {
-        uint32_t low = 0;
-        rtpi_json_step(j);
-        if (j->c == '\\') {
-            rtpi_json_step(j);
-            low = j->c == 'u' ? rtpi_json_hex(j) : 0;
-        }
-        if (code > 0xDBFFu || low < 0xDC00u || low > 0xDFFFu) {
-            return 0;
-        }
-        code = 0x10000u + ((code - 0xD800u) << 10) + (low - 0xDC00u);
-    }
-    if (code < 0x80u) {
-        rtpi_json_put(j, (unsigned)code);
-        return code != 0;
-    }
-    if (code < 0x800u) {
-        rtpi_json_put(j, 0xC0u | (unsigned)(code >> 6));
-    } else {
-        if (code < 0x10000u) {
-            rtpi_json_put(j, 0xE0u | (unsigned)(code >> 12));
-        } else {
-            rtpi_json_put(j, 0xF0u | (unsigned)(code >> 18));
-            rtpi_json_put(j, 0x80u | (unsigned)(code >> 12 & 63u));
-        }
-        rtpi_json_put(j, 0x80u | (unsigned)(code >> 6 & 63u));
-    }
-    rtpi_json_put(j, 0x80u | (unsigned)(code & 63u));
-    return 1;
-}
-
-// A string; j->c stands at its quotation mark.
-static int rtpi_json_string(rtpi_json *j) {
-    uint8_t utf8 = RTPI_UTF8_OK;
-    j->len = 0;
-    j->differs = 0;
-    if (j->c != '"') {
-        return 0;
-    }
-    for (;;) {
-        uint8_t byte;
-        rtpi_json_step(j);
-        if (j->c == '"' || j->c < 0x20) { // also the end of the text
-            break;
-        }
-        if (j->c == '\\') {
-            if (utf8 != RTPI_UTF8_OK || !rtpi_json_escape(j)) {
-                return 0;
-            }
-            continue;
-        }
-        byte = (uint8_t)j->c;
-        utf8 = rtpi_utf8(utf8, &byte, 1);
-        rtpi_json_put(j, byte);
-    }
-    if (j->c != '"' || utf8 != RTPI_UTF8_OK) {
-        return 0;
-    }
-    if (j->match && !j->differs) {
-        j->differs = j->match[j->len] != '\0';
-    }
-    rtpi_json_step(j);
-    return 1;
-}
-
-// Digits, at least one; their value.
-static int rtpi_json_digits(rtpi_json *j, uint32_t *value) {
-    int any = 0;
-    *value = 0;
-    for (; j->c >= '0' && j->c <= '9'; any = 1, rtpi_json_step(j)) {
-        unsigned digit = (unsigned)j->c - '0';
-        if (*value > (~(uint32_t)0 - digit) / 10u) {
-            j->rough |= RTPI_ROUGH_BIG;
-        }
-        *value = j->rough & RTPI_ROUGH_BIG ? ~(uint32_t)0 : *value * 10u + digit;
-    }
-    return any;
-}
-
-// RFC 8259 6
-static int rtpi_json_number(rtpi_json *j) {
-    uint32_t rest;
-    int zero;
-    j->rough = 0;
-    if (j->c == '-') {
-        j->rough = RTPI_ROUGH_SIGN;
-        rtpi_json_step(j);
-    }
-    zero = j->c == '0';
-    if (zero) { // no digit may follow
-        j->number = 0;
-        rtpi_json_step(j);
-    } else if (!rtpi_json_digits(j, &j->number)) {
-        return 0;
-    }
-    if (j->c == '.') {
-        unsigned rough = j->rough;
-        rtpi_json_step(j);
-        if (!rtpi_json_digits(j, &rest)) {
-            return 0;
-        }
-        j->rough = (uint8_t)(rough | RTPI_ROUGH_FRACTION);
-    }
-    if (j->c == 'e' || j->c == 'E') {
-        j->rough |= RTPI_ROUGH_POWER;
-        rtpi_json_step(j);
-        if (j->c == '+' || j->c == '-') {
-            rtpi_json_step(j);
-        }
-        return rtpi_json_digits(j, &rest);
-    }
-    return 1;
-}
-
-// A value that is no object or array. Returns RTPUSH_CLAIM_..., ABSENT if it is malformed.
-static int rtpi_json_scalar(rtpi_json *j) {
-    const char *word = j->c == 't' ? "true" : j->c == 'f' ? "false" : "null";
-    if (j->c == '"') {
-        return rtpi_json_string(j) ? RTPUSH_CLAIM_TEXT : RTPUSH_CLAIM_ABSENT;
-    }
-    if (j->c == '-' || (j->c >= '0' && j->c <= '9')) {
-        return !rtpi_json_number(j) ? RTPUSH_CLAIM_ABSENT
-               : j->rough           ? RTPI_CLAIM_ROUGH : RTPUSH_CLAIM_NUMBER;
-    }
-    for (; *word != '\0'; word++) {
-        if (j->c != *word) {
-            return RTPUSH_CLAIM_ABSENT;
-        }
-        rtpi_json_step(j);
-    }
-    return RTPUSH_CLAIM_OTHER;
-}
-
-// The name of a member and its colon.
-static int rtpi_json_name(rtpi_json *j) {
-    rtpi_json_space(j);
-    return rtpi_json_string(j) && rtpi_json_pass(j, ':');
-}
-
-// A value of any kind; what is in an object or array is looked through, not kept.
-static int rtpi_json_value(rtpi_json *j) {
-    uint32_t objects = 0; // a bit for each level: is it an object?
-    unsigned depth = 0;
-    int kind;
-    do {
-        int open = 0; // a level was opened, and may end at once
-        rtpi_json_space(j);
-        if (j->c == '{' || j->c == '[') {
-            objects = objects << 1 | (j->c == '{');
-            open = 1;
-            kind = RTPUSH_CLAIM_OTHER;
-            rtpi_json_sink(j, NULL, 0, NULL);
-            if (++depth > RTPI_JSON_DEPTH) {
-                return RTPUSH_CLAIM_ABSENT;
-            }
-            rtpi_json_step(j);
-        } else {
-            kind = rtpi_json_scalar(j);
-            if (kind == RTPUSH_CLAIM_ABSENT || depth == 0) {
-                return kind;
-            }
-        }
-        while (depth > 0 && rtpi_json_pass(j, objects & 1u ? '}' : ']')) {
-            objects >>= 1;
-            depth--;
-            open = 0;
-        }
-        if (depth > 0 && ((!open && !rtpi_json_pass(j, ',')) ||
-                          ((objects & 1u) && !rtpi_json_name(j)))) {
-            return RTPUSH_CLAIM_ABSENT;
-        }
-    } while (depth > 0);
-    return RTPUSH_CLAIM_OTHER;
-}
-
-// Goes to the next member of the object that is the text. 1: its value is next; 0: the text has
-// ended; negative: malformed. A name too long for cap is one that nobody asked for.
-static int rtpi_json_member(rtpi_json *j, int first, char *name, size_t cap) {
-    if (first && !rtpi_json_pass(j, '{')) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    if (rtpi_json_pass(j, '}')) {
-        rtpi_json_space(j);
-        return j->c == RTPI_END ? 0 : RTPUSH_ERR_TOKEN;
-    }
-    rtpi_json_sink(j, name, cap - 1, NULL);
-    if ((!first && !rtpi_json_pass(j, ',')) || !rtpi_json_name(j)) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    name[j->len < cap ? j->len : 0] = '\0';
-    rtpi_json_sink(j, NULL, 0, NULL);
-    return 1;
-}
-
-// -- tokens
-
-// RFC 7515 4.1.1, 4.1.11: the algorithm is ours, and nothing in a header changes how it is read.
-static int rtpi_jwt_header(const char *at, const char *end, const char *ours) {
-    rtpi_json j;
-    char name[8];
-    int seen = 0;
-    int more;
-    rtpi_json_begin(&j, at, end);
-    while ((more = rtpi_json_member(&j, !seen, name, sizeof name)) > 0) {
-        int alg = strcmp(name, "alg") == 0;
-        int kind;
-        rtpi_json_sink(&j, NULL, 0, alg ? ours : NULL);
-        kind = rtpi_json_value(&j);
-        if (kind == RTPUSH_CLAIM_ABSENT || (alg && (seen & 2))) {
-            return RTPUSH_ERR_TOKEN;
-        }
-        if (strcmp(name, "crit") == 0 || (alg && (kind != RTPUSH_CLAIM_TEXT || j.differs))) {
-            return RTPUSH_ERR_ALGORITHM;
-        }
-        seen |= alg ? 3 : 1;
-    }
-    return more < 0 ? more : seen & 2 ? 0 : RTPUSH_ERR_ALGORITHM;
-}
-
-// The claims that say whether a token is good.
-typedef struct rtpi_claims {
-    uint32_t seen; // a bit for each of rtpi_registered, then for each of the caller's
-    uint32_t exp;
-    uint32_t nbf;
-    uint8_t aud; // ours
-    uint8_t iss;
-} rtpi_claims;
-
-enum { RTPI_CLAIM_EXP, RTPI_CLAIM_NBF, RTPI_CLAIM_AUD, RTPI_CLAIM_ISS, RTPI_CLAIM_USER };
-static const char rtpi_registered[] = "exp\0nbf\0aud\0iss\0";
-
-// RFC 7519 2: a NumericDate may have a fraction, which is cut off. Not a power: nobody writes it,
-// and it would need floating point.
-static int rtpi_jwt_date(const rtpi_json *j, int kind, uint32_t *date) {
-    if ((kind != RTPUSH_CLAIM_NUMBER && kind != RTPI_CLAIM_ROUGH) ||
-        (j->rough & RTPI_ROUGH_POWER)) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    *date = j->rough & RTPI_ROUGH_SIGN ? 0 : j->number;
-    return 0;
-}
-
-// RFC 7519 4.1.3: one audience, or an array of them.
-static int rtpi_jwt_audience(rtpi_json *j, const char *aud, uint8_t *ours) {
-    if (!rtpi_json_pass(j, '[')) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    if (rtpi_json_pass(j, ']')) {
-        return 0;
-    }
-    do {
-        rtpi_json_space(j);
-        rtpi_json_sink(j, NULL, 0, aud);
-        if (!rtpi_json_string(j)) {
-            return RTPUSH_ERR_TOKEN;
-        }
-        *ours |= aud && !j->differs;
-    } while (rtpi_json_pass(j, ','));
-    return rtpi_json_pass(j, ']') ? 0 : RTPUSH_ERR_TOKEN;
-}
-
-// One member of the payload: `own` is the caller's claim of this name, or NULL.
-static int rtpi_jwt_claim(const rtpush_jwt *jwt, rtpi_json *j, unsigned which, rtpush_claim *own,
-                          rtpi_claims *found) {
-    int kind;
-    rtpi_json_space(j);
-    if (which == RTPI_CLAIM_AUD && j->c == '[') {
-        if (own) {
-            own->kind = RTPUSH_CLAIM_OTHER;
-        }
-        return rtpi_jwt_audience(j, jwt->aud, &found->aud);
-    }
-    rtpi_json_sink(j, own ? own->text : NULL, own && own->text ? own->text_size : 0,
-                   which == RTPI_CLAIM_AUD ? jwt->aud : which == RTPI_CLAIM_ISS ? jwt->iss : NULL);
-    kind = rtpi_json_value(j);
-    if (kind == RTPUSH_CLAIM_ABSENT) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    if (own) {
-        own->kind = (uint8_t)(kind == RTPI_CLAIM_ROUGH ? RTPUSH_CLAIM_OTHER : kind);
-        own->number = kind == RTPUSH_CLAIM_NUMBER ? j->number : 0;
-        if (kind == RTPUSH_CLAIM_TEXT && own->text) {
-            if (j->len >= own->text_size) {
-                return RTPUSH_ERR_TOO_BIG;
-            }
-            own->text[j->len] = '\0';
-        }
-    }
-    if (which == RTPI_CLAIM_EXP || which == RTPI_CLAIM_NBF) {
-        return rtpi_jwt_date(j, kind, which == RTPI_CLAIM_EXP ? &found->exp : &found->nbf);
-    }
-    if (which <= RTPI_CLAIM_ISS && kind != RTPUSH_CLAIM_TEXT) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    if (which == RTPI_CLAIM_AUD) {
-        found->aud = j->match && !j->differs;
-    } else if (which == RTPI_CLAIM_ISS) {
-        found->iss = j->match && !j->differs;
-    }
-    return 0;
-}
-
-// RFC 7519 4.1.3 to 4.1.5: aud, exp, nbf. Sums of times that could pass 2^32 are differences.
-static int rtpi_jwt_judge(rtpush_jwt *jwt, const rtpi_claims *found) {
-    uint32_t now = jwt->now_s;
-    if (found->seen >> RTPI_CLAIM_AUD & 1u ? !found->aud : jwt->aud != NULL) {
-        return RTPUSH_ERR_AUDIENCE;
-    }
-    if (jwt->iss && !found->iss) {
-        return RTPUSH_ERR_AUDIENCE;
-    }
-    if (found->nbf > now && found->nbf - now > jwt->leeway_s) {
-        return RTPUSH_ERR_EARLY;
-    }
-    if (!(found->seen >> RTPI_CLAIM_EXP & 1u)) {
-        return jwt->may_last ? RTPUSH_OK : RTPUSH_ERR_EXPIRED;
-    }
-    // RFC 7519 4.1.4: on or after exp it must not be accepted
-    if (now == 0 || (now >= found->exp && now - found->exp >= jwt->leeway_s)) {
-        return RTPUSH_ERR_EXPIRED;
-    }
-    jwt->left_s = found->exp > now ? found->exp - now : 1;
-    return RTPUSH_OK;
-}
-
-static int rtpi_jwt_payload(rtpush_jwt *jwt, const char *at, const char *end) {
-    rtpi_claims found;
-    rtpi_json j;
-    char name[32];
-    int first = 1;
-    int more;
-    memset(&found, 0, sizeof found);
-    rtpi_json_begin(&j, at, end);
-    while ((more = rtpi_json_member(&j, first, name, sizeof name)) > 0) {
-        unsigned which = rtpi_place(rtpi_registered, name);
-        rtpush_claim *own = NULL;
-        unsigned i;
-        uint32_t bits = which < RTPI_CLAIM_USER ? 1u << which : 0;
-        int error;
-        for (i = 0; i < jwt->claim_count && *name != '\0'; i++) {
-            if (strcmp(jwt->claims[i].name, name) == 0) {
-                own = &jwt->claims[i];
-                bits |= (uint32_t)1 << (RTPI_CLAIM_USER + i);
-            }
-        }
-        error = found.seen & bits ? RTPUSH_ERR_TOKEN : rtpi_jwt_claim(jwt, &j, which, own, &found);
-        if (error) {
-            return error;
-        }
-        found.seen |= bits;
-        first = 0;
-    }
-    return more < 0 ? more : rtpi_jwt_judge(jwt, &found);
-}
-
-// A refused token says nothing.
-static void rtpi_jwt_forget(rtpush_jwt *jwt) {
-    unsigned i;
-    for (i = 0; i < jwt->claim_count; i++) {
-        rtpush_claim *claim = &jwt->claims[i];
-        claim->kind = RTPUSH_CLAIM_ABSENT;
-        claim->number = 0;
-        if (claim->text && claim->text_size > 0) {
-            claim->text[0] = '\0';
-        }
-    }
-    jwt->left_s = 0;
-}
-
-// RFC 7518 3.4: a signature of ES256 has 64 bytes. One that is not base64url, or longer, is none.
-static int rtpi_jwt_checked(const rtpush_jwt *jwt, const uint8_t hash[32], const char *text) {
-    uint8_t signature[64];
-    size_t len = 0;
-    int byte;
-    rtpi_base64 b;
-    memset(&b, 0, sizeof b);
-    b.at = text;
-    b.end = text + strlen(text);
-    b.url = 1;
-    while ((byte = rtpi_base64_next(&b)) >= 0 && len < sizeof signature) {
-        signature[len++] = (uint8_t)byte;
-    }
-    return byte == RTPI_END && jwt->check(jwt->ctx, hash, signature, len) == 1;
-}
-
-// Whether `signature` is that of the text before it. Apart, so that its memory is free again when
-// the claims are read.
-static int rtpi_jwt_signed(const rtpush_jwt *jwt, const char *token, const char *signature) {
-    rtpi_sha256 s;
-    uint8_t hash[32];
-    if (jwt->alg) {
-        rtpi_sha256_begin(&s);
-    } else {
-        rtpi_hmac_begin(&s, &jwt->key); // not a call deeper: it is the deepest stack
-    }
-    rtpi_sha256_add(&s, token, (size_t)(signature - token));
-    if (jwt->alg) {
-        rtpi_sha256_end(&s, hash);
-        return rtpi_jwt_checked(jwt, hash, signature + 1);
-    }
-    rtpi_hmac_end(&s, &jwt->key, hash);
-    return rtpi_mac_is(signature + 1, hash, sizeof hash);
-}
-
-int rtpush_jwt_verify(rtpush_jwt *jwt, const char *token) {
-    const char *payload = token ? strchr(token, '.') : NULL;
-    const char *signature = payload ? strchr(payload + 1, '.') : NULL;
-    int error;
-    rtpi_jwt_forget(jwt);
-    if (!(jwt->alg ? jwt->check != NULL : rtpi_key_good(&jwt->key)) || jwt->claim_count > 16) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    if (!signature || strchr(signature + 1, '.')) {
-        return RTPUSH_ERR_TOKEN; // RFC 7515 7.1: three parts
-    }
-    if (!rtpi_jwt_signed(jwt, token, signature)) {
-        return RTPUSH_ERR_SIGNATURE;
-    }
-    error = rtpi_jwt_header(token, payload, jwt->alg ? jwt->alg : "HS256");
-    error = error ? error : rtpi_jwt_payload(jwt, payload + 1, signature);
-    if (error) {
-        rtpi_jwt_forget(jwt);
-    }
-    return error;
-}
-
-// What stands behind a scheme (in lower case) in Authorization, or NULL. RFC 9110 11.4
-static const char *rtpi_credentials(const char *authorization, const char *scheme, size_t len) {
-    if (!authorization || strlen(authorization) <= len ||
-        !rtpi_starts(authorization, scheme, len) || authorization[len] != ' ') {
-        return NULL;
-    }
-    return authorization + len + strspn(authorization + len, " ");
-}
-
-const char *rtpush_bearer(const char *authorization) {
-    return rtpi_credentials(authorization, "bearer", 6);
-}
-
-// RFC 7617 2: user-id ":" password in base64; no control characters.
-int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const char **password) {
-    const char *text = rtpi_credentials(authorization, "basic", 5);
-    size_t len = text ? strlen(text) : 0;
-    size_t used = 0;
-    size_t user = 0;
-    const char *second = NULL; // the password; given only with all of it
-    rtpi_base64 b;
-    int c;
-    memset(&b, 0, sizeof b);
-    *password = NULL;
-    if (len == 0 || len % 4 != 0) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    b.at = text;
-    b.end = text + len - (text[len - 1] == '=') - (text[len - 1] == '=' && text[len - 2] == '=');
-    while ((c = rtpi_base64_next(&b)) >= 0x20 && c != 0x7F) {
-        if (used + 1 >= cap) {
-            return RTPUSH_ERR_TOO_BIG;
-        }
-        out[used++] = (char)c;
-        if (c == ':' && !second) {
-            user = used - 1;
-            out[user] = '\0';
-            second = out + used;
-        }
-    }
-    if (c != RTPI_END || !second) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    out[used] = '\0';
-    *password = second;
-    return (int)user;
-}
-
-// -- signed values and tickets
-
-// RFC 6265 4.1.1: what may stand in a cookie's value.
-static int rtpi_cookie_clean(const char *value) {
-    for (; *value != '\0'; value++) {
-        if (*value <= ' ' || *value > '~' || strchr("\",;\\", *value)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static int rtpi_text_end(rtpi_text *t) { // NUL-terminates; the length or ERR_TOO_BIG
-    int len = (int)t->len;
-    rtpi_put_byte(t, 0);
-    return t->over ? RTPUSH_ERR_TOO_BIG : len;
-}
-
-#define RTPI_MAC_TEXT 43u // 32 bytes in base64url
-
-int rtpush_sign(const rtpush_key *key, const char *purpose, const char *value,
-                uint32_t expires_at_s, char *out, size_t cap) {
-    rtpi_text t = {NULL, 0, 0, 0};
-    uint8_t mac[32];
-    if (!rtpi_key_good(key) || !rtpi_cookie_clean(value)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    t.data = (uint8_t *)out;
-    t.cap = (uint32_t)cap;
-    rtpi_format(&t, "%x.%s", expires_at_s, value);
-    rtpi_mac(key, "rtpush.sign", purpose, out, (size_t)t.len, mac);
-    rtpi_put_byte(&t, '.');
-    rtpi_put_base64(&t, mac, sizeof mac, 1);
-    return rtpi_text_end(&t);
-}
-
-int rtpush_verify(const rtpush_key *key, const char *purpose, const char *text, uint32_t now_s,
-                  char *value, size_t cap, uint32_t *left_s) {
-    size_t len = text ? strlen(text) : 0;
-    uint32_t expires;
-    uint8_t mac[32];
-    if (!rtpi_key_good(key)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    if (len < RTPUSH_SIGNED - 1u || text[8] != '.' || text[len - RTPI_MAC_TEXT - 1] != '.' ||
-        !rtpi_get_hex(text, 8, &expires)) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    len -= RTPI_MAC_TEXT + 1;
-    rtpi_mac(key, "rtpush.sign", purpose, text, len, mac);
-    if (!rtpi_mac_is(text + len + 1, mac, sizeof mac)) {
-        return RTPUSH_ERR_SIGNATURE;
-    }
-    if (now_s == 0 || now_s >= expires) {
-        return RTPUSH_ERR_EXPIRED;
-    }
-    len -= 9;
-    if (len >= cap) {
-        return RTPUSH_ERR_TOO_BIG;
-    }
-    memcpy(value, text + 9, len);
-    value[len] = '\0';
-    if (left_s) {
-        *left_s = expires - now_s;
-    }
-    return (int)len;
-}
-
-int rtpush_cookie(const char *name, const char *value, uint32_t max_age_s, int secure, char *out,
-                  size_t cap) {
-    rtpi_text t = {NULL, 0, 0, 0};
-    if (*name == '\0' || strchr(name, '=') || !rtpi_cookie_clean(name) ||
-        !rtpi_cookie_clean(value)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    t.data = (uint8_t *)out;
-    t.cap = (uint32_t)cap;
-    rtpi_format(&t, "%s=%s; Max-Age=%d; Path=/; HttpOnly; SameSite=Strict%s", name, value,
-                max_age_s, secure ? "; Secure" : "");
-    return rtpi_text_end(&t);
-}
-
-// A ticket: serial, end, topics and user as 8 digits each, then half of the signature, 16 bytes
-// (RFC 2104 5), in which the epoch stands for the purpose.
-#define RTPI_TICKET_TEXT 32u
-#define RTPI_TICKET_MAC 16u
-
-static void rtpi_ticket_mac(const rtpush_tickets *tickets, const char *text, uint8_t mac[32]) {
-    char epoch[9];
-    rtpi_hex((uint8_t *)epoch, tickets->epoch);
-    epoch[8] = '\0';
-    rtpi_mac(&tickets->key, "rtpush.ticket", epoch, text, RTPI_TICKET_TEXT, mac);
-}
-
-static uint32_t *rtpi_ticket_word(rtpush_tickets *tickets, uint32_t serial) {
-    return &tickets->used[serial / 32u % (RTPUSH_TICKET_WINDOW / 32u)];
-}
-
-int rtpush_ticket_issue(rtpush_tickets *tickets, uint32_t topics, uint32_t user,
-                        uint32_t expires_at_s, char out[RTPUSH_TICKET_SIZE]) {
-    rtpi_text t = {NULL, RTPUSH_TICKET_SIZE, 0, 0};
-    uint32_t serial = tickets->next;
-    uint8_t mac[32];
-    if (!rtpi_key_good(&tickets->key)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    t.data = (uint8_t *)out;
-    rtpi_format(&t, "%x%x%x%x", serial, expires_at_s, topics, user);
-    rtpi_ticket_mac(tickets, out, mac);
-    rtpi_put_base64(&t, mac, RTPI_TICKET_MAC, 1);
-    *rtpi_ticket_word(tickets, serial) &= ~((uint32_t)1 << serial % 32u);
-    tickets->next = serial + 1;
-    rtpi_put_byte(&t, 0);
-    return RTPUSH_OK;
-}
-
-int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now_s,
-                         uint32_t *topics, uint32_t *user) {
-    uint32_t field[4]; // serial, end, topics, user
-    uint8_t mac[32];
-    uint32_t *word;
-    uint32_t bit;
-    unsigned i;
-    if (!rtpi_key_good(&tickets->key)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    if (!text || strlen(text) != RTPUSH_TICKET_SIZE - 1u) {
-        return RTPUSH_ERR_TOKEN;
-    }
-    rtpi_ticket_mac(tickets, text, mac);
-    if (!rtpi_mac_is(text + RTPI_TICKET_TEXT, mac, RTPI_TICKET_MAC)) {
-        return RTPUSH_ERR_SIGNATURE;
-    }
-    for (i = 0; i < 4; i++) {
-        if (!rtpi_get_hex(text + 8 * i, 8, &field[i])) {
-            return RTPUSH_ERR_TOKEN;
-        }
-    }
-    if (now_s == 0 || now_s >= field[1]) {
-        return RTPUSH_ERR_EXPIRED;
-    }
-    word = rtpi_ticket_word(tickets, field[0]);
-    bit = (uint32_t)1 << field[0] % 32u;
-    // Beyond the window its bit belongs to a younger one: it can only be called used.
-    if ((uint32_t)(tickets->next - 1 - field[0]) >= RTPUSH_TICKET_WINDOW || (*word & bit)) {
-        return RTPUSH_ERR_USED;
-    }
-    *word |= bit;
-    *topics = field[2];
-    *user = field[3];
-    return RTPUSH_OK;
-}
-#endif // RTPUSH_NO_ACCESS
 
 // >>conn ------------------------------------------------------------------------------------------
 // A slot's life:
@@ -3075,8 +1988,8 @@ static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: spreads retries, 
 
 // tx is linear: bytes queued are [tx_head, tx_len). Opening it for writing moves them to the front.
 // There is one writer in a server, so no callback may come between open and commit.
-static rtpi_text *rtpi_tx_open(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_text *t = &srv->text;
+static rtpush_text *rtpi_tx_open(rtpush_server *srv, rtpush_conn *c) {
+    rtpush_text *t = &srv->text;
     t->data = rtpi_tx(srv, c);
     c->tx_len = (uint16_t)(c->tx_len - c->tx_head);
     if (c->tx_head > 0) {
@@ -3090,7 +2003,7 @@ static rtpi_text *rtpi_tx_open(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // Whole or not at all (invariant 11).
-static int rtpi_tx_commit(rtpush_conn *c, const rtpi_text *t) {
+static int rtpi_tx_commit(rtpush_conn *c, const rtpush_text *t) {
     if (!t->over) {
         c->tx_len = (uint16_t)t->len;
     }
@@ -3706,7 +2619,7 @@ enum {
 
 typedef struct rtpi_emit {
     rtpush_span *spans; // NULL: they are only counted, up to `most` bytes in all
-    rtpi_text *to;      // instead of spans: append the bytes here
+    rtpush_text *to;      // instead of spans: append the bytes here
     int max;
     int count;
     uint32_t most;     // bytes of a span
@@ -3755,7 +2668,7 @@ static void rtpi_emit_piece(rtpi_emit *e, const void *data, uint32_t len, uint8_
     e->bytes += rtpi_emit_bytes(e, (const uint8_t *)data + skip, len - skip, kind);
 }
 
-static void rtpi_put_frame_header(rtpi_text *t, unsigned first, uint32_t len) {
+static void rtpi_put_frame_header(rtpush_text *t, unsigned first, uint32_t len) {
     unsigned bytes = len < 126 ? 0 : len < 65536u ? 2 : 8; // RFC 6455 5.2: the shortest form
     rtpi_put_byte(t, first);
     rtpi_put_byte(t, bytes == 0 ? (unsigned)len : bytes == 2 ? 126u : 127u);
@@ -3807,7 +2720,7 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
 
 // What stands before the payload, in every form but RAW. The id is the reader's position, so that a
 // page that reconnects resumes there.
-static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form, uint32_t seq,
+static void rtpi_put_prefix(const rtpush_server *srv, rtpush_text *t, uint8_t form, uint32_t seq,
                             const rtpush_topic *topic, uint32_t len, uint32_t lines) {
     uint8_t id[] = "id: 00000000-00000000\nevent: ";
     uint32_t name_len = (uint32_t)strlen(topic->name);
@@ -3830,7 +2743,7 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpi_text *t, uint8_t form
 
 // Emits what is left of a record, whose place e->skip, bytes and inserted say. `t` takes its prefix
 // and must live as long as the spans; on overflow nothing is emitted and t->over is set.
-static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpi_text *t,
+static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpush_text *t,
                       rtpi_emit *e) {
     const uint8_t *payload = rtpi_payload(rec);
     uint8_t form = e->form;
@@ -3879,7 +2792,7 @@ static const rtpush_topic rtpi_notice = {"rtpush", RTPUSH_EVENT, 0, 0};
 static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic *topic,
                           const uint8_t *data, uint32_t len) {
     const rtpi_stream *s = &c->out.stream;
-    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     int text = c->form > RTPI_FORM_TAGGED;
     rtpi_emit e;
     if (c->form == RTPI_FORM_RAW) {
@@ -4091,7 +3004,7 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_stream *s = &c->out.stream;
     uint8_t buffer[28]; // "replayed " 9 + 10, " 8000" 5
-    rtpi_text text = {buffer, sizeof buffer, 0, 0};
+    rtpush_text text = {buffer, sizeof buffer, 0, 0};
     uint32_t from = c->notice == RTPI_NOTICE_RESET ? 0 : s->gap_from;
     uint32_t missed = from ? s->seq - from : 0;
     uint32_t replayed = s->stop > s->seq ? s->stop - s->seq : 0;
@@ -4172,7 +3085,7 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
 // more (WHATWG HTML 9.2.6: a data field without a value is data), over rtpush.1 a message of 2
 // bytes or 19. It also keeps proxies awake, and the id fresh where nothing concerned this reader.
 static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     int moved = (c->todo & RTPI_TODO_ID) != 0;
     int sse = c->form == RTPI_FORM_SSE;
     if (sse) {
@@ -4406,7 +3319,7 @@ static const char rtpi_methods[] = "GET\0HEAD\0POST\0PUT\0DELETE\0PATCH\0OPTIONS
 #define RTPI_METHOD_COUNT 7u
 
 // RFC 9110 10.2.1
-static void rtpi_put_allow(rtpi_text *t, const char *name, unsigned methods) {
+static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
     const char *comma = ": ";
     unsigned i;
     rtpi_put_text(t, name);
@@ -4421,9 +3334,9 @@ static void rtpi_put_allow(rtpi_text *t, const char *name, unsigned methods) {
 
 // Opens tx with the status line and the fields every answer has. The caller adds its own and the
 // empty line.
-static rtpi_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
+static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
                                 const char *type, const char *cache, int cors) {
-    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
                 rtpi_status_phrase(status), cache);
     if (type) {
@@ -4587,7 +3500,7 @@ static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c,
 enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip form of a file
 
 // What the library's own answers say beside the common fields.
-static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, rtpi_text *t,
+static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, rtpush_text *t,
                                 const rtpush_response *r, int own) {
     const rtpush_route *route = rtpi_route(srv, c);
     unsigned methods = rtpi_route_methods(route);
@@ -4650,7 +3563,8 @@ static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, 
 #endif
 
 // What the fields say of the body. `range` is what is sent of `len` bytes.
-static void rtpi_put_length(rtpi_text *t, unsigned status, uint32_t len, const rtpi_range *range) {
+static void rtpi_put_length(rtpush_text *t, unsigned status, uint32_t len,
+                            const rtpi_range *range) {
     if (status == 206) { // RFC 9110 14.4
         rtpi_format(t, "Content-Range: bytes %d-%d/%d\r\n", range->from, range->to - 1u, len);
     } else if (status == 416) {
@@ -4693,7 +3607,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
     rtpi_range range = {0, r->len};
     const char *const *h;
-    rtpi_text *t;
+    rtpush_text *t;
     if (!rtpi_reply_check(r, status, &cors)) {
         return RTPUSH_ERR_ARGUMENT;
     }
@@ -4748,7 +3662,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
 #if !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
 // The head of an SSE or poll answer.
 static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
-    rtpi_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
+    rtpush_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
                                  c->in.http.bits & RTPI_B_CORS);
     // A proxy must not hold it back, neither nginx nor one that compresses (RFC 9111 5.2.2.6).
     rtpi_format(t, "X-Accel-Buffering: no\r\n%s\r\n",
@@ -4759,7 +3673,7 @@ static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked)
 
 // "retry: ms LF LF", spread over `times` the usual time, so that not all come back at once.
 static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
-    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     rtpi_format(t, "retry: %d\n\n",
                 srv->desc.retry_ms + rtpi_random(srv) % (times * srv->desc.retry_ms + 1u));
     (void)rtpi_tx_commit(c, t);
@@ -5739,7 +4653,7 @@ RTPI_OWN_FRAME static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *
                                                const rtpush_request *req) {
     uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
     uint8_t digest[20];
-    rtpi_text *t;
+    rtpush_text *t;
     if (!(c->in.http.bits & RTPI_B_WEBSOCKET)) { // RFC 9110 15.5.22
         rtpi_refuse_why(srv, c, RTPI_NO(426), RTPUSH_WHY_UPGRADE);
         return;
@@ -5784,7 +4698,7 @@ static uint32_t rtpi_body_ms(const rtpush_server *srv, const rtpush_conn *c) {
 
 // RFC 9110 10.1.1: only when a body is still to come and will be read.
 static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     rtpi_put_text(t, "HTTP/1.1 100 Continue\r\n\r\n");
     (void)rtpi_tx_commit(c, t);
     rtpi_ready(srv, c);
@@ -6308,7 +5222,7 @@ static uint32_t rtpi_ws_room(const rtpush_server *srv) {
 // Queues a Close frame (RFC 6455 5.5.1). Code 1005: one without a body.
 static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
                              const char *reason) {
-    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     reason = reason ? reason : "";
     if (code == 1005) {
         rtpi_put_frame_header(t, 0x88, 0);
@@ -6517,7 +5431,7 @@ RTPI_CHECKED static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
         }
     }
     if (c->todo & RTPI_TODO_PONG) {
-        rtpi_text *t = rtpi_tx_open(srv, c);
+        rtpush_text *t = rtpi_tx_open(srv, c);
         if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) { // RFC 6455 5.5.3: the ping's own payload
             rtpi_put_frame_header(t, 0x8A, w->control_len);
             rtpi_put(t, rtpi_tx(srv, c) - RTPI_CONTROL_MAX, w->control_len);
@@ -6649,7 +5563,7 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
         rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
         rtpi_ws_closed(srv, c);
     } else if ((c->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
-        rtpi_text *t = rtpi_tx_open(srv, c);
+        rtpush_text *t = rtpi_tx_open(srv, c);
         rtpi_put_frame_header(t, 0x89, 4);
         rtpi_put_big_endian(t, srv->now_ms, 4); // comes back in the pong: the round-trip time
         if (rtpi_tx_commit(c, t)) {
@@ -6674,7 +5588,7 @@ static void rtpi_emit_tx(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
 // Emits the record at the cursor from byte `part` on and moves the cursor past it, or `part` to
 // where the spans end. 0: no more spans, or no room for a prefix.
 static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_record *rec,
-                            rtpi_text *scratch, rtpi_emit *e) {
+                            rtpush_text *scratch, rtpi_emit *e) {
     uint32_t before = e->given;
     if (e->count >= e->max) {
         return 0;
@@ -6705,8 +5619,8 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     rtpi_stream at = c->out.stream;
     const rtpi_record *rec;
-    rtpi_text *tx = rtpi_tx_open(srv, c);
-    rtpi_text first = {srv->prefix, sizeof srv->prefix, 0, 0}; // tx may be full
+    rtpush_text *tx = rtpi_tx_open(srv, c);
+    rtpush_text first = {srv->prefix, sizeof srv->prefix, 0, 0}; // tx may be full
     int open = 1;
     srv->plan_tx = srv->plan_first = srv->plan_records = 0;
     e->form = c->form;
@@ -6731,7 +5645,7 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
 // it would be answered at once, for ever.
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    rtpi_text *t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     int chunked = c->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
     rtpi_format(t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
                 srv->epoch, rtpi_reader_id(s), s->sweep_prev);
@@ -6784,7 +5698,7 @@ static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     uint32_t head = chunked ? 10u : 0;      // 8 digits and "\r\n"
     uint32_t tail = chunked ? 2u + 5u : 0u; // "\r\n" and the last chunk
     while (r->pull && !rtpi_has(c, RTPI_F_LATER)) {
-        rtpi_text *t = rtpi_tx_open(srv, c);
+        rtpush_text *t = rtpi_tx_open(srv, c);
         uint32_t room = t->cap - t->len;
         int n;
         if (room < head + tail + srv->desc.tx_size / 4u) {
@@ -6852,8 +5766,8 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_record *rec = rtpi_record_at(srv, s->off);
     uint32_t room = srv->desc.tx_size - rtpi_tx_queued(c);
     uint32_t most = rec->len + RTPI_PREFIX_MAX + 4u - RTPI_PART_BYTES(s->part);
-    rtpi_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
-    rtpi_text *t;
+    rtpush_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
+    rtpush_text *t;
     rtpi_emit e;
     uint32_t rest;
     if (rec->lines > 0 && most + RTPI_INSERT_LEN * (rec->lines < most ? rec->lines : most) > room) {
@@ -7170,8 +6084,8 @@ enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_ser
 #endif
 
 // Begins the text of an error: `field` may hold one %d, for the index i of a table.
-RTPI_APART static rtpi_text *rtpi_wrong(rtpush_server *srv, const char *field, unsigned i) {
-    rtpi_text *t = &srv->text;
+RTPI_APART static rtpush_text *rtpi_wrong(rtpush_server *srv, const char *field, unsigned i) {
+    rtpush_text *t = &srv->text;
     srv->config = RTPI_CONFIG_WRONG;
     t->data = srv->prefix;
     t->cap = (uint32_t)sizeof srv->prefix - 1u; // zeros: one of them ends it
@@ -7228,7 +6142,7 @@ RTPI_APART static int rtpi_in_range(rtpush_server *srv, const char *field, unsig
 // Does a rule hold? Its text says what is needed; that of `given` is cut where room ends.
 RTPI_APART static int rtpi_valid(rtpush_server *srv, const char *field, unsigned i, int good,
                                  const char *rule, const char *given) {
-    rtpi_text *t;
+    rtpush_text *t;
     size_t len;
     if (good) {
         return 1;
@@ -7527,28 +6441,40 @@ const char *rtpush_config_error(const rtpush_server *srv) {
 // >>public ----------------------------------------------------------------------------------------
 // Thin: check arguments, resolve the handle, call inward.
 
-// Those of access stand in the middle.
-#ifdef RTPUSH_NO_ACCESS
-#define RTPI_ACCESS_ERRORS "\0\0\0\0\0\0\0"
-#else
-#define RTPI_ACCESS_ERRORS \
-    "no token, or malformed\0" "wrong algorithm\0" "wrong signature\0" "expired\0" \
-    "not valid yet\0" "wrong audience or issuer\0" "used before\0"
-#endif
-
 const char *rtpush_strerror(int error) {
     if (error > 0 || error < RTPUSH_ERR_MALFORMED) {
         return "";
     }
     return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
                      "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
-                     "built with another rtpush.h\0" "later\0" RTPI_ACCESS_ERRORS
-                     "malformed, or given twice",
+                     "built with another rtpush.h\0" "later\0" "malformed, or given twice",
                      (unsigned)-error);
 }
 
 void *rtpush_server_user(const rtpush_server *srv) {
     return srv->desc.user;
+}
+
+// -- text
+
+void rtpush_text_put(rtpush_text *text, const void *data, size_t len) {
+    rtpi_put(text, data, len);
+}
+
+void rtpush_text_decimal(rtpush_text *text, uint32_t value) {
+    rtpi_put_decimal(text, value);
+}
+
+void rtpush_text_hex(rtpush_text *text, uint32_t value) {
+    rtpi_put_hex(text, value);
+}
+
+void rtpush_text_base64(rtpush_text *text, const void *data, size_t len, int url) {
+    rtpi_put_base64(text, (const uint8_t *)data, len, url);
+}
+
+unsigned rtpush_utf8(unsigned state, const void *data, size_t len) {
+    return rtpi_utf8((uint8_t)state, (const uint8_t *)data, len);
 }
 
 // -- publishing
@@ -7669,7 +6595,7 @@ rtpush_id rtpush_last_id(const rtpush_server *srv) {
 }
 
 char *rtpush_id_format(rtpush_id id, char out[RTPUSH_ID_SIZE]) {
-    rtpi_text t = {NULL, RTPUSH_ID_SIZE, 0, 0};
+    rtpush_text t = {NULL, RTPUSH_ID_SIZE, 0, 0};
     t.data = (uint8_t *)out;
     rtpi_format(&t, "%x-%x", id.epoch, id.seq);
     out[17] = '\0';
@@ -7712,7 +6638,7 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
                      size_t len, int first, int last) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);
     uint32_t tag;
-    rtpi_text *t;
+    rtpush_text *t;
     if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
         return RTPUSH_ERR_ARGUMENT;
     }
@@ -7789,7 +6715,6 @@ static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-#ifndef RTPUSH_NO_ACCESS
 int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);
     rtpush_request req; // not the server's: this may run inside a callback that was given that one
@@ -7813,7 +6738,6 @@ int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpu
     rtpi_ready(srv, c); // the port may hold a body, frames, the next request
     return RTPUSH_OK;
 }
-#endif
 
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);

@@ -158,7 +158,7 @@ for port in ports/rtpush_*.h; do
         grep -vx RTPUSH_IMPLEMENTATION | head -n 1)"
     name="$(basename "$port" .h)"
     case "$name" in
-        rtpush_posix | rtpush_multipart) ;;
+        rtpush_posix | rtpush_multipart | rtpush_access) ;;
         *) continue ;; # needs its stack's headers: built by its own tests
     esac
     printf '#define RTPUSH_IMPLEMENTATION\n#define %s\n#include "rtpush.h"\n#include "%s"\n' \

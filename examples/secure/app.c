@@ -1,5 +1,6 @@
 // See app.h.
 
+#define RTPUSH_ACCESS_IMPLEMENTATION
 #include "app.h"
 
 #include "../dashboard/text.h"

@@ -6,6 +6,7 @@
 #define APP_H
 
 #include "rtpush.h"
+#include "ports/rtpush_access.h"
 
 enum {
     APP_READING, // STATE: the device's numbers

@@ -22,6 +22,8 @@
 
 #define RTPUSH_IMPLEMENTATION
 #include "../../rtpush.h"
+#define RTPUSH_ACCESS_IMPLEMENTATION
+#include "../../ports/rtpush_access.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "../../ports/rtpush_posix.h"
 

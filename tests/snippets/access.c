@@ -2,6 +2,8 @@
 // them. tests/snippets.sh takes them out of the manual. Exit status 0: they do what it says.
 #define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"
+#define RTPUSH_ACCESS_IMPLEMENTATION
+#include "ports/rtpush_access.h"
 
 #include <string.h>
 
@@ -71,6 +73,7 @@ int main(void) {
     rtpush_handle nobody = {1, 0};
     char cookie[100];
     memset(&req, 0, sizeof req);
+    req.route = routes; // no file: 401 and not the login page
     memset(&grant, 0, sizeof grant);
     req.route = &routes[0];
     only.tokens = 1;

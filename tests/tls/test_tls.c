@@ -1,5 +1,7 @@
 // The TLS filter: handshakes, records, both directions under pressure, the pool, every kind of end.
 #include "peer.h"
+#define RTPUSH_ACCESS_IMPLEMENTATION
+#include "../../ports/rtpush_access.h"
 
 #include <time.h>
 

@@ -1,6 +1,8 @@
 // Who may come in: the functions of strings, each against vectors of the standards, against what
 // other programs make of the same input, and against what an attacker would send.
 #include "unit.h"
+#define RTPUSH_ACCESS_IMPLEMENTATION
+#include "../../ports/rtpush_access.h"
 
 static const char key_text[] = "0123456789abcdef0123456789abcdef";
 static const rtpush_key key = {key_text, 32};
@@ -975,6 +977,22 @@ static size_t mutate(t_rng *rng, uint8_t *text, size_t len, size_t cap) {
 }
 
 // What stands behind a signature is read whatever it is, in memory that ends with it.
+// What else an application can call is said in the words of rtpush_strerror.
+static void access_errors_have_words_of_their_own(void **state) {
+    (void)state;
+    for (int error = RTPUSH_ERR_USED; error <= RTPUSH_ERR_TOKEN; error++) {
+        T_CHECK(rtpush_access_strerror(error)[0] != '\0', "no words for %d", error);
+        T_CHECK(rtpush_strerror(error)[0] == '\0', "rtpush.h has words for %d too", error);
+        for (int other = RTPUSH_ERR_USED; other < error; other++) {
+            T_CHECK(strcmp(rtpush_access_strerror(error), rtpush_access_strerror(other)) != 0,
+                    "%d and %d read alike", error, other);
+        }
+    }
+    assert_string_equal(rtpush_access_strerror(RTPUSH_ERR_TOO_BIG),
+                        rtpush_strerror(RTPUSH_ERR_TOO_BIG));
+    assert_string_equal(rtpush_access_strerror(RTPUSH_OK), rtpush_strerror(RTPUSH_OK));
+}
+
 static void access_mutated_input_breaks_nothing(void **state) {
     (void)state;
     static const char *const payloads[] = {
@@ -1010,7 +1028,8 @@ static void access_mutated_input_breaks_nothing(void **state) {
         }
         put_signature(&token, &key);
         int error = rtpush_jwt_verify(&jwt, t_text(&token));
-        T_CHECK(error <= 0 && rtpush_strerror(error)[0] != '\0', "round %d: %d", round, error);
+        T_CHECK(error <= 0 && rtpush_access_strerror(error)[0] != '\0', "round %d: %d", round,
+                error);
         T_CHECK(error == 0 || claims[0].kind == RTPUSH_CLAIM_ABSENT, "a refused token speaks");
         T_CHECK(memchr(sub, 0, sizeof sub) != NULL, "not terminated");
         accepted += error == 0;
@@ -1061,6 +1080,7 @@ int main(void) {
         u_test(access_ticket_ends_with_the_boot),
         u_test(access_ticket_window_forgets_the_oldest),
         u_test(access_ticket_notices_every_changed_bit),
+        u_test(access_errors_have_words_of_their_own),
         u_test(access_mutated_input_breaks_nothing),
     };
     return cmocka_run_group_tests_name("access", tests, NULL, NULL);

@@ -920,7 +920,7 @@ static void leaf_base64_matches_the_vectors(void **state) {
                                            {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < 7; i++) {
         uint8_t out[32];
-        rtpi_text t;
+        rtpush_text t;
         memset(&t, 0, sizeof t);
         t.data = out;
         t.cap = sizeof out;
@@ -935,6 +935,48 @@ static void leaf_base64_matches_the_vectors(void **state) {
 }
 
 // The validator at every split gives what it gives whole, and what the plain one says.
+// rtpush_text: whole or not at all, and after the first thing that does not fit nothing more.
+static void text_writer_fills_memory_to_the_last_byte_and_not_beyond(void **state) {
+    (void)state;
+    char memory[24];
+    for (uint32_t cap = 0; cap <= 20; cap++) {
+        rtpush_text t = {(uint8_t *)memory, cap, 0, 0};
+        memset(memory, '#', sizeof memory);
+        rtpush_text_put(&t, "ab", 2);
+        rtpush_text_decimal(&t, 4294967295u);
+        rtpush_text_hex(&t, 0x00C0FFEEu);
+        static const char all[] = "ab429496729500c0ffee";
+        T_EQ(t.over, cap < 20);
+        T_EQ(t.len, cap < 2 ? 0 : cap < 12 ? 2 : cap < 20 ? 12 : 20);
+        assert_memory_equal(memory, all, t.len);
+        T_CHECK(memory[cap] == '#', "a byte behind %lu", (unsigned long)cap);
+        rtpush_text_put(&t, "", 0);
+        T_EQ(t.over, cap < 20);
+    }
+    rtpush_text t = {(uint8_t *)memory, sizeof memory, 0, 0};
+    rtpush_text_base64(&t, "\xFB\xFF", 2, 0); // RFC 4648 4, then 5 without padding
+    rtpush_text_base64(&t, "\xFB\xFF", 2, 1);
+    T_EQ(t.len, 7);
+    assert_memory_equal(memory, "+/8=-_8", 7);
+}
+
+// rtpush_utf8: the same at every cut, RFC 3629.
+static void utf8_can_stop_at_any_byte(void **state) {
+    (void)state;
+    static const char good[] = "a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80z";
+    static const char *const bad[] = {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80",
+                                      "\xFF", "a\xE2\x28\xA1"};
+    for (size_t cut = 0; cut <= sizeof good - 1; cut++) {
+        unsigned s = rtpush_utf8(0, good, cut);
+        T_CHECK(s != RTPUSH_UTF8_BAD, "bad at %lu", (unsigned long)cut);
+        T_EQ(rtpush_utf8(s, good + cut, sizeof good - 1 - cut), 0);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        T_EQ(rtpush_utf8(0, bad[i], strlen(bad[i])), RTPUSH_UTF8_BAD);
+        T_EQ(rtpush_utf8(RTPUSH_UTF8_BAD, "a", 1), RTPUSH_UTF8_BAD);
+    }
+}
+
 static void leaf_utf8_at_every_split(void **state) {
     (void)state;
     t_rng rng = t_seed(42);
@@ -1064,6 +1106,8 @@ int main(void) {
         u_test(api_works_without_optional_hooks_and_callbacks),
         u_test(leaf_sha1_matches_the_vectors),
         u_test(leaf_base64_matches_the_vectors),
+        u_test(text_writer_fills_memory_to_the_last_byte_and_not_beyond),
+        u_test(utf8_can_stop_at_any_byte),
         u_test(leaf_utf8_at_every_split),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);
