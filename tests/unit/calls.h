@@ -110,6 +110,8 @@ static void c_answer(rtpush_server *srv, const rtpush_request *req) {
     if (strcmp(req->path, "/pull") == 0) {
         response.pull = c_pull;
         response.user = (void *)(uintptr_t)700;
+        response.len = req->conn.serial % 2 ? 700 : 0; // a length, or chunks
+        response.etag = "pull";
     } else {
         response.body = "answer";
         response.len = 6;
@@ -292,7 +294,7 @@ static int c_reply(c_app *app, int action, rtpush_handle conn) {
     response.body_static = action == C_REPLY_STATIC;
     if (action == C_REPLY_PULL) {
         response.body = NULL;
-        response.len = 0;
+        response.len = conn.serial % 2 ? 300 : 0;
         response.pull = c_pull;
         response.user = (void *)(uintptr_t)300;
     }
