@@ -17,7 +17,7 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size \
-    firmware-tools firmware-bench size stack clean bench simulate fuzz fuzz-afl cert \
+    firmware-tools firmware-bench size stack clean bench simulate coverage fuzz fuzz-afl cert \
     secure secure-run secure-firmware secure-firmware-run secure-bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
@@ -90,6 +90,11 @@ stack:
 ## make bench      instructions and server CPU a message
 bench:
 	sh tests/bench/bench.sh
+
+## make coverage  lines and branches of rtpush.h and each port that the tests reach
+coverage:
+	sh tests/install.sh test
+	sh tests/coverage.sh
 
 ## make simulate   SEEDS=N FIRST_SEED=M: random runs of the lwIP port on a simulated wire
 simulate:

@@ -1403,7 +1403,8 @@ int rtpush_posix_listen(rtpush_posix *port, rtpush_server *srv, const char *host
     failed = failed || rtpi_posix_poller_add(port, fd, (uint32_t)EPOLLIN | EPOLLET,
                                              RTPI_POSIX_LISTENER_ID + port->listener_count) < 0;
 #endif
-    if (failed) {
+    const int bound = failed ? -1 : rtpi_posix_bound(fd);
+    if (bound < 0) {
         const int saved_errno = errno;
         (void)close(fd);
         errno = saved_errno;
@@ -1415,7 +1416,7 @@ int rtpush_posix_listen(rtpush_posix *port, rtpush_server *srv, const char *host
     listener->flags = (uint8_t)flags;
     listener->pending = 0;
     port->listener_count++;
-    return rtpi_posix_bound(fd);
+    return bound;
 }
 
 int rtpush_posix_fd(const rtpush_posix *port) {

@@ -39,6 +39,7 @@ command_of() {
         proxied-pages) echo "$make build/hub build/access &&
             node tests/proxies/pages.test.mjs build/hub build/access" ;;
         slow) echo "sh tests/slow/run.sh" ;;
+        posix) echo "sh tests/posix/run.sh" ;;
         threads) echo "$make build/threads && setarch -R build/threads" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
@@ -102,7 +103,7 @@ secure secure-browser
 size stack
 unit-clang
 access upload proxies proxied-pages snippets
-threads slow symbols lint'
+threads posix slow symbols lint'
         ;;
     *) chains="$*" ;;
 esac

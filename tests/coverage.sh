@@ -1,0 +1,60 @@
+#!/bin/sh
+# Line and branch coverage of rtpush.h and of each port by unit tests, simulations, TLS tests and
+# client suites. The scripts of these run as they are, in a copy of the tree, with a compiler in
+# front of PATH that leaves out sanitizers and optimisation and adds --coverage. Prints a table and
+# the lines with branches that nothing reached (all: build/coverage/report.txt). Not a test: it
+# fails only if nothing was measured.
+# Usage: sh tests/coverage.sh [SUITE...]   of: unit posix tls lwip clients access threads slow
+set -u
+cd "$(dirname "$0")/.." || exit 1
+suites="${*:-unit posix tls lwip clients access threads slow}"
+top="$PWD/build/coverage"
+tree="$top/tree"
+rm -rf "$top"
+mkdir -p "$top/bin" "$tree"
+git ls-files -co --exclude-standard -z | xargs -0 tar -cf - | tar -xf - -C "$tree"
+# What was fetched, and the certificates.
+mkdir -p "$tree/build/lwip"
+sh tests/lwip/fetch.sh >/dev/null && cp -r build/lwip/2.1 build/lwip/2.2 "$tree/build/lwip/"
+sh tests/tls/cert.sh build/cert >/dev/null && cp -r build/cert "$tree/build/"
+for folder in tests/clients tests/browser; do
+    [ -d "$folder/node_modules" ] && ln -s "$PWD/$folder/node_modules" "$tree/$folder/node_modules"
+done
+for name in gcc cc; do
+    cat >"$top/bin/$name" <<'END'
+#!/bin/sh
+for word; do
+    shift
+    case "$word" in
+        -fsanitize=* | -fno-sanitize* | -O*) ;;
+        *) set -- "$@" "$word" ;;
+    esac
+done
+exec /usr/bin/gcc "$@" -O0 --coverage -fprofile-update=atomic
+END
+    chmod +x "$top/bin/$name"
+done
+export PATH="$top/bin:$PATH" CC=gcc
+
+# The command of a suite, in the tree.
+command_of() {
+    case "$1" in
+        unit) echo 'RTPUSH_QUICK=1 sh tests/unit.sh gcc' ;;
+        posix) echo 'sh tests/posix/run.sh' ;;
+        tls) echo 'mkdir -p build/tls && for p in test_tls sim; do
+            gcc -std=c99 -I. tests/tls/$p.c -o build/tls/$p -lcmocka -lbearssl &&
+            build/tls/$p 40; done' ;;
+        lwip) echo 'sh tests/lwip/build.sh 2.1-HEAP 2.2-SMALL 2.2-TINY 2.1-HEAP-TLS &&
+            for b in 2.1-HEAP 2.2-SMALL; do build/lwip/sim-$b rules;
+                build/lwip/sim-$b allocs 1 9; build/lwip/sim-$b seeds 1 60; done
+            build/lwip/sim-2.2-TINY seeds 1 30; build/lwip/sim-2.1-HEAP-TLS seeds 1 20' ;;
+        *) echo "sh tests/run.sh $1" ;;
+    esac
+}
+for suite in $suites; do
+    echo "coverage: $suite"
+    (cd "$tree" && timeout 900 sh -c "$(command_of "$suite")") >"$top/$suite.log" 2>&1 </dev/null
+    tail -n 1 "$top/$suite.log"
+done
+
+python3 tests/coverage.py "$tree" "$top/report.txt"

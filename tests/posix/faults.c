@@ -1,0 +1,897 @@
+// faults.c - each system call of ports/rtpush_posix.h fails in turn, and what the port promises
+// holds: an error with its errno and no descriptor lost, or the others are served on. Client and
+// server take turns in one thread. Built with epoll, with poll, with a pipe as waker and without
+// accept4 (run.sh). The last line is `N passed, N failed`.
+
+#ifndef FAULTS_POSIX_2008
+#define _GNU_SOURCE
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+#define RTPUSH_IMPLEMENTATION
+#include "rtpush.h"
+
+// -- the fault: call `skip` + 1 of this name gives `result` and errno, `times` times --------------
+
+static const char *fault_name = "";
+static int fault_skip;
+static int fault_times;
+static int fault_error;
+static long fault_result;
+static int fault_hits;
+
+static void fault(const char *name, int skip, int times, int error, long result) {
+    fault_name = name;
+    fault_skip = skip;
+    fault_times = times;
+    fault_error = error;
+    fault_result = result;
+    fault_hits = 0;
+}
+
+static int strikes(const char *name) {
+    if (strcmp(name, fault_name) != 0 || fault_skip-- > 0 || fault_times-- <= 0) {
+        return 0;
+    }
+    fault_hits++;
+    errno = fault_error;
+    return 1;
+}
+
+static int always_short; // 1: sendmsg and send take one byte at a time
+#define FAULT(name, call) (strikes(#name) ? fault_result : (long)(call))
+#define recv(fd, data, len, flags) FAULT(recv, recv(fd, data, len, flags))
+#define send(fd, data, len, flags) FAULT(send, send(fd, data, always_short ? 1 : (len), flags))
+#define sendmsg(fd, message, flags) FAULT(sendmsg, sendmsg(fd, message, flags))
+#define accept(fd, from, len) (int)FAULT(accept, accept(fd, from, len))
+#define accept4(fd, from, len, flags) (int)FAULT(accept, accept4(fd, from, len, flags))
+#define socket(family, type, protocol) (int)FAULT(socket, socket(family, type, protocol))
+#define bind(fd, at, len) FAULT(bind, bind(fd, at, len))
+#define listen(fd, backlog) (int)FAULT(listen, listen(fd, backlog))
+#define getsockname(fd, own, len) FAULT(getsockname, getsockname(fd, own, len))
+#define fcntl(...) (int)FAULT(fcntl, fcntl(__VA_ARGS__))
+#define epoll_create1(flags) (int)FAULT(epoll_create1, epoll_create1(flags))
+#define epoll_ctl(poller, how, fd, event) (int)FAULT(epoll_ctl, epoll_ctl(poller, how, fd, event))
+#define epoll_wait(poller, events, max, ms) (int)FAULT(wait, epoll_wait(poller, events, max, ms))
+#define poll(entries, count, ms) (int)FAULT(wait, poll(entries, count, ms))
+#define eventfd(value, flags) (int)FAULT(waker, eventfd(value, flags))
+#define pipe(ends) FAULT(waker, pipe(ends))
+#define pthread_mutex_init(mutex, how) \
+    (strikes("mutex") ? (int)fault_result : pthread_mutex_init(mutex, how))
+#define ioctl(fd, what, at) (int)FAULT(ioctl, ioctl(fd, what, at))
+#define open(path, flags) (int)FAULT(open, open(path, flags))
+#define read(fd, data, len) FAULT(read, read(fd, data, len))
+#define getrlimit(what, limit) FAULT(getrlimit, fake_getrlimit(what, limit))
+#define setrlimit(what, limit) FAULT(setrlimit, fake_setrlimit(what, limit))
+
+static struct rlimit files;
+
+static int fake_getrlimit(int what, struct rlimit *limit) {
+    (void)what;
+    *limit = files;
+    return 0;
+}
+
+static int fake_setrlimit(int what, const struct rlimit *limit) {
+    (void)what;
+    files = *limit;
+    return 0;
+}
+
+#define RTPUSH_POSIX_IMPLEMENTATION
+#include "ports/rtpush_posix.h"
+#undef recv
+#undef send
+#undef sendmsg
+#undef accept
+#undef accept4
+#undef socket
+#undef bind
+#undef listen
+#undef getsockname
+#undef fcntl
+#undef epoll_create1
+#undef epoll_ctl
+#undef epoll_wait
+#undef poll
+#undef eventfd
+#undef pipe
+#undef pthread_mutex_init
+#undef ioctl
+#undef open
+#undef read
+#undef getrlimit
+#undef setrlimit
+
+// -- a server, and clients in the same thread -----------------------------------------------------
+
+static int passed;
+static int failed;
+static const char *test_name = "";
+static int wrong; // in this test
+
+static void check(int holds, const char *what, int line) {
+    if (!holds) {
+        printf("FAIL %s, line %d: %s (errno %d)\n", test_name, line, what, errno);
+        wrong = 1;
+    }
+}
+#define CHECK(condition) check(!!(condition), #condition, __LINE__)
+
+enum { CONNS = 4, RX = 512, TX = 512, LOG = 8192, BUFFER = 1024, BIG = 600000 };
+
+static rtpush_server srv;
+static rtpush_posix port;
+static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
+static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
+static uint8_t big[BIG];
+static int number; // TCP port
+static int closed;
+static uint32_t seen_peer;
+static rtpush_handle waiting; // of /later
+
+static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_closed *how) {
+    (void)server;
+    (void)conn;
+    (void)how;
+    closed++;
+}
+
+static void on_big(rtpush_server *server, const rtpush_request *req) {
+    rtpush_response response;
+    memset(&response, 0, sizeof response);
+    response.body = big;
+    response.len = BIG;
+    response.body_static = 1;
+    seen_peer = req->peer;
+    rtpush_reply(server, req->conn, &response);
+}
+
+static void on_hello(rtpush_server *server, const rtpush_request *req) {
+    seen_peer = req->peer;
+    rtpush_reply_text(server, req->conn, 200, "hello");
+}
+
+static void on_later(rtpush_server *server, const rtpush_request *req) {
+    (void)server;
+    waiting = req->conn;
+}
+
+static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_message *message) {
+    return rtpush_send(server, conn, message->opcode, message->data, message->len);
+}
+
+static const rtpush_topic topics[] = {{"log", RTPUSH_EVENT, 0, 0}};
+static rtpush_route routes[5];
+
+static int descriptors(void) {
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (readdir(folder) != NULL) {
+        count++;
+    }
+    closedir(folder);
+    return count;
+}
+
+static void init_server(rtpush_server *server, void *at, size_t size) {
+    rtpush_desc desc;
+    memset(&desc, 0, sizeof desc);
+    memset(routes, 0, sizeof routes);
+    routes[0].path = "/big";
+    routes[0].on_request = on_big;
+    routes[1].path = "/hello";
+    routes[1].on_request = on_hello;
+    routes[2].path = "/later";
+    routes[2].on_request = on_later;
+    routes[2].on_close = on_close;
+    routes[3].path = "/ws";
+    routes[3].kind = RTPUSH_WEBSOCKET;
+    routes[3].on_message = on_message;
+    routes[3].on_close = on_close;
+    routes[4].path = "/events";
+    routes[4].kind = RTPUSH_EVENTS;
+    routes[4].on_close = on_close;
+    desc.routes = routes;
+    desc.route_count = 5;
+    desc.topics = topics;
+    desc.topic_count = 1;
+    desc.memory = at;
+    desc.memory_size = size;
+    desc.conn_count = CONNS;
+    desc.rx_size = RX;
+    desc.tx_size = TX;
+    desc.log_size = LOG;
+    desc.epoch = 5;
+    desc.rate_messages = RTPUSH_UNLIMITED;
+    desc.rate_bytes = RTPUSH_UNLIMITED;
+    CHECK(rtpush_init(server, &desc) == RTPUSH_OK);
+}
+
+static rtpush_posix_desc port_desc(void) {
+    rtpush_posix_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.memory = port_memory;
+    desc.memory_size = sizeof port_memory;
+    desc.conn_count = CONNS;
+    desc.buffer_size = BUFFER;
+    return desc;
+}
+
+static void begin_with(const rtpush_posix_desc *desc, const char *host) {
+    fault("", 0, 0, 0, 0);
+    closed = 0;
+    init_server(&srv, memory, sizeof memory);
+    CHECK(rtpush_posix_init(&port, desc) == 0);
+    number = rtpush_posix_listen(&port, &srv, host, 0, 0);
+    CHECK(number > 0);
+}
+
+static void begin(void) {
+    const rtpush_posix_desc desc = port_desc();
+    begin_with(&desc, NULL);
+}
+
+static void end(void) {
+    fault("", 0, 0, 0, 0);
+    always_short = 0;
+    rtpush_posix_close(&port);
+    CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+}
+
+static void steps(int count) {
+    for (int i = 0; i < count; i++) {
+        CHECK(rtpush_posix_step(&port, 2) >= 0);
+    }
+}
+
+static int dial_to(const char *host) {
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    const int six = strchr(host, ':') != NULL;
+    const int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+    int done;
+    memset(&v4, 0, sizeof v4);
+    memset(&v6, 0, sizeof v6);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons((uint16_t)number);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons((uint16_t)number);
+    inet_pton(AF_INET, host, &v4.sin_addr);
+    inet_pton(AF_INET6, host, &v6.sin6_addr);
+    done = six ? connect(fd, (struct sockaddr *)&v6, sizeof v6)
+               : connect(fd, (struct sockaddr *)&v4, sizeof v4);
+    CHECK(done == 0);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static int dial(void) {
+    return dial_to("127.0.0.1");
+}
+
+static void say(int fd, const char *text) {
+    CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+// Serves and reads until the peer is quiet. Returns the bytes; -1 - bytes at the end, *error how.
+static long drain(int fd, char *out, size_t size, int *error) {
+    static char sink[65536];
+    long total = 0;
+    int quiet = 0;
+    *error = 0;
+    while (quiet < 12) {
+        ssize_t got;
+        if (rtpush_posix_step(&port, 1) < 0) {
+            CHECK(!"the loop failed");
+            return total;
+        }
+        got = recv(fd, sink, sizeof sink, 0);
+        if (got > 0) {
+            const size_t room = size - 1u > (size_t)total ? size - 1u - (size_t)total : 0;
+            memcpy(out + (room ? total : 0), sink, room < (size_t)got ? room : (size_t)got);
+            total += got;
+            quiet = 0;
+        } else if (got == 0 || errno != EAGAIN) {
+            *error = got < 0 ? errno : 0;
+            out[(size_t)total < size - 1u ? (size_t)total : size - 1u] = '\0';
+            return -1 - total;
+        } else {
+            quiet++;
+        }
+    }
+    out[(size_t)total < size - 1u ? (size_t)total : size - 1u] = '\0';
+    return total;
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+static char text[70000];
+static int error;
+
+static int says_hello(int fd) {
+    say(fd, GET("/hello"));
+    drain(fd, text, sizeof text, &error);
+    return strstr(text, " 200 ") != NULL && strstr(text, "hello") != NULL;
+}
+
+static void upgrade(int fd, const char *more) {
+    char head[600];
+    snprintf(head, sizeof head,
+             "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n%s", more);
+    say(fd, head);
+    drain(fd, text, sizeof text, &error);
+    CHECK(strstr(text, " 101 ") != NULL);
+}
+
+// `count` masked messages of `len` bytes, as many as the socket takes.
+static void send_frames(int fd, int count, int len) {
+    uint8_t frame[200];
+    memset(frame, 0, sizeof frame);
+    frame[0] = 0x82;
+    frame[1] = (uint8_t)(0x80 | len);
+    for (int i = 0; i < count; i++) {
+        CHECK(send(fd, frame, (size_t)len + 6u, MSG_NOSIGNAL) == len + 6);
+    }
+}
+
+// -- the tests ------------------------------------------------------------------------------------
+
+static void init_fails_for_each_call(void) {
+    static const char *const calls[] = {"waker", "fcntl", "epoll_create1", "epoll_ctl"};
+    const rtpush_posix_desc desc = port_desc();
+    const int before = descriptors();
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        for (int skip = 0; skip < 8; skip++) {
+            fault(calls[i], skip, 1, ENFILE, -1);
+            if (rtpush_posix_init(&port, &desc) == 0) {
+                CHECK(fault_hits == 0);
+                rtpush_posix_close(&port);
+                break;
+            }
+            CHECK(errno == ENFILE && fault_hits == 1);
+            CHECK(descriptors() == before);
+        }
+    }
+    fault("mutex", 0, 1, 0, EAGAIN);
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EAGAIN);
+    CHECK(descriptors() == before);
+}
+
+static void init_refuses_memory(void) {
+    rtpush_posix_desc desc = port_desc();
+    static const uint32_t sizes[] = {255, 0x1000001};
+    desc.memory = NULL;
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+    desc.memory = (char *)port_memory + 4;
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+    desc = port_desc();
+    desc.buffer_count = 65536;
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+    for (int i = 0; i < 2; i++) {
+        desc = port_desc();
+        desc.buffer_size = sizes[i];
+        CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+    }
+    desc = port_desc();
+    desc.memory_size = 100;
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+    desc = port_desc();
+    desc.conn_count = 60000000;
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+    desc = port_desc();
+    desc.conn_count = 0;
+    desc.memory_size = RTPUSH_POSIX_SIZE(0, 8, BUFFER);
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+}
+
+static void listen_fails_for_each_call(void) {
+    static const char *const calls[] = {"socket", "fcntl", "bind", "listen", "epoll_ctl",
+                                        "getsockname"};
+    begin();
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        for (int skip = 0; skip < 3; skip++) {
+            const int before = descriptors();
+            fault(calls[i], skip, 1, ENOMEM, -1);
+            const int result = rtpush_posix_listen(&port, &srv, "127.0.0.1", 0, 0);
+            if (fault_hits == 0) {
+                break;
+            }
+            CHECK(result == -1 && errno == ENOMEM);
+            CHECK(descriptors() == before);
+        }
+    }
+    fault("", 0, 0, 0, 0);
+    CHECK(rtpush_posix_listen(&port, &srv, "nowhere", 0, 0) == -1 && errno == EINVAL);
+    CHECK(rtpush_posix_listen(&port, &srv, NULL, 65536, 0) == -1 && errno == EINVAL);
+    while (port.listener_count < RTPUSH_POSIX_LISTENERS) {
+        CHECK(rtpush_posix_listen(&port, &srv, NULL, 0, 0) > 0);
+    }
+    CHECK(rtpush_posix_listen(&port, &srv, NULL, 0, 0) == -1 && errno == ENOSPC);
+    const int fd = dial();
+    CHECK(says_hello(fd));
+    close(fd);
+    end();
+}
+
+static void servers_are_counted(void) {
+    static rtpush_server more[RTPUSH_POSIX_SERVERS];
+    static uint64_t room[RTPUSH_POSIX_SERVERS][sizeof memory / 8];
+    begin();
+    CHECK(rtpush_posix_add(&port, &srv) == 0); // once more: nothing happens
+    for (int i = 0; i < RTPUSH_POSIX_SERVERS; i++) {
+        init_server(&more[i], room[i], sizeof memory);
+        const int last = i == RTPUSH_POSIX_SERVERS - 1;
+        CHECK(rtpush_posix_add(&port, &more[i]) == (last ? -1 : 0));
+        CHECK(!last || errno == ENOSPC);
+    }
+    CHECK(rtpush_posix_listen(&port, &more[RTPUSH_POSIX_SERVERS - 1], NULL, 0, 0) == -1);
+    CHECK(errno == ENOSPC);
+    end();
+}
+
+static void accept_pauses_without_descriptors(void) {
+    static const int errors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    for (int i = 0; i < 4; i++) {
+        begin();
+        fault("accept", 0, 1, errors[i], -1);
+        const int fd = dial();
+        steps(2);
+        CHECK(fault_hits == 1 && port.paused);
+        say(fd, GET("/hello"));
+        CHECK(rtpush_posix_step(&port, 0) <= 100);
+        for (int k = 0; k < 100 && port.paused; k++) {
+            steps(1);
+        }
+        CHECK(!port.paused);
+        drain(fd, text, sizeof text, &error);
+        CHECK(strstr(text, "hello") != NULL);
+        // A connection that ends gives a descriptor back: accepting goes on at once.
+        fault("accept", 0, 1, errors[i], -1);
+        const int other = dial();
+        steps(1);
+        CHECK(port.paused);
+        close(fd);
+        steps(3);
+        CHECK(!port.paused && says_hello(other));
+        close(other);
+        end();
+    }
+}
+
+static void accept_goes_on_after_an_aborted_connection(void) {
+    static const int errors[] = {ECONNABORTED, EINTR, EPROTO};
+    for (int i = 0; i < 3; i++) {
+        begin();
+        fault("accept", 0, 1, errors[i], -1);
+        const int fd = dial();
+        CHECK(says_hello(fd));
+        CHECK(fault_hits == 1);
+        close(fd);
+        end();
+    }
+}
+
+static void connection_that_cannot_be_watched_is_reset(void) {
+    static const char *const calls[] = {"epoll_ctl", "fcntl"};
+    for (int i = 0; i < 2; i++) {
+        for (int skip = 0; skip < 3; skip++) {
+            begin();
+            const int before = descriptors();
+            fault(calls[i], skip, 1, ENOSPC, -1);
+            const int fd = dial();
+            steps(3);
+            if (fault_hits > 0) {
+                drain(fd, text, sizeof text, &error);
+                CHECK(descriptors() == before + 1); // the client's
+                CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+            }
+            close(fd);
+            end();
+        }
+    }
+}
+
+static void newcomer_to_full_slots_is_reset(void) {
+    int fds[CONNS + 2];
+    begin();
+    for (int i = 0; i < CONNS; i++) {
+        fds[i] = dial();
+        say(fds[i], GET("/later"));
+        steps(3);
+    }
+    for (int i = CONNS; i < CONNS + 2; i++) {
+        fds[i] = dial();
+        CHECK(drain(fds[i], text, sizeof text, &error) == -1 && error == ECONNRESET);
+    }
+    for (int i = 0; i < CONNS + 2; i++) {
+        close(fds[i]);
+    }
+    end();
+}
+
+// The pool has room for fewer slots than the server: the port refuses by itself.
+static void newcomer_to_a_full_port_is_reset(void) {
+    rtpush_posix_desc desc = port_desc();
+    desc.conn_count = 1;
+    begin_with(&desc, NULL);
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        fds[i] = dial();
+        say(fds[i], GET("/later"));
+        steps(3);
+    }
+    CHECK(drain(fds[2], text, sizeof text, &error) == -1 && error == ECONNRESET);
+    CHECK(rtpush_get_counters(&srv)->slots_used == 2);
+    for (int i = 0; i < 3; i++) {
+        close(fds[i]);
+    }
+    end();
+}
+
+static void read_is_tried_again_or_ends(void) {
+    begin();
+    fault("recv", 0, 2, EINTR, -1);
+    int fd = dial();
+    CHECK(says_hello(fd) && fault_hits == 2);
+    fault("recv", 0, 1, EWOULDBLOCK, -1);
+    say(fd, GET("/hello"));
+    steps(2);
+    fault("recv", 0, 1, ETIMEDOUT, -1);
+    say(fd, GET("/hello"));
+    drain(fd, text, sizeof text, &error);
+    CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TRANSPORT] <= 1);
+    close(fd);
+    fd = dial();
+    CHECK(says_hello(fd));
+    fault("recv", 0, 1, ECONNRESET, -1);
+    say(fd, GET("/hello"));
+    steps(3);
+    CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+    close(fd);
+    end();
+}
+
+static void write_is_tried_again_or_ends(void) {
+    static const int errors[] = {EINTR, EAGAIN, ENOBUFS, EPIPE, ETIMEDOUT};
+    static const char *const calls[] = {"send", "sendmsg"};
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 5; i++) {
+            begin();
+            const int fd = dial();
+            fault(calls[k], 0, 1, errors[i], -1);
+            say(fd, k == 0 ? GET("/hello") : GET("/big"));
+            drain(fd, text, sizeof text, &error);
+            CHECK(fault_hits == 1);
+            if (i == 0) {
+                CHECK(strstr(text, " 200 ") != NULL);
+            } else if (i > 2) {
+                CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TRANSPORT] == 1);
+                CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+            }
+            close(fd);
+            end();
+        }
+    }
+}
+
+// Many small messages at once: their echoes are gathered in a second buffer.
+static void gathered_answers_survive_faults(void) {
+    static const int errors[] = {0, EINTR, EPIPE};
+    for (int i = 0; i < 3; i++) {
+        begin();
+        const int fd = dial();
+        upgrade(fd, "");
+        fault("send", 0, 1, errors[i], -1);
+        if (i == 0) {
+            fault("", 0, 0, 0, 0);
+        }
+        send_frames(fd, 300, 20);
+        const long got = drain(fd, text, sizeof text, &error);
+        CHECK(errors[i] == EPIPE ? rtpush_get_counters(&srv)->slots_used == 0 : got == 300 * 22);
+        close(fd);
+        end();
+    }
+    begin(); // the kernel takes one byte a call
+    const int fd = dial();
+    upgrade(fd, "");
+    always_short = 1;
+    send_frames(fd, 60, 20);
+    long got = 0;
+    for (int i = 0; i < 3000 && got < 60 * 22; i++) {
+        for (uint32_t k = 0; k < port.slots_top; k++) { // no event tells: the kernel is not full
+            port.slots[k].flags |= RTPI_POSIX_WRITE;
+            rtpi_posix_enqueue(&port, &port.slots[k]);
+        }
+        steps(1);
+        const ssize_t n = recv(fd, text, sizeof text, 0);
+        got += n > 0 ? n : 0;
+    }
+    CHECK(got == 60 * 22);
+    close(fd);
+    end();
+}
+
+// With one buffer connections look at their bytes in the kernel (MSG_PEEK).
+static void pool_of_one_buffer_serves(void) {
+    rtpush_posix_desc desc = port_desc();
+    desc.buffer_count = 1;
+    for (int i = 0; i < 4; i++) {
+        begin_with(&desc, NULL);
+        int fd = dial();
+        CHECK(says_hello(fd));
+        say(fd, GET("/later")); // what follows is refused and stays in the kernel
+        say(fd, GET("/hello"));
+        steps(3);
+        CHECK(rtpush_reply_text(&srv, waiting, 200, "late") == RTPUSH_OK);
+        drain(fd, text, sizeof text, &error);
+        CHECK(strstr(text, "late") != NULL && strstr(text, "hello") != NULL);
+        const int ws = dial();
+        upgrade(ws, "");
+        send_frames(ws, 200, 20);
+        CHECK(drain(ws, text, sizeof text, &error) == 200 * 22);
+        // The second recv removes what was taken.
+        fault("recv", 1, 1, i == 1 ? EINTR : ECONNRESET, i == 2 ? 0 : -1);
+        if (i > 0) {
+            say(fd, GET("/hello"));
+            drain(fd, text, sizeof text, &error);
+            CHECK(fault_hits == 1);
+            CHECK(rtpush_get_counters(&srv)->slots_used == (i == 1 ? 2u : 1u));
+        }
+        close(fd);
+        close(ws);
+        end();
+    }
+}
+
+// The socket fails while the core holds bytes: nobody would read the error from it.
+static void error_behind_held_bytes_ends_the_connection(void) {
+    for (int one = 0; one < 2; one++) {
+        rtpush_posix_desc desc = port_desc();
+        struct linger now = {1, 0};
+        desc.buffer_count = one ? 1 : 8;
+        begin_with(&desc, NULL);
+        const int fd = dial();
+        say(fd, GET("/later"));
+        say(fd, GET("/hello"));
+        steps(3);
+        CHECK(rtpush_get_counters(&srv)->slots_used == 1);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        close(fd); // a reset
+        steps(4);
+        if (!RTPI_POSIX_EPOLL) { // poll() is asked about nothing while bytes are held: a send tells
+            (void)rtpush_reply_text(&srv, waiting, 200, "late");
+            steps(4);
+        }
+        CHECK(rtpush_get_counters(&srv)->slots_used == 0 && closed == 1);
+        end();
+    }
+}
+
+static void waiting_fails(void) {
+    begin();
+    fault("wait", 0, 1, EINTR, -1);
+    CHECK(rtpush_posix_step(&port, 0) >= 0 && fault_hits == 1);
+    fault("wait", 0, 1, EBADF, -1);
+    CHECK(rtpush_posix_step(&port, 0) == -1 && errno == EBADF);
+    fault("wait", 0, 1, EBADF, -1);
+    CHECK(rtpush_posix_run(&port) == -1 && errno == EBADF);
+    end();
+}
+
+static void addresses_of_ipv6_and_mapped_ones(void) {
+    const rtpush_posix_desc desc = port_desc();
+    begin_with(&desc, "::1");
+    int fd = dial_to("::1");
+    CHECK(says_hello(fd));
+    uint32_t hash = 2166136261u;
+    for (int i = 0; i < 8; i++) {
+        hash = hash * 16777619u; // ::/64
+    }
+    CHECK(seen_peer == hash);
+    close(fd);
+    end();
+    begin_with(&desc, "::");
+    fd = dial();
+    CHECK(says_hello(fd));
+    CHECK(seen_peer == 0x7F000001u);
+    close(fd);
+    end();
+    struct sockaddr_storage none;
+    memset(&none, 0, sizeof none);
+    CHECK(rtpi_posix_peer(&none) == 1);
+}
+
+// What the peer has not acknowledged: 0 where the system cannot say.
+static void pending_counts_the_kernel_and_what_is_staged(void) {
+    begin();
+    const int fd = dial();
+    say(fd, GET("/big"));
+    steps(5);
+    rtpi_posix_slot *slot = &port.slots[0];
+    const uint32_t held = rtpi_posix_on_pending(&port, slot->conn, slot);
+    CHECK(held > 0);
+    port.buffers[3].len = 50;
+    port.buffers[3].used = 20;
+    slot->staged = 4;
+    CHECK(rtpi_posix_on_pending(&port, slot->conn, slot) == held + 30);
+    fault("ioctl", 0, 1, EINVAL, -1);
+    CHECK(rtpi_posix_on_pending(&port, slot->conn, slot) == 30 && fault_hits == 1);
+    slot->staged = 0;
+    close(fd);
+    end();
+}
+
+// An answer for which everything was said is left to the kernel, also when the program ends.
+static void close_leaves_finished_answers_to_the_kernel(void) {
+    begin();
+    const int whole = dial();
+    const int cut = dial();
+    say(whole, "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    say(cut, GET("/big"));
+    steps(5);
+    end();
+    ssize_t got = recv(whole, text, sizeof text, 0);
+    CHECK(got > 0 && recv(whole, text, sizeof text, 0) == 0);
+    do {
+        got = recv(cut, text, sizeof text, 0);
+    } while (got > 0);
+    CHECK(got == -1 && errno == ECONNRESET);
+    close(whole);
+    close(cut);
+}
+
+static void run_ends_after_stop(void) {
+    for (int way = 0; way < 3; way++) {
+        rtpush_posix_desc desc = port_desc();
+        desc.stop_ms = 300;
+        begin_with(&desc, NULL);
+        const int fd = dial();
+        say(fd, GET("/later")); // it never ends by itself
+        steps(3);
+        const int ws = dial();
+        upgrade(ws, "");
+        rtpush_posix_stop(&port);
+        if (way == 1) {
+            rtpush_posix_stop(&port); // at once
+        }
+        if (way == 2) { // by steps
+            int ms;
+            do {
+                ms = rtpush_posix_step(&port, -1);
+            } while (ms >= 0);
+            CHECK(errno == 0);
+        } else {
+            CHECK(rtpush_posix_run(&port) == 0);
+        }
+        CHECK(rtpush_get_counters(&srv)->slots_used == 0 && closed == 2);
+        close(fd);
+        close(ws);
+        end();
+    }
+}
+
+static void options_may_be_left_to_the_kernel(void) {
+    rtpush_posix_desc desc = port_desc();
+    desc.send_buffer = -1;
+    desc.user_timeout_ms = 60000;
+    desc.backlog = 3;
+    desc.buffer_size = 0;
+    desc.conn_count = 0;
+    begin_with(&desc, "127.0.0.1");
+    const int fd = dial();
+    CHECK(says_hello(fd));
+    CHECK(rtpush_posix_fd(&port) == port.poller);
+    close(fd);
+    end();
+}
+
+static void epoch_is_never_0(void) {
+    fault("", 0, 0, 0, 0);
+    CHECK(rtpush_posix_epoch() != 0);
+    fault("open", 0, 1, ENOENT, -1);
+    CHECK(rtpush_posix_epoch() != 0);
+    fault("read", 0, 1, EIO, -1);
+    CHECK(rtpush_posix_epoch() != 0);
+}
+
+static void files_are_raised_as_far_as_allowed(void) {
+    static const struct {
+        rlim_t now, most;
+        uint32_t conns, want;
+    } cases[] = {
+        {1024, 4096, 100, 100},       {50, 4096, 100, 100},   {50, 90, 100, 66},
+        {50, RLIM_INFINITY, 100, 100}, {10, 10, 100, 0},       {RLIM_INFINITY, RLIM_INFINITY, 9, 9},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        files.rlim_cur = cases[i].now;
+        files.rlim_max = cases[i].most;
+        CHECK(rtpush_posix_raise_files(cases[i].conns) == cases[i].want);
+    }
+    fault("getrlimit", 0, 1, EINVAL, -1);
+    CHECK(rtpush_posix_raise_files(5) == 0);
+    files.rlim_cur = 50;
+    files.rlim_max = 4096;
+    fault("setrlimit", 0, 1, EPERM, -1);
+    CHECK(rtpush_posix_raise_files(100) == 26);
+}
+
+// More to do than a turn allows: a large answer and a crowd.
+static void turns_are_bounded(void) {
+    begin();
+    const int fd = dial();
+    const int other = dial();
+    say(fd, GET("/big"));
+    say(other, GET("/big"));
+    CHECK(drain(fd, text, sizeof text, &error) > BIG);
+    CHECK(drain(other, text, sizeof text, &error) > BIG);
+    close(fd);
+    close(other);
+    end();
+}
+
+#define TEST(name) {#name, name}
+static const struct {
+    const char *name;
+    void (*run)(void);
+} tests[] = {
+    TEST(init_fails_for_each_call),
+    TEST(init_refuses_memory),
+    TEST(listen_fails_for_each_call),
+    TEST(servers_are_counted),
+    TEST(accept_pauses_without_descriptors),
+    TEST(accept_goes_on_after_an_aborted_connection),
+    TEST(connection_that_cannot_be_watched_is_reset),
+    TEST(newcomer_to_full_slots_is_reset),
+    TEST(newcomer_to_a_full_port_is_reset),
+    TEST(read_is_tried_again_or_ends),
+    TEST(write_is_tried_again_or_ends),
+    TEST(gathered_answers_survive_faults),
+    TEST(pool_of_one_buffer_serves),
+    TEST(error_behind_held_bytes_ends_the_connection),
+    TEST(waiting_fails),
+    TEST(addresses_of_ipv6_and_mapped_ones),
+    TEST(pending_counts_the_kernel_and_what_is_staged),
+    TEST(close_leaves_finished_answers_to_the_kernel),
+    TEST(run_ends_after_stop),
+    TEST(options_may_be_left_to_the_kernel),
+    TEST(epoch_is_never_0),
+    TEST(files_are_raised_as_far_as_allowed),
+    TEST(turns_are_bounded),
+};
+
+int main(void) {
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
+        const int before = descriptors();
+        test_name = tests[i].name;
+        wrong = 0;
+        tests[i].run();
+        CHECK(descriptors() == before);
+        passed += !wrong;
+        failed += wrong;
+    }
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed > 0;
+}

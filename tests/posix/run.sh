@@ -1,0 +1,34 @@
+#!/bin/sh
+# faults.c in each form the POSIX port has, with sanitizers. The last line is `N passed, N failed`.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/totals.sh
+out=build/posix
+mkdir -p "$out"
+flags='-g -O1 -Wall -Wextra -fno-omit-frame-pointer -fsanitize=address,undefined
+    -fno-sanitize-recover=all -I.'
+passed=0
+failed=0
+# form NAME OPTION...
+form() {
+    name="$1"
+    shift
+    # shellcheck disable=SC2086 # options are meant to split
+    { gcc $flags "$@" tests/posix/faults.c -o "$out/$name" -lpthread &&
+        timeout 120 "$out/$name"; } >"$out/log.$name" 2>&1 </dev/null
+    status=$?
+    # shellcheck disable=SC2046 # numbers
+    set -- $(totals "$out/log.$name" "$status")
+    if [ "$2" != 0 ]; then
+        head -n 40 "$out/log.$name"
+        echo "FAIL $name (exit status $status)"
+    fi
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+}
+form epoll -std=c99
+form poll -std=c99 -DRTPUSH_POSIX_POLL
+form pipe -std=gnu99 -DRTPUSH_POSIX_EVENTFD=0
+form accept -std=c99 -DFAULTS_POSIX_2008 -DRTPUSH_POSIX_EVENTFD=0 -DRTPUSH_POSIX_POLL
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
