@@ -562,9 +562,9 @@ typedef struct rtpush_desc {
     void *memory;        // 8-byte aligned; need not be zeroed
     size_t memory_size;  // bytes
     uint32_t conn_count; // slots: most connections at a time, at least 1
-    uint16_t rx_size;    // (512) receive bytes a connection, 256 to 65,532: request head, whole
+    uint32_t rx_size;    // (512) receive bytes a connection, 256 to 65,532: request head, whole
                          // WebSocket messages of rx_size - 125
-    uint16_t tx_size;    // (512) send bytes a connection, 256 to 65,532: answer head, direct sends,
+    uint32_t tx_size;    // (512) send bytes a connection, 256 to 65,532: answer head, direct sends,
                          // one STATE value; also the scratch SSE prefixes are written in
     uint32_t log_size;   // bytes for events, at least 256, rounded down to a multiple of 4; 0
                          // without EVENT topics. A record takes at most a quarter:

@@ -289,10 +289,10 @@ static int start_server(rtpush_server *srv, const options *opt, uint32_t slots) 
     desc.routes = routes;
     desc.route_count = ROUTES;
     desc.topics = topics;
-    desc.topic_count = (uint8_t)topic_count;
+    desc.topic_count = topic_count;
     desc.conn_count = slots;
-    desc.rx_size = (uint16_t)(opt->max_len + HEAD_SIZE);
-    desc.tx_size = (uint16_t)(REPLY_SIZE + (states ? opt->max_len : 0));
+    desc.rx_size = opt->max_len + HEAD_SIZE;
+    desc.tx_size = REPLY_SIZE + (states ? opt->max_len : 0);
     desc.log_size = events ? opt->log_size / 4u * 4u : 0;
     const size_t words = RTPUSH_WORDS(slots, desc.rx_size, desc.tx_size, desc.log_size, topic_count,
                                       states * opt->max_len);

@@ -51,6 +51,7 @@ static void api_config_error_names_the_field_what_is_needed_and_what_was_given(v
     REFUSES(d.conn_count = 0, "conn_count: at least 1 needed, 0 given");
     REFUSES(d.rx_size = 255, "rx_size: 256 to 65532 needed, 255 given");
     REFUSES(d.rx_size = 65533, "rx_size: 256 to 65532 needed, 65533 given");
+    REFUSES(d.rx_size = 70000, "rx_size: 256 to 65532 needed, 70000 given");
     REFUSES(d.tx_size = 255, "tx_size: 256 to 65532 needed, 255 given");
     REFUSES(d.tx_size = 65533, "tx_size: 256 to 65532 needed, 65533 given");
     REFUSES(d.epoch = 0, "epoch: at least 1 needed, 0 given");
@@ -58,6 +59,7 @@ static void api_config_error_names_the_field_what_is_needed_and_what_was_given(v
     REFUSES(d.log_size = 255, "log_size: at least 256 needed, 252 given");
     REFUSES(d.topic_count = 33, "topic_count: 0 to 32 needed, 33 given");
     REFUSES(d.route_count = 255, "route_count: 1 to 254 needed, 255 given");
+    REFUSES(d.route_count = 300, "route_count: 1 to 254 needed, 300 given");
     REFUSES(d.route_count = 0, "route_count: 1 to 254 needed, 0 given");
     REFUSES(d.routes = NULL, "routes: a table needed, given: NULL");
     REFUSES(d.topics = NULL, "topics: a table needed, given: NULL");
