@@ -4649,18 +4649,12 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
                ? 0 : RTPI_NO(400);
 }
 
-RTPI_OWN_FRAME static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c,
-                                               const rtpush_request *req) {
-    uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
+RTPI_OWN_FRAME static int rtpi_put_upgrade(rtpush_server *srv, rtpush_conn *c,
+                                           const rtpush_request *req) {
     uint8_t digest[20];
-    rtpush_text *t;
-    if (!(c->in.http.bits & RTPI_B_WEBSOCKET)) { // RFC 9110 15.5.22
-        rtpi_refuse_why(srv, c, RTPI_NO(426), RTPUSH_WHY_UPGRADE);
-        return;
-    }
     // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
     // 256 at least).
-    t = rtpi_tx_open(srv, c);
+    rtpush_text *t = rtpi_tx_open(srv, c);
     rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
     rtpi_sha1(t->data, (size_t)t->len, digest);
     t->len = 0;
@@ -4671,11 +4665,18 @@ RTPI_OWN_FRAME static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *
         rtpi_format(t, "\r\nSec-WebSocket-Protocol: %s", req->subprotocol);
     }
     rtpi_put_text(t, "\r\n\r\n");
-    if (!rtpi_tx_commit(c, t)) {
+    return rtpi_tx_commit(c, t);
+}
+
+static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+    uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
+    if (!(c->in.http.bits & RTPI_B_WEBSOCKET)) { // RFC 9110 15.5.22
+        rtpi_refuse_why(srv, c, RTPI_NO(426), RTPUSH_WHY_UPGRADE);
+    } else if (!rtpi_put_upgrade(srv, c, req)) {
         rtpi_refuse_size(srv, c);
-        return;
+    } else {
+        rtpi_stream_open(srv, c, RTPI_WS, form, rtpi_keepalive_ms(srv, form), req);
     }
-    rtpi_stream_open(srv, c, RTPI_WS, form, rtpi_keepalive_ms(srv, form), req);
 }
 #endif
 
