@@ -2763,7 +2763,7 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpush_t
         return;
     }
     if (rec->lines == 0) {
-        rtpi_emit_piece(e, payload, rec->len + 2u, RTPUSH_SPAN_HOLD);
+        rtpi_emit_piece(e, payload, (uint32_t)rec->len + 2u, RTPUSH_SPAN_HOLD);
     } else {
         rtpi_emit_lines(e, payload, rec->len, 2);
     }
@@ -5766,7 +5766,7 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_record_at(srv, s->off);
     uint32_t room = srv->desc.tx_size - rtpi_tx_queued(c);
-    uint32_t most = rec->len + RTPI_PREFIX_MAX + 4u - RTPI_PART_BYTES(s->part);
+    uint32_t most = (uint32_t)rec->len + RTPI_PREFIX_MAX + 4u - RTPI_PART_BYTES(s->part);
     rtpush_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
     rtpush_text *t;
     rtpi_emit e;

@@ -43,7 +43,7 @@ const DEFAULTS = {
     },
     topics: [],           // names; an EventSource hears only the events it listens for
     transport: 'auto',    // or one of TRANSPORTS
-    lastEventId: '',      // resume from here
+    lastEventId: '',      // resume from here; 'first': all that the log holds
     ticket: null,         // async () => text: asked before each connection, sent as ?ticket=
     establishMs: 10000,   // for a connection to come up
     backoffMs: 500,       // first wait; doubles up to
