@@ -269,7 +269,7 @@ emulated('after a reboot the readers come back and are told of the reset', async
   await again.wait('a notice', () => again.notices.length);
   equal(again.notices[0], 'reset', 'the notice for an id of the boot before');
   const poll = await call(`${d.url}/poll?last_event_id=${id}`);
-  check(/^data: reset$/m.test(poll.body), `the poll: ${poll.body}`);
+  check(/^data: reset \d+$/m.test(poll.body), `the poll: ${poll.body}`);
   source.ledger.check();
 }, 90_000);
 

@@ -35,7 +35,7 @@ def main():
     ended = None
     end = time.monotonic() + AFTER_S
     try:
-        while time.monotonic() < end and not re.search(rb"data: gap \d+\n", text):
+        while time.monotonic() < end and not re.search(rb"data: gap \d+ \d+\n", text):
             more = s.recv(65536)
             if not more:
                 ended = "fin"
@@ -45,7 +45,7 @@ def main():
         ended = "reset"
     except socket.timeout:
         ended = "timeout"
-    gaps = [int(n) for n in re.findall(rb"data: gap (\d+)\n", text)]
+    gaps = [int(n) for n in re.findall(rb"data: gap (\d+) \d+\n", text)]
     print(json.dumps({"bytes": len(text), "gaps": gaps, "ended": ended}), flush=True)
 
 
