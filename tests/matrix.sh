@@ -206,27 +206,6 @@ cp @_assets.h @.d/${name}_assets.h
         "${before}clang -std=c99 -O2 $strict_clang -I@.d -I. $sources -o @.bin -lpthread"
 done
 
-# -- programs in the documentation: every one that has a main() must build -------------------------
-if [ -e README.md ]; then
-    awk -v out="$out/readme" '
-        /^```c$/ { inside = 1; n++; text = ""; next }
-        /^```/ { if (inside && text ~ /int main\(/) { printf "%s", text >(out n ".c") } inside = 0 }
-        inside { text = text $0 "\n" }' README.md
-fi
-# In rtpush.h: the indented lines of the chapter QUICK START, up to the next chapter.
-awk -v out="$out/quickstart" '
-    /^\/\/ QUICK START/ { inside = 1; next }
-    inside && (/^\/\/ [A-Z][A-Z ]+( |$)/ || !/^\/\//) { exit }
-    inside && /^\/\/ *$/ { text = text "\n" }
-    inside && /^\/\/     / { text = text substr($0, 8) "\n" }
-    END { if (text ~ /int main\(/) { printf "%s", text >(out ".c") } }' rtpush.h
-for program in "$out"/readme*.c "$out"/quickstart.c; do
-    [ -e "$program" ] || continue
-    job "the program $(basename "$program" .c) of the documentation builds" \
-        "gcc -std=c99 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror -I. -Iports $program \
--o @.bin -lpthread"
-done
-
 # -- the self-test, built without a test framework, where the machine differs ----------------------
 selftest=tests/unit/selftest.c
 flags='-std=c99 -g -Wall -Wextra -Wno-unused-function -I. -Itests/unit'
