@@ -16,7 +16,7 @@ PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browse
 BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
-.PHONY: help demo test check echo hub dashboard firmware firmware-run firmware-size \
+.PHONY: help demo test test-long check echo hub dashboard firmware firmware-run firmware-size \
     firmware-tools firmware-bench size stack clean bench simulate coverage fuzz fuzz-afl cert \
     secure secure-run secure-firmware secure-firmware-run secure-bench
 
@@ -28,6 +28,11 @@ demo: dashboard
 test:
 	sh tests/install.sh test
 	sh tests/run.sh test
+
+## make test-long  more seeds of both simulations, longer fuzzing; an hour and more
+test-long:
+	sh tests/install.sh test-long
+	sh tests/run.sh test-long
 
 ## make check      the inner loop: lint, symbols, unit tests with sanitizers; under a minute
 check:
@@ -107,7 +112,7 @@ fuzz:
 
 ## make fuzz-afl   SECONDS=N: the same by AFL++
 fuzz-afl:
-	sh tests/install.sh test
+	sh tests/install.sh test-long
 	sh tests/fuzz/run.sh afl $(or $(SECONDS),60)
 
 ## make cert       a CA and certificates for development in build/cert

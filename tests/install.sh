@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
 # not root), npm packages by the lock files.
-# Usage: sh tests/install.sh [demo|secure|firmware|check|test]
+# Usage: sh tests/install.sh [demo|secure|firmware|check|test|test-long]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -39,7 +39,6 @@ avr-gcc                                     gcc-avr
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
-afl-fuzz                                    afl++
 sslscan                                     sslscan
 certutil                                    libnss3-tools
 curl                                        curl
@@ -59,6 +58,9 @@ python3                                     python3
 /usr/sbin/haproxy                           haproxy
 caddy                                       caddy
 '
+long="$tests"'
+afl-fuzz                                    afl++
+'
 
 want="${1:-test}"
 case "$want" in
@@ -67,7 +69,8 @@ case "$want" in
     firmware) list="$firmware" ;;
     check) list="$check" ;;
     test) list="$tests" ;;
-    *) echo "usage: sh tests/install.sh [demo|secure|firmware|check|test]" >&2; exit 2 ;;
+    test-long) list="$long" ;;
+    *) echo "usage: sh tests/install.sh [demo|secure|firmware|check|test|test-long]" >&2; exit 2 ;;
 esac
 
 present() {
@@ -122,7 +125,7 @@ if [ -n "$packages" ]; then
     fi
 fi
 
-if [ "$want" != test ]; then
+if [ "$want" != test ] && [ "$want" != test-long ]; then
     exit 0
 fi
 

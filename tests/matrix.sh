@@ -215,7 +215,7 @@ job "self-test under clang -Os" "clang $flags -Os $selftest -o @.bin
 timeout 60 @.bin"
 job "self-test under valgrind" "gcc $flags -O1 $selftest -o @.bin
 timeout 300 valgrind -q --error-exitcode=9 --leak-check=full \
-    --errors-for-leak-kinds=definite @.bin 30"
+    --errors-for-leak-kinds=definite @.bin 10"
 job "self-test with char unsigned" "gcc $flags -funsigned-char -O2 $selftest -o @.bin
 timeout 60 @.bin"
 job "self-test on big-endian PowerPC of 32 bits" \

@@ -3,7 +3,8 @@
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
 # the other; of all of them three run at a time, because many only wait for timers and clients.
-# Usage: sh tests/run.sh check|test|SUITE...
+# test-long is what takes long and finds little that the same with fewer seeds does not.
+# Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -24,6 +25,9 @@ command_of() {
         unit-clang) echo "sh tests/unit.sh clang" ;;
         seeds) echo "sh tests/fuzz/run.sh replay" ;;
         fuzz) echo "sh tests/fuzz/run.sh suite" ;;
+        fuzz-long) echo "sh tests/fuzz/run.sh long" ;;
+        sim-long) echo "SEEDS=20000 LIMIT=7000 sh tests/unit.sh gcc sim" ;;
+        lwip-long) echo "SEEDS=5000 sh tests/lwip/run.sh simulate" ;;
         matrix) echo "sh tests/matrix.sh" ;;
         snippets) echo "sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
@@ -69,7 +73,9 @@ run_suite() {
     suite="$1"
     log="build/log/$suite.log"
     began="$(date +%s)"
-    timeout -k 10 800 sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
+    limit=800
+    case "$suite" in *-long) limit=7200 ;; esac
+    timeout -k 10 "$limit" sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
     counts="$(totals "$log" $? 2>"$log.reason")"
     echo "$counts $(($(date +%s) - began))" >"build/log/$suite.totals"
     # One at a time, or the lines of two suites would mix.
@@ -86,6 +92,7 @@ case "${1:-test}" in
         exit
         ;;
     check) chains='lint symbols unit seeds' ;;
+    test-long) chains='sim-long lwip-long fuzz-long' ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
         at_a_time=3

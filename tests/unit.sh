@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the programs of tests/unit with address and undefined-behaviour sanitizers, runs them, and
 # adds up what they print: cmocka's summary, or `N passed, N failed`. A program that ends without
-# either counts as one failure. Usage: sh tests/unit.sh [gcc|clang] [PROGRAM...]
+# either counts as one failure.
+# Usage: [SEEDS=N LIMIT=SECONDS] sh tests/unit.sh [gcc|clang] [PROGRAM...]
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/totals.sh
@@ -11,7 +12,7 @@ out="build/unit-$cc"
 mkdir -p "$out"
 flags='-std=c99 -g -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
     -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Itests/unit'
-seeds=2000 # of the simulation
+seeds="${SEEDS:-2000}" # of the simulation
 if [ "$cc" != gcc ]; then
     seeds=500
 fi
@@ -37,7 +38,8 @@ for p in $programs; do
     esac
     [ "$p" = sim ] && arguments="$seeds"
     cat >"$out/$p.sh" <<END
-$cc $optimise $(echo $flags) tests/unit/$p.c -o $out/$p $library && timeout 400 $out/$p $arguments
+$cc $optimise $(echo $flags) tests/unit/$p.c -o $out/$p $library &&
+    timeout ${LIMIT:-400} $out/$p $arguments
 END
 done
 for p in $programs; do

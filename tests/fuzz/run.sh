@@ -2,7 +2,8 @@
 # Builds the fuzz target (connection.c) and runs it. Whatever fails is left in build/fuzz/found: put
 # it into tests/fuzz/failed once its cause is known.
 # Usage: sh tests/fuzz/run.sh replay        each seed and each input that ever failed, by gcc alone
-#        sh tests/fuzz/run.sh suite         ... and 20 s of libFuzzer from a fixed seed, 10 of AFL++
+#        sh tests/fuzz/run.sh suite         ... and 15 s of libFuzzer from a fixed seed
+#        sh tests/fuzz/run.sh long          ... or 300 s of libFuzzer and 120 s of AFL++
 #        sh tests/fuzz/run.sh fuzz SECONDS  libFuzzer; goes on with what it found in earlier runs
 #        sh tests/fuzz/run.sh afl SECONDS   AFL++
 set -u
@@ -63,27 +64,32 @@ afl() { # SECONDS
         [ -z "$(ls "$out/afl-out/default/crashes")" ]
 }
 
-case "${1:-suite}" in
+set -- "${1:-suite}" "${2:-60}"
+case "$1" in
     replay) replay || failed=$((failed + 1)) ;;
-    suite)
+    suite | long)
         replay || failed=$((failed + 1))
         one build-libfuzzer build libfuzzer
         mkdir -p "$out/suite" # what is found here is forgotten: each run is the same
         rm -f "$out"/suite/*
-        one libfuzzer libfuzzer 20 -seed=1 "$out/suite"
-        one build-afl build afl
-        one afl afl 10
+        if [ "$1" = suite ]; then
+            one libfuzzer libfuzzer 15 -seed=1 "$out/suite"
+        else
+            one libfuzzer libfuzzer 300 "$out/suite"
+            one build-afl build afl
+            one afl afl 120
+        fi
         ;;
     fuzz)
         replay || failed=$((failed + 1))
-        build libfuzzer && libfuzzer "${2:-60}" "$out/corpus"
+        build libfuzzer && libfuzzer "$2" "$out/corpus"
         exit
         ;;
     afl)
-        build afl && afl "${2:-60}"
+        build afl && afl "$2"
         exit
         ;;
-    *) echo "usage: sh tests/fuzz/run.sh [replay|suite|fuzz SECONDS|afl SECONDS]" >&2; exit 2 ;;
+    *) echo "usage: sh tests/fuzz/run.sh [replay|suite|long|fuzz SECONDS|afl SECONDS]" >&2; exit 2 ;;
 esac
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
