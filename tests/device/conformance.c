@@ -100,6 +100,23 @@ static void on_pull(rtpush_server *srv, const rtpush_request *req) {
     (void)rtpush_reply(srv, req->conn, &response);
 }
 
+// 70,000 bytes, 'A' to 'Z' again and again: a board has no memory for them, so they are pulled.
+static int big_bytes(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
+                     uint8_t *buf, size_t cap) {
+    (void)srv, (void)conn, (void)user;
+    for (size_t i = 0; i < cap; i++) {
+        buf[i] = (uint8_t)('A' + (offset + i) % 26);
+    }
+    return (int)cap;
+}
+
+static void on_big(rtpush_server *srv, const rtpush_request *req) {
+    rtpush_response response = {0};
+    response.pull = big_bytes;
+    response.len = 70000;
+    (void)rtpush_reply(srv, req->conn, &response);
+}
+
 static void on_files(rtpush_server *srv, const rtpush_request *req) {
     reply(srv, req, req->rest);
 }
@@ -181,6 +198,7 @@ static const rtpush_route routes[] = {
      .on_body = on_upload_body},
     {.path = "/later", .kind = RTPUSH_HANDLER, .on_request = on_later},
     {.path = "/pull", .kind = RTPUSH_HANDLER, .on_request = on_pull},
+    {.path = "/big", .kind = RTPUSH_HANDLER, .on_request = on_big},
     {.path = "/files/*", .kind = RTPUSH_HANDLER, .on_request = on_files},
     {.path = "/keep",
      .kind = RTPUSH_HANDLER,

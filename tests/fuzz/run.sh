@@ -89,7 +89,10 @@ case "$1" in
         build afl && afl "$2"
         exit
         ;;
-    *) echo "usage: sh tests/fuzz/run.sh [replay|suite|long|fuzz SECONDS|afl SECONDS]" >&2; exit 2 ;;
+    *)
+        echo "usage: sh tests/fuzz/run.sh [replay|suite|long|fuzz SECONDS|afl SECONDS]" >&2
+        exit 2
+        ;;
 esac
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
