@@ -5656,6 +5656,7 @@ static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
 // Begins or ends the answer to a poll. 0: not yet.
 static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
+    const rtpi_record *rec;
     srv->passes = RTPI_PASSES;
     if (!rtpi_has(c, RTPI_F_ANSWER)) {
         if (!(c->todo & RTPI_TODO_NOW) && !rtpi_stream_news(srv, c)) {
@@ -5683,8 +5684,12 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         !(c->todo & RTPI_TODO_DONE)) {
         return 1;
     }
-    (void)rtpi_reader_next(srv, s);
-    if (s->gap_from == 0 && s->seq >= s->stop && rtpi_put_poll_end(srv, c)) {
+    rec = rtpi_reader_next(srv, s);
+    if (s->gap_from != 0 || s->seq < s->stop) {
+        if (rec == NULL) { // nothing to send, and more to look at: others first, then it goes on
+            srv->sweep_due = 1;
+        }
+    } else if (rtpi_put_poll_end(srv, c)) {
         rtpi_begin_reply(srv, c);
     }
     return 1;

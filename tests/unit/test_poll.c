@@ -326,6 +326,35 @@ static void poll_of_a_half_closed_client_is_answered_whole(void **state) {
     }
 }
 
+// An answer that has begun goes on by itself over records that are not for this reader, also if
+// nothing is published meanwhile.
+static void poll_answer_goes_on_over_records_of_other_topics(void **state) {
+    (void)state;
+    static const int others[] = {0, 10, 63, 64, 65, 127, 128, 129, 1000};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        t_world *w = t_fixture();
+        w->desc.log_size = 1u << 18;
+        t_start(w);
+        u_peer *p = u_open(w, "{GET /poll?topics=log}");
+        u_clear(p);
+        for (int round = 0; round < 2; round++) {
+            T_EQ(t_publish_text(w, T_LOG, round ? "last" : "first"), RTPUSH_OK);
+            for (int n = 0; n < others[i]; n++) {
+                T_EQ(t_publish_text(w, T_CHAT, "not for this reader"), RTPUSH_OK);
+            }
+        }
+        t_run(w); // the loop has seen all of them
+        poll_again(p, "&topics=log");
+        T_CHECK(p->cl.answers == 2, "%d records between: %s", others[i], t_text(&p->seen));
+        u_expect(p, "log: first\nlog: last\n|200 ");
+        u_clear(p);
+        poll_again(p, "&topics=log"); // the id is behind all of them: it waits
+        T_EQ(p->cl.answers, 2);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(poll_first_answer_is_fresh_and_ends_with_an_id),
@@ -342,6 +371,7 @@ int main(void) {
         u_test(poll_pipelined_requests_wait_their_turn),
         u_test(poll_closed_by_the_application_is_answered),
         u_test(poll_of_a_half_closed_client_is_answered_whole),
+        u_test(poll_answer_goes_on_over_records_of_other_topics),
     };
     return cmocka_run_group_tests_name("poll", tests, NULL, NULL);
 }
