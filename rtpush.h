@@ -2011,6 +2011,7 @@ static int rtpi_tx_commit(rtpush_conn *c, const rtpush_text *t) {
 }
 
 static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) {
+    rate = rate < 32767u ? rate : 32767u; // unlimited: a route with a rate begins with a full one
     tokens += rate * seconds;
     return (uint16_t)(tokens > 2 * rate ? 2 * rate : tokens);
 }
@@ -3602,7 +3603,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     unsigned status = r->status ? r->status : 200u;
     int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
     int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
-    int unknown = RTPI_PULL(r) && r->len == 0; // until it ends
+    int unknown = RTPI_PULL(r) && r->len == 0 && !headless; // until it ends; RFC 9112 6.1
     int ranged = status == 200 && !unknown && (RTPI_PULL(r) || r->body_static);
     int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
     rtpi_range range = {0, r->len};
@@ -4309,14 +4310,19 @@ static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     h->bits &= (uint16_t)~RTPI_B_OVER;
     if (c->rx_used == h->mark) {
         if (rtpi_is_list(h->header)) { // RFC 9110 5.6.1: an empty element says nothing
-            return over && h->header == RTPI_H_COOKIE && srv->desc.cookie ? RTPI_NO(431) : 0u;
+            return over && (h->header == RTPI_H_FETCH_SITE ||
+                            (h->header == RTPI_H_COOKIE && srv->desc.cookie))
+                       ? RTPI_NO(431) : 0u;
         }
         over |= !rtpi_keep(srv, c, srv->desc.rx_size, h->header);
     }
-    if (over && h->header != RTPI_H_COOKIE) { // a list's unknown elements may be of any length
+    // A list's unknown elements may be of any length. But who fills the arena, by a long query say,
+    // must not hide what speaks against the request.
+    if (over && h->header != RTPI_H_COOKIE) {
         c->rx_used = h->mark;
-        return rtpi_is_list(h->header) || h->header == RTPI_H_RANGE ||
-                       h->header == RTPI_H_IF_RANGE ? 0 : RTPI_NO(431);
+        return (rtpi_is_list(h->header) && h->header != RTPI_H_FETCH_SITE) ||
+                       h->header == RTPI_H_RANGE || h->header == RTPI_H_IF_RANGE
+                   ? 0 : RTPI_NO(431);
     }
     while (c->rx_used > h->mark + 1u && rtpi_is_blank((uint8_t)tag[c->rx_used - h->mark - 1u])) {
         c->rx_used--;
@@ -5008,8 +5014,8 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
             refusal = 0;
         }
         c->in.http.total++;
-        if (refusal == 0 && c->in.http.total > RTPI_HEAD_MAX) {
-            refusal = RTPI_NO(431);
+        if (refusal == 0 && c->in.http.total > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
+            refusal = c->out.asked.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
         }
         if (refusal) {
             rtpi_refuse_head(srv, c, refusal, rtpi_refusal_why(refusal));
@@ -5167,7 +5173,8 @@ static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t
     if (result == RTPI_BODY_END) {
         c->in.http.step = RTPI_S_DONE; // an answer given now keeps the connection
         if (!rtpi_body_piece(srv, c, byte, 0, 1, req)) {
-            c->in.http.step = RTPI_S_BODY_LF;
+            c->in.http.step = RTPI_S_BODY_LF; // it comes again, and counts once
+            c->in.http.total--;
             return 0;
         }
     } else if (result != 0) {

@@ -654,6 +654,39 @@ static void body_rate_beyond_the_limit_is_a_config_error(void **state) {
     t_free(w);
 }
 
+// The byte that ends a chunked body comes again as often as the application says later. It counts
+// once as a byte of the trailers.
+static void body_end_left_for_later_is_no_trailer(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, UPLOAD CHUNKED "3\r\nabc\r\n");
+    T_EQ(t_app_of(w)->upload.len, 3);
+    t_app_of(w)->later = 1100;
+    t_say(p->c, "0\r\n\r\n{GET /hello}");
+    for (int i = 0; i < 1100; i++) {
+        w->call = T_IN_API;
+        T_EQ(rtpush_resume(&w->srv, t_app_of(w)->last), RTPUSH_OK);
+        t_leave(w);
+        t_run_ready(w);
+    }
+    u_expect(p, "200 3 |200 hello\n");
+    u_free(p);
+    t_finish(w);
+}
+
+// With no limit of the server a route's own still begins with its burst.
+static void body_rate_of_a_route_begins_full_without_a_limit_of_the_server(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.rate_bytes = RTPUSH_UNLIMITED;
+    t_routes[T_R_UPLOAD].rate_bytes = 64000;
+    t_start(w);
+    u_peer *p = u_open(w, UPLOAD "Content-Length: 1000\r\n\r\n{rep 1000 x}");
+    u_expect(p, "200 1000 ");
+    u_free(p);
+    t_finish(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(body_chunked_is_read_as_a_second_decoder_does),
@@ -671,6 +704,8 @@ int main(void) {
         u_test(body_rate_of_a_route_is_its_own),
         u_test(body_rate_of_a_route_may_be_lower),
         u_test(body_rate_beyond_the_limit_is_a_config_error),
+        u_test(body_end_left_for_later_is_no_trailer),
+        u_test(body_rate_of_a_route_begins_full_without_a_limit_of_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -550,6 +550,45 @@ static void head_refusals_fit_the_smallest_buffers(void **state) {
     t_finish(w);
 }
 
+// Another site chooses path and query. What it fills with them must not hide Sec-Fetch-Site.
+static void head_a_long_query_does_not_hide_the_site(void **state) {
+    (void)state;
+    for (int len = 100; len < 400; len++) {
+        char query[400] = "";
+        char text[700];
+        t_world *w = t_fixture();
+        memset(query, 'q', (size_t)len);
+        w->desc.rx_size = 512;
+        t_start(w);
+        snprintf(text, sizeof text,
+                 "GET /keep?%s HTTP/1.1\r\n" T_HOST "X-One: {rep 110 x}\r\n"
+                 "Sec-Fetch-Site: cross-site\r\n\r\n", query);
+        u_peer *p = u_open(w, text);
+        T_CHECK(p->cl.status == 403 || p->cl.status == 414 || p->cl.status == 431,
+                "a query of %d bytes is answered %d", len, p->cl.status);
+        T_EQ(t_app_of(w)->authorized, 0);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// RFC 9112 3: a target longer than can be read is answered 414, however long it is.
+static void head_target_beyond_the_limit_of_a_head_is_414(void **state) {
+    (void)state;
+    static const char *const targets[] = {"/{rep 17000 x}", "/hello?{rep 17000 x}",
+                                          "http://10.0.0.1/{rep 17000 x}", "{rep 17000 x}"};
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        char text[80];
+        t_world *w = t_begin();
+        snprintf(text, sizeof text, "GET %s", targets[i]);
+        u_peer *p = u_open(w, text);
+        T_CHECK(p->cl.status == 414, "%s: %d", targets[i], p->cl.status);
+        T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_TOO_LONG);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(head_refusals_can_be_read_by_a_listed_origin),
@@ -565,6 +604,8 @@ int main(void) {
         u_test(head_refusals_of_the_application_say_something),
         u_test(head_refusals_that_do_not_fit_are_500),
         u_test(head_refusals_fit_the_smallest_buffers),
+        u_test(head_a_long_query_does_not_hide_the_site),
+        u_test(head_target_beyond_the_limit_of_a_head_is_414),
     };
     return cmocka_run_group_tests_name("head", tests, NULL, NULL);
 }

@@ -1045,6 +1045,34 @@ static void http_pull_that_ends_late_ends_in_order(void **state) {
 }
 
 
+static void pull_without_content(rtpush_server *srv, const rtpush_request *req) {
+    rtpush_response response = {0};
+    t_on_request(srv, req);
+    response.status = req->query[0] == '3' ? 304 : 204;
+    response.pull = t_pull_bytes;
+    T_EQ(rtpush_reply(srv, req->conn, &response), RTPUSH_OK);
+}
+
+// RFC 9112 6.1: no Transfer-Encoding in a 204, which has no content; 6.3: nor has a 304.
+static void http_pull_of_a_status_without_content_has_no_chunks(void **state) {
+    (void)state;
+    static const char *const requests[] = {"{GET /hello}", "{GET /hello?304}"};
+    for (size_t i = 0; i < 2; i++) {
+        t_world *w = t_fixture();
+        t_routes[T_R_HELLO].on_request = pull_without_content;
+        t_start(w);
+        u_peer *p = u_open(w, requests[i]);
+        T_EQ(p->cl.status, i ? 304 : 204);
+        T_CHECK(t_field(&p->cl, "Transfer-Encoding") == NULL, "chunks without content");
+        T_CHECK(t_field(&p->cl, "Content-Length") == NULL, "a length without content");
+        t_say(p->c, requests[i]);
+        u_read(p);
+        T_EQ(p->cl.answers, 2);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(http_keeps_the_connection_for_the_next_request),
@@ -1095,6 +1123,7 @@ int main(void) {
         u_test(http_file_whose_head_does_not_fit_is_500),
         u_test(http_head_of_an_event_stream_ends),
         u_test(http_query_plus_is_a_space),
+        u_test(http_pull_of_a_status_without_content_has_no_chunks),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
