@@ -3,7 +3,8 @@
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
 # the other; of all of them three run at a time, because many only wait for timers and clients.
-# test-long is what takes long and finds little that the same with fewer seeds does not.
+# test-long is what takes long and finds little that others do not: the same with more seeds, and
+# the clients against a sanitized epoll server, which clients-tls has too.
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
@@ -92,7 +93,7 @@ case "${1:-test}" in
         exit
         ;;
     check) chains='lint symbols unit seeds' ;;
-    test-long) chains='sim-long lwip-long fuzz-long' ;;
+    test-long) chains='sim-long lwip-long fuzz-long clients-asan' ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
         at_a_time=3
@@ -103,7 +104,7 @@ lwip lwip-threads tls mutants
 secure-app secure-device
 browser browser-page browser-firefox
 wire wire-tls device-tls pages-tls
-clients clients-tls clients-poll clients-asan
+clients clients-tls clients-poll
 unit
 fuzz boards
 secure secure-browser

@@ -14,7 +14,7 @@ flags='-std=c99 -g -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
     -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Itests/unit'
 seeds="${SEEDS:-2000}" # of the simulation
 if [ "$cc" != gcc ]; then
-    seeds=500
+    seeds=300
 fi
 if [ "${RTPUSH_QUICK:-0}" = 1 ]; then
     seeds=200
