@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import {
-  ask, call, check, connect, equal, parseAnswer, request, test, until, withServer,
+  ask, call, check, connect, equal, parseAnswer, request, secure, test, until, withServer,
 } from './harness.mjs';
 import { KEY } from './echo.mjs';
 
@@ -137,8 +137,11 @@ function visitors() {
     Origin: 'null', 'Sec-Fetch-Site': 'same-origin', 'Content-Length': '1' }, 'x'), [200, 204]);
   for (const [host, origin] of [['127.0.0.1:443', 'https://127.0.0.1'],
     ['127.0.0.1:80', 'http://127.0.0.1'], ['127.0.0.1', 'http://127.0.0.1:80']]) {
-    answers(`the Origin ${origin} at the Host ${host} with its answer`, request('POST',
-      '/publish/a', { Host: host, Origin: origin, 'Content-Length': '1' }, 'x'), [200, 204]);
+    // RFC 6454 4: the scheme counts. Over TLS a page that came by http is another site.
+    const own = !secure || origin.startsWith('https:');
+    answers(`the Origin ${origin} at the Host ${host} with ${own ? 'its answer' : '403'}`,
+      request('POST', '/publish/a', { Host: host, Origin: origin, 'Content-Length': '1' }, 'x'),
+      own ? [200, 204] : 403);
   }
   for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example',
     '127.0.0.1.evil.example', 'notlocalhost', 'device.local', '1.2.3.4x', '']) {
