@@ -1153,6 +1153,39 @@ extern "C" {
 #define RTPUSH_ASSERT(condition) ((void)0)
 #endif
 
+// INVARIANTS
+// Comments and tests cite these by number. In brackets: the function that asserts it, or the test.
+//  1 Each number below a reader's cursor is exactly one of: delivered, of a topic it does not
+//    subscribe to, told as a gap, without an event. [m_check_settled]
+//  2 No id that a client gets lies beyond a gap it was not told of. [rtpi_reader_id]
+//  3 What a client gets parses at every length; nothing follows a Close frame. [t_client_byte]
+//  4 No byte of a HOLD or STATIC span changes until it is acknowledged. [t_check_conn]
+//  5 No FIN while bytes are unacknowledged. [t_push]
+//  6 Numbers used = events accepted + events given up with FULL. [log_numbers_every_event]
+//  7 No reader is inside a record that was evicted. [m_check_log]
+//  8 hold_seq <= mark_seq, hold_seq <= the cursor, unacked = sent - acknowledged. [m_check_log]
+//  9 A STATE topic never goes back to an older value; in the end every reader has the stored one.
+//    [state_after_quiet_everyone_has_the_value]
+// 10 No reader passes a record being written. [log_no_reader_passes_a_record_being_written]
+// 11 tx never overflows; what goes into it enters whole or not at all. [t_check_conn]
+// 12 Input that is not taken is unchanged; the result does not depend on how it is split.
+//    [t_offer, t_script_splits]
+// 13 A stalled reader changes nobody else's bytes. [log_stalled_reader_changes_nothing_for_others]
+// 14 Input that is refused is taken after progress. [m_check_settled]
+// 15 on_open comes first, on_close once and last. [t_life_use, t_life_end]
+// 16 A handle of a connection that has ended is RTPUSH_ERR_STALE; after the end of all connections
+//    all slots are free. [api_stale_handles_are_errors, t_end]
+// 17 Every state but an open stream has a deadline; tick names the nearest. [t_cut_once]
+// 18 A client that resumes after a cut at any byte gets every event once, or is told of a gap.
+//    [sse_resume_after_a_cut_at_any_byte]
+// 19 Within an epoch a reader's ids never go back. [m_advance_to]
+// 20 At most max_streams streams; no event stream is refused with 503. [m_open, m_reader_reads]
+// 21 No callback before Host and Origin are judged.
+//    [security_nothing_is_asked_for_a_foreign_request]
+// 22 Two servers in one program are independent. [api_two_servers_do_not_know_each_other]
+// 23 A clock that wraps changes nothing, one that goes back only delays.
+//    [time_wraps_at_2_32_without_a_trace, time_going_back_only_delays]
+
 #if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
 #define RTPI_STREAMS // there are streams at all
 #endif
@@ -2532,7 +2565,7 @@ static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, siz
 // >>state -----------------------------------------------------------------------------------------
 // One value a STATE topic, replaced in place. Every change gets the next revision, of one counter
 // for all topics. A reader's sweep visits each of its topics once and takes those newer than the
-// last sweep: bounded work, the newest value, and never an older one after it (invariant 8).
+// last sweep: bounded work, the newest value, and never an older one after it (invariant 9).
 
 static rtpi_value *rtpi_value_at(const rtpush_server *srv, unsigned topic) {
     return srv->state + topic;
@@ -2779,8 +2812,8 @@ static void rtpi_emit_from(rtpi_emit *e, uint32_t part) {
 }
 
 // The last id this reader may be given: all up to it was delivered, told as a gap, or is not for
-// this reader. Once what is under way is out that includes the record being sent. An id behind a
-// gap that is not told would hide it from a reader that resumes there.
+// this reader. Inside a record it is that record's: the id is sent behind its end. An id beyond a
+// gap that is not told would hide the gap from a reader that resumes there (invariant 2).
 static uint32_t rtpi_reader_id(const rtpi_stream *s) {
     RTPUSH_ASSERT(s->gap_from < s->seq && (s->part == 0 || s->gap_from == 0));
     return s->part > 0 ? s->seq : (s->gap_from ? s->gap_from : s->seq) - 1;

@@ -270,6 +270,41 @@ def rules_cited_by_tests_are_cited_by_code(files):
                     yield f"{f}:{line_of(text, m.start())}: {m.group(0)} is not cited by the code"
 
 
+def invariants_cited_are_in_the_list(files):
+    """INVARIANTS in rtpush.h: numbers from 1 on, each with functions that check it."""
+    texts = {f: read(f) for f in files
+             if f == "rtpush.h" or f.startswith(("ports/", "examples/", "tests/")) and is_text(f)
+             and f != "tests/lint.py"}
+    chapter = re.search(r"^// INVARIANTS$\n((?://.*\n)+)", texts["rtpush.h"], flags=re.M)
+    if not chapter:
+        yield "rtpush.h: no chapter INVARIANTS"
+        return
+    first = line_of(texts["rtpush.h"], chapter.start())
+    items = re.findall(r"^// ( ?\d+) (.*\n(?://    .*\n)*)", chapter.group(1), flags=re.M)
+    listed = {int(number) for number, _ in items}
+    if [int(number) for number, _ in items] != list(range(1, len(items) + 1)):
+        yield f"rtpush.h:{first}: the numbers are not 1, 2, 3, ..."
+    for number, text in items:
+        checks = re.search(r"\[([\w\s,/]+)\]\s*$", text)
+        if not checks:
+            yield f"rtpush.h:{first}: invariant {number.strip()} names nothing that checks it"
+            continue
+        for name in re.findall(r"\w+", checks.group(1)):
+            define = re.compile(r"^static [^;{}=()]*\b%s\([^;{}]*\{" % name, flags=re.M)
+            if not any(define.search(t) for f, t in texts.items() if f.endswith((".c", ".h"))):
+                yield f"rtpush.h:{first}: invariant {number.strip()}: no function {name}"
+    cited = set()
+    several = re.compile(r"\b[Ii]nvariants?(?:\s|//)+(\d+(?:(?:,|\s+and)(?:\s|//)+\d+)*)")
+    for f, text in texts.items():
+        for m in several.finditer(text):
+            for number in map(int, re.findall(r"\d+", m.group(1))):
+                cited.add(number)
+                if number not in listed:
+                    yield f"{f}:{line_of(text, m.start())}: invariant {number} is not in the list"
+    for number in sorted(listed - cited):
+        yield f"rtpush.h:{first}: invariant {number} is cited nowhere"
+
+
 def nothing_is_left_to_do(files):
     for f in files:
         if f.endswith(CODE) and f != "tests/lint.py":
@@ -315,7 +350,8 @@ RULES = [
     no_name_is_reserved_or_another_protocols, the_core_calls_no_system,
     private_functions_have_no_forward_declaration, public_functions_are_defined,
     options_are_documented, lock_files_name_no_registry, no_path_of_one_machine,
-    rules_cited_by_tests_are_cited_by_code, nothing_is_left_to_do, scripts_parse, files_are_small,
+    rules_cited_by_tests_are_cited_by_code, invariants_cited_are_in_the_list,
+    nothing_is_left_to_do, scripts_parse, files_are_small,
 ]
 
 

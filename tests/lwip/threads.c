@@ -744,7 +744,7 @@ static void count(world *w) {
     counters = *rtpush_get_counters(&w->srv);
 }
 
-// Invariant 5.
+// Invariant 6.
 static void judge_counts(world *w) {
     uint32_t accepted = 1; // the end
     uint32_t states = 0;

@@ -329,6 +329,7 @@ static void t_life_begin(t_world *w, rtpush_handle handle, int kind) {
     life->closes = 0;
 }
 
+// Invariant 15.
 static void t_life_use(t_world *w, rtpush_handle handle) {
     T_CHECK(t_life_find(w, handle) != NULL, "callback before on_open or after on_close");
 }
@@ -343,6 +344,7 @@ static void t_life_end(t_world *w, rtpush_handle handle) {
 
 // -- checks after every call ----------------------------------------------------------------------
 
+// Invariants 4, 8 and 11.
 static void t_check_conn(t_world *w, t_conn *c) {
     for (size_t i = 0; i < c->held_count; i++) {
         const t_sent_span *span = &c->held[i];

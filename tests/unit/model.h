@@ -1,18 +1,9 @@
 // model.h - a seeded simulation: readers of every kind against publishers of every kind, with
 // stalls, short writes, late acknowledgements, lost bytes, drops and resumes, in small memory.
 //
-// A model client reads every byte and holds the server to the design's promises, by number:
-//    1 every event is exactly one of delivered, filtered, in a told gap; no id of an event, a
-//      value, a notice or alone lies behind a gap that was not told     2 every prefix parses
-//    3 held bytes stay, 4 FIN waits for acknowledgements, 11 tx never overflows, 12 untaken input
-//      comes back, 15 on_open first and on_close last, 16 slots free at the end  (harness.h)
-//    5 accepted events and FULL ones number the sequence without a hole
-//    6 no reader in the middle of a record behind the tail     7 hold <= mark <= cursor
-//    8 STATE never goes back, and after quiet every reader has the stored value
-//   10 no reader passes a record that is being written
-//   13 refused input is taken in the end       14 (test_log.c)
-//   18 resume after a cut at any byte: all events, or told     19 the last id never goes back
-//   20 streams stay below the cap, and no event stream is refused with 503
+// A model client reads every byte. By what the clients get it checks invariants 1, 2, 6, 9, 10, 14,
+// 18, 19 and 20 of rtpush.h, by looking into the server invariants 7 and 8. In every test, this one
+// too, harness.h and client.h check invariants 3, 4, 5, 8, 11, 12, 15 and 16.
 //
 // m_run(seed) replays exactly.
 
@@ -640,7 +631,7 @@ static void m_publish(m_sim *sim) {
         T_CHECK(rec->topic != M_HOLE, "rtpush_publish said FULL in the loop");
     }
     t_enter(w, T_IN_PUBLISH, NULL); // no interrupt between the two
-    rtpush_id id = rtpush_last_id(&w->srv); // invariant 5
+    rtpush_id id = rtpush_last_id(&w->srv); // invariant 6
     t_leave(w);
     T_CHECK(id.seq == m_last_seq(sim), "the event is number %lu, should be %lu",
             (unsigned long)id.seq, (unsigned long)m_last_seq(sim));
@@ -816,7 +807,8 @@ static void m_reader_reads(m_reader *r) {
     m_say_where(r);
     t_client_read(&r->cl, c);
     if (c->fin || c->dropped) { // over the cap, evicted, stalled...
-        T_CHECK(r->kind != M_SSE || r->cl.status != 503, "an event stream got 503");
+        T_CHECK(r->kind != M_SSE || r->cl.status != 503, // invariant 20
+                "an event stream got 503");
         m_lose(r, 0);
     } else if (r->kind == M_POLL && !r->polling && !c->eof_wanted &&
                t_below(&r->sim->rng, 3) == 0) {
@@ -941,13 +933,14 @@ static void m_check_log(m_sim *sim) {
         m_say_where(r);
         const rtpush_conn *conn = r->c->conn;
         const rtpi_stream *st = &conn->out.stream;
+        // Invariant 2.
         T_CHECK(st->gap_from < st->seq, "a gap that does not end before the cursor");
         T_CHECK(st->gap_from == 0 || st->part == 0, "a record begun before a gap is told");
-        if (conn->mark_seq != 0) {
+        if (conn->mark_seq != 0) { // invariant 8
             T_CHECK((int32_t)(st->seq - conn->hold_seq) >= 0, "hold is ahead of the cursor");
             T_CHECK((int32_t)(conn->mark_seq - conn->hold_seq) >= 0, "mark is behind hold");
         }
-        if (st->part > 0) {
+        if (st->part > 0) { // invariant 7
             T_CHECK((int32_t)(st->seq - srv->tail_seq) >= 0, "mid-record behind the tail");
         }
     }
@@ -993,7 +986,7 @@ static void m_check_settled(m_sim *sim) {
         if (r->part) { // a message in parts holds everything back: nothing more to ask
             continue;
         }
-        T_CHECK(r->c->in.len == 0, "refused input was never taken (invariant 13): flags %x step %d",
+        T_CHECK(r->c->in.len == 0, "refused input was never taken (invariant 14): flags %x step %d",
                 r->c->conn->flags, r->c->conn->in.ws.step);
         T_CHECK(r->echo_in == r->echo_out && r->ping_in == r->ping_out, "an echo or pong is lost");
         T_CHECK(r->direct_in == r->direct_out, "a direct message is lost");

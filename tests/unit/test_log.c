@@ -21,7 +21,7 @@ static void publish_range(t_world *w, int from, int to) {
     }
 }
 
-// Invariant 5: accepted and FULL ones number the sequence without a hole.
+// Invariant 6: each event accepted and each one given up with FULL has the next number.
 static void log_numbers_every_event(void **state) {
     (void)state;
     t_world *w = small_log(512);
@@ -156,8 +156,8 @@ static void log_tells_a_stalled_reader_its_gap(void **state) {
 }
 
 // -- no id hides a gap ----------------------------------------------------------------------------
-// Invariant 2: no id on the wire lies behind a gap that was not told, so that a reader which
-// resumes from the last id it got has each event or is told.
+// Invariant 2: no id lies beyond a gap that was not told, so that a reader which resumes from the
+// last id it got has each event or is told.
 
 // Reads all that comes before a cut, resumes, and counts: each event came, or was told as a gap.
 static void expect_all_or_told(t_world *w, u_peer *p, unsigned long published) {
@@ -405,7 +405,7 @@ static void log_finds_any_number(void **state) {
     }
 }
 
-// Invariant 14: one stalled reader changes nobody else's bytes.
+// Invariant 13: one stalled reader changes nobody else's bytes.
 static void log_stalled_reader_changes_nothing_for_others(void **state) {
     (void)state;
     t_buf alone = {0};

@@ -193,7 +193,7 @@ static void state_and_events_take_turns(void **state) {
     t_finish(w);
 }
 
-// Invariant 8: after quiet every reader has the stored value.
+// Invariant 9: after quiet every reader has the stored value.
 static void state_after_quiet_everyone_has_the_value(void **state) {
     (void)state;
     for (size_t stop = 0; stop < 120; stop += 3) {
