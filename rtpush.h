@@ -73,9 +73,13 @@
 //         desc.hosts = names;
 //         posix.memory = port_memory;
 //         posix.memory_size = sizeof port_memory;
-//         if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix) ||
+//         if (rtpush_init(&srv, &desc)) {
+//             fprintf(stderr, "rtpush_init: %s\n", rtpush_config_error(&srv));
+//             return 1;
+//         }
+//         if (rtpush_posix_init(&port, &posix) ||
 //             rtpush_posix_listen(&port, &srv, "127.0.0.1", 8080, 0) < 0) {
-//             fprintf(stderr, "not started: %s\n", rtpush_config_error(&srv));
+//             perror("127.0.0.1:8080"); // such as "Address already in use"
 //             return 1;
 //         }
 //         puts("http://127.0.0.1:8080");
@@ -168,7 +172,7 @@
 // ACCESS
 //     Without an authorize hook everybody on the network may read and call everything; only pages
 //     of other sites are kept out (Host, Origin, Sec-Fetch-Site). With it each request that a route
-//     takes (no 404, 405, 413, OPTIONS) is judged before a byte is written: 0, a status, or
+//     takes (no 404, 405, 413, 415, OPTIONS) is judged before a byte is written: 0, a status, or
 //     RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files too. Answer all failures
 //     alike, 401 (or 303 to the login page, where a person opens a page), and count them by
 //     req->peer: 5, then one more every 10 s; beyond that 429. Only failures count, and one try a
@@ -189,12 +193,16 @@
 //         int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
 //             char name[32];
 //             (void)srv;
+//             if (strcmp(req->route->path, "/login") == 0) {
+//                 return 0; // page and form, or it would be sent to itself
+//             }
 //             grant->challenge = "Bearer"; // what a 401 asks for
 //             if (rtpush_verify(&key, "session", req->cookie, unix_time(), name, sizeof name,
 //                               &grant->expires_s) < 0) {
-//                 grant->location = "/login"; // a route of its own, which is granted to all
+//                 grant->location = "/login"; // the route above
 //                 return req->route->kind == RTPUSH_ASSET ? 303 : 401;
 //             }
+//             grant->known = 1; // its uploads may take body_ms
 //             grant->topics = topics_of(name); // now and later
 //             return 0;
 //         }
