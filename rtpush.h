@@ -6137,13 +6137,24 @@ enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_ser
 #define RTPI_SAY(text) text
 #endif
 
-// Begins the text of an error: `field` may hold one %d, for the index i of a table.
-RTPI_APART static rtpush_text *rtpi_wrong(rtpush_server *srv, const char *field, unsigned i) {
+// Where a field is: its table in the upper half, its index in the lower. A number of 32 bits.
+#define RTPI_IN_ROUTES(i) (uint32_t)(i)
+#define RTPI_IN_TOPICS(i) ((uint32_t)(i) | (uint32_t)1 << 16)
+#define RTPI_IN_HOSTS(i) ((uint32_t)(i) | (uint32_t)2 << 16)
+#define RTPI_IN_ORIGINS(i) ((uint32_t)(i) | (uint32_t)3 << 16)
+#define RTPI_IN_DESC ((uint32_t)4 << 16)
+
+// Begins the text of an error, with the field.
+RTPI_APART static rtpush_text *rtpi_wrong(rtpush_server *srv, uint32_t where, const char *field) {
     rtpush_text *t = &srv->text;
     srv->config = RTPI_CONFIG_WRONG;
     t->data = srv->prefix;
     t->cap = (uint32_t)sizeof srv->prefix - 1u; // zeros: one of them ends it
-    rtpi_format(t, field, (uint32_t)i);
+    if (where < RTPI_IN_DESC) {
+        const char *table = rtpi_nth("routes\0topics\0hosts\0origins", (unsigned)(where >> 16));
+        rtpi_format(t, "%s[%d]", table, where & 0xFFFFu);
+    }
+    rtpi_put_text(t, field);
     return t;
 }
 
@@ -6181,28 +6192,31 @@ static void rtpi_topic_masks(rtpush_server *srv) {
 
 #ifndef RTPUSH_NO_CHECKS
 // Is a number in its range?
-RTPI_APART static int rtpi_in_range(rtpush_server *srv, const char *field, unsigned i,
+RTPI_APART static int rtpi_in_range(rtpush_server *srv, uint32_t where, const char *field,
                                     uint32_t given, uint32_t least, uint32_t most) {
     if (given >= least && given <= most) {
         return 1;
     }
-    rtpi_format(rtpi_wrong(srv, field, i),
+    rtpi_format(rtpi_wrong(srv, where, field),
                 most == ~(uint32_t)0 ? RTPI_SAY(": at least %d needed, %d given")
                                      : RTPI_SAY(": %d to %d needed, %d given"),
                 least, most == ~(uint32_t)0 ? given : most, given);
     return 0;
 }
 
-// Does a rule hold? Its text says what is needed; that of `given` is cut where room ends.
-RTPI_APART static int rtpi_valid(rtpush_server *srv, const char *field, unsigned i, int good,
-                                 const char *rule, const char *given) {
+#define RTPI_RULE(field, rule) field RTPI_SAY(": " rule)
+
+// Does a rule hold? Its text names the field and what is needed; that of `given` is cut where room
+// ends.
+RTPI_APART static int rtpi_valid(rtpush_server *srv, uint32_t where, const char *rule,
+                                 const char *given, int good) {
     rtpush_text *t;
     size_t len;
     if (good) {
         return 1;
     }
-    t = rtpi_wrong(srv, field, i);
-    rtpi_format(t, RTPI_SAY(": %s needed, given: "), rule);
+    t = rtpi_wrong(srv, where, rule);
+    rtpi_put_text(t, RTPI_SAY(" needed, given: "));
     given = given ? given : "NULL";
     len = strlen(given);
     rtpi_put(t, given, len < t->cap - t->len ? len : t->cap - t->len);
@@ -6211,25 +6225,23 @@ RTPI_APART static int rtpi_valid(rtpush_server *srv, const char *field, unsigned
 
 static int rtpi_check_topic(rtpush_server *srv, unsigned i) {
     const rtpush_topic *t = &srv->desc.topics[i];
+    const uint32_t where = RTPI_IN_TOPICS(i);
     size_t len = t->name ? rtpi_name_len(t->name) : 0;
-    if (!rtpi_valid(srv, "topics[%d].name", i,
-                    len > 0 && len <= RTPI_TOPIC_MAX && t->name[len] == '\0',
-                    RTPI_SAY("1 to 32 of A-Za-z0-9-_."), t->name) ||
-        !rtpi_valid(srv, "topics[%d].name", i,
+    if (!rtpi_valid(srv, where, RTPI_RULE(".name", "1 to 32 of A-Za-z0-9-_."), t->name,
+                    len > 0 && len <= RTPI_TOPIC_MAX && t->name[len] == '\0') ||
+        !rtpi_valid(srv, where, RTPI_RULE(".name", "another one"), t->name,
                     strncmp(t->name, "rtpush", 6) != 0 &&
-                        rtpi_topic_find(srv, t->name, len) == (int)i,
-                    RTPI_SAY("another one"), t->name)) {
+                        rtpi_topic_find(srv, t->name, len) == (int)i)) {
         return 0;
     }
     if (t->kind == RTPUSH_EVENT) {
-        return rtpi_in_range(srv, "log_size", i, srv->desc.log_size, 256, ~(uint32_t)0);
+        return rtpi_in_range(srv, RTPI_IN_DESC, "log_size", srv->desc.log_size, 256, ~(uint32_t)0);
     }
 #ifndef RTPUSH_NO_STATE
-    return rtpi_in_range(srv, "topics[%d].kind", i, t->kind, RTPUSH_EVENT, RTPUSH_STATE) &&
-           rtpi_in_range(srv, "topics[%d].max", i, t->max, 1,
-                         srv->desc.tx_size - RTPI_VALUE_OVERHEAD);
+    return rtpi_in_range(srv, where, ".kind", t->kind, RTPUSH_EVENT, RTPUSH_STATE) &&
+           rtpi_in_range(srv, where, ".max", t->max, 1, srv->desc.tx_size - RTPI_VALUE_OVERHEAD);
 #else
-    return rtpi_in_range(srv, "topics[%d].kind", i, t->kind, RTPUSH_EVENT, RTPUSH_EVENT);
+    return rtpi_in_range(srv, where, ".kind", t->kind, RTPUSH_EVENT, RTPUSH_EVENT);
 #endif
 }
 
@@ -6280,57 +6292,53 @@ static int rtpi_path_good(const char *path) {
 static int rtpi_check_kind(rtpush_server *srv, unsigned i) {
     const rtpush_route *r = &srv->desc.routes[i];
     const rtpush_asset *a = r->asset;
+    const uint32_t where = RTPI_IN_ROUTES(i);
     uint32_t topics = r->kind == RTPUSH_WEBSOCKET ? srv->all_topics : srv->text_topics;
     const uint32_t room = srv->desc.rx_size;
-    if (!rtpi_valid(srv, "routes[%d].kind", i,
-                    r->kind <= RTPUSH_POLL && (RTPI_KINDS >> r->kind & 1u),
-                    RTPI_SAY("one of this build"), RTPI_SAY("another"))) { // see RTPUSH_NO_...
+    if (!rtpi_valid(srv, where, RTPI_RULE(".kind", "one of this build"), // see RTPUSH_NO_...
+                    RTPI_SAY("another"),
+                    r->kind <= RTPUSH_POLL && (RTPI_KINDS >> r->kind & 1u))) {
         return 0;
     }
     if (r->kind == RTPUSH_HANDLER) {
-        return rtpi_valid(srv, "routes[%d].on_request", i, r->on_request != NULL,
-                          RTPI_SAY("a function"), NULL) &&
-               rtpi_in_range(srv, "routes[%d].max_body", i, r->max_body, 0,
+        return rtpi_valid(srv, where, RTPI_RULE(".on_request", "a function"), NULL,
+                          r->on_request != NULL) &&
+               rtpi_in_range(srv, where, ".max_body", r->max_body, 0,
                              r->on_body ? ~(uint32_t)0 : room - 1u); // its NUL
     }
     if (r->kind == RTPUSH_ASSET) {
-        return rtpi_valid(srv, "routes[%d].asset", i,
-                          a && a->content_type && (a->data || a->gzip),
-                          RTPI_SAY("content_type and data or gzip"), NULL) &&
-               rtpi_valid(srv, "routes[%d].asset", i,
-                          !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0',
-                          RTPI_SAY("etag of A-Za-z0-9-_"), a->etag);
+        return rtpi_valid(srv, where, RTPI_RULE(".asset", "content_type and data or gzip"), NULL,
+                          a && a->content_type && (a->data || a->gzip)) &&
+               rtpi_valid(srv, where, RTPI_RULE(".asset", "etag of A-Za-z0-9-_"), a->etag,
+                          !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0');
     }
     // Bytes have no form in an event stream; a mask that names them is a mistake.
-    if (!rtpi_valid(srv, "routes[%d].topics", i, (r->topics & ~topics) == 0,
-                    RTPI_SAY("topics there are"), RTPI_SAY("others, or BINARY ones"))) {
-        return 0;
-    }
-    return r->kind != RTPUSH_WEBSOCKET || (r->flags & RTPUSH_STREAM_MESSAGES) ||
-           rtpi_in_range(srv, "routes[%d].max_message", i, r->max_message, 0,
-                         room - RTPI_CONTROL_MAX);
+    return rtpi_valid(srv, where, RTPI_RULE(".topics", "topics there are"),
+                      RTPI_SAY("others, or BINARY ones"), (r->topics & ~topics) == 0) &&
+           (r->kind != RTPUSH_WEBSOCKET || (r->flags & RTPUSH_STREAM_MESSAGES) ||
+            rtpi_in_range(srv, where, ".max_message", r->max_message, 0, room - RTPI_CONTROL_MAX));
 }
 
 static int rtpi_check_route(rtpush_server *srv, unsigned i) {
     const rtpush_route *r = &srv->desc.routes[i];
     const char *const *headers = r->headers;
-    if (!rtpi_valid(srv, "routes[%d].path", i, rtpi_path_good(r->path),
-                    RTPI_SAY("\"/exact\" or \"/prefix/*\""), r->path) ||
-        !rtpi_valid(srv, "routes[%d].path", i, rtpi_route_find(srv, r->path) == i,
-                    RTPI_SAY("one that no earlier route takes"), r->path)) {
+    const uint32_t where = RTPI_IN_ROUTES(i);
+    if (!rtpi_valid(srv, where, RTPI_RULE(".path", "\"/exact\" or \"/prefix/*\""), r->path,
+                    rtpi_path_good(r->path)) ||
+        !rtpi_valid(srv, where, RTPI_RULE(".path", "one that no earlier route takes"), r->path,
+                    rtpi_route_find(srv, r->path) == i)) {
         return 0;
     }
     if (r->rate_bytes != RTPUSH_UNLIMITED &&
-        !rtpi_in_range(srv, "routes[%d].rate_bytes", i, r->rate_bytes, 0, RTPI_RATE_BYTES_MAX)) {
+        !rtpi_in_range(srv, where, ".rate_bytes", r->rate_bytes, 0, RTPI_RATE_BYTES_MAX)) {
         return 0;
     }
     for (; headers && *headers; headers++) { // those kept anyway have their own fields
-        if (!rtpi_in_range(srv, "routes[%d].headers", i, (uint32_t)(headers - r->headers) + 1u, 0,
+        if (!rtpi_in_range(srv, where, ".headers", (uint32_t)(headers - r->headers) + 1u, 0,
                            RTPUSH_ROUTE_HEADERS) ||
-            !rtpi_valid(srv, "routes[%d].headers", i,
+            !rtpi_valid(srv, where, RTPI_RULE(".headers", "lower case, not kept anyway"), *headers,
                         rtpi_place(rtpi_names, *headers) == RTPI_H_ROUTE &&
-                            rtpi_is(*headers, strlen(*headers), *headers),
-                        RTPI_SAY("lower case, not kept anyway"), *headers)) {
+                            rtpi_is(*headers, strlen(*headers), *headers))) {
             return 0;
         }
     }
@@ -6353,46 +6361,62 @@ static int rtpi_check_access(rtpush_server *srv) {
     const rtpush_desc *d = &srv->desc;
     unsigned i;
     for (i = 0; d->hosts && d->hosts[i]; i++) {
-        if (!rtpi_valid(srv, "hosts[%d]", i, rtpi_host_good(d->hosts[i]),
-                        RTPI_SAY("a name without port, or *"), d->hosts[i])) {
+        if (!rtpi_valid(srv, RTPI_IN_HOSTS(i), RTPI_RULE("", "a name without port, or *"),
+                        d->hosts[i], rtpi_host_good(d->hosts[i]))) {
             return 0;
         }
     }
     for (i = 0; d->origins && d->origins[i]; i++) {
-        if (!rtpi_valid(srv, "origins[%d]", i, rtpi_origin_good(d->origins[i]),
-                        RTPI_SAY("scheme://host[:port]"), d->origins[i])) {
+        if (!rtpi_valid(srv, RTPI_IN_ORIGINS(i), RTPI_RULE("", "scheme://host[:port]"),
+                        d->origins[i], rtpi_origin_good(d->origins[i]))) {
             return 0;
         }
     }
     return 1;
 }
 
+// The range of numbers that stand one behind the other in rtpush_desc.
+typedef struct rtpi_limit {
+    uint8_t at;    // where the first is: bytes
+    uint8_t count; // 0: one that may also be RTPUSH_UNLIMITED
+    uint16_t least;
+    uint32_t most;
+} rtpi_limit;
+
 static int rtpi_check_numbers(rtpush_server *srv) {
-    static const char names[] = "head_ms\0body_ms\0idle_ms\0reply_ms\0ping_ms\0stall_ms\0"
-                                "close_ms\0keepalive_ms\0poll_ms\0retry_ms";
+    static const rtpi_limit limits[] = {
+        {offsetof(rtpush_desc, conn_count), 1, 1, ~(uint32_t)0},
+        {offsetof(rtpush_desc, rx_size), 2, 256, 65532u},
+        {offsetof(rtpush_desc, epoch), 1, 1, ~(uint32_t)0},
+        {offsetof(rtpush_desc, rate_messages), 0, 1, 32000u},
+        {offsetof(rtpush_desc, rate_bytes), 0, 1, RTPI_RATE_BYTES_MAX},
+        {offsetof(rtpush_desc, head_ms), RTPI_TIMES, 0, 8000000u},
+        {offsetof(rtpush_desc, route_count), 1, 1, 254},
+        {offsetof(rtpush_desc, topic_count), 1, 0, 32},
+    };
     const rtpush_desc *d = &srv->desc;
-    unsigned i;
-    for (i = 0; i < RTPI_TIMES; i++) {
-        uint32_t ms;
-        memcpy(&ms, (const uint8_t *)d + RTPI_TIME_AT(i), sizeof ms);
-        if (!rtpi_in_range(srv, rtpi_nth(names, i), 0, ms, 0, 8000000u)) {
-            return 0;
-        }
+    const char *name = "conn_count\0rx_size\0tx_size\0epoch\0rate_messages\0rate_bytes\0"
+                       "head_ms\0body_ms\0idle_ms\0reply_ms\0ping_ms\0stall_ms\0close_ms\0"
+                       "keepalive_ms\0poll_ms\0retry_ms\0route_count\0topic_count";
+    const rtpi_limit *l;
+    for (l = limits; l < limits + sizeof limits / sizeof limits[0]; l++) {
+        const uint8_t *at = (const uint8_t *)d + l->at;
+        unsigned i = 0;
+        do {
+            uint32_t given;
+            memcpy(&given, at, sizeof given);
+            if ((l->count > 0 || given != RTPUSH_UNLIMITED) &&
+                !rtpi_in_range(srv, RTPI_IN_DESC, name, given, l->least, l->most)) {
+                return 0;
+            }
+            at += sizeof given;
+            name = rtpi_nth(name, 1);
+        } while (++i < l->count);
     }
-    return rtpi_in_range(srv, "conn_count", 0, d->conn_count, 1, ~(uint32_t)0) &&
-           rtpi_in_range(srv, "rx_size", 0, d->rx_size, 256, 65532u) &&
-           rtpi_in_range(srv, "tx_size", 0, d->tx_size, 256, 65532u) &&
-           rtpi_in_range(srv, "epoch", 0, d->epoch, 1, ~(uint32_t)0) &&
-           rtpi_in_range(srv, "max_streams", 0, d->max_streams, 0, d->conn_count) &&
-           (d->rate_messages == RTPUSH_UNLIMITED ||
-            rtpi_in_range(srv, "rate_messages", 0, d->rate_messages, 1, 32000u)) &&
-           (d->rate_bytes == RTPUSH_UNLIMITED ||
-            rtpi_in_range(srv, "rate_bytes", 0, d->rate_bytes, 1, RTPI_RATE_BYTES_MAX)) &&
-           rtpi_in_range(srv, "route_count", 0, d->route_count, 1, 254) &&
-           rtpi_in_range(srv, "topic_count", 0, d->topic_count, 0, 32) &&
-           rtpi_valid(srv, "routes", 0, d->routes != NULL, RTPI_SAY("a table"), NULL) &&
-           rtpi_valid(srv, "topics", 0, d->topics || d->topic_count == 0, RTPI_SAY("a table"),
-                      NULL);
+    return rtpi_in_range(srv, RTPI_IN_DESC, "max_streams", d->max_streams, 0, d->conn_count) &&
+           rtpi_valid(srv, RTPI_IN_DESC, RTPI_RULE("routes", "a table"), NULL, d->routes != NULL) &&
+           rtpi_valid(srv, RTPI_IN_DESC, RTPI_RULE("topics", "a table"), NULL,
+                      d->topics || d->topic_count == 0);
 }
 
 static int rtpi_check(rtpush_server *srv) {
@@ -6431,12 +6455,14 @@ static int rtpi_lay_out(rtpush_server *srv) {
         need += rtpi_is_state(srv, i) ? d->topics[i].max : 0u;
     }
     if (!d->memory || ((uintptr_t)d->memory & (sizeof(void *) - 1u))) {
-        rtpi_format(rtpi_wrong(srv, "memory", 0), RTPI_SAY(": aligned to 8 needed, at %x given"),
+        rtpi_format(rtpi_wrong(srv, RTPI_IN_DESC, "memory"),
+                    RTPI_SAY(": aligned to 8 needed, at %x given"),
                     (uint32_t)(uintptr_t)d->memory);
         return 0;
     }
     if (d->memory_size < need) {
-        rtpi_format(rtpi_wrong(srv, "memory_size", 0), RTPI_SAY(": %d bytes needed, %d given"),
+        rtpi_format(rtpi_wrong(srv, RTPI_IN_DESC, "memory_size"),
+                    RTPI_SAY(": %d bytes needed, %d given"),
                     need >> 32 ? ~(uint32_t)0 : (uint32_t)need, (uint32_t)d->memory_size);
         return 0;
     }
