@@ -165,8 +165,8 @@
 //     One context (the loop) makes all calls; callbacks run in it. rtpush_publish_from and
 //     rtpush_try_publish_from are the exception: any thread or interrupt that the port's lock hook
 //     covers. Callbacks may call anything but the port's side: close this connection, another one,
-//     all of them, publish. Slots are reaped between calls, so nothing vanishes under a callback's
-//     feet.
+//     all of them, publish. Slots are freed between calls: no connection is freed during a
+//     callback.
 //     Several servers in one program share nothing.
 //
 // ACCESS
@@ -721,7 +721,7 @@ int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpu
 // now. Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics;
 // without an authorize hook: not of this route).
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics);
-// Finishes politely: WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
+// A graceful close: WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason);
 int rtpush_abort(rtpush_server *srv, rtpush_handle conn); // ends it at once, with a reset
 // Offers again what a callback left with RTPUSH_LATER; needed only to be quicker than 250 ms.
@@ -909,7 +909,7 @@ void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n);
 // Serve it soon: rtpush_next will name it, and the port offers again what was not taken.
 void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn); // ... within about 250 ms
-// Begins the polite end for a reason RTPUSH_WHY_...: what is queued, then FIN.
+// Begins a graceful close for a reason RTPUSH_WHY_...: what is queued, then FIN.
 void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why);
 // For a pool of the filter's own, smaller than the server's (TLS):
 void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn); // its handshake came on
@@ -1207,7 +1207,7 @@ extern "C" {
 #endif
 
 // Buffers of a function that is put into its caller stand on the stack below all else that the
-// caller calls. Those so marked have a frame of their own, which is gone by then.
+// caller calls. Those so marked have a frame of their own, which has ended by then.
 #if defined(__GNUC__)
 #define RTPI_OWN_FRAME __attribute__((noinline))
 #else
@@ -1604,15 +1604,15 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
 //
 //   FREE -> HEAD -> ASK -> BODY -> WAIT -> REPLY -> HEAD ...    plain HTTP, keep-alive
 //                    |-> WS | SSE | POLL                   streams; POLL -> REPLY -> HEAD
-//   any of them -> CLOSING -> LINGER -> DEAD -> FREE       a polite end
+//   any of them -> CLOSING -> LINGER -> DEAD -> FREE       a graceful close
 //   any of them ---------------------> DEAD -> FREE        reset, timeout, eviction
 //
 // CLOSING sends what is queued and waits until all of it is acknowledged, then asks for FIN. LINGER
-// reads and discards until the peer's FIN: closing with unread input would send a reset, and the
-// reset would take our last answer with it (RFC 9112 9.6).
+// reads and discards until the peer's FIN: closing with unread input would send a reset, after
+// which the peer may discard our last answer unread (RFC 9112 9.6).
 // Nothing frees a slot but rtpi_reap, called from rtpush_next, _tick and _accept at depth 0. So no
-// callback and no port function ever sees its connection vanish. The ready list is also the list of
-// the dead to be reaped.
+// slot is freed during a callback or a port's call. The ready list holds the dead slots too, until
+// they are freed.
 //
 // A callback may end, answer, close or subscribe any connection, its own too, and publish. So a
 // callback is the last thing that its function does, and so is a call of that function, up to one
@@ -1924,7 +1924,7 @@ static int rtpi_arrived(rtpush_server *srv, rtpush_conn *c) {
     return !rtpi_has(c, RTPI_F_PENDING);
 }
 
-// Begins the polite end.
+// Begins a graceful close.
 static void rtpi_finish(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     if (c->state == RTPI_FREE || c->state >= RTPI_CLOSING) {
         return;
@@ -2142,8 +2142,8 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
 // up spends its number without a record: a gap to readers, as is a record evicted before they came.
 //
 // Holders: a transport may still refer to bytes of records it was given (HOLD spans), and a reader
-// in the middle of a record needs the rest. A record that has to go takes its holders with it: they
-// are dropped and resume. hold_floor is a lower bound of all held records: an eviction looks
+// in the middle of a record needs the rest. Evicting a record drops the connections that still need
+// it; their clients resume. hold_floor is a lower bound of all held records: an eviction looks
 // through the slots only when it reaches it.
 
 typedef struct rtpi_record {
@@ -2349,7 +2349,7 @@ static uint32_t rtpi_seek_to(const rtpush_server *srv, uint32_t seq) {
 #endif
 
 // The oldest record this connection may need unchanged, or 0: the first that the transport may
-// refer to, or the one it is in the middle of. A dropped transport (port NULL) has forgotten all.
+// refer to, or the one it is in the middle of. A dropped transport (port NULL) needs none.
 static uint32_t rtpi_held(const rtpush_conn *c) {
     uint32_t held = c->mark_seq ? c->hold_seq : 0;
     if (rtpi_has_cursor(c) && c->out.stream.part > 0 &&
@@ -3094,7 +3094,7 @@ static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
 }
 
 // Copies values newer than the last sweep into tx while they fit. Where a record waits too, they
-// take turns, one value, one record: a flood of one must not starve the other.
+// take turns, one value, one record: neither delays the other for long.
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_next_record(srv, c);
@@ -4244,7 +4244,8 @@ static uint8_t rtpi_match_protocol(const rtpush_route *route, const char *v) {
     return i >= 0 ? (uint8_t)(i + 1) : strcmp(v, "rtpush.1") == 0 ? 255 : 0;
 }
 
-// The first pair of that name counts: a second may have been tossed in by a neighbour domain.
+// The first pair of that name counts: a host of the same domain may have set the second (RFC 6265
+// 8.6).
 static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *v) {
     const char *name = srv->desc.cookie;
     size_t len = name ? strlen(name) : 0;
@@ -4283,8 +4284,8 @@ static size_t rtpi_host_name(const char *host) {
     return *port == '\0' ? len : 0;
 }
 
-// A whole value, or one element of a list, behind its tag. Some are looked at and forgotten, the
-// others stay.
+// A whole value, or one element of a list, behind its tag. Some are only
+// looked at, the others stay in the arena.
 static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
@@ -5911,7 +5912,7 @@ static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
     rtpi_ready(srv, c);
 }
 
-// The polite end of a connection in any state. `code` and `reason` are for a WebSocket.
+// A graceful close of a connection in any state. `code` and `reason` are for a WebSocket.
 static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
                      uint8_t why) {
 #ifdef RTPUSH_NO_WEBSOCKET
@@ -7106,7 +7107,7 @@ static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
     return c;
 }
 
-// Tokens belong to addresses, or whoever has none left would only connect again. A newcomer begins
+// Tokens belong to addresses, so that connecting again brings no new ones. A newcomer begins
 // with as few as any slot of its address has left, used or free.
 static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t peer) {
     rtpush_conn *c;
@@ -7199,7 +7200,7 @@ RTPI_APART static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const ui
     case RTPI_POLL:
         return 0; // the next request waits until this one is answered
     default:
-        return len; // nothing more is expected: read and forget
+        return len; // nothing more is expected: read and discard
     }
 }
 
@@ -7290,7 +7291,7 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
     }
     srv->busy = NULL;
     if (e.count == 0 && conn->state == RTPI_CLOSING && conn->unacked == 0 && rtpi_drained(conn)) {
-        // A filter's FIN comes after its own farewell; it tells of the end (again) then.
+        // A filter's FIN follows its own last bytes (close_notify); it reports the end again then.
         rtpi_state(srv, conn, RTPI_LINGER, srv->desc.close_ms);
         conn->out.rank.since = srv->quarter;
         if (rtpi_has(conn, RTPI_F_EOF) && !rtpi_filtered(conn)) {
@@ -7307,7 +7308,7 @@ static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     RTPUSH_ASSERT(sent <= srv->plan_total);
     if (srv->plan_total == 0) {
         if (conn->unacked == 0) {
-            rtpi_settled(srv, conn); // what was to be sent has gone by
+            rtpi_settled(srv, conn); // what was to be sent was discarded
         }
         return;
     }
@@ -7465,7 +7466,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             continue;
         }
 #ifndef RTPUSH_NO_PUBLISH_FROM
-        // Everybody was served: make the margin that publishing from elsewhere lives on.
+        // The ready list is empty: make the room that rtpush_publish_from needs.
         if (srv->hooks.lock && srv->desc.log_size > 0) {
             rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);

@@ -79,9 +79,9 @@
 //     is ended by the rules of rtpush.h, SLOTS: a handshake, head or body that for give_way_ms did
 //     not come on, or one idle for a half second after an answer (its browser comes back by a
 //     resumed session), and of an address that holds most of them the oldest at any age. Streams
-//     and answers never give way. The youngest that waits has the next slot; those of the sixteen
-//     addresses that last held one in vain after all others. Where one handshake takes a third of a
-//     second to compute or more, let give_way_ms be slot_count of them.
+//     and answers never give way. The youngest that waits has the next slot; the last sixteen
+//     addresses whose slot brought no request come after all others. Where one handshake takes a
+//     third of a second to compute or more, let give_way_ms be slot_count of them.
 //     What waits keeps its first flight with the port, 2 KB of Chromium. Over lwIP let the receive
 //     window be RTPUSH_LWIP_HOLD segments: then the peer waits with the rest of it. max_handshakes
 //     bounds the handshakes at a time. The deadline of a handshake is the core's idle_ms from
@@ -272,7 +272,7 @@ struct rtpush_bearssl {
     rtpush_bearssl_link *wait_first; // the one that came last
     uint32_t handshakes;             // under way
     uint32_t late_at;                // of late: which is overwritten next
-    uint32_t late[16];               // RTPI_BEARSSL_LATE addresses that held a slot in vain
+    uint32_t late[16];               // RTPI_BEARSSL_LATE addresses whose slot brought no request
     rtpush_bearssl_counters count;
     const br_ssl_session_cache_class *cache; // counts, and asks lru
     br_ssl_session_cache_lru lru;
@@ -302,7 +302,7 @@ extern "C" {
 //                    +---------------------------------+----------+-> OVER -> FIN -> DONE
 //
 // OVER: the engine has ended, by an error, an alert or close_notify of the peer, or it never began
-// (plain HTTP). Then what the core still makes is thrown away, as if sent and acknowledged, until
+// (plain HTTP). Then what the core still makes is discarded, as if sent and acknowledged, until
 // it asks for FIN; what is left to send is the tail: an alert, or the 400. FIN: the core has
 // finished; close_notify is on its way if the engine lives. DONE: the port was asked for FIN.
 //
@@ -599,8 +599,8 @@ static int rtpi_bearssl_is_late(const rtpush_bearssl_link *link) {
 }
 
 // Who has the next slot. The youngest, since its peer is the most likely to be still there and not
-// to wait for all that came before; but those that held a slot in vain after all others. So
-// attackers get one each, and then only what nobody else wants.
+// to wait for all that came before; but addresses whose slot brought no request come after all
+// others, so that an attacker gets one slot an address, and then only what no other waits for.
 static rtpush_bearssl_link *rtpi_bearssl_next(const rtpush_bearssl *tls) {
     rtpush_bearssl_link *link = tls->wait_first;
     while (link != NULL && rtpi_bearssl_is_late(link)) {

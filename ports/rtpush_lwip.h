@@ -83,9 +83,9 @@
 //
 // CLOSING
 //     FIN from the core is tcp_shutdown(tx), then reading goes on. With both FINs there the PCB is
-//     lwIP's alone: a PCB in TIME_WAIT is freed without a word. A drop with reset is tcp_abort;
+//     lwIP's alone: a PCB in TIME_WAIT is freed without a callback. A drop with reset is tcp_abort;
 //     without, when all was acknowledged and the peer does not finish, tcp_close. In the error
-//     callback the PCB is gone already and is only forgotten.
+//     callback lwIP has freed the PCB already: only the reference is cleared.
 //     A PCB has TCP_PRIO_MIN until it carries a stream and TCP_PRIO_NORMAL then, that of a new one:
 //     if lwIP runs out of PCBs it ends idle keep-alive connections, not streams.
 //     FIN_WAIT_2 has no timeout in lwIP without tcp_close; the core's close_ms is it.
@@ -844,7 +844,7 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
     if (slot->flags & RTPI_LWIP_DOOMED) {
         if (p != NULL) {
             pbuf_free(p);
-        } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: it may vanish
+        } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: lwIP may free it
             rtpi_lwip_detach(slot);
         }
         return ERR_OK;
@@ -904,7 +904,7 @@ static void rtpi_lwip_on_error(void *arg, err_t err) {
     rtpi_lwip_left(slot->port); // it is to be reaped
 }
 
-// Equal for equal neighbours: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
+// Equal for peers of one network: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
 // what one subscriber has to choose addresses from. Never 0.
 static uint32_t rtpi_lwip_peer(const ip_addr_t *from) {
     uint32_t peer = 0;

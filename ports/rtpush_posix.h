@@ -207,7 +207,7 @@ struct rtpush_posix {
     uint8_t listener_count;
     uint8_t paused;   // out of descriptors
     uint8_t stopping; // rtpush_shutdown was called
-    volatile sig_atomic_t stop; // 1: end politely, 2: at once
+    volatile sig_atomic_t stop; // 1: graceful, 2: at once
     pthread_mutex_t mutex;
     rtpush_server *servers[RTPUSH_POSIX_SERVERS];
     rtpi_posix_listener listeners[RTPUSH_POSIX_LISTENERS];
@@ -434,7 +434,7 @@ static rtpi_posix_slot *rtpi_posix_slot_take(rtpush_posix *port) {
     return slot;
 }
 
-// Gives back everything the connection has. The core has forgotten it already.
+// Releases all that the connection has. The core has freed its slot already.
 static void rtpi_posix_slot_give(rtpush_posix *port, rtpi_posix_slot *slot, int reset) {
     rtpi_posix_dequeue(port, slot);
     if (slot->held > 0) {
@@ -788,7 +788,7 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
 }
 
 // Level-triggered poll() asks only for what is not known yet, for nothing at all if there is no
-// question. epoll tells changes: nothing to ask.
+// question. epoll reports changes by itself: nothing to do.
 static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
 #if RTPI_POSIX_EPOLL
     (void)port;
@@ -963,7 +963,7 @@ static int rtpi_posix_wait(rtpush_posix *port, int wait_ms) {
 
 // >>accept ---------------------------------------------------------------------------------------
 
-// Equal for equal neighbours: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
+// Equal for peers of one network: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
 // what one subscriber has to choose addresses from. Never 0.
 static uint32_t rtpi_posix_peer(const struct sockaddr_storage *from) {
     uint32_t peer = 0;

@@ -305,6 +305,17 @@ def invariants_cited_are_in_the_list(files):
         yield f"rtpush.h:{first}: invariant {number} is cited nowhere"
 
 
+def documents_cited_are_here(files):
+    """A comment cites standards, and documents of this repository, no others."""
+    names = {os.path.basename(f) for f in files}
+    for f in files:
+        if f.endswith(CODE) and f != "tests/lint.py":
+            for i, line in enumerate(read(f).split("\n"), 1):
+                for name in re.findall(r"\b[\w-]+\.md\b", line):
+                    if name not in names:
+                        yield f"{f}:{i}: {name} is not in the repository"
+
+
 def nothing_is_left_to_do(files):
     for f in files:
         if f.endswith(CODE) and f != "tests/lint.py":
@@ -351,7 +362,7 @@ RULES = [
     private_functions_have_no_forward_declaration, public_functions_are_defined,
     options_are_documented, lock_files_name_no_registry, no_path_of_one_machine,
     rules_cited_by_tests_are_cited_by_code, invariants_cited_are_in_the_list,
-    nothing_is_left_to_do, scripts_parse, files_are_small,
+    documents_cited_are_here, nothing_is_left_to_do, scripts_parse, files_are_small,
 ]
 
 

@@ -260,8 +260,8 @@ function openPoll(target, sink, extra) {
 
 const OPEN = { websocket: openWebSocket, sse: openEvents, poll: openPoll };
 
-// Exponential, and spread over half of it: pages that a restart threw out together must not come
-// back together.
+// Exponential, and spread over half of it: pages that a restart disconnected together must not
+// reconnect together.
 function spread(first, most, times) {
     return Math.min(most, first * 2 ** times) * (0.5 + Math.random() / 2);
 }
@@ -297,7 +297,7 @@ class Client {
     #watchedAt = 0;
     #watcher = 0;
     #hider = 0;
-    #gone = new AbortController(); // takes the listeners with it
+    #gone = new AbortController(); // removes the listeners
 
     constructor(options) {
         this.#options = { ...DEFAULTS, ...options, paths: { ...DEFAULTS.paths, ...options.paths } };

@@ -15,7 +15,7 @@ table() {
         /^ / { sub(/^ +/, ""); line = line (split(line, word, " ") == 2 ? " " : "") $0; next }
         { if (line) print line; line = $0 }
         END { print line }' <<'TABLE'
-# bytes count as acknowledged when lwIP has freed them; FIN only then (users.md 17, design.md lwIP)
+# bytes count as acknowledged when lwIP has freed them; FIN only then
 acked_when_sent 2.1-HEAP
     s/rtpush_sent\(srv, slot->conn, ([^;]*)\);/
     rtpush_sent(srv, slot->conn, \1); if (sent > 0) rtpush_acked(srv, slot->conn, (size_t)sent);/
@@ -44,7 +44,7 @@ doomed_gone_at_once 2.1-HEAP
     tcp_abort\(pcb\);\n            \}\n            rtpush_gone\(srv, conn\);/tcp_abort(pcb);
     \n            }\n            (void)srv; (void)conn;/
 doomed_still_served 2.1-HEAP s/if \(slot->flags & RTPI_LWIP_DOOMED\) \{\n        return;\n    \}//
-# tcp_recved: once, for what was taken, and a FIN behind it (users.md 17)
+# tcp_recved: once, for what was taken, and a FIN behind it
 recved_never 2.1-HEAP s/tcp_recved\(slot->pcb, step\);/(void)step;/
 recved_twice 2.1-HEAP
     s/tcp_recved\(slot->pcb, step\);/tcp_recved(slot->pcb, step); tcp_recved(slot->pcb, step);/
@@ -55,14 +55,14 @@ eof_before_held_bytes 2.1-HEAP
 eof_never 2.1-HEAP s/rtpush_eof\(srv, slot->conn\);/;/
 empty_pbuf_kept 2.1-HEAP s/rtpi_lwip_eat\(slot->held,/pbuf_free_header(slot->held,/
 held_bytes_forgotten 2.1-HEAP s/pbuf_cat\(slot->held, p\);/pbuf_free(p);/
-# pbufs held are few (design.md lwIP)
+# pbufs held are few
 no_limit_for_one 2.1-SMALL s/before >= RTPUSH_LWIP_HOLD && p != NULL/0/
 no_limit_for_all 2.1-SMALL s/port->held \+ news > RTPUSH_LWIP_HOLD_ALL/0/
 no_limit_for_the_first 2.1-SMALL s/slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL/0/
 refused_not_counted 2.1-HEAP s/rtpi_lwip_recount\(slot, news\);//
 refused_forgotten 2.1-HEAP
     s/ \+ rtpi_lwip_clen\(kept\) \+ refused/ + refused/; s/const struct pbuf \*kept = [^;]*;//
-# ERR_MEM is normal: nothing is lost, and it is tried again (users.md 6)
+# ERR_MEM is normal: nothing is lost, and it is tried again
 no_memory_advances 2.1-HEAP
     s/rtpi_lwip_set_blocked\(slot, 1\);\n    return 0;/rtpi_lwip_set_blocked(slot, 1);
     \n    return len;/
@@ -79,7 +79,7 @@ added_to_a_retransmission 2.1-HEAP s/!rtpi_lwip_in_order\(pcb\)/0/g
 other_errors_ignored 2.1-HEAP
     s/return RTPI_LWIP_FAILED;\n    \}\n    rtpi_lwip_set_blocked/return 0;
     \n    }\n    rtpi_lwip_set_blocked/
-# use after free (users.md 16)
+# use after free
 pcb_used_in_err 2.1-HEAP-asan
     s/(rtpush_conn \*conn = slot->conn;\n    \(void\)err;)/\1 (void)rtpi_lwip_release(slot);/
 pcb_aborted_in_err 2.1-HEAP
@@ -105,7 +105,7 @@ drop_keeps_the_slot 2.1-HEAP s/(\(void\)conn;)\n    rtpi_lwip_slot_give\(slot\);
 held_bytes_leak 2.1-HEAP s/pbuf_free\(slot->held\);\n        slot->held = NULL;/slot->held = NULL;/
 close_keeps_listeners 2.1-HEAP s/\(void\)tcp_close\(port->listeners\[i\].pcb\);//
 close_keeps_connections 2.1-HEAP s/rtpi_lwip_doom\(&port->desc.slots\[i\]\);/;/
-# one PCB for each connection, priorities (users.md 9, 12)
+# one PCB for each connection, priorities
 accept_without_a_slot 2.1-HEAP
     s/if \(slot->conn == NULL\) \{\n        rtpi_lwip_slot_give\(slot\);\n        return ERR_MEM;/
     if (slot->conn == NULL) {\n        rtpi_lwip_slot_give(slot);\n        return ERR_OK;/
@@ -116,13 +116,13 @@ idle_not_first 2.1-SMALL
 stream_not_last 2.1-SMALL s/!rtpi_lwip_is_stream\(slot\)/1/
 own_pcb_taken 2.1-SMALL s/tcp_setprio\(slot->pcb, TCP_PRIO_NORMAL\);/;/
 listen_leaks 2.1-HEAP s/tcp_abort\(pcb\);\n        return err == ERR_OK/return err == ERR_OK/
-# latency (users.md 18)
+# latency
 nagle 2.1-HEAP s/tcp_nagle_disable\(pcb\);//
 not_sent_at_once 2.1-HEAP s/\(void\)tcp_output\(slot->pcb\);/;/
 never_push 2.1-HEAP
     s/flags = more && len == want \? TCP_WRITE_FLAG_MORE : 0;/flags = TCP_WRITE_FLAG_MORE;/
 always_push 2.1-HEAP s/flags = more && len == want \? TCP_WRITE_FLAG_MORE : 0;/flags = 0;/
-# contexts (users.md 15)
+# contexts
 poll_anywhere 2.1-HEAP s/0xFFFFFFFFu;\n    LWIP_ASSERT_CORE_LOCKED\(\);/0xFFFFFFFFu;/
 close_anywhere 2.1-HEAP s/LWIP_ASSERT_CORE_LOCKED\(\);\n    LWIP_ASSERT/LWIP_ASSERT/
 listen_anywhere 2.1-HEAP

@@ -856,7 +856,7 @@ static void m_client_sends(m_sim *sim, m_reader *r) {
 }
 
 // One of the two sides finishes in order.
-static void m_end_politely(m_sim *sim, m_reader *r) {
+static void m_close_gracefully(m_sim *sim, m_reader *r) {
     t_world *w = sim->w;
     if (t_below(&sim->rng, 2) == 0) {
         r->c->eof_wanted = 1;
@@ -900,7 +900,7 @@ static void m_reader_step(m_sim *sim, m_reader *r) {
         break;
     case 4:
         if (t_below(&sim->rng, 12) == 0) {
-            m_end_politely(sim, r);
+            m_close_gracefully(sim, r);
         }
         break;
     default:

@@ -290,7 +290,7 @@ static void access_jwt_notices_every_changed_bit(void **state) {
     T_EQ(rtpush_jwt_verify(&jwt, token), RTPUSH_OK);
 }
 
-// users.md, "Auth": Bearer with 0, 1, 2 and 4 dots, alg=none, and whatever else is no signature.
+// Bearer with 0, 1, 2 and 4 dots, alg=none, and whatever else is no signature.
 static void access_jwt_refuses_what_is_not_signed(void **state) {
     (void)state;
     static const struct {
@@ -665,7 +665,7 @@ static void access_bearer_finds_the_token(void **state) {
 
 // -- Basic ----------------------------------------------------------------------------------------
 
-// RFC 7617 2: its example, and users.md "Auth": empty, `Basic`, a prefix, bad base64.
+// RFC 7617 2: its example; and empty, `Basic`, a prefix, bad base64.
 static void access_basic_is_read_strictly(void **state) {
     (void)state;
     static const struct {

@@ -701,7 +701,7 @@ static void api_abort_resets_at_once(void **state) {
 
 // -- shutdown -------------------------------------------------------------------------------------
 
-static void api_shutdown_ends_everything_politely(void **state) {
+static void api_shutdown_closes_all_gracefully(void **state) {
     (void)state;
     t_world *w = t_fixture();
     w->desc.conn_count = 8;
@@ -1103,7 +1103,7 @@ int main(void) {
         u_test(api_stream_may_be_ended_in_on_open),
         u_test(api_handler_may_abort_or_close_its_own_request),
         u_test(api_abort_resets_at_once),
-        u_test(api_shutdown_ends_everything_politely),
+        u_test(api_shutdown_closes_all_gracefully),
         u_test(api_two_servers_do_not_know_each_other),
         u_test(api_works_without_optional_hooks_and_callbacks),
         u_test(leaf_sha1_matches_the_vectors),

@@ -450,7 +450,7 @@ static int authorize_looks(rtpush_server *srv, const rtpush_request *req, rtpush
     return 401;
 }
 
-// users.md 20: method, path, query, Host, Origin, cookie, Authorization, subprotocol, peer address,
+// Method, path, query, Host, Origin, cookie, Authorization, subprotocol, peer address,
 // on every kind of route.
 static void ask_authorize_sees_everything_on_every_route(void **state) {
     (void)state;
@@ -604,7 +604,7 @@ static void ask_kept_answers_vary_by_origin(void **state) {
     t_finish(w);
 }
 
-// users.md 22: what stands in a query is told to nobody: not to the peer, not to on_refuse (which
+// A query may hold a ticket. It is shown to nobody: not to the peer, not to on_refuse (which
 // is given no string), not by the words of a refusal.
 static void ask_a_refusal_does_not_repeat_the_query(void **state) {
     (void)state;

@@ -533,7 +533,7 @@ static void log_copied_bytes_must_be_acknowledged_in_time(void **state) {
 
 // What the transport would not take has left the log, and nothing is on its way: nothing is owed,
 // so nobody is stalled. A raw WebSocket hears of the gap through its application alone.
-static void log_a_reader_whose_bytes_have_gone_by_is_not_stalled(void **state) {
+static void log_a_reader_with_nothing_unacknowledged_is_not_stalled(void **state) {
     (void)state;
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -1210,7 +1210,7 @@ int main(void) {
         u_test(log_unacknowledged_bytes_are_not_overwritten),
         u_test(log_copied_bytes_hold_nothing),
         u_test(log_copied_bytes_must_be_acknowledged_in_time),
-        u_test(log_a_reader_whose_bytes_have_gone_by_is_not_stalled),
+        u_test(log_a_reader_with_nothing_unacknowledged_is_not_stalled),
         u_test(log_acknowledged_bytes_hold_nothing),
         u_test(log_partial_acknowledgements_release_in_the_end),
         u_test(log_reader_inside_a_large_record_is_dropped_and_resumes),

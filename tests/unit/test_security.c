@@ -392,7 +392,7 @@ static void security_smuggled_requests_are_not_read(void **state) {
     }
 }
 
-// users.md 21, 24: a body is not read further than its length says.
+// A body is not read further than its length says.
 static void security_body_ends_where_its_length_says(void **state) {
     (void)state;
     for (int len = 0; len <= 40; len++) {
@@ -665,7 +665,7 @@ static void security_body_is_never_read_as_a_request(void **state) {
     t_finish(w);
 }
 
-// users.md, "Absolute-form": what the application sees is what was asked, at every length.
+// What the application sees is what was asked, at every length.
 static void security_absolute_form_keeps_the_path(void **state) {
     (void)state;
     for (size_t host = 7; host < 250; host += 3) {

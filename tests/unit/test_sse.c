@@ -578,7 +578,7 @@ static void sse_keep_alive_follows_the_configuration(void **state) {
 
 // -- the cap --------------------------------------------------------------------------------------
 
-// users.md 13: an EventSource gives up for ever on any status but 200.
+// An EventSource does not reconnect after any status but 200 (WHATWG HTML 9.2.3).
 static void sse_over_the_cap_gets_200_and_retry(void **state) {
     (void)state;
     t_world *w = t_fixture();

@@ -139,7 +139,7 @@ static void time_peer_that_does_not_finish_closing_is_closed(void **state) {
     t_finish(w);
 }
 
-// users.md 2: bytes queued and none acknowledged: abort, never a polite close.
+// Bytes are queued and none is acknowledged: a reset, never a graceful close.
 static void time_stalled_reader_is_aborted(void **state) {
     (void)state;
     for (int kind = 0; kind < 5; kind++) {

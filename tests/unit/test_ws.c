@@ -249,7 +249,7 @@ static void ws_text_is_checked_over_every_split_into_fragments(void **state) {
 
 // -- control frames and back-pressure -------------------------------------------------------------
 
-// users.md 4: pongs are not lost when tx is full; reading stops instead.
+// Pongs are not lost when tx is full; reading stops instead.
 static void ws_pongs_survive_back_pressure(void **state) {
     (void)state;
     t_world *w = t_fixture();
@@ -785,7 +785,7 @@ static void ws_without_pong_the_connection_is_aborted(void **state) {
     t_advance(w, 39000);
     T_CHECK(!t_ended(p->c), "aborted before the pong was due");
     t_advance(w, 3000);
-    T_EQ(p->c->dropped, 1); // never a polite close to a dead peer
+    T_EQ(p->c->dropped, 1); // no graceful close to a dead peer
     t_expect_events(w, "close TIMEOUT_PONG 1006");
     u_free(p);
     t_finish(w);
