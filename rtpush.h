@@ -717,9 +717,10 @@ size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn);
 // what authorize may answer; then grant may be NULL, unless it names a location. ERR_STALE: the
 // peer has left; ERR_STATE: it does not wait any more.
 int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant);
-// Streams: changes the subscription. Newly added STATE topics bring their value, EVENT topics begin
-// now. Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics;
-// without an authorize hook: not of this route).
+// Streams: changes the subscription. Newly added STATE topics bring their value; EVENT topics begin
+// where this reader stands: now, or, if it is behind, with the first event that it has not come to.
+// Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics; without an
+// authorize hook: not of this route).
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics);
 // A graceful close: WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason);
@@ -3434,7 +3435,7 @@ const char *rtpush_why(int why) {
 }
 
 static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
-    while ((uint8_t)*text >= 0x20 || *text == '\t') {
+    while (((uint8_t)*text >= 0x20 && *text != 0x7F) || *text == '\t') {
         text++;
     }
     return *text == '\0';

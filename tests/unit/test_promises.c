@@ -553,6 +553,46 @@ static void promise_the_zero_handle_names_nobody(void **state) {
     t_finish(w);
 }
 
+// "EVENT topics begin where this reader stands: now, or, if it is behind, with the first event that
+// it has not come to."
+static void promise_of_a_topic_added_to_a_reader_that_is_behind(void **state) {
+    (void)state;
+    for (int behind = 0; behind < 2; behind++) {
+        t_world *w = t_begin();
+        u_peer *p = u_open(w, "{GET /events?topics=log}");
+        u_clear(p);
+        p->c->window = behind ? 0 : SIZE_MAX;
+        T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+        T_EQ(t_publish_text(w, T_CHAT, "before"), RTPUSH_OK);
+        t_run(w);
+        w->call = T_IN_API;
+        T_EQ(rtpush_subscribe(&w->srv, t_app_of(w)->last, 1u << T_LOG | 1u << T_CHAT), RTPUSH_OK);
+        t_leave(w);
+        T_EQ(t_publish_text(w, T_CHAT, "after"), RTPUSH_OK);
+        p->c->window = SIZE_MAX;
+        t_run(w);
+        u_is(p, behind ? "log: one\nchat: before\nchat: after\n" : "log: one\nchat: after\n");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// "ERR_ARGUMENT: ... a header that has CR or LF": nor any other control character but a tab.
+static void promise_of_header_values_without_control_characters(void **state) {
+    (void)state;
+    for (int c = 1; c < 256; c++) {
+        char place[4] = {'/', (char)c, 'x', '\0'};
+        t_world *w = t_begin();
+        t_app_of(w)->status = 303;
+        t_app_of(w)->location = place;
+        u_peer *p = u_open(w, "{GET /}");
+        T_CHECK(p->cl.status == ((c < 0x20 && c != '\t') || c == 0x7F ? 500 : 303),
+                "byte %d in a location: %d", c, p->cl.status);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(promise_strings_of_a_request_end_with_a_nul),
@@ -576,6 +616,8 @@ int main(void) {
         u_test(promise_a_filter_is_attached_once),
         u_test(promise_hooks_may_be_attached_again),
         u_test(promise_the_zero_handle_names_nobody),
+        u_test(promise_of_a_topic_added_to_a_reader_that_is_behind),
+        u_test(promise_of_header_values_without_control_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
