@@ -124,11 +124,12 @@
 //     On a WebSocket a message is the bare payload, or has the form of the subprotocol rtpush.1
 //     (below). In an event stream the event's name is the topic.
 //     A stream takes ?topics=a,b and ?last_event_id=ID; a poll ?timeout=S too, and is asked again
-//     with the last id it got; last_event_id=first begins at the oldest event of the log. Names and
-//     values of a query are percent-decoded; ?topics=a&topics=b is ?topics=a,b. An unknown topic is
-//     answered 404; broken escapes, a timeout given twice or not as a number of whole seconds 400.
-//     An id that was given and cannot be read, or is of another epoch, is told "reset", and the
-//     stream begins now.
+//     with the last id it got, unchanged: the one that ends the answer is longer than those of
+//     events, because it also says which STATE values were given. last_event_id=first begins at the
+//     oldest event of the log. Names and values of a query are percent-decoded; ?topics=a&topics=b
+//     is ?topics=a,b. An unknown topic is answered 404; broken escapes, a timeout given twice or
+//     not as a number of whole seconds 400. An id that was given and cannot be read, or is of
+//     another epoch, is told "reset", and the stream begins now.
 //
 //     rtpush.1, from the server, text or binary, one message each:
 //         id SP topic LF payload   a record, a STATE value, or a notice (topic rtpush)
@@ -148,7 +149,7 @@
 // MEMORY
 //     Yours, one block handed over once at rtpush_init: RTPUSH_WORDS counts it from plain numbers.
 //     On 32-bit Cortex-M, in bytes:
-//         server       about 750, beside the block
+//         server       about 800, beside the block
 //         connection   124 + rx_size + tx_size
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         topics       12 a topic + the sum of max over the STATE topics
