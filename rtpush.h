@@ -1201,7 +1201,7 @@ extern "C" {
 #endif
 
 // Where size counts gcc puts a function with one caller, or a small one, into its callers, and runs
-// out of registers there. Those so marked are smaller apart, by 420 bytes together on a Cortex-M3.
+// out of registers there. Those so marked are smaller apart, by 340 bytes together on a Cortex-M3.
 #if defined(__GNUC__) && defined(__OPTIMIZE_SIZE__)
 #define RTPI_APART __attribute__((noinline))
 #else
@@ -3471,7 +3471,7 @@ static int rtpi_field_name_ok(const char *name) { // RFC 9110 5.1: a token
 }
 
 // May these fields be written? *cors is cleared if they take the place of ours.
-static int rtpi_headers_check(const rtpush_response *r, int *cors) {
+RTPI_APART static int rtpi_headers_check(const rtpush_response *r, int *cors) {
     const char *const *h;
     for (h = r->headers; h && h[0]; h += 2) {
         if (!rtpi_field_name_ok(h[0]) || !h[1] || !rtpi_header_clean(h[1])) {
@@ -3530,8 +3530,8 @@ static unsigned rtpi_range_read(const char *v, uint32_t len, rtpi_range *range) 
 
 // The range that a GET asks for, of a body that is answered 200. RFC 9110 13.1.5: with If-Range
 // only if the tag is the body's; a date never is.
-static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c, const char *etag,
-                                 int gzip, rtpi_range *range) {
+RTPI_APART static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c,
+                                            const char *etag, int gzip, rtpi_range *range) {
     const char *asked = rtpi_kept(srv, c, RTPI_H_RANGE);
     const char *tag = rtpi_kept(srv, c, RTPI_H_IF_RANGE);
     if (!asked || ((c->in.http.seen >> RTPI_H_IF_RANGE & 1u) &&
@@ -3544,8 +3544,8 @@ static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c,
 enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip form of a file
 
 // What the library's own answers say beside the common fields.
-static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c, rtpush_text *t,
-                                const rtpush_response *r, int own) {
+RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c,
+                                           rtpush_text *t, const rtpush_response *r, int own) {
     const rtpush_route *route = rtpi_route(srv, c);
     unsigned methods = rtpi_route_methods(route);
     const char *const *h;
@@ -3647,6 +3647,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
     int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
     int unknown = RTPI_PULL(r) && r->len == 0 && !headless; // until it ends; RFC 9112 6.1
+    int chunked = unknown && !(c->in.http.bits & RTPI_B_HTTP10);
     int ranged = status == 200 && !unknown && (RTPI_PULL(r) || r->body_static);
     int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
     rtpi_range range = {0, r->len};
@@ -3662,7 +3663,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         bodyless = 1;
         range.to = 0;
     }
-    if ((unknown && (c->in.http.bits & RTPI_B_HTTP10)) || rtpi_body_due(c)) {
+    if (chunked != unknown || rtpi_body_due(c)) {
         rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
     }
     t = rtpi_put_head(srv, c, status,
@@ -3681,7 +3682,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (ranged) {
         rtpi_put_text(t, "Accept-Ranges: bytes\r\n"); // RFC 9110 14.3
     }
-    if (unknown && !(c->in.http.bits & RTPI_B_HTTP10)) {
+    if (chunked) {
         rtpi_put_text(t, "Transfer-Encoding: chunked\r\n");
     } else if (!unknown && !headless) {
         rtpi_put_length(t, ranged ? status : 0, r->len, &range);
@@ -3697,7 +3698,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (!bodyless) {
         rtpi_reply_body(srv, c, r, own, &range);
     }
-    if (unknown && !bodyless && !(c->in.http.bits & RTPI_B_HTTP10)) {
+    if (chunked && !bodyless) {
         c->in.http.bits |= RTPI_B_CHUNKED;
     }
     return RTPUSH_OK;
@@ -4047,7 +4048,7 @@ static size_t rtpi_scheme(const char *token, size_t len) {
 }
 
 // The target is whole: cut it into path and query, decode the path, find the route.
-static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
     size_t len = h->pos;
     char *token = rtpi_token(srv, c);
@@ -4228,7 +4229,7 @@ static unsigned rtpi_weight(const char *parameters) {
 }
 
 // An element of Accept-Encoding (RFC 9110 12.5.3), to its place in rtpi_asked.
-static void rtpi_accept_coding(rtpi_asked *asked, char *v) {
+RTPI_APART static void rtpi_accept_coding(rtpi_asked *asked, char *v) {
     size_t len = strcspn(v, "; \t");
     unsigned weight = rtpi_weight(v + len);
     unsigned coding;
@@ -5749,7 +5750,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
 
 #ifndef RTPUSH_NO_PULL
 // Calls the application for more of a long answer, while tx has room worth asking for.
-static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_answer *r = &c->out.reply;
     int chunked = (c->in.http.bits & RTPI_B_CHUNKED) != 0;
     uint32_t head = chunked ? 10u : 0;      // 8 digits and "\r\n"
@@ -6161,7 +6162,7 @@ RTPI_APART static rtpush_text *rtpi_wrong(rtpush_server *srv, uint32_t where, co
     return t;
 }
 
-static void rtpi_defaults(rtpush_desc *d) {
+RTPI_APART static void rtpi_defaults(rtpush_desc *d) {
     // In quarter seconds, in the order of the fields from head_ms to retry_ms.
     static const uint8_t times[RTPI_TIMES] = {40, 120, 60, 120, 80, 80, 8, 20, 100, 8};
     unsigned i;
@@ -7023,8 +7024,8 @@ static int rtpi_is_idle(const rtpush_conn *c) {
 
 // Is it older than so many quarter seconds? In a pool one between requests need not be: its peer
 // comes back by a resumed session.
-static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
-                       uint32_t young) {
+RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
+                                  uint32_t young) {
     return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
 }
 
