@@ -334,7 +334,8 @@ enum {
     RTPUSH_WHY_TIMEOUT_HEAD,     // request head not complete in head_ms (408)
     RTPUSH_WHY_TIMEOUT_BODY,     // body slower than body_ms allows (408)
     RTPUSH_WHY_TIMEOUT_IDLE,     // keep-alive connection unused for idle_ms
-    RTPUSH_WHY_TIMEOUT_REPLY,    // the application did not answer in reply_ms (503)
+    RTPUSH_WHY_TIMEOUT_REPLY,    // the application did not answer in reply_ms, or left a body for
+                                 // later until its deadline (503)
     RTPUSH_WHY_TIMEOUT_PONG,     // no pong and no other byte for ping_ms after a ping
     RTPUSH_WHY_TIMEOUT_CLOSE,    // the peer did not finish closing in close_ms
     RTPUSH_WHY_STALLED,          // bytes queued and none acknowledged for stall_ms
@@ -604,7 +605,9 @@ typedef struct rtpush_desc {
     uint32_t max_per_peer;  // (no cap) connections with the same peer value
     uint32_t rate_messages; // (200) requests and WebSocket frames a second a connection, burst
                             // twice that, at most 32,000; RTPUSH_UNLIMITED. A new connection has no
-                            // more left than the others of its address, those just ended included
+                            // more left than the others of its address, those just ended included;
+                            // without any its first request waits for the next second, later ones
+                            // are answered 429
     uint32_t rate_bytes;    // (262,144) body and message bytes a second, burst twice that, at most
                             // 2,000,000; RTPUSH_UNLIMITED. By address too
 
@@ -1741,6 +1744,11 @@ static int rtpi_filtered(const rtpush_conn *c) {
 #endif
 }
 
+// Proved: it completed a request, or authorize knows who sends the one under way.
+static int rtpi_is_proved(const rtpush_conn *c) {
+    return c->out.rank.proved || c->out.rank.known;
+}
+
 static int rtpi_is_stream(const rtpush_conn *c) {
     return c->state >= RTPI_WS && c->state <= RTPI_POLL;
 }
@@ -2088,16 +2096,22 @@ static void rtpi_throttle(rtpush_server *srv, rtpush_conn *c) {
     rtpi_scan_by(srv, (srv->quarter | 3u) + 1u); // the next second
 }
 
-static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
+static int rtpi_has_token(rtpush_server *srv, rtpush_conn *c) {
     if (srv->desc.rate_messages == RTPUSH_UNLIMITED) {
         return 1;
     }
     rtpi_tokens_refill(srv, c);
     if (c->tokens == 0) {
         rtpi_throttle(srv, c);
+    }
+    return c->tokens > 0;
+}
+
+static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
+    if (!rtpi_has_token(srv, c)) {
         return 0;
     }
-    c->tokens--;
+    c->tokens--; // of one without a limit it is never looked at
     return 1;
 }
 
@@ -5049,8 +5063,16 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     size_t i = 0;
     while (i < len && c->state == RTPI_HEAD) {
         uint8_t step = c->in.http.step;
-        uint8_t byte = data[i++];
-        unsigned refusal = rtpi_head_byte(srv, c, byte);
+        uint8_t byte = data[i];
+        unsigned refusal;
+        // A newcomer has no more tokens than others of its address have left. Its first request
+        // waits for the next second instead of a 429: else one busy connection would lock out all
+        // others behind the same NAT or proxy.
+        if (step == RTPI_S_END && !rtpi_is_proved(c) && !rtpi_has_token(srv, c)) {
+            break;
+        }
+        i++;
+        refusal = rtpi_head_byte(srv, c, byte);
         if (step == RTPI_S_START && c->in.http.total == 0) {
             c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
         }
@@ -5995,7 +6017,11 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         break;
     case RTPI_BODY:
         rtpi_clear(c, RTPI_F_KEEP);
-        rtpi_refuse_why(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_BODY);
+        if (rtpi_has(c, RTPI_F_REFUSED)) { // it is us who do not read: on_body said later
+            rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_TIMEOUT_REPLY);
+        } else {
+            rtpi_refuse_why(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_BODY);
+        }
         break;
     case RTPI_ASK:
     case RTPI_WAIT:
@@ -6974,11 +7000,6 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
 static int rtpi_may_take(rtpush_server *srv, rtpush_conn *c) {
     return (c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED))) &&
            rtpi_arrived(srv, c);
-}
-
-// Proved: it completed a request, or authorize knows who sends the one under way.
-static int rtpi_is_proved(const rtpush_conn *c) {
-    return c->out.rank.proved || c->out.rank.known;
 }
 
 // Those of a filter's pool; without one all.

@@ -451,6 +451,25 @@ static void body_piece_left_for_later_costs_no_rate(void **state) {
     t_finish(w);
 }
 
+// A body that the application leaves for later for too long: the peer is not to blame.
+static void body_left_for_later_too_long_is_503(void **state) {
+    (void)state;
+    t_world *w = body_world(100000);
+    w->desc.body_ms = 5000;
+    t_start(w);
+    t_routes[T_R_UPLOAD].on_body = t_on_body;
+    t_app_of(w)->later = 1000;
+    u_peer *p = u_open(w, UPLOAD "Content-Length: 3\r\n\r\nabc");
+    for (int i = 0; i < 24 && !t_ended(p->c); i++) {
+        t_advance(w, 250);
+    }
+    u_expect(p, "503 ");
+    T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_TIMEOUT_REPLY);
+    t_app_of(w)->later = 0;
+    u_free(p);
+    t_finish(w);
+}
+
 // -- media types and rates ------------------------------------------------------------------------
 
 static const char *const firmware_types[] = {"application/octet-stream", "application/x-firmware",
@@ -696,6 +715,7 @@ int main(void) {
         u_test(body_chunked_must_move),
         u_test(body_chunked_must_fit_beside_its_head),
         u_test(body_piece_left_for_later_costs_no_rate),
+        u_test(body_left_for_later_too_long_is_503),
         u_test(body_of_another_type_is_415),
         u_test(body_that_is_coded_or_a_part_is_refused),
         u_test(body_type_is_told_and_asked_only_of_a_body),

@@ -404,6 +404,30 @@ static void slots_a_rich_connection_gives_its_address_nothing(void **state) {
     t_finish(w);
 }
 
+// A busy connection takes all tokens of its address, each second. A newcomer behind the same NAT or
+// proxy waits for the next second and is served: no 429 for its first request.
+static void slots_a_busy_connection_does_not_lock_out_its_address(void **state) {
+    (void)state;
+    t_world *w = begin_rates(12);
+    u_peer *busy = peer_from(w, GUEST, "{WS /ws}");
+    for (int i = 0; i < 20; i++) {
+        for (int n = 0; n < 25; n++) { // more than the rate allows, and than the burst
+            t_say(busy->c, "{8A:x}");
+        }
+        t_conn *c = from(w, GUEST, "{GET /hello}");
+        T_CHECK(c != NULL, "refused");
+        for (int quarter = 0; quarter < 5; quarter++) { // a second, and a tick
+            t_advance(w, 250);
+        }
+        t_expect(c, "HTTP/1.1 200 |hello");
+        t_forget(c);
+        t_run(w);
+    }
+    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_RATE], 0);
+    u_free(busy);
+    t_finish(w);
+}
+
 // Two requests a second on new connections, far below the rate, are served for ever.
 static void slots_tokens_fill_up_over_reconnects(void **state) {
     (void)state;
@@ -470,6 +494,7 @@ int main(void) {
         u_test(slots_an_attack_from_many_addresses_keeps_nobody_out_for_long),
         u_test(slots_who_connects_again_has_no_new_tokens),
         u_test(slots_a_rich_connection_gives_its_address_nothing),
+        u_test(slots_a_busy_connection_does_not_lock_out_its_address),
         u_test(slots_tokens_fill_up_over_reconnects),
         u_test(slots_bytes_are_counted_over_reconnects),
         u_test(slots_free_ones_are_used_oldest_first),
