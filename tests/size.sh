@@ -14,8 +14,8 @@ printf '#include "rtpush.h"\n#define RTPUSH_ACCESS_IMPLEMENTATION\n#include "%s"
 passed=0
 failed=0
 
-# Goals are what we want to reach, limits what was reached: a limit is tested, and only raised with a
-# commit that says for what. A goal that is missed is printed as missed.
+# Goals are what we want to reach, limits what was reached: a limit is tested, and only raised with
+# a commit that says for what. A goal that is missed is printed as missed.
 GOAL_ALL=18432         # bytes of flash, everything on: 18 KiB
 LIMIT_ALL=33920
 GOAL_SMALL=12288       # WebSocket + Server-Sent Events + publish, no polling, no bodies: 12 KiB
