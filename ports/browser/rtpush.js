@@ -21,15 +21,20 @@
 //     connecting --notice--> open --2 periods--> silent --4 periods--> waiting --> connecting
 //     open, silent --lost--> waiting --backoff--> connecting     silent --heard--> open
 //     connecting --401, 403--> refused --30 s and more--> connecting
+//     connecting --429, 503--> waiting, for the same transport: the server is full
 //     any --page hidden for hiddenMs, or put away--> hidden --shown again--> connecting
 //     any --close(), or 204--> closed
 //
-// Written for browsers from Safari 15 on, and for workers, which have no document. A page of plain
-// http is no secure context: nothing here needs one.
+// Written for browsers from Safari 15 on, and for workers, which have no document. Where there are
+// no global events, no navigator and no address either, as in Node.js, what needs them is left out.
+// A page of plain http is no secure context: nothing here needs one.
 
 const TRANSPORTS = ['websocket', 'sse', 'poll']; // the order of falling back
 const NEEDED = ['fetch', 'URL', 'AbortController', 'TextDecoder'];
 const NOTICE = 'rtpush';
+const BUSY = [429, 503]; // the server has no room now: says nothing about the transport
+const NOT_NOW = /^retry: \d+\n\n$/; // the same to an EventSource, which 503 would end: a whole body
+const NOT_NOW_MS = 1000; // for that body, which comes with its head
 const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+)(?: ([\w.-]{1,32})\n|$)/; // id and topic of rtpush.1
 const RECORD_MAX = 96; // characters of that line, and some
 
@@ -209,7 +214,7 @@ function countEvents(records) {
 
 // The text of an answer, or null if it was cut off. A long one on a slow line is heard of as it
 // comes.
-async function readText(response, sink) {
+async function readText(response, heard) {
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
     let text = '';
@@ -219,12 +224,13 @@ async function readText(response, sink) {
             return part && text + decoder.decode();
         }
         text += decoder.decode(part.value, { stream: true });
-        sink.heard('');
+        heard();
     }
 }
 
 function openPoll(target, sink, extra) {
     const abort = new AbortController();
+    const heard = () => sink.heard('');
     const loop = async () => {
         for (let first = true; ; first = false) {
             // The first answer comes soon even if nothing happens: it shows that we are up. Any
@@ -235,7 +241,7 @@ function openPoll(target, sink, extra) {
             const response = ticket &&
                 await request(target.address('poll', { timeout, ...ticket }), abort.signal);
             const status = statusOf(response);
-            const text = status === 200 ? await readText(response, sink) : null;
+            const text = status === 200 ? await readText(response, heard) : null;
             if (text === null) {
                 sink.down(status === 200 ? 0 : status);
                 return;
@@ -301,7 +307,8 @@ class Client {
 
     constructor(options) {
         this.#options = { ...DEFAULTS, ...options, paths: { ...DEFAULTS.paths, ...options.paths } };
-        this.#base = new URL(this.#options.url, globalThis.document?.baseURI ?? location.href);
+        this.#base = new URL(this.#options.url, globalThis.document?.baseURI ??
+            globalThis.location?.href);
         this.#lastId = this.#options.lastEventId;
         this.#listen();
         this.#choose(this.#options.transport);
@@ -311,7 +318,7 @@ class Client {
     }
 
     get status() {
-        return { ...this.#status, offline: navigator.onLine === false };
+        return { ...this.#status, offline: globalThis.navigator?.onLine === false };
     }
 
     get lastEventId() {
@@ -490,7 +497,8 @@ class Client {
 
     // The transport failed, or never came up. In 'auto', a transport that fails while a plain
     // request to its route gets through is blocked somewhere on the way: try the next one. If
-    // nothing gets through the server is down, and the same transport is right when it is back.
+    // nothing gets through the server is down, and if it answers 429 or 503 it is full: the same
+    // transport is right when it is back, or has room.
     async #lost(status = 0) {
         const wasUp = this.#up;
         const { transport } = this.#status;
@@ -511,8 +519,8 @@ class Client {
         } else if (status === 401 || status === 403) {
             this.#refuse(status);
         } else {
-            const moved = !wasUp && status > 0 && this.#options.transport === 'auto' &&
-                this.#strike();
+            const moved = !wasUp && status > 0 && !BUSY.includes(status) &&
+                this.#options.transport === 'auto' && this.#strike();
             this.#wait(moved ? 0 : this.#backoff());
         }
     }
@@ -524,8 +532,14 @@ class Client {
         const limit = setTimeout(() => abort.abort(), this.#options.establishMs);
         this.#link = { close: () => abort.abort() };
         const ticket = await this.ticket();
-        const status = statusOf(ticket &&
-            await request(this.address(transport, ticket), abort.signal));
+        const response = ticket &&
+            await request(this.address(transport, ticket), abort.signal);
+        let status = statusOf(response);
+        if (status === 200 && transport === 'sse') {
+            const late = new Promise((done) => setTimeout(done, NOT_NOW_MS));
+            const text = await Promise.race([readText(response, () => {}), late]);
+            status = NOT_NOW.test(text) ? 503 : status;
+        }
         clearTimeout(limit);
         abort.abort(); // the stream that may have been opened
         return status;
@@ -652,7 +666,8 @@ class Client {
 
     #listen() {
         const { signal } = this.#gone;
-        const on = (target, name, handler) => target.addEventListener(name, handler, { signal });
+        const on = (target, name, handler) => (
+            target.addEventListener?.(name, handler, { signal }));
         on(globalThis, 'offline', () => this.#tell('onState', this.status));
         on(globalThis, 'online', () => {
             this.#forget(); // perhaps another network: what was blocked may work here, and what

@@ -346,6 +346,51 @@ async function refusals() {
         }
     }, OUTAGE);
 
+    // 429 and 503 are of the server. An EventSource gets 200, a time to come back, and the end.
+    await test('a_full_server_is_no_blocked_transport', async () => {
+        const places = {
+            websocket: () => {},
+            sse: (p) => p.routeWebSocket(/\/ws/, (socket) => socket.close()),
+            poll: async (p) => {
+                await p.addInitScript(() => { delete globalThis.EventSource; });
+                await p.routeWebSocket(/\/ws/, (socket) => socket.close());
+            },
+        };
+        for (const transport of TRANSPORTS) {
+            const page = await openPage(server.url, places[transport]);
+            await begin(page, 'auto', { establishMs: 1500 });
+            await state(page, 'auto', 'open');
+            same((await status(page, 'auto')).transport, transport, 'transport');
+            for (const code of [429, 503]) {
+                await refuse(code);
+                await page.evaluate(() => {
+                    globalThis.seen.auto.states.length = 0;
+                    // What worked before does not count: the first failure would be enough.
+                    globalThis.dispatchEvent(new Event('online'));
+                });
+                await until('three attempts', async () => (
+                    (await look(page, 'auto')).states.filter((s) => s === 'waiting').length >= 3));
+                same((await status(page, 'auto')).transport, transport, `transport after ${code}`);
+                await refuse(0);
+                await state(page, 'auto', 'open');
+                same((await status(page, 'auto')).transport, transport, 'transport with room');
+            }
+            await page.context().close();
+        }
+    }, OUTAGE);
+
+    await test('a_newcomer_to_a_full_server_waits_for_a_websocket', async () => {
+        await refuse(503);
+        const page = await openPage();
+        await begin(page, 'auto', {});
+        await sleep(2000);
+        const { states, refused } = await look(page, 'auto');
+        same([new Set(states).size, states.includes('waiting'), refused], [2, true, []], 'states');
+        await refuse(0);
+        await state(page, 'auto', 'open');
+        same((await status(page, 'auto')).transport, 'websocket', 'transport');
+    }, OUTAGE);
+
     await test('204_ends_it', async () => {
         const page = await openPage(server.url, (p) => (
             p.route(/events|poll/, (route) => route.fulfill({ status: 204 }))));

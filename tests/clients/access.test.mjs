@@ -281,12 +281,18 @@ server('more slow heads than slots do not keep others out', async (s) => {
   const slow = [...Array(40).keys()].map(() => connect(s.port));
   slow.forEach((c) => c.write('GET /stats HTTP/1.1\r\nX-Slow: '));
   await sleep(100);
+  // Nobody of the guest's own address is evicted in its first second. The deadline of a head comes
+  // later than the guest's last try.
+  const guest = () => call(`${s.url}/stats`);
+  const first = await until('a guest', () => guest().catch(() => null), 2_000);
+  equal(first.status, 200, 'a guest');
   for (let i = 0; i < 5; i++) {
-    equal((await call(`${s.url}/stats`)).status, 200, 'a guest');
+    equal((await guest()).status, 200, 'a later guest');
   }
+  check(slow.some((c) => !c.closed), 'no slow head was left');
   await until('the deadline of all', () => slow.every((c) => c.closed), 15_000);
   check(slow.some((c) => / 408 /.test(c.text)), 'nobody was told why');
-}, ['--head-ms', 1500], 40_000);
+}, ['--head-ms', 6000], 40_000);
 
 server('message spam is held back, and every message answered in order', async (s) => {
   const ws = new WebSocket(`${s.ws}/ws`, { headers: bearer(token()) });
@@ -303,11 +309,8 @@ server('message spam is held back, and every message answered in order', async (
 }, ['--rate', 50], 40_000);
 
 // -- rtpush.js, which asks for a ticket before each connection ------------------------------------
+// It runs as it is: Node.js has no window, no document and no location, and need not.
 
-globalThis.window = new EventTarget();
-globalThis.document = Object.assign(new EventTarget(),
-  { baseURI: 'http://127.0.0.1/', hidden: false });
-globalThis.navigator ??= { onLine: true };
 globalThis.WebSocket = WebSocket;
 globalThis.EventSource = EventSource;
 const source = await readFile(new URL('../../ports/browser/rtpush.js', import.meta.url));
