@@ -546,7 +546,8 @@ typedef struct rtpush_route {
     void (*on_open)(rtpush_server *srv, const rtpush_request *req);
     // WEBSOCKET: RTPUSH_LATER or RTPUSH_ERR_WOULD_BLOCK: not taken, it comes again after progress
     // and nothing more is read meanwhile. Whatever else it returns: taken. So an echo is
-    // "return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len)".
+    // "return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len)". One that was left is lost
+    // with the connection, also where the peer ends TCP without a Close (RFC 6455 7.1.5: 1006).
     int (*on_message)(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg);
     // WEBSOCKET: there is room again after RTPUSH_ERR_WOULD_BLOCK, wherever that was answered.
     void (*on_writable)(rtpush_server *srv, rtpush_handle conn);
@@ -6342,9 +6343,11 @@ static int rtpi_check_kind(rtpush_server *srv, unsigned i) {
                rtpi_valid(srv, where, RTPI_RULE(".asset", "etag of A-Za-z0-9-_"), a->etag,
                           !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0');
     }
-    // Bytes have no form in an event stream; a mask that names them is a mistake.
+    // Bytes have no form in an event stream: a mask that names them is a mistake. So is a stream
+    // of a server that has no others: each request would be answered 404.
     return rtpi_valid(srv, where, RTPI_RULE(".topics", "topics there are"),
-                      RTPI_SAY("others, or BINARY ones"), (r->topics & ~topics) == 0) &&
+                      RTPI_SAY("others, or BINARY ones"),
+                      (r->topics & ~topics) == 0 && (topics != 0 || srv->all_topics == 0)) &&
            (r->kind != RTPUSH_WEBSOCKET || (r->flags & RTPUSH_STREAM_MESSAGES) ||
             rtpi_in_range(srv, where, ".max_message", r->max_message, 0, room - RTPI_CONTROL_MAX));
 }

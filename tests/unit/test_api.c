@@ -234,6 +234,12 @@ static void api_config_error_names_the_route(void **state) {
         r.topics = 1;
         T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
     }
+    d.topics = binary + 1; // none but bytes
+    d.topic_count = 1;
+    r.topics = 0;
+    init_refuses(&d, topics);
+    d.topics = binary;
+    d.topic_count = 2;
     r.kind = RTPUSH_WEBSOCKET;
     r.topics = 4;
     init_refuses(&d, topics);
