@@ -226,7 +226,7 @@
 //     these; while those that never completed a request have less than three quarters of the slots
 //     that are no streams: the oldest idle one; else the oldest that never completed one. The
 //     oldest is who achieved nothing for longest: a request, 4 KiB of a body, a flight of a
-//     handshake. Of the last two nobody younger than a second: else the newcomer is reset. Streams,
+//     handshake. Of the latter nobody younger than a second: else the newcomer is reset. Streams,
 //     answers under way and what waits for the application are never taken; max_streams keeps slots
 //     for all others. So with every slot held by something unfinished a page opens at once where
 //     one address does it, within seconds where as many addresses do. A sender whom authorize knows
@@ -7046,10 +7046,14 @@ static int rtpi_is_idle(const rtpush_conn *c) {
     return c->state == RTPI_HEAD && c->in.http.total == 0 && c->out.rank.proved;
 }
 
-// Is it older than so many quarter seconds? In a pool one between requests need not be: its peer
-// comes back by a resumed session.
+// Is it older than so many quarter seconds? One between requests need not be: its peer repeats on a
+// new connection what it had just begun (RFC 9112 9.3.1), while a newcomer that is reset shows an
+// error. In a pool it has half a second, since a new handshake costs more.
 RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
                                   uint32_t young) {
+    if (rtpi_is_idle(c) && rtpi_is_proved(c)) {
+        return !of || srv->quarter - c->out.rank.since > 1;
+    }
     return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
 }
 
@@ -7060,8 +7064,9 @@ RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c
 //   3  while the unproved have less than three quarters of the slots that are no streams: the
 //      oldest that is proved, so that whoever completed a request leaves room;
 //   4  the oldest that is not proved.
-// In 3 and 4 nobody younger than a second: the connections that a browser opens at once do not take
-// the slots of one another. NULL: nobody gives way, or one of the pool ends already.
+// In 4 nobody younger than a second, in 3 nobody whose request is under way: the connections that a
+// browser opens at once do not take the slots of one another. NULL: nobody gives way, or one of the
+// pool ends already.
 static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those of,
                                    uint32_t young) {
     rtpush_conn *oldest[2] = {NULL, NULL}; // not proved, proved

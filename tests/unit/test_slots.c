@@ -196,6 +196,20 @@ static void slots_unknown_addresses_have_no_majority(void **state) {
 }
 
 // One connection is nobody's majority: two that meet in the last slot do not throw out each other.
+// Eight pages of one address open within a second, each with connections that it keeps: a newcomer
+// gets the slot of one between requests, however young. It would show its user an error.
+static void slots_a_young_connection_between_requests_gives_way(void **state) {
+    (void)state;
+    t_world *w = begin(4);
+    for (int i = 0; i < 40; i++) {
+        t_conn *c = from(w, ALICE, "{GET /hello}");
+        T_CHECK(c != NULL, "newcomer %d is refused", i);
+        t_expect(c, "HTTP/1.1 200 |hello");
+    }
+    T_EQ(evicted(w), 36);
+    t_finish(w);
+}
+
 static void slots_a_single_connection_has_its_second(void **state) {
     (void)state;
     t_world *w = begin(2);
@@ -486,6 +500,7 @@ int main(void) {
         u_test(slots_who_waits_for_the_peers_fin_goes_first),
         u_test(slots_the_oldest_of_the_address_that_has_most_goes_at_any_age),
         u_test(slots_unknown_addresses_have_no_majority),
+        u_test(slots_a_young_connection_between_requests_gives_way),
         u_test(slots_a_single_connection_has_its_second),
         u_test(slots_a_quarter_is_kept_for_those_who_showed_something),
         u_test(slots_what_is_never_taken),
