@@ -140,13 +140,13 @@ build/echo-poll build/hub-poll: build/%-poll: $(EXAMPLES) $(CORE) Makefile | bui
 build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
 
-build/page-server: tests/browser/server.c $(CORE) Makefile | build
+build/page-server: tests/browser/server.c tests/serve.h $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
 
-build/access: tests/clients/access.c $(CORE) Makefile | build
+build/access: tests/clients/access.c tests/serve.h $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
 
-build/upload: tests/clients/upload.c $(CORE) Makefile | build
+build/upload: tests/clients/upload.c tests/serve.h $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
 
 # setarch -R when it runs: the thread sanitizer of gcc 12 wants addresses that are not randomised.

@@ -3,7 +3,6 @@
 //     cc -std=c99 -I. tests/browser/server.c -o build/page-server
 //     build/page-server --port 0 --keepalive 1000
 #define _GNU_SOURCE
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +10,10 @@
 #include "rtpush.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "ports/rtpush_posix.h"
+#include "../serve.h"
 
 enum { CONNS = 32, RX = 1024, TX = 1024, LOG = 16384, SCRIPT_MAX = 65536 };
 
-static rtpush_posix port; // global for the signal handler
 static int refusal;       // 0, or the status of each stream
 static unsigned asked;    // streams asked for, refused ones too
 static unsigned missing;  // requests answered 404
@@ -93,14 +92,6 @@ static const rtpush_route routes[] = {
     {.path = "/counts", .kind = RTPUSH_HANDLER, .on_request = on_counts},
 };
 
-static volatile sig_atomic_t ended;
-
-static void on_end(int number) {
-    (void)number;
-    ended = 1;
-    rtpush_posix_stop(&port);
-}
-
 int main(int argc, char **argv) {
     static rtpush_server srv;
     static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
@@ -127,22 +118,5 @@ int main(int argc, char **argv) {
         return 1;
     }
     fclose(file);
-    if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix)) {
-        fprintf(stderr, "not started: %s\n", rtpush_config_error(&srv));
-        return 1;
-    }
-    const int listening = rtpush_posix_listen(&port, &srv, "127.0.0.1", number, 0);
-    if (listening < 0) {
-        perror("listen");
-        return 1;
-    }
-    printf("listening on http://127.0.0.1:%d\n", listening);
-    fflush(stdout);
-    signal(SIGINT, on_end);
-    signal(SIGTERM, on_end);
-    while (!ended) {
-        rtpush_posix_step(&port, 100);
-    }
-    rtpush_posix_close(&port);
-    return 0;
+    return serve(&srv, &desc, &posix, number, NULL);
 }

@@ -26,12 +26,12 @@
 #include "../../ports/rtpush_access.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "../../ports/rtpush_posix.h"
+#include "../serve.h"
 
 enum { CONNS = 24, RX = 1024, TX = 1024, LOG = 16384, SESSION_S = 4, TICKET_S = 5, WAITING = 16 };
 static const rtpush_key key = {"the key of the tests has 32 byte", 32};
 static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT},
                                       {.name = "b", .kind = RTPUSH_EVENT}};
-static rtpush_posix port;
 static rtpush_tickets tickets;
 static struct {
     rtpush_handle conn;
@@ -229,14 +229,6 @@ static const rtpush_route routes[] = {
     {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
 };
 
-static volatile sig_atomic_t ended;
-
-static void on_end(int number) {
-    (void)number;
-    ended = 1;
-    rtpush_posix_stop(&port); // ends the wait
-}
-
 int main(int argc, char **argv) {
     static rtpush_server srv;
     static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 2, 0)];
@@ -263,23 +255,5 @@ int main(int argc, char **argv) {
     }
     tickets.key = key;
     tickets.epoch = desc.epoch;
-    if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix)) {
-        fprintf(stderr, "not started: %s\n", rtpush_config_error(&srv));
-        return 1;
-    }
-    const int listening = rtpush_posix_listen(&port, &srv, "127.0.0.1", number, 0);
-    if (listening < 0) {
-        perror("listen");
-        return 1;
-    }
-    printf("listening on http://127.0.0.1:%d\n", listening);
-    fflush(stdout);
-    signal(SIGINT, on_end);
-    signal(SIGTERM, on_end);
-    while (!ended) {
-        rtpush_posix_step(&port, 20);
-        decide(&srv);
-    }
-    rtpush_posix_close(&port);
-    return 0;
+    return serve(&srv, &desc, &posix, number, decide);
 }

@@ -16,7 +16,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +26,11 @@
 #include "../../ports/rtpush_posix.h"
 #define RTPUSH_MULTIPART_IMPLEMENTATION
 #include "../../ports/rtpush_multipart.h"
+#include "../serve.h"
 
 enum { CONNS = 24, RX = 2048, TX = 2048, LOG = 65536, LIMIT = 8000000 };
 enum { FORM, IMAGE, SLOW, ECHO_BODY, PULL, STATIC, WHO, EVENTS, WS, POLL, PUBLISH, SEEN, ROUTES };
 
-static rtpush_posix port;
 static uint8_t fixed[100000];
 static uint32_t seen[ROUTES];
 
@@ -242,14 +241,6 @@ static const rtpush_route routes[] = {
     {.path = "/seen", .kind = RTPUSH_HANDLER, .on_request = on_seen},
 };
 
-static volatile sig_atomic_t ended;
-
-static void on_end(int number) {
-    (void)number;
-    ended = 1;
-    rtpush_posix_stop(&port); // ends the wait
-}
-
 int main(int argc, char **argv) {
     static rtpush_server srv;
     static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
@@ -272,22 +263,5 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < sizeof(fixed); i++) {
         fixed[i] = byte_at(i);
     }
-    if (rtpush_init(&srv, &desc) || rtpush_posix_init(&port, &posix)) {
-        fprintf(stderr, "not started: %s\n", rtpush_config_error(&srv));
-        return 1;
-    }
-    const int listening = rtpush_posix_listen(&port, &srv, "127.0.0.1", number, 0);
-    if (listening < 0) {
-        perror("listen");
-        return 1;
-    }
-    printf("listening on http://127.0.0.1:%d\n", listening);
-    fflush(stdout);
-    signal(SIGINT, on_end);
-    signal(SIGTERM, on_end);
-    while (!ended) {
-        rtpush_posix_step(&port, 20);
-    }
-    rtpush_posix_close(&port);
-    return 0;
+    return serve(&srv, &desc, &posix, number, NULL);
 }
