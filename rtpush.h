@@ -3712,9 +3712,9 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     rtpi_begin_reply(srv, c);
     if (!bodyless) {
         rtpi_reply_body(srv, c, r, own, &range);
-    }
-    if (chunked && !bodyless) {
-        c->in.http.bits |= RTPI_B_CHUNKED;
+        if (chunked) {
+            c->in.http.bits |= RTPI_B_CHUNKED;
+        }
     }
     return RTPUSH_OK;
 }
@@ -7051,8 +7051,8 @@ static int rtpi_is_idle(const rtpush_conn *c) {
 // error. In a pool it has half a second, since a new handshake costs more.
 RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
                                   uint32_t young) {
-    if (rtpi_is_idle(c) && rtpi_is_proved(c)) {
-        return !of || srv->quarter - c->out.rank.since > 1;
+    if (!of && rtpi_is_idle(c) && rtpi_is_proved(c)) {
+        return 1;
     }
     return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
 }
