@@ -16,6 +16,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browsers.mjs';
+import { check, same, sleep } from './checks.mjs';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
@@ -118,19 +119,6 @@ const has = (page, id, name, value) => until(`#${id} with ${name} ${value}`,
     async () => (await page.getAttribute(`#${id}`, name)) === value);
 
 // -- checking -------------------------------------------------------------------------------------
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms).unref());
-
-function check(condition, words) {
-    if (!condition) {
-        throw new Error(words);
-    }
-}
-
-function same(actual, expected, words) {
-    check(JSON.stringify(actual) === JSON.stringify(expected),
-        `${words}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
-}
 
 async function test(name, body) {
     errors.length = 0;

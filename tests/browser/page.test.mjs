@@ -12,6 +12,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { launch } from './browsers.mjs';
+import { check, same, sleep } from './checks.mjs';
 
 const PROGRAM = process.argv[2];
 const WAIT_MS = 30000;    // for anything to happen
@@ -23,19 +24,6 @@ let failed = 0;
 let errors = []; // what the page logged
 let server;
 let browser;
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms).unref());
-
-function check(condition, words) {
-    if (!condition) {
-        throw new Error(words);
-    }
-}
-
-function same(actual, expected, words) {
-    check(JSON.stringify(actual) === JSON.stringify(expected),
-        `${words}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
-}
 
 async function until(what, condition) {
     const end = Date.now() + WAIT_MS;

@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
 import {
-  afterTest, call, check, EventParser, noticesOf, secure, sleep, startServer, until,
+  afterTest, call, check, EventParser, freePort, noticesOf, secure, sleep, startServer, until,
   within,
 } from './harness.mjs';
 
@@ -19,14 +19,6 @@ const EVENTS = ['sample', 'log', 'burst']; // the topics that are not states, se
 const ALL = [...EVENTS, 'device', 'cpu', 'memory', 'network', 'temperature', 'server', 'control'];
 
 // -- targets --------------------------------------------------------------------------------------
-
-async function freePort() {
-  const server = net.createServer();
-  await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
-  const { port } = server.address();
-  await new Promise((done) => { server.close(done); });
-  return port;
-}
 
 const children = new Set();
 const folders = new Set();

@@ -12,6 +12,16 @@ const ALL_MS = 420_000; // all of them
 
 // Over TLS if RTPUSH_TLS is set; the test CA comes by NODE_EXTRA_CA_CERTS and CURL_CA_BUNDLE.
 export const secure = 'RTPUSH_TLS' in process.env;
+
+// A TCP port of 127.0.0.1 that nobody listens on now.
+export async function freePort() {
+  const server = net.createServer();
+  await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
+  const { port } = server.address();
+  await new Promise((done) => { server.close(done); });
+  return port;
+}
+
 const S = secure ? 's' : '';
 const web = secure ? https : http;
 

@@ -7,17 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { afterTest, check, until, within } from '../clients/harness.mjs';
+import { afterTest, check, freePort, until, within } from '../clients/harness.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-
-async function freePort() {
-  const server = net.createServer();
-  await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
-  const { port } = server.address();
-  await new Promise((done) => { server.close(done); });
-  return port;
-}
 
 function answers(port) {
   return new Promise((done) => {

@@ -193,6 +193,28 @@ static void u_is_at(const char *file, int line, u_peer *p, const char *text) {
 // Exactly this was seen, nothing more.
 #define u_is(p, text) u_is_at(__FILE__, __LINE__, p, text)
 
+// Bodies of 400 to 520 bytes to /echo, which `put` writes as requests: they come back whole, and
+// from the first that does not fit beside its head on all are refused.
+static void u_body_must_fit(void (*put)(char *text, size_t size, int len)) {
+    int refused = 0;
+    for (int len = 400; len <= 520; len++) {
+        t_world *w = t_fixture();
+        t_routes[T_R_ECHO].max_body = 511;
+        w->desc.tx_size = 1024;
+        t_start(w);
+        char text[200];
+        put(text, sizeof text, len);
+        u_peer *p = u_open(w, text);
+        T_CHECK(p->cl.status == (refused ? 413 : 200) || (!refused && p->cl.status == 413),
+                "%d bytes get %d", len, p->cl.status);
+        refused = p->cl.status == 413;
+        T_CHECK(refused || p->cl.body.len == (size_t)len, "the body differs");
+        u_free(p);
+        t_finish(w);
+    }
+    assert_true(refused);
+}
+
 #define u_test(name) cmocka_unit_test(name)
 
 #endif // T_UNIT_H
