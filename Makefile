@@ -94,6 +94,7 @@ stack:
 
 ## make bench      instructions and server CPU a message
 bench:
+	sh tests/install.sh bench
 	sh tests/bench/bench.sh
 
 ## make coverage  lines and branches of rtpush.h and each port that the tests reach

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
 # not root), npm packages by the lock files.
-# Usage: sh tests/install.sh [demo|secure|firmware|check|test|test-long]
+# Usage: sh tests/install.sh [demo|secure|firmware|check|bench|test|test-long]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -58,6 +58,10 @@ python3                                     python3
 /usr/sbin/haproxy                           haproxy
 caddy                                       caddy
 '
+bench="$demo"'
+valgrind                                    valgrind
+python3                                     python3
+'
 long="$tests"'
 afl-fuzz                                    afl++
 '
@@ -68,9 +72,13 @@ case "$want" in
     secure) list="$secure" ;;
     firmware) list="$firmware" ;;
     check) list="$check" ;;
+    bench) list="$bench" ;;
     test) list="$tests" ;;
     test-long) list="$long" ;;
-    *) echo "usage: sh tests/install.sh [demo|secure|firmware|check|test|test-long]" >&2; exit 2 ;;
+    *)
+        echo "usage: sh tests/install.sh [demo|secure|firmware|check|bench|test|test-long]" >&2
+        exit 2
+        ;;
 esac
 
 present() {

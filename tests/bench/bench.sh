@@ -1,6 +1,11 @@
 #!/bin/sh
 # Measures; a gate for nothing: it fails only where something is broken. README.md says what the
-# numbers mean. Usage: sh tests/bench/bench.sh [instructions|load]   (default: both)
+# numbers mean. Usage:
+#   sh tests/bench/bench.sh                        everything
+#   sh tests/bench/bench.sh instructions [NAME ..] instructions a message: all rows, or these
+#   sh tests/bench/bench.sh functions NAME         ... of one row, by function
+#   sh tests/bench/bench.sh lines NAME             ... by line
+#   sh tests/bench/bench.sh load                   server CPU a message
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 make="${MAKE:-make} --no-print-directory"
@@ -11,53 +16,67 @@ strict='-Wall -Wextra -Wpedantic -Wshadow -Wundef'
 
 # -- instructions ---------------------------------------------------------------------------------
 
-# What callgrind counted in one run: counted NAME ROUNDS TOGGLE...; and the units of that run.
-counted() {
-    name="$1" rounds="$2"
-    shift 2
-    log="$out/$name.log"
-    # Nothing of the environment may move the stack: memcpy would take other paths.
-    if ! env -i "$(command -v valgrind)" --tool=callgrind --collect-atstart=no "$@" \
-        --callgrind-out-file=/dev/null "$out/instructions" "$name" "$rounds" \
-        >"$out/$name.units" 2>"$log"; then
-        cat "$log" >&2
+build_instructions() {
+    if ! command -v valgrind >/dev/null || ! command -v python3 >/dev/null; then
+        echo "instructions: valgrind and python3 are needed: sh tests/install.sh bench" >&2
         return 1
-    fi
-    echo "$(sed -n 's/.*Collected : //p' "$log") $(cat "$out/$name.units")"
-}
-
-# Instructions a unit, from two runs of different length.
-difference() {
-    name="$1"
-    shift
-    a="$(counted "$name" 8 "$@")" && b="$(counted "$name" 24 "$@")" || return 1
-    echo "$a $b" | awk '{ printf "%.0f\n", ($3 - $1) / ($4 - $2) }'
-}
-
-instructions() {
-    if ! command -v valgrind >/dev/null; then
-        echo "instructions: skipped, valgrind is missing (apt-get install valgrind)"
-        return 0
     fi
     flags='-std=c99 -O2 -g -march=x86-64-v2'
     [ "$(uname -m)" = x86_64 ] || flags='-std=c99 -O2 -g'
     # shellcheck disable=SC2086
     $cc $flags $strict -DRTPUSH_IMPLEMENTATION -x c -c rtpush.h -o "$out/core.o" &&
         $cc $flags $strict -I. tests/bench/instructions.c "$out/core.o" -o "$out/instructions" \
-            -lpthread || return 1
-    core=''
-    for f in accept input eof output sent acked gone next tick publish publish_from; do
-        core="$core --toggle-collect=rtpush_$f"
-    done
+            -lpthread
+}
+
+# counted NAME ROUNDS: one run, to NAME.ROUNDS; prints how many units it counted.
+counted() {
+    # Nothing of the environment may move the stack: memcpy would take other paths.
+    if ! env -i "$(command -v valgrind)" --tool=callgrind --collect-atstart=no \
+        --compress-strings=no --compress-pos=no \
+        --toggle-collect='measured_*' --toggle-collect='fake_*' \
+        --callgrind-out-file="$out/$1.$2" "$out/instructions" "$1" "$2" 2>"$out/$1.log"; then
+        cat "$out/$1.log" >&2
+        return 1
+    fi
+}
+
+# difference NAME WHAT: two runs of different length, and what callgrind.py makes of them.
+difference() {
+    a="$(counted "$1" 8)" && b="$(counted "$1" 24)" &&
+        python3 tests/bench/callgrind.py "$out/$1.8" "$out/$1.24" $((b - a)) "$2"
+    status=$?
+    rm -f "$out/$1.8" "$out/$1.24" "$out/$1.log"
+    return $status
+}
+
+# instructions [NAME ...]: these rows, or all of them.
+instructions() {
+    build_instructions || return 1
+    names="$*"
+    if [ -z "$names" ]; then
+        names="$("$out/instructions" --list | cut -f 1)"
+    fi
     echo "Instructions in user space ($cc $flags)"
-    printf '%-42s %10s %14s\n' '' core 'core + port'
-    "$out/instructions" --list | while IFS="$(printf '\t')" read -r name title; do
+    printf '%-42s %8s %8s %8s   %s\n' '' core port all name
+    echo name,title,core,port,all >"$out/instructions.part"
+    for name in $names; do
+        title="$("$out/instructions" --list | awk -F '\t' -v "n=$name" '$1 == n { print $2 }')"
+        parts="$(difference "$name" row)" || return 1
         # shellcheck disable=SC2086
-        inner="$(difference "$name" $core)" &&
-            whole="$(difference "$name" '--toggle-collect=measured_*' '--toggle-collect=fake_*')" ||
-            exit 1
-        printf '%-42s %10s %14s\n' "$title" "$inner" "$whole"
+        printf '%-42s %8s %8s %8s   %s\n' "$title" $parts "$name"
+        echo "$name,\"$title\",$(echo "$parts" | tr ' ' ,)" >>"$out/instructions.part"
     done
+    if [ $# = 0 ]; then
+        mv "$out/instructions.part" "$out/instructions.csv"
+    else
+        rm -f "$out/instructions.part"
+    fi
+}
+
+# split functions|lines NAME
+split() {
+    build_instructions && difference "$2" "$1"
 }
 
 # -- load -----------------------------------------------------------------------------------------
@@ -73,8 +92,11 @@ load() {
     "$out/load" build/echo build/hub
 }
 
-case "${1:-all}" in
-    instructions) instructions ;;
+what="${1:-all}"
+[ $# -gt 0 ] && shift
+case "$what" in
+    instructions) instructions "$@" ;;
+    functions | lines) split "$what" "${1:?the name of a row}" ;;
     load) load ;;
     all)
         instructions || exit 1
@@ -82,7 +104,7 @@ case "${1:-all}" in
         load
         ;;
     *)
-        echo 'usage: sh tests/bench/bench.sh [instructions|load]' >&2
+        sed -n 's/^#   //p' "$0" >&2
         exit 2
         ;;
 esac

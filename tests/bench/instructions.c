@@ -57,7 +57,7 @@ static uint32_t accepted;  // sockets the server has taken
 static uint32_t listen_id; // of epoll
 static int listen_news;
 static pattern sample; // what is sent and expected back
-static char answer[1024]; // to the first request; all others are the same
+static char answer[8192]; // to the first request; all others are the same
 static int answer_known;
 static int broken;
 
@@ -90,9 +90,13 @@ static void check_answer(fake_socket *s, const uint8_t *data, size_t len) {
         s->answers = 1;
         return;
     }
-    for (size_t i = 0; i < len; i++) {
-        broken |= data[i] != (uint8_t)answer[s->answer_len];
-        if (++s->answer_len == whole) {
+    while (!broken && len > 0) {
+        const size_t n = whole - s->answer_len < len ? whole - s->answer_len : len;
+        broken |= memcmp(data, answer + s->answer_len, n) != 0;
+        data += n;
+        len -= n;
+        s->answer_len += n;
+        if (s->answer_len == whole) {
             s->answer_len = 0;
             s->answers++;
         }
@@ -191,6 +195,7 @@ static NOINLINE int fake_fd(int fd) {
     return fd;
 }
 
+// Stands still: no keep-alive or ping falls into what is measured.
 static NOINLINE int fake_clock(struct timespec *now) {
     now->tv_sec = 1000;
     now->tv_nsec = 0;
@@ -230,10 +235,11 @@ static NOINLINE ssize_t fake_read(void) {
 
 // -- server ---------------------------------------------------------------------------------------
 
-// As examples/echo has it, and a log for the hub's part.
+// As examples/echo has it, and a log for the hub's part; or buffers that hold 16 KiB messages.
 enum { SLOTS = CONNS_MAX + 2, RX = 1280, TX = 2800, LOG = 1 << 20, STATE_MAX = 256 };
+enum { WHOLE = 16384 + 256, FILE_LEN = 4096 };
 
-static uint64_t memory[RTPUSH_WORDS(SLOTS, RX, TX, LOG, 2, STATE_MAX)];
+static uint64_t memory[RTPUSH_WORDS(SLOTS, WHOLE, WHOLE, LOG, 2, STATE_MAX)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(SLOTS)];
 static rtpush_server srv;
 static rtpush_posix port;
@@ -253,6 +259,9 @@ static void on_request(rtpush_server *server, const rtpush_request *req) {
     rtpush_reply_text(server, req->conn, 200, "ok\n");
 }
 
+static char file_bytes[FILE_LEN + 1]; // text, so that strlen tells an answer's length
+static const rtpush_asset file = {
+    .content_type = "text/plain", .data = file_bytes, .len = FILE_LEN, .etag = "1"};
 static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT},
                                       {.name = "s", .kind = RTPUSH_STATE, .max = STATE_MAX}};
 static const rtpush_route routes[] = {
@@ -260,9 +269,10 @@ static const rtpush_route routes[] = {
      .on_message = on_message},
     {.path = "/events", .kind = RTPUSH_EVENTS, .topics = 1},
     {.path = "/healthz", .kind = RTPUSH_HANDLER, .on_request = on_request},
+    {.path = "/file", .kind = RTPUSH_ASSET, .asset = &file},
 };
 
-static int start(void) {
+static int start(uint32_t rx_size, uint32_t tx_size) {
     const rtpush_desc desc = {.routes = routes,
                               .route_count = sizeof(routes) / sizeof(routes[0]),
                               .topics = topics,
@@ -270,8 +280,8 @@ static int start(void) {
                               .memory = memory,
                               .memory_size = sizeof(memory),
                               .conn_count = SLOTS,
-                              .rx_size = RX,
-                              .tx_size = TX,
+                              .rx_size = rx_size,
+                              .tx_size = tx_size,
                               .log_size = LOG,
                               .epoch = 0x1234ABCD,
                               .max_streams = SLOTS - 1,
@@ -289,6 +299,7 @@ static int start(void) {
 
 // -- what is measured -----------------------------------------------------------------------------
 
+// callgrind counts what runs inside these.
 static NOINLINE int measured_turn(void) {
     const int wait_ms = rtpush_posix_step(&port, 0);
     return wait_ms < 0;
@@ -323,9 +334,20 @@ static const char chrome_head[] =
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
     "\r\n";
+// The least a WebSocket client sends.
+static const char short_head[] =
+    "GET / HTTP/1.1\r\n"
+    "Host: 127.0.0.1\r\n"
+    "Connection: Upgrade\r\n"
+    "Upgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 static const char events_head[] = "GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 static const char plain_head[] =
     "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:8081\r\nUser-Agent: curl/7.88.1\r\n"
+    "Accept: */*\r\n\r\n";
+static const char file_head[] =
+    "GET /file HTTP/1.1\r\nHost: 127.0.0.1:8081\r\nUser-Agent: curl/7.88.1\r\n"
     "Accept: */*\r\n\r\n";
 
 typedef struct scenario {
@@ -338,6 +360,8 @@ typedef struct scenario {
     int wide;     // text beyond ASCII
     uint32_t conns;
     uint32_t burst; // messages in flight, or published at once
+    uint32_t rx;
+    uint32_t tx;
 } scenario;
 
 static uint8_t pattern_bytes[INPUT_MAX];
@@ -376,7 +400,7 @@ static void connect_all(const scenario *sc) {
     socket_count = sc->conns;
     listen_news = 1;
     for (uint32_t i = 0; i < sc->conns; i++) {
-        sockets[i].expect = sc->head == plain_head ? ANSWERS : SKIP_HEAD;
+        sockets[i].expect = sc->head == plain_head || sc->head == file_head ? ANSWERS : SKIP_HEAD;
         sockets[i].then = sse ? EVENTS : FRAMES;
         sockets[i].blocks = sse ? 2 : 1; // the head, and the notice
         sockets[i].in = (const uint8_t *)sc->head;
@@ -476,7 +500,9 @@ static void run_upgrade(const scenario *sc, uint32_t rounds) {
 static void run_request(const scenario *sc, uint32_t rounds) {
     connect_all(sc);
     answer_known = 1;
-    broken |= strncmp(answer, "HTTP/1.1 200 OK\r\n", 17) != 0 || !strstr(answer, "\r\n\r\nok\n");
+    const char *body = strstr(answer, "\r\n\r\n");
+    broken |= strncmp(answer, "HTTP/1.1 200 OK\r\n", 17) != 0 || body == NULL ||
+              strcmp(body + 4, sc->head == file_head ? file_bytes : "ok\n") != 0;
     for (uint32_t round = 0; round < rounds; round++) {
         for (uint32_t i = 0; i < sc->conns; i++) {
             give(i, sc->head, strlen(sc->head));
@@ -489,30 +515,40 @@ static void run_request(const scenario *sc, uint32_t rounds) {
     }
 }
 
-#define ECHO(name, title, len, opcode, wide, burst) \
-    { name, title, run_echo, chrome_head, len, opcode, wide, 16, burst }
-#define PUSH(name, title, head, len, burst) \
-    { name, title, run_push, head, len, FRAME_TEXT, 0, 100, burst }
+#define ECHO(name, title, len, opcode, wide, burst, rx, tx) \
+    { name, title, run_echo, chrome_head, len, opcode, wide, 16, burst, rx, tx }
+#define PUSH(name, title, head, len, readers, burst) \
+    { name, title, run_push, head, len, FRAME_TEXT, 0, readers, burst, RX, TX }
+#define REST(name, title, run, head, conns, burst) \
+    { name, title, run, head, 64, FRAME_TEXT, 0, conns, burst, RX, TX }
 
 static const scenario scenarios[] = {
-    ECHO("echo-20", "echo 20 B", 20, FRAME_BINARY, 0, 1),
-    ECHO("echo-20-16", "echo 20 B, 16 in flight", 20, FRAME_BINARY, 0, 16),
-    ECHO("echo-1k", "echo 1 KiB", 1024, FRAME_BINARY, 0, 1),
-    ECHO("echo-1k-16", "echo 1 KiB, 16 in flight", 1024, FRAME_BINARY, 0, 16),
-    ECHO("echo-1k-text", "echo 1 KiB text, ASCII", 1024, FRAME_TEXT, 0, 1),
-    ECHO("echo-1k-wide", "echo 1 KiB text, Cyrillic", 1024, FRAME_TEXT, 1, 1),
-    ECHO("echo-16k", "echo 16 KiB, in pieces", 16384, FRAME_BINARY, 0, 1),
-    PUSH("ws-1", "WebSocket delivery 64 B, single", chrome_head, 64, 1),
-    PUSH("ws-16", "WebSocket delivery 64 B, bursts of 16", chrome_head, 64, 16),
-    PUSH("ws-1k-16", "WebSocket delivery 1 KiB, bursts of 16", chrome_head, 1024, 16),
-    PUSH("sse-1", "SSE delivery 64 B, single", events_head, 64, 1),
-    PUSH("sse-16", "SSE delivery 64 B, bursts of 16", events_head, 64, 16),
-    PUSH("sse-1k-16", "SSE delivery 1 KiB, bursts of 16", events_head, 1024, 16),
-    {"publish", "publish 64 B", run_publish, events_head, 64, FRAME_TEXT, 0, 0, 1},
-    {"publish-from", "publish_from 64 B", run_publish, events_head, 64, FRAME_TEXT, 0, 0, 0},
-    {"upgrade", "Chrome's upgrade, accept to close", run_upgrade, chrome_head, 20, FRAME_BINARY, 0,
-     16, 1},
-    {"get", "GET, 85 bytes, connection kept", run_request, plain_head, 20, FRAME_BINARY, 0, 16, 1},
+    ECHO("echo-20", "echo 20 B", 20, FRAME_BINARY, 0, 1, RX, TX),
+    ECHO("echo-20-16", "echo 20 B, 16 in flight", 20, FRAME_BINARY, 0, 16, RX, TX),
+    ECHO("echo-1k", "echo 1 KiB", 1024, FRAME_BINARY, 0, 1, RX, TX),
+    ECHO("echo-1k-16", "echo 1 KiB, 16 in flight", 1024, FRAME_BINARY, 0, 16, RX, TX),
+    ECHO("echo-1k-text", "echo 1 KiB text, ASCII", 1024, FRAME_TEXT, 0, 1, RX, TX),
+    ECHO("echo-1k-wide", "echo 1 KiB text, Cyrillic", 1024, FRAME_TEXT, 1, 1, RX, TX),
+    ECHO("echo-16k", "echo 16 KiB, in pieces", 16384, FRAME_BINARY, 0, 1, RX, TX),
+    ECHO("echo-16k-tx", "echo 16 KiB, tx holds it", 16384, FRAME_BINARY, 0, 1, RX, WHOLE),
+    ECHO("echo-16k-rx-tx", "echo 16 KiB, rx and tx hold it", 16384, FRAME_BINARY, 0, 1, WHOLE,
+         WHOLE),
+    PUSH("ws-1", "WebSocket 64 B, single", chrome_head, 64, 100, 1),
+    PUSH("ws-16", "WebSocket 64 B, bursts of 16", chrome_head, 64, 100, 16),
+    PUSH("ws-1k-16", "WebSocket 1 KiB, bursts of 16", chrome_head, 1024, 100, 16),
+    PUSH("ws-1-alone", "WebSocket 64 B, single, 1 reader", chrome_head, 64, 1, 1),
+    PUSH("ws-16-alone", "WebSocket 64 B, bursts of 16, 1 reader", chrome_head, 64, 1, 16),
+    PUSH("sse-1", "SSE 64 B, single", events_head, 64, 100, 1),
+    PUSH("sse-16", "SSE 64 B, bursts of 16", events_head, 64, 100, 16),
+    PUSH("sse-1k-16", "SSE 1 KiB, bursts of 16", events_head, 1024, 100, 16),
+    PUSH("sse-1-alone", "SSE 64 B, single, 1 reader", events_head, 64, 1, 1),
+    PUSH("sse-16-alone", "SSE 64 B, bursts of 16, 1 reader", events_head, 64, 1, 16),
+    REST("publish", "publish 64 B", run_publish, events_head, 0, 1),
+    REST("publish-from", "publish_from 64 B", run_publish, events_head, 0, 0),
+    REST("file", "GET of a 4 KiB file, connection kept", run_request, file_head, 16, 1),
+    REST("get", "GET with a handler, connection kept", run_request, plain_head, 16, 1),
+    REST("upgrade", "accept, upgrade, close", run_upgrade, short_head, 16, 1),
+    REST("upgrade-chrome", "accept, Chrome's upgrade, close", run_upgrade, chrome_head, 16, 1),
 };
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
 
@@ -527,7 +563,8 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], scenarios[i].name) != 0) {
             continue;
         }
-        if (start() < 0) {
+        memset(file_bytes, 'x', FILE_LEN);
+        if (start(scenarios[i].rx, scenarios[i].tx) < 0) {
             return EXIT_FAILURE;
         }
         scenarios[i].run(&scenarios[i], (uint32_t)strtoul(argv[2], NULL, 10));
