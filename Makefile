@@ -92,7 +92,7 @@ size: firmware-size secure-firmware
 stack:
 	python3 tests/stack.py
 
-## make bench      instructions and server CPU a message
+## make bench      instructions, server CPU and memory, as text and as build/bench/*.csv
 bench:
 	sh tests/install.sh bench
 	sh tests/bench/bench.sh

@@ -30,6 +30,7 @@ command_of() {
         sim-long) echo "SEEDS=20000 LIMIT=7000 sh tests/unit.sh gcc sim" ;;
         lwip-long) echo "SEEDS=5000 sh tests/lwip/run.sh simulate" ;;
         matrix) echo "sh tests/matrix.sh" ;;
+        bench) echo "sh tests/bench/bench.sh test" ;;
         snippets) echo "sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
         clients-poll) echo "$make build/echo-poll build/hub-poll &&
@@ -110,7 +111,7 @@ fuzz boards
 secure secure-browser
 size stack
 unit-clang
-access upload proxies proxied-pages snippets
+access upload proxies proxied-pages snippets bench
 threads posix slow symbols lint'
         ;;
     *) chains="$*" ;;

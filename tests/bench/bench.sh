@@ -5,7 +5,9 @@
 #   sh tests/bench/bench.sh instructions [NAME ..] instructions a message: all rows, or these
 #   sh tests/bench/bench.sh functions NAME         ... of one row, by function
 #   sh tests/bench/bench.sh lines NAME             ... by line
-#   sh tests/bench/bench.sh load                   server CPU a message
+#   sh tests/bench/bench.sh load [OPTION ..]       server CPU a message; options: see load.c
+#   sh tests/bench/bench.sh memory                 resident bytes of an idle connection
+#   sh tests/bench/bench.sh test                  a test: every row runs, and its bytes are right
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 make="${MAKE:-make} --no-print-directory"
@@ -17,16 +19,19 @@ strict='-Wall -Wextra -Wpedantic -Wshadow -Wundef'
 # -- instructions ---------------------------------------------------------------------------------
 
 build_instructions() {
-    if ! command -v valgrind >/dev/null || ! command -v python3 >/dev/null; then
-        echo "instructions: valgrind and python3 are needed: sh tests/install.sh bench" >&2
-        return 1
-    fi
     flags='-std=c99 -O2 -g -march=x86-64-v2'
     [ "$(uname -m)" = x86_64 ] || flags='-std=c99 -O2 -g'
     # shellcheck disable=SC2086
     $cc $flags $strict -DRTPUSH_IMPLEMENTATION -x c -c rtpush.h -o "$out/core.o" &&
         $cc $flags $strict -I. tests/bench/instructions.c "$out/core.o" -o "$out/instructions" \
             -lpthread
+}
+
+need_callgrind() {
+    if ! command -v valgrind >/dev/null || ! command -v python3 >/dev/null; then
+        echo "instructions: valgrind and python3 are needed: sh tests/install.sh bench" >&2
+        return 1
+    fi
 }
 
 # counted NAME ROUNDS: one run, to NAME.ROUNDS; prints how many units it counted.
@@ -52,7 +57,7 @@ difference() {
 
 # instructions [NAME ...]: these rows, or all of them.
 instructions() {
-    build_instructions || return 1
+    need_callgrind && build_instructions || return 1
     names="$*"
     if [ -z "$names" ]; then
         names="$("$out/instructions" --list | cut -f 1)"
@@ -76,20 +81,58 @@ instructions() {
 
 # split functions|lines NAME
 split() {
-    build_instructions && difference "$2" "$1"
+    need_callgrind && build_instructions && difference "$2" "$1"
 }
 
 # -- load -----------------------------------------------------------------------------------------
 
-load() {
+conns=5200 # of our servers: what the memory row needs
+
+build_load() {
     if [ "$(uname)" != Linux ]; then
-        echo "load: skipped, it needs Linux (epoll, clocks of other processes)"
-        return 0
+        echo "load: it needs Linux (epoll, clocks of other processes)" >&2
+        return 1
     fi
     $make -s echo hub || return 1
-    # shellcheck disable=SC2086
-    $cc -std=c99 -O2 $strict -I. tests/bench/load.c -o "$out/load" || return 1
-    "$out/load" build/echo build/hub
+    for program in bare load; do
+        # shellcheck disable=SC2086
+        $cc -std=c99 -O2 $strict -I. "tests/bench/$program.c" -o "$out/$program" || return 1
+    done
+}
+
+# load_rows OPTION...: the rows against the bare loop.
+load_rows() {
+    build_load && "$out/load" "$@" "bare=$out/bare" \
+        "rtpush:echo=build/echo --port 0 --conns $conns" \
+        "rtpush:push=build/hub --port 0 --conns $conns"
+}
+
+memory() {
+    build_load && "$out/load" -m -o "$out/memory.csv" "bare=$out/bare" \
+        "rtpush=build/echo --port 0 --conns $conns"
+}
+
+# -- does it all run ------------------------------------------------------------------------------
+
+# Each row of the instructions without callgrind, and a short slice of each of the others: every
+# byte is checked, nothing is measured.
+run_once() {
+    passed=0 failed=0
+    build_instructions && build_load || return 1
+    for name in $("$out/instructions" --list | cut -f 1); do
+        if "$out/instructions" "$name" 3 >/dev/null; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+        fi
+    done
+    if load_rows -t 20 -n 1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
 }
 
 what="${1:-all}"
@@ -97,11 +140,11 @@ what="${1:-all}"
 case "$what" in
     instructions) instructions "$@" ;;
     functions | lines) split "$what" "${1:?the name of a row}" ;;
-    load) load ;;
+    load) load_rows -o "$out/load.csv" "$@" ;;
+    memory) memory ;;
+    test) run_once ;;
     all)
-        instructions || exit 1
-        echo
-        load
+        instructions && echo && load_rows -o "$out/load.csv" && memory
         ;;
     *)
         sed -n 's/^#   //p' "$0" >&2

@@ -1,15 +1,18 @@
-// Server CPU a message, over real sockets: starts build/echo, build/hub and a floor, drives example
-// and floor in turns and prints what a message cost either, and the ratio. The floor is what a
-// program can hardly do without: one recv and one send a message, frames unmasked a word at a time;
-// for fan-out one send of prepared bytes a reader. bench.sh builds and runs this.
+// Server CPU a message, over real sockets: starts servers, drives them in turns, and prints what a
+// message cost each and the ratio to the first one. bench.sh builds and runs this.
 //
-// Usage: load ECHO HUB [SLICE_MS [SLICES [WORD]]]      WORD: only rows whose title has it
+// Usage: load [-t SLICE_MS] [-n SLICES] [-w WORD] [-o CSV] [-m] NAME[:echo|:push]=COMMAND ...
+//        -w  only rows whose title has WORD
+//        -o  writes the figures to this file too
+//        -m  measures instead the memory of an idle WebSocket connection
+//        :echo, :push  this server takes part in the echo or in the fan-out rows alone
 //
-// Server and client each get a processor of their own, if there are two. A slice ends when every
-// answer is in, so CPU time and messages belong together. Every byte is checked.
+// A server prints a line that ends with ":PORT" and has the paths of bare.c. Server and client have
+// a processor each, if there are two. A slice ends when every answer is in, so CPU time and
+// messages belong together. Every byte is checked.
 
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE // sched_setaffinity, accept4
+#define _GNU_SOURCE // sched_setaffinity
 #endif
 
 #include <arpa/inet.h>
@@ -33,12 +36,15 @@
 #include "frames.h"
 
 enum {
+    SERVERS_MAX = 8,
+    WORDS_MAX = 16, // of a command
     CONNS_MAX = 1000,
-    SEGMENT = 1460,       // Ethernet's: loopback's 64 KB and delayed acknowledgements stall senders
-    BUFFER = 1 << 18,     // one recv
-    SLICES_MAX = 15,
-    STALL_MS = 10000,     // nothing arrives: the server is broken
-    BLOCK_HEAD = 4 + 17 + 10 + 6 // "id: " id "\nevent: a\n" "data: "
+    IDLE_MAX = 5000,
+    SEGMENT = 1460,    // Ethernet's: loopback's 64 KB and delayed acknowledgements stall senders
+    BUFFER = 1 << 18,  // one recv
+    SLICES_MAX = 99,
+    SLICE_MS_MAX = 10000, // a server waits 20 s for a byte of a client before it pings
+    STALL_MS = 10000      // nothing arrives: the server is broken
 };
 
 static void fail(const char *what) {
@@ -49,7 +55,7 @@ static void fail(const char *what) {
 static double now_s(clockid_t which) {
     struct timespec t;
     if (clock_gettime(which, &t) < 0) {
-        fail("clock of a server that died");
+        fail("clock of a server that ended");
     }
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
@@ -72,336 +78,103 @@ static int pin(int last) {
     return sched_setaffinity(0, sizeof(one), &one) < 0 ? -1 : chosen;
 }
 
-// -- the floor ------------------------------------------------------------------------------------
-
-// A peer of the floor. It echoes what comes, or publishes it to the readers, or is one.
-typedef struct floor_peer {
-    uint8_t kind; // FLOOR_...
-    uint8_t head_len;
-    uint8_t turn; // of the mask
-    uint8_t head[FRAME_HEAD_MAX];
-    uint8_t mask[8];
-    uint64_t left;
-    uint8_t *rest; // what the kernel did not take yet
-    size_t rest_len;
-} floor_peer;
-enum { FLOOR_NEW, FLOOR_ECHO, FLOOR_PUBLISH, FLOOR_WS, FLOOR_SSE };
-enum { FLOOR_FDS = CONNS_MAX + 64 };
-
-static floor_peer peers[FLOOR_FDS];
-static uint8_t floor_in[BUFFER];
-static uint8_t floor_out[BUFFER];
-static uint8_t floor_events[BUFFER * 2];
-static uint32_t floor_seq;
-static int floor_streams; // a reader of events came
-static int floor_poll;
-
-static void floor_send(int fd, const uint8_t *data, size_t len) {
-    floor_peer *p = &peers[fd];
-    const ssize_t n = p->rest_len > 0 ? 0 : send(fd, data, len, MSG_NOSIGNAL);
-    const size_t sent = n > 0 ? (size_t)n : 0;
-    if (sent == len) {
-        return;
-    }
-    p->rest = (uint8_t *)realloc(p->rest, p->rest_len + len - sent);
-    if (p->rest == NULL) {
-        fail("floor: memory");
-    }
-    memcpy(p->rest + p->rest_len, data + sent, len - sent);
-    p->rest_len += len - sent;
-}
-
-static void floor_flush(int fd) {
-    floor_peer *p = &peers[fd];
-    const ssize_t n = send(fd, p->rest, p->rest_len, MSG_NOSIGNAL);
-    if (n > 0) {
-        p->rest_len -= (size_t)n;
-        memmove(p->rest, p->rest + n, p->rest_len);
-    }
-}
-
-// The key is always the example of the WebSocket standard, and so is its answer.
-static void floor_handshake(int fd, size_t len) {
-    static const char upgrade[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                                  "Connection: Upgrade\r\n"
-                                  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    static const char stream[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-                                 "retry: 1\nid: 00000000-00000000\ndata: fresh\n\n";
-    floor_in[len] = '\0';
-    const char *head = (const char *)floor_in;
-    peers[fd].kind = strstr(head, "/events") ? FLOOR_SSE
-                     : strstr(head, "publish=") ? FLOOR_PUBLISH
-                     : strstr(head, "/ws") ? FLOOR_WS : FLOOR_ECHO;
-    if (peers[fd].kind == FLOOR_SSE) {
-        floor_seq = 0;
-        floor_streams = 1;
-        floor_send(fd, (const uint8_t *)stream, sizeof(stream) - 1);
-    } else {
-        floor_send(fd, (const uint8_t *)upgrade, sizeof(upgrade) - 1);
-    }
-}
-
-// The head of a masked frame, byte by byte; at its end the head of the answer. Returns its length.
-static size_t floor_head(floor_peer *p, uint8_t byte, uint8_t *out) {
-    p->head[p->head_len++] = byte;
-    const int form = p->head_len > 1 ? p->head[1] & 127 : 0;
-    const int size = 6 + (form == 126 ? 2 : form == 127 ? 8 : 0);
-    if (p->head_len < 2 || p->head_len < size) {
-        return 0;
-    }
-    p->left = form < 126 ? (uint64_t)form : 0;
-    for (int i = 2; i < size - 4; i++) {
-        p->left = p->left << 8 | p->head[i];
-    }
-    memcpy(p->mask, p->head + size - 4, 4);
-    memcpy(p->mask + 4, p->mask, 4);
-    p->turn = 0;
-    p->head_len = 0;
-    return frame_head(out, p->head[0] & 15, (size_t)p->left, NULL);
-}
-
-static void floor_unmask(floor_peer *p, uint8_t *out, const uint8_t *in, size_t len) {
-    uint64_t mask;
-    size_t i = 0;
-    uint8_t turned[8];
-    for (int k = 0; k < 8; k++) {
-        turned[k] = p->mask[(p->turn + k) & 3];
-    }
-    memcpy(&mask, turned, 8);
-    for (; i + 8 <= len; i += 8) {
-        uint64_t word;
-        memcpy(&word, in + i, 8);
-        word ^= mask;
-        memcpy(out + i, &word, 8);
-    }
-    for (; i < len; i++) {
-        out[i] = in[i] ^ turned[i & 7];
-    }
-    p->turn = (uint8_t)((p->turn + len) & 3);
-}
-
-// Frames of a client into frames of a server. Returns their length in floor_out.
-static size_t floor_frames(floor_peer *p, const uint8_t *in, size_t len) {
-    size_t i = 0;
-    size_t out = 0;
-    while (i < len) {
-        if (p->left == 0) {
-            out += floor_head(p, in[i++], floor_out + out);
-            continue;
-        }
-        const size_t n = p->left < len - i ? (size_t)p->left : len - i;
-        floor_unmask(p, floor_out + out, in + i, n);
-        out += n;
-        i += n;
-        p->left -= n;
-    }
-    return out;
-}
-
-// The frames as events with ids, once for all readers. Returns their length in floor_events.
-static size_t floor_encode(size_t frames_len) {
-    static const char text[] = "id: 00000000-00000000\nevent: a\ndata: ";
-    size_t out = 0;
-    for (size_t i = 0; i < frames_len;) {
-        const size_t head = floor_out[i + 1] < 126 ? 2 : 4;
-        const size_t len = head == 2 ? floor_out[i + 1]
-                                     : (size_t)floor_out[i + 2] << 8 | floor_out[i + 3];
-        memcpy(floor_events + out, text, BLOCK_HEAD);
-        stamp_write(floor_events + out + 13, ++floor_seq);
-        memcpy(floor_events + out + BLOCK_HEAD, floor_out + i + head, len);
-        memcpy(floor_events + out + BLOCK_HEAD + len, "\n\n", 2);
-        out += BLOCK_HEAD + len + 2;
-        i += head + len;
-    }
-    return out;
-}
-
-static void floor_publish(size_t frames_len) {
-    const size_t events_len = floor_streams ? floor_encode(frames_len) : 0;
-    for (int fd = 0; fd < FLOOR_FDS; fd++) {
-        if (peers[fd].kind == FLOOR_WS) {
-            floor_send(fd, floor_out, frames_len);
-        } else if (peers[fd].kind == FLOOR_SSE) {
-            floor_send(fd, floor_events, events_len);
-        }
-    }
-}
-
-// A publisher's burst may arrive cut: what is whole is kept until its rest is there.
-static void floor_read(int fd) {
-    static uint8_t burst[BUFFER];
-    static size_t burst_len;
-    floor_peer *p = &peers[fd];
-    const ssize_t n = recv(fd, floor_in, sizeof(floor_in) - 64, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN)) {
-        close(fd);
-        free(p->rest);
-        memset(p, 0, sizeof(*p));
-        return;
-    }
-    if (n < 0) {
-        return;
-    }
-    if (p->kind == FLOOR_NEW) {
-        floor_handshake(fd, (size_t)n);
-        return;
-    }
-    const size_t len = floor_frames(p, floor_in, (size_t)n);
-    if (p->kind == FLOOR_ECHO) {
-        floor_send(fd, floor_out, len);
-    } else if (p->kind == FLOOR_PUBLISH && (p->left > 0 || p->head_len > 0 || burst_len > 0)) {
-        memcpy(burst + burst_len, floor_out, len);
-        burst_len += len;
-        if (p->left == 0 && p->head_len == 0) {
-            memcpy(floor_out, burst, burst_len);
-            floor_publish(burst_len);
-            burst_len = 0;
-        }
-    } else if (p->kind == FLOOR_PUBLISH) {
-        floor_publish(len);
-    }
-}
-
-static void floor_accept(int listener) {
-    const int buffer = 65536;
-    const int on = 1;
-    for (;;) {
-        const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-        if (fd < 0) {
-            return;
-        }
-        if (fd >= FLOOR_FDS) {
-            fail("floor: too many connections");
-        }
-        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.fd = fd}};
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)); // as the port's
-        if (epoll_ctl(floor_poll, EPOLL_CTL_ADD, fd, &event) < 0) {
-            fail("floor: epoll_ctl");
-        }
-    }
-}
-
-static void floor_run(int listener) {
-    struct epoll_event events[256];
-    struct epoll_event event = {.events = EPOLLIN, .data = {.fd = listener}};
-    floor_poll = epoll_create1(0);
-    if (floor_poll < 0 || epoll_ctl(floor_poll, EPOLL_CTL_ADD, listener, &event) < 0) {
-        fail("floor: epoll");
-    }
-    for (;;) {
-        const int count = epoll_wait(floor_poll, events, 256, -1);
-        for (int i = 0; i < count; i++) {
-            const int fd = events[i].data.fd;
-            if (fd == listener) {
-                floor_accept(listener);
-                continue;
-            }
-            if ((events[i].events & EPOLLOUT) && peers[fd].rest_len > 0) {
-                floor_flush(fd);
-            }
-            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-                floor_read(fd);
-            }
-        }
-    }
-}
-
 // -- servers --------------------------------------------------------------------------------------
 
+enum { ECHO = 1, PUSH = 2 };
+
 typedef struct server {
+    char name[32];
+    char *command;
+    int kinds; // of rows it takes part in
     pid_t pid;
     int port;
     clockid_t clock; // of its CPU time
 } server;
 
-static server servers[3];
+static server servers[SERVERS_MAX];
 static int server_count;
 
 static void kill_servers(void) {
     for (int i = 0; i < server_count; i++) {
-        (void)kill(servers[i].pid, SIGKILL);
+        if (servers[i].pid > 0) {
+            (void)kill(servers[i].pid, SIGTERM); // nginx removes its files
+        }
     }
 }
 
-static void child_begin(void) {
+// NAME[:echo|:push]=COMMAND
+static int server_parse(server *s, char *text) {
+    char *command = strchr(text, '=');
+    if (command == NULL) {
+        return -1;
+    }
+    *command++ = '\0';
+    char *kind = strchr(text, ':');
+    if (kind) {
+        *kind++ = '\0';
+    }
+    s->kinds = kind == NULL ? ECHO | PUSH : strcmp(kind, "echo") == 0 ? ECHO
+             : strcmp(kind, "push") == 0 ? PUSH : 0;
+    s->command = command;
+    return s->kinds && snprintf(s->name, sizeof(s->name), "%s", text) < (int)sizeof(s->name) ? 0
+                                                                                             : -1;
+}
+
+static void server_exec(char *command) {
+    char *words[WORDS_MAX + 1] = {NULL};
+    int count = 0;
+    for (char *w = strtok(command, " "); w && count < WORDS_MAX; w = strtok(NULL, " ")) {
+        words[count++] = w;
+    }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // no server outlives its client
     (void)pin(0);
+    (void)execvp(words[0], words);
+    _exit(127);
 }
 
-static server *started(pid_t pid, int port) {
-    server *s = &servers[server_count++];
-    s->pid = pid;
-    s->port = port;
-    const int error = clock_getcpuclockid(pid, &s->clock);
-    if (error) {
-        errno = error;
-        fail("clock of a server");
-    }
-    return s;
-}
-
-static server *floor_start(void) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof(at);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 4096) < 0 ||
-        getsockname(fd, (struct sockaddr *)&at, &len) < 0) {
-        fail("floor: listen");
-    }
-    const pid_t pid = fork();
-    if (pid < 0) {
-        fail("fork");
-    }
-    if (pid == 0) {
-        child_begin();
-        server_count = 0; // they are not this process's to end
-        floor_run(fd);
-    }
-    close(fd);
-    return started(pid, ntohs(at.sin_port));
-}
-
-// Starts an example on a free port, which it prints: "listening on http://127.0.0.1:40123".
-static server *example_start(const char *path) {
+// Starts it on a free port, which it prints: "listening on http://127.0.0.1:40123".
+static void server_start(server *s) {
     int out[2];
     char line[200] = "";
     size_t len = 0;
     if (pipe(out) < 0) {
         fail("pipe");
     }
-    const pid_t pid = fork();
-    if (pid < 0) {
+    s->pid = fork();
+    if (s->pid < 0) {
         fail("fork");
     }
-    if (pid == 0) {
-        child_begin();
+    if (s->pid == 0) {
         (void)dup2(out[1], STDOUT_FILENO);
         (void)close(out[0]);
         (void)close(out[1]);
-        (void)execl(path, path, "--port", "0", "--conns", "1100", (char *)NULL);
-        _exit(127);
+        server_exec(s->command);
     }
     close(out[1]);
     while (len < sizeof(line) - 1 && strchr(line, '\n') == NULL) {
         const ssize_t n = read(out[0], line + len, sizeof(line) - 1 - len);
         if (n <= 0) {
             errno = 0;
-            fprintf(stderr, "load: %s\n", path);
+            fprintf(stderr, "load: %s: %s\n", s->name, s->command);
             fail("did not start");
         }
         len += (size_t)n;
         line[len] = '\0';
     }
-    close(out[0]);
-    const char *colon = strrchr(line, ':');
-    return started(pid, colon ? atoi(colon + 1) : 0);
+    const char *colon = strrchr(line, ':'); // the pipe stays open: it may print more
+    s->port = colon ? atoi(colon + 1) : 0;
+    const int error = clock_getcpuclockid(s->pid, &s->clock);
+    if (error) {
+        errno = error;
+        fail("clock of a server");
+    }
 }
 
 // -- client ---------------------------------------------------------------------------------------
 
 typedef struct conn {
     int fd;
+    alive_filter alive;
     frame_reader frames;
     uint32_t base;   // stamp of its first message
     uint32_t sent;   // messages given to the kernel whole
@@ -411,22 +184,24 @@ typedef struct conn {
     size_t received; // fan-out: bytes of the burst
 } conn;
 
-// One server's connections: two of these are driven in turns.
+// One server's connections. All servers of a row are driven in turns.
 typedef struct side {
     server *srv;
     conn conns[CONNS_MAX];
     int count;
     int poll;
-    int publisher;
+    conn publisher; // fan-out
     int sse;
     uint32_t published;
     frame_reader reference_frames; // the first reader is read, the others are compared with it
     sse_reader reference_events;
     double cpu_us[SLICES_MAX];  // a message
     double rate_k[SLICES_MAX];  // thousand messages a second
+    double ratio[SLICES_MAX];   // of cpu_us, to the first server's in the same round
 } side;
 
-static side sides[2]; // the server, the floor
+static side sides[SERVERS_MAX];
+static int side_count;
 static pattern sample;
 static uint8_t sample_bytes[16384];
 static uint8_t batch[16 * (16384 + FRAME_HEAD_MAX)];
@@ -436,6 +211,7 @@ static uint8_t burst_bytes[BUFFER];
 static double slice_s = 0.25;
 static int slices = 5;
 static const char *only = "";
+static FILE *csv;
 
 static int client_connect(const server *s) {
     const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port),
@@ -462,35 +238,40 @@ static void send_all(int fd, const void *data, size_t len) {
 }
 
 // Sends a request, reads its head and, of an event stream, the first block; nothing is published
-// yet, so nothing follows. Leaves the sequence number of the stream's first id in *seq.
-static int client_open(const server *s, const char *path, int sse, uint32_t *seq) {
+// yet, so nothing follows. Returns the descriptor; a stream that begins with an id of ours leaves
+// its sequence number in *seq.
+static int client_open(const server *s, const char *path, int sse, sse_reader *events) {
     char text[400];
-    char answer[1024];
+    char answer[2048];
     size_t len = 0;
-    int whole = 0;
+    const char *body = NULL;
     const int fd = client_connect(s);
     const int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", path,
-                           sse ? ""
+                           sse ? "Accept: text/event-stream\r\n"
                                : "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                                  "Sec-WebSocket-Version: 13\r\n"
                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
     send_all(fd, text, (size_t)n);
-    while (!whole) {
+    while (body == NULL || (sse && strstr(body, "\n\n") == NULL)) {
         const ssize_t got = recv(fd, answer + len, sizeof(answer) - 1 - len, 0);
         if (got <= 0) {
             fail("handshake");
         }
         len += (size_t)got;
         answer[len] = '\0';
-        whole = strcmp(answer + len - (sse ? 2 : 4), sse ? "\n\n" : "\r\n\r\n") == 0;
+        body = strstr(answer, "\r\n\r\n");
+        body = body ? body + 4 : NULL;
     }
-    const char *id = strstr(answer, "\nid: ");
     errno = 0;
-    if (strncmp(answer + 9, sse ? "200" : "101", 3) != 0 || (sse && id == NULL)) {
+    if (strncmp(answer + 9, sse ? "200" : "101", 3) != 0) {
         fprintf(stderr, "%s", answer);
         fail("handshake: unexpected answer");
     }
-    *seq = id ? (uint32_t)strtoul(id + 5 + 9, NULL, 16) : 0;
+    const char *id = strstr(answer, "\nid: ");
+    if (sse) {
+        events->foreign = id == NULL || id[5 + 8] != '-';
+        events->seq = events->foreign ? 0 : (uint32_t)strtoul(id + 5 + 9, NULL, 16);
+    }
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
         fail("fcntl");
     }
@@ -498,34 +279,85 @@ static int client_open(const server *s, const char *path, int sse, uint32_t *seq
 }
 
 static void side_open(side *w, server *s, const char *path, int count, int sse) {
-    uint32_t seq = 0;
     memset(w, 0, sizeof(*w));
     w->srv = s;
     w->count = count;
     w->sse = sse;
-    w->publisher = -1;
+    w->publisher.fd = -1;
     w->poll = epoll_create1(0);
     for (int i = 0; i < count; i++) {
         conn *c = &w->conns[i];
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.ptr = c}};
-        c->fd = client_open(s, path, sse, &seq);
+        c->fd = client_open(s, path, sse, &w->reference_events);
+        c->alive.sse = sse;
         c->base = (uint32_t)i << 20;
         c->frames.stamp = c->base;
         if (epoll_ctl(w->poll, EPOLL_CTL_ADD, c->fd, &event) < 0) {
             fail("epoll_ctl");
         }
     }
-    w->reference_events.seq = seq;
 }
 
 static void side_close(side *w) {
     for (int i = 0; i < w->count; i++) {
         close(w->conns[i].fd);
     }
-    if (w->publisher >= 0) {
-        close(w->publisher);
+    if (w->publisher.fd >= 0) {
+        close(w->publisher.fd);
     }
     close(w->poll);
+}
+
+// RFC 6455 5.5.3: the last ping is answered. Not within a message that is sent in parts.
+static void conn_pong(conn *c) {
+    uint8_t frame[FRAME_HEAD_MAX + sizeof(c->alive.ping)];
+    if (!c->alive.pong_due || c->part > 0) {
+        return;
+    }
+    const size_t head = frame_head(frame, 10, c->alive.ping_len, frame_mask);
+    for (size_t i = 0; i < c->alive.ping_len; i++) {
+        frame[head + i] = c->alive.ping[i] ^ frame_mask[i & 3];
+    }
+    const ssize_t n = send(c->fd, frame, head + c->alive.ping_len, MSG_NOSIGNAL);
+    if (n != (ssize_t)(head + c->alive.ping_len) && (n >= 0 || errno != EAGAIN)) {
+        fail("pong");
+    }
+    c->alive.pong_due = n < 0;
+}
+
+// Receives into `in` what belongs to messages, and answers pings. Returns the bytes, -1 if there is
+// nothing to receive.
+static int conn_receive(conn *c, size_t max) {
+    const ssize_t n = recv(c->fd, in, max, 0);
+    if (n < 0 && errno == EAGAIN) {
+        return -1;
+    }
+    errno = n == 0 ? 0 : errno;
+    if (n <= 0) {
+        fail("connection lost");
+    }
+    const int len = alive_take_out(&c->alive, in, (size_t)n);
+    errno = 0;
+    if (len < 0) {
+        fail("closed by the server, or not a keep-alive");
+    }
+    conn_pong(c);
+    return len;
+}
+
+// Between two slices nothing is under way but pings and keep-alives.
+static void side_answer_pings(side *w) {
+    for (int i = -1; i < w->count; i++) {
+        conn *c = i < 0 ? &w->publisher : &w->conns[i];
+        int n = c->fd < 0 ? -1 : 0;
+        while (n >= 0) {
+            n = conn_receive(c, sizeof(in));
+            errno = 0;
+            if (n > 0) {
+                fail("a message that nobody sent");
+            }
+        }
+    }
 }
 
 // Waits for events; a server that is silent for long is broken.
@@ -533,6 +365,7 @@ static int wait_events(const side *w, struct epoll_event *events, int max) {
     const int count = epoll_wait(w->poll, events, max, STALL_MS);
     if (count == 0 || (count < 0 && errno != EINTR)) {
         errno = 0;
+        fprintf(stderr, "load: %s\n", w->srv->name);
         fail("no answer");
     }
     return count;
@@ -572,24 +405,18 @@ static void echo_send(conn *c, int depth) {
     if (c->part == whole) {
         c->part = 0;
         c->sent = c->goal;
+        conn_pong(c);
     }
 }
 
 static void echo_receive(conn *c) {
-    for (;;) {
-        const ssize_t n = recv(c->fd, in, sizeof(in), 0);
-        if (n < 0 && errno == EAGAIN) {
-            return;
-        }
-        errno = n == 0 ? 0 : errno;
-        if (n <= 0) {
-            fail("connection lost");
-        }
+    int n;
+    while ((n = conn_receive(c, sizeof(in))) >= 0) {
         if (frame_read(&c->frames, &sample, in, (size_t)n) < 0) {
             errno = 0;
             fail("echo: wrong bytes");
         }
-        if (n < (ssize_t)sizeof(in)) {
+        if (n < (int)sizeof(in)) {
             return;
         }
     }
@@ -635,38 +462,34 @@ static uint64_t echo_slice(side *w, int depth) {
 // The first reader's bytes are checked by their meaning and become the reference for the others.
 static size_t burst_reference(side *w) {
     size_t len = 0;
+    conn *first = &w->conns[0];
     const uint32_t goal = w->published;
-    struct pollfd readable = {.fd = w->conns[0].fd, .events = POLLIN};
+    struct pollfd readable = {.fd = first->fd, .events = POLLIN};
     while ((w->sse ? w->reference_events.wholes : w->reference_frames.wholes) < goal) {
         if (poll(&readable, 1, STALL_MS) <= 0) {
             errno = 0;
             fail("no delivery");
         }
-        const ssize_t n = recv(w->conns[0].fd, burst_bytes + len, sizeof(burst_bytes) - len, 0);
+        const int got = conn_receive(first, sizeof(in));
+        const size_t n = got > 0 ? (size_t)got : 0;
         errno = 0;
-        if (n <= 0) {
-            fail("reader lost");
-        }
-        const int bad = w->sse
-                            ? sse_read(&w->reference_events, &sample, burst_bytes + len, (size_t)n)
-                            : frame_read(&w->reference_frames, &sample, burst_bytes + len,
-                                         (size_t)n);
-        if (bad) {
+        if (len + n > sizeof(burst_bytes) ||
+            (w->sse ? sse_read(&w->reference_events, &sample, in, n)
+                    : frame_read(&w->reference_frames, &sample, in, n)) < 0) {
             fail("delivery: wrong bytes");
         }
-        len += (size_t)n;
+        memcpy(burst_bytes + len, in, n);
+        len += n;
     }
     return len;
 }
 
+// 1 when this reader has the whole burst.
 static int burst_receive(conn *c, size_t len) {
-    const ssize_t n = recv(c->fd, in, sizeof(in), 0);
-    if (n < 0 && errno == EAGAIN) {
-        return 0;
-    }
+    const int n = conn_receive(c, sizeof(in));
     errno = 0;
     if (n <= 0) {
-        fail("reader lost");
+        return 0;
     }
     if (c->received + (size_t)n > len || memcmp(in, burst_bytes + c->received, (size_t)n) != 0) {
         fail("delivery: not what the first reader got");
@@ -681,7 +504,7 @@ static uint64_t push_slice(side *w, int burst) {
     uint64_t messages = 0;
     do {
         batch_stamp(w->published, burst);
-        send_all(w->publisher, batch, (size_t)burst * frame_len);
+        send_all(w->publisher.fd, batch, (size_t)burst * frame_len);
         w->published += (uint32_t)burst;
         const size_t len = burst_reference(w);
         int missing = w->count - 1;
@@ -713,46 +536,80 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double median(const double *values, int count) {
+// The value that `part` of them are below: 0.5 is the median.
+static double quantile(const double *values, double part) {
     double sorted[SLICES_MAX];
-    memcpy(sorted, values, (size_t)count * sizeof(double));
-    qsort(sorted, (size_t)count, sizeof(double), ascending);
-    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+    memcpy(sorted, values, (size_t)slices * sizeof(double));
+    qsort(sorted, (size_t)slices, sizeof(double), ascending);
+    const double at = part * (slices - 1);
+    const int i = (int)at;
+    const double next = sorted[i + 1 < slices ? i + 1 : i];
+    return sorted[i] + (at - i) * (next - sorted[i]);
 }
 
-// Slices of the server and of the floor in turns, so that a noisy machine is noisy for both.
+static void measure_slice(side *w, uint64_t (*slice)(side *, int), int depth, int i) {
+    for (int k = 0; k < side_count; k++) {
+        side_answer_pings(&sides[k]);
+    }
+    const double cpu = now_s(w->srv->clock);
+    const double began = now_s(CLOCK_MONOTONIC);
+    const double messages = (double)slice(w, depth);
+    if (i >= 0) {
+        w->cpu_us[i] = (now_s(w->srv->clock) - cpu) * 1e6 / messages;
+        w->rate_k[i] = messages / (now_s(CLOCK_MONOTONIC) - began) / 1e3;
+        w->ratio[i] = w->cpu_us[i] / sides[0].cpu_us[i];
+    }
+}
+
+// Slices of all servers in turns, so that a noisy machine is noisy for all.
 static void measure(const char *title, uint64_t (*slice)(side *, int), int depth) {
-    double ratio[SLICES_MAX];
+    printf("%-40s", title);
+    fflush(stdout);
     for (int i = -1; i < slices; i++) { // the first is for warming up
-        for (int k = 0; k < 2; k++) {
-            side *w = &sides[k];
-            const double cpu = now_s(w->srv->clock);
-            const double began = now_s(CLOCK_MONOTONIC);
-            const double messages = (double)slice(w, depth);
-            if (i >= 0) {
-                w->cpu_us[i] = (now_s(w->srv->clock) - cpu) * 1e6 / messages;
-                w->rate_k[i] = messages / (now_s(CLOCK_MONOTONIC) - began) / 1e3;
-            }
-        }
-        if (i >= 0) {
-            ratio[i] = sides[0].cpu_us[i] / sides[1].cpu_us[i];
+        for (int k = 0; k < side_count; k++) {
+            measure_slice(&sides[k], slice, depth, i);
         }
     }
-    printf("%-44s %8.2f %8.2f %8.2f %9.0f %9.0f\n", title, median(sides[0].cpu_us, slices),
-           median(sides[1].cpu_us, slices), median(ratio, slices), median(sides[0].rate_k, slices),
-           median(sides[1].rate_k, slices));
+    for (int k = 0; k < side_count; k++) {
+        const side *w = &sides[k];
+        printf(k == 0 ? " %8.2f" : " %9.2f %5.2f", quantile(w->cpu_us, 0.5),
+               quantile(w->ratio, 0.5));
+        if (csv) {
+            fprintf(csv, "\"%s\",%s,%.3f,%.3f,%.3f,%.3f,%.1f\n", title, w->srv->name,
+                    quantile(w->cpu_us, 0.5), quantile(w->cpu_us, 0.25),
+                    quantile(w->cpu_us, 0.75), quantile(w->ratio, 0.5),
+                    quantile(w->rate_k, 0.5));
+            fflush(csv);
+        }
+        side_close(&sides[k]);
+    }
+    printf("\n");
     fflush(stdout);
 }
 
-static void print_head(const char *what) {
-    printf("%-44s %8s %8s %8s %9s %9s\n", what, "us", "floor us", "ratio", "k/s", "floor k/s");
+// Before the first row of a kind that is measured.
+static void print_head(const char *what, int kind) {
+    static int printed;
+    int first = 1;
+    if (printed & kind) {
+        return;
+    }
+    printed |= kind;
+    printf("\n%-40s", what);
+    for (int i = 0; i < server_count; i++) {
+        if (servers[i].kinds & kind) {
+            printf(first ? " %8.8s" : " %9.9s ratio", servers[i].name);
+            first = 0;
+        }
+    }
+    printf("\n");
 }
 
 static const char *size_text(size_t len) {
     return len == 20 ? "20 B" : len == 64 ? "64 B" : len == 1024 ? "1 KiB" : "16 KiB";
 }
 
-static void echo_all(server *echo, server *bottom) {
+static void echo_all(void) {
     static const struct {
         size_t len;
         int opcode;
@@ -768,7 +625,6 @@ static void echo_all(server *echo, server *bottom) {
         {16384, FRAME_BINARY, 1000, 16},
     };
     char title[80];
-    print_head("Echo: server CPU a message");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         (void)snprintf(title, sizeof(title), "%s%s, %d connections, %d in flight",
                        size_text(rows[i].len), rows[i].opcode == FRAME_TEXT ? " text" : "",
@@ -776,69 +632,172 @@ static void echo_all(server *echo, server *bottom) {
         if (strstr(title, only) == NULL) {
             continue;
         }
+        print_head("Echo: us of the server a message", ECHO);
         sample_set(rows[i].len, rows[i].opcode);
-        side_open(&sides[0], echo, "/", rows[i].conns, 0);
-        side_open(&sides[1], bottom, "/", rows[i].conns, 0);
+        side_count = 0;
+        for (int k = 0; k < server_count; k++) {
+            if (servers[k].kinds & ECHO) {
+                side_open(&sides[side_count++], &servers[k], "/", rows[i].conns, 0);
+            }
+        }
         measure(title, echo_slice, rows[i].depth);
-        side_close(&sides[0]);
-        side_close(&sides[1]);
     }
 }
 
-static void push_all(server *hub, server *bottom) {
+static void push_all(void) {
     char title[80];
-    print_head("Fan-out to 1000: server CPU a delivery");
     for (int row = 0; row < 8; row++) {
         const int sse = row >= 4;
         const size_t len = row / 2 % 2 ? 1024 : 64;
         const int burst = row % 2 ? 16 : 1;
-        uint32_t seq = 0;
         (void)snprintf(title, sizeof(title), "%s %s, bursts of %d", sse ? "SSE" : "WebSocket",
                        size_text(len), burst);
         if (strstr(title, only) == NULL) {
             continue;
         }
+        print_head("Fan-out to 1000: us of the server a delivery", PUSH);
         sample_set(len, FRAME_TEXT);
-        for (int k = 0; k < 2; k++) {
-            server *s = k == 0 ? hub : bottom;
-            side_open(&sides[k], s, sse ? "/events?topics=a" : "/ws?topics=a", CONNS_MAX, sse);
-            // It subscribes to a topic on which nothing is published.
-            sides[k].publisher = client_open(s, "/ws?topics=b&publish=a", 0, &seq);
-            if (fcntl(sides[k].publisher, F_SETFL, 0) < 0) {
-                fail("fcntl");
+        side_count = 0;
+        for (int k = 0; k < server_count; k++) {
+            if (!(servers[k].kinds & PUSH)) {
+                continue;
             }
+            side *w = &sides[side_count++];
+            side_open(w, &servers[k], sse ? "/events?topics=a" : "/ws?topics=a", CONNS_MAX, sse);
+            // It subscribes to a topic on which nothing is published.
+            w->publisher.fd = client_open(&servers[k], "/ws?topics=b&publish=a", 0, NULL);
         }
         measure(title, push_slice, burst);
-        side_close(&sides[0]);
-        side_close(&sides[1]);
     }
 }
 
-int main(int argc, char **argv) {
-    if (argc < 3) {
-        fputs("usage: load ECHO HUB [SLICE_MS [SLICES [WORD]]]\n", stderr);
-        return EXIT_FAILURE;
+// -- memory ---------------------------------------------------------------------------------------
+
+static double resident(const server *s) {
+    char path[64];
+    unsigned long pages = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)s->pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL || fscanf(f, "%*u %lu", &pages) != 1) {
+        fail(path);
     }
-    slice_s = argc > 3 ? atof(argv[3]) / 1e3 : slice_s;
-    slices = argc > 4 ? atoi(argv[4]) : slices;
-    only = argc > 5 ? argv[5] : only;
-    if (slice_s <= 0 || slices < 1 || slices > SLICES_MAX) {
-        fputs("load: SLICE_MS above 0, SLICES from 1 to 15\n", stderr);
-        return EXIT_FAILURE;
+    fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+// A connection that has had one message echoed.
+static int idle_open(const server *s) {
+    frame_reader frames;
+    memset(&frames, 0, sizeof(frames));
+    const int fd = client_open(s, "/", 0, NULL);
+    if (fcntl(fd, F_SETFL, 0) < 0) {
+        fail("fcntl");
     }
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 4096) {
-        files.rlim_cur = files.rlim_max < 4096 ? files.rlim_max : 4096;
+    send_all(fd, batch, frame_len);
+    while (frames.wholes == 0) {
+        const ssize_t n = recv(fd, in, sizeof(in), 0);
+        if (n <= 0 || frame_read(&frames, &sample, in, (size_t)n) < 0) {
+            fail("echo");
+        }
+    }
+    return fd;
+}
+
+// What more connections add to the resident memory, after some that warm the server up.
+static void memory_all(int most) {
+    static int fds[IDLE_MAX];
+    const int warm = 100;
+    sample_set(1024, FRAME_BINARY);
+    printf("\nIdle WebSocket after one echo of 1 KiB, %d connections: resident bytes each\n",
+           most - warm);
+    for (int k = 0; k < server_count; k++) {
+        const server *s = &servers[k];
+        double before = 0;
+        for (int i = 0; i < most; i++) {
+            before = i == warm ? resident(s) : before;
+            fds[i] = idle_open(s);
+        }
+        const double each = (resident(s) - before) / (most - warm);
+        printf("%-40s %8.0f\n", s->name, each);
+        fflush(stdout);
+        if (csv) {
+            fprintf(csv, "%s,%d,%.0f\n", s->name, most - warm, each);
+        }
+        for (int i = 0; i < most; i++) {
+            close(fds[i]);
+        }
+    }
+}
+
+// Returns how many connections there may be.
+static int raise_files(void) {
+    const rlim_t own = 64;
+    struct rlimit files = {0, 0};
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0) {
+        fail("getrlimit");
+    }
+    const rlim_t wanted = IDLE_MAX + SERVERS_MAX * CONNS_MAX;
+    if (files.rlim_cur < wanted) {
+        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
+    return files.rlim_cur > IDLE_MAX + own ? IDLE_MAX : (int)(files.rlim_cur - own);
+}
+
+static int usage(void) {
+    fputs("usage: load [-t SLICE_MS] [-n SLICES] [-w WORD] [-o CSV] [-m] "
+          "NAME[:echo|:push]=COMMAND ...\n", stderr);
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+    const char *path = NULL;
+    int memory = 0;
+    int option;
+    while ((option = getopt(argc, argv, "t:n:w:o:m")) != -1) {
+        switch (option) {
+            case 't': slice_s = atof(optarg) / 1e3; break;
+            case 'n': slices = atoi(optarg); break;
+            case 'w': only = optarg; break;
+            case 'o': path = optarg; break;
+            case 'm': memory = 1; break;
+            default: return usage();
+        }
+    }
+    if (slice_s <= 0 || slice_s * 1e3 > SLICE_MS_MAX || slices < 1 || slices > SLICES_MAX) {
+        fprintf(stderr, "load: SLICE_MS from 1 to %d, SLICES to %d\n", SLICE_MS_MAX, SLICES_MAX);
+        return EXIT_FAILURE;
+    }
+    if (path && (csv = fopen(path, "w")) == NULL) {
+        fail(path);
+    }
+    for (; optind < argc && server_count < SERVERS_MAX; optind++, server_count++) {
+        if (server_parse(&servers[server_count], argv[optind]) < 0) {
+            return usage();
+        }
+    }
+    if (server_count == 0 || optind < argc) {
+        return usage();
+    }
+    const int most = raise_files();
     (void)atexit(kill_servers);
-    server *echo = example_start(argv[1]);
-    server *hub = example_start(argv[2]);
-    server *bottom = floor_start();
+    for (int i = 0; i < server_count; i++) {
+        server_start(&servers[i]);
+    }
+    const int processor = pin(1);
+    if (memory) {
+        if (csv) {
+            fputs("server,connections,bytes\n", csv);
+        }
+        memory_all(most);
+        return EXIT_SUCCESS;
+    }
+    if (csv) {
+        fputs("row,server,us,us_quarter,us_three_quarters,ratio,thousand_a_second\n", csv);
+    }
     printf("Client on processor %d, servers on the first; medians of %d slices of %.0f ms\n",
-           pin(1), slices, slice_s * 1e3);
-    echo_all(echo, bottom);
-    printf("\n");
-    push_all(hub, bottom);
+           processor, slices, slice_s * 1e3);
+    echo_all();
+    push_all();
     return EXIT_SUCCESS;
 }
