@@ -66,11 +66,12 @@ firmware-run: build/firmware/$(BOARD).elf
 firmware-size: build/firmware/$(BOARD).elf
 	python3 examples/firmware/size.py build/firmware/$(BOARD).map
 
-## make firmware-bench  instructions and memory of a broadcast and an echo on a Cortex-M3
+## make firmware-bench  instructions and memory of a broadcast and an echo on a Cortex-M3, and whose
+##                      they are (FUNCTIONS=20: the dearest functions too)
 firmware-bench: firmware-tools
 	SOURCES=tests/bench/firmware.c OUT=build/bench-firmware \
 	    sh examples/firmware/build.sh mps2-an385
-	python3 tests/bench/firmware.py build/bench-firmware/mps2-an385.elf
+	python3 tests/bench/firmware.py build/bench-firmware/mps2-an385.elf $(FUNCTIONS)
 
 ## make secure-firmware      examples/secure for lm3s6965evb and mps2-an385, and its flash and RAM
 secure-firmware: build/secure-firmware/lm3s6965evb.elf build/secure-firmware/mps2-an385.elf
