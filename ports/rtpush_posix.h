@@ -338,6 +338,16 @@ static int rtpi_posix_reached(uint32_t now_ms, uint32_t at) {
     return (uint32_t)(now_ms - at) < 0x80000000u;
 }
 
+// Nothing now, and no failure. POSIX allows two names for it; where they are one number, asking for
+// both is a comparison that never holds.
+static int rtpi_posix_not_now(void) {
+#if EAGAIN == EWOULDBLOCK
+    return errno == EAGAIN;
+#else
+    return errno == EAGAIN || errno == EWOULDBLOCK;
+#endif
+}
+
 static void rtpi_posix_option(int fd, int level, int name, int value) {
     // A refusal costs only speed: there is nothing better to do than to go on.
     (void)setsockopt(fd, level, name, &value, (socklen_t)sizeof(value));
@@ -496,7 +506,7 @@ static uint32_t rtpi_posix_on_pending(void *ctx, const rtpush_conn *conn, void *
 #else
     const int failed = -1;
 #endif
-    return staged + (failed || held < 0 ? 0u : (uint32_t)held);
+    return staged + (failed ? 0u : (uint32_t)held);
 }
 
 // Async-signal-safe. A full pipe or counter means that the loop is about to run anyway.
@@ -557,7 +567,7 @@ static int rtpi_posix_read_end(rtpush_posix *port, rtpi_posix_slot *slot, ssize_
         rtpush_eof(rtpi_posix_server(port, slot), slot->conn);
         return 1;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    if (rtpi_posix_not_now()) {
         slot->flags &= (uint8_t) ~(RTPI_POSIX_READ | RTPI_POSIX_REFUSED);
         return 0;
     }
@@ -669,7 +679,7 @@ static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, size
 
 // 1 if a send failed for good, not just for now.
 static int rtpi_posix_failed(ssize_t n) {
-    return n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS;
+    return n < 0 && !rtpi_posix_not_now() && errno != ENOBUFS;
 }
 
 // One gathered write. Returns the bytes sent, 0 if the kernel is full, -1 if the connection is
@@ -1060,7 +1070,7 @@ static void rtpi_posix_accept(rtpush_posix *port, rtpi_posix_listener *listener)
             rtpi_posix_admit(port, listener, fd, rtpi_posix_peer(&from));
             continue;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        if (rtpi_posix_not_now()) {
             listener->pending = 0;
             return;
         }
@@ -1163,9 +1173,7 @@ static void rtpi_posix_reset_all(rtpush_posix *port) {
         }
     }
     for (uint32_t i = 0; i < port->server_count && any; i++) {
-        while (rtpush_next(port->servers[i]) != NULL) {
-            // The dead are reaped, on_close is called, and nobody lives.
-        }
+        (void)rtpush_next(port->servers[i]); // reaps all: on_close is called, and nobody lives
     }
 }
 
@@ -1308,10 +1316,7 @@ static int rtpi_posix_server_index(rtpush_posix *port, rtpush_server *srv) {
     hooks.unlock = rtpi_posix_on_unlock;
     hooks.pending = rtpi_posix_on_pending;
     hooks.flags = RTPUSH_COPIES;
-    if (rtpush_attach(srv, &hooks) != RTPUSH_OK) {
-        errno = EINVAL;
-        return -1;
-    }
+    (void)rtpush_attach(srv, &hooks); // it refuses incomplete hooks alone
     (void)rtpush_tick(srv, port->now_ms);
     port->servers[port->server_count] = srv;
     port->server_count++;

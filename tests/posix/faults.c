@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,46 +60,141 @@ static int strikes(const char *name) {
     return 1;
 }
 
-static int always_short; // 1: sendmsg and send take one byte at a time
-#define FAULT(name, call) (strikes(#name) ? fault_result : (long)(call))
-#define recv(fd, data, len, flags) FAULT(recv, recv(fd, data, len, flags))
-#define send(fd, data, len, flags) FAULT(send, send(fd, data, always_short ? 1 : (len), flags))
-#define sendmsg(fd, message, flags) FAULT(sendmsg, sendmsg(fd, message, flags))
-#define accept(fd, from, len) (int)FAULT(accept, accept(fd, from, len))
-#define accept4(fd, from, len, flags) (int)FAULT(accept, accept4(fd, from, len, flags))
-#define socket(family, type, protocol) (int)FAULT(socket, socket(family, type, protocol))
-#define bind(fd, at, len) FAULT(bind, bind(fd, at, len))
-#define listen(fd, backlog) (int)FAULT(listen, listen(fd, backlog))
-#define getsockname(fd, own, len) FAULT(getsockname, getsockname(fd, own, len))
-#define fcntl(...) (int)FAULT(fcntl, fcntl(__VA_ARGS__))
-#define epoll_create1(flags) (int)FAULT(epoll_create1, epoll_create1(flags))
-#define epoll_ctl(poller, how, fd, event) (int)FAULT(epoll_ctl, epoll_ctl(poller, how, fd, event))
-#define epoll_wait(poller, events, max, ms) (int)FAULT(wait, epoll_wait(poller, events, max, ms))
-#define poll(entries, count, ms) (int)FAULT(wait, poll(entries, count, ms))
-#define eventfd(value, flags) (int)FAULT(waker, eventfd(value, flags))
-#define pipe(ends) FAULT(waker, pipe(ends))
-#define pthread_mutex_init(mutex, how) \
-    (strikes("mutex") ? (int)fault_result : pthread_mutex_init(mutex, how))
-#define ioctl(fd, what, at) (int)FAULT(ioctl, ioctl(fd, what, at))
-#define open(path, flags) (int)FAULT(open, open(path, flags))
-#define read(fd, data, len) FAULT(read, read(fd, data, len))
-#define getrlimit(what, limit) FAULT(getrlimit, fake_getrlimit(what, limit))
-#define setrlimit(what, limit) FAULT(setrlimit, fake_setrlimit(what, limit))
+// The system call NAME, or the fault.
+#define FAULT(type, name, parameters, arguments) \
+    static type fault_##name parameters { \
+        return strikes(#name) ? (type)fault_result : (type)name arguments; \
+    }
 
-static struct rlimit files;
+static int odd_fd = -1;     // a socket that takes odd_room bytes more and sends nothing
+static long odd_room;
+static int always_short;    // 1: send takes one byte at a time
+static int waited_ms;       // what the loop was last willing to wait
+static int no_clock;        // 1: it shows 0
+static uint32_t clock_ahead_ms; // of the system's
+static struct rlimit files; // the limit that getrlimit and setrlimit work on
 
-static int fake_getrlimit(int what, struct rlimit *limit) {
-    (void)what;
-    *limit = files;
-    return 0;
+// What a kernel with odd_room bytes of room takes of len.
+static ssize_t odd_send(size_t len) {
+    const size_t room = (size_t)odd_room < len ? (size_t)odd_room : len;
+    odd_room -= (long)room;
+    errno = EAGAIN;
+    return room > 0 ? (ssize_t)room : -1;
 }
 
-static int fake_setrlimit(int what, const struct rlimit *limit) {
+static ssize_t fault_send(int fd, const void *data, size_t len, int flags) {
+    if (fd == odd_fd) {
+        return odd_send(len);
+    }
+    return strikes("send") ? fault_result : send(fd, data, always_short ? 1 : len, flags);
+}
+
+static ssize_t fault_sendmsg(int fd, const struct msghdr *message, int flags) {
+    size_t sum = 0;
+    if (fd != odd_fd) {
+        return strikes("sendmsg") ? fault_result : sendmsg(fd, message, flags);
+    }
+    for (size_t i = 0; i < message->msg_iovlen; i++) {
+        sum += message->msg_iov[i].iov_len;
+    }
+    return odd_send(sum);
+}
+
+static int fault_fcntl(int fd, int what, ...) {
+    int value;
+    va_list list;
+    va_start(list, what);
+    value = what == F_GETFL ? 0 : va_arg(list, int);
+    va_end(list);
+    return strikes("fcntl") ? (int)fault_result : fcntl(fd, what, value);
+}
+
+static int fault_accept4(int fd, struct sockaddr *from, socklen_t *len, int flags) {
+    int made = strikes("accept") ? (int)fault_result : accept(fd, from, len);
+    if (made >= 0 && (flags & SOCK_NONBLOCK)) {
+        fcntl(made, F_SETFL, O_NONBLOCK);
+        fcntl(made, F_SETFD, FD_CLOEXEC);
+    }
+    return made;
+}
+
+static int fault_epoll_wait(int poller, struct epoll_event *events, int most, int wait_ms) {
+    waited_ms = wait_ms;
+    return strikes("wait") ? (int)fault_result : epoll_wait(poller, events, most, wait_ms);
+}
+
+static int fault_poll(struct pollfd *entries, nfds_t count, int wait_ms) {
+    waited_ms = wait_ms;
+    return strikes("wait") ? (int)fault_result : poll(entries, count, wait_ms);
+}
+
+static int fault_clock_gettime(clockid_t which, struct timespec *now) {
+    const int done = clock_gettime(which, now);
+    now->tv_nsec += (long)(clock_ahead_ms % 1000u) * 1000000;
+    now->tv_sec += clock_ahead_ms / 1000u + now->tv_nsec / 1000000000;
+    now->tv_nsec %= 1000000000;
+    if (no_clock) {
+        memset(now, 0, sizeof *now);
+    }
+    return done;
+}
+
+static int fault_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *how) {
+    return strikes("mutex") ? (int)fault_result : pthread_mutex_init(mutex, how);
+}
+
+static int fault_getrlimit(int what, struct rlimit *limit) {
     (void)what;
+    *limit = files;
+    return strikes("getrlimit") ? (int)fault_result : 0;
+}
+
+static int fault_setrlimit(int what, const struct rlimit *limit) {
+    (void)what;
+    if (strikes("setrlimit")) {
+        return (int)fault_result;
+    }
     files = *limit;
     return 0;
 }
 
+FAULT(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len, flags))
+FAULT(int, socket, (int family, int type, int protocol), (family, type, protocol))
+FAULT(int, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
+FAULT(int, listen, (int fd, int backlog), (fd, backlog))
+FAULT(int, getsockname, (int fd, struct sockaddr *own, socklen_t *len), (fd, own, len))
+FAULT(int, epoll_create1, (int flags), (flags))
+FAULT(int, epoll_ctl, (int poller, int how, int fd, struct epoll_event *event),
+      (poller, how, fd, event))
+FAULT(int, eventfd, (unsigned value, int flags), (value, flags))
+FAULT(int, pipe, (int ends[2]), (ends))
+FAULT(int, ioctl, (int fd, unsigned long what, int *at), (fd, what, at))
+FAULT(int, open, (const char *path, int flags), (path, flags))
+FAULT(ssize_t, read, (int fd, void *data, size_t len), (fd, data, len))
+
+#define recv(fd, data, len, flags) fault_recv(fd, data, len, flags)
+#define send(fd, data, len, flags) fault_send(fd, data, len, flags)
+#define sendmsg(fd, message, flags) fault_sendmsg(fd, message, flags)
+#define accept(fd, from, len) fault_accept4(fd, from, len, 0)
+#define accept4(fd, from, len, flags) fault_accept4(fd, from, len, flags)
+#define socket(family, type, protocol) fault_socket(family, type, protocol)
+#define bind(fd, at, len) fault_bind(fd, at, len)
+#define listen(fd, backlog) fault_listen(fd, backlog)
+#define getsockname(fd, own, len) fault_getsockname(fd, own, len)
+#define fcntl(...) fault_fcntl(__VA_ARGS__)
+#define epoll_create1(flags) fault_epoll_create1(flags)
+#define epoll_ctl(poller, how, fd, event) fault_epoll_ctl(poller, how, fd, event)
+#define epoll_wait(poller, events, most, ms) fault_epoll_wait(poller, events, most, ms)
+#define poll(entries, count, ms) fault_poll(entries, count, ms)
+#define eventfd(value, flags) fault_eventfd(value, flags)
+#define pipe(ends) fault_pipe(ends)
+#define pthread_mutex_init(mutex, how) fault_pthread_mutex_init(mutex, how)
+#define ioctl(fd, what, at) fault_ioctl(fd, what, at)
+#define open(path, flags) fault_open(path, flags)
+#define read(fd, data, len) fault_read(fd, data, len)
+#define getrlimit(what, limit) fault_getrlimit(what, limit)
+#define setrlimit(what, limit) fault_setrlimit(what, limit)
+#define clock_gettime(which, now) fault_clock_gettime(which, now)
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "ports/rtpush_posix.h"
 #undef recv
@@ -123,6 +219,7 @@ static int fake_setrlimit(int what, const struct rlimit *limit) {
 #undef read
 #undef getrlimit
 #undef setrlimit
+#undef clock_gettime
 
 // -- a server, and clients in the same thread -----------------------------------------------------
 
@@ -143,6 +240,8 @@ enum { CONNS = 4, RX = 512, TX = 512, LOG = 8192, BUFFER = 1024, BIG = 600000 };
 
 static rtpush_server srv;
 static rtpush_posix port;
+enum { MANY = 8000 };
+static uint8_t many[MANY * 26]; // messages of 20 bytes
 static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
 static uint8_t big[BIG];
@@ -178,12 +277,25 @@ static void on_later(rtpush_server *server, const rtpush_request *req) {
     waiting = req->conn;
 }
 
+static void on_stop(rtpush_server *server, const rtpush_request *req) {
+    rtpush_reply_text(server, req->conn, 200, "stopped");
+    rtpush_posix_stop(&port);
+}
+
+enum { EVENT = 100 };
+static uint8_t event[3 * TX]; // of which EVENT bytes are published as a rule
+
+// Echoes. The second byte asks for so many events.
 static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_message *message) {
-    return rtpush_send(server, conn, message->opcode, message->data, message->len);
+    const int result = rtpush_send(server, conn, message->opcode, message->data, message->len);
+    for (int i = 0; result == RTPUSH_OK && i < message->data[1]; i++) {
+        CHECK(rtpush_publish(server, 0, event, EVENT) == RTPUSH_OK);
+    }
+    return result;
 }
 
 static const rtpush_topic topics[] = {{"log", RTPUSH_EVENT, 0, 0}};
-static rtpush_route routes[5];
+static rtpush_route routes[6];
 
 static int descriptors(void) {
     int count = 0;
@@ -213,8 +325,10 @@ static void init_server(rtpush_server *server, void *at, size_t size) {
     routes[4].path = "/events";
     routes[4].kind = RTPUSH_EVENTS;
     routes[4].on_close = on_close;
+    routes[5].path = "/stop";
+    routes[5].on_request = on_stop;
     desc.routes = routes;
-    desc.route_count = 5;
+    desc.route_count = 6;
     desc.topics = topics;
     desc.topic_count = 1;
     desc.memory = at;
@@ -242,6 +356,11 @@ static rtpush_posix_desc port_desc(void) {
 static void begin_with(const rtpush_posix_desc *desc, const char *host) {
     fault("", 0, 0, 0, 0);
     closed = 0;
+    memset(event, 'e', sizeof event);
+    for (size_t i = 0; i < MANY; i++) {
+        many[i * 26] = 0x82;
+        many[i * 26 + 1] = 0x80 | 20;
+    }
     init_server(&srv, memory, sizeof memory);
     CHECK(rtpush_posix_init(&port, desc) == 0);
     number = rtpush_posix_listen(&port, &srv, host, 0, 0);
@@ -256,6 +375,8 @@ static void begin(void) {
 static void end(void) {
     fault("", 0, 0, 0, 0);
     always_short = 0;
+    clock_ahead_ms = 0;
+    odd_fd = -1;
     rtpush_posix_close(&port);
     CHECK(rtpush_get_counters(&srv)->slots_used == 0);
 }
@@ -266,12 +387,16 @@ static void steps(int count) {
     }
 }
 
-static int dial_to(const char *host) {
+static int dial_with(const char *host, int kernel_buffer) {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     const int six = strchr(host, ':') != NULL;
     const int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
     int done;
+    if (kernel_buffer > 0) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kernel_buffer, sizeof kernel_buffer);
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kernel_buffer, sizeof kernel_buffer);
+    }
     memset(&v4, 0, sizeof v4);
     memset(&v6, 0, sizeof v6);
     v4.sin_family = AF_INET;
@@ -287,12 +412,29 @@ static int dial_to(const char *host) {
     return fd;
 }
 
+static int dial_to(const char *host) {
+    return dial_with(host, 0);
+}
+
 static int dial(void) {
     return dial_to("127.0.0.1");
 }
 
+// A client whose kernel takes little, so that the server's is full soon.
+static int dial_small(void) {
+    return dial_with("127.0.0.1", 2048);
+}
+
 static void say(int fd, const char *text) {
     CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+// The kernel has brought what was sent to the other end of it.
+static void until(int fd, short events) {
+    struct pollfd entry;
+    entry.fd = fd;
+    entry.events = events;
+    CHECK(poll(&entry, 1, 2000) == 1);
 }
 
 // Serves and reads until the peer is quiet. Returns the bytes; -1 - bytes at the end, *error how.
@@ -346,21 +488,36 @@ static void upgrade(int fd, const char *more) {
     CHECK(strstr(text, " 101 ") != NULL);
 }
 
-// `count` masked messages of `len` bytes, as many as the socket takes.
-static void send_frames(int fd, int count, int len) {
+// `count` masked messages of `len` bytes, whose second byte is `second`.
+static void send_messages(int fd, int count, int len, int second) {
     uint8_t frame[200];
     memset(frame, 0, sizeof frame);
     frame[0] = 0x82;
     frame[1] = (uint8_t)(0x80 | len);
+    frame[7] = (uint8_t)second;
     for (int i = 0; i < count; i++) {
         CHECK(send(fd, frame, (size_t)len + 6u, MSG_NOSIGNAL) == len + 6);
     }
 }
 
+static void send_frames(int fd, int count, int len) {
+    send_messages(fd, count, len, 0);
+}
+
+// Sends of many messages what the kernels take, from *at on.
+static void pour(int fd, size_t *at) {
+    ssize_t n;
+    do {
+        n = send(fd, many + *at, sizeof many - *at, MSG_NOSIGNAL);
+        *at += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && *at < sizeof many);
+}
+
 // -- the tests ------------------------------------------------------------------------------------
 
 static void init_fails_for_each_call(void) {
-    static const char *const calls[] = {"waker", "fcntl", "epoll_create1", "epoll_ctl"};
+    static const char *const calls[] = {"eventfd", "pipe", "fcntl", "epoll_create1",
+                                        "epoll_ctl"};
     const rtpush_posix_desc desc = port_desc();
     const int before = descriptors();
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
@@ -400,6 +557,10 @@ static void init_refuses_memory(void) {
     CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
     desc = port_desc();
     desc.conn_count = 60000000;
+    CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
+    desc = port_desc();
+    desc.memory_size = (size_t)-1; // more than there are numbers for connections
+    desc.conn_count = 0xFFFFFF00u;
     CHECK(rtpush_posix_init(&port, &desc) == -1 && errno == EINVAL);
     desc = port_desc();
     desc.conn_count = 0;
@@ -634,6 +795,103 @@ static void gathered_answers_survive_faults(void) {
     end();
 }
 
+// A reader stands inside a record that is too long for tx. Another connection's message brings so
+// many events that this record must go: the reader is dropped while it waits in the ready queue,
+// alone or behind another.
+static void reader_is_evicted_while_it_waits_for_its_turn(void) {
+    for (int between = 0; between < 2; between++) {
+        begin();
+        const int busy = dial();
+        upgrade(busy, "");
+        const int other = dial();
+        upgrade(other, "");
+        const int reader = dial();
+        say(reader, GET("/events"));
+        drain(reader, text, sizeof text, &error);
+        odd_fd = port.slots[2].fd;
+        odd_room = TX + 100;
+        CHECK(rtpush_publish(&srv, 0, event, sizeof event) == RTPUSH_OK);
+        drain(busy, text, sizeof text, &error);
+        drain(other, text, sizeof text, &error);
+        CHECK(port.slots[2].conn->out.stream.part != 0 && port.ready_count == 0);
+        send_messages(busy, 1, 20, 2 * LOG / EVENT);
+        until(port.slots[0].fd, POLLIN);
+        port.slots[0].flags |= RTPI_POSIX_READ; // as if these events had come in this order
+        port.slots[2].flags |= RTPI_POSIX_WRITE;
+        for (int i = 0; i < 3; i += between ? 1 : 2) {
+            rtpi_posix_enqueue(&port, &port.slots[i]);
+        }
+        steps(1);
+        CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_EVICTED_LOG] == 1);
+        CHECK(rtpush_get_counters(&srv)->slots_used == 2 && closed == 1);
+        CHECK(port.ready_count == 0 && port.ready_first == RTPI_POSIX_NONE);
+        CHECK(drain(reader, text, sizeof text, &error) == -1 && error == ECONNRESET);
+        drain(busy, text, sizeof text, &error);
+        drain(other, text, sizeof text, &error);
+        send_frames(busy, 1, 20);
+        CHECK(drain(busy, text, sizeof text, &error) == 22);
+        close(busy);
+        close(other);
+        close(reader);
+        end();
+    }
+}
+
+// The request and the peer's end come together: the answer is sent, then the connection ends.
+static void request_and_end_in_one_segment(void) {
+    begin();
+    const int fd = dial();
+    say(fd, GET("/hello"));
+    shutdown(fd, SHUT_WR);
+    CHECK(drain(fd, text, sizeof text, &error) < -5 && error == 0);
+    CHECK(strstr(text, "hello") != NULL);
+    CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+    close(fd);
+    end();
+}
+
+// More arrives while the kernel is full and the core holds what it could not take: nothing is lost.
+// With a fault the write that comes when there is room again fails, and the connection ends.
+static void full_kernel_and_held_bytes(void) {
+    static const int errors[] = {0, EINTR, EPIPE};
+    for (int i = 0; i < 3; i++) {
+        for (uint32_t buffers = 1; buffers < 5; buffers++) {
+            rtpush_posix_desc desc = port_desc();
+            desc.buffer_count = buffers;
+            desc.send_buffer = 4096;
+            begin_with(&desc, NULL);
+            const int fd = dial_small();
+            size_t at = 0;
+            long got = 0;
+            upgrade(fd, "");
+            for (int k = 0; k < 20; k++) {
+                pour(fd, &at);
+                steps(2);
+            }
+            CHECK(at < sizeof many); // both kernels are full
+            CHECK(rtpush_get_counters(&srv)->messages_in > 10);
+            if (i > 0) {
+                fault("send", 0, 1, errors[i], -1);
+            }
+            while (got >= 0 && got < MANY * 22) {
+                const long more = drain(fd, text, sizeof text, &error);
+                CHECK(more != 0);
+                got = more > 0 ? got + more : -1;
+                pour(fd, &at);
+            }
+            CHECK(i == 0 || buffers == 1 || fault_hits == 1); // one buffer: sendmsg alone
+            if (fault_hits > 0 && errors[i] == EPIPE) {
+                CHECK(got < 0 && closed == 1);
+                CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+            } else {
+                CHECK(got == MANY * 22);
+            }
+            close(fd);
+            end();
+        }
+    }
+}
+
 // With one buffer connections look at their bytes in the kernel (MSG_PEEK).
 static void pool_of_one_buffer_serves(void) {
     rtpush_posix_desc desc = port_desc();
@@ -722,6 +980,145 @@ static void addresses_of_ipv6_and_mapped_ones(void) {
     struct sockaddr_storage none;
     memset(&none, 0, sizeof none);
     CHECK(rtpi_posix_peer(&none) == 1);
+}
+
+// A read brings more than the core's buffers answer at once, and the answers more than the second
+// buffer holds: it is sent when it is full. With a fault that write fails.
+static void gathered_answers_that_fill_the_buffer(void) {
+    for (int skip = -1; skip < 4; skip++) {
+        begin();
+        const int fd = dial();
+        upgrade(fd, "");
+        send_messages(fd, 39, 20, 5);
+        if (skip >= 0) {
+            fault("send", skip, 1, EPIPE, -1);
+        }
+        const long got = drain(fd, text, sizeof text, &error);
+        if (fault_hits > 0) {
+            CHECK(got < 0 && closed == 1);
+            CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+        } else {
+            CHECK(got >= 39 * 22 + 5 * (EVENT + 2)); // events: or a gap, the log is small
+        }
+        CHECK(skip != 0 || fault_hits == 1);
+        close(fd);
+        end();
+    }
+}
+
+static void reset_of_an_idle_connection(void) {
+    struct linger now = {1, 0};
+    begin();
+    const int fd = dial();
+    upgrade(fd, "");
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+    steps(2);
+    CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TRANSPORT] == 1);
+    CHECK(rtpush_get_counters(&srv)->slots_used == 0 && closed == 1);
+    end();
+}
+
+// More newcomers than one turn accepts: those left over come in the next, without an event.
+static void crowd_is_accepted_in_turns(void) {
+    enum { CROWD = RTPI_POSIX_ACCEPTS + 6 };
+    int fds[CROWD];
+    int served = 0;
+    begin();
+    for (int i = 0; i < CROWD; i++) {
+        fds[i] = dial();
+    }
+    CHECK(rtpush_posix_step(&port, 0) == 0);
+    CHECK(port.listeners[0].pending);
+    steps(1);
+    CHECK(!port.listeners[0].pending);
+    for (int i = 0; i < CROWD; i++) {
+        const long got = drain(fds[i], text, sizeof text, &error);
+        CHECK(got == 0 || (got == -1 && error == ECONNRESET));
+        served += got == 0;
+    }
+    CHECK(served == CONNS);
+    for (int i = 0; i < CROWD; i++) {
+        close(fds[i]);
+    }
+    end();
+}
+
+// Deadlines come on time while accepting is paused, and nothing sleeps past the end of the pause.
+static void pause_does_not_delay_deadlines(void) {
+    begin();
+    const int idle = dial();
+    CHECK(says_hello(idle));
+    fault("accept", 0, 100000, EMFILE, -1);
+    const int fd = dial();
+    while (recv(idle, text, sizeof text, 0) != 0 && clock_ahead_ms < 40000) {
+        const int ms = rtpush_posix_step(&port, 0);
+        CHECK(ms >= 0 && ms <= RTPI_POSIX_PAUSE_MS);
+        clock_ahead_ms += ms < 10 ? 10 : (uint32_t)ms;
+    }
+    // idle_ms behind the first look at what has arrived, which comes after a quarter of stall_ms.
+    CHECK(clock_ahead_ms >= 20000 && clock_ahead_ms < 20800);
+    close(idle);
+    fault("", 0, 0, 0, 0);
+    CHECK(says_hello(fd));
+    CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TIMEOUT_IDLE] == 1);
+    close(fd);
+    end();
+}
+
+// Hundreds of wakes are read at once: the next turn has nothing to read.
+static void wakes_are_read_whole(void) {
+    struct pollfd entry;
+    begin();
+    for (int i = 0; i < 600; i++) {
+        srv.hooks.wake(srv.hooks.ctx);
+    }
+    entry.fd = port.wake[0];
+    entry.events = POLLIN;
+    CHECK(poll(&entry, 1, 0) == 1);
+    steps(1);
+    CHECK(poll(&entry, 1, 0) == 0);
+    end();
+}
+
+static void loop_without_servers_waits_for_a_wake(void) {
+    const rtpush_posix_desc desc = port_desc();
+    CHECK(rtpush_posix_init(&port, &desc) == 0);
+    rtpi_posix_on_wake(&port); // or it would wait for ever
+    CHECK(rtpush_posix_step(&port, -1) == INT_MAX);
+    CHECK(waited_ms == -1);
+    rtpush_posix_stop(&port);
+    CHECK(rtpush_posix_run(&port) == 0);
+    rtpush_posix_close(&port);
+}
+
+static void handler_stops_the_loop(void) {
+    begin();
+    const int fd = dial();
+    say(fd, "GET /stop HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    CHECK(rtpush_posix_run(&port) == 0);
+    CHECK(recv(fd, text, sizeof text, 0) > 0 && strstr(text, "stopped") != NULL);
+    CHECK(recv(fd, text, sizeof text, 0) == 0);
+    close(fd);
+    end();
+}
+
+static uint32_t peer_of(const char *address) {
+    struct sockaddr_storage at;
+    CHECK(rtpi_posix_address(address, 1, &at) > 0);
+    return rtpi_posix_peer(&at);
+}
+
+static void peers_are_networks(void) {
+    CHECK(peer_of("192.0.2.7") == 0xC0000207u);
+    CHECK(peer_of("::ffff:192.0.2.7") == 0xC0000207u);
+    CHECK(peer_of("0.0.0.0") == 1u); // 0 would be nobody
+    CHECK(peer_of("2001:db8::1") == peer_of("2001:db8::ffff:c000:207")); // one /64
+    CHECK(peer_of("2001:db8::1") != peer_of("2001:db8:0:1::1"));
+    CHECK(peer_of("0:0:0:1::1") != peer_of("::1")); // looks mapped at first
+    CHECK(peer_of("0:0:1::ffff:0:1") != peer_of("::ffff:0.0.0.1"));
+    CHECK(peer_of("::fffe:c000:207") == peer_of("::1"));
 }
 
 // What the peer has not acknowledged: 0 where the system cannot say.
@@ -815,6 +1212,10 @@ static void epoch_is_never_0(void) {
     CHECK(rtpush_posix_epoch() != 0);
     fault("read", 0, 1, EIO, -1);
     CHECK(rtpush_posix_epoch() != 0);
+    fault("open", 0, 1, ENOENT, -1);
+    no_clock = 1;
+    CHECK(rtpush_posix_epoch() == 1);
+    no_clock = 0;
 }
 
 static void files_are_raised_as_far_as_allowed(void) {
@@ -836,6 +1237,34 @@ static void files_are_raised_as_far_as_allowed(void) {
     files.rlim_max = 4096;
     fault("setrlimit", 0, 1, EPERM, -1);
     CHECK(rtpush_posix_raise_files(100) == 26);
+}
+
+// Each message brings an event, so its connection always has something to do, and the kernel takes
+// all of it: a step ends nevertheless, and others are served in it.
+static void endless_work_of_one_lets_others_in(void) {
+    enum { MESSAGE = 26 + 22 + EVENT + 4, TURN = RTPI_POSIX_BUDGET / MESSAGE };
+    size_t at = 0;
+    begin();
+    const int fd = dial();
+    const int other = dial();
+    upgrade(fd, "");
+    odd_fd = port.slots[0].fd;
+    odd_room = LONG_MAX;
+    for (size_t i = 0; i < MANY; i++) {
+        many[i * 26 + 7] = 1;
+    }
+    pour(fd, &at);
+    CHECK(at > (1 + 2 * CONNS) * TURN * 26u);
+    say(other, GET("/hello"));
+    steps(1);
+    CHECK(rtpush_get_counters(&srv)->messages_in < 1 + 2 * (CONNS + 1) * TURN);
+    CHECK(recv(other, text, sizeof text, 0) > 0 && strstr(text, "hello") != NULL);
+    while (rtpush_get_counters(&srv)->messages_in < at / 26) {
+        steps(1);
+    }
+    close(fd);
+    close(other);
+    end();
 }
 
 // More to do than a turn allows: a large answer and a crowd.
@@ -869,10 +1298,21 @@ static const struct {
     TEST(read_is_tried_again_or_ends),
     TEST(write_is_tried_again_or_ends),
     TEST(gathered_answers_survive_faults),
+    TEST(reader_is_evicted_while_it_waits_for_its_turn),
+    TEST(request_and_end_in_one_segment),
+    TEST(full_kernel_and_held_bytes),
     TEST(pool_of_one_buffer_serves),
     TEST(error_behind_held_bytes_ends_the_connection),
     TEST(waiting_fails),
     TEST(addresses_of_ipv6_and_mapped_ones),
+    TEST(gathered_answers_that_fill_the_buffer),
+    TEST(reset_of_an_idle_connection),
+    TEST(crowd_is_accepted_in_turns),
+    TEST(pause_does_not_delay_deadlines),
+    TEST(wakes_are_read_whole),
+    TEST(loop_without_servers_waits_for_a_wake),
+    TEST(handler_stops_the_loop),
+    TEST(peers_are_networks),
     TEST(pending_counts_the_kernel_and_what_is_staged),
     TEST(close_leaves_finished_answers_to_the_kernel),
     TEST(run_ends_after_stop),
@@ -880,6 +1320,7 @@ static const struct {
     TEST(epoch_is_never_0),
     TEST(files_are_raised_as_far_as_allowed),
     TEST(turns_are_bounded),
+    TEST(endless_work_of_one_lets_others_in),
 };
 
 int main(void) {
