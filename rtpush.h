@@ -25,7 +25,9 @@
 //     >>ws       frames, control frames, the closing handshake
 //     >>output   spans for the port, and what was sent
 //     >>time     deadlines
-//     >>init     the configuration: what must hold, defaults, the parts of the memory
+//     >>check    the configuration: what must hold
+//     >>kinds    handler, upload, file, download, events, poll, websocket
+//     >>init     the configuration: defaults, the parts of the memory
 //     >>public   the functions of >>api
 //     "grep -n '>>' rtpush.h" finds them.
 //
@@ -43,10 +45,10 @@
 //         "new EventSource('/events').addEventListener('time', e => n.textContent = e.data)"
 //         "</script>";
 //     static const rtpush_asset index_html = {"text/html; charset=utf-8", page, sizeof page - 1};
-//     static const rtpush_topic topics[] = {{"time", RTPUSH_STATE, 0, 32}}; // of 32 bytes at most
+//     static const rtpush_topic topics[] = {{"time", &rtpush_topic_state, 0, 32}}; // 32 bytes
 //     static const rtpush_route routes[] = {
-//         {"/", RTPUSH_ASSET, 0, 0, &index_html},
-//         {"/events", RTPUSH_EVENTS},
+//         {"/", &rtpush_file, 0, 0, &index_html},
+//         {"/events", &rtpush_events},
 //     };
 //     static const char *const names[] = {"clock.local", NULL}; // besides addresses, localhost
 //
@@ -104,7 +106,9 @@
 //     browsers <------ TCP (lwIP, POSIX sockets) ------>  port (ports/)
 //
 //     connection  a slot: request head, WebSocket, event stream or poll, one after the other
-//     route       what a path is: ASSET, HANDLER, WEBSOCKET, EVENTS or POLL; a const table
+//     route       what a path is, a const table: a HANDLER (rtpush_handler, rtpush_upload), an
+//                 ASSET (rtpush_file, rtpush_download), or a stream: WEBSOCKET
+//                 (rtpush_websocket), EVENTS (rtpush_events), POLL (rtpush_poll)
 //     topic       what is published. EVENT topics share one log, every record counts and has an id;
 //                 a STATE topic is one value, of which the newest counts. A const table, at most 32
 //     log         a ring of records, each encoded once for all readers
@@ -201,7 +205,7 @@
 //             if (rtpush_verify(&key, "session", req->cookie, unix_time(), name, sizeof name,
 //                               &grant->expires_s) < 0) {
 //                 grant->location = "/login"; // the route above
-//                 return req->route->kind == RTPUSH_ASSET ? 303 : 401;
+//                 return req->route->kind == &rtpush_file ? 303 : 401;
 //             }
 //             grant->known = 1; // its uploads may take body_ms
 //             grant->topics = topics_of(name); // now and later
@@ -273,18 +277,11 @@
 //     used (the port has a lock hook) a quarter of the log is kept free for it.
 //
 // OPTIONS
-//     Only where RTPUSH_IMPLEMENTATION is defined; no option changes a public type.
+//     Only where RTPUSH_IMPLEMENTATION is defined; no option changes a public type. What is not
+//     used needs no option: kinds of routes and topics that no table names, and functions that
+//     nobody calls, are left out by the linker (-ffunction-sections -fdata-sections,
+//     -Wl,--gc-sections).
 //     RTPUSH_ASSERT(c)      (nothing) called with what must hold
-//     RTPUSH_NO_WEBSOCKET   leaves out WebSocket; a route of that kind: config error
-//     RTPUSH_NO_EVENTS      leaves out SSE
-//     RTPUSH_NO_POLL        leaves out long polling
-//     RTPUSH_NO_BODY        leaves out request bodies: any is answered 413
-//     RTPUSH_NO_STATE       leaves out STATE topics
-//     RTPUSH_NO_ASSETS      leaves out files in const memory; a route of that kind: config error
-//     RTPUSH_NO_PULL        leaves out pulled answers: rtpush_reply answers ERR_ARGUMENT
-//     RTPUSH_NO_PUBLISH_FROM
-//                           leaves out rtpush_publish_from and the lock: the loop alone publishes
-//     RTPUSH_NO_FILTER      leaves out filters, so TLS: rtpush_attach_filter gives ERR_STATE
 //     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are
 //                           "", rtpush_config_error gives the field alone
 //     RTPUSH_NO_CHECKS      leaves out rtpush_init's checks but that of the memory: for an image
@@ -386,26 +383,33 @@ typedef struct rtpush_id {
 
 // -- topics: a const table, at most 32 ------------------------------------------------------------
 
-enum { RTPUSH_EVENT, RTPUSH_STATE }; // rtpush_topic.kind
-enum { RTPUSH_BINARY = 1 };          // rtpush_topic.flags: bytes, not text; WebSocket routes only
+// What is published on a topic, rtpush_topic.kind. What no topic names is not linked: link with
+// -Wl,--gc-sections objects compiled with -ffunction-sections -fdata-sections, or with -flto.
+typedef struct rtpush_topic_kind rtpush_topic_kind;
+extern const rtpush_topic_kind rtpush_topic_event; // every record, in order, from the log
+extern const rtpush_topic_kind rtpush_topic_state; // one value, of which the newest counts
+
+enum { RTPUSH_BINARY = 1 }; // rtpush_topic.flags: bytes, not text; WebSocket routes only
 
 typedef struct rtpush_topic {
-    const char *name; // 1 to 32 of A-Z a-z 0-9 - _ . ; must not begin with "rtpush"
-    uint8_t kind;     // EVENT: every record, in order, from the log. STATE: the newest value
-    uint8_t flags;    // RTPUSH_BINARY or 0
-    uint16_t max;     // STATE: largest value in bytes; it must fit tx_size with its prefix
+    const char *name;              // 1 to 32 of A-Z a-z 0-9 - _ . ; must not begin with "rtpush"
+    const rtpush_topic_kind *kind; // &rtpush_topic_event or &rtpush_topic_state
+    uint8_t flags;                 // RTPUSH_BINARY or 0
+    uint16_t max; // STATE: largest value in bytes; it must fit tx_size with its prefix
 } rtpush_topic;
 
 // -- routes: a const table, the first match wins --------------------------------------------------
 
-// rtpush_route.kind
-enum {
-    RTPUSH_HANDLER,   // on_request answers with rtpush_reply, at once or later
-    RTPUSH_ASSET,     // a file in const memory
-    RTPUSH_WEBSOCKET, // RFC 6455; subscribed to `topics`
-    RTPUSH_EVENTS,    // Server-Sent Events (WHATWG HTML 9.2)
-    RTPUSH_POLL       // long polling: the same text, the response ends with what is there
-};
+// What a route is, rtpush_route.kind. Kinds are constants of which a route table holds the address,
+// and what no route names is not linked, as said of topics above.
+typedef struct rtpush_kind rtpush_kind;
+extern const rtpush_kind rtpush_handler;   // on_request answers with rtpush_reply, at once or later
+extern const rtpush_kind rtpush_upload;    // HANDLER with request bodies: max_body, on_body
+extern const rtpush_kind rtpush_file;      // ASSET, a file in const memory
+extern const rtpush_kind rtpush_download;  // ASSET of which a part can be asked for (Range)
+extern const rtpush_kind rtpush_websocket; // RFC 6455; subscribed to `topics`
+extern const rtpush_kind rtpush_events;    // Server-Sent Events (WHATWG HTML 9.2)
+extern const rtpush_kind rtpush_poll;      // long polling: the same text, ends with what is there
 
 // Methods, as bits for rtpush_route.methods and as rtpush_request.method.
 enum {
@@ -415,7 +419,7 @@ enum {
     RTPUSH_PUT = 8,
     RTPUSH_DELETE = 16,
     RTPUSH_PATCH = 32,
-    RTPUSH_OPTIONS = 64 // answered by the library unless a HANDLER route names it
+    RTPUSH_OPTIONS = 64 // answered by the library unless a handler's route names it
 };
 
 // rtpush_route.flags
@@ -428,7 +432,7 @@ enum {
                                 // oldest event on, as with ?last_event_id=first
 };
 
-// A file for the ASSET kind. Everything stays valid for ever (const flash).
+// A file, for rtpush_file and rtpush_download. Everything stays valid for ever (const flash).
 typedef struct rtpush_asset {
     const char *content_type;  // e.g. "text/html; charset=utf-8"
     const void *data;          // identity form, or NULL if only gzip is kept
@@ -506,25 +510,25 @@ typedef struct rtpush_closed {
 typedef struct rtpush_route {
     const char *path;     // "/exact" or "/prefix/*", without percent signs; refused at init if no
                           // request can have it or an earlier route takes it
-    uint8_t kind;         // RTPUSH_HANDLER ...
+    const rtpush_kind *kind; // &rtpush_handler ...
     uint8_t methods;      // HANDLER: RTPUSH_GET | ...; 0 means GET and HEAD
     uint8_t flags;        // RTPUSH_STREAM_MESSAGES ...
-    const rtpush_asset *asset; // ASSET
+    const rtpush_asset *asset; // rtpush_file, rtpush_download
     uint32_t topics;      // streams: bit i allows topic i; 0 means all. ?topics=a,b picks of these
-    uint32_t max_body;    // HANDLER: largest body in bytes, 0 none: any is answered 413, a chunked
-                          // one also if it is empty. Without on_body it must be below rx_size,
-                          // where a body and its NUL must fit beside the head
-    uint32_t rate_bytes;  // HANDLER, WEBSOCKET: as rtpush_desc.rate_bytes, for this route; 0: that.
-                          // By the server's default an upload of 5 MB takes 18 s
+    uint32_t max_body;    // rtpush_upload: largest body in bytes; of others any is answered 413, a
+                          // chunked one also if it is empty. Without on_body it must be below
+                          // rx_size, where a body and its NUL must fit beside the head
+    uint32_t rate_bytes;  // rtpush_upload, WEBSOCKET: as rtpush_desc.rate_bytes, for this route; 0:
+                          // that. By the server's default an upload of 5 MB takes 18 s
     uint32_t max_message; // WEBSOCKET: largest message in bytes, at most what the rx buffer holds
                           // (rx_size - 125), which 0 means; with STREAM_MESSAGES any, 0: no limit
     const char *const *headers;      // request headers to keep, lower case, ended by NULL. Of one
                                      // that comes twice the last line counts
     const char *const *subprotocols; // WEBSOCKET: those understood, ended by NULL; "rtpush.1"
                                      // is always understood
-    const char *const *body_types;   // HANDLER: media types a body may have, lower case, without
-                                     // parameters, ended by NULL: others are answered 415. One
-                                     // without Content-Type counts as "application/octet-stream".
+    const char *const *body_types;   // rtpush_upload: media types a body may have, lower case,
+                                     // without parameters, ended by NULL: others are answered 415.
+                                     // One without Content-Type is application/octet-stream.
                                      // NULL: any. Name them where bytes are stored as they come:
                                      // a form or "curl -F" sends multipart/form-data, which has
                                      // fields before and behind the file (ports/rtpush_multipart.h)
@@ -536,10 +540,10 @@ typedef struct rtpush_route {
     // end of the head, before the body; without, when the body is whole. A request without a body
     // (content_length 0) brings no on_body: answer it here.
     void (*on_request)(rtpush_server *srv, const rtpush_request *req);
-    // HANDLER: a piece of the body as it arrives; last is 1 on the last one, which for a chunked
-    // body is empty: only then the end is known. RTPUSH_LATER or RTPUSH_ERR_WOULD_BLOCK: not taken,
-    // it comes again after progress. Whatever else it returns: taken. An answer given early ends
-    // the upload.
+    // rtpush_upload: a piece of the body as it arrives; last is 1 on the last one, which for a
+    // chunked body is empty: only then the end is known. RTPUSH_LATER or RTPUSH_ERR_WOULD_BLOCK:
+    // not taken, it comes again after progress. Whatever else it returns: taken. An answer given
+    // early ends the upload.
     int (*on_body)(rtpush_server *srv, const rtpush_request *req, const uint8_t *data, size_t len,
                    int last);
     // Streams: open, the first bytes may be sent. Closing from here is allowed.
@@ -690,7 +694,7 @@ int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t 
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
 // evicts. RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up:
 // the event is given up, and readers of its topic are told of a gap. ERR_STATE: the port has no
-// lock hook (rtpush_lwip.h: set desc.publish_from), or RTPUSH_NO_PUBLISH_FROM.
+// lock hook (rtpush_lwip.h: set desc.publish_from).
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // The same for a caller that tries again: with RTPUSH_ERR_FULL nothing happened.
 int rtpush_try_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
@@ -904,7 +908,7 @@ typedef struct rtpush_filter {
 } rtpush_filter;
 
 // After rtpush_init, before the first connection; filter outlives srv. ERR_ARGUMENT: NULL, or
-// there is one. ERR_STATE: RTPUSH_NO_FILTER.
+// there is one.
 int rtpush_attach_filter(rtpush_server *srv, const rtpush_filter *filter);
 void *rtpush_filter_self(const rtpush_conn *conn);
 size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
@@ -929,6 +933,49 @@ rtpush_conn *rtpush_filter_gives_way(rtpush_server *srv, const rtpush_conn *conn
 // Ends it: gracefully, or at once if only its peer's end is waited for.
 void rtpush_filter_evict(rtpush_server *srv, rtpush_conn *conn);
 uint32_t rtpush_now_ms(const rtpush_server *srv); // of the last rtpush_tick
+
+// -- kinds: in what routes and topics differ ------------------------------------------------------
+// Public only so that tables can be constant. The core calls these and knows no kind by name, so
+// another kind needs no change to it. NULL: what stands in parentheses.
+
+struct rtpi_range;
+
+struct rtpush_kind {
+    uint8_t flags;   // RTPI_KIND_...
+    uint8_t methods; // RTPUSH_GET ...: what it answers if the route does not say
+    // rtpush_init, route number i. 0: it is wrong, and the text of the error is written. (right)
+    int (*check)(rtpush_server *srv, unsigned i);
+    // The value of a request field, or an element of a list: what of the body, say, is asked for.
+    unsigned (*field)(const rtpush_server *srv, rtpush_conn *conn, unsigned header, char *value);
+    // The head is complete, nobody was asked: 0, or what it is refused with. (0)
+    unsigned (*judge)(rtpush_server *srv, rtpush_conn *conn, rtpush_request *req);
+    // It is authorised: answers, waits, or becomes a stream. 0, or what it is refused with.
+    unsigned (*open)(rtpush_server *srv, rtpush_conn *conn, rtpush_request *req);
+    // Bytes of a body or for a stream: how many were taken; len 0: again what was left. (discarded)
+    size_t (*input)(rtpush_server *srv, rtpush_conn *conn, const uint8_t *data, size_t len);
+    // Puts into tx what a stream sends before records, or more of a pulled answer. 0: no output.
+    int (*fill)(rtpush_server *srv, rtpush_conn *conn);
+    // The scan of deadlines visits an open stream; `due` may have come. (nothing)
+    void (*timer)(rtpush_server *srv, rtpush_conn *conn);
+    // Ends an open stream gracefully. (what is queued, then the end)
+    void (*close)(rtpush_server *srv, rtpush_conn *conn, uint16_t code, const char *reason,
+                  uint8_t why);
+    // Bytes of an open stream were sent or acknowledged. (nothing)
+    void (*progress)(rtpush_server *srv, rtpush_conn *conn);
+    // Adds to what on_close is told. (nothing)
+    void (*closed)(const rtpush_server *srv, const rtpush_conn *conn, rtpush_closed *closed);
+    // The part of its body that a GET asks for: 200 (all), 206, 416. (200)
+    unsigned (*range)(const rtpush_server *srv, const rtpush_conn *conn, const char *etag, int gzip,
+                      struct rtpi_range *range);
+};
+
+struct rtpush_topic_kind {
+    uint8_t flags; // RTPI_TOPIC_...
+    // Data that is checked; the log is not locked. `by`: RTPI_BY_...
+    int (*publish)(rtpush_server *srv, unsigned topic, const void *data, size_t len, int by);
+    // Puts values newer than the reader's last sweep into tx. (nothing)
+    void (*sweep)(rtpush_server *srv, rtpush_conn *conn);
+};
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
 
@@ -1129,6 +1176,7 @@ struct rtpush_server {
     rtpush_conn *ready_last;
     rtpush_conn *free_last;
     const char *advice;     // of the refusal being written: challenge of a 401, else location
+    void (*sweep)(rtpush_server *srv, rtpush_conn *conn); // of the topics' kinds, NULL none
     rtpush_hooks hooks;
     rtpush_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     rtpush_counters count;
@@ -1199,10 +1247,6 @@ extern "C" {
 // 22 Two servers in one program are independent. [api_two_servers_do_not_know_each_other]
 // 23 A clock that wraps changes nothing, one that goes back only delays.
 //    [time_wraps_at_2_32_without_a_trace, time_going_back_only_delays]
-
-#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
-#define RTPI_STREAMS // there are streams at all
-#endif
 
 // Where size counts gcc puts a function with one caller, or a small one, into its callers, and runs
 // out of registers there. Those so marked are smaller apart, by 340 bytes together on a Cortex-M3.
@@ -1458,7 +1502,6 @@ static void rtpi_put_base64(rtpush_text *t, const uint8_t *data, size_t len, int
     }
 }
 
-#ifndef RTPUSH_NO_WEBSOCKET
 // RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
 static int rtpi_ws_key_valid(const char *key) {
     return strspn(key, rtpi_letters) == 22 && strcmp(key + 22, "==") == 0;
@@ -1526,7 +1569,6 @@ static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
         digest[i] = (uint8_t)(h[i / 4] >> (24u - 8u * (i & 3u)));
     }
 }
-#endif // RTPUSH_NO_WEBSOCKET
 
 // >>utf8 ------------------------------------------------------------------------------------------
 // RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
@@ -1609,7 +1651,7 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
 // A slot's life:
 //
 //   FREE -> HEAD -> ASK -> BODY -> WAIT -> REPLY -> HEAD ...    plain HTTP, keep-alive
-//                    |-> WS | SSE | POLL                   streams; POLL -> REPLY -> HEAD
+//                    |-> STREAM                          WebSocket, events; a poll: -> REPLY
 //   any of them -> CLOSING -> LINGER -> DEAD -> FREE       a graceful close
 //   any of them ---------------------> DEAD -> FREE        reset, timeout, eviction
 //
@@ -1632,9 +1674,7 @@ enum {
     RTPI_BODY,
     RTPI_WAIT,
     RTPI_REPLY,
-    RTPI_WS,
-    RTPI_SSE,
-    RTPI_POLL,
+    RTPI_STREAM, // the route's kind says what it is
     RTPI_CLOSING,
     RTPI_LINGER,
     RTPI_DEAD
@@ -1663,13 +1703,28 @@ enum {
 // rtpush_conn.todo
 enum {
     RTPI_TODO_NOW = 1,       // a ping (WebSocket), the answer (poll)
-    RTPI_TODO_DONE = 2,      // the ping is out; the poll's sweep is over
+    RTPI_TODO_DONE = 2,      // WebSocket: the ping is out
     RTPI_TODO_RECORD = 4,    // a value went last: if a record waits, it is next
     RTPI_TODO_PONG = 8,      // WebSocket: the control payload waits for room to be sent back
     RTPI_TODO_WRITABLE = 16, // WebSocket: on_writable is owed
     RTPI_TODO_ALIVE = 32,    // a keep-alive
-    RTPI_TODO_ID = 64        // the reader's id has moved since it was given one
+    RTPI_TODO_ID = 64,       // the reader's id has moved since it was given one
+    RTPI_TODO_SWEPT = 128    // poll: its sweep is over
 };
+
+// rtpush_kind.flags
+enum {
+    RTPI_KIND_STREAM = 1,
+    RTPI_KIND_ENDS = 2,       // a stream that ends with what there is
+    RTPI_KIND_TWO_WAY = 4,    // ... on which both sides send: of bytes too, and without topics
+    RTPI_KIND_NOT_NOW = 8,    // "not now" is 200 and a retry:
+    RTPI_KIND_FOREIGN = 16,   // a GET from any site may have it
+    RTPI_KIND_LINKED = 32,    // ... that follows a link
+    RTPI_KIND_METHODS = 64,   // the route may name its methods
+    RTPI_KIND_BODY = 128      // takes request bodies
+};
+
+enum { RTPI_TOPIC_VALUE = 1 }; // rtpush_topic_kind.flags: the newest value counts
 
 // rtpi_ws.bits: of the message under way. What the connection owes is in rtpush_conn.todo.
 enum {
@@ -1677,6 +1732,9 @@ enum {
     RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
     RTPI_WS_LAST = 4     // the piece to deliver is the last one
 };
+
+// rtpush_conn.form, see >>wire
+enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
 
 enum {
     RTPI_YOUNG = 4,      // quarter seconds in which a slot is not taken: rtpi_gives_way
@@ -1730,19 +1788,30 @@ static void rtpi_clear(rtpush_conn *c, unsigned flag) {
     c->flags = (uint16_t)(c->flags & ~flag);
 }
 
+static const rtpush_kind *rtpi_kind(const rtpush_server *srv, const rtpush_conn *c) {
+    return srv->desc.routes[c->route].kind;
+}
+
+static int rtpi_kind_has(const rtpush_server *srv, const rtpush_conn *c, unsigned flag) {
+    return c->route != RTPI_NO_ROUTE && (rtpi_kind(srv, c)->flags & flag) != 0;
+}
+
+static int rtpi_is_stream(const rtpush_conn *c) {
+    return c->state == RTPI_STREAM;
+}
+
+static int rtpi_is_websocket(const rtpush_conn *c) {
+    return c->state == RTPI_STREAM && c->form <= RTPI_FORM_TAGGED;
+}
+
 // May the application send on it?
 static int rtpi_may_send(const rtpush_conn *c) {
-    return c->state == RTPI_WS && !rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE);
+    return rtpi_is_websocket(c) && !rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE);
 }
 
 // Does the port's side of this connection belong to the filter?
 static int rtpi_filtered(const rtpush_conn *c) {
-#ifdef RTPUSH_NO_FILTER
-    (void)c;
-    return 0;
-#else
     return rtpi_has(c, RTPI_F_FILTERED);
-#endif
 }
 
 // Proved: it completed a request, or authorize knows who sends the one under way.
@@ -1750,13 +1819,9 @@ static int rtpi_is_proved(const rtpush_conn *c) {
     return c->out.rank.proved || c->out.rank.known;
 }
 
-static int rtpi_is_stream(const rtpush_conn *c) {
-    return c->state >= RTPI_WS && c->state <= RTPI_POLL;
-}
-
 // Is `out` a stream? A connection that closes may still owe the rest of a record.
 static int rtpi_has_cursor(const rtpush_conn *c) {
-    return c->state >= RTPI_WS && c->state <= RTPI_CLOSING;
+    return c->state >= RTPI_STREAM && c->state <= RTPI_CLOSING;
 }
 
 static void rtpi_ready(rtpush_server *srv, rtpush_conn *c) {
@@ -1956,22 +2021,17 @@ static void rtpi_high(uint32_t *most, uint32_t now) {
     }
 }
 
-#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY) || !defined(RTPUSH_NO_PULL) || \
-    !defined(RTPUSH_NO_FILTER)
 // A callback said LATER: it is asked again after progress, and in any case by the next scan.
 static void rtpi_later(rtpush_server *srv, rtpush_conn *c) {
     rtpi_set(c, RTPI_F_LATER);
     rtpi_scan_by(srv, srv->quarter + 1u);
 }
-#endif
 
-#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY)
 // What on_message and on_body answer: may it come again? A send that would block says so too, or
 // what "return rtpush_send(...)" was to echo would be lost.
 static int rtpi_not_taken(int answer) {
     return answer == RTPUSH_LATER || answer == RTPUSH_ERR_WOULD_BLOCK;
 }
-#endif
 
 // on_close, once, if it is owed. Is the state what it was?
 RTPI_CHECKED static int rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
@@ -1984,12 +2044,8 @@ RTPI_CHECKED static int rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
     rtpi_clear(c, RTPI_F_OPENED);
     memset(&closed, 0, sizeof closed);
     closed.why = c->why;
-    if (route->kind == RTPUSH_WEBSOCKET) {
-        closed.code = c->in.ws.code;
-        if (closed.code != 1005 && closed.code != 1006) { // its Close is the last frame read
-            closed.reason = (const char *)rtpi_tx(srv, c) - RTPI_CONTROL_MAX + 2;
-            closed.reason_len = (uint8_t)(c->in.ws.control_len - 2);
-        }
+    if (route->kind->closed) {
+        route->kind->closed(srv, c, &closed);
     }
     if (route->on_close) {
         route->on_close(srv, rtpi_handle(srv, c), &closed);
@@ -2074,7 +2130,7 @@ static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) 
 #define RTPI_RATE_BYTES_MAX 2000000u // twice that is 62,500 blocks
 
 static uint32_t rtpi_rate_bytes(const rtpush_server *srv, const rtpush_conn *c) {
-    if ((c->state == RTPI_BODY || c->state == RTPI_WS) && rtpi_route(srv, c)->rate_bytes > 0) {
+    if ((c->state == RTPI_BODY || c->state == RTPI_STREAM) && rtpi_route(srv, c)->rate_bytes > 0) {
         return rtpi_route(srv, c)->rate_bytes;
     }
     return srv->desc.rate_bytes;
@@ -2116,7 +2172,6 @@ static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
     return 1;
 }
 
-#if !defined(RTPUSH_NO_WEBSOCKET) || !defined(RTPUSH_NO_BODY)
 // How many of want bytes may pass now; they are paid. A rest under 64 costs a whole block.
 static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
     uint32_t blocks = (uint32_t)((want + 63u) / 64u);
@@ -2132,7 +2187,6 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
     c->byte_tokens = (uint16_t)(c->byte_tokens - blocks);
     return want;
 }
-#endif
 
 // >>log -------------------------------------------------------------------------------------------
 // A ring of records, oldest at tail, next one at head; each stands in one piece, 4-byte aligned. At
@@ -2181,23 +2235,15 @@ enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2 }; // rtpi_record.flags; VOID: nobod
 #endif
 
 static void rtpi_lock(const rtpush_server *srv) {
-#ifndef RTPUSH_NO_PUBLISH_FROM
     if (srv->hooks.lock) {
         srv->hooks.lock(srv->hooks.ctx);
     }
-#else
-    (void)srv;
-#endif
 }
 
 static void rtpi_unlock(const rtpush_server *srv) {
-#ifndef RTPUSH_NO_PUBLISH_FROM
     if (srv->hooks.unlock) {
         srv->hooks.unlock(srv->hooks.ctx);
     }
-#else
-    (void)srv;
-#endif
 }
 
 static rtpi_record *rtpi_record_at(const rtpush_server *srv, uint32_t off) {
@@ -2326,7 +2372,6 @@ static void rtpi_sync(rtpush_server *srv) {
     srv->limit_off = off;
 }
 
-#ifdef RTPI_STREAMS
 // Where to look for number seq: the offset of the last record in the index before it or of it, or
 // the oldest one.
 static uint32_t rtpi_seek(const rtpush_server *srv, uint32_t seq) {
@@ -2363,7 +2408,6 @@ static uint32_t rtpi_seek_to(const rtpush_server *srv, uint32_t seq) {
     }
     return off;
 }
-#endif
 
 // The oldest record this connection may need unchanged, or 0: the first that the transport may
 // refer to, or the one it is in the middle of. A dropped transport (port NULL) needs none.
@@ -2479,7 +2523,6 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len)
     return rec;
 }
 
-#ifndef RTPUSH_NO_PUBLISH_FROM
 // Under the lock: the event there was no room for is given up. Its number is spent.
 static void rtpi_give_up(rtpush_server *srv) {
     srv->lost = ++srv->seq_next;
@@ -2488,7 +2531,6 @@ static void rtpi_give_up(rtpush_server *srv) {
         srv->done_seq = srv->seq_next; // at the end: nothing to wait for
     }
 }
-#endif
 
 static unsigned rtpi_opcode(const rtpush_topic *topic) { // RFC 6455 5.2
     return (topic->flags & RTPUSH_BINARY) ? RTPUSH_BINARY_MESSAGE : RTPUSH_TEXT_MESSAGE;
@@ -2544,7 +2586,7 @@ static int rtpi_topic_check(const rtpush_server *srv, unsigned topic, const void
         return RTPUSH_ERR_ARGUMENT;
     }
     t = &srv->desc.topics[topic];
-    if (len > (t->kind == RTPUSH_STATE ? t->max : rtpi_record_max(srv))) {
+    if (len > (t->kind->flags & RTPI_TOPIC_VALUE ? t->max : rtpi_record_max(srv))) {
         return RTPUSH_ERR_TOO_BIG;
     }
     // Checked once here, or one bad record would close every WebSocket (RFC 6455 8.1).
@@ -2562,16 +2604,18 @@ enum {
     RTPI_BY_ANY   // any context; the event is given up
 };
 
-// Once the topic is checked and the log locked; unlocks it.
+// Once topic and data are checked.
 static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, size_t len, int by) {
-    rtpi_record *rec = rtpi_claim(srv, topic, (uint32_t)len);
-#ifndef RTPUSH_NO_PUBLISH_FROM
+    rtpi_record *rec;
+    if (by == RTPI_BY_LOOP) {
+        rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
+    } else {
+        rtpi_lock(srv);
+    }
+    rec = rtpi_claim(srv, topic, (uint32_t)len);
     if (!rec && by == RTPI_BY_ANY) {
         rtpi_give_up(srv);
     }
-#else
-    (void)by;
-#endif
     rtpi_unlock(srv);
     if (!rec) {
         return RTPUSH_ERR_FULL;
@@ -2587,6 +2631,8 @@ static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, siz
     return RTPUSH_OK;
 }
 
+const rtpush_topic_kind rtpush_topic_event = {0, rtpi_append, NULL};
+
 // >>state -----------------------------------------------------------------------------------------
 // One value a STATE topic, replaced in place. Every change gets the next revision, of one counter
 // for all topics. A reader's sweep visits each of its topics once and takes those newer than the
@@ -2596,7 +2642,6 @@ static rtpi_value *rtpi_value_at(const rtpush_server *srv, unsigned topic) {
     return srv->state + topic;
 }
 
-#ifndef RTPUSH_NO_STATE
 static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
     return (uint8_t *)srv->state + v->off;
 }
@@ -2605,8 +2650,10 @@ static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
 // "event: " name LF 8 + 32, "data: " LF LF 8; 2 spare.
 #define RTPI_VALUE_OVERHEAD 84u
 
-static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, size_t len,
+                          int by) {
     rtpi_value *v = rtpi_value_at(srv, topic);
+    (void)by; // there is always room
     // Text grows in an event stream by each line end. Bytes have no form there, and max fits.
     if (!(srv->desc.topics[topic].flags & RTPUSH_BINARY) &&
         len + RTPI_INSERT_LEN * rtpi_count_lines((const uint8_t *)data, (uint32_t)len) +
@@ -2625,7 +2672,6 @@ static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, 
     rtpi_unlock(srv);
     return RTPUSH_OK;
 }
-#endif
 
 // Is any of this reader's values newer than its last sweep? Mostly not, and that needs no lock.
 static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
@@ -2655,8 +2701,6 @@ static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
 // So the length of an event is prefix + payload + 2 + 6 * lines. Where a reader stands inside a
 // record is stored: bytes sent of prefix and record, and of the insert due there (6: all of it).
 // Nothing is scanned but what is offered next.
-
-enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
 
 // rtpush_conn.notice: what a reader is told first
 enum {
@@ -2845,7 +2889,7 @@ static uint32_t rtpi_reader_id(const rtpi_stream *s) {
 }
 
 // Notices look like events of a topic; no topic of the user's may have that name.
-static const rtpush_topic rtpi_notice = {"rtpush", RTPUSH_EVENT, 0, 0};
+static const rtpush_topic rtpi_notice = {"rtpush", &rtpush_topic_event, 0, 0};
 
 // Writes a notice or a STATE value for this reader into tx. 0: no room now.
 static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic *topic,
@@ -2987,7 +3031,6 @@ static uint32_t rtpi_keepalive_ms(const rtpush_server *srv, uint8_t form) {
     return form == RTPI_FORM_RAW ? srv->desc.ping_ms : srv->desc.keepalive_ms;
 }
 
-#ifdef RTPI_STREAMS
 // Reads "epoch-seq", or of a poll "epoch-seq-rev", whole. rev stays if there is none.
 static int rtpi_get_id(const char *text, rtpush_id *id, uint32_t *rev) {
     size_t len = strlen(text);
@@ -3023,8 +3066,6 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
     }
 }
 
-#endif
-
 static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
     return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
 }
@@ -3038,7 +3079,8 @@ static int rtpi_stream_news(rtpush_server *srv, rtpush_conn *c) {
     if (s->seq < srv->limit_seq) {
         srv->sweep_due = 1; // others first, then it goes on from there
     }
-    return c->notice > (c->state == RTPI_POLL ? RTPI_NOTICE_REPLAYED : RTPI_NOTICE_NONE) ||
+    return c->notice > (rtpi_kind_has(srv, c, RTPI_KIND_ENDS) ? RTPI_NOTICE_REPLAYED
+                                                             : RTPI_NOTICE_NONE) ||
            rtpi_state_newer(srv, s);
 }
 
@@ -3082,6 +3124,9 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
         return 0;
     }
     c->notice = RTPI_NOTICE_NONE;
+    if (!rtpi_has(c, RTPI_F_ANSWER)) { // a poll's answer has an end
+        s->stop = ~(uint32_t)0;
+    }
     if (missed > 0) {
         srv->count.gaps++;
         srv->count.missed += missed;
@@ -3092,7 +3137,6 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     return rtpi_stands(c) == before;
 }
 
-#ifndef RTPUSH_NO_STATE
 // Writes one STATE value into tx if it is newer than the last sweep. 0: no room now.
 static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
     rtpi_stream *s = &c->out.stream;
@@ -3115,8 +3159,8 @@ static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec = rtpi_next_record(srv, c);
-    int record = rec && (c->state != RTPI_POLL || rec->seq < s->stop);
-    if (c->state == RTPI_POLL && (c->todo & RTPI_TODO_DONE)) {
+    int record = rec && rec->seq < s->stop;
+    if (c->todo & RTPI_TODO_SWEPT) {
         return; // one sweep an answer
     }
     while (c->sweep_i > 0 || rtpi_state_newer(srv, s)) {
@@ -3134,11 +3178,12 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
         s->sweep_prev = s->sweep_now;
         c->sweep_i = 0;
     }
-    if (c->state == RTPI_POLL) {
-        c->todo |= RTPI_TODO_DONE;
+    if (rtpi_has(c, RTPI_F_ANSWER)) {
+        c->todo |= RTPI_TODO_SWEPT;
     }
 }
-#endif
+
+const rtpush_topic_kind rtpush_topic_state = {RTPI_TOPIC_VALUE, rtpi_state_set, rtpi_put_values};
 
 // What a script sees, unlike a comment or a ping: in an event stream 19 bytes and, with an id, 21
 // more (WHATWG HTML 9.2.6: a data field without a value is data), over rtpush.1 a message of 2
@@ -3162,23 +3207,24 @@ static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // Fills tx with what goes before the next record.
-static void rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
+static int rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     if (rtpi_reader_blocked(c)) {
-        return;
+        return 1;
     }
     (void)rtpi_next_record(srv, c); // finds out what is missed
     while ((c->notice != RTPI_NOTICE_NONE || s->gap_from != 0) && s->part == 0) {
         if (!rtpi_put_notice(srv, c)) {
-            return;
+            return 1;
         }
     }
     if (c->todo & RTPI_TODO_ALIVE) {
         rtpi_put_keepalive(srv, c);
     }
-#ifndef RTPUSH_NO_STATE
-    rtpi_put_values(srv, c);
-#endif
+    if (srv->sweep) {
+        srv->sweep(srv, c);
+    }
+    return 1;
 }
 
 // >>reply -----------------------------------------------------------------------------------------
@@ -3367,6 +3413,7 @@ static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be e
 // What the functions below return: 0, or the status to refuse with, less 300: a Thumb instruction
 // holds a constant of 8 bits.
 #define RTPI_NO(status) ((status) - 300u)
+#define RTPI_NO_FOR(refusal, why) ((refusal) | (unsigned)(why) << 9) // not for the status's own
 
 RTPI_APART static uint8_t rtpi_refusal_why(unsigned refusal) {
     static const uint8_t whys[] = {RTPI_STATUSES(RTPI_STATUS_WHY) RTPUSH_WHY_APP};
@@ -3422,11 +3469,9 @@ static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
 }
 
 static unsigned rtpi_route_methods(const rtpush_route *route) {
-    if (route && route->kind == RTPUSH_HANDLER && route->methods != 0) {
-        return route->methods | (unsigned)RTPUSH_OPTIONS;
-    }
-    return RTPUSH_GET | RTPUSH_OPTIONS |
-           (route && route->kind == RTPUSH_WEBSOCKET ? 0u : (unsigned)RTPUSH_HEAD);
+    unsigned methods = !route          ? RTPUSH_GET | RTPUSH_HEAD
+                       : route->methods ? route->methods : route->kind->methods;
+    return methods | RTPUSH_OPTIONS;
 }
 
 const char *rtpush_why(int why) {
@@ -3601,7 +3646,6 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
     case RTPI_NO(503):
         rtpi_put_text(t, "Retry-After: 2\r\n");
         return;
-#ifndef RTPUSH_NO_ASSETS
     case RTPI_NO(200):
     case RTPI_NO(304):
         // An asset may be kept, so it varies by Origin also where none was sent: a cache must not
@@ -3609,17 +3653,10 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
         rtpi_format(t, "Vary: Origin%s\r\n%s", route->asset->gzip ? ", Accept-Encoding" : "",
                     own == RTPI_OWN_GZIP ? "Content-Encoding: gzip\r\n" : "");
         return;
-#endif
     default:
         return;
     }
 }
-
-#ifdef RTPUSH_NO_PULL
-#define RTPI_PULL(r) ((rtpush_pull)NULL)
-#else
-#define RTPI_PULL(r) ((r)->pull)
-#endif
 
 // What the fields say of the body. `range` is what is sent of `len` bytes.
 static void rtpi_put_length(rtpush_text *t, unsigned status, uint32_t len,
@@ -3636,8 +3673,8 @@ static void rtpi_put_length(rtpush_text *t, unsigned status, uint32_t len,
 static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own,
                             const rtpi_range *range) {
     rtpi_answer *answer = &c->out.reply;
-    if (RTPI_PULL(r)) {
-        answer->pull = RTPI_PULL(r);
+    if (r->pull) {
+        answer->pull = r->pull;
         answer->user = r->user;
         answer->left = range->from;
         answer->to = range->to;
@@ -3652,7 +3689,7 @@ static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_res
 // May it be given? *cors is cleared if its fields take the place of ours.
 static int rtpi_reply_check(const rtpush_response *r, unsigned status, int *cors) {
     return status >= 200 && status <= 599 && rtpi_headers_check(r, cors) &&
-           (r->len == 0 || r->body || r->pull) && r->pull == RTPI_PULL(r) &&
+           (r->len == 0 || r->body || r->pull) &&
            (status != 205 || (r->len == 0 && !r->pull)); // RFC 9110 15.3.6: it has no content
 }
 
@@ -3661,9 +3698,10 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     unsigned status = r->status ? r->status : 200u;
     int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
     int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
-    int unknown = RTPI_PULL(r) && r->len == 0 && !headless; // until it ends; RFC 9112 6.1
+    int unknown = r->pull && r->len == 0 && !headless; // until it ends; RFC 9112 6.1
     int chunked = unknown && !(c->in.http.bits & RTPI_B_HTTP10);
-    int ranged = status == 200 && !unknown && (RTPI_PULL(r) || r->body_static);
+    const rtpush_kind *kind = c->route != RTPI_NO_ROUTE ? rtpi_kind(srv, c) : NULL;
+    int ranged = status == 200 && !unknown && (r->pull || r->body_static) && kind && kind->range;
     int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
     rtpi_range range = {0, r->len};
     const char *const *h;
@@ -3672,7 +3710,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         return RTPUSH_ERR_ARGUMENT;
     }
     if (ranged) {
-        status = rtpi_range_asked(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
+        status = kind->range(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
     }
     if (ranged && status == 416) {
         bodyless = 1;
@@ -3703,7 +3741,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         rtpi_put_length(t, ranged ? status : 0, r->len, &range);
     }
     rtpi_put_text(t, "\r\n");
-    if (!bodyless && !r->body_static && !RTPI_PULL(r)) {
+    if (!bodyless && !r->body_static && !r->pull) {
         rtpi_put(t, r->body, (size_t)r->len);
     }
     if (!rtpi_tx_commit(c, t)) {
@@ -3719,7 +3757,6 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     return RTPUSH_OK;
 }
 
-#if !defined(RTPUSH_NO_EVENTS) || !defined(RTPUSH_NO_POLL)
 // The head of an SSE or poll answer.
 static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
     rtpush_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
@@ -3729,7 +3766,6 @@ static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked)
                 chunked ? "Transfer-Encoding: chunked\r\n" : "");
     return rtpi_tx_commit(c, t);
 }
-#endif
 
 // "retry: ms LF LF", spread over `times` the usual time, so that not all come back at once.
 static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
@@ -3739,12 +3775,10 @@ static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
     (void)rtpi_tx_commit(c, t);
 }
 
-#ifndef RTPUSH_NO_EVENTS
 // An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). "Not now" is
 // therefore a 200 that says when to come back, and ends.
 static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    const rtpush_route *route = rtpi_route(srv, c);
-    if (!route || route->kind != RTPUSH_EVENTS ||
+    if (!rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW) ||
         (refusal != RTPI_NO(429) && refusal != RTPI_NO(503))) {
         return 0;
     }
@@ -3758,14 +3792,6 @@ static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
     rtpi_begin_reply(srv, c);
     return 1;
 }
-#else
-static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    (void)srv;
-    (void)c;
-    (void)refusal;
-    return 0;
-}
-#endif
 
 // What the peer's user is told. Why an application refuses is its own matter: there the phrase.
 static const char *rtpi_refusal_text(unsigned status, uint8_t why) {
@@ -3802,8 +3828,10 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
 
 static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
     int coding = refusal == RTPI_NO(501) && c->in.http.method < 1u << RTPI_METHOD_COUNT;
+    uint8_t why = (uint8_t)(refusal >> 9);
+    refusal &= 511u;
     rtpi_refuse_why(srv, c, refusal,
-                    coding ? (uint8_t)RTPUSH_WHY_CODING : rtpi_refusal_why(refusal));
+                    why ? why : coding ? (uint8_t)RTPUSH_WHY_CODING : rtpi_refusal_why(refusal));
 }
 
 // An answer head did not fit tx_size.
@@ -3811,8 +3839,7 @@ static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
     rtpi_refuse(srv, c, RTPI_NO(500));
 }
 
-#ifndef RTPUSH_NO_ASSETS
-// ASSET: RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
+// RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
 // RFC 9110 12.5.3: of the forms there are, the one the client weighs more, gzip where it weighs
 // them alike. Without the field all are acceptable. Identity, if it is not named, comes last.
 // Returns 0, or why it is refused.
@@ -3843,8 +3870,6 @@ RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn 
     r.etag = a->etag;
     return rtpi_reply(srv, c, &r, gzip ? RTPI_OWN_GZIP : RTPI_OWN) == RTPUSH_OK ? 0 : RTPI_NO(500);
 }
-
-#endif
 
 static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
     rtpush_response r;
@@ -4215,7 +4240,6 @@ static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t
     return 0;
 }
 
-#ifndef RTPUSH_NO_ASSETS
 // An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
 static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
     if (strcmp(v, "*") == 0) {
@@ -4255,11 +4279,27 @@ RTPI_APART static void rtpi_accept_coding(rtpi_asked *asked, char *v) {
     }
 }
 
-#endif
+// What forms of a file the client takes, and has.
+static unsigned rtpi_file_field(const rtpush_server *srv, rtpush_conn *c, unsigned header,
+                                char *v) {
+    if (header == RTPI_H_ACCEPT_ENCODING) {
+        rtpi_accept_coding(&c->out.asked, v);
+    } else if (header == RTPI_H_NONE_MATCH) {
+        c->in.http.bits = (uint16_t)(c->in.http.bits |
+                                     rtpi_match_etag(rtpi_route(srv, c)->asset, v));
+    }
+    return 0;
+}
 
-static uint8_t rtpi_match_protocol(const rtpush_route *route, const char *v) {
-    int i = route ? rtpi_find(route->subprotocols, v) : -1;
-    return i >= 0 ? (uint8_t)(i + 1) : strcmp(v, "rtpush.1") == 0 ? 255 : 0;
+// RFC 6455 4.2.2: the client's first that we know.
+static unsigned rtpi_websocket_field(const rtpush_server *srv, rtpush_conn *c, unsigned header,
+                                     char *v) {
+    rtpi_http *h = &c->in.http;
+    if (header == RTPI_H_PROTOCOL && h->subprotocol == 0) {
+        int i = rtpi_find(rtpi_route(srv, c)->subprotocols, v);
+        h->subprotocol = i >= 0 ? (uint8_t)(i + 1) : strcmp(v, "rtpush.1") == 0 ? 255 : 0;
+    }
+    return 0;
 }
 
 // The first pair of that name counts: a host of the same domain may have set the second (RFC 6265
@@ -4332,28 +4372,19 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
         c->out.asked.site = (uint8_t)(c->out.asked.site | 1u << word >> RTPI_WORD_COUNT);
         break;
     case RTPI_H_ACCEPT_ENCODING:
-#ifndef RTPUSH_NO_ASSETS
-        rtpi_accept_coding(&c->out.asked, v);
-#endif
-        break;
     case RTPI_H_NONE_MATCH:
-#ifndef RTPUSH_NO_ASSETS
-        bits = route && route->asset ? rtpi_match_etag(route->asset, v) : 0;
-#endif
-        break;
-    case RTPI_H_PROTOCOL: // RFC 6455 4.2.2: the client's first that we know
-        h->subprotocol = h->subprotocol ? h->subprotocol : rtpi_match_protocol(route, v);
-        break;
+    case RTPI_H_PROTOCOL:
+        return route && route->kind->field ? route->kind->field(srv, c, h->header, v) : 0;
     case RTPI_H_COOKIE:
         return rtpi_match_cookie(srv, h, v);
     case RTPI_H_HOST:
         // RFC 9112 3.2: an invalid one is refused also where the target's counts (3.2.2).
         return !(h->bits & RTPI_B_ABSOLUTE) ? RTPI_KEEP : rtpi_host_name(v) > 0 ? 0 : RTPI_NO(400);
     case RTPI_H_CONTENT_TYPE:
-        return route && route->kind == RTPUSH_HANDLER && route->max_body > 0 ? RTPI_KEEP : 0;
+        return rtpi_kind_has(srv, c, RTPI_KIND_BODY) ? RTPI_KEEP : 0;
     case RTPI_H_RANGE: // RFC 9110 14.2: of GET alone; and of what may have a range
     case RTPI_H_IF_RANGE:
-        return h->method == RTPUSH_GET && route && route->kind <= RTPUSH_ASSET ? RTPI_KEEP : 0;
+        return h->method == RTPUSH_GET && route && route->kind->range ? RTPI_KEEP : 0;
     default:
         return RTPI_KEEP;
     }
@@ -4571,7 +4602,8 @@ static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t le
 
 // The topics a route allows: bytes have no form in an event stream.
 static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
-    uint32_t topics = route->kind == RTPUSH_WEBSOCKET ? srv->all_topics : srv->text_topics;
+    uint32_t topics =
+        route->kind->flags & RTPI_KIND_TWO_WAY ? srv->all_topics : srv->text_topics;
     return route->topics ? topics & route->topics : topics;
 }
 
@@ -4604,7 +4636,6 @@ static unsigned rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *
     return 0;
 }
 
-#ifdef RTPI_STREAMS
 // The id a client resumes from: the header wins, it is newer than the page's URL.
 static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c,
                                   const char *query, char out[27]) {
@@ -4622,10 +4653,9 @@ static int rtpi_stream_room(const rtpush_server *srv) {
     return !srv->shut && srv->count.streams < srv->desc.max_streams;
 }
 
-// Turns the request into a reader. `state` is WS, SSE or POLL; tx already holds the head; `ms` is
-// its first deadline.
-static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint8_t form,
-                             uint32_t ms, const rtpush_request *req) {
+// Turns the request into a reader. tx already holds the head; `ms` is its first deadline.
+static unsigned rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t form, uint32_t ms,
+                                 const rtpush_request *req) {
     char id[27];
     const char *resume = rtpi_resume_id(srv, c, req->query, id);
     memset(&c->out, 0, sizeof c->out);
@@ -4634,7 +4664,7 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
     c->form = form;
     c->todo = c->sweep_i = 0;
     rtpi_reader_start(srv, c, resume);
-    if (state == RTPI_WS) { // frames take the place of the request
+    if (form <= RTPI_FORM_TAGGED) { // frames take the place of the request
         memset(&c->in, 0, sizeof c->in);
         c->rx_used = 0;
         c->heard = (uint16_t)srv->quarter;
@@ -4644,29 +4674,26 @@ static void rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t state, 
     rtpi_set(c, RTPI_F_OPENED);
     srv->count.streams++;
     rtpi_high(&srv->count.streams_high, srv->count.streams);
-    rtpi_state(srv, c, state, ms);
+    rtpi_state(srv, c, RTPI_STREAM, ms);
     rtpi_ready(srv, c);
     if (req->route->on_open) {
         req->route->on_open(srv, req);
     }
+    return 0;
 }
 
-#endif // RTPI_STREAMS
-
-#ifndef RTPUSH_NO_EVENTS
-static void rtpi_open_events(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+static unsigned rtpi_open_events(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
     if (!rtpi_put_stream_head(srv, c, 0)) {
-        rtpi_refuse_size(srv, c);
-    } else if (req->method == RTPUSH_HEAD) { // RFC 9110 9.3.2
-        rtpi_begin_reply(srv, c);
-    } else {
-        rtpi_stream_open(srv, c, RTPI_SSE, RTPI_FORM_SSE, srv->desc.keepalive_ms, req);
+        return RTPI_NO(500);
     }
+    if (req->method == RTPUSH_HEAD) { // RFC 9110 9.3.2
+        rtpi_begin_reply(srv, c);
+        return 0;
+    }
+    return rtpi_stream_open(srv, c, RTPI_FORM_SSE, srv->desc.keepalive_ms, req);
 }
-#endif
 
-#ifndef RTPUSH_NO_POLL
 // How long ?timeout=S, in whole seconds, lets a poll wait. 0 if it is none.
 RTPI_OWN_FRAME static int rtpi_poll_wait(const rtpush_server *srv, const char *query,
                                          uint32_t *wait_ms) {
@@ -4686,7 +4713,7 @@ RTPI_OWN_FRAME static int rtpi_poll_wait(const rtpush_server *srv, const char *q
     return 1;
 }
 
-static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+static unsigned rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     int chunked = !(c->in.http.bits & RTPI_B_HTTP10);
     uint32_t wait_ms;
     (void)rtpi_poll_wait(srv, req->query, &wait_ms); // judged before
@@ -4695,13 +4722,11 @@ static void rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, const rtpush_requ
     }
     if (req->method == RTPUSH_HEAD && rtpi_put_stream_head(srv, c, chunked)) {
         rtpi_begin_reply(srv, c);
-        return;
+        return 0;
     }
-    rtpi_stream_open(srv, c, RTPI_POLL, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, wait_ms, req);
+    return rtpi_stream_open(srv, c, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, wait_ms, req);
 }
-#endif
 
-#ifndef RTPUSH_NO_WEBSOCKET
 // RFC 6455 4.2.1: what a valid opening handshake has.
 static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *c) {
     unsigned bits = c->in.http.bits;
@@ -4734,28 +4759,26 @@ RTPI_OWN_FRAME static int rtpi_put_upgrade(rtpush_server *srv, rtpush_conn *c,
     return rtpi_tx_commit(c, t);
 }
 
-static void rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, const rtpush_request *req) {
+static unsigned rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
     if (!(c->in.http.bits & RTPI_B_WEBSOCKET)) { // RFC 9110 15.5.22
-        rtpi_refuse_why(srv, c, RTPI_NO(426), RTPUSH_WHY_UPGRADE);
-    } else if (!rtpi_put_upgrade(srv, c, req)) {
-        rtpi_refuse_size(srv, c);
-    } else {
-        rtpi_stream_open(srv, c, RTPI_WS, form, rtpi_keepalive_ms(srv, form), req);
+        return RTPI_NO(426);
     }
+    return rtpi_put_upgrade(srv, c, req)
+               ? rtpi_stream_open(srv, c, form, rtpi_keepalive_ms(srv, form), req)
+               : RTPI_NO(500);
 }
-#endif
 
-static void rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+static unsigned rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
     rtpi_set(c, RTPI_F_OPENED);
     rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
     if (route->on_request) {
         route->on_request(srv, req);
     }
+    return 0;
 }
 
-#ifndef RTPUSH_NO_BODY
 // A slot is held for long only by those whom the application knows: nobody else may withhold a body
 // for longer than a head.
 static uint32_t rtpi_body_ms(const rtpush_server *srv, const rtpush_conn *c) {
@@ -4770,83 +4793,47 @@ static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
     (void)rtpi_tx_commit(c, t);
     rtpi_ready(srv, c);
 }
-#endif
 
-static void rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+static unsigned rtpi_open_file(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    return rtpi_reply_asset(srv, c, req->route->asset);
+}
+
+static unsigned rtpi_open_upload(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     const rtpush_route *route = req->route;
-#ifndef RTPUSH_NO_ASSETS
-    unsigned refusal;
-#endif
-#ifdef RTPI_STREAMS
-    if (route->kind >= RTPUSH_WEBSOCKET && !rtpi_stream_room(srv)) {
-        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_STREAM_LIMIT);
-        return;
+    if (!rtpi_body_due(c)) {
+        return rtpi_open_handler(srv, c, req);
     }
-#endif
-    switch (route->kind) {
-#ifndef RTPUSH_NO_ASSETS
-    case RTPUSH_ASSET:
-        refusal = rtpi_reply_asset(srv, c, route->asset);
-        if (refusal) {
-            rtpi_refuse(srv, c, refusal);
-        }
-        return;
-#endif
-#ifndef RTPUSH_NO_WEBSOCKET
-    case RTPUSH_WEBSOCKET:
-        rtpi_open_websocket(srv, c, req);
-        return;
-#endif
-#ifndef RTPUSH_NO_EVENTS
-    case RTPUSH_EVENTS:
-        rtpi_open_events(srv, c, req);
-        return;
-#endif
-#ifndef RTPUSH_NO_POLL
-    case RTPUSH_POLL:
-        rtpi_open_poll(srv, c, req);
-        return;
-#endif
-    default:
-        break;
+    rtpi_state(srv, c, RTPI_BODY, rtpi_body_ms(srv, c));
+    c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
+    c->in.http.total = 0;
+    if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
+        rtpi_put_continue(srv, c);
     }
-#ifndef RTPUSH_NO_BODY
-    if (rtpi_body_due(c)) {
-        rtpi_state(srv, c, RTPI_BODY, rtpi_body_ms(srv, c));
-        c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
-        c->in.http.total = 0;
-        if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
-            rtpi_put_continue(srv, c);
-        }
-        if (!route->on_body) {
-            return; // on_request comes with the whole body
-        }
+    if (route->on_body) { // else on_request comes with the whole body
         rtpi_set(c, RTPI_F_OPENED);
         if (route->on_request) {
             route->on_request(srv, req);
         }
-        return;
     }
-#endif
-    rtpi_open_handler(srv, c, req);
+    return 0;
+}
+
+// What is authorised goes to its kind. 0, or what it is refused with.
+static unsigned rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    if (rtpi_kind_has(srv, c, RTPI_KIND_STREAM) && !rtpi_stream_room(srv)) {
+        return RTPI_NO(503);
+    }
+    return req->route->kind->open(srv, c, req);
 }
 
 // Does the route take that much more of a body?
 static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32_t more) {
-#ifdef RTPUSH_NO_BODY
-    (void)srv;
-    (void)c;
-    return more == 0;
-#else
     const rtpush_route *route = rtpi_route(srv, c);
-    uint32_t most = route->kind == RTPUSH_HANDLER ? route->max_body : 0;
-    return more <= most - c->in.http.taken &&
+    return more <= route->max_body - c->in.http.taken &&
            (route->on_body || more == 0 || // a NUL follows the whole body
             more < srv->desc.rx_size - (uint32_t)c->rx_used);
-#endif
 }
 
-#ifndef RTPUSH_NO_BODY
 // Is the body of a type that the route takes? RFC 9110 8.3: without Content-Type a recipient may
 // assume application/octet-stream.
 static int rtpi_type_fits(const rtpush_request *req) {
@@ -4858,7 +4845,6 @@ static int rtpi_type_fits(const rtpush_request *req) {
     }
     return !known || *known;
 }
-#endif
 
 // Does a page of desc.origins ask? Then it may read the answer, whatever that is.
 static int rtpi_cors_check(const rtpush_server *srv, rtpush_conn *c, const char *origin,
@@ -4877,12 +4863,12 @@ static unsigned rtpi_site_check(const rtpush_conn *c, const rtpush_request *req,
     unsigned site = c->out.asked.site;
     int safe = (req->method & (RTPUSH_GET | RTPUSH_HEAD)) != 0;
     if (origin == 2 || (route && ((route->flags & RTPUSH_ANY_ORIGIN) ||
-                                  (route->kind == RTPUSH_ASSET && safe)))) {
+                                  ((route->kind->flags & RTPI_KIND_FOREIGN) && safe)))) {
         return 0;
     }
     if (site & RTPI_SITE_FOREIGN) { // also without Origin: <img>, <script>, <form method=get>
         return (site & RTPI_SITE_DOCUMENT) && safe && !req->origin &&
-                       (!route || route->kind == RTPUSH_HANDLER)
+                       (!route || (route->kind->flags & RTPI_KIND_LINKED))
                    ? 0 : RTPI_NO(403);
     }
     // A form under Referrer-Policy: no-referrer says "null" of our own page as of others.
@@ -4905,8 +4891,7 @@ static unsigned rtpi_sender_check(const rtpush_server *srv, rtpush_conn *c,
 }
 
 // What the route does not take.
-RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c,
-                                              const rtpush_request *req) {
+RTPI_APART static unsigned rtpi_request_check(const rtpush_conn *c, const rtpush_request *req) {
     const rtpush_route *route = req->route;
     if (c->in.http.bits & RTPI_B_STAR) {
         return 0;
@@ -4917,33 +4902,41 @@ RTPI_APART static unsigned rtpi_request_check(rtpush_server *srv, rtpush_conn *c
     if (!(req->method & rtpi_route_methods(route))) {
         return RTPI_NO(405);
     }
-    // Of a chunked body it is known that the route must take one.
+    return rtpi_body_due(c) && !(route->kind->flags & RTPI_KIND_BODY) ? RTPI_NO(413) : 0u;
+}
+
+// Is the body one that the route takes? Of a chunked one it is known that it must take one.
+static unsigned rtpi_judge_upload(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     if (!rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.length)) {
         return RTPI_NO(413);
     }
-#ifndef RTPUSH_NO_BODY
-    if (rtpi_body_due(c) && !rtpi_type_fits(req)) {
-        return RTPI_NO(415);
-    }
-#endif
-    return 0;
+    return rtpi_body_due(c) && !rtpi_type_fits(req) ? RTPI_NO(415) : 0u;
 }
 
-// A stream names topics that are there, and a poll a time.
-RTPI_OWN_FRAME static unsigned rtpi_stream_check(const rtpush_server *srv, rtpush_request *req) {
-    int websocket = req->route->kind == RTPUSH_WEBSOCKET;
+// A stream names topics that are there.
+RTPI_OWN_FRAME static unsigned rtpi_judge_stream(rtpush_server *srv, rtpush_conn *c,
+                                                 rtpush_request *req) {
     unsigned refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
-#ifndef RTPUSH_NO_POLL
-    uint32_t wait_ms;
-    if (req->route->kind == RTPUSH_POLL && !rtpi_poll_wait(srv, req->query, &wait_ms)) {
-        refusal = RTPI_NO(400);
-    }
-#endif
+    int two_way = rtpi_kind_has(srv, c, RTPI_KIND_TWO_WAY);
     if (refusal) {
         return refusal;
     }
-    return req->topics == 0 && srv->desc.topic_count > 0 && (!websocket || *req->query)
+    return req->topics == 0 && srv->desc.topic_count > 0 && (!two_way || *req->query)
                ? RTPI_NO(404) : 0u;
+}
+
+// ... and a poll a time.
+static unsigned rtpi_judge_poll(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    uint32_t wait_ms;
+    return rtpi_poll_wait(srv, req->query, &wait_ms) ? rtpi_judge_stream(srv, c, req)
+                                                     : RTPI_NO(400);
+}
+
+// Without an upgrade it is judged all the same, and refused later: a page that is not told the
+// status of a WebSocket learns by a plain request whether it is let in.
+static unsigned rtpi_judge_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    unsigned refusal = c->in.http.bits & RTPI_B_WEBSOCKET ? rtpi_upgrade_check(srv, c) : 0;
+    return refusal ? RTPI_NO_FOR(refusal, RTPUSH_WHY_UPGRADE) : rtpi_judge_stream(srv, c, req);
 }
 
 static int rtpi_is_redirect(int status) { // RFC 9110 15.4.3, 15.4.4
@@ -5019,30 +5012,20 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
         rtpi_clear(c, RTPI_F_KEEP);
         refusal = c->out.asked.refusal; // first: the host of a refused target is not known
     } else if (refusal == 0) {
-        refusal = rtpi_request_check(srv, c, req);
+        refusal = rtpi_request_check(c, req);
     }
     if (refusal == 0 && options) {
         rtpi_reply_options(srv, c);
         return;
     }
-#ifndef RTPUSH_NO_WEBSOCKET
-    // Without an upgrade it is judged all the same, and refused later: a page that is not told the
-    // status of a WebSocket learns by a plain request whether it is let in.
-    if (refusal == 0 && req->route->kind == RTPUSH_WEBSOCKET && (h->bits & RTPI_B_WEBSOCKET)) {
-        refusal = rtpi_upgrade_check(srv, c);
-        if (refusal) {
-            rtpi_refuse_why(srv, c, refusal, RTPUSH_WHY_UPGRADE);
-            return;
-        }
+    if (refusal == 0 && req->route->kind->judge) {
+        refusal = req->route->kind->judge(srv, c, req);
     }
-#endif
-    if (refusal == 0 && req->route->kind >= RTPUSH_WEBSOCKET) {
-        refusal = rtpi_stream_check(srv, req);
+    if (refusal == 0 && rtpi_ask(srv, c, req)) {
+        refusal = rtpi_take_request(srv, c, req);
     }
     if (refusal) {
         rtpi_refuse(srv, c, refusal);
-    } else if (rtpi_ask(srv, c, req)) {
-        rtpi_take_request(srv, c, req);
     }
 }
 
@@ -5059,8 +5042,8 @@ static void rtpi_refuse_head(rtpush_server *srv, rtpush_conn *c, unsigned refusa
     rtpi_refuse_why(srv, c, refusal, why);
 }
 
-static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
-                              rtpush_request *req) {
+RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
+                                             const uint8_t *data, size_t len) {
     size_t i = 0;
     while (i < len && c->state == RTPI_HEAD) {
         uint8_t step = c->in.http.step;
@@ -5088,13 +5071,12 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
         if (refusal) {
             rtpi_refuse_head(srv, c, refusal, rtpi_refusal_why(refusal));
         } else if (step == RTPI_S_END) {
-            rtpi_head_done(srv, c, req);
+            rtpi_head_done(srv, c, &srv->request);
         }
     }
     return i;
 }
 
-#ifndef RTPUSH_NO_BODY
 #define RTPI_CHUNK_DIGITS 8u     // a size of 32 bits; leading zeros count
 #define RTPI_EXTENSION_MAX 64u   // RFC 9112 7.1.1: a limit to what is skipped
 #define RTPI_TRAILER_MAX 1024u   // RFC 9112 7.1.2: may be discarded
@@ -5102,7 +5084,8 @@ static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
 
 // A piece of the body, to on_body or into the arena. 0: the application takes it later.
 static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
-                           int last, rtpush_request *req) {
+                           int last) {
+    rtpush_request *req = &srv->request;
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_request(srv, c, req);
@@ -5130,7 +5113,7 @@ static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *da
         rtpi_rx(srv, c)[c->rx_used] = '\0'; // rtpi_body_fits left room for it
         req->body_len = (uint16_t)(c->rx_used - h->mark);
         req->content_length = req->body_len;
-        rtpi_open_handler(srv, c, req);
+        (void)rtpi_open_handler(srv, c, req);
     }
     return 1;
 }
@@ -5220,27 +5203,26 @@ static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_
 }
 
 // Data, of the body or of a chunk. Returns how much was taken.
-static size_t rtpi_body_data(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
-                             rtpush_request *req) {
+static size_t rtpi_body_data(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                             size_t len) {
     rtpi_http *h = &c->in.http;
     uint32_t before = h->length;
     if (len > before) {
         len = (size_t)before;
     }
     h->length -= (uint32_t)len;
-    if (!rtpi_body_piece(srv, c, data, len, h->length == 0 && !rtpi_is_chunked(c), req)) {
+    if (!rtpi_body_piece(srv, c, data, len, h->length == 0 && !rtpi_is_chunked(c))) {
         h->length = before;
         return 0;
     }
     return len;
 }
 
-static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *byte,
-                               rtpush_request *req) {
+static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *byte) {
     unsigned result = rtpi_chunk_byte(srv, c, *byte);
     if (result == RTPI_BODY_END) {
         c->in.http.step = RTPI_S_DONE; // an answer given now keeps the connection
-        if (!rtpi_body_piece(srv, c, byte, 0, 1, req)) {
+        if (!rtpi_body_piece(srv, c, byte, 0, 1)) {
             c->in.http.step = RTPI_S_BODY_LF; // it comes again, and counts once
             c->in.http.total--;
             return 0;
@@ -5252,8 +5234,8 @@ static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t
     return 1;
 }
 
-static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
-                              rtpush_request *req) {
+static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                              size_t len) {
     int limited = rtpi_rate_bytes(srv, c) != RTPUSH_UNLIMITED;
     size_t paid;
     size_t n = 1;
@@ -5264,8 +5246,8 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     paid = rtpi_bytes_take(srv, c, len);
     while (i < paid && n > 0 && c->state == RTPI_BODY) {
         n = c->in.http.length > 0 && c->in.http.step == RTPI_S_DATA
-                ? rtpi_body_data(srv, c, data + i, paid - i, req)
-                : rtpi_chunk_input(srv, c, data + i, req);
+                ? rtpi_body_data(srv, c, data + i, paid - i)
+                : rtpi_chunk_input(srv, c, data + i);
         i += n;
     }
     if (limited) { // only so many were taken
@@ -5273,9 +5255,7 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     }
     return i;
 }
-#endif
 
-#ifndef RTPUSH_NO_WEBSOCKET
 // >>ws --------------------------------------------------------------------------------------------
 // RFC 6455 5. Frames are read as they stream; each header byte is judged when it comes, so a broken
 // peer is told at once. The rx bytes are divided: data up to rx_size - 125, and the last 125 for
@@ -5496,7 +5476,7 @@ RTPI_CHECKED static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
             rtpi_later(srv, c);
             return 0;
         }
-        if (c->state != RTPI_WS) {
+        if (c->state != RTPI_STREAM) {
             return 0;
         }
         c->rx_used = 0;
@@ -5607,7 +5587,7 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *d
     if (!rtpi_ws_flush(srv, c)) {
         return 0;
     }
-    while (c->state == RTPI_WS && w->step != RTPI_WS_CLOSED) {
+    while (c->state == RTPI_STREAM && w->step != RTPI_WS_CLOSED) {
         unsigned code = 0;
         if (w->step < RTPI_WS_PAYLOAD) {
             if (i == len || (w->step == 13 && !rtpi_token_take(srv, c))) {
@@ -5617,7 +5597,7 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *d
         } else {
             size_t n = rtpi_ws_payload(srv, c, data + i, len - i);
             i += n;
-            if (c->state != RTPI_WS) {
+            if (c->state != RTPI_STREAM) {
                 break;
             }
             if (w->utf8 == RTPI_UTF8_BAD) {
@@ -5648,7 +5628,6 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
         }
     }
 }
-#endif // RTPUSH_NO_WEBSOCKET
 
 // >>output ----------------------------------------------------------------------------------------
 // rtpush_output makes spans and remembers in the server what they stand for, the plan; rtpush_sent,
@@ -5709,14 +5688,13 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
                !e->full;
     }
     while (open && (rec = rtpi_reader_next(srv, &at)) != NULL) {
-        if (at.gap_from != 0 || (c->state == RTPI_POLL && rec->seq >= at.stop)) {
+        if (at.gap_from != 0 || rec->seq >= at.stop) {
             break; // the gap is told first
         }
         open = rtpi_emit_record(srv, &at, rec, first.len == 0 ? &first : tx, e);
     }
 }
 
-#ifndef RTPUSH_NO_POLL
 // Poll: the end of the answer. Its id holds the STATE revision too, or a page that asks again with
 // it would be answered at once, for ever.
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
@@ -5742,10 +5720,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
             return 1;
         }
         rtpi_set(c, RTPI_F_ANSWER);
-        c->todo = 0;
-#ifdef RTPUSH_NO_STATE
-        c->todo = RTPI_TODO_DONE;
-#endif
+        c->todo = srv->sweep ? 0 : RTPI_TODO_SWEPT;
     }
     if (c->notice != RTPI_NOTICE_NONE) { // so once: the first notice
         (void)rtpi_reader_next(srv, s);
@@ -5755,8 +5730,8 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         s->stop = srv->limit_seq;
     }
     rtpi_stream_fill(srv, c);
-    if (c->state != RTPI_POLL || s->part > 0 || c->notice != RTPI_NOTICE_NONE || s->gap_from != 0 ||
-        !(c->todo & RTPI_TODO_DONE)) {
+    if (c->state != RTPI_STREAM || s->part > 0 || c->notice != RTPI_NOTICE_NONE ||
+        s->gap_from != 0 || !(c->todo & RTPI_TODO_SWEPT)) {
         return 1;
     }
     rec = rtpi_reader_next(srv, s);
@@ -5769,11 +5744,9 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
     }
     return 1;
 }
-#endif
 
-#ifndef RTPUSH_NO_PULL
 // Calls the application for more of a long answer, while tx has room worth asking for.
-RTPI_APART static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_answer *r = &c->out.reply;
     int chunked = (c->in.http.bits & RTPI_B_CHUNKED) != 0;
     uint32_t head = chunked ? 10u : 0;      // 8 digits and "\r\n"
@@ -5783,7 +5756,7 @@ RTPI_APART static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         uint32_t room = t->cap - t->len;
         int n;
         if (room < head + tail + srv->desc.tx_size / 4u) {
-            return;
+            return 1;
         }
         room -= head + tail;
         room = room > 32767u ? 32767u : room;
@@ -5791,15 +5764,15 @@ RTPI_APART static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t->data + t->len + head,
                     (size_t)room);
         if (c->state != RTPI_REPLY) {
-            return;
+            return 1;
         }
         if (n == RTPUSH_LATER) {
             rtpi_later(srv, c);
-            return;
+            return 1;
         }
         if (n < 0 || (uint32_t)n > room || (n == 0 && r->to > 0)) {
             rtpi_kill(srv, c, RTPUSH_WHY_APP); // cut short: the peer must not take it for whole
-            return;
+            return 1;
         }
         c->due = rtpi_after(srv, srv->desc.reply_ms);
         r->left += (uint32_t)n;
@@ -5815,9 +5788,8 @@ RTPI_APART static void rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         }
         (void)rtpi_tx_commit(c, t);
     }
+    return 1;
 }
-
-#endif
 
 // Moves a connection by n of the bytes planned.
 static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
@@ -5903,21 +5875,9 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
             rtpi_ready(srv, c); // FIN is next
         }
     }
-#ifndef RTPUSH_NO_WEBSOCKET
-    if (c->state == RTPI_WS) {
-        const rtpush_route *route = rtpi_route(srv, c);
-        if ((c->in.ws.bits & RTPI_WS_DELIVER) || (c->todo & RTPI_TODO_PONG)) {
-            rtpi_clear(c, RTPI_F_LATER);
-            rtpi_ready(srv, c);
-        }
-        if ((c->todo & RTPI_TODO_WRITABLE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
-            c->todo &= (uint8_t)~RTPI_TODO_WRITABLE;
-            if (route->on_writable && rtpi_may_send(c)) {
-                route->on_writable(srv, rtpi_handle(srv, c));
-            }
-        }
+    if (c->state == RTPI_STREAM && rtpi_kind(srv, c)->progress) {
+        rtpi_kind(srv, c)->progress(srv, c);
     }
-#endif
 }
 
 // >>time ------------------------------------------------------------------------------------------
@@ -5930,28 +5890,13 @@ static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
     rtpi_scan_by(srv, srv->quarter + (wait == 0 || wait >= 0x8000u ? 1u : wait));
 }
 
-// A waiting poll is answered now with what there is; an answer that has begun goes on.
-static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
-    if (!rtpi_has(c, RTPI_F_ANSWER)) {
-        c->todo |= RTPI_TODO_NOW;
-    }
-    rtpi_ready(srv, c);
-}
-
 // A graceful close of a connection in any state. `code` and `reason` are for a WebSocket.
 static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
                      uint8_t why) {
-#ifdef RTPUSH_NO_WEBSOCKET
-    (void)code;
-    (void)reason;
-#else
-    if (c->state == RTPI_WS) {
-        rtpi_ws_close(srv, c, code, reason, why);
-        return;
-    }
-#endif
-    if (c->state == RTPI_POLL || c->state == RTPI_REPLY) { // the answer first
-        rtpi_poll_answer(srv, c);
+    if (c->state == RTPI_STREAM && rtpi_kind(srv, c)->close) {
+        rtpi_kind(srv, c)->close(srv, c, code, reason, why);
+    } else if (c->state == RTPI_REPLY) {
+        rtpi_ready(srv, c); // the answer first
     } else {
         rtpi_finish(srv, c, why);
     }
@@ -5959,9 +5904,6 @@ static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const ch
 
 static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
     rtpi_clear(c, RTPI_F_EXPIRES);
-    if (c->state == RTPI_SSE) {
-        (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
-    }
     if (rtpi_is_stream(c)) {
         rtpi_end(srv, c, 4401, "expired", RTPUSH_WHY_EXPIRED);
     }
@@ -5976,30 +5918,6 @@ static int rtpi_over(rtpush_server *srv, rtpush_conn *c, uint32_t ms) {
     c->due = (uint16_t)(c->moved + rtpi_quarters(ms) + 1u);
     return rtpi_passed(srv, c->due);
 }
-
-#ifndef RTPUSH_NO_WEBSOCKET
-// A WebSocket that was silent for ping_ms is pinged; silent for as long after that, it is over.
-static void rtpi_scan_ping(rtpush_server *srv, rtpush_conn *c) {
-    uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
-    if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
-        return; // `due` is the deadline
-    }
-    if (rtpi_passed(srv, (uint16_t)(c->heard + wait))) {
-        if (!(c->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
-            c->todo |= RTPI_TODO_NOW;
-            rtpi_ready(srv, c);
-        } else if (!rtpi_has(c, RTPI_F_REFUSED) &&
-                   ((rtpi_arrived(srv, c) && !srv->hooks.pending) ||
-                    rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
-            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
-            return;
-        } // else we do not read its pong, or the ping is behind what it reads slowly, or has come
-          // through a moment ago
-        c->heard = (uint16_t)srv->quarter;
-    }
-    rtpi_scan_at16(srv, (uint16_t)(c->heard + wait));
-}
-#endif
 
 // From its deadline on an answer is watched (rtpi_pending) also if nobody asked for it: a filter's
 // own bytes may stand before it, with a peer that reads none.
@@ -6037,26 +5955,6 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
             rtpi_pending(srv, c);
         }
         break;
-    case RTPI_WS:
-    case RTPI_SSE:
-        if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
-            if (rtpi_over(srv, c, srv->desc.close_ms)) {
-                rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
-            }
-            break;
-        }
-        c->due = rtpi_after(srv, rtpi_keepalive_ms(srv, c->form));
-        if (c->form != RTPI_FORM_RAW) {
-            c->todo |= RTPI_TODO_ALIVE;
-            rtpi_pending(srv, c);
-            rtpi_ready(srv, c);
-        }
-        break;
-    case RTPI_POLL:
-        rtpi_poll_answer(srv, c);
-        rtpi_pending(srv, c);
-        c->due = rtpi_after(srv, srv->desc.stall_ms);
-        break;
     case RTPI_CLOSING:
         rtpi_pending(srv, c);
         c->due = rtpi_after(srv, srv->desc.stall_ms);
@@ -6092,12 +5990,11 @@ RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
             rtpi_scan_at16(srv, c->expires);
         }
     }
-#ifndef RTPUSH_NO_WEBSOCKET
-    if (c->state == RTPI_WS) {
-        rtpi_scan_ping(srv, c);
-    }
-#endif
-    if (rtpi_passed(srv, c->due)) {
+    if (c->state == RTPI_STREAM) {
+        if (rtpi_kind(srv, c)->timer) {
+            rtpi_kind(srv, c)->timer(srv, c);
+        }
+    } else if (rtpi_passed(srv, c->due)) {
         rtpi_due(srv, c);
     }
     if (c->state != RTPI_DEAD) {
@@ -6151,16 +6048,13 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     }
 }
 
-// >>init ------------------------------------------------------------------------------------------
+// >>check -----------------------------------------------------------------------------------------
 // The configuration is checked once and as a whole: what the rest relies on, and what could never
 // work as it was meant (a path no request can have, an origin no browser sends, a limit beyond what
 // the memory holds). Each error names the field, what is needed and what was given. Its text stands
 // in the memory of the server, which is not started: in srv->prefix.
 
 enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_server.config
-
-#define RTPI_TIMES 10u // fields of rtpush_desc from head_ms to retry_ms, one behind the other
-#define RTPI_TIME_AT(i) (offsetof(rtpush_desc, head_ms) + (i) * sizeof(uint32_t))
 
 #ifdef RTPUSH_NO_TEXT
 #define RTPI_SAY(text) "" // the field alone
@@ -6187,38 +6081,6 @@ RTPI_APART static rtpush_text *rtpi_wrong(rtpush_server *srv, uint32_t where, co
     }
     rtpi_put_text(t, field);
     return t;
-}
-
-RTPI_APART static void rtpi_defaults(rtpush_desc *d) {
-    // In quarter seconds, in the order of the fields from head_ms to retry_ms.
-    static const uint8_t times[RTPI_TIMES] = {40, 120, 60, 120, 80, 80, 8, 20, 100, 8};
-    unsigned i;
-    for (i = 0; i < RTPI_TIMES; i++) {
-        uint32_t ms;
-        memcpy(&ms, (uint8_t *)d + RTPI_TIME_AT(i), sizeof ms);
-        ms = ms ? ms : times[i] * 250u;
-        memcpy((uint8_t *)d + RTPI_TIME_AT(i), &ms, sizeof ms);
-    }
-    d->rx_size = d->rx_size ? d->rx_size : 512u;
-    d->tx_size = d->tx_size ? d->tx_size : 512u;
-    d->log_size &= ~(uint32_t)3u;
-    d->seed = d->seed ? d->seed : d->epoch;
-    d->rate_messages = d->rate_messages ? d->rate_messages : 200u;
-    d->rate_bytes = d->rate_bytes ? d->rate_bytes : 262144u;
-    if (d->max_streams == 0) {
-        d->max_streams = d->conn_count > 1 ? d->conn_count - 1 : 1;
-    }
-}
-
-static void rtpi_topic_masks(rtpush_server *srv) {
-    unsigned i;
-    for (i = 0; i < srv->desc.topic_count; i++) {
-        const rtpush_topic *t = &srv->desc.topics[i];
-        uint32_t bit = (uint32_t)1 << i;
-        srv->all_topics |= bit;
-        srv->text_topics |= t->flags & RTPUSH_BINARY ? 0u : bit;
-        srv->state_topics |= t->kind == RTPUSH_EVENT ? 0u : bit;
-    }
 }
 
 #ifndef RTPUSH_NO_CHECKS
@@ -6254,6 +6116,270 @@ RTPI_APART static int rtpi_valid(rtpush_server *srv, uint32_t where, const char 
     return 0;
 }
 
+// What kinds of route need, and cannot use.
+static int rtpi_check_request(rtpush_server *srv, unsigned i) {
+    return rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".on_request", "a function"), NULL,
+                      srv->desc.routes[i].on_request != NULL);
+}
+
+static int rtpi_check_handler(rtpush_server *srv, unsigned i) {
+    return rtpi_check_request(srv, i) &&
+           rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".kind", "&rtpush_upload for a max_body"),
+                      RTPI_SAY("&rtpush_handler"), srv->desc.routes[i].max_body == 0);
+}
+
+static int rtpi_check_upload(rtpush_server *srv, unsigned i) {
+    const rtpush_route *r = &srv->desc.routes[i];
+    return rtpi_check_request(srv, i) &&
+           rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".max_body", r->max_body, 1,
+                         r->on_body ? ~(uint32_t)0 : srv->desc.rx_size - 1u); // its NUL
+}
+
+static int rtpi_check_file(rtpush_server *srv, unsigned i) {
+    const rtpush_asset *a = srv->desc.routes[i].asset;
+    const uint32_t where = RTPI_IN_ROUTES(i);
+    return rtpi_valid(srv, where, RTPI_RULE(".asset", "content_type and data or gzip"), NULL,
+                      a && a->content_type && (a->data || a->gzip)) &&
+           rtpi_valid(srv, where, RTPI_RULE(".asset", "etag of A-Za-z0-9-_"), a->etag,
+                      !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0');
+}
+
+// Bytes have no form in an event stream: a mask that names them is a mistake. So is a stream of a
+// server that has no others: each request would be answered 404.
+static int rtpi_check_stream(rtpush_server *srv, unsigned i) {
+    const rtpush_route *r = &srv->desc.routes[i];
+    uint32_t topics = r->kind->flags & RTPI_KIND_TWO_WAY ? srv->all_topics : srv->text_topics;
+    return rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".topics", "topics there are"),
+                      RTPI_SAY("others, or BINARY ones"),
+                      (r->topics & ~topics) == 0 && (topics != 0 || srv->all_topics == 0));
+}
+
+static int rtpi_check_websocket(rtpush_server *srv, unsigned i) {
+    const rtpush_route *r = &srv->desc.routes[i];
+    return rtpi_check_stream(srv, i) &&
+           ((r->flags & RTPUSH_STREAM_MESSAGES) ||
+            rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".max_message", r->max_message, 0,
+                          srv->desc.rx_size - RTPI_CONTROL_MAX));
+}
+
+#define RTPI_CHECK(function) function
+#else
+#define RTPI_CHECK(function) NULL
+#endif // RTPUSH_NO_CHECKS
+
+// >>kinds -----------------------------------------------------------------------------------------
+// What routes can be. Nothing above calls these but through the route's kind, and nothing of a kind
+// is linked that no route names.
+
+// -- HANDLER
+
+#define RTPI_KIND_ANSWERED ((uint8_t)(RTPUSH_GET | RTPUSH_HEAD))
+
+const rtpush_kind rtpush_handler = {
+    RTPI_KIND_LINKED | RTPI_KIND_METHODS, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_handler), NULL,
+    NULL, rtpi_open_handler, NULL, rtpi_pull_fill, NULL, NULL, NULL, NULL, rtpi_range_asked};
+
+const rtpush_kind rtpush_upload = {
+    RTPI_KIND_LINKED | RTPI_KIND_METHODS | RTPI_KIND_BODY, RTPI_KIND_ANSWERED,
+    RTPI_CHECK(rtpi_check_upload), NULL, rtpi_judge_upload, rtpi_open_upload, rtpi_body_input,
+    rtpi_pull_fill, NULL, NULL, NULL, NULL, rtpi_range_asked};
+
+// -- ASSET
+
+const rtpush_kind rtpush_file = {
+    RTPI_KIND_FOREIGN, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_file), rtpi_file_field, NULL,
+    rtpi_open_file, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+
+const rtpush_kind rtpush_download = {
+    RTPI_KIND_FOREIGN, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_file), rtpi_file_field, NULL,
+    rtpi_open_file, NULL, NULL, NULL, NULL, NULL, NULL, rtpi_range_asked};
+
+// -- EVENTS
+
+// A keep-alive is due.
+static void rtpi_keepalive_due(rtpush_server *srv, rtpush_conn *c) {
+    c->due = rtpi_after(srv, rtpi_keepalive_ms(srv, c->form));
+    if (c->form != RTPI_FORM_RAW) {
+        c->todo |= RTPI_TODO_ALIVE;
+        rtpi_pending(srv, c);
+        rtpi_ready(srv, c);
+    }
+}
+
+static void rtpi_events_timer(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_passed(srv, c->due)) {
+        rtpi_keepalive_due(srv, c);
+    }
+}
+
+static void rtpi_events_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
+                              const char *reason, uint8_t why) {
+    (void)code;
+    (void)reason;
+    if (why == RTPUSH_WHY_SHUTDOWN) {
+        rtpi_put_retry(srv, c, 1);
+    } else if (why == RTPUSH_WHY_EXPIRED) {
+        (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
+    }
+    rtpi_finish(srv, c, why);
+}
+
+const rtpush_kind rtpush_events = {
+    RTPI_KIND_STREAM | RTPI_KIND_NOT_NOW, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_stream), NULL,
+    rtpi_judge_stream, rtpi_open_events, NULL, rtpi_stream_fill, rtpi_events_timer,
+    rtpi_events_close, NULL, NULL, NULL};
+
+// -- POLL
+
+// A waiting poll is answered now with what there is; an answer that has begun goes on.
+static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
+    if (!rtpi_has(c, RTPI_F_ANSWER)) {
+        c->todo |= RTPI_TODO_NOW;
+    }
+    rtpi_ready(srv, c);
+}
+
+static size_t rtpi_poll_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                              size_t len) {
+    (void)srv;
+    (void)c;
+    (void)data;
+    (void)len;
+    return 0; // the next request waits until this one is answered
+}
+
+static void rtpi_poll_timer(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_passed(srv, c->due)) {
+        rtpi_poll_answer(srv, c);
+        rtpi_pending(srv, c);
+        c->due = rtpi_after(srv, srv->desc.stall_ms);
+    }
+}
+
+static void rtpi_poll_close(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
+                            uint8_t why) {
+    (void)code;
+    (void)reason;
+    (void)why;
+    rtpi_poll_answer(srv, c);
+}
+
+const rtpush_kind rtpush_poll = {
+    RTPI_KIND_STREAM | RTPI_KIND_ENDS, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_stream), NULL,
+    rtpi_judge_poll, rtpi_open_poll, rtpi_poll_input, rtpi_output_poll, rtpi_poll_timer,
+    rtpi_poll_close, NULL, NULL, NULL};
+
+// -- WEBSOCKET
+
+// A WebSocket that was silent for ping_ms is pinged; silent for as long after that, it is over.
+static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
+    uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
+    if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
+        if (rtpi_passed(srv, c->due) && rtpi_over(srv, c, srv->desc.close_ms)) {
+            rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+        }
+        return;
+    }
+    if (rtpi_passed(srv, (uint16_t)(c->heard + wait))) {
+        if (!(c->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
+            c->todo |= RTPI_TODO_NOW;
+            rtpi_ready(srv, c);
+        } else if (!rtpi_has(c, RTPI_F_REFUSED) &&
+                   ((rtpi_arrived(srv, c) && !srv->hooks.pending) ||
+                    rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
+            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
+            return;
+        } // else we do not read its pong, or the ping is behind what it reads slowly, or has come
+          // through a moment ago
+        c->heard = (uint16_t)srv->quarter;
+    }
+    rtpi_scan_at16(srv, (uint16_t)(c->heard + wait));
+    rtpi_events_timer(srv, c);
+}
+
+static int rtpi_websocket_fill(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_ws_put_control(srv, c);
+    return c->state != RTPI_STREAM || rtpi_stream_fill(srv, c);
+}
+
+static void rtpi_websocket_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
+                                 const char *reason, uint8_t why) {
+    if (why == RTPUSH_WHY_PEER_CLOSED) { // RFC 6455 7.1.5: 1006
+        rtpi_finish(srv, c, why);
+    } else {
+        rtpi_ws_close(srv, c, code, reason, why);
+    }
+}
+
+static void rtpi_websocket_progress(rtpush_server *srv, rtpush_conn *c) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    if ((c->in.ws.bits & RTPI_WS_DELIVER) || (c->todo & RTPI_TODO_PONG)) {
+        rtpi_clear(c, RTPI_F_LATER);
+        rtpi_ready(srv, c);
+    }
+    if ((c->todo & RTPI_TODO_WRITABLE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
+        c->todo &= (uint8_t)~RTPI_TODO_WRITABLE;
+        if (route->on_writable && rtpi_may_send(c)) {
+            route->on_writable(srv, rtpi_handle(srv, c));
+        }
+    }
+}
+
+static void rtpi_websocket_closed(const rtpush_server *srv, const rtpush_conn *c,
+                                  rtpush_closed *closed) {
+    closed->code = c->in.ws.code;
+    if (closed->code != 1005 && closed->code != 1006) { // its Close is the last frame read
+        closed->reason = (const char *)rtpi_tx(srv, c) - RTPI_CONTROL_MAX + 2;
+        closed->reason_len = (uint8_t)(c->in.ws.control_len - 2);
+    }
+}
+
+const rtpush_kind rtpush_websocket = {
+    RTPI_KIND_STREAM | RTPI_KIND_TWO_WAY, RTPUSH_GET, RTPI_CHECK(rtpi_check_websocket),
+    rtpi_websocket_field, rtpi_judge_websocket, rtpi_open_websocket, rtpi_ws_input,
+    rtpi_websocket_fill, rtpi_websocket_timer, rtpi_websocket_close, rtpi_websocket_progress,
+    rtpi_websocket_closed, NULL};
+
+// >>init ------------------------------------------------------------------------------------------
+// The rest of the checks, defaults, and the parts of the memory.
+
+#define RTPI_TIMES 10u // fields of rtpush_desc from head_ms to retry_ms, one behind the other
+#define RTPI_TIME_AT(i) (offsetof(rtpush_desc, head_ms) + (i) * sizeof(uint32_t))
+
+RTPI_APART static void rtpi_defaults(rtpush_desc *d) {
+    // In quarter seconds, in the order of the fields from head_ms to retry_ms.
+    static const uint8_t times[RTPI_TIMES] = {40, 120, 60, 120, 80, 80, 8, 20, 100, 8};
+    unsigned i;
+    for (i = 0; i < RTPI_TIMES; i++) {
+        uint32_t ms;
+        memcpy(&ms, (uint8_t *)d + RTPI_TIME_AT(i), sizeof ms);
+        ms = ms ? ms : times[i] * 250u;
+        memcpy((uint8_t *)d + RTPI_TIME_AT(i), &ms, sizeof ms);
+    }
+    d->rx_size = d->rx_size ? d->rx_size : 512u;
+    d->tx_size = d->tx_size ? d->tx_size : 512u;
+    d->log_size &= ~(uint32_t)3u;
+    d->seed = d->seed ? d->seed : d->epoch;
+    d->rate_messages = d->rate_messages ? d->rate_messages : 200u;
+    d->rate_bytes = d->rate_bytes ? d->rate_bytes : 262144u;
+    if (d->max_streams == 0) {
+        d->max_streams = d->conn_count > 1 ? d->conn_count - 1 : 1;
+    }
+}
+
+static void rtpi_topic_masks(rtpush_server *srv) {
+    unsigned i;
+    for (i = 0; i < srv->desc.topic_count; i++) {
+        const rtpush_topic *t = &srv->desc.topics[i];
+        uint32_t bit = (uint32_t)1 << i;
+        srv->all_topics |= bit;
+        srv->text_topics |= t->flags & RTPUSH_BINARY ? 0u : bit;
+        srv->state_topics |= t->kind->flags & RTPI_TOPIC_VALUE ? bit : 0u;
+        srv->sweep = t->kind->sweep ? t->kind->sweep : srv->sweep;
+    }
+}
+
+#ifndef RTPUSH_NO_CHECKS
 static int rtpi_check_topic(rtpush_server *srv, unsigned i) {
     const rtpush_topic *t = &srv->desc.topics[i];
     const uint32_t where = RTPI_IN_TOPICS(i);
@@ -6265,41 +6391,16 @@ static int rtpi_check_topic(rtpush_server *srv, unsigned i) {
                         rtpi_topic_find(srv, t->name, len) == (int)i)) {
         return 0;
     }
-    if (t->kind == RTPUSH_EVENT) {
-        return rtpi_in_range(srv, RTPI_IN_DESC, "log_size", srv->desc.log_size, 256, ~(uint32_t)0);
+    if (!rtpi_valid(srv, where, RTPI_RULE(".kind", "&rtpush_topic_event or _state"), NULL,
+                    t->kind != NULL)) {
+        return 0;
     }
-#ifndef RTPUSH_NO_STATE
-    return rtpi_in_range(srv, where, ".kind", t->kind, RTPUSH_EVENT, RTPUSH_STATE) &&
-           rtpi_in_range(srv, where, ".max", t->max, 1, srv->desc.tx_size - RTPI_VALUE_OVERHEAD);
-#else
-    return rtpi_in_range(srv, where, ".kind", t->kind, RTPUSH_EVENT, RTPUSH_EVENT);
-#endif
+    return t->kind->flags & RTPI_TOPIC_VALUE
+               ? rtpi_in_range(srv, where, ".max", t->max, 1,
+                               srv->desc.tx_size - RTPI_VALUE_OVERHEAD)
+               : rtpi_in_range(srv, RTPI_IN_DESC, "log_size", srv->desc.log_size, 256,
+                               ~(uint32_t)0);
 }
-
-// The kinds of route in this build.
-#ifdef RTPUSH_NO_WEBSOCKET
-#define RTPI_KINDS_WEBSOCKET 0u
-#else
-#define RTPI_KINDS_WEBSOCKET (1u << RTPUSH_WEBSOCKET)
-#endif
-#ifdef RTPUSH_NO_EVENTS
-#define RTPI_KINDS_EVENTS 0u
-#else
-#define RTPI_KINDS_EVENTS (1u << RTPUSH_EVENTS)
-#endif
-#ifdef RTPUSH_NO_POLL
-#define RTPI_KINDS_POLL 0u
-#else
-#define RTPI_KINDS_POLL (1u << RTPUSH_POLL)
-#endif
-#ifdef RTPUSH_NO_ASSETS
-#define RTPI_KINDS_ASSET 0u
-#else
-#define RTPI_KINDS_ASSET (1u << RTPUSH_ASSET)
-#endif
-#define RTPI_KINDS \
-    (1u << RTPUSH_HANDLER | RTPI_KINDS_ASSET | RTPI_KINDS_WEBSOCKET | RTPI_KINDS_EVENTS | \
-     RTPI_KINDS_POLL)
 
 // Can a request have this path? It stands without percent signs, since requests are decoded before
 // they are compared; '*' is its last segment or nowhere. What begins a segment in the notation of
@@ -6319,39 +6420,6 @@ static int rtpi_path_good(const char *path) {
     return 1;
 }
 
-// What a kind of route needs, and cannot use.
-static int rtpi_check_kind(rtpush_server *srv, unsigned i) {
-    const rtpush_route *r = &srv->desc.routes[i];
-    const rtpush_asset *a = r->asset;
-    const uint32_t where = RTPI_IN_ROUTES(i);
-    uint32_t topics = r->kind == RTPUSH_WEBSOCKET ? srv->all_topics : srv->text_topics;
-    const uint32_t room = srv->desc.rx_size;
-    if (!rtpi_valid(srv, where, RTPI_RULE(".kind", "one of this build"), // see RTPUSH_NO_...
-                    RTPI_SAY("another"),
-                    r->kind <= RTPUSH_POLL && (RTPI_KINDS >> r->kind & 1u))) {
-        return 0;
-    }
-    if (r->kind == RTPUSH_HANDLER) {
-        return rtpi_valid(srv, where, RTPI_RULE(".on_request", "a function"), NULL,
-                          r->on_request != NULL) &&
-               rtpi_in_range(srv, where, ".max_body", r->max_body, 0,
-                             r->on_body ? ~(uint32_t)0 : room - 1u); // its NUL
-    }
-    if (r->kind == RTPUSH_ASSET) {
-        return rtpi_valid(srv, where, RTPI_RULE(".asset", "content_type and data or gzip"), NULL,
-                          a && a->content_type && (a->data || a->gzip)) &&
-               rtpi_valid(srv, where, RTPI_RULE(".asset", "etag of A-Za-z0-9-_"), a->etag,
-                          !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0');
-    }
-    // Bytes have no form in an event stream: a mask that names them is a mistake. So is a stream
-    // of a server that has no others: each request would be answered 404.
-    return rtpi_valid(srv, where, RTPI_RULE(".topics", "topics there are"),
-                      RTPI_SAY("others, or BINARY ones"),
-                      (r->topics & ~topics) == 0 && (topics != 0 || srv->all_topics == 0)) &&
-           (r->kind != RTPUSH_WEBSOCKET || (r->flags & RTPUSH_STREAM_MESSAGES) ||
-            rtpi_in_range(srv, where, ".max_message", r->max_message, 0, room - RTPI_CONTROL_MAX));
-}
-
 static int rtpi_check_route(rtpush_server *srv, unsigned i) {
     const rtpush_route *r = &srv->desc.routes[i];
     const char *const *headers = r->headers;
@@ -6360,6 +6428,12 @@ static int rtpi_check_route(rtpush_server *srv, unsigned i) {
                     rtpi_path_good(r->path)) ||
         !rtpi_valid(srv, where, RTPI_RULE(".path", "one that no earlier route takes"), r->path,
                     rtpi_route_find(srv, r->path) == i)) {
+        return 0;
+    }
+    if (!rtpi_valid(srv, where, RTPI_RULE(".kind", "&rtpush_handler, _file ..."), NULL,
+                    r->kind != NULL) ||
+        !rtpi_valid(srv, where, RTPI_RULE(".methods", "none for this kind"), RTPI_SAY("some"),
+                    r->methods == 0 || (r->kind->flags & RTPI_KIND_METHODS))) {
         return 0;
     }
     if (r->rate_bytes != RTPUSH_UNLIMITED &&
@@ -6375,7 +6449,7 @@ static int rtpi_check_route(rtpush_server *srv, unsigned i) {
             return 0;
         }
     }
-    return rtpi_check_kind(srv, i);
+    return !r->kind->check || r->kind->check(srv, i);
 }
 
 // An origin as browsers send it: scheme, host and port, nothing behind (RFC 6454 6.1).
@@ -6597,17 +6671,7 @@ static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, si
     if (error) {
         return error;
     }
-#ifndef RTPUSH_NO_STATE
-    if (rtpi_is_state(srv, topic)) {
-        return rtpi_state_set(srv, topic, data, len);
-    }
-#endif
-    if (by == RTPI_BY_LOOP) {
-        rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
-    } else {
-        rtpi_lock(srv);
-    }
-    return rtpi_append(srv, topic, data, len, by);
+    return srv->desc.topics[topic].kind->publish(srv, topic, data, len, by);
 }
 
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
@@ -6616,14 +6680,6 @@ int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t 
 
 static int rtpi_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len,
                              int by) {
-#ifdef RTPUSH_NO_PUBLISH_FROM
-    (void)srv;
-    (void)topic;
-    (void)data;
-    (void)len;
-    (void)by;
-    return RTPUSH_ERR_STATE;
-#else
     int error = RTPUSH_ERR_STATE;
     int wake;
     if (!srv->hooks.lock) {
@@ -6638,7 +6694,6 @@ static int rtpi_publish_from(rtpush_server *srv, unsigned topic, const void *dat
         srv->hooks.wake(srv->hooks.ctx);
     }
     return error;
-#endif
 }
 
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
@@ -6721,13 +6776,11 @@ int rtpush_topic_index(const rtpush_server *srv, const char *name) {
 }
 
 const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *len) {
-#ifndef RTPUSH_NO_STATE
     if (topic < srv->desc.topic_count && rtpi_is_state(srv, topic)) {
         const rtpi_value *v = rtpi_value_at(srv, topic);
         *len = (size_t)v->len;
         return v->rev ? rtpi_value_data(srv, v) : NULL;
     }
-#endif
     (void)srv;
     (void)topic;
     *len = 0;
@@ -6821,10 +6874,8 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
 // The peer finishes sending where more of it is expected, or nobody is left to read: the end. A
 // half-closed client still gets its answer (RFC 9112 9.6).
 static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
-    if (c->state == RTPI_POLL) {
-        rtpi_poll_answer(srv, c); // whole, also where it has begun
-    } else if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
-        rtpi_finish(srv, c, RTPUSH_WHY_PEER_CLOSED);
+    if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
+        rtpi_end(srv, c, 1006, NULL, RTPUSH_WHY_PEER_CLOSED); // a poll's answer is whole
     }
 }
 
@@ -6843,7 +6894,10 @@ int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpu
     rtpi_request(srv, c, &req);
     req.topics = c->granted;
     if (rtpi_decided(srv, c, &req, status, grant)) {
-        rtpi_take_request(srv, c, &req);
+        unsigned refusal = rtpi_take_request(srv, c, &req);
+        if (refusal) {
+            rtpi_refuse(srv, c, refusal);
+        }
     }
     if (rtpi_has(c, RTPI_F_EOF)) {
         rtpi_cut_off(srv, c);
@@ -6857,15 +6911,13 @@ int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const ch
     if (!c) {
         return RTPUSH_ERR_STALE;
     }
-#ifndef RTPUSH_NO_WEBSOCKET
-    if (c->state == RTPI_WS) {
+    if (rtpi_is_websocket(c)) {
         size_t len = reason ? strlen(reason) : 0;
         if (!rtpi_ws_code_valid(code) || len > 123 ||
             rtpi_utf8(RTPI_UTF8_OK, (const uint8_t *)reason, len) != RTPI_UTF8_OK) {
             return RTPUSH_ERR_ARGUMENT;
         }
     }
-#endif
     rtpi_clear(c, RTPI_F_KEEP);
     rtpi_end(srv, c, code, reason, RTPUSH_WHY_APP);
     return RTPUSH_OK;
@@ -6949,7 +7001,7 @@ int rtpush_set_user(rtpush_server *srv, rtpush_handle conn, void *user) {
 
 int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn) {
     const rtpush_conn *c = rtpi_resolve(srv, conn);
-    return c && c->state == RTPI_WS ? (int32_t)c->in.ws.rtt_ms - 1 : -1;
+    return c && rtpi_is_websocket(c) ? (int32_t)c->in.ws.rtt_ms - 1 : -1;
 }
 
 const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
@@ -6974,9 +7026,6 @@ void rtpush_shutdown(rtpush_server *srv) {
     srv->shut = 1;
     for (c = srv->conns; c < srv->slots_end; c++) {
         rtpi_clear(c, RTPI_F_KEEP);
-        if (c->state == RTPI_SSE) {
-            rtpi_put_retry(srv, c, 1);
-        }
         if (rtpi_is_stream(c) || (c->state == RTPI_HEAD && c->in.http.total == 0)) {
             rtpi_end(srv, c, 1001, NULL, RTPUSH_WHY_SHUTDOWN); // RFC 6455 7.4.1: going away
         }
@@ -7189,7 +7238,6 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
     if (flags & RTPUSH_LISTENER_SECURE) {
         rtpi_set(c, RTPI_F_SECURE);
     }
-#ifndef RTPUSH_NO_FILTER
     if (srv->filter && rtpi_has(c, RTPI_F_SECURE)) {
         rtpi_set(c, RTPI_F_FILTERED);
         c->port = srv->filter->open(srv->filter->ctx, srv, c, port);
@@ -7199,7 +7247,6 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
             return NULL;
         }
     }
-#endif
     rtpi_tokens_begin(srv, c, peer);
     c->moved = (uint16_t)srv->quarter;
     srv->count.accepted++;
@@ -7214,22 +7261,16 @@ RTPI_APART static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const ui
                                     size_t len) {
     switch (c->state) {
     case RTPI_HEAD:
-        return rtpi_head_input(srv, c, data, len, &srv->request);
-#ifndef RTPUSH_NO_BODY
+        return rtpi_head_input(srv, c, data, len);
     case RTPI_BODY:
-        return rtpi_body_input(srv, c, data, len, &srv->request);
-#endif
-#ifndef RTPUSH_NO_WEBSOCKET
-    case RTPI_WS:
-        return rtpi_ws_input(srv, c, data, len);
-#endif
+    case RTPI_STREAM:
+        return rtpi_kind(srv, c)->input ? rtpi_kind(srv, c)->input(srv, c, data, len) : len;
     case RTPI_REPLY:
         // Behind an answer that closes nothing is read, but taken: what a transport refuses may
         // carry the acknowledgement that this answer waits for (lwIP drops such a segment whole).
         return rtpi_has(c, RTPI_F_KEEP) ? 0 : len;
     case RTPI_ASK:
     case RTPI_WAIT:
-    case RTPI_POLL:
         return 0; // the next request waits until this one is answered
     default:
         return len; // nothing more is expected: read and discard
@@ -7251,7 +7292,7 @@ static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void
         }
     }
     if (taken > 0) {
-        if (conn->state == RTPI_WS) {
+        if (rtpi_is_websocket(conn)) {
             conn->heard = (uint16_t)srv->quarter;
             conn->todo &= (uint8_t)~(RTPI_TODO_NOW | RTPI_TODO_DONE); // no ping is needed
         }
@@ -7283,33 +7324,20 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
     e.max = max;
     e.most = RTPI_SPAN_MAX;
     srv->plan_total = 0;
-    if ((conn->state == RTPI_WS || conn->state == RTPI_SSE) && !rtpi_stream_work(srv, conn)) {
+    if (rtpi_is_stream(conn) && !rtpi_kind_has(srv, conn, RTPI_KIND_ENDS) &&
+        !rtpi_stream_work(srv, conn)) {
         return 0; // ports ask until there is nothing: let that be cheap
     }
     srv->busy = conn;
-#ifndef RTPUSH_NO_PULL
-    if (conn->state == RTPI_REPLY && conn->out.reply.pull) {
-        rtpi_pull_fill(srv, conn);
-    }
-#endif
-#ifndef RTPUSH_NO_WEBSOCKET
-    if (conn->state == RTPI_WS) {
-        rtpi_ws_put_control(srv, conn);
-    }
-#endif
-    if (conn->state == RTPI_WS || conn->state == RTPI_SSE) {
-        rtpi_stream_fill(srv, conn);
-    }
-#ifndef RTPUSH_NO_POLL
-    if (conn->state == RTPI_POLL && !rtpi_output_poll(srv, conn)) {
+    if ((rtpi_is_stream(conn) || (conn->state == RTPI_REPLY && conn->out.reply.pull)) &&
+        rtpi_kind(srv, conn)->fill && !rtpi_kind(srv, conn)->fill(srv, conn)) {
         srv->plan_total = 0;
         srv->busy = NULL;
         return 0;
     }
-#endif
     if (rtpi_has_cursor(conn)) {
         rtpi_output_stream(srv, conn, &e);
-    } else if (conn->state < RTPI_WS) {
+    } else if (conn->state < RTPI_STREAM) {
         rtpi_emit_tx(srv, conn, &e);
         if (conn->state == RTPI_REPLY && conn->out.reply.body) {
             rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
@@ -7350,7 +7378,7 @@ static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
         conn->unacked += sent;
         if (rtpi_has_cursor(conn)) {
             rtpi_sent_stream(srv, conn, sent);
-            if (conn->state == RTPI_SSE) {
+            if (rtpi_is_stream(conn) && rtpi_kind_has(srv, conn, RTPI_KIND_NOT_NOW)) {
                 conn->due = rtpi_after(srv, srv->desc.keepalive_ms);
             }
         } else {
@@ -7452,16 +7480,12 @@ void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
 
 // Hands over what on_message left. 0: it aborted the connection, which is in the list again.
 RTPI_CHECKED static int rtpi_flush(rtpush_server *srv, rtpush_conn *c) {
-    int open = 1;
-    (void)srv;
-#ifndef RTPUSH_NO_WEBSOCKET
-    if (c->state == RTPI_WS && !rtpi_has(c, RTPI_F_LATER)) {
+    if (rtpi_is_websocket(c) && !rtpi_has(c, RTPI_F_LATER)) {
         srv->busy = c;
-        open = rtpi_ws_flush(srv, c);
+        (void)rtpi_kind(srv, c)->input(srv, c, NULL, 0);
         srv->busy = NULL;
     }
-#endif
-    return open || c->state != RTPI_DEAD;
+    return c->state != RTPI_DEAD;
 }
 
 rtpush_conn *rtpush_next(rtpush_server *srv) {
@@ -7476,8 +7500,8 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
                 continue;
             }
             // An echo, say, is out before its turn comes.
-            if ((c->state == RTPI_WS || c->state == RTPI_SSE) && !rtpi_has(c, RTPI_F_REFUSED) &&
-                !rtpi_stream_work(srv, c)) {
+            if (rtpi_is_stream(c) && !rtpi_has(c, RTPI_F_REFUSED) &&
+                !rtpi_kind_has(srv, c, RTPI_KIND_ENDS) && !rtpi_stream_work(srv, c)) {
                 continue;
             }
             return c;
@@ -7497,13 +7521,11 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             srv->sweep_at = srv->conns;
             continue;
         }
-#ifndef RTPUSH_NO_PUBLISH_FROM
         // The ready list is empty: make the room that rtpush_publish_from needs.
         if (srv->hooks.lock && srv->desc.log_size > 0) {
             rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);
         }
-#endif
         if (!srv->ready_first) {
             return NULL;
         }
@@ -7544,20 +7566,13 @@ rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *co
 // -- a filter
 
 int rtpush_attach_filter(rtpush_server *srv, const rtpush_filter *filter) {
-#ifdef RTPUSH_NO_FILTER
-    (void)srv;
-    (void)filter;
-    return RTPUSH_ERR_STATE;
-#else
     if (!filter || srv->filter) {
         return RTPUSH_ERR_ARGUMENT;
     }
     srv->filter = filter;
     return RTPUSH_OK;
-#endif
 }
 
-#ifndef RTPUSH_NO_FILTER
 void *rtpush_filter_self(const rtpush_conn *conn) {
     return conn->port;
 }
@@ -7629,7 +7644,6 @@ void rtpush_filter_evict(rtpush_server *srv, rtpush_conn *conn) {
 uint32_t rtpush_now_ms(const rtpush_server *srv) {
     return srv->now_ms;
 }
-#endif
 
 #ifdef __cplusplus
 }

@@ -152,7 +152,7 @@ enum {
     RTPUSH_BEARSSL_ERR_ENTROPY = -60, // no random bytes: TLS must not start
     RTPUSH_BEARSSL_ERR_KEY = -61,     // no certificate, or not exactly one of the keys
     RTPUSH_BEARSSL_ERR_MEMORY = -62,  // slots, links, buffers or sessions missing or too small
-    RTPUSH_BEARSSL_ERR_ATTACH = -63,  // the server has a filter, or RTPUSH_NO_FILTER
+    RTPUSH_BEARSSL_ERR_ATTACH = -63,  // the server has a filter
     RTPUSH_BEARSSL_ERR_PEM = -64      // text that is not PEM, or does not fit the memory
 };
 
@@ -1214,7 +1214,7 @@ const char *rtpush_bearssl_strerror(int error) {
     case RTPUSH_BEARSSL_ERR_MEMORY:
         return "slots, links, buffers, sessions or x509 missing or too small";
     case RTPUSH_BEARSSL_ERR_ATTACH:
-        return "this server has a filter, or was built with RTPUSH_NO_FILTER";
+        return "this server has a filter";
     case RTPUSH_BEARSSL_ERR_PEM:
         return "not PEM, more certificates than RTPUSH_BEARSSL_CHAIN, or too large for memory";
     default:

@@ -40,8 +40,8 @@
 //         return RTPUSH_OK;
 //     }
 //     static const char *const types[] = {"multipart/form-data", NULL}; // others: 415
-//     ... {.path = "/upload", .methods = RTPUSH_POST, .max_body = 1000000, .body_types = types,
-//          .on_request = on_request, .on_body = on_body}
+//     ... {.path = "/upload", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 1000000,
+//          .body_types = types, .on_request = on_request, .on_body = on_body}
 //
 // WHAT IT READS
 //     RFC 2046 5.1.1    boundaries of 1 to 70 characters, quoted or not; preamble and epilogue are

@@ -1,7 +1,7 @@
 #!/bin/sh
-# How large the core is on a microcontroller: the whole, what each option saves, the configuration
-# of a small device, and sizeof of every public struct. How large the ports are: lwIP's on a
-# microcontroller, POSIX's on x86-64. Compared with the limits and goals below.
+# How large the core is on a microcontroller: the whole, what is left of it in images that name some
+# kinds of routes and topics alone, and sizeof of every public struct. How large the ports are:
+# lwIP's on a microcontroller, POSIX's on x86-64. Compared with the limits and goals below.
 # Usage: sh tests/size.sh
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -16,11 +16,11 @@ failed=0
 
 # Goals are what we want to reach, limits what was reached: a limit is tested, and only raised with
 # a commit that says for what. A goal that is missed is printed as missed.
-GOAL_ALL=18432         # bytes of flash, everything on: 18 KiB
-LIMIT_ALL=33920
-GOAL_SMALL=12288       # WebSocket + Server-Sent Events + publish, no polling, no bodies: 12 KiB
-LIMIT_SMALL=32192
-LIMIT_LEAST=25792      # the same with all else left out that a small device may do without
+# Flash of reference images, bytes: goal and limit with words and checks, then without both.
+IMAGES='
+everything   23457 35456 20993 30592
+dashboard    0     30976 18945 26368
+feed         0     26496 14849 22016'
 LIMIT_ACCESS=5760      # bytes of flash, ports/rtpush_access.h alone, all of it
 LIMIT_CONN=128         # bytes of RAM: sizeof(rtpush_conn) where pointers have 4 bytes
 LIMIT_LWIP=3280        # bytes of flash, the port alone, with or without an operating system
@@ -29,13 +29,6 @@ LIMIT_LWIP_SLOT=28     # ... and of each connection
 LIMIT_POSIX=8256       # bytes of code and constants, x86-64, -O2
 LIMIT_POSIX_PORT=304   # bytes of RAM, x86-64: sizeof(rtpush_posix)
 LIMIT_POSIX_CONN=44    # ... and of each connection, beside the core's
-
-options="$(grep -oE 'RTPUSH_NO_[A-Z_]+' rtpush.h | sort -u)"
-# What the small configuration leaves out, of those options.
-small="$(echo "$options" | grep -E 'POLL|BOD' | sed 's/^/-D/' | tr '\n' ' ')"
-
-# Without all that is no transport, value or file.
-least="$(echo "$options" | grep -vE 'WEBSOCKET|EVENTS|STATE|ASSETS' | sed 's/^/-D/' | tr '\n' ' ')"
 
 # sections COMPILER SIZE NAME FLAGS...: compiles NAME.c, prints "text rodata data bss"
 sections() {
@@ -127,6 +120,72 @@ linked() { # CPU [-Doption ...]
         arm-none-eabi-size "$out/minimal.elf" | awk 'NR == 2 { print $1 }'
 }
 
+# Reference images: programs that name these kinds and call what such a program calls. What counts
+# is what the linker keeps of the core; libc is apart. Functions are only named: how they are called
+# does not matter here.
+cat >"$out/image.c" <<'END'
+#include "rtpush.h"
+#define CALL(name) (void (*)(void))(rtpush_##name)
+void (*const calls[])(void) = {
+    CALL(init_sized), CALL(attach), CALL(accept), CALL(input), CALL(eof), CALL(output), CALL(sent),
+    CALL(acked), CALL(gone), CALL(next), CALL(tick), CALL(port), CALL(publish), CALL(config_error),
+#ifndef IMAGE_feed
+    CALL(send), CALL(close), CALL(user), CALL(set_user), CALL(conn_handle),
+#endif
+#ifdef IMAGE_everything
+    CALL(publish_from), CALL(try_publish_from), CALL(reserve), CALL(commit), CALL(last_id),
+    CALL(id_format), CALL(topic_index), CALL(state_get), CALL(send_part), CALL(send_room),
+    CALL(decide), CALL(subscribe), CALL(abort), CALL(resume), CALL(reply), CALL(reply_text),
+    CALL(query), CALL(rtt_ms), CALL(server_user), CALL(get_counters), CALL(next_stream),
+    CALL(shutdown), CALL(strerror), CALL(why), CALL(text_put), CALL(text_decimal), CALL(text_hex),
+    CALL(text_base64), CALL(utf8), CALL(attach_filter), CALL(filter_self), CALL(plain_input),
+    CALL(plain_eof), CALL(plain_output), CALL(plain_sent), CALL(plain_acked), CALL(filter_ready),
+    CALL(filter_later), CALL(filter_end), CALL(filter_moved), CALL(filter_idle), CALL(filter_peer),
+    CALL(filter_gives_way), CALL(filter_evict), CALL(now_ms),
+#endif
+};
+const void *const kinds[] = {
+    &rtpush_events, &rtpush_file, &rtpush_topic_event,
+#ifndef IMAGE_feed
+    &rtpush_websocket, &rtpush_topic_state,
+#endif
+#ifdef IMAGE_everything
+    &rtpush_handler, &rtpush_upload, &rtpush_download, &rtpush_poll,
+#endif
+};
+int main(int i);
+int main(int i)
+{
+    calls[i]();
+    return kinds[i] != 0;
+}
+END
+# image CPU NAME [-Doption ...]: bytes of the core in it
+image() {
+    cpu="$1"
+    image="$2"
+    shift 2
+    flags="-mthumb -mcpu=$cpu -std=c99 -Os -ffunction-sections -fdata-sections"
+    # shellcheck disable=SC2086 # flags split
+    arm-none-eabi-gcc $flags "$@" -I. -c "$out/core.c" -o "$out/image_core.o" &&
+        arm-none-eabi-gcc $flags -DIMAGE_"$image" -I. "$out/image.c" "$out/image_core.o" \
+            -o "$out/image.elf" -nostartfiles --specs=nano.specs \
+            -Wl,--gc-sections,-e,main,-Map,"$out/image.map" 2>"$out/image.log" || return 1
+    # A section's line in the map, or its second one where the name is long: address, size, object.
+    awk '/^Linker script and memory map/ { kept = 1 }
+        kept && /image_core\.o$/ {
+            if (split($0, word) >= 3 && $(NF - 1) ~ /^0x/ && $(NF - 2) !~ /^0x0*$/) {
+                hex = substr($(NF - 1), 3)
+                n = 0
+                for (i = 1; i <= length(hex); i++) {
+                    n = n * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1
+                }
+                bytes += n
+            }
+        }
+        END { print bytes + 0 }' "$out/image.map"
+}
+
 for cpu in cortex-m0plus cortex-m3; do
     echo "$cpu, arm-none-eabi-gcc $(arm-none-eabi-gcc -dumpversion) -Os, bytes:"
     if ! line="$(cortex "$cpu" core)"; then
@@ -136,16 +195,8 @@ for cpu in cortex-m0plus cortex-m3; do
         continue
     fi
     set -- $line
-    all=$(($1 + $2 + $3))
     printf '  %-44s %8s   .text %s, .rodata %s, .data %s, .bss %s\n' \
-        "the whole core" "$all" "$1" "$2" "$3" "$4"
-    budget "flash, everything on" "$all" "$LIMIT_ALL" "$GOAL_ALL"
-    # shellcheck disable=SC2086
-    budget "flash, without polling and bodies" "$(flash "$cpu" core $small)" \
-        "$LIMIT_SMALL" "$GOAL_SMALL"
-    # shellcheck disable=SC2086
-    budget "flash, WebSocket, SSE, values, files alone" "$(flash "$cpu" core $least)" \
-        "$LIMIT_LEAST" "$GOAL_SMALL"
+        "the whole core" "$(($1 + $2 + $3))" "$1" "$2" "$3" "$4"
     no_ram "$3" "$4"
     printf '  %-44s %8s   with mem*, str*, libgcc\n' "linked into a minimal program" \
         "$(linked "$cpu" || echo -)"
@@ -154,14 +205,17 @@ for cpu in cortex-m0plus cortex-m3; do
     printf '  %-44s %8s\n' "  of that SHA-256 and HMAC" \
         "$(arm-none-eabi-nm -S -t d "$out/access.o" |
             awk '$4 ~ /sha256|hmac|^k\./ { bytes += $2 } END { print bytes + 0 }')"
-    for o in $options; do
-        without="$(flash "$cpu" core "-D$o")"
-        printf '  %-44s %8s\n' "-D$o saves" "$((all - ${without:-all}))"
-    done
-    if [ -n "$options" ]; then
-        printf '  %-44s %8s\n' "with every option off" \
-            "$(flash "$cpu" core $(for o in $options; do printf ' -D%s' "$o"; done))"
-    fi
+    echo "$IMAGES" | while read -r name goal limit bare_goal bare_limit; do
+        [ -n "$name" ] || continue
+        echo "$name $goal $limit with_words_and_checks"
+        echo "$name $bare_goal $bare_limit without_both -DRTPUSH_NO_TEXT -DRTPUSH_NO_CHECKS"
+    done >"$out/images"
+    while read -r name goal limit way flags; do
+        [ "$goal" = 0 ] && goal=''
+        # shellcheck disable=SC2086 # flags split
+        budget "image \"$name\", $(echo "$way" | tr _ ' ')" "$(image "$cpu" "$name" $flags)" \
+            "$limit" "$goal"
+    done <"$out/images"
 done
 
 echo "largest functions and tables on a Cortex-M3, bytes:"

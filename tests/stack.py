@@ -3,9 +3,10 @@
 
 gcc -fcallgraph-info=su writes the call graph with the frame of each function. The longest path from
 each public function is its stack. Not counted: the application's callbacks (what they use comes on
-top, and if they call rtpush again, so does that call) and mem*/str* of the C library. Calls through
-pointers inside the core are counted as 0; the functions that make them are listed. Recursion, a
-frame whose size is not fixed, and a path of LIMIT bytes or more are failures.
+top, and if they call rtpush again, so does that call) and mem*/str* of the C library. A call
+through a table of the core (route->kind->open) counts as one of each function that stands in that
+field; other calls through pointers, to the application and the port, count as 0. Recursion, a frame
+whose size is not fixed, and a path of LIMIT bytes or more are failures.
 """
 import os
 import re
@@ -48,6 +49,49 @@ def read_graph(text):
     return frames, calls
 
 
+def table_edges(source, frames, calls):
+    """Adds an edge from each function that calls through rtpush_kind or rtpush_topic_kind to each
+    function in that field. gcc puts functions into their callers, so the caller is looked for in
+    the call graph: what calls through a pointer and, by its text or that of a function that was put
+    into it, names the field."""
+    with open(source, encoding="utf-8") as f:
+        text = f.read()
+    text = text[text.index("#ifdef RTPUSH_IMPLEMENTATION"):]
+    with open(source, encoding="utf-8") as f:
+        whole = f.read()
+    operations = {}
+    for kind in ("rtpush_kind", "rtpush_topic_kind"):
+        struct = re.search(r"\nstruct " + kind + r" \{(.*?)\n\};", whole, re.S).group(1)
+        fields = re.findall(r"^    (?:uint8_t (\w+);|\w[\w ]*\(\*(\w+)\))", struct, re.M)
+        fields = [a or b for a, b in fields]
+        for row in re.findall(r"\nconst " + kind + r" \w+ = \{(.*?)\};", text, re.S):
+            values = [re.sub(r"RTPI_CHECK\((\w+)\)", r"\1", v.strip()) for v in row.split(",")]
+            if len(values) != len(fields):
+                raise SystemExit(f"stack: {kind} has {len(fields)} fields, a table {len(values)}")
+            for field, value in zip(fields, values):
+                if value in frames:
+                    operations.setdefault(field, set()).add(value)
+    bodies = dict(re.findall(r"^(?:[\w*]+ )*\*?(rtp[iu]\w+)\([^;{]*\) \{\n(.*?)\n\}\n", text,
+                             re.M | re.S))
+    for field, functions in operations.items():
+        callers = {n for n, body in bodies.items()
+                   if re.search(r"(?:kind(?:\(srv, \w+\))?|srv)->" + field + r"\(", body)}
+        if not callers:
+            raise SystemExit(f"stack: nobody calls through the field {field}")
+        # Who was put into a caller is no node of the graph: whoever names it stands for it.
+        pending, seen = set(callers), set()
+        while pending:
+            name = pending.pop()
+            seen.add(name)
+            if any(n.split(".")[0] == name for n in frames):
+                for n in frames:
+                    if n.split(".")[0] == name:
+                        calls.setdefault(n, set()).update(functions)
+            else:
+                pending |= {n for n, body in bodies.items()
+                            if re.search(r"\b" + name + r"\(", body)} - seen
+
+
 def deepest(name, frames, calls, known, path):
     """(bytes, path below and with name). Raises ValueError with the cycle on recursion."""
     if name in path:
@@ -69,6 +113,7 @@ def main():
     for optimise in ("-Os", "-O2"):
         try:
             frames, calls = read_graph(compile_graph("build/stack", optimise))
+            table_edges("rtpush.h", frames, calls)
         except subprocess.CalledProcessError:
             print(f"FAIL {optimise}: does not compile")
             failed += 1

@@ -55,7 +55,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
 
 static const rtpush_route routes[] = {
     {.path = "/",
-     .kind = RTPUSH_WEBSOCKET,
+     .kind = &rtpush_websocket,
      .flags = RTPUSH_STREAM_MESSAGES,
      .on_message = on_message},
 };

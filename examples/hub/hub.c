@@ -60,7 +60,7 @@ static void on_publish(rtpush_server *srv, const rtpush_request *req) {
     const int result = rtpush_publish(srv, (unsigned)topic, req->body, req->body_len);
     if (result < 0) {
         rtpush_reply_text(srv, req->conn, status_of(result), rtpush_strerror(result));
-    } else if (topics[topic].kind == RTPUSH_STATE) {
+    } else if (topics[topic].kind == &rtpush_topic_state) {
         rtpush_reply_text(srv, req->conn, 200, "stored\n"); // a STATE value has no id
     } else {
         char id[RTPUSH_ID_SIZE];
@@ -81,7 +81,7 @@ static client clients[2][TOPICS_MAX + 1]; // of a kind, raw ones second: all the
 static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
     char name[40];
     int topic = NOTHING;
-    if (req->route->kind != RTPUSH_WEBSOCKET) {
+    if (req->route->kind != &rtpush_websocket) {
         return 0;
     }
     const int len = rtpush_query(req->query, "publish", name, sizeof(name));
@@ -196,15 +196,15 @@ static const char usage[] =
     "--topics are events, each kept in the log of --log bytes; --state keep their newest value.\n"
     "--max is the largest message in bytes. --port 0 picks a free port.\n";
 
-static int add_topics(char *names, int kind, uint32_t max_len) {
+static int add_topics(char *names, const rtpush_topic_kind *kind, uint32_t max_len) {
     for (char *name = strtok(names, ","); name; name = strtok(NULL, ",")) {
         if (topic_count == TOPICS_MAX) {
             fprintf(stderr, "hub: at most %d topics\n", TOPICS_MAX);
             return -1;
         }
         topics[topic_count].name = name;
-        topics[topic_count].kind = (uint8_t)kind;
-        topics[topic_count].max = kind == RTPUSH_STATE ? (uint16_t)max_len : 0;
+        topics[topic_count].kind = kind;
+        topics[topic_count].max = kind == &rtpush_topic_state ? (uint16_t)max_len : 0;
         topic_count++;
     }
     return 0;
@@ -251,8 +251,8 @@ static int parse(int argc, char **argv, options *out) {
             return 1 + EXIT_FAILURE;
         }
     }
-    if (add_topics(out->events, RTPUSH_EVENT, 0) < 0 ||
-        add_topics(out->states, RTPUSH_STATE, out->max_len) < 0) {
+    if (add_topics(out->events, &rtpush_topic_event, 0) < 0 ||
+        add_topics(out->states, &rtpush_topic_state, out->max_len) < 0) {
         return 1 + EXIT_FAILURE;
     }
     return 0;
@@ -261,18 +261,18 @@ static int parse(int argc, char **argv, options *out) {
 enum { EVENTS, WS, POLL, PUBLISH, STATS, HEALTHZ, ROUTES };
 static rtpush_route routes[ROUTES] = {
     // Not const: --max becomes max_body of PUBLISH and max_message of WS.
-    [EVENTS] = {.path = "/events", .kind = RTPUSH_EVENTS},
+    [EVENTS] = {.path = "/events", .kind = &rtpush_events},
     [WS] = {.path = "/ws",
-            .kind = RTPUSH_WEBSOCKET,
+            .kind = &rtpush_websocket,
             .on_message = on_message,
             .on_gap = on_gap},
-    [POLL] = {.path = "/poll", .kind = RTPUSH_POLL},
+    [POLL] = {.path = "/poll", .kind = &rtpush_poll},
     [PUBLISH] = {.path = "/publish/*",
-                 .kind = RTPUSH_HANDLER,
+                 .kind = &rtpush_upload,
                  .methods = RTPUSH_POST,
                  .on_request = on_publish},
-    [STATS] = {.path = "/stats", .kind = RTPUSH_HANDLER, .on_request = on_stats},
-    [HEALTHZ] = {.path = "/healthz", .kind = RTPUSH_HANDLER, .on_request = on_healthz},
+    [STATS] = {.path = "/stats", .kind = &rtpush_handler, .on_request = on_stats},
+    [HEALTHZ] = {.path = "/healthz", .kind = &rtpush_handler, .on_request = on_healthz},
 };
 
 // The server over memory taken once: the sizes come from the command line. Zeroed pages that no
@@ -280,7 +280,7 @@ static rtpush_route routes[ROUTES] = {
 static int start_server(rtpush_server *srv, const options *opt, uint32_t slots) {
     uint32_t events = 0;
     for (unsigned i = 0; i < topic_count; i++) {
-        events += topics[i].kind == RTPUSH_EVENT;
+        events += topics[i].kind == &rtpush_topic_event;
     }
     const uint32_t states = topic_count - events;
     rtpush_desc desc = {0};

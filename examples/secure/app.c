@@ -642,10 +642,10 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
 // -- tables ---------------------------------------------------------------------------------------
 
 const rtpush_topic app_topics[APP_TOPIC_COUNT] = {
-    [APP_READING] = {"reading", RTPUSH_STATE, 0, APP_READING_MAX},
-    [APP_SWITCH] = {"switch", RTPUSH_STATE, 0, APP_SWITCH_MAX},
-    [APP_LOG] = {"log", RTPUSH_EVENT, 0, 0},
-    [APP_AUDIT] = {"audit", RTPUSH_EVENT, 0, 0},
+    [APP_READING] = {"reading", &rtpush_topic_state, 0, APP_READING_MAX},
+    [APP_SWITCH] = {"switch", &rtpush_topic_state, 0, APP_SWITCH_MAX},
+    [APP_LOG] = {"log", &rtpush_topic_event, 0, 0},
+    [APP_AUDIT] = {"audit", &rtpush_topic_event, 0, 0},
 };
 
 enum {
@@ -663,31 +663,31 @@ enum {
 };
 
 const rtpush_route app_routes[APP_ROUTE_COUNT] = {
-    [AT_PAGE] = {.path = "/", .kind = RTPUSH_HANDLER, .on_request = on_page},
-    [AT_APP_JS] = {.path = "/app.js", .kind = RTPUSH_ASSET, .asset = &asset_app_js},
-    [AT_RTPUSH_JS] = {.path = "/rtpush.js", .kind = RTPUSH_ASSET, .asset = &asset_rtpush_js},
+    [AT_PAGE] = {.path = "/", .kind = &rtpush_handler, .on_request = on_page},
+    [AT_APP_JS] = {.path = "/app.js", .kind = &rtpush_file, .asset = &asset_app_js},
+    [AT_RTPUSH_JS] = {.path = "/rtpush.js", .kind = &rtpush_file, .asset = &asset_rtpush_js},
     [AT_LOGIN] = {.path = "/login",
-                  .kind = RTPUSH_HANDLER,
+                  .kind = &rtpush_upload,
                   .methods = RTPUSH_POST,
                   .max_body = FORM_SIZE - 1,
                   .on_request = on_login},
     [AT_LOGOUT] = {.path = "/logout",
-                   .kind = RTPUSH_HANDLER,
+                   .kind = &rtpush_handler,
                    .methods = RTPUSH_POST,
                    .on_request = on_logout},
-    [AT_SESSION] = {.path = "/session", .kind = RTPUSH_HANDLER, .on_request = on_session},
+    [AT_SESSION] = {.path = "/session", .kind = &rtpush_handler, .on_request = on_session},
     [AT_TICKET] = {.path = "/ticket",
-                   .kind = RTPUSH_HANDLER,
+                   .kind = &rtpush_handler,
                    .methods = RTPUSH_POST,
                    .on_request = on_ticket},
     [AT_CONTROL] = {.path = "/control",
-                    .kind = RTPUSH_HANDLER,
+                    .kind = &rtpush_upload,
                     .methods = RTPUSH_POST,
                     .max_body = 32,
                     .on_request = on_control},
-    [AT_WS] = {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
-    [AT_EVENTS] = {.path = "/events", .kind = RTPUSH_EVENTS},
-    [AT_POLL] = {.path = "/poll", .kind = RTPUSH_POLL},
+    [AT_WS] = {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
+    [AT_EVENTS] = {.path = "/events", .kind = &rtpush_events},
+    [AT_POLL] = {.path = "/poll", .kind = &rtpush_poll},
 };
 
 // -- public ---------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ static void on_any(rtpush_server *srv, const rtpush_request *req) {
 }
 
 static const rtpush_route sorry_routes[] = {
-    {.path = "/*", .kind = RTPUSH_HANDLER, .methods = RTPUSH_GET, .on_request = on_any},
+    {.path = "/*", .kind = &rtpush_handler, .methods = RTPUSH_GET, .on_request = on_any},
 };
 
 // -- the start ------------------------------------------------------------------------------------

@@ -74,12 +74,12 @@ static void on_result(rtpush_server *srv, const rtpush_request *req) {
     answer(srv, req, &t);
 }
 
-static const rtpush_topic topics[] = {{.name = "event", .kind = RTPUSH_EVENT}};
+static const rtpush_topic topics[] = {{.name = "event", .kind = &rtpush_topic_event}};
 static const rtpush_route routes[] = {
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
-    {.path = "/publish", .kind = RTPUSH_HANDLER, .on_request = on_publish},
-    {.path = "/begin", .kind = RTPUSH_HANDLER, .on_request = on_begin},
-    {.path = "/result", .kind = RTPUSH_HANDLER, .on_request = on_result},
+    {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
+    {.path = "/publish", .kind = &rtpush_handler, .on_request = on_publish},
+    {.path = "/begin", .kind = &rtpush_handler, .on_request = on_begin},
+    {.path = "/result", .kind = &rtpush_handler, .on_request = on_result},
 };
 
 // firmware.py counts what runs in publish and in turn. From the call of rtpush_publish until the

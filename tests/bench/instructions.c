@@ -262,14 +262,14 @@ static void on_request(rtpush_server *server, const rtpush_request *req) {
 static char file_bytes[FILE_LEN + 1]; // text, so that strlen tells an answer's length
 static const rtpush_asset file = {
     .content_type = "text/plain", .data = file_bytes, .len = FILE_LEN, .etag = "1"};
-static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT},
-                                      {.name = "s", .kind = RTPUSH_STATE, .max = STATE_MAX}};
+static const rtpush_topic topics[] = {{.name = "a", .kind = &rtpush_topic_event},
+                                      {.name = "s", .kind = &rtpush_topic_state, .max = STATE_MAX}};
 static const rtpush_route routes[] = {
-    {.path = "/", .kind = RTPUSH_WEBSOCKET, .flags = RTPUSH_STREAM_MESSAGES, .topics = 1,
+    {.path = "/", .kind = &rtpush_websocket, .flags = RTPUSH_STREAM_MESSAGES, .topics = 1,
      .on_message = on_message},
-    {.path = "/events", .kind = RTPUSH_EVENTS, .topics = 1},
-    {.path = "/healthz", .kind = RTPUSH_HANDLER, .on_request = on_request},
-    {.path = "/file", .kind = RTPUSH_ASSET, .asset = &file},
+    {.path = "/events", .kind = &rtpush_events, .topics = 1},
+    {.path = "/healthz", .kind = &rtpush_handler, .on_request = on_request},
+    {.path = "/file", .kind = &rtpush_file, .asset = &file},
 };
 
 static int start(uint32_t rx_size, uint32_t tx_size) {

@@ -36,7 +36,7 @@ static rtpush_asset rtpush_js = {.content_type = "text/javascript", .data = scri
 static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
     (void)srv;
     (void)grant;
-    if (req->route->kind < RTPUSH_WEBSOCKET) {
+    if (!req->topics) {
         return 0;
     }
     asked++;
@@ -75,21 +75,21 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
                ? RTPUSH_LATER : RTPUSH_OK;
 }
 
-static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT}};
+static const rtpush_topic topics[] = {{.name = "a", .kind = &rtpush_topic_event}};
 static const rtpush_route routes[] = {
-    {.path = "/", .kind = RTPUSH_ASSET, .asset = &index_html},
-    {.path = "/rtpush.js", .kind = RTPUSH_ASSET, .asset = &rtpush_js},
-    {.path = "/worker.js", .kind = RTPUSH_ASSET, .asset = &worker_js},
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
-    {.path = "/events", .kind = RTPUSH_EVENTS},
-    {.path = "/poll", .kind = RTPUSH_POLL},
-    {.path = "/control", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 64,
+    {.path = "/", .kind = &rtpush_file, .asset = &index_html},
+    {.path = "/rtpush.js", .kind = &rtpush_file, .asset = &rtpush_js},
+    {.path = "/worker.js", .kind = &rtpush_file, .asset = &worker_js},
+    {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
+    {.path = "/events", .kind = &rtpush_events},
+    {.path = "/poll", .kind = &rtpush_poll},
+    {.path = "/control", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 64,
      .on_request = on_publish},
-    {.path = "/publish", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 64,
+    {.path = "/publish", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 64,
      .on_request = on_publish},
-    {.path = "/refuse/*", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST,
+    {.path = "/refuse/*", .kind = &rtpush_handler, .methods = RTPUSH_POST,
      .on_request = on_refusal},
-    {.path = "/counts", .kind = RTPUSH_HANDLER, .on_request = on_counts},
+    {.path = "/counts", .kind = &rtpush_handler, .on_request = on_counts},
 };
 
 int main(int argc, char **argv) {

@@ -30,8 +30,8 @@
 
 enum { CONNS = 24, RX = 1024, TX = 1024, LOG = 16384, SESSION_S = 4, TICKET_S = 5, WAITING = 16 };
 static const rtpush_key key = {"the key of the tests has 32 byte", 32};
-static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT},
-                                      {.name = "b", .kind = RTPUSH_EVENT}};
+static const rtpush_topic topics[] = {{.name = "a", .kind = &rtpush_topic_event},
+                                      {.name = "b", .kind = &rtpush_topic_event}};
 static rtpush_tickets tickets;
 static struct {
     rtpush_handle conn;
@@ -110,7 +110,7 @@ static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant
     if (strcmp(req->path, "/me") == 0 || strcmp(req->path, "/ticket") == 0) {
         return by_cookie(req, &who) < 0 && by_token(req, &who) < 0 ? 401 : 0;
     }
-    if (req->route->kind != RTPUSH_HANDLER) {
+    if (req->route->kind != &rtpush_handler) {
         return authorize_stream(req, grant);
     }
     for (int i = 0; strncmp(req->path, "/later/", 7) == 0; i++) {
@@ -215,18 +215,18 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
 static const char *const seen_headers[] = {"x-forwarded-for", NULL};
 
 static const rtpush_route routes[] = {
-    {.path = "/login", .kind = RTPUSH_HANDLER, .on_request = on_login},
-    {.path = "/me", .kind = RTPUSH_HANDLER, .on_request = on_me},
-    {.path = "/seen", .kind = RTPUSH_HANDLER, .methods = RTPUSH_GET | RTPUSH_POST,
+    {.path = "/login", .kind = &rtpush_handler, .on_request = on_login},
+    {.path = "/me", .kind = &rtpush_handler, .on_request = on_me},
+    {.path = "/seen", .kind = &rtpush_handler, .methods = RTPUSH_GET | RTPUSH_POST,
      .headers = seen_headers, .on_request = on_seen},
-    {.path = "/ticket", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .on_request = on_ticket},
-    {.path = "/later/*", .kind = RTPUSH_HANDLER, .on_request = on_later},
-    {.path = "/publish/*", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 200,
+    {.path = "/ticket", .kind = &rtpush_handler, .methods = RTPUSH_POST, .on_request = on_ticket},
+    {.path = "/later/*", .kind = &rtpush_handler, .on_request = on_later},
+    {.path = "/publish/*", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 200,
      .on_request = on_publish},
-    {.path = "/stats", .kind = RTPUSH_HANDLER, .on_request = on_stats},
-    {.path = "/events", .kind = RTPUSH_EVENTS},
-    {.path = "/poll", .kind = RTPUSH_POLL},
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
+    {.path = "/stats", .kind = &rtpush_handler, .on_request = on_stats},
+    {.path = "/events", .kind = &rtpush_events},
+    {.path = "/poll", .kind = &rtpush_poll},
+    {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
 };
 
 int main(int argc, char **argv) {

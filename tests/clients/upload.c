@@ -209,36 +209,36 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
 
 static void on_open(rtpush_server *srv, const rtpush_request *req) {
     (void)srv;
-    seen[req->route->kind == RTPUSH_EVENTS ? EVENTS : req->route->kind == RTPUSH_POLL ? POLL
+    seen[req->route->kind == &rtpush_events ? EVENTS : req->route->kind == &rtpush_poll ? POLL
                                                                                       : WS]++;
 }
 
-static const rtpush_topic topics[] = {{.name = "a", .kind = RTPUSH_EVENT}};
+static const rtpush_topic topics[] = {{.name = "a", .kind = &rtpush_topic_event}};
 static const char *const form_types[] = {"multipart/form-data", NULL};
 static const char *const image_types[] = {"application/octet-stream", NULL};
 static const char *const who_fields[] = {"x-forwarded-for", NULL};
 
 static const rtpush_route routes[] = {
-    {.path = "/form", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = LIMIT,
+    {.path = "/form", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = LIMIT,
      .rate_bytes = RTPUSH_UNLIMITED, .body_types = form_types, .on_request = on_form,
      .on_body = on_form_body},
-    {.path = "/image", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST | RTPUSH_PUT,
+    {.path = "/image", .kind = &rtpush_upload, .methods = RTPUSH_POST | RTPUSH_PUT,
      .max_body = LIMIT, .rate_bytes = RTPUSH_UNLIMITED, .body_types = image_types,
      .on_request = on_image, .on_body = on_image_body},
-    {.path = "/slow", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST | RTPUSH_PUT,
+    {.path = "/slow", .kind = &rtpush_upload, .methods = RTPUSH_POST | RTPUSH_PUT,
      .max_body = LIMIT, .rate_bytes = 65536, .body_types = image_types, .on_request = on_image,
      .on_body = on_image_body},
-    {.path = "/echo", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 400,
+    {.path = "/echo", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 400,
      .on_request = on_echo},
-    {.path = "/pull/*", .kind = RTPUSH_HANDLER, .on_request = on_pull},
-    {.path = "/static", .kind = RTPUSH_HANDLER, .on_request = on_static},
-    {.path = "/who", .kind = RTPUSH_HANDLER, .headers = who_fields, .on_request = on_who},
-    {.path = "/events", .kind = RTPUSH_EVENTS, .on_open = on_open},
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_open = on_open, .on_message = on_message},
-    {.path = "/poll", .kind = RTPUSH_POLL, .on_open = on_open},
-    {.path = "/publish", .kind = RTPUSH_HANDLER, .methods = RTPUSH_POST, .max_body = 400,
+    {.path = "/pull/*", .kind = &rtpush_handler, .on_request = on_pull},
+    {.path = "/static", .kind = &rtpush_handler, .on_request = on_static},
+    {.path = "/who", .kind = &rtpush_handler, .headers = who_fields, .on_request = on_who},
+    {.path = "/events", .kind = &rtpush_events, .on_open = on_open},
+    {.path = "/ws", .kind = &rtpush_websocket, .on_open = on_open, .on_message = on_message},
+    {.path = "/poll", .kind = &rtpush_poll, .on_open = on_open},
+    {.path = "/publish", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 400,
      .on_request = on_publish},
-    {.path = "/seen", .kind = RTPUSH_HANDLER, .on_request = on_seen},
+    {.path = "/seen", .kind = &rtpush_handler, .on_request = on_seen},
 };
 
 int main(int argc, char **argv) {

@@ -154,7 +154,7 @@ static void f_watch(void) {
                 r->told = 0;
             }
             r->topics = r->topics == topics ? topics : 0;
-            r->tagged = c->conn->state == RTPI_WS && c->conn->form == RTPI_FORM_TAGGED;
+            r->tagged = c->conn->state == RTPI_STREAM && c->conn->form == RTPI_FORM_TAGGED;
         }
         c_watch(&r->p);
         c_judge_end(&r->p);

@@ -114,7 +114,7 @@ static int s_has_all(s_peer *p, int say)
         return 0;
     }
     for (int t = 0; t < M_TOPICS; t++) {
-        if (sim->topics[t].kind == RTPUSH_STATE && (r->topics >> t & 1) &&
+        if (sim->topics[t].kind == &rtpush_topic_state && (r->topics >> t & 1) &&
             r->state_seen[t] != sim->state_n[t]) {
             T_CHECK(!say, "state %lu of %s, stored is %lu", (unsigned long)r->state_seen[t],
                     sim->topics[t].name, (unsigned long)sim->state_n[t]);

@@ -45,9 +45,9 @@ enum {
 enum { TOPIC_EVENT, TOPIC_STATE_0, TOPIC_STATE_1, TOPIC_COUNT };
 enum { WS, SSE, POLL };
 
-static const rtpush_topic topics[] = {{.name = "event", .kind = RTPUSH_EVENT},
-                                      {.name = "s0", .kind = RTPUSH_STATE, .max = 32},
-                                      {.name = "s1", .kind = RTPUSH_STATE, .max = 32}};
+static const rtpush_topic topics[] = {{.name = "event", .kind = &rtpush_topic_event},
+                                      {.name = "s0", .kind = &rtpush_topic_state, .max = 32},
+                                      {.name = "s1", .kind = &rtpush_topic_state, .max = 32}};
 
 // One server with its port. Each test has its own; its memory stays, as a device's does.
 typedef struct world {
@@ -204,10 +204,10 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
 }
 
 static const rtpush_route routes[] = {
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_open = on_open, .on_message = on_message,
+    {.path = "/ws", .kind = &rtpush_websocket, .on_open = on_open, .on_message = on_message,
      .on_close = on_close},
-    {.path = "/events", .kind = RTPUSH_EVENTS, .on_open = on_open, .on_close = on_close},
-    {.path = "/poll", .kind = RTPUSH_POLL, .on_open = on_open, .on_close = on_close}};
+    {.path = "/events", .kind = &rtpush_events, .on_open = on_open, .on_close = on_close},
+    {.path = "/poll", .kind = &rtpush_poll, .on_open = on_open, .on_close = on_close}};
 
 static void own_lock(void *ctx) {
     pthread_mutex_lock(&((world *)ctx)->mutex);

@@ -684,7 +684,7 @@ static void s_wake(void *ctx)
 
 static int s_is_stream(const rtpush_conn *c)
 {
-    return c->state == RTPI_WS || c->state == RTPI_SSE || c->state == RTPI_POLL;
+    return c->state == RTPI_STREAM;
 }
 
 // As T_CHECK; where it was is written only if it fails: this is looked at all the time.
@@ -848,8 +848,9 @@ static void s_routes(void)
                                       NULL};
     static const char *const paths[7] = {"/ev", "/ws",   "/poll", "/file",
                                          "/up", "/pull", "/body"};
-    static const uint8_t kinds[7] = {RTPUSH_EVENTS,  RTPUSH_WEBSOCKET, RTPUSH_POLL,   RTPUSH_ASSET,
-                                     RTPUSH_HANDLER, RTPUSH_HANDLER,   RTPUSH_HANDLER};
+    static const rtpush_kind *const kinds[7] = {
+        &rtpush_events, &rtpush_websocket, &rtpush_poll, &rtpush_file, &rtpush_upload,
+        &rtpush_handler, &rtpush_handler};
     for (uint32_t i = 0; i < S_FILE; i++) {
         s_file[i] = s_byte(i);
     }
@@ -877,7 +878,7 @@ static void s_topics(uint32_t state_max)
     static const char *const names[M_TOPICS] = {"a", "s", "b", "u"};
     for (int i = 0; i < M_TOPICS; i++) {
         the->sim.topics[i].name = names[i];
-        the->sim.topics[i].kind = i == M_S || i == M_U ? RTPUSH_STATE : RTPUSH_EVENT;
+        the->sim.topics[i].kind = i == M_S || i == M_U ? &rtpush_topic_state : &rtpush_topic_event;
     }
     the->sim.topics[M_S].max = 24;
     the->sim.topics[M_U].max = (uint16_t)state_max;

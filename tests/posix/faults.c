@@ -294,7 +294,7 @@ static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_me
     return result;
 }
 
-static const rtpush_topic topics[] = {{"log", RTPUSH_EVENT, 0, 0}};
+static const rtpush_topic topics[] = {{"log", &rtpush_topic_event, 0, 0}};
 static rtpush_route routes[6];
 
 static int descriptors(void) {
@@ -319,11 +319,11 @@ static void init_server(rtpush_server *server, void *at, size_t size) {
     routes[2].on_request = on_later;
     routes[2].on_close = on_close;
     routes[3].path = "/ws";
-    routes[3].kind = RTPUSH_WEBSOCKET;
+    routes[3].kind = &rtpush_websocket;
     routes[3].on_message = on_message;
     routes[3].on_close = on_close;
     routes[4].path = "/events";
-    routes[4].kind = RTPUSH_EVENTS;
+    routes[4].kind = &rtpush_events;
     routes[4].on_close = on_close;
     routes[5].path = "/stop";
     routes[5].on_request = on_stop;

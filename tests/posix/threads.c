@@ -22,9 +22,9 @@
 
 enum { CONNS = 8, READERS = 3, PUBLISHERS = 2, EVENTS = 3000, RX = 512, TX = 1024, LOG = 16384 };
 
-static const rtpush_topic topics[] = {{.name = "event", .kind = RTPUSH_EVENT},
-                                      {.name = "state", .kind = RTPUSH_STATE, .max = 32},
-                                      {.name = "end", .kind = RTPUSH_STATE, .max = 32}};
+static const rtpush_topic topics[] = {{.name = "event", .kind = &rtpush_topic_event},
+                                      {.name = "state", .kind = &rtpush_topic_state, .max = 32},
+                                      {.name = "end", .kind = &rtpush_topic_state, .max = 32}};
 static int asked; // atomic
 
 static void on_later(rtpush_server *server, const rtpush_request *request) {
@@ -42,7 +42,7 @@ static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_clo
     closed++;
 }
 
-static const rtpush_route routes[] = {{.path = "/events", .kind = RTPUSH_EVENTS},
+static const rtpush_route routes[] = {{.path = "/events", .kind = &rtpush_events},
                                       {.path = "/later", .on_request = on_later,
                                        .on_close = on_close}};
 static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 3, 64)];

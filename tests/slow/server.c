@@ -79,14 +79,14 @@ static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_me
     return rtpush_send(server, conn, message->opcode, message->data, message->len);
 }
 
-static const rtpush_topic topics[] = {{.name = "log", .kind = RTPUSH_EVENT}};
+static const rtpush_topic topics[] = {{.name = "log", .kind = &rtpush_topic_event}};
 static const rtpush_route routes[] = {
     {.path = "/file", .on_request = on_file},
     {.path = "/pull", .on_request = on_pull},
     {.path = "/end", .on_request = on_end},
-    {.path = "/events", .kind = RTPUSH_EVENTS, .on_open = on_open},
-    {.path = "/poll", .kind = RTPUSH_POLL},
-    {.path = "/ws", .kind = RTPUSH_WEBSOCKET, .on_message = on_message},
+    {.path = "/events", .kind = &rtpush_events, .on_open = on_open},
+    {.path = "/poll", .kind = &rtpush_poll},
+    {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
 };
 
 static uint32_t option(int argc, char **argv, const char *name, uint32_t otherwise) {

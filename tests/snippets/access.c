@@ -41,10 +41,10 @@ static void on_command(rtpush_server *srv, rtpush_handle conn, const rtpush_mess
 
 int main(void) {
     static const rtpush_asset page = {"text/plain", "", 0};
-    static const rtpush_route routes[] = {{"/ws", RTPUSH_WEBSOCKET},
-                                          {"/", RTPUSH_ASSET, 0, 0, &page},
-                                          {"/login", RTPUSH_ASSET, 0, 0, &page}};
-    static const rtpush_topic topics[] = {{"a", RTPUSH_EVENT}};
+    static const rtpush_route routes[] = {{"/ws", &rtpush_websocket},
+                                          {"/", &rtpush_file, 0, 0, &page},
+                                          {"/login", &rtpush_file, 0, 0, &page}};
+    static const rtpush_topic topics[] = {{"a", &rtpush_topic_event}};
     static uint64_t memory[RTPUSH_WORDS(1, 512, 512, 256, 1, 0)];
     static rtpush_server srv;
     rtpush_desc desc = {0};

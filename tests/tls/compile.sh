@@ -54,10 +54,6 @@ done
 for o in $options; do
     try "gcc -D$o" gcc -std=c99 $strict $c_only "-D$o" "$out/filter.c"
 done
-try 'without the filter in the core' gcc -std=c99 $strict -DRTPUSH_NO_FILTER -x c - <<'END'
-#define RTPUSH_IMPLEMENTATION
-#include "rtpush.h"
-END
 
 arm-none-eabi-gcc -mthumb -mcpu=cortex-m3 -std=c99 -Os -I. $arm -c "$out/filter.c" \
     -o "$out/out.o" >"$out/log" 2>&1

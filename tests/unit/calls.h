@@ -12,10 +12,10 @@
 enum { C_EVENT, C_VALUE, C_BYTES, C_BLOB, C_TOPICS };
 
 static const rtpush_topic c_topics[C_TOPICS] = {
-    {"event", RTPUSH_EVENT, 0, 0},
-    {"value", RTPUSH_STATE, 0, 40},
-    {"bytes", RTPUSH_EVENT, RTPUSH_BINARY, 0},
-    {"blob", RTPUSH_STATE, RTPUSH_BINARY, 24},
+    {"event", &rtpush_topic_event, 0, 0},
+    {"value", &rtpush_topic_state, 0, 40},
+    {"bytes", &rtpush_topic_event, RTPUSH_BINARY, 0},
+    {"blob", &rtpush_topic_state, RTPUSH_BINARY, 24},
 };
 
 enum { // callbacks
@@ -186,22 +186,23 @@ static void c_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) 
 
 #define C_STREAM .on_open = c_on_open, .on_gap = c_on_gap, .on_close = c_on_close
 #define C_WEBSOCKET \
-    .kind = RTPUSH_WEBSOCKET, .on_message = c_on_message, .on_writable = c_on_writable, \
+    .kind = &rtpush_websocket, .on_message = c_on_message, .on_writable = c_on_writable, \
     .subprotocols = t_subprotocols, C_STREAM
 #define C_HANDLER .on_request = c_on_request, .on_close = c_on_close
+#define C_UPLOAD .kind = &rtpush_upload, C_HANDLER
 
 static const rtpush_route c_routes[] = {
-    {.path = "/", .kind = RTPUSH_ASSET, .asset = &t_index},
-    {.path = "/get", C_HANDLER},
-    {.path = "/pull", C_HANDLER},
-    {.path = "/post", .methods = RTPUSH_POST, .max_body = 60, C_HANDLER},
-    {.path = "/put", .methods = RTPUSH_PUT, .max_body = 9000, .on_body = c_on_body, C_HANDLER},
+    {.path = "/", .kind = &rtpush_download, .asset = &t_index},
+    {.path = "/get", .kind = &rtpush_handler, C_HANDLER},
+    {.path = "/pull", .kind = &rtpush_handler, C_HANDLER},
+    {.path = "/post", .methods = RTPUSH_POST, .max_body = 60, C_UPLOAD},
+    {.path = "/put", .methods = RTPUSH_PUT, .max_body = 9000, .on_body = c_on_body, C_UPLOAD},
     {.path = "/ws", C_WEBSOCKET},
     {.path = "/stream", .flags = RTPUSH_STREAM_MESSAGES, C_WEBSOCKET},
-    {.path = "/events", .kind = RTPUSH_EVENTS, C_STREAM},
-    {.path = "/poll", .kind = RTPUSH_POLL, C_STREAM},
+    {.path = "/events", .kind = &rtpush_events, C_STREAM},
+    {.path = "/poll", .kind = &rtpush_poll, C_STREAM},
     {.path = "/any/*", .methods = 127, .flags = RTPUSH_ANY_ORIGIN, .max_body = 20,
-     .headers = t_keep_headers, C_HANDLER},
+     .headers = t_keep_headers, C_UPLOAD},
 };
 
 // -- every call of the API ------------------------------------------------------------------------
@@ -459,8 +460,8 @@ static void c_watch(c_peer *p) {
     // What the client parser cannot know: an answer to HEAD has no body. While it waits to be sent
     // the request is still there.
     if (c->conn != NULL && p->cl.step == T_CL_HEAD &&
-        (c->conn->state == RTPI_REPLY || c->conn->state == RTPI_SSE ||
-         c->conn->state == RTPI_POLL)) {
+        (c->conn->state == RTPI_REPLY ||
+         (c->conn->state == RTPI_STREAM && c->conn->form > RTPI_FORM_TAGGED))) {
         p->cl.head_only = c->conn->in.http.method == RTPUSH_HEAD;
     }
     t_client_read(&p->cl, c);

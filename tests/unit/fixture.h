@@ -9,10 +9,10 @@
 enum { T_LOG, T_TEMP, T_CHAT, T_LED }; // topics
 
 static const rtpush_topic t_topics[] = {
-    {"log", RTPUSH_EVENT, 0, 0},
-    {"temp", RTPUSH_STATE, 0, 40},
-    {"chat", RTPUSH_EVENT, 0, 0},
-    {"led", RTPUSH_STATE, 0, 40},
+    {"log", &rtpush_topic_event, 0, 0},
+    {"temp", &rtpush_topic_state, 0, 40},
+    {"chat", &rtpush_topic_event, 0, 0},
+    {"led", &rtpush_topic_state, 0, 40},
 };
 
 static const char *const t_why_names[RTPUSH_WHY_COUNT] = {
@@ -366,13 +366,13 @@ enum {
 
 static rtpush_route t_routes[T_R_COUNT];
 
-static void t_stream_route(rtpush_route *r, const char *path, int kind) {
+static void t_stream_route(rtpush_route *r, const char *path, const rtpush_kind *kind) {
     r->path = path;
-    r->kind = (uint8_t)kind;
+    r->kind = kind;
     r->on_open = t_on_open;
     r->on_gap = t_on_gap;
     r->on_close = t_on_close;
-    if (kind == RTPUSH_WEBSOCKET) {
+    if (kind == &rtpush_websocket) {
         r->on_message = t_on_message;
         r->on_writable = t_on_writable;
         r->subprotocols = t_subprotocols;
@@ -383,38 +383,46 @@ static rtpush_route *t_handler(int index, const char *path, int methods,
                                void (*on_request)(rtpush_server *, const rtpush_request *)) {
     rtpush_route *r = &t_routes[index];
     r->path = path;
-    r->kind = RTPUSH_HANDLER;
+    r->kind = &rtpush_handler;
     r->methods = (uint8_t)methods;
     r->on_request = on_request;
     r->on_close = t_on_close;
     return r;
 }
 
+static void t_upload(int index, const char *path, int methods,
+                     void (*on_request)(rtpush_server *, const rtpush_request *),
+                     uint32_t max_body) {
+    rtpush_route *r = t_handler(index, path, methods, on_request);
+    r->kind = &rtpush_upload;
+    r->max_body = max_body;
+}
+
 static void t_fill_routes(void) {
     memset(t_routes, 0, sizeof t_routes);
     t_routes[T_R_INDEX].path = "/";
-    t_routes[T_R_INDEX].kind = RTPUSH_ASSET;
+    t_routes[T_R_INDEX].kind = &rtpush_download;
     t_routes[T_R_INDEX].asset = &t_index;
     t_routes[T_R_GZIP].path = "/app.js";
-    t_routes[T_R_GZIP].kind = RTPUSH_ASSET;
+    t_routes[T_R_GZIP].kind = &rtpush_download;
     t_routes[T_R_GZIP].asset = &t_gzip_only;
     t_handler(T_R_HELLO, "/hello", 0, t_hello);
-    t_handler(T_R_ECHO, "/echo", RTPUSH_POST | RTPUSH_PUT, t_echo_body)->max_body = 100;
-    t_handler(T_R_UPLOAD, "/upload", RTPUSH_POST, t_on_request)->max_body = 100000;
+    t_upload(T_R_ECHO, "/echo", RTPUSH_POST | RTPUSH_PUT, t_echo_body, 100);
+    t_upload(T_R_UPLOAD, "/upload", RTPUSH_POST, t_on_request, 100000);
     t_routes[T_R_UPLOAD].on_body = t_on_body;
     t_handler(T_R_LATER, "/later", RTPUSH_GET | RTPUSH_HEAD, t_on_request);
     t_handler(T_R_PULL, "/pull", 0, t_pull);
     t_handler(T_R_FILES, "/files/*", 0, t_rest);
     t_handler(T_R_KEEP, "/keep", RTPUSH_GET | RTPUSH_POST, t_keep)->headers = t_keep_headers;
     t_handler(T_R_BIG, "/big", 0, t_static);
-    t_stream_route(&t_routes[T_R_WS], "/ws", RTPUSH_WEBSOCKET);
-    t_stream_route(&t_routes[T_R_STREAM], "/stream", RTPUSH_WEBSOCKET);
+    t_stream_route(&t_routes[T_R_WS], "/ws", &rtpush_websocket);
+    t_stream_route(&t_routes[T_R_STREAM], "/stream", &rtpush_websocket);
     t_routes[T_R_STREAM].flags = RTPUSH_STREAM_MESSAGES;
     t_routes[T_R_STREAM].on_message = t_on_piece;
-    t_stream_route(&t_routes[T_R_ANY], "/any", RTPUSH_WEBSOCKET);
+    t_stream_route(&t_routes[T_R_ANY], "/any", &rtpush_websocket);
     t_routes[T_R_ANY].flags = RTPUSH_ANY_ORIGIN;
-    t_stream_route(&t_routes[T_R_EVENTS], "/events", RTPUSH_EVENTS);
-    t_stream_route(&t_routes[T_R_POLL], "/poll", RTPUSH_POLL);
+    t_stream_route(&t_routes[T_R_EVENTS], "/events", &rtpush_events);
+    t_stream_route(&t_routes[T_R_POLL], "/poll", &rtpush_poll);
 }
 
 // A world with the fixture in its desc; change it, then t_start.

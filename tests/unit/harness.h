@@ -832,7 +832,7 @@ static int t_init(t_world *w) {
     uint32_t sum = 0;
     int events = 0;
     for (unsigned i = 0; i < d->topic_count; i++) {
-        if (d->topics[i].kind == RTPUSH_STATE) {
+        if (d->topics[i].kind == &rtpush_topic_state) {
             sum += d->topics[i].max;
         } else {
             events = 1;

@@ -111,7 +111,7 @@ static size_t m_payload(const m_sim *sim, char letter, uint32_t n, size_t most, 
 }
 
 static size_t m_most(const m_sim *sim, int topic) {
-    return sim->topics[topic].kind == RTPUSH_STATE ? sim->topics[topic].max : sim->largest;
+    return sim->topics[topic].kind == &rtpush_topic_state ? sim->topics[topic].max : sim->largest;
 }
 
 // WHATWG HTML 9.2.6: CR, LF and CRLF end a line; the client sees LF.
@@ -132,7 +132,7 @@ static size_t m_lines(uint8_t *data, size_t len) {
 static uint32_t m_check_payload(const m_reader *r, int topic, const uint8_t *data, size_t len) {
     static uint8_t want[M_PAYLOAD + 1];
     const m_sim *sim = r->sim;
-    char letter = sim->topics[topic].kind == RTPUSH_STATE ? 's' : 'e';
+    char letter = sim->topics[topic].kind == &rtpush_topic_state ? 's' : 'e';
     T_CHECK(len >= 3 && data[0] == (uint8_t)letter, "a payload that was never published");
     uint32_t n = 0;
     for (size_t i = 1; i < len && data[i] >= '0' && data[i] <= '9'; i++) {
@@ -306,7 +306,7 @@ static void m_item(m_reader *r, const char *id_text, const char *name, const uin
     }
     T_CHECK(topic >= 0 && (r->topics >> topic & 1), "an event of topic %s, not subscribed", name);
     uint32_t n = m_check_payload(r, topic, data, len);
-    if (sim->topics[topic].kind == RTPUSH_STATE) {
+    if (sim->topics[topic].kind == &rtpush_topic_state) {
         T_CHECK(n >= r->state_seen[topic] && n <= sim->state_n[topic],
                 "state %s goes from %lu to %lu, stored is %lu", name,
                 (unsigned long)r->state_seen[topic], (unsigned long)n,
@@ -549,7 +549,7 @@ static void m_publish_from(m_sim *sim, int topic) {
     uint8_t payload[M_PAYLOAD + 1];
     t_world *w = sim->w;
     uint32_t n = m_new_payload(sim, topic);
-    int state = sim->topics[topic].kind == RTPUSH_STATE;
+    int state = sim->topics[topic].kind == &rtpush_topic_state;
     size_t len = m_payload(sim, state ? 's' : 'e', n, m_most(sim, topic), payload);
     m_record *rec = NULL;
     uint32_t before = sim->state_n[topic];
@@ -597,7 +597,7 @@ static void m_publish(m_sim *sim) {
     uint8_t payload[M_PAYLOAD + 1];
     t_world *w = sim->w;
     int topic = (int)t_below(&sim->rng, M_TOPICS);
-    int state = sim->topics[topic].kind == RTPUSH_STATE;
+    int state = sim->topics[topic].kind == &rtpush_topic_state;
     uint32_t way = t_below(&sim->rng, 8);
     if (way < 3 && w->srv.hooks.lock != NULL) {
         m_publish_from(sim, topic);
@@ -991,7 +991,7 @@ static void m_check_settled(m_sim *sim) {
         T_CHECK(r->echo_in == r->echo_out && r->ping_in == r->ping_out, "an echo or pong is lost");
         T_CHECK(r->direct_in == r->direct_out, "a direct message is lost");
         for (int t = 0; t < M_TOPICS; t++) {
-            T_CHECK(sim->topics[t].kind != RTPUSH_STATE || !(r->topics >> t & 1) ||
+            T_CHECK(sim->topics[t].kind != &rtpush_topic_state || !(r->topics >> t & 1) ||
                         r->state_seen[t] == sim->state_n[t],
                     "reader %d has state %lu of %s, stored is %lu", i,
                     (unsigned long)r->state_seen[t], sim->topics[t].name,
@@ -1050,19 +1050,19 @@ static void m_setup(m_sim *sim) {
     static const char *const names[M_TOPICS] = {"a", "s", "b", "u"};
     for (int i = 0; i < M_TOPICS; i++) {
         sim->topics[i].name = names[i];
-        sim->topics[i].kind = i == M_S || i == M_U ? RTPUSH_STATE : RTPUSH_EVENT;
+        sim->topics[i].kind = i == M_S || i == M_U ? &rtpush_topic_state : &rtpush_topic_event;
     }
     sim->topics[M_S].max = 24;
     sim->topics[M_U].max = (uint16_t)(16 + t_below(&sim->rng, 100));
     static const char *const paths[3] = {"/ev", "/ws", "/poll"};
-    static const uint8_t kinds[3] = {RTPUSH_EVENTS, RTPUSH_WEBSOCKET, RTPUSH_POLL};
+    static const rtpush_kind *const kinds[3] = {&rtpush_events, &rtpush_websocket, &rtpush_poll};
     for (int i = 0; i < 3; i++) {
         sim->routes[i].path = paths[i];
         sim->routes[i].kind = kinds[i];
         sim->routes[i].on_open = m_open;
         sim->routes[i].on_close = m_close;
         sim->routes[i].on_gap = m_gap;
-        sim->routes[i].on_message = kinds[i] == RTPUSH_WEBSOCKET ? m_message : NULL;
+        sim->routes[i].on_message = kinds[i] == &rtpush_websocket ? m_message : NULL;
     }
     w->desc.routes = sim->routes;
     w->desc.route_count = 3;

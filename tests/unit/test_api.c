@@ -13,7 +13,8 @@ static void init_request(rtpush_server *srv, const rtpush_request *req) {
 
 // One that is good.
 static rtpush_desc init_desc(void) {
-    static const rtpush_topic topics[] = {{"a", RTPUSH_EVENT, 0, 0}, {"s", RTPUSH_STATE, 0, 20}};
+    static const rtpush_topic topics[] = {{"a", &rtpush_topic_event, 0, 0},
+                                          {"s", &rtpush_topic_state, 0, 20}};
     rtpush_desc d;
     t_fill_routes();
     memset(&d, 0, sizeof d);
@@ -126,9 +127,9 @@ static void api_config_error_names_the_topic(void **state) {
     topics[1].max = 429;
     init_refuses(&d, "topics[1].max: 1 to 428 needed, 429 given");
     topics[1].max = 20;
-    topics[1].kind = 2;
-    init_refuses(&d, "topics[1].kind: 0 to 1 needed, 2 given");
-    topics[1].kind = RTPUSH_STATE;
+    topics[1].kind = NULL;
+    init_refuses(&d, "topics[1].kind: &rtpush_topic_event or _state needed, given: NULL");
+    topics[1].kind = &rtpush_topic_state;
     T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
 }
 
@@ -186,8 +187,8 @@ static void api_routes_that_no_request_can_reach_are_refused(void **state) {
 
 static void api_config_error_names_the_route(void **state) {
     (void)state;
-    static const rtpush_topic binary[] = {{"a", RTPUSH_EVENT, 0, 0},
-                                          {"b", RTPUSH_EVENT, RTPUSH_BINARY, 0}};
+    static const rtpush_topic binary[] = {{"a", &rtpush_topic_event, 0, 0},
+                                          {"b", &rtpush_topic_event, RTPUSH_BINARY, 0}};
     static const char topics[] =
         "routes[0].topics: topics there are needed, given: others, or BINARY ones";
     static const char *const six[] = {"a", "b", "c", "d", "e", "f", NULL};
@@ -204,10 +205,18 @@ static void api_config_error_names_the_route(void **state) {
     d.route_count = 1;
     memset(&r, 0, sizeof r);
     r.path = "/x";
+    init_refuses(&d, "routes[0].kind: &rtpush_handler, _file ... needed, given: NULL");
+    r.kind = &rtpush_handler;
     init_refuses(&d, "routes[0].on_request: a function needed, given: NULL");
     r.on_request = init_request;
+    r.max_body = 1;
+    init_refuses(&d,
+                 "routes[0].kind: &rtpush_upload for a max_body needed, given: &rtpush_handler");
+    r.kind = &rtpush_upload;
+    r.max_body = 0;
+    init_refuses(&d, "routes[0].max_body: 1 to 511 needed, 0 given");
     r.max_body = 512;
-    init_refuses(&d, "routes[0].max_body: 0 to 511 needed, 512 given");
+    init_refuses(&d, "routes[0].max_body: 1 to 511 needed, 512 given");
     r.max_body = 511;
     r.headers = seven;
     init_refuses(&d, "routes[0].headers: 0 to 6 needed, 7 given");
@@ -217,9 +226,10 @@ static void api_config_error_names_the_route(void **state) {
     init_refuses(&d, "routes[0].headers: lower case, not kept anyway needed, given: host");
     r.headers = six;
     T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
-    r.kind = RTPUSH_POLL + 1;
-    init_refuses(&d, "routes[0].kind: one of this build needed, given: another");
-    r.kind = RTPUSH_ASSET;
+    r.kind = &rtpush_file;
+    r.methods = RTPUSH_GET;
+    init_refuses(&d, "routes[0].methods: none for this kind needed, given: some");
+    r.methods = 0;
     init_refuses(&d, "routes[0].asset: content_type and data or gzip needed, given: NULL");
     r.asset = &no_data;
     init_refuses(&d, "routes[0].asset: content_type and data or gzip needed, given: NULL");
@@ -227,8 +237,8 @@ static void api_config_error_names_the_route(void **state) {
     init_refuses(&d, "routes[0].asset: content_type and data or gzip needed, given: NULL");
     r.asset = &bad_tag;
     init_refuses(&d, "routes[0].asset: etag of A-Za-z0-9-_ needed, given: \"v1\"");
-    for (int kind = RTPUSH_EVENTS; kind <= RTPUSH_POLL; kind++) { // bytes have no form there
-        r.kind = (uint8_t)kind;
+    for (int poll = 0; poll <= 1; poll++) { // bytes have no form there
+        r.kind = poll ? &rtpush_poll : &rtpush_events;
         r.topics = 2;
         init_refuses(&d, topics);
         r.topics = 1;
@@ -240,7 +250,7 @@ static void api_config_error_names_the_route(void **state) {
     init_refuses(&d, topics);
     d.topics = binary;
     d.topic_count = 2;
-    r.kind = RTPUSH_WEBSOCKET;
+    r.kind = &rtpush_websocket;
     r.topics = 4;
     init_refuses(&d, topics);
     r.topics = 3;
@@ -314,10 +324,11 @@ static void api_words_are_what_init_needs(void **state) {
         for (unsigned i = 0; i < d.topic_count; i++) {
             snprintf(names[i], sizeof names[i], "t%u", i);
             topics[i].name = names[i];
-            topics[i].kind = (uint8_t)t_below(&rng, 2);
-            topics[i].max = (uint16_t)(topics[i].kind == RTPUSH_STATE ? 1 + t_below(&rng, 150) : 0);
+            int state = (int)t_below(&rng, 2);
+            topics[i].kind = state ? &rtpush_topic_state : &rtpush_topic_event;
+            topics[i].max = (uint16_t)(state ? 1 + t_below(&rng, 150) : 0);
             sum += topics[i].max;
-            events |= topics[i].kind == RTPUSH_EVENT;
+            events |= topics[i].kind == &rtpush_topic_event;
         }
         d.conn_count = 1 + t_below(&rng, 9);
         d.rx_size = (uint16_t)(256 + t_below(&rng, 300));
@@ -825,13 +836,13 @@ static void api_works_without_optional_hooks_and_callbacks(void **state) {
     (void)state;
     static rtpush_server srv;
     static uint64_t memory[RTPUSH_WORDS(2, 256, 256, 256, 1, 0)];
-    static const rtpush_topic topics[] = {{"t", RTPUSH_EVENT, 0, 0}};
+    static const rtpush_topic topics[] = {{"t", &rtpush_topic_event, 0, 0}};
     static rtpush_route routes[2];
     memset(routes, 0, sizeof routes);
     routes[0].path = "/ws";
-    routes[0].kind = RTPUSH_WEBSOCKET;
+    routes[0].kind = &rtpush_websocket;
     routes[1].path = "/events";
-    routes[1].kind = RTPUSH_EVENTS;
+    routes[1].kind = &rtpush_events;
     rtpush_desc d;
     memset(&d, 0, sizeof d);
     d.routes = routes;

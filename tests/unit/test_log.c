@@ -80,8 +80,8 @@ static void log_refuses_text_that_is_not_utf8(void **state) {
 
 static void log_carries_bytes_on_binary_topics(void **state) {
     (void)state;
-    static const rtpush_topic topics[] = {{"bin", RTPUSH_EVENT, RTPUSH_BINARY, 0},
-                                          {"binstate", RTPUSH_STATE, RTPUSH_BINARY, 20}};
+    static const rtpush_topic topics[] = {{"bin", &rtpush_topic_event, RTPUSH_BINARY, 0},
+                                          {"binstate", &rtpush_topic_state, RTPUSH_BINARY, 20}};
     t_world *w = t_fixture();
     w->desc.topics = topics;
     w->desc.topic_count = 2;

@@ -101,7 +101,7 @@ static int p_owner;
 
 static int p_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
     t_app_of(t_world_of(srv))->authorized++;
-    if (req->route->kind >= RTPUSH_WEBSOCKET) { // "Comes filled with what was asked."
+    if (req->route->on_open) { // "Comes filled with what was asked."
         T_CHECK(grant->topics == req->topics, "the grant is not filled with what was asked");
     }
     T_CHECK(grant->expires_s == 0 && grant->user == NULL && grant->challenge == NULL &&

@@ -705,7 +705,8 @@ static void sse_topics_are_read_however_they_are_written(void **state) {
 static void sse_topic_names_are_not_cut(void **state) {
     (void)state;
     static const rtpush_topic topics[] = {
-        {"abcdefghijklmnopqrstuvwxyz123456", RTPUSH_EVENT, 0, 0}, {"b", RTPUSH_EVENT, 0, 0}};
+        {"abcdefghijklmnopqrstuvwxyz123456", &rtpush_topic_event, 0, 0},
+        {"b", &rtpush_topic_event, 0, 0}};
     static const struct {
         const char *names;
         int status;

@@ -35,7 +35,7 @@ static void state_takes_up_to_max(void **state) {
 // Bytes never go into an event stream, so none of them counts as a line end there.
 static void state_of_bytes_is_measured_as_bytes(void **state) {
     (void)state;
-    static const rtpush_topic topics[] = {{"bin", RTPUSH_STATE, RTPUSH_BINARY, 128}};
+    static const rtpush_topic topics[] = {{"bin", &rtpush_topic_state, RTPUSH_BINARY, 128}};
     static char bytes[129];
     t_world *w = t_fixture();
     w->desc.topics = topics;
@@ -301,7 +301,7 @@ static void state_subscribing_later_brings_the_value(void **state) {
 
 static void state_of_long_lines_fits_or_is_refused(void **state) {
     (void)state;
-    static const rtpush_topic topics[] = {{"s", RTPUSH_STATE, 0, 120}};
+    static const rtpush_topic topics[] = {{"s", &rtpush_topic_state, 0, 120}};
     static char text[120];
     memset(text, '\n', sizeof text);
     t_world *w = t_fixture();
