@@ -815,8 +815,8 @@ unsigned rtpush_utf8(unsigned state, const void *data, size_t len);
 // -- the port's side ------------------------------------------------------------------------------
 // One context calls all of this, one call at a time. A connection exists from rtpush_accept until
 // the port calls rtpush_gone or the core calls drop; the pointer must not be used after either.
-// drop is called only from rtpush_accept, _next, _tick, _publish, _reserve and _attach, and never
-// for the connection whose rtpush_input, _sent, _eof ... is under way.
+// drop is called only from rtpush_accept, _next, _publish and _reserve, and never for the
+// connection whose rtpush_input, _sent, _eof ... is under way.
 //
 // The loop:  tick; while ((c = rtpush_next())) serve c; sleep until tick's answer or I/O.
 // Serve c:   offer held input; output and send until 0 spans or the transport blocks; repeat while
@@ -1648,17 +1648,30 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
 }
 
 // >>conn ------------------------------------------------------------------------------------------
-// A slot's life:
+// A slot's life, and who ends each state:
 //
-//   FREE -> HEAD -> ASK -> BODY -> WAIT -> REPLY -> HEAD ...    plain HTTP, keep-alive
-//                    |-> STREAM                          WebSocket, events; a poll: -> REPLY
-//   any of them -> CLOSING -> LINGER -> DEAD -> FREE       a graceful close
-//   any of them ---------------------> DEAD -> FREE        reset, timeout, eviction
+//   state    what it waits for           left by                          to
+//   FREE     a connection                rtpush_accept                    HEAD
+//   HEAD     a request's head            its end; idle_ms; head_ms (408)  ASK, CLOSING, REPLY
+//   ASK      authorize                   its answer; reply_ms (503)       BODY WAIT STREAM REPLY
+//   BODY     the body                    its end; body_ms (408)           WAIT, REPLY
+//   WAIT     the application's answer    rtpush_reply; reply_ms (503)     REPLY
+//   REPLY    the answer to be sent       its last acknowledgement         HEAD, CLOSING
+//   STREAM   what the route's kind says  a poll's answer                  REPLY
+//   CLOSING  all to be acknowledged      RTPUSH_FIN to the port           LINGER
+//   LINGER   the peer's FIN              rtpush_eof; close_ms             DEAD
+//   DEAD     the reaper, which closes    rtpush_next, _accept             FREE
+//   RESET    ... which resets            rtpush_next, _accept             FREE
+//
+// Every request is refused by REPLY. Beside these there are two ways out: gracefully, from every
+// state before CLOSING (rtpi_end: to CLOSING, or first what is owed), and at once, from all but
+// FREE, DEAD and RESET (rtpi_end_at_once: to DEAD or RESET). Bytes queued of which none is
+// acknowledged for stall_ms end each state at once.
 //
 // CLOSING sends what is queued and waits until all of it is acknowledged, then asks for FIN. LINGER
 // reads and discards until the peer's FIN: closing with unread input would send a reset, after
 // which the peer may discard our last answer unread (RFC 9112 9.6).
-// Nothing frees a slot but rtpi_reap, called from rtpush_next, _tick and _accept at depth 0. So no
+// Nothing frees a slot but rtpi_reap, called from rtpush_next and rtpush_accept at depth 0. So no
 // slot is freed during a callback or a port's call. The ready list holds the dead slots too, until
 // they are freed.
 //
@@ -1677,7 +1690,8 @@ enum {
     RTPI_STREAM, // the route's kind says what it is
     RTPI_CLOSING,
     RTPI_LINGER,
-    RTPI_DEAD
+    RTPI_DEAD,  // its transport is closed as usual
+    RTPI_RESET  // ... is reset
 };
 
 // rtpush_conn.flags
@@ -1764,6 +1778,10 @@ static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_con
     return (c->route == RTPI_NO_ROUTE) ? NULL : &srv->desc.routes[c->route];
 }
 
+static int rtpi_is_dead(const rtpush_conn *c) {
+    return c->state >= RTPI_DEAD;
+}
+
 // The connection of a handle, also one that is dead and not yet reaped, or NULL.
 static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
     rtpush_conn *c = h.index < srv->desc.conn_count ? &srv->conns[h.index] : NULL;
@@ -1773,7 +1791,7 @@ static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
 // ... not a dead one.
 static rtpush_conn *rtpi_resolve_live(const rtpush_server *srv, rtpush_handle h) {
     rtpush_conn *c = rtpi_resolve(srv, h);
-    return (c && c->state != RTPI_DEAD) ? c : NULL;
+    return c && !rtpi_is_dead(c) ? c : NULL;
 }
 
 static int rtpi_has(const rtpush_conn *c, unsigned flag) {
@@ -1914,12 +1932,7 @@ static void rtpi_unfilter(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-// The transport of the connection being served is left to the reaper, so that the port does not
-// lose what it is working on.
 static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
-    if (c == srv->busy) {
-        return;
-    }
     rtpi_unfilter(srv, c);
     if (c->port && srv->hooks.drop) {
         srv->hooks.drop(srv->hooks.ctx, c, c->port, reset);
@@ -1927,20 +1940,20 @@ static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
     c->port = NULL;
 }
 
-// Ends a connection at once. Where nothing is left to be sent that is no reset: the peer may still
-// be reading what it has received, and some systems discard that when a reset comes. (What a filter
-// has on its way in HEAD only a port that copies knows.)
-static void rtpi_kill(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
+// The first of the two ways to end a connection: at once, from every state. The reaper drops the
+// transport, since the port may be working on it. Where nothing is left to be sent that is no
+// reset: the peer may still be reading what it has received, and some systems discard that when a
+// reset comes. (What a filter has on its way in HEAD only a port that copies knows.)
+static void rtpi_end_at_once(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     int all_sent = c->state == RTPI_LINGER
                        ? rtpi_has(c, RTPI_F_FIN)
                        : c->state == RTPI_HEAD && (!rtpi_filtered(c) || srv->hooks.pending);
-    if (c->state == RTPI_FREE || c->state == RTPI_DEAD) {
+    if (c->state == RTPI_FREE || rtpi_is_dead(c)) {
         return;
     }
     rtpi_stream_ended(srv, c);
     rtpi_set_why(c, why);
-    c->state = RTPI_DEAD;
-    rtpi_drop(srv, c, !all_sent || why == RTPUSH_WHY_STALLED);
+    c->state = all_sent && why != RTPUSH_WHY_STALLED ? RTPI_DEAD : RTPI_RESET;
     rtpi_ready(srv, c);
 }
 
@@ -2000,8 +2013,8 @@ static int rtpi_arrived(rtpush_server *srv, rtpush_conn *c) {
     return !rtpi_has(c, RTPI_F_PENDING);
 }
 
-// Begins a graceful close.
-static void rtpi_finish(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
+// All that is to be sent is queued: the end follows it.
+static void rtpi_begin_closing(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     if (c->state == RTPI_FREE || c->state >= RTPI_CLOSING) {
         return;
     }
@@ -2013,6 +2026,20 @@ static void rtpi_finish(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     rtpi_state(srv, c, RTPI_CLOSING, srv->desc.stall_ms);
     rtpi_pending(srv, c);
     rtpi_ready(srv, c);
+}
+
+// The second: gracefully, from every state before CLOSING. A stream ends as its kind does, a poll
+// that waits by its answer, and an answer under way comes first. `code` and `reason` are for a
+// WebSocket.
+static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
+                     uint8_t why) {
+    if (c->state == RTPI_STREAM && rtpi_kind(srv, c)->close) {
+        rtpi_kind(srv, c)->close(srv, c, code, reason, why);
+    } else if (c->state == RTPI_REPLY) {
+        rtpi_ready(srv, c);
+    } else {
+        rtpi_begin_closing(srv, c, why);
+    }
 }
 
 static void rtpi_high(uint32_t *most, uint32_t now) {
@@ -2077,7 +2104,7 @@ static void rtpi_slot_free(rtpush_server *srv, rtpush_conn *c) {
 
 // The one place where a connection becomes a free slot.
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_drop(srv, c, !rtpi_has(c, RTPI_F_EOF) || !rtpi_has(c, RTPI_F_FIN));
+    rtpi_drop(srv, c, c->state == RTPI_RESET);
     srv->count.why[c->why]++;
     if (rtpi_say_closed(srv, c)) { // always: nothing changes the dead
         rtpi_slot_free(srv, c);
@@ -2447,8 +2474,8 @@ static int rtpi_release(rtpush_server *srv, uint32_t seq) {
             if (c == srv->busy) {
                 return 0;
             }
-            rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_LOG);
-            rtpi_drop(srv, c, 1); // also one that was killed while it was being served
+            rtpi_end_at_once(srv, c, RTPUSH_WHY_EVICTED_LOG);
+            rtpi_drop(srv, c, 1); // now: the bytes change
         } else {
             uint32_t held = rtpi_held(c);
             held = held > seq ? held : seq + 1;
@@ -3818,7 +3845,7 @@ static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
         r.status = 500; // without what does not fit: a long challenge or location
         if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
-            rtpi_finish(srv, c, why);
+            rtpi_begin_closing(srv, c, why);
         }
     }
     if (srv->desc.on_refuse) {
@@ -3914,7 +3941,7 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
         rtpi_ready(srv, c); // the port may hold the next request
     } else {
         c->why = RTPUSH_WHY_NONE; // a refusal was counted when it was given
-        rtpi_finish(srv, c, RTPUSH_WHY_NONE);
+        rtpi_begin_closing(srv, c, RTPUSH_WHY_NONE);
     }
 }
 
@@ -5298,7 +5325,7 @@ static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
 // Both sides have said Close, or we gave the peer up: the server ends TCP (RFC 6455 7.1.1).
 static void rtpi_ws_closed(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_has(c, RTPI_F_CLOSE_SENT) && c->in.ws.step == RTPI_WS_CLOSED) {
-        rtpi_finish(srv, c, c->why);
+        rtpi_begin_closing(srv, c, c->why);
     }
 }
 
@@ -5771,7 +5798,8 @@ RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
             return 1;
         }
         if (n < 0 || (uint32_t)n > room || (n == 0 && r->to > 0)) {
-            rtpi_kill(srv, c, RTPUSH_WHY_APP); // cut short: the peer must not take it for whole
+            // Cut short: the peer must not take it for whole.
+            rtpi_end_at_once(srv, c, RTPUSH_WHY_APP);
             return 1;
         }
         c->due = rtpi_after(srv, srv->desc.reply_ms);
@@ -5890,18 +5918,6 @@ static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
     rtpi_scan_by(srv, srv->quarter + (wait == 0 || wait >= 0x8000u ? 1u : wait));
 }
 
-// A graceful close of a connection in any state. `code` and `reason` are for a WebSocket.
-static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
-                     uint8_t why) {
-    if (c->state == RTPI_STREAM && rtpi_kind(srv, c)->close) {
-        rtpi_kind(srv, c)->close(srv, c, code, reason, why);
-    } else if (c->state == RTPI_REPLY) {
-        rtpi_ready(srv, c); // the answer first
-    } else {
-        rtpi_finish(srv, c, why);
-    }
-}
-
 static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
     rtpi_clear(c, RTPI_F_EXPIRES);
     if (rtpi_is_stream(c)) {
@@ -5929,7 +5945,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         }
         rtpi_clear(c, RTPI_F_KEEP);
         if (c->in.http.total == 0) {
-            rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_IDLE);
+            rtpi_begin_closing(srv, c, RTPUSH_WHY_TIMEOUT_IDLE);
         } else {
             rtpi_refuse_head(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_HEAD);
         }
@@ -5949,7 +5965,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         break;
     case RTPI_REPLY:
         if (c->out.reply.pull && rtpi_tx_queued(c) == 0 && rtpi_arrived(srv, c)) {
-            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_REPLY); // begun, so no status can say it
+            rtpi_end_at_once(srv, c, RTPUSH_WHY_TIMEOUT_REPLY); // begun, so no status can say it
         } else {
             c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
             rtpi_pending(srv, c);
@@ -5961,7 +5977,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         break;
     case RTPI_LINGER:
         if (rtpi_over(srv, c, srv->desc.close_ms)) {
-            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+            rtpi_end_at_once(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
         }
         break;
     default:
@@ -5977,7 +5993,7 @@ RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_has(c, RTPI_F_PENDING) && rtpi_passed(srv, rtpi_look_at(srv, c)) &&
         !rtpi_arrived(srv, c) &&
         rtpi_passed(srv, (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u))) {
-        rtpi_kill(srv, c, RTPUSH_WHY_STALLED);
+        rtpi_end_at_once(srv, c, RTPUSH_WHY_STALLED);
         return;
     }
     if (rtpi_has(c, RTPI_F_PENDING)) {
@@ -5997,7 +6013,7 @@ RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
     } else if (rtpi_passed(srv, c->due)) {
         rtpi_due(srv, c);
     }
-    if (c->state != RTPI_DEAD) {
+    if (!rtpi_is_dead(c)) {
         rtpi_scan_at16(srv, c->due);
     }
 }
@@ -6006,7 +6022,7 @@ static void rtpi_scan(rtpush_server *srv) {
     rtpush_conn *c;
     srv->scan_armed = 0;
     for (c = srv->conns; c < srv->slots_end; c++) {
-        if (c->state != RTPI_FREE && c->state != RTPI_DEAD) {
+        if (c->state != RTPI_FREE && !rtpi_is_dead(c)) {
             rtpi_scan_conn(srv, c);
         }
     }
@@ -6221,7 +6237,7 @@ static void rtpi_events_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
     } else if (why == RTPUSH_WHY_EXPIRED) {
         (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
     }
-    rtpi_finish(srv, c, why);
+    rtpi_begin_closing(srv, c, why);
 }
 
 const rtpush_kind rtpush_events = {
@@ -6276,7 +6292,7 @@ static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
     uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
     if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
         if (rtpi_passed(srv, c->due) && rtpi_over(srv, c, srv->desc.close_ms)) {
-            rtpi_finish(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+            rtpi_begin_closing(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
         }
         return;
     }
@@ -6287,7 +6303,7 @@ static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
         } else if (!rtpi_has(c, RTPI_F_REFUSED) &&
                    ((rtpi_arrived(srv, c) && !srv->hooks.pending) ||
                     rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
-            rtpi_kill(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
+            rtpi_end_at_once(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
             return;
         } // else we do not read its pong, or the ping is behind what it reads slowly, or has come
           // through a moment ago
@@ -6305,7 +6321,7 @@ static int rtpi_websocket_fill(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_websocket_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
                                  const char *reason, uint8_t why) {
     if (why == RTPUSH_WHY_PEER_CLOSED) { // RFC 6455 7.1.5: 1006
-        rtpi_finish(srv, c, why);
+        rtpi_begin_closing(srv, c, why);
     } else {
         rtpi_ws_close(srv, c, code, reason, why);
     }
@@ -6928,10 +6944,8 @@ int rtpush_abort(rtpush_server *srv, rtpush_handle conn) {
     if (!c) {
         return RTPUSH_ERR_STALE;
     }
-    rtpi_set_why(c, RTPUSH_WHY_APP);
-    rtpi_stream_ended(srv, c);
-    c->state = RTPI_DEAD; // the reaper drops the transport: its port may be working on it
-    rtpi_ready(srv, c);
+    rtpi_end_at_once(srv, c, RTPUSH_WHY_APP);
+    c->state = RTPI_RESET; // also where nothing is to be sent
     return RTPUSH_OK;
 }
 
@@ -7132,7 +7146,7 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those
             if (rtpi_arrived(srv, c)) {
                 return c;
             }
-        } else if (of && (c->state == RTPI_DEAD || (c->state >= RTPI_CLOSING &&
+        } else if (of && (rtpi_is_dead(c) || (c->state >= RTPI_CLOSING &&
                                                     c->unacked == 0 && rtpi_drained(c)))) {
             return NULL;
         }
@@ -7159,7 +7173,7 @@ static void rtpi_reap_dead(rtpush_server *srv) {
     rtpush_conn *c;
     do {
         c = rtpi_ready_pop(srv);
-        if (c && c->state == RTPI_DEAD) {
+        if (c && rtpi_is_dead(c)) {
             rtpi_reap(srv, c);
         } else if (c) {
             rtpi_ready(srv, c);
@@ -7177,7 +7191,7 @@ static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
         rtpi_reap_dead(srv);
     }
     if (!srv->free_first && (c = rtpi_gives_way(srv, peer, NULL, RTPI_YOUNG)) != NULL) {
-        rtpi_kill(srv, c, RTPUSH_WHY_EVICTED_SLOT);
+        rtpi_end_at_once(srv, c, RTPUSH_WHY_EVICTED_SLOT);
         rtpi_reap_dead(srv);
     }
     c = srv->free_first;
@@ -7309,8 +7323,7 @@ static void rtpi_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = conn;
     rtpi_set(conn, RTPI_F_EOF);
     if (conn->state == RTPI_LINGER) {
-        conn->state = RTPI_DEAD;
-        rtpi_ready(srv, conn);
+        rtpi_end_at_once(srv, conn, conn->why);
     } else {
         rtpi_cut_off(srv, conn);
     }
@@ -7355,8 +7368,8 @@ static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span 
         rtpi_state(srv, conn, RTPI_LINGER, srv->desc.close_ms);
         conn->out.rank.since = srv->quarter;
         if (rtpi_has(conn, RTPI_F_EOF) && !rtpi_filtered(conn)) {
-            conn->state = RTPI_DEAD;
-            rtpi_ready(srv, conn);
+            rtpi_set(conn, RTPI_F_FIN);
+            rtpi_end_at_once(srv, conn, conn->why);
         }
         return RTPUSH_FIN;
     }
@@ -7470,12 +7483,8 @@ void rtpush_copied(rtpush_server *srv, rtpush_conn *conn) {
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
     rtpi_unfilter(srv, conn);
     conn->port = NULL;
-    if (conn->state == RTPI_LINGER) {
-        conn->state = RTPI_DEAD;
-        rtpi_ready(srv, conn);
-    } else {
-        rtpi_kill(srv, conn, RTPUSH_WHY_TRANSPORT);
-    }
+    rtpi_end_at_once(srv, conn, conn->state == RTPI_LINGER ? conn->why
+                                                           : (uint8_t)RTPUSH_WHY_TRANSPORT);
 }
 
 // Hands over what on_message left. 0: it aborted the connection, which is in the list again.
@@ -7485,14 +7494,14 @@ RTPI_CHECKED static int rtpi_flush(rtpush_server *srv, rtpush_conn *c) {
         (void)rtpi_kind(srv, c)->input(srv, c, NULL, 0);
         srv->busy = NULL;
     }
-    return c->state != RTPI_DEAD;
+    return !rtpi_is_dead(c);
 }
 
 rtpush_conn *rtpush_next(rtpush_server *srv) {
     rtpush_conn *c;
     for (;;) {
         while ((c = rtpi_ready_pop(srv)) != NULL) {
-            if (c->state == RTPI_DEAD) {
+            if (rtpi_is_dead(c)) {
                 rtpi_reap(srv, c);
                 continue;
             }
@@ -7609,7 +7618,7 @@ void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn) {
 }
 
 void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why) {
-    rtpi_finish(srv, conn, (uint8_t)why);
+    rtpi_begin_closing(srv, conn, (uint8_t)why);
 }
 
 void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn) {
@@ -7633,11 +7642,10 @@ rtpush_conn *rtpush_filter_gives_way(rtpush_server *srv, const rtpush_conn *conn
 
 void rtpush_filter_evict(rtpush_server *srv, rtpush_conn *conn) {
     if (conn->state == RTPI_LINGER) {
-        conn->state = RTPI_DEAD; // the reaper drops it: no port is called from rtpush_input
         rtpi_clear(conn, RTPI_F_FIN); // the filter's own is not out: a reset
-        rtpi_ready(srv, conn);
+        rtpi_end_at_once(srv, conn, conn->why);
     } else {
-        rtpi_finish(srv, conn, RTPUSH_WHY_EVICTED_SLOT);
+        rtpi_begin_closing(srv, conn, RTPUSH_WHY_EVICTED_SLOT);
     }
 }
 

@@ -708,7 +708,7 @@ static void s_check_slot(const rtpush_lwip_slot *slot)
     uint32_t held = slot->held ? slot->held->tot_len : 0;
     held += pcb->refused_data ? pcb->refused_data->tot_len : 0;
     S_CHECK(slot, pcb->state != TIME_WAIT && pcb->state != CLOSED, "a PCB that may vanish is kept");
-    if (slot->conn->state != RTPI_DEAD) {
+    if (slot->conn->state < RTPI_DEAD) {
         S_CHECK(slot, s_agrees(slot->conn, unsent), "unacked %lu, lwIP refers to %lu",
                 (unsigned long)slot->conn->unacked, (unsigned long)unsent);
     }
@@ -752,7 +752,7 @@ static void s_check_prio(void)
 {
     for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
         const rtpush_lwip_slot *slot = &the->slots[i];
-        if (slot->conn != NULL && slot->pcb != NULL && slot->conn->state != RTPI_DEAD) {
+        if (slot->conn != NULL && slot->pcb != NULL && slot->conn->state < RTPI_DEAD) {
             T_CHECK(slot->pcb->prio == (s_is_stream(slot->conn) ? TCP_PRIO_NORMAL : TCP_PRIO_MIN),
                     "priority %d of a connection in state %d", slot->pcb->prio, slot->conn->state);
         }

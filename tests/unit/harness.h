@@ -399,8 +399,7 @@ static void t_hook_drop(void *ctx, rtpush_conn *conn, void *port, int reset) {
     t_world *w = (t_world *)ctx;
     t_conn *c = (t_conn *)port;
     T_CHECK(c->conn == conn, "drop for a connection that was gone");
-    T_CHECK(w->call == T_IN_ACCEPT || w->call == T_IN_NEXT || w->call == T_IN_TICK ||
-                w->call == T_IN_PUBLISH || w->call == T_IN_ATTACH,
+    T_CHECK(w->call == T_IN_ACCEPT || w->call == T_IN_NEXT || w->call == T_IN_PUBLISH,
             "drop called from call %d, which may not drop", w->call);
     T_CHECK(w->busy == NULL || w->busy != c, "drop for the connection being served");
     T_CHECK(reset || c->unacked == 0, "closed as usual with bytes on their way");
