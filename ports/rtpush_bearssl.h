@@ -502,7 +502,7 @@ static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     br_hmac_drbg_generate(&tls->random, seed, sizeof(seed));
     br_ssl_engine_inject_entropy(eng, seed, sizeof(seed));
     memset(seed, 0, sizeof(seed));
-    (void)br_ssl_server_reset(ssl); // a failure shows as a closed engine
+    (void)br_ssl_server_reset(ssl); // it wants entropy, and has it
     // RFC 5246 E.1: the version of records before one is agreed on. BearSSL 0.6 leaves it 0, and a
     // client too old for us could not read the alert that tells it so.
     eng->version_out = BR_TLS10;
@@ -523,15 +523,13 @@ static uint8_t rtpi_bearssl_alert_of(int error) {
     case BR_ERR_UNKNOWN_TYPE:
     case BR_ERR_BAD_CCS:
         return 10; // unexpected_message
-    case BR_ERR_BAD_FINISHED:
-    case BR_ERR_BAD_SIGNATURE:
+    case BR_ERR_BAD_FINISHED:  // RFC 5246 7.4.9
+    case BR_ERR_BAD_SIGNATURE: // RFC 5246 7.4.8
         return 51; // decrypt_error
-    case BR_ERR_NO_RANDOM:
-        return 80; // internal_error
     default:
         break;
     }
-    if (error >= BR_ERR_X509_OK && error < BR_ERR_RECV_FATAL_ALERT) {
+    if (error >= BR_ERR_X509_OK) {
         return error == BR_ERR_X509_NOT_TRUSTED ? 48 : 42; // unknown_ca, bad_certificate
     }
     return 40; // handshake_failure
@@ -702,7 +700,8 @@ static void rtpi_bearssl_over(rtpush_bearssl_link *link, int why) {
     }
 }
 
-// After the engine was called: has the handshake ended, or everything? Returns 1 if it is over.
+// After the engine was called, which is not over yet: has the handshake ended, or everything?
+// Returns 1 if it is over.
 static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
     rtpush_bearssl *tls = link->tls;
     br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
@@ -718,8 +717,8 @@ static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
         rtpi_bearssl_shook(link);
         rtpi_bearssl_assign(tls);
     }
-    if (state != BR_SSL_CLOSED || (link->flags & RTPI_BEARSSL_OVER)) {
-        return state == BR_SSL_CLOSED;
+    if (state != BR_SSL_CLOSED) {
+        return 0;
     }
     error = br_ssl_engine_last_error(eng);
     if (error == BR_ERR_OK) { // close_notify of the peer, and ours is sent
@@ -765,7 +764,8 @@ static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
 }
 
 // Asks the core for plaintext: into the engine as much as fits, or, if there is no engine for it,
-// away. Before the handshake's end there can be none, only FIN. Returns 1 if something moved.
+// away. Before the handshake's end there is no room, and there can be only FIN. Returns 1 if
+// something moved.
 static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
     rtpush_server *srv = link->tls->srv;
     const int over = link->slot == NULL || (link->flags & RTPI_BEARSSL_OVER);
@@ -779,9 +779,6 @@ static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
     }
     if (!over) {
         to = br_ssl_engine_sendapp_buf(rtpi_bearssl_engine(link), &room);
-        if (to == NULL && (link->flags & RTPI_BEARSSL_OPEN)) {
-            return 0; // a record is being sent
-        }
     }
     count = rtpush_plain_output(srv, link->conn, spans, RTPI_BEARSSL_SPANS);
     for (int i = 0; i < count; i++) {
@@ -898,7 +895,7 @@ static size_t rtpi_bearssl_input(rtpush_server *srv, rtpush_conn *conn, const vo
         // BearSSL takes no application data before it has written its own.
         to = to != NULL && !(link->flags & RTPI_BEARSSL_OPEN)
                  ? NULL : br_ssl_engine_recvrec_buf(eng, &room);
-        if (to == NULL && !rtpi_bearssl_look(link) && !rtpi_bearssl_deliver(link)) {
+        if (to == NULL && !rtpi_bearssl_deliver(link)) {
             link->flags |= RTPI_BEARSSL_REFUSED;
             return taken;
         }
@@ -941,7 +938,7 @@ static int rtpi_bearssl_output(rtpush_server *srv, rtpush_conn *conn, rtpush_spa
     }
     if (len > 0) {
         spans[0].data = data;
-        spans[0].len = (uint16_t)(len < 0xFFFFu ? len : 0xFFFFu);
+        spans[0].len = (uint16_t)len; // of a buffer of out_size bytes, a uint16_t
         spans[0].kind = RTPUSH_SPAN_COPY;
         return 1;
     }
@@ -1032,7 +1029,7 @@ static void rtpi_bearssl_on_key(void *ctx, const void *data, size_t len) {
     br_skey_decoder_push(((rtpi_bearssl_sink *)ctx)->key, data, len);
 }
 
-// The name of a PEM block, as BearSSL gives it, in capitals.
+// The name of a PEM block, as BearSSL gives it, in capitals: RFC 5958, RFC 5915, RFC 8017 A.1.2.
 static int rtpi_bearssl_is_key(const char *name) {
     return strcmp(name, "PRIVATE KEY") == 0 || strcmp(name, "EC PRIVATE KEY") == 0 ||
            strcmp(name, "RSA PRIVATE KEY") == 0;

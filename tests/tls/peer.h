@@ -7,8 +7,26 @@
 
 #include "../unit/unit.h"
 
+// The system's source of random bytes, as the filter asks BearSSL for it: one of these.
+#include <bearssl.h>
+enum { P_SYSTEM, P_NO_SYSTEM, P_BROKEN_SYSTEM };
+static int p_system;
+
+static int p_broken_seeder(const br_prng_class **ctx) {
+    (void)ctx;
+    return 0;
+}
+
+static br_prng_seeder p_seeder(const char **name) {
+    return p_system == P_SYSTEM      ? br_prng_seeder_system(name)
+           : p_system == P_NO_SYSTEM ? NULL
+                                     : p_broken_seeder;
+}
+
+#define br_prng_seeder_system p_seeder
 #define RTPUSH_BEARSSL_IMPLEMENTATION
 #include "../../ports/rtpush_bearssl.h"
+#undef br_prng_seeder_system
 
 #include "certs.h"
 

@@ -70,6 +70,17 @@ static void es256_refuses_all_else(void **state) {
     T_EQ(rtpush_jwt_verify(&jwt, A3_TOKEN), RTPUSH_ERR_ARGUMENT);
 }
 
+// RFC 7518 3.4: R and S of 32 octets each, no more and no less.
+static void es256_takes_64_octets_alone(void **state) {
+    (void)state;
+    const br_ec_public_key key = {BR_EC_secp256r1, a3_point, sizeof a3_point};
+    const uint8_t hash[32] = {1};
+    const uint8_t signature[80] = {1};
+    for (size_t len = 0; len <= sizeof signature; len++) {
+        T_EQ(rtpush_bearssl_es256(&key, hash, signature, len), 0);
+    }
+}
+
 // -- handshakes -----------------------------------------------------------------------------------
 
 static void tls_answers_a_request(void **state) {
@@ -212,6 +223,28 @@ static void refuses_old_and_strange_hellos(void **state) {
         p_finish(w);
     }
     t_where[0] = 0;
+}
+
+// RFC 5246 7.4.9: Finished is over all messages as each side saw them. An attacker who takes a
+// suite from the client's hello is told by decrypt_error.
+static void hello_changed_on_the_way_gets_decrypt_error(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_dial(w);
+    peer->writes = 0;
+    p_shake(peer, 0);
+    (void)p_write(peer);
+    T_CHECK(peer->wire.len > 46 && peer->wire.data[43] == 0, "not the hello of a new session");
+    const size_t suites = (size_t)peer->wire.data[44] << 8 | peer->wire.data[45];
+    peer->wire.data[46 + suites - 1] ^= 0x80; // the last of them
+    peer->writes = SIZE_MAX;
+    p_run(peer);
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 51);
+    T_EQ(p.tls.count.last_error, BR_ERR_BAD_FINISHED);
+    T_EQ(p.tls.count.handshakes, 0);
+    T_CHECK(t_ended(peer->c), "the connection is still there");
+    p_hang_up(peer);
+    p_finish(w);
 }
 
 // RFC 7301 3.2: no_application_protocol.
@@ -514,6 +547,37 @@ static void echo_survives_small_windows_and_late_acknowledgements(void **state) 
     }
 }
 
+// RFC 5246 7.2.1: data behind close_notify is ignored. What the engine does not take before its own
+// close_notify is sent stays with the port, which asks for output until the end and behind it.
+static void what_follows_close_notify_is_ignored(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
+    peer->c->manual_close = 1;
+    br_ssl_engine_close(p_engine(peer));
+    (void)p_write(peer);
+    t_expand(&peer->wire, "{rep 600 x}");
+    peer->c->window = 0;
+    (void)p_put(peer);
+    (void)t_offer(peer->c);
+    T_CHECK(peer->c->in.len > 0 && peer->c->refused, "the port holds nothing");
+    peer->c->window = SIZE_MAX;
+    while (t_push(peer->c)) {
+    }
+    T_CHECK(peer->c->fin && peer->c->conn != NULL, "no FIN");
+    T_EQ(t_push(peer->c), 0);
+    T_EQ(p.tls.count.slots_used, 0);
+    t_run(w);
+    T_EQ(counted(w, RTPUSH_WHY_TLS), 0);
+    while (p_read(peer)) {
+    }
+    T_CHECK(p_closed(peer) && p_error(peer) == BR_ERR_OK, "no close_notify");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 // The core refuses, the engine is full, the port holds the rest: it comes again by itself.
 static void refused_input_is_offered_again(void **state) {
     (void)state;
@@ -755,6 +819,109 @@ static void alert_waits_for_the_record_under_way(void **state) {
     }
 }
 
+// The buffer is full of a record under way: no room for an alert behind it. FIN must do.
+static void without_room_for_an_alert_the_connection_ends(void **state) {
+    (void)state;
+    const uint16_t suite = BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+    t_world *w = p_world();
+    p.desc.in_size = 837;
+    p.desc.out_size = 597;
+    p_start(w);
+    p_peer *peer = p_dial(w);
+    br_ssl_engine_set_suites(p_engine(peer), &suite, 1);
+    p_shake(peer, 0);
+    p_run(peer);
+    T_CHECK(p_open(peer), "error %d", p_error(peer));
+    peer->c->window = 0;
+    p_say(peer, "{GET /big}"); // 512 bytes of it, and 29 around them
+    peer->record = 837 - 20;
+    t_expand(&peer->want, "{rep 3000 x}");
+    p_run(peer);
+    T_EQ(p.tls.count.last_error, BR_ERR_TOO_LARGE);
+    peer->c->window = SIZE_MAX;
+    p_run(peer);
+    T_CHECK(peer->got.len == 512 && !p_closed(peer), "not one record, and nothing behind it");
+    T_CHECK(peer->c->fin, "no FIN");
+    t_run(w);
+    T_EQ(counted(w, RTPUSH_WHY_TLS), 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// What the core still had to say goes nowhere, and the end does not wait for it.
+static void what_is_queued_behind_an_alert_is_discarded(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.in_size = 837;
+    p.desc.out_size = 597;
+    w->desc.rate_bytes = w->desc.rate_messages = RTPUSH_UNLIMITED;
+    p_start(w);
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /ws}");
+    p_expect(peer, "HTTP/1.1 101 ");
+    peer->c->window = 0;
+    for (int i = 0; i < 20; i++) { // more than the engine takes
+        static const uint8_t data[100];
+        const int sent = rtpush_send(&w->srv, peer->c->handle, RTPUSH_BINARY_MESSAGE, data, 100);
+        T_CHECK(sent == RTPUSH_OK || sent == RTPUSH_ERR_WOULD_BLOCK, "send says %d", sent);
+        (void)t_push(peer->c);
+    }
+    peer->ssl.eng.record_type_out = 24; // heartbeat
+    t_expand(&peer->want, "{82*10}");
+    p_run(peer);
+    T_EQ(p.tls.count.last_error, BR_ERR_UNEXPECTED);
+    peer->c->window = SIZE_MAX;
+    p_run(peer);
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 10);
+    T_CHECK(peer->got.len < 6 * 102, "more than the engine had");
+    T_CHECK(peer->c->fin, "no FIN");
+    t_run(w);
+    t_expect_events(w, "close TLS");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// The engine has room for less than there is to say, in many pieces: nothing is lost between.
+static void many_small_events_pass_through_a_small_buffer(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    char text[80];
+    p.desc.in_size = 837;
+    p.desc.out_size = 597;
+    w->max_spans = 16;
+    p_start(w);
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    p_expect(peer, "HTTP/1.1 200 ");
+    for (int i = 0; i < 40; i++) {
+        snprintf(text, sizeof text, "event %d of forty, %0*d", i, 1 + i * 7 % 40, 0);
+        T_EQ(t_publish_text(w, T_LOG, text), RTPUSH_OK);
+    }
+    p_run(peer);
+    for (int i = 0; i < 40; i++) {
+        snprintf(text, sizeof text, "data: event %d of forty, %0*d\n\n", i, 1 + i * 7 % 40, 0);
+        const char *at = strstr(t_text(&peer->got), text);
+        T_CHECK(at != NULL, "event %d is not there", i);
+        t_eat(&peer->got, (size_t)(at - t_text(&peer->got)) + strlen(text));
+    }
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void input_of_nothing_is_nothing(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
+    t_conn *plain = t_connect(w);
+    T_EQ(rtpush_input(&w->srv, c->conn, "", 0), 0);
+    T_EQ(rtpush_input(&w->srv, plain->conn, "", 0), 0);
+    T_EQ(p.tls.count.slots_used, 0);
+    T_CHECK(p.tls.wait_first == NULL, "it asks for a slot");
+    t_forget(c);
+    t_forget(plain);
+    p_finish(w);
+}
+
 // RFC 5246 7.2.2: bad_record_mac, wherever the bit is wrong.
 static void changed_record_gets_bad_record_mac(void **state) {
     (void)state;
@@ -785,6 +952,28 @@ static void renegotiation_is_refused_and_the_connection_goes_on(void **state) {
     T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 100); // BearSSL's client takes it as the end
     T_CHECK(peer->c->conn != NULL && !t_ended(peer->c), "the server ended the connection");
     T_EQ(p.tls.count.handshakes, 1);
+    T_EQ(p.tls.count.failed, 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// A part of a hello, and later the rest: what is to be said is said in between and afterwards.
+static void half_a_renegotiation_holds_nothing_back(void **state) {
+    (void)state;
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    p_expect(peer, "HTTP/1.1 200 ");
+    peer->ssl.eng.record_type_out = 22; // handshake
+    p_say(peer, "{hex 010000060303}");
+    T_EQ(t_publish_text(w, T_LOG, "in between"), RTPUSH_OK);
+    p_run(peer);
+    p_expect(peer, "in between");
+    p_say(peer, "{hex 00000000}");
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 100); // no_renegotiation, the client's end
+    T_EQ(t_publish_text(w, T_LOG, "afterwards"), RTPUSH_OK);
+    t_run(w);
+    T_EQ(rtpush_get_counters(&w->srv)->delivered, 2);
     T_EQ(p.tls.count.failed, 0);
     p_hang_up(peer);
     p_finish(w);
@@ -1481,6 +1670,39 @@ static void no_more_handshakes_at_a_time_than_asked_for(void **state) {
     p_finish(w);
 }
 
+// Peers without an address are not one address: who lost a slot is not taken for the next one.
+static void nobody_is_late_for_another_without_an_address(void **state) {
+    (void)state;
+    for (uint32_t address = 0; address < 2; address++) {
+        t_world *w = p_world();
+        p.desc.slot_count = 1;
+        p_start(w);
+        p_peer *half = p_dial_from(w, address);
+        half->writes = 50;
+        p_shake(half, 0);
+        p_run(half);
+        p_peer *older = p_dial_from(w, 7);
+        p_shake(older, 0);
+        p_run(older);
+        p_peer *youngest = p_dial_from(w, address);
+        p_shake(youngest, 0);
+        for (int i = 0; i < 8 && p.tls.count.begun < 2; i++) {
+            p_run(older);
+            p_run(youngest);
+            t_advance(w, 250);
+        }
+        T_EQ(p.tls.count.gave_way, 1);
+        p_run(older);
+        p_run(youngest);
+        T_EQ(p_open(youngest), address == 0); // else its address comes after all others
+        T_EQ(p_open(older), address != 0);
+        p_hang_up(half);
+        p_hang_up(older);
+        p_hang_up(youngest);
+        p_finish(w);
+    }
+}
+
 static void without_a_link_the_connection_is_reset(void **state) {
     (void)state;
     t_world *w = p_world();
@@ -1564,6 +1786,33 @@ static void client_certificate_that_is_over_is_not_outlived_by_a_session(void **
     p_finish(w);
 }
 
+// RFC 5246 7.4.8: who shows our certificate must have its key: decrypt_error.
+static void stolen_client_certificate_gets_decrypt_error(void **state) {
+    (void)state;
+    p_identity thief = p_client;
+    t_world *w = world_with_client_certificates();
+    p_start(w);
+    thief.id.key = p_stranger.id.key;
+    p_peer *peer = dial_as(w, &thief);
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 51);
+    T_EQ(p.tls.count.last_error, BR_ERR_BAD_SIGNATURE);
+    T_EQ(p.tls.count.handshakes, 0);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+static void without_a_clock_the_system_s_time_counts(void **state) {
+    (void)state;
+    t_world *w = world_with_client_certificates();
+    p.desc.clock = NULL;
+    p.days = 0;
+    p_start(w);
+    p_peer *peer = dial_as(w, &p_client);
+    T_CHECK(p_open(peer), "error %d, the server's %d", p_error(peer), p.tls.count.last_error);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 static void other_clients_are_refused(void **state) {
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -1604,6 +1853,75 @@ static void without_entropy_it_does_not_start_and_says_why(void **state) {
     p_finish(w);
 }
 
+// Without desc.entropy the system's, if it has one and that works.
+static void entropy_comes_from_the_system_or_it_does_not_start(void **state) {
+    (void)state;
+    br_hmac_drbg_context first = {0};
+    for (int i = 0; i < 2; i++) {
+        t_world *w = p_world();
+        p.desc.entropy = NULL;
+        p_start(w);
+        T_CHECK(memcmp(first.K, p.tls.random.K, sizeof first.K) != 0, "the same twice");
+        first = p.tls.random;
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{GET /hello}");
+        p_expect(peer, "hello");
+        p_hang_up(peer);
+        p_finish(w);
+    }
+    for (p_system = P_NO_SYSTEM; p_system <= P_BROKEN_SYSTEM; p_system++) {
+        t_world *w = p_begin();
+        rtpush_bearssl tls;
+        p.desc.entropy = NULL;
+        T_EQ(rtpush_bearssl_init(&tls, &w->srv, &p.desc), RTPUSH_BEARSSL_ERR_ENTROPY);
+        p_finish(w);
+    }
+    p_system = P_SYSTEM;
+}
+
+static void sizes_of_0_are_the_documented_ones(void **state) {
+    (void)state;
+    t_world *w = p_world();
+    p.desc.in_size = 16709;
+    p.desc.out_size = 2133;
+    t_start(w);
+    p.desc.buffers_size = RTPUSH_BEARSSL_BUFFERS(p.desc.slot_count, 16709, 2133);
+    p.desc.buffers = p.buffers = (uint8_t *)malloc(p.desc.buffers_size);
+    p.desc.in_size = p.desc.out_size = 0;
+    T_EQ(rtpush_bearssl_init(&p.tls, &w->srv, &p.desc), RTPUSH_OK);
+    T_EQ(p.tls.desc.in_size, 16709);
+    T_EQ(p.tls.desc.out_size, 2133);
+    T_EQ(p.tls.desc.give_way_ms, 1000);
+    T_EQ(p.tls.desc.max_handshakes, p.desc.slot_count);
+    p_peer *peer = p_connect(w);
+    upload(w, peer, 20000, 16384); // the largest records there are: RFC 5246 6.2.1
+    T_EQ(rtpush_bearssl_get_counters(&p.tls)->handshakes, 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// Both curves through one table: what BearSSL's own table of all curves says of them.
+static void two_curves_are_as_among_all(void **state) {
+    (void)state;
+    const int curves[] = {BR_EC_secp256r1, BR_EC_curve25519};
+    const br_ec_impl *all = &br_ec_all_m31;
+    const br_ec_impl *two = rtpi_bearssl_ec();
+    for (int i = 0; i < 2; i++) {
+        size_t a = 0;
+        size_t b = 0;
+        const unsigned char *x = all->generator(curves[i], &a);
+        const unsigned char *y = two->generator(curves[i], &b);
+        T_CHECK(a == b && memcmp(x, y, a) == 0, "the generator of curve %d", curves[i]);
+        x = all->order(curves[i], &a);
+        y = two->order(curves[i], &b);
+        T_CHECK(a == b && memcmp(x, y, a) == 0, "the order of curve %d", curves[i]);
+        T_EQ(all->xoff(curves[i], &a), two->xoff(curves[i], &b));
+        T_EQ(a, b);
+    }
+    T_EQ(two->supported_curves,
+         (uint32_t)1 << BR_EC_secp256r1 | (uint32_t)1 << BR_EC_curve25519);
+}
+
 // What the entropy function gave is what the generator of all keys begins with, and nothing else.
 static void entropy_reaches_the_generator(void **state) {
     (void)state;
@@ -1641,6 +1959,9 @@ static void init_names_what_is_missing(void **state) {
     BAD(p.desc.chain_len = 0, RTPUSH_BEARSSL_ERR_KEY);
     BAD(p.desc.ec_key = NULL, RTPUSH_BEARSSL_ERR_KEY);
     BAD(p.desc.rsa_key = br_skey_decoder_get_rsa(&p_rsa.id.key), RTPUSH_BEARSSL_ERR_KEY);
+    br_ec_private_key other = *good.ec_key;
+    other.curve = BR_EC_secp384r1;
+    BAD(p.desc.ec_key = &other, RTPUSH_BEARSSL_ERR_KEY);
     BAD(p.desc.slots = NULL, RTPUSH_BEARSSL_ERR_MEMORY);
     BAD(p.desc.slot_count = 0, RTPUSH_BEARSSL_ERR_MEMORY);
     BAD(p.desc.links = NULL, RTPUSH_BEARSSL_ERR_MEMORY);
@@ -1654,6 +1975,8 @@ static void init_names_what_is_missing(void **state) {
     BAD(p.desc.give_way_ms = 1, RTPUSH_BEARSSL_ERR_ATTACH); // there is a filter
 #undef BAD
     p.desc = good;
+    assert_string_equal(rtpush_bearssl_strerror(RTPUSH_ERR_FULL), rtpush_strerror(RTPUSH_ERR_FULL));
+    T_CHECK(strstr(rtpush_bearssl_strerror(RTPUSH_BEARSSL_ERR_PEM), "PEM") != NULL, "no words");
     p_finish(w);
 }
 
@@ -1674,8 +1997,10 @@ static void pem_takes_whole_files_and_refuses_broken_ones(void **state) {
     const size_t used = id.chain[0].data_len;
     memset(&id, 0, sizeof id);
     T_EQ(rtpush_bearssl_pem(&id, text, len, der, used), RTPUSH_OK); // fits exactly
-    memset(&id, 0, sizeof id);
-    T_EQ(rtpush_bearssl_pem(&id, text, len, der, used - 1), RTPUSH_BEARSSL_ERR_PEM);
+    for (size_t size = 0; size < used; size++) {
+        memset(&id, 0, sizeof id);
+        T_EQ(rtpush_bearssl_pem(&id, text, len, der, size), RTPUSH_BEARSSL_ERR_PEM);
+    }
     memset(&id, 0, sizeof id);
     text[100] = '!';
     T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_BEARSSL_ERR_PEM);
@@ -1685,6 +2010,53 @@ static void pem_takes_whole_files_and_refuses_broken_ones(void **state) {
         T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_OK);
     }
     T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_BEARSSL_ERR_PEM);
+}
+
+// The key alone, in the three forms there are (RFC 5958, RFC 5915, RFC 8017 A.1.2), between other
+// blocks and lines, as openssl writes them.
+static void pem_takes_keys_in_every_form(void **state) {
+    (void)state;
+    static const char about[] = "Bag Attributes\n    friendlyName: device\n"
+                                "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
+                                "-----END EC PARAMETERS-----\n";
+    static char text[16384];
+    static uint8_t der[8192];
+    static uint8_t key[4096];
+    static unsigned char n[512], d[512];
+    static rtpush_bearssl_identity id;
+    const br_rsa_private_key *rsa = br_skey_decoder_get_rsa(&p_rsa.id.key);
+    br_rsa_public_key pub = {n, 0, NULL, 0};
+    unsigned char e[4] = {0, 1, 0, 1};
+    rtpush_bearssl_desc desc;
+    pub.nlen = br_rsa_compute_modulus_get_default()(n, rsa);
+    T_EQ(br_rsa_compute_pubexp_get_default()(rsa), 65537);
+    pub.e = e;
+    pub.elen = sizeof e;
+    const size_t dlen = br_rsa_compute_privexp_get_default()(d, rsa, 65537);
+    for (int form = 0; form < 4; form++) {
+        const int ec = form % 2 == 0;
+        size_t len = p_file(ec ? "ec" : "rsa", "pem", text, sizeof text);
+        memset(&id, 0, sizeof id);
+        memset(&desc, 0, sizeof desc);
+        T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_OK);
+        T_EQ(rtpush_bearssl_identify(&desc, &id), RTPUSH_BEARSSL_ERR_KEY); // it has none yet
+        memcpy(text, about, sizeof about);
+        len = sizeof about - 1;
+        if (form < 2) {
+            len += p_file(ec ? "ec" : "rsa", "key", text + len, sizeof text - len);
+        } else {
+            const size_t bytes =
+                ec ? br_encode_ec_raw_der(key, br_skey_decoder_get_ec(&p_ec.id.key), NULL)
+                   : br_encode_rsa_raw_der(key, rsa, &pub, d, dlen);
+            len += br_pem_encode(text + len, key, bytes, ec ? "EC PRIVATE KEY" : "RSA PRIVATE KEY",
+                                 0);
+        }
+        memcpy(text + len, "\n(end)\n", 7);
+        T_EQ(rtpush_bearssl_pem(&id, text, len + 7, der, sizeof der), RTPUSH_OK);
+        T_EQ(rtpush_bearssl_identify(&desc, &id), RTPUSH_OK);
+        T_EQ(id.chain_len, 1);
+        T_CHECK((desc.ec_key != NULL) == ec && (desc.rsa_key != NULL) == !ec, "form %d", form);
+    }
 }
 
 static int setup(void **state) {
@@ -1701,6 +2073,7 @@ int main(void) {
         u_test(refuses_every_other_suite_with_handshake_failure),
         u_test(refuses_old_versions_with_protocol_version),
         u_test(refuses_old_and_strange_hellos),
+        u_test(hello_changed_on_the_way_gets_decrypt_error),
         u_test(chooses_http_1_1_and_refuses_other_protocols),
         u_test(request_may_come_before_our_finished),
         u_test(resumes_a_session_without_public_keys),
@@ -1713,6 +2086,7 @@ int main(void) {
         u_test(handshake_cut_at_every_byte_leaves_all_free),
         u_test(server_flight_stuck_at_every_byte_leaves_all_free),
         u_test(echo_survives_small_windows_and_late_acknowledgements),
+        u_test(what_follows_close_notify_is_ignored),
         u_test(refused_input_is_offered_again),
         u_test(output_that_makes_room_names_the_connection),
         u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt),
@@ -1723,8 +2097,13 @@ int main(void) {
         u_test(alert_that_nobody_reads_does_not_keep_the_connection),
         u_test(record_larger_than_the_buffer_gets_its_alert),
         u_test(alert_waits_for_the_record_under_way),
+        u_test(without_room_for_an_alert_the_connection_ends),
+        u_test(what_is_queued_behind_an_alert_is_discarded),
+        u_test(many_small_events_pass_through_a_small_buffer),
+        u_test(input_of_nothing_is_nothing),
         u_test(changed_record_gets_bad_record_mac),
         u_test(renegotiation_is_refused_and_the_connection_goes_on),
+        u_test(half_a_renegotiation_holds_nothing_back),
         u_test(other_records_after_the_handshake_get_unexpected_message),
         u_test(http_to_the_tls_port_is_answered_400),
         u_test(hint_passes_through_the_smallest_window),
@@ -1753,16 +2132,24 @@ int main(void) {
         u_test(handshake_a_byte_a_second_ends_at_the_deadline),
         u_test(connections_that_say_nothing_take_no_slot),
         u_test(no_more_handshakes_at_a_time_than_asked_for),
+        u_test(nobody_is_late_for_another_without_an_address),
         u_test(without_a_link_the_connection_is_reset),
         u_test(client_certificate_of_our_ca_comes_in),
         u_test(client_certificate_that_is_over_is_not_outlived_by_a_session),
+        u_test(stolen_client_certificate_gets_decrypt_error),
+        u_test(without_a_clock_the_system_s_time_counts),
         u_test(other_clients_are_refused),
         u_test(without_entropy_it_does_not_start_and_says_why),
+        u_test(entropy_comes_from_the_system_or_it_does_not_start),
+        u_test(sizes_of_0_are_the_documented_ones),
+        u_test(two_curves_are_as_among_all),
         u_test(es256_takes_the_example_of_rfc_7515),
         u_test(es256_refuses_all_else),
+        u_test(es256_takes_64_octets_alone),
         u_test(entropy_reaches_the_generator),
         u_test(init_names_what_is_missing),
         u_test(pem_takes_whole_files_and_refuses_broken_ones),
+        u_test(pem_takes_keys_in_every_form),
     };
     return cmocka_run_group_tests_name("tls", tests, setup, NULL);
 }
