@@ -17,8 +17,8 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test test-long check echo hub dashboard firmware firmware-run firmware-size \
-    firmware-tools firmware-bench size stack clean bench simulate coverage fuzz fuzz-afl cert \
-    secure secure-run secure-firmware secure-firmware-run secure-bench
+    firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage fuzz \
+    fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -97,6 +97,11 @@ stack:
 bench:
 	sh tests/install.sh bench
 	sh tests/bench/bench.sh
+
+## make bench-peers  the same beside libwebsockets, npm ws and nginx with nchan
+bench-peers:
+	sh tests/install.sh bench-peers
+	sh tests/bench/bench.sh peers
 
 ## make coverage  lines and branches of rtpush.h and each port that the tests reach
 coverage:

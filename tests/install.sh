@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
 # not root), npm packages by the lock files.
-# Usage: sh tests/install.sh [demo|secure|firmware|check|bench|test|test-long]
+# Usage: sh tests/install.sh [demo|secure|firmware|check|bench|bench-peers|test|test-long]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -62,6 +62,13 @@ bench="$demo"'
 valgrind                                    valgrind
 python3                                     python3
 '
+peers="$bench"'
+/usr/include/libwebsockets.h                libwebsockets-dev
+/usr/sbin/nginx                             nginx-light
+/usr/lib/nginx/modules/ngx_nchan_module.so  libnginx-mod-nchan
+node                                        nodejs
+npm                                         npm
+'
 long="$tests"'
 afl-fuzz                                    afl++
 '
@@ -73,10 +80,11 @@ case "$want" in
     firmware) list="$firmware" ;;
     check) list="$check" ;;
     bench) list="$bench" ;;
+    bench-peers) list="$peers" ;;
     test) list="$tests" ;;
     test-long) list="$long" ;;
     *)
-        echo "usage: sh tests/install.sh [demo|secure|firmware|check|bench|test|test-long]" >&2
+        sed -n 's/^# Usage:/usage:/p' "$0" >&2
         exit 2
         ;;
 esac
@@ -133,13 +141,15 @@ if [ -n "$packages" ]; then
     fi
 fi
 
-if [ "$want" != test ] && [ "$want" != test-long ]; then
-    exit 0
-fi
+case "$want" in
+    test | test-long) locks='tests/*/package-lock.json examples/*/package-lock.json' ;;
+    bench-peers) locks='tests/clients/package-lock.json' ;;
+    *) exit 0 ;;
+esac
 
 # npm packages, exactly those of the lock files. The stamp is the lock file they came from.
 failed=0
-for lock in tests/*/package-lock.json examples/*/package-lock.json; do
+for lock in $locks; do
     folder="${lock%/package-lock.json}"
     if [ ! -e "$lock" ] || cmp -s "$lock" "$folder/node_modules/.rtpush-lock"; then
         continue

@@ -7,6 +7,7 @@
 #   sh tests/bench/bench.sh lines NAME             ... by line
 #   sh tests/bench/bench.sh load [OPTION ..]       server CPU a message; options: see load.c
 #   sh tests/bench/bench.sh memory                 resident bytes of an idle connection
+#   sh tests/bench/bench.sh peers [OPTION ..]      both, beside libwebsockets, npm ws and nchan
 #   sh tests/bench/bench.sh test                  a test: every row runs, and its bytes are right
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -112,6 +113,21 @@ memory() {
         "rtpush=build/echo --port 0 --conns $conns"
 }
 
+# -- peers ----------------------------------------------------------------------------------------
+
+# peers OPTION...: the same rows beside other servers, and their memory.
+peers() {
+    build_load || return 1
+    # shellcheck disable=SC2086
+    $cc -std=c99 -O2 $strict tests/bench/lws.c -o "$out/lws" -lwebsockets || return 1
+    "$out/load" -o "$out/peers.csv" -n 7 "$@" "bare=$out/bare" \
+        "rtpush:echo=build/echo --port 0 --conns $conns" \
+        "rtpush:push=build/hub --port 0 --conns $conns" \
+        "lws=$out/lws" "ws=node tests/bench/ws.mjs" "nchan:push=sh tests/bench/nchan.sh" &&
+        "$out/load" -m -o "$out/peers-memory.csv" "bare=$out/bare" \
+            "rtpush=build/echo --port 0 --conns $conns" "lws=$out/lws" "ws=node tests/bench/ws.mjs"
+}
+
 # -- does it all run ------------------------------------------------------------------------------
 
 # Each row of the instructions without callgrind, and a short slice of each of the others: every
@@ -142,6 +158,7 @@ case "$what" in
     functions | lines) split "$what" "${1:?the name of a row}" ;;
     load) load_rows -o "$out/load.csv" "$@" ;;
     memory) memory ;;
+    peers) peers "$@" ;;
     test) run_once ;;
     all)
         instructions && echo && load_rows -o "$out/load.csv" && memory

@@ -40,6 +40,7 @@ enum {
     WORDS_MAX = 16, // of a command
     CONNS_MAX = 1000,
     IDLE_MAX = 5000,
+    AT_ONCE = 50,      // connections opened
     SEGMENT = 1460,    // Ethernet's: loopback's 64 KB and delayed acknowledgements stall senders
     BUFFER = 1 << 18,  // one recv
     SLICES_MAX = 99,
@@ -97,7 +98,7 @@ static int server_count;
 static void kill_servers(void) {
     for (int i = 0; i < server_count; i++) {
         if (servers[i].pid > 0) {
-            (void)kill(servers[i].pid, SIGTERM); // nginx removes its files
+            (void)kill(servers[i].pid, SIGKILL);
         }
     }
 }
@@ -237,14 +238,8 @@ static void send_all(int fd, const void *data, size_t len) {
     }
 }
 
-// Sends a request, reads its head and, of an event stream, the first block; nothing is published
-// yet, so nothing follows. Returns the descriptor; a stream that begins with an id of ours leaves
-// its sequence number in *seq.
-static int client_open(const server *s, const char *path, int sse, sse_reader *events) {
+static int client_request(const server *s, const char *path, int sse) {
     char text[400];
-    char answer[2048];
-    size_t len = 0;
-    const char *body = NULL;
     const int fd = client_connect(s);
     const int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", path,
                            sse ? "Accept: text/event-stream\r\n"
@@ -252,6 +247,15 @@ static int client_open(const server *s, const char *path, int sse, sse_reader *e
                                  "Sec-WebSocket-Version: 13\r\n"
                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
     send_all(fd, text, (size_t)n);
+    return fd;
+}
+
+// Reads the answer's head and, of an event stream, the first block; nothing is published yet, so
+// nothing follows. A stream that begins with an id of ours leaves its sequence number in events.
+static void client_answer(int fd, int sse, sse_reader *events) {
+    char answer[2048];
+    size_t len = 0;
+    const char *body = NULL;
     while (body == NULL || (sse && strstr(body, "\n\n") == NULL)) {
         const ssize_t got = recv(fd, answer + len, sizeof(answer) - 1 - len, 0);
         if (got <= 0) {
@@ -272,13 +276,28 @@ static int client_open(const server *s, const char *path, int sse, sse_reader *e
         events->foreign = id == NULL || id[5 + 8] != '-';
         events->seq = events->foreign ? 0 : (uint32_t)strtoul(id + 5 + 9, NULL, 16);
     }
+}
+
+// Opens connections that block, some at a time: one after the other each would wait for both
+// processes to be scheduled.
+static void client_open(const server *s, const char *path, int sse, sse_reader *events, int *fds,
+                        int count) {
+    for (int i = 0; i < count; i++) {
+        fds[i] = client_request(s, path, sse);
+    }
+    for (int i = 0; i < count; i++) {
+        client_answer(fds[i], sse, events);
+    }
+}
+
+static void no_wait(int fd) {
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
         fail("fcntl");
     }
-    return fd;
 }
 
 static void side_open(side *w, server *s, const char *path, int count, int sse) {
+    int fds[AT_ONCE];
     memset(w, 0, sizeof(*w));
     w->srv = s;
     w->count = count;
@@ -288,7 +307,12 @@ static void side_open(side *w, server *s, const char *path, int count, int sse) 
     for (int i = 0; i < count; i++) {
         conn *c = &w->conns[i];
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.ptr = c}};
-        c->fd = client_open(s, path, sse, &w->reference_events);
+        if (i % AT_ONCE == 0) {
+            client_open(s, path, sse, &w->reference_events, fds,
+                        count - i < AT_ONCE ? count - i : AT_ONCE);
+        }
+        c->fd = fds[i % AT_ONCE];
+        no_wait(c->fd);
         c->alive.sse = sse;
         c->base = (uint32_t)i << 20;
         c->frames.stamp = c->base;
@@ -345,7 +369,8 @@ static int conn_receive(conn *c, size_t max) {
     return len;
 }
 
-// Between two slices nothing is under way but pings and keep-alives.
+// Between two slices nothing is under way but pings, keep-alives and what a server tells a
+// publisher.
 static void side_answer_pings(side *w) {
     for (int i = -1; i < w->count; i++) {
         conn *c = i < 0 ? &w->publisher : &w->conns[i];
@@ -353,7 +378,7 @@ static void side_answer_pings(side *w) {
         while (n >= 0) {
             n = conn_receive(c, sizeof(in));
             errno = 0;
-            if (n > 0) {
+            if (n > 0 && c != &w->publisher) {
                 fail("a message that nobody sent");
             }
         }
@@ -665,7 +690,8 @@ static void push_all(void) {
             side *w = &sides[side_count++];
             side_open(w, &servers[k], sse ? "/events?topics=a" : "/ws?topics=a", CONNS_MAX, sse);
             // It subscribes to a topic on which nothing is published.
-            w->publisher.fd = client_open(&servers[k], "/ws?topics=b&publish=a", 0, NULL);
+            client_open(&servers[k], "/ws?topics=b&publish=a", 0, NULL, &w->publisher.fd, 1);
+            no_wait(w->publisher.fd);
         }
         measure(title, push_slice, burst);
     }
@@ -685,45 +711,47 @@ static double resident(const server *s) {
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-// A connection that has had one message echoed.
-static int idle_open(const server *s) {
-    frame_reader frames;
-    memset(&frames, 0, sizeof(frames));
-    const int fd = client_open(s, "/", 0, NULL);
-    if (fcntl(fd, F_SETFL, 0) < 0) {
-        fail("fcntl");
+// Connections that have had one message echoed.
+static void idle_open(const server *s, int *fds, int count) {
+    client_open(s, "/", 0, NULL, fds, count);
+    for (int i = 0; i < count; i++) {
+        send_all(fds[i], batch, frame_len);
     }
-    send_all(fd, batch, frame_len);
-    while (frames.wholes == 0) {
-        const ssize_t n = recv(fd, in, sizeof(in), 0);
-        if (n <= 0 || frame_read(&frames, &sample, in, (size_t)n) < 0) {
-            fail("echo");
+    for (int i = 0; i < count; i++) {
+        frame_reader frames;
+        memset(&frames, 0, sizeof(frames));
+        while (frames.wholes == 0) {
+            const ssize_t n = recv(fds[i], in, sizeof(in), 0);
+            if (n <= 0 || frame_read(&frames, &sample, in, (size_t)n) < 0) {
+                fail("echo");
+            }
         }
     }
-    return fd;
 }
 
 // What more connections add to the resident memory, after some that warm the server up.
 static void memory_all(int most) {
     static int fds[IDLE_MAX];
-    const int warm = 100;
+    const int rounds = most / AT_ONCE;
+    const int warm = 2;
+    const int counted = (rounds - warm) * AT_ONCE;
     sample_set(1024, FRAME_BINARY);
     printf("\nIdle WebSocket after one echo of 1 KiB, %d connections: resident bytes each\n",
-           most - warm);
+           counted);
     for (int k = 0; k < server_count; k++) {
         const server *s = &servers[k];
         double before = 0;
-        for (int i = 0; i < most; i++) {
+        for (int i = 0; i < rounds; i++) {
             before = i == warm ? resident(s) : before;
-            fds[i] = idle_open(s);
+            idle_open(s, fds + i * AT_ONCE, AT_ONCE);
         }
-        const double each = (resident(s) - before) / (most - warm);
+        const double each = (resident(s) - before) / counted;
         printf("%-40s %8.0f\n", s->name, each);
         fflush(stdout);
         if (csv) {
-            fprintf(csv, "%s,%d,%.0f\n", s->name, most - warm, each);
+            fprintf(csv, "%s,%d,%.0f\n", s->name, counted, each);
         }
-        for (int i = 0; i < most; i++) {
+        for (int i = 0; i < rounds * AT_ONCE; i++) {
             close(fds[i]);
         }
     }
@@ -746,7 +774,8 @@ static int raise_files(void) {
 
 static int usage(void) {
     fputs("usage: load [-t SLICE_MS] [-n SLICES] [-w WORD] [-o CSV] [-m] "
-          "NAME[:echo|:push]=COMMAND ...\n", stderr);
+          "NAME[:echo|:push]=COMMAND ...\n",
+          stderr);
     return EXIT_FAILURE;
 }
 
