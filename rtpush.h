@@ -819,8 +819,8 @@ unsigned rtpush_utf8(unsigned state, const void *data, size_t len);
 // connection whose rtpush_input, _sent, _eof ... is under way.
 //
 // The loop:  tick; while ((c = rtpush_next())) serve c; sleep until tick's answer or I/O.
-// Serve c:   offer held input; output and send until 0 spans or the transport blocks; repeat while
-//            either moved.
+// Serve c:   offer held input; output, send and rtpush_sent while that returns 1 and the transport
+//            takes all; repeat while there is held input and something was sent.
 
 typedef struct rtpush_hooks {
     void *ctx;
@@ -841,8 +841,8 @@ typedef struct rtpush_hooks {
     unsigned flags; // RTPUSH_COPIES
 } rtpush_hooks;
 
-// rtpush_hooks.flags. COPIES: what rtpush_sent tells of was copied, so HOLD bytes need not last and
-// rtpush_acked may follow at once: it then says that the transport has room, not that the peer has
+// rtpush_hooks.flags. COPIES: what rtpush_sent tells of was copied. So HOLD bytes need not last and
+// are acknowledged at once: that says then that the transport has room, not that the peer has
 // the bytes. That is asked by `pending`: no deadline that could cut an answer ends a connection
 // while bytes still reach the peer.
 enum { RTPUSH_COPIES = 1 };
@@ -868,10 +868,13 @@ size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, si
 // The peer finished sending and all bytes were taken.
 void rtpush_eof(rtpush_server *srv, rtpush_conn *conn);
 // What to send: fills up to max spans, returns how many (0: nothing now) or RTPUSH_FIN (once).
-// MUST be followed by rtpush_sent (also with 0) before any other call into this server.
+// Spans MUST be followed by rtpush_sent, before any other call into this server.
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
-void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n);  // taken by the transport
-void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n); // no longer referred to
+// Of the bytes offered `taken` were taken by the transport, 0 to all, and `acked` of those taken so
+// far are acknowledged now (no longer referred to). Returns 1: there is more, ask again when the
+// transport has room; 0: not before rtpush_next names it.
+int rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked);
+void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n); // acknowledged later
 // May follow rtpush_sent, for a port that copies some spans and refers to others: it has copied
 // every HOLD byte of this connection that is not acknowledged, so the log may go on over them.
 // Without it (or RTPUSH_COPIES) a reader that is slow to acknowledge is dropped when the log comes
@@ -903,7 +906,7 @@ typedef struct rtpush_filter {
     size_t (*input)(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
     void (*eof)(rtpush_server *srv, rtpush_conn *conn);
     int (*output)(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
-    void (*sent)(rtpush_server *srv, rtpush_conn *conn, size_t n);
+    int (*sent)(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked);
     void (*acked)(rtpush_server *srv, rtpush_conn *conn, size_t n);
 } rtpush_filter;
 
@@ -914,7 +917,7 @@ void *rtpush_filter_self(const rtpush_conn *conn);
 size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
 void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn);
 int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
-void rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n);
+int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked);
 void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n);
 // Serve it soon: rtpush_next will name it, and the port offers again what was not taken.
 void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn);
@@ -997,6 +1000,16 @@ typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stand
     uint32_t stop;           // poll: the answer ends before this sequence number; until the first
                              // notice: those before it are announced as replayed
 } rtpi_stream;
+
+typedef struct rtpi_plan { // what rtpush_output offers: the rest of a record or tx, then records
+    uint32_t total;        // bytes
+    uint32_t first;        // first record, 0 none
+    uint32_t seq;          // cursor when all of it is sent
+    uint32_t off;
+    uint32_t part;         // ... bytes of the record there, as RTPI_PART
+    uint16_t tx;           // bytes from tx
+    uint16_t records;      // records completed
+} rtpi_plan;
 
 typedef struct rtpi_answer { // an HTTP answer
     const uint8_t *body;    // static body, or NULL
@@ -1105,6 +1118,7 @@ struct rtpush_server {
     uint8_t scan_armed;
     uint8_t shut;
     uint8_t turn; // sequence numbers are near their end
+    uint8_t passes; // records that the call under way may still pass for nothing
 
     uint32_t quarter;  // quarter seconds since init
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
@@ -1140,20 +1154,11 @@ struct rtpush_server {
     uint32_t rev;          // newest STATE revision
     uint32_t state_topics; // a bit for each STATE topic
 
-    // What the last rtpush_output offered, for rtpush_sent.
-    uint32_t plan_total;   // bytes
-    uint32_t plan_tx;      // of them from tx
-    uint32_t plan_first;   // first record offered, 0 none
+    rtpi_plan plan; // of the last rtpush_output, for rtpush_sent
 
     rtpush_desc desc;
 
     uint32_t now_ms;
-    uint32_t plan_seq;     // cursor when all of it is sent
-    uint32_t plan_off;
-    uint32_t plan_part;    // bytes of the record at plan_seq among them
-    uint32_t plan_before;  // bytes offered before it
-    uint32_t plan_records; // records completed then
-
     uint32_t limit_wrap;
     uint32_t limit_rev;
     uint32_t limit_lost;
@@ -1161,7 +1166,6 @@ struct rtpush_server {
     uint32_t ring_size;    // bytes of the log that hold records; behind them stands the index
     uint32_t noted;        // records up to the limit, since the epoch began
     uint32_t evicted;      // of them
-    uint32_t passes;       // records that the call under way may still pass for nothing
     uint32_t reserved_off; // record being reserved
     uint32_t published;    // for the counters
     uint32_t full;
@@ -2700,8 +2704,9 @@ static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, 
     return RTPUSH_OK;
 }
 
-// Is any of this reader's values newer than its last sweep? Mostly not, and that needs no lock.
-static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
+// Is any of this reader's values newer than its last sweep? Mostly not, and that needs no lock. If
+// not, that was a sweep which found nothing.
+static int rtpi_state_newer(const rtpush_server *srv, rtpi_stream *s) {
     uint32_t wanted = s->sweep_prev < srv->limit_rev ? s->topics & srv->state_topics : 0;
     int newer = 0;
     unsigned i;
@@ -2711,6 +2716,7 @@ static int rtpi_state_newer(const rtpush_server *srv, const rtpi_stream *s) {
             newer |= (wanted & 1u) && rtpi_value_at(srv, i)->rev > s->sweep_prev;
         }
         rtpi_unlock(srv);
+        s->sweep_prev = newer ? s->sweep_prev : srv->limit_rev;
     }
     return newer;
 }
@@ -2798,8 +2804,13 @@ static void rtpi_emit_piece(rtpi_emit *e, const void *data, uint32_t len, uint8_
     e->bytes += rtpi_emit_bytes(e, (const uint8_t *)data + skip, len - skip, kind);
 }
 
+// Bytes of the extended length (RFC 6455 5.2: the shortest form).
+static unsigned rtpi_length_bytes(uint32_t len) {
+    return len < 126 ? 0 : len < 65536u ? 2 : 8;
+}
+
 static void rtpi_put_frame_header(rtpush_text *t, unsigned first, uint32_t len) {
-    unsigned bytes = len < 126 ? 0 : len < 65536u ? 2 : 8; // RFC 6455 5.2: the shortest form
+    unsigned bytes = rtpi_length_bytes(len);
     rtpi_put_byte(t, first);
     rtpi_put_byte(t, bytes == 0 ? (unsigned)len : bytes == 2 ? 126u : 127u);
     rtpi_put_big_endian(t, len, bytes);
@@ -2848,6 +2859,15 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
     }
 }
 
+// Bytes of what rtpi_put_prefix writes. In TAGGED the name is followed by LF, in the others by LF
+// and "data: "; before it stand what RTPI_PREFIX_MAX counts.
+static uint32_t rtpi_prefix_len(uint8_t form, const rtpush_topic *topic, uint32_t len) {
+    static const uint8_t fixed[] = {0, 2 + 17 + 1 + 1, 4 + 17 + 8 + 7, 10 + 4 + 17 + 8 + 7};
+    uint32_t prefix_len = fixed[form] + (uint32_t)strlen(topic->name);
+    return prefix_len +
+           (form == RTPI_FORM_TAGGED ? rtpi_length_bytes(prefix_len - 2u + len) : 0);
+}
+
 // What stands before the payload, in every form but RAW. The id is the reader's position, so that a
 // page that reconnects resumes there.
 static void rtpi_put_prefix(const rtpush_server *srv, rtpush_text *t, uint8_t form, uint32_t seq,
@@ -2872,22 +2892,32 @@ static void rtpi_put_prefix(const rtpush_server *srv, rtpush_text *t, uint8_t fo
 }
 
 // Emits what is left of a record, whose place e->skip, bytes and inserted say. `t` takes its prefix
-// and must live as long as the spans; on overflow nothing is emitted and t->over is set.
+// and must live as long as the spans; on overflow nothing is emitted and t->over is set. NULL where
+// bytes are only counted.
 static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpush_text *t,
                       rtpi_emit *e) {
     const uint8_t *payload = rtpi_payload(rec);
+    const rtpush_topic *topic = &srv->desc.topics[rec->topic];
+    const uint8_t *prefix = payload; // counted, not looked at
+    uint32_t prefix_len;
     uint8_t form = e->form;
-    uint32_t start = t->len;
     if (form == RTPI_FORM_RAW) {
         uint32_t header = rec->len < 126 ? 2u : 4u;
         rtpi_emit_piece(e, payload - header, rec->len + header, RTPUSH_SPAN_HOLD);
         return;
     }
-    rtpi_put_prefix(srv, t, form, rec->seq, &srv->desc.topics[rec->topic], rec->len, rec->lines);
-    if (t->over) {
-        return;
+    if (t) {
+        prefix = t->data + t->len;
+        prefix_len = t->len;
+        rtpi_put_prefix(srv, t, form, rec->seq, topic, rec->len, rec->lines);
+        if (t->over) {
+            return;
+        }
+        prefix_len = t->len - prefix_len;
+    } else {
+        prefix_len = rtpi_prefix_len(form, topic, rec->len);
     }
-    rtpi_emit_piece(e, t->data + start, t->len - start, RTPUSH_SPAN_COPY);
+    rtpi_emit_piece(e, prefix, prefix_len, RTPUSH_SPAN_COPY);
     if (form == RTPI_FORM_TAGGED) {
         rtpi_emit_piece(e, payload, rec->len, RTPUSH_SPAN_HOLD);
         return;
@@ -3185,11 +3215,13 @@ static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
 // take turns, one value, one record: neither delays the other for long.
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
-    const rtpi_record *rec = rtpi_next_record(srv, c);
-    int record = rec && rec->seq < s->stop;
+    const rtpi_record *rec;
+    int record;
     if (c->todo & RTPI_TODO_SWEPT) {
         return; // one sweep an answer
     }
+    rec = rtpi_next_record(srv, c);
+    record = rec && rec->seq < s->stop;
     while (c->sweep_i > 0 || rtpi_state_newer(srv, s)) {
         if (c->sweep_i == 0) {
             s->sweep_now = srv->limit_rev;
@@ -5659,19 +5691,24 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
 // >>output ----------------------------------------------------------------------------------------
 // rtpush_output makes spans and remembers in the server what they stand for, the plan; rtpush_sent,
 // which must follow, moves the connection by as much as the transport took. All of it is the common
-// case and costs a few assignments; for part of it the plan is made again, up to there.
+// case and costs a few assignments; of part of it the lengths of records say where the reader is.
+//
+// Order: the rest of the record in progress, tx, records. What goes before records (control frames,
+// notice, keep-alive, values) is put into tx when rtpush_output is asked; mostly that is nothing.
+// The cursor itself keeps what was decided: rtpush_next moves it to the record that is next, where
+// rtpush_output finds it at once.
 
 static void rtpi_emit_tx(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     uint32_t before = e->given;
     rtpi_emit_bytes(e, rtpi_tx(srv, c) + c->tx_head, rtpi_tx_queued(c), RTPUSH_SPAN_COPY);
-    srv->plan_tx = e->given - before;
+    srv->plan.tx = (uint16_t)(e->given - before);
 }
 
 // Emits the record at the cursor from byte `part` on and moves the cursor past it, or `part` to
 // where the spans end. 0: no more spans, or no room for a prefix.
 static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_record *rec,
                             rtpush_text *scratch, rtpi_emit *e) {
-    uint32_t before = e->given;
+    rtpi_plan *plan = &srv->plan;
     if (e->count >= e->max) {
         return 0;
     }
@@ -5682,29 +5719,25 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
         scratch->over = 0;
         return 0;
     }
-    if (srv->plan_first == 0) {
-        srv->plan_first = rec->seq;
-        srv->plan_before = before;
-    }
+    plan->first = plan->first ? plan->first : rec->seq;
     if (e->full) {
         at->part = RTPI_PART(e->bytes, e->inserted);
     } else {
         rtpi_reader_advance(at, rec);
-        srv->plan_records++;
+        plan->records++;
     }
-    srv->plan_seq = at->seq;
-    srv->plan_off = at->off;
-    srv->plan_part = at->part;
+    plan->seq = at->seq;
+    plan->off = at->off;
+    plan->part = at->part;
     return !e->full;
 }
 
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     rtpi_stream at = c->out.stream;
     const rtpi_record *rec;
-    rtpush_text *tx = rtpi_tx_open(srv, c);
     rtpush_text first = {srv->prefix, sizeof srv->prefix, 0, 0}; // tx may be full
+    rtpush_text tx = {NULL, srv->desc.tx_size, c->tx_len, 0};    // the prefixes of the others
     int open = 1;
-    srv->plan_tx = srv->plan_first = srv->plan_records = 0;
     e->form = c->form;
     if (at.part > 0) {
         open = rtpi_emit_record(srv, &at, rtpi_record_at(srv, at.off), &first, e);
@@ -5714,11 +5747,12 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
         open = !rtpi_reader_blocked(c) && rtpi_is_stream(c) && c->notice == RTPI_NOTICE_NONE &&
                !e->full;
     }
+    tx.data = rtpi_tx(srv, c);
     while (open && (rec = rtpi_reader_next(srv, &at)) != NULL) {
         if (at.gap_from != 0 || rec->seq >= at.stop) {
             break; // the gap is told first
         }
-        open = rtpi_emit_record(srv, &at, rec, first.len == 0 ? &first : tx, e);
+        open = rtpi_emit_record(srv, &at, rec, first.len == 0 ? &first : &tx, e);
     }
 }
 
@@ -5819,23 +5853,59 @@ RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
     return 1;
 }
 
-// Moves a connection by n of the bytes planned.
-static void rtpi_move_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
+// Counts what is left of the record at a reader's cursor, up to `most` bytes: e->full if there is
+// more.
+static void rtpi_count_rest(const rtpush_server *srv, const rtpush_conn *c, const rtpi_record *rec,
+                            uint32_t most, rtpi_emit *e) {
+    memset(e, 0, sizeof *e);
+    e->form = c->form;
+    e->max = 1;
+    e->most = most;
+    rtpi_emit_from(e, c->out.stream.part);
+    rtpi_wire(srv, rec, NULL, e);
+}
+
+// Moves a reader past the record at its cursor, or by n bytes of it. Returns how many of the n
+// remain.
+static uint32_t rtpi_move_record(rtpush_server *srv, rtpush_conn *c, const rtpi_record *rec,
+                                 uint32_t n) {
     rtpi_stream *s = &c->out.stream;
-    if (n < srv->plan_total) { // planned again, up to there
-        rtpi_emit e;
-        memset(&e, 0, sizeof e);
-        e.max = 1;
-        e.most = n;
-        srv->passes = RTPI_PASSES; // at least as many as the plan had
-        rtpi_output_stream(srv, c, &e);
+    rtpi_emit e;
+    rtpi_count_rest(srv, c, rec, n, &e);
+    if (e.full) {
+        s->part = RTPI_PART(e.bytes, e.inserted);
+    } else {
+        rtpi_reader_advance(s, rec);
+        srv->count.delivered++;
     }
-    c->tx_head = (uint16_t)(c->tx_head + srv->plan_tx);
-    srv->count.delivered += srv->plan_records;
-    if (srv->plan_first != 0) {
-        s->seq = srv->plan_seq;
-        s->off = srv->plan_off;
-        s->part = srv->plan_part;
+    return n - e.given;
+}
+
+// Moves a connection by n bytes, fewer than the plan has.
+static void rtpi_move_part(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
+    rtpi_stream *s = &c->out.stream;
+    uint32_t tx;
+    if (s->part > 0) {
+        n = rtpi_move_record(srv, c, rtpi_record_at(srv, s->off), n);
+    }
+    tx = n < srv->plan.tx ? n : srv->plan.tx;
+    c->tx_head = (uint16_t)(c->tx_head + tx);
+    n -= tx;
+    srv->passes = RTPI_PASSES; // at least as many as the plan had
+    while (n > 0) {
+        n = rtpi_move_record(srv, c, rtpi_reader_next(srv, s), n);
+    }
+}
+
+static void rtpi_move_all(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    const rtpi_plan *plan = &srv->plan;
+    c->tx_head = (uint16_t)(c->tx_head + plan->tx);
+    if (plan->first != 0) {
+        srv->count.delivered += plan->records;
+        s->seq = plan->seq;
+        s->off = plan->off;
+        s->part = plan->part;
     }
 }
 
@@ -5854,12 +5924,7 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     if (rec->lines > 0 && most + RTPI_INSERT_LEN * (rec->lines < most ? rec->lines : most) > room) {
         return;
     }
-    memset(&e, 0, sizeof e);
-    e.form = c->form;
-    e.max = 1;
-    e.most = room;
-    rtpi_emit_from(&e, s->part);
-    rtpi_wire(srv, rec, &prefix, &e); // counts, since there is no span to fill
+    rtpi_count_rest(srv, c, rec, room, &e);
     if (e.full) {
         return;
     }
@@ -5867,7 +5932,7 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     t = rtpi_tx_open(srv, c);
     memmove(t->data + rest, t->data, (size_t)t->len);
     c->tx_len = (uint16_t)(c->tx_len + rest);
-    t->len = prefix.len = 0;
+    t->len = 0;
     e.to = t;
     rtpi_emit_from(&e, s->part);
     rtpi_wire(srv, rec, &prefix, &e);
@@ -5878,15 +5943,20 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
 // After n bytes went out: where the reader stands, and which records the transport may refer to.
 static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_stream *s = &c->out.stream;
-    rtpi_move_stream(srv, c, n);
-    if (srv->plan_first != 0 && n > srv->plan_before) {
+    uint32_t before = s->part > 0 ? 0 : srv->plan.tx; // bytes of no record
+    if (n == srv->plan.total) {
+        rtpi_move_all(srv, c);
+    } else {
+        rtpi_move_part(srv, c, n);
+    }
+    if (srv->plan.first != 0 && n > before) {
         c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
         if (c->mark_seq == 0 && !(srv->hooks.flags & RTPUSH_COPIES) && !rtpi_filtered(c)) {
-            c->hold_seq = srv->plan_first;
+            c->hold_seq = srv->plan.first;
             c->mark_seq = s->seq;
             c->mark.left = c->unacked;
         }
-        rtpi_hold_from(srv, srv->plan_first);
+        rtpi_hold_from(srv, srv->plan.first);
     }
     if (s->part > 0) {
         rtpi_keep_rest(srv, c);
@@ -7291,8 +7361,7 @@ RTPI_APART static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const ui
     }
 }
 
-static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes,
-                               size_t len) {
+size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
     const uint8_t *data = (const uint8_t *)bytes;
     size_t taken = 0;
     srv->busy = conn;
@@ -7319,7 +7388,7 @@ static size_t rtpi_plain_input(rtpush_server *srv, rtpush_conn *conn, const void
     return taken;
 }
 
-static void rtpi_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
+void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = conn;
     rtpi_set(conn, RTPI_F_EOF);
     if (conn->state == RTPI_LINGER) {
@@ -7330,148 +7399,175 @@ static void rtpi_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = NULL;
 }
 
-static int rtpi_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+// Puts into tx what goes before all else, as its kind has it. 0: nothing is to be sent now.
+static int rtpi_output_fill(rtpush_server *srv, rtpush_conn *c) {
+    if ((rtpi_is_stream(c) || (c->state == RTPI_REPLY && c->out.reply.pull)) &&
+        rtpi_kind(srv, c)->fill) {
+        return rtpi_kind(srv, c)->fill(srv, c);
+    }
+    return 1;
+}
+
+// Nothing is to be sent. The end of one that closes, if it has come.
+static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
+    if (c->unacked > 0) {
+        return 0;
+    }
+    if (c->state == RTPI_REPLY) {
+        rtpi_progress(srv, c); // a pull may end without a byte
+    }
+    rtpi_settled(srv, c); // what was to be sent was discarded
+    if (c->state != RTPI_CLOSING || !rtpi_drained(c)) {
+        return 0;
+    }
+    // A filter's FIN follows its own last bytes (close_notify); it reports the end again then.
+    rtpi_state(srv, c, RTPI_LINGER, srv->desc.close_ms);
+    c->out.rank.since = srv->quarter;
+    if (rtpi_has(c, RTPI_F_EOF) && !rtpi_filtered(c)) {
+        rtpi_set(c, RTPI_F_FIN);
+        rtpi_end_at_once(srv, c, c->why);
+    }
+    return RTPUSH_FIN;
+}
+
+int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     rtpi_emit e;
     memset(&e, 0, sizeof e);
+    memset(&srv->plan, 0, sizeof srv->plan);
     e.spans = spans;
     e.max = max;
     e.most = RTPI_SPAN_MAX;
-    srv->plan_total = 0;
-    if (rtpi_is_stream(conn) && !rtpi_kind_has(srv, conn, RTPI_KIND_ENDS) &&
-        !rtpi_stream_work(srv, conn)) {
-        return 0; // ports ask until there is nothing: let that be cheap
-    }
+    srv->passes = RTPI_PASSES;
     srv->busy = conn;
-    if ((rtpi_is_stream(conn) || (conn->state == RTPI_REPLY && conn->out.reply.pull)) &&
-        rtpi_kind(srv, conn)->fill && !rtpi_kind(srv, conn)->fill(srv, conn)) {
-        srv->plan_total = 0;
-        srv->busy = NULL;
-        return 0;
-    }
-    if (rtpi_has_cursor(conn)) {
-        rtpi_output_stream(srv, conn, &e);
-    } else if (conn->state < RTPI_STREAM) {
-        rtpi_emit_tx(srv, conn, &e);
-        if (conn->state == RTPI_REPLY && conn->out.reply.body) {
-            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
-                            conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
-                                                             : RTPUSH_SPAN_STATIC);
+    if (rtpi_output_fill(srv, conn)) {
+        if (rtpi_has_cursor(conn)) {
+            rtpi_output_stream(srv, conn, &e);
+        } else if (conn->state < RTPI_STREAM) {
+            rtpi_emit_tx(srv, conn, &e);
+            if (conn->state == RTPI_REPLY && conn->out.reply.body) {
+                rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
+                                conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
+                                                                 : RTPUSH_SPAN_STATIC);
+            }
         }
     }
-    srv->plan_total = e.given;
-    if (e.count == 0 && conn->unacked == 0 && conn->state == RTPI_REPLY) {
-        rtpi_progress(srv, conn); // a pull may end without a byte
+    srv->plan.total = e.given;
+    if (e.count == 0) {
+        e.count = rtpi_output_nothing(srv, conn);
     }
     srv->busy = NULL;
-    if (e.count == 0 && conn->state == RTPI_CLOSING && conn->unacked == 0 && rtpi_drained(conn)) {
-        // A filter's FIN follows its own last bytes (close_notify); it reports the end again then.
-        rtpi_state(srv, conn, RTPI_LINGER, srv->desc.close_ms);
-        conn->out.rank.since = srv->quarter;
-        if (rtpi_has(conn, RTPI_F_EOF) && !rtpi_filtered(conn)) {
-            rtpi_set(conn, RTPI_F_FIN);
-            rtpi_end_at_once(srv, conn, conn->why);
-        }
-        return RTPUSH_FIN;
-    }
     return e.count;
 }
 
-static void rtpi_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
-    uint32_t sent = (uint32_t)n;
-    RTPUSH_ASSERT(sent <= srv->plan_total);
-    if (srv->plan_total == 0) {
-        if (conn->unacked == 0) {
-            rtpi_settled(srv, conn); // what was to be sent was discarded
+// What the transport took goes forward.
+static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
+    srv->count.bytes_out += taken;
+    c->unacked += taken;
+    if (rtpi_has_cursor(c)) {
+        rtpi_sent_stream(srv, c, taken);
+        // Later than it was: the scan for that comes, and goes on.
+        if (rtpi_is_stream(c) && rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW)) {
+            c->due = (uint16_t)(srv->quarter + rtpi_quarters(srv->desc.keepalive_ms) + 1u);
         }
-        return;
-    }
-    srv->busy = conn;
-    if (sent > 0) {
-        srv->count.bytes_out += sent;
-        conn->unacked += sent;
-        if (rtpi_has_cursor(conn)) {
-            rtpi_sent_stream(srv, conn, sent);
-            if (rtpi_is_stream(conn) && rtpi_kind_has(srv, conn, RTPI_KIND_NOT_NOW)) {
-                conn->due = rtpi_after(srv, srv->desc.keepalive_ms);
-            }
-        } else {
-            uint32_t tx = sent < srv->plan_tx ? sent : srv->plan_tx;
-            conn->tx_head = (uint16_t)(conn->tx_head + tx);
-            if (sent > tx && conn->state == RTPI_REPLY) {
-                conn->out.reply.body += sent - tx;
-                conn->out.reply.left -= sent - tx;
-            }
+    } else {
+        uint32_t tx = taken < srv->plan.tx ? taken : srv->plan.tx;
+        c->tx_head = (uint16_t)(c->tx_head + tx);
+        if (taken > tx && c->state == RTPI_REPLY) {
+            c->out.reply.body += taken - tx;
+            c->out.reply.left -= taken - tx;
         }
     }
-    rtpi_pending(srv, conn); // sent, or left for later
-    srv->plan_total = 0;
-    srv->busy = NULL;
 }
 
-static void rtpi_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
-    uint32_t acked = n > conn->unacked ? conn->unacked : (uint32_t)n;
-    srv->busy = conn;
-    conn->unacked -= acked;
+// Bytes that the transport refers to no more.
+static void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
+    uint32_t acked = n > c->unacked ? c->unacked : (uint32_t)n;
+    c->unacked -= acked;
     if (acked > 0 && !srv->hooks.pending) {
-        conn->moved = (uint16_t)srv->quarter;
+        c->moved = (uint16_t)srv->quarter;
     }
-    if (conn->mark_seq != 0) {
-        if (conn->unacked == 0) {
-            conn->mark_seq = 0;
-        } else if (acked >= conn->mark.left) {
-            uint32_t seq = rtpi_has_cursor(conn) ? conn->out.stream.seq : 0;
-            conn->hold_seq = conn->mark_seq;
-            conn->mark_seq = seq > conn->mark_seq ? seq : conn->mark_seq;
-            conn->mark.left = conn->unacked;
-            rtpi_hold_from(srv, conn->hold_seq);
+    if (c->mark_seq != 0) {
+        if (c->unacked == 0) {
+            c->mark_seq = 0;
+        } else if (acked >= c->mark.left) {
+            uint32_t seq = rtpi_has_cursor(c) ? c->out.stream.seq : 0;
+            c->hold_seq = c->mark_seq;
+            c->mark_seq = seq > c->mark_seq ? seq : c->mark_seq;
+            c->mark.left = c->unacked;
+            rtpi_hold_from(srv, c->hold_seq);
         } else {
-            conn->mark.left -= acked;
+            c->mark.left -= acked;
         }
     }
     if (acked > 0) {
-        rtpi_progress(srv, conn);
+        rtpi_progress(srv, c);
     }
+}
+
+// May rtpush_output give something now?
+static int rtpi_has_output(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_is_stream(c) && !rtpi_kind_has(srv, c, RTPI_KIND_ENDS)) {
+        return rtpi_stream_work(srv, c);
+    }
+    return c->state >= RTPI_REPLY || rtpi_tx_queued(c) > 0;
+}
+
+int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
+    RTPUSH_ASSERT(taken <= srv->plan.total);
+    srv->busy = conn;
+    if (taken > 0) {
+        rtpi_take(srv, conn, (uint32_t)taken);
+    }
+    rtpi_pending(srv, conn); // sent, or left for later
+    srv->plan.total = 0;
+    if (acked > 0) {
+        rtpi_acknowledge(srv, conn, acked);
+    }
+    srv->busy = NULL;
+    return rtpi_has_output(srv, conn);
+}
+
+void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    srv->busy = conn;
+    rtpi_acknowledge(srv, conn, n);
     srv->busy = NULL;
 }
 
 size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
     return rtpi_filtered(conn) ? srv->filter->input(srv, conn, bytes, len)
-                               : rtpi_plain_input(srv, conn, bytes, len);
+                               : rtpush_plain_input(srv, conn, bytes, len);
 }
 
 void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
     if (rtpi_filtered(conn)) {
         srv->filter->eof(srv, conn);
     } else {
-        rtpi_plain_eof(srv, conn);
+        rtpush_plain_eof(srv, conn);
     }
 }
 
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     int count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
-                                    : rtpi_plain_output(srv, conn, spans, max);
+                                    : rtpush_plain_output(srv, conn, spans, max);
     if (count == RTPUSH_FIN) {
         rtpi_set(conn, RTPI_F_FIN);
     }
     return count;
 }
 
-void rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+int rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     if (srv->hooks.pending) {
-        conn->mark.pending += (uint32_t)n;
+        conn->mark.pending += (uint32_t)taken;
     }
-    if (rtpi_filtered(conn)) {
-        srv->filter->sent(srv, conn, n);
-    } else {
-        rtpi_plain_sent(srv, conn, n);
-    }
+    return rtpi_filtered(conn) ? srv->filter->sent(srv, conn, taken, acked)
+                               : rtpush_plain_sent(srv, conn, taken, acked);
 }
 
 void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     if (rtpi_filtered(conn)) {
         srv->filter->acked(srv, conn, n);
     } else {
-        rtpi_plain_acked(srv, conn, n);
+        rtpush_plain_acked(srv, conn, n);
     }
 }
 
@@ -7584,26 +7680,6 @@ int rtpush_attach_filter(rtpush_server *srv, const rtpush_filter *filter) {
 
 void *rtpush_filter_self(const rtpush_conn *conn) {
     return conn->port;
-}
-
-size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
-    return rtpi_plain_input(srv, conn, bytes, len);
-}
-
-void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
-    rtpi_plain_eof(srv, conn);
-}
-
-int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
-    return rtpi_plain_output(srv, conn, spans, max);
-}
-
-void rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
-    rtpi_plain_sent(srv, conn, n);
-}
-
-void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
-    rtpi_plain_acked(srv, conn, n);
 }
 
 void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn) {

@@ -788,7 +788,9 @@ static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
         }
         taken += len;
     }
-    rtpush_plain_sent(srv, link->conn, taken);
+    if (count > 0) {
+        (void)rtpush_plain_sent(srv, link->conn, taken, over ? taken : 0u); // asked again anyway
+    }
     if (count == RTPUSH_FIN) {
         link->flags |= RTPI_BEARSSL_FIN;
         rtpi_bearssl_unwait(link); // a slot would be lost on it
@@ -797,9 +799,7 @@ static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
         }
         return 0;
     }
-    if (over) {
-        rtpush_plain_acked(srv, link->conn, taken);
-    } else if (taken > 0) {
+    if (!over && taken > 0) {
         br_ssl_engine_sendapp_ack(rtpi_bearssl_engine(link), taken);
         link->slot->in_engine += (uint32_t)taken;
     }
@@ -958,26 +958,6 @@ static int rtpi_bearssl_output(rtpush_server *srv, rtpush_conn *conn, rtpush_spa
     return 0;
 }
 
-static void rtpi_bearssl_sent(rtpush_server *srv, rtpush_conn *conn, size_t n) {
-    rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
-    size_t len = 0;
-    (void)srv;
-    if (n == 0) {
-        return;
-    }
-    link->unacked += (uint32_t)n;
-    if (link->flags & RTPI_BEARSSL_OVER) {
-        link->tail_at = (uint16_t)(link->tail_at + n);
-        return;
-    }
-    br_ssl_engine_sendrec_ack(rtpi_bearssl_engine(link), n);
-    if (br_ssl_engine_sendrec_buf(rtpi_bearssl_engine(link), &len) == NULL) {
-        link->slot->on_wire += link->slot->in_engine;
-        link->slot->in_engine = 0;
-    }
-    rtpi_bearssl_mark(link);
-    (void)rtpi_bearssl_look(link);
-}
 
 static void rtpi_bearssl_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
@@ -1004,6 +984,35 @@ static void rtpi_bearssl_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) 
     if (acked > 0) {
         rtpush_plain_acked(srv, conn, acked); // last: callbacks run in it
     }
+}
+
+// n bytes of what the port was given are with the transport.
+static void rtpi_bearssl_taken(rtpush_bearssl_link *link, size_t n) {
+    size_t len = 0;
+    link->unacked += (uint32_t)n;
+    if (link->flags & RTPI_BEARSSL_OVER) {
+        link->tail_at = (uint16_t)(link->tail_at + n);
+        return;
+    }
+    br_ssl_engine_sendrec_ack(rtpi_bearssl_engine(link), n);
+    if (br_ssl_engine_sendrec_buf(rtpi_bearssl_engine(link), &len) == NULL) {
+        link->slot->on_wire += link->slot->in_engine;
+        link->slot->in_engine = 0;
+    }
+    rtpi_bearssl_mark(link);
+    (void)rtpi_bearssl_look(link);
+}
+
+// The answer is always "ask again": the engine holds more, or the core may have it, and to look
+// costs little beside a record.
+static int rtpi_bearssl_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
+    if (taken > 0) {
+        rtpi_bearssl_taken(rtpi_bearssl_self(conn), taken);
+    }
+    if (acked > 0) {
+        rtpi_bearssl_acked(srv, conn, acked);
+    }
+    return 1;
 }
 
 // >>pem ------------------------------------------------------------------------------------------

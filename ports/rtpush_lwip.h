@@ -620,15 +620,16 @@ static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
     rtpush_server *srv = rtpi_lwip_server(slot);
     rtpush_span spans[RTPI_LWIP_SPANS];
     int moved = 0;
+    int more = 1;
     rtpi_lwip_set_blocked(slot, 0);
-    while (slot->pcb != NULL && tcp_sndbuf(slot->pcb) > 0) { // else `sent` comes
+    while (more && slot->pcb != NULL && tcp_sndbuf(slot->pcb) > 0) { // else `sent` comes
         uint32_t total = 0;
         const int count = rtpush_output(srv, slot->conn, spans, RTPI_LWIP_SPANS);
         int sent = 0;
         if (count > 0) {
             sent = rtpi_lwip_write_spans(slot, spans, count, &total);
+            more = rtpush_sent(srv, slot->conn, sent > 0 ? (size_t)sent : 0u, 0);
         }
-        rtpush_sent(srv, slot->conn, sent > 0 ? (size_t)sent : 0u);
         if (!(slot->flags & RTPI_LWIP_REFERS)) {
             rtpush_copied(srv, slot->conn);
         }

@@ -682,10 +682,10 @@ static int rtpi_posix_failed(ssize_t n) {
     return n < 0 && !rtpi_posix_not_now() && errno != ENOBUFS;
 }
 
-// One gathered write. Returns the bytes sent, 0 if the kernel is full, -1 if the connection is
-// gone.
+// One write. Returns the bytes sent, 0 if the kernel is full, -1 if the connection is gone; *more:
+// what rtpush_sent returned.
 static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
-                            int count) {
+                            int count, int *more) {
     rtpush_server *srv = rtpi_posix_server(port, slot);
     size_t total = 0;
     ssize_t n = 0;
@@ -697,10 +697,7 @@ static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtp
     if (sent < total) {
         slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel tells of room
     }
-    rtpush_sent(srv, slot->conn, sent);
-    if (sent > 0) {
-        rtpush_acked(srv, slot->conn, sent); // the kernel has its own copy
-    }
+    *more = rtpush_sent(srv, slot->conn, sent, sent); // the kernel has its own copy
     if (failed) {
         rtpi_posix_gone(port, slot);
         return -1;
@@ -737,10 +734,10 @@ static int rtpi_posix_push(rtpush_posix *port, rtpi_posix_slot *slot) {
 
 // Copies spans into the connection's buffer, so that one write can take the answers to everything
 // that one read brought. The core may go on as if they were acknowledged, but for one byte: as long
-// as that is missing it does not ask for FIN, and its stall timer runs. Returns the bytes taken, -1
-// if the connection is gone.
+// as that is missing it does not ask for FIN, and its stall timer runs. Returns what
+// rtpi_posix_write does.
 static int rtpi_posix_stage(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
-                            int count) {
+                            int count, int *more) {
     rtpush_server *srv = rtpi_posix_server(port, slot);
     size_t taken = 0;
     size_t kept = 0;
@@ -760,8 +757,7 @@ static int rtpi_posix_stage(rtpush_posix *port, rtpi_posix_slot *slot, const rtp
         taken += len;
     }
     const int full = buffer->len == port->buffer_size;
-    rtpush_sent(srv, slot->conn, taken);
-    rtpush_acked(srv, slot->conn, taken - kept);
+    *more = rtpush_sent(srv, slot->conn, taken, taken - kept);
     if (full && rtpi_posix_push(port, slot) < 0) {
         return -1;
     }
@@ -774,20 +770,20 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
     rtpush_server *srv = rtpi_posix_server(port, slot);
     rtpush_span spans[RTPI_POSIX_SPANS];
     int moved = 0;
-    while (*budget > 0 && (slot->flags & RTPI_POSIX_WRITE)) {
+    int more = 1;
+    while (more && *budget > 0 && (slot->flags & RTPI_POSIX_WRITE)) {
         const int count = rtpush_output(srv, slot->conn, spans, RTPI_POSIX_SPANS);
         if (count <= 0) {
             if (count == RTPUSH_FIN) {
                 slot->flags |= RTPI_POSIX_FIN;
                 (void)shutdown(slot->fd, SHUT_WR); // an error shows at the next read
             }
-            rtpush_sent(srv, slot->conn, 0);
             break;
         }
         // Bytes still to be offered most likely bring more to send.
         const int stage = slot->staged > 0 || (slot->held > 0 && port->buffers_free > 1);
-        const int sent = stage ? rtpi_posix_stage(port, slot, spans, count)
-                               : rtpi_posix_write(port, slot, spans, count);
+        const int sent = stage ? rtpi_posix_stage(port, slot, spans, count, &more)
+                               : rtpi_posix_write(port, slot, spans, count, &more);
         if (sent < 0) {
             return -1;
         }

@@ -102,7 +102,7 @@ int main(void)
         char byte = 0;
         rtpush_input(&srv, conn, &byte, 1);
         int n = rtpush_output(&srv, conn, spans, 4);
-        rtpush_sent(&srv, conn, n > 0 ? spans[0].len : 0);
+        if (n > 0) rtpush_sent(&srv, conn, spans[0].len, 0);
         rtpush_acked(&srv, conn, 1);
         rtpush_eof(&srv, conn);
         rtpush_gone(&srv, conn);

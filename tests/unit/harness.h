@@ -215,6 +215,7 @@ typedef struct t_conn {
     size_t arrived; // ... that it has
     int full;       // ... no room until a third is free
     int fin_held;   // ... FIN is behind them
+    int more;              // the last rtpush_sent said so
     int refused;           // input is held until rtpush_next or rtpush_sent
     int eof_wanted; // the peer finished sending
     int eof_given;
@@ -440,17 +441,10 @@ static void t_hook_unlock(void *ctx) {
 
 // -- the port's work ------------------------------------------------------------------------------
 
-static void t_ack(t_conn *c, size_t n) {
-    t_world *w = c->world;
-    if (n > c->unacked) {
-        n = c->unacked;
-    }
-    if (n == 0 || c->conn == NULL) {
-        return;
-    }
+// The peer has n bytes more: the transport refers to them no longer.
+static void t_release_first(t_conn *c, size_t n) {
     size_t left = n;
     size_t whole = 0;
-    t_check_conn(w, c);
     while (left > 0 && whole < c->held_count) {
         t_sent_span *span = &c->held[whole];
         if (span->len > left) { // an acknowledgement inside a span
@@ -469,6 +463,18 @@ static void t_ack(t_conn *c, size_t n) {
         c->held_count -= whole;
     }
     c->unacked -= n;
+}
+
+static void t_ack(t_conn *c, size_t n) {
+    t_world *w = c->world;
+    if (n > c->unacked) {
+        n = c->unacked;
+    }
+    if (n == 0 || c->conn == NULL) {
+        return;
+    }
+    t_check_conn(w, c);
+    t_release_first(c, n);
     t_enter(w, T_IN_ACKED, c);
     rtpush_acked(&w->srv, c->conn, n);
     t_leave(w);
@@ -533,7 +539,25 @@ static size_t t_offer(t_conn *c) {
     return taken;
 }
 
-// One rtpush_output and rtpush_sent. Returns 1 if something moved.
+// rtpush_sent, acknowledging all at once now and then. What it answered must be true.
+static void t_tell(t_conn *c, size_t taken) {
+    t_world *w = c->world;
+    size_t acked = c->hold_acks || w->work % 2 ? 0 : c->unacked;
+    w->call = T_IN_SENT; // checks of unacked wait until the core knows
+    w->busy = c;
+    t_release_first(c, acked);
+    c->more = rtpush_sent(&w->srv, c->conn, taken, acked);
+    t_leave(w);
+    if (!c->more && w->work % 3 == 0) {
+        rtpush_span span;
+        t_enter(w, T_IN_OUTPUT, c);
+        T_CHECK(rtpush_output(&w->srv, c->conn, &span, 1) == 0,
+                "rtpush_sent said that there is nothing more");
+        t_leave(w);
+    }
+}
+
+// One rtpush_output and rtpush_sent. Returns 1 if something moved; c->more: there is more.
 static int t_push(t_conn *c) {
     t_world *w = c->world;
     rtpush_span spans[16];
@@ -576,7 +600,6 @@ static int t_push(t_conn *c) {
             sum += take;
         }
     }
-    c->unacked += sum;
     c->out_total += sum;
     if (w->kernel > 0) {
         c->kernel += sum;
@@ -589,10 +612,12 @@ static int t_push(t_conn *c) {
     if (sum > 0) {
         c->refused = 0;
     }
-    w->call = T_IN_SENT; // checks of unacked wait until the core knows
-    w->busy = c;
-    rtpush_sent(&w->srv, c->conn, sum);
-    t_leave(w);
+    c->more = n == RTPUSH_FIN;
+    if (n > 0) {
+        t_check_conn(w, c);
+        c->unacked += sum;
+        t_tell(c, sum);
+    }
     if (c->copies) {
         rtpush_copied(&w->srv, c->conn);
     }
@@ -602,14 +627,19 @@ static int t_push(t_conn *c) {
     return sum > 0 || n == RTPUSH_FIN;
 }
 
+static int t_has_room(const t_conn *c) {
+    return c->window > 0 && (c->world->kernel == 0 || !c->full);
+}
+
 static void t_serve(t_conn *c) {
     int moved = 1;
     for (int round = 0; moved && c->conn != NULL; round++) {
         T_CHECK(round < 200000, "one connection never comes to rest");
         moved = t_offer(c) > 0;
-        while (t_push(c)) {
-            moved = 1;
-        }
+        do {
+            c->more = 0;
+            moved |= t_push(c);
+        } while (c->more && c->conn != NULL && t_has_room(c));
     }
 }
 

@@ -882,10 +882,8 @@ static void api_works_without_optional_hooks_and_callbacks(void **state) {
                 t_put(&out, spans[i].data, spans[i].len);
                 sum += spans[i].len;
             }
-            rtpush_sent(&srv, c->conn, sum);
-            rtpush_acked(&srv, c->conn, sum);
+            rtpush_sent(&srv, c->conn, sum, sum);
         }
-        rtpush_sent(&srv, c->conn, 0);
     }
     T_CHECK(t_match(out.data, out.len, "HTTP/1.1 101 |<8a:p>|<81:x>") == NULL, "%s",
             t_text(&out));

@@ -292,7 +292,9 @@ static uint32_t passed_by_one_call(t_world *w, u_peer *p) {
     t_enter(w, T_IN_OUTPUT, p->c);
     int n = rtpush_output(&w->srv, p->c->conn, spans, 4);
     T_CHECK(n >= 0, "output: %d", n);
-    rtpush_sent(&w->srv, p->c->conn, 0);
+    if (n > 0) {
+        T_EQ(rtpush_sent(&w->srv, p->c->conn, 0, 0), 1);
+    }
     t_leave(w);
     return s->seq - before;
 }

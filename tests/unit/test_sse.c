@@ -146,8 +146,9 @@ static double cost_of_lines(size_t lines, const char *hello) {
             for (int i = 0; i < count; i++) {
                 taken += spans[i].len;
             }
-            rtpush_sent(&w->srv, c->conn, taken);
-            rtpush_acked(&w->srv, c->conn, taken);
+            if (taken > 0) {
+                rtpush_sent(&w->srv, c->conn, taken, taken);
+            }
             sum += taken;
         }
         double spent = (double)(clock() - start);
