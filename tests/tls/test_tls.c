@@ -23,8 +23,7 @@ static unsigned char a3_point[65] = {
     199, 241, 68,  205, 27,  189, 155, 126, 135, 44,  223, 237, 185, 238, 185, 244, 179,
     105, 93,  110, 169, 11,  36,  173, 138, 70,  35,  40,  133, 136, 229, 173};
 
-static void es256_takes_the_example_of_rfc_7515(void **state) {
-    (void)state;
+static void es256_takes_the_example_of_rfc_7515(U_STATE) {
     const br_ec_public_key key = {BR_EC_secp256r1, a3_point, sizeof a3_point};
     rtpush_jwt jwt = {0};
     jwt.alg = "ES256";
@@ -38,8 +37,7 @@ static void es256_takes_the_example_of_rfc_7515(void **state) {
 
 // Every character of the token changed, a signature cut or lengthened, another curve: never good.
 // And the algorithm is ours: neither the same key nor the same bytes make it another one.
-static void es256_refuses_all_else(void **state) {
-    (void)state;
+static void es256_refuses_all_else(U_STATE) {
     br_ec_public_key key = {BR_EC_secp256r1, a3_point, sizeof a3_point};
     char token[] = A3_TOKEN;
     rtpush_jwt jwt = {0};
@@ -71,8 +69,7 @@ static void es256_refuses_all_else(void **state) {
 }
 
 // RFC 7518 3.4: R and S of 32 octets each, no more and no less.
-static void es256_takes_64_octets_alone(void **state) {
-    (void)state;
+static void es256_takes_64_octets_alone(U_STATE) {
     const br_ec_public_key key = {BR_EC_secp256r1, a3_point, sizeof a3_point};
     const uint8_t hash[32] = {1};
     const uint8_t signature[80] = {1};
@@ -83,8 +80,7 @@ static void es256_takes_64_octets_alone(void **state) {
 
 // -- handshakes -----------------------------------------------------------------------------------
 
-static void tls_answers_a_request(void **state) {
-    (void)state;
+static void tls_answers_a_request(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /hello}");
@@ -100,8 +96,7 @@ static void tls_answers_a_request(void **state) {
     p_finish(w);
 }
 
-static void tells_the_application_that_it_is_secure(void **state) {
-    (void)state;
+static void tells_the_application_that_it_is_secure(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     // Origin is compared with the scheme: https here, and http is foreign.
@@ -134,8 +129,7 @@ static void try_suite(uint16_t suite, int curve, const p_identity *identity) {
     p_finish(w);
 }
 
-static void speaks_both_suites_over_both_curves_with_both_keys(void **state) {
-    (void)state;
+static void speaks_both_suites_over_both_curves_with_both_keys(U_STATE) {
     const int curves[] = {BR_EC_curve25519, BR_EC_secp256r1};
     for (int i = 0; i < 2; i++) {
         if (curves[i] == BR_EC_secp256r1) { // an ECDSA client must know P-256 for the certificate
@@ -148,8 +142,7 @@ static void speaks_both_suites_over_both_curves_with_both_keys(void **state) {
 }
 
 // What must not be spoken, one by one: static key exchange, CBC, CCM, AES-256.
-static void refuses_every_other_suite_with_handshake_failure(void **state) {
-    (void)state;
+static void refuses_every_other_suite_with_handshake_failure(U_STATE) {
     const uint16_t suites[] = {BR_TLS_RSA_WITH_AES_128_GCM_SHA256,
                                BR_TLS_RSA_WITH_AES_128_CBC_SHA,
                                BR_TLS_RSA_WITH_3DES_EDE_CBC_SHA,
@@ -179,8 +172,7 @@ static void refuses_every_other_suite_with_handshake_failure(void **state) {
 }
 
 // RFC 5246 7.2.2: protocol_version. The record's version is one the old client can read.
-static void refuses_old_versions_with_protocol_version(void **state) {
-    (void)state;
+static void refuses_old_versions_with_protocol_version(U_STATE) {
     for (unsigned version = BR_TLS10; version <= BR_TLS11; version++) {
         t_world *w = p_begin();
         p_peer *peer = p_dial(w);
@@ -195,8 +187,7 @@ static void refuses_old_versions_with_protocol_version(void **state) {
 }
 
 // Hellos by hand: SSL 3.0 in a record of TLS, SSL 2.0, a version of its own, a record too large.
-static void refuses_old_and_strange_hellos(void **state) {
-    (void)state;
+static void refuses_old_and_strange_hellos(U_STATE) {
     static const struct {
         const char *hello;
         const char *answer;
@@ -227,8 +218,7 @@ static void refuses_old_and_strange_hellos(void **state) {
 
 // RFC 5246 7.4.9: Finished is over all messages as each side saw them. An attacker who takes a
 // suite from the client's hello is told by decrypt_error.
-static void hello_changed_on_the_way_gets_decrypt_error(void **state) {
-    (void)state;
+static void hello_changed_on_the_way_gets_decrypt_error(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_dial(w);
     peer->writes = 0;
@@ -248,8 +238,7 @@ static void hello_changed_on_the_way_gets_decrypt_error(void **state) {
 }
 
 // RFC 7301 3.2: no_application_protocol.
-static void chooses_http_1_1_and_refuses_other_protocols(void **state) {
-    (void)state;
+static void chooses_http_1_1_and_refuses_other_protocols(U_STATE) {
     const char *both[] = {"h2", "http/1.1"};
     const char *other[] = {"h2"};
     t_world *w = p_begin();
@@ -270,8 +259,7 @@ static void chooses_http_1_1_and_refuses_other_protocols(void **state) {
 }
 
 // RFC 7918: a request behind the client's Finished, before it has seen ours.
-static void request_may_come_before_our_finished(void **state) {
-    (void)state;
+static void request_may_come_before_our_finished(U_STATE) {
     for (int small = 0; small < 2; small++) {
         for (size_t window = 0; window < 900; window += 45) {
             t_world *w = p_world();
@@ -308,8 +296,7 @@ static p_peer *again(t_world *w, const p_peer *before) {
     return peer;
 }
 
-static void resumes_a_session_without_public_keys(void **state) {
-    (void)state;
+static void resumes_a_session_without_public_keys(U_STATE) {
     t_world *w = p_begin();
     p_peer *first = p_connect(w);
     const size_t full = first->c->out_total;
@@ -322,8 +309,7 @@ static void resumes_a_session_without_public_keys(void **state) {
     p_finish(w);
 }
 
-static void unknown_and_forgotten_sessions_shake_hands_in_full(void **state) {
-    (void)state;
+static void unknown_and_forgotten_sessions_shake_hands_in_full(U_STATE) {
     t_world *w = p_begin();
     p_peer *first = p_connect(w);
     p_peer stranger = *first;
@@ -339,8 +325,7 @@ static void unknown_and_forgotten_sessions_shake_hands_in_full(void **state) {
     p_finish(w);
 }
 
-static void without_memory_for_sessions_none_resumes(void **state) {
-    (void)state;
+static void without_memory_for_sessions_none_resumes(U_STATE) {
     t_world *w = p_world();
     p.desc.sessions = NULL;
     p_start(w);
@@ -353,8 +338,7 @@ static void without_memory_for_sessions_none_resumes(void **state) {
 
 // -- bytes ----------------------------------------------------------------------------------------
 
-static void handshake_and_request_pass_byte_by_byte(void **state) {
-    (void)state;
+static void handshake_and_request_pass_byte_by_byte(U_STATE) {
     t_world *w = p_begin();
     w->in_mode = T_BYTES;
     w->bite = 1;
@@ -365,8 +349,7 @@ static void handshake_and_request_pass_byte_by_byte(void **state) {
     p_finish(w);
 }
 
-static void handshake_and_request_pass_at_every_split(void **state) {
-    (void)state;
+static void handshake_and_request_pass_at_every_split(U_STATE) {
     size_t total = 1;
     for (size_t at = 0; at < total; at += 3) { // one in three of some 700: the others run as seeds
         t_world *w = p_begin();
@@ -406,8 +389,7 @@ static void upload(t_world *w, p_peer *peer, size_t total, size_t record) {
     p_expect(peer, text);
 }
 
-static void records_of_every_size_arrive(void **state) {
-    (void)state;
+static void records_of_every_size_arrive(U_STATE) {
     t_world *w = p_world();
     w->desc.rate_bytes = w->desc.rate_messages = RTPUSH_UNLIMITED;
     p_start(w);
@@ -421,8 +403,7 @@ static void records_of_every_size_arrive(void **state) {
     p_finish(w);
 }
 
-static void answers_of_every_size_arrive(void **state) {
-    (void)state;
+static void answers_of_every_size_arrive(U_STATE) {
     for (int small = 0; small < 2; small++) {
         t_world *w = p_world();
         w->desc.rate_messages = RTPUSH_UNLIMITED;
@@ -474,8 +455,7 @@ static size_t cut_client(size_t at, int how) {
     return whole;
 }
 
-static void handshake_cut_at_every_byte_leaves_all_free(void **state) {
-    (void)state;
+static void handshake_cut_at_every_byte_leaves_all_free(U_STATE) {
     for (int how = 0; how < CUTS; how++) {
         for (size_t at = 0; at <= cut_client(at, how); at++) {
         }
@@ -484,8 +464,7 @@ static void handshake_cut_at_every_byte_leaves_all_free(void **state) {
 }
 
 // A client that takes no more than `at` bytes: the transport is full from there on.
-static void server_flight_stuck_at_every_byte_leaves_all_free(void **state) {
-    (void)state;
+static void server_flight_stuck_at_every_byte_leaves_all_free(U_STATE) {
     size_t total = 1;
     for (size_t at = 0; at < total; at += 2) {
         t_world *w = p_begin();
@@ -511,8 +490,7 @@ static void server_flight_stuck_at_every_byte_leaves_all_free(void **state) {
 
 // -- back-pressure --------------------------------------------------------------------------------
 
-static void echo_survives_small_windows_and_late_acknowledgements(void **state) {
-    (void)state;
+static void echo_survives_small_windows_and_late_acknowledgements(U_STATE) {
     for (int small = 0; small < 2; small++) {
         t_world *w = p_world();
         w->desc.rate_bytes = w->desc.rate_messages = RTPUSH_UNLIMITED;
@@ -549,8 +527,7 @@ static void echo_survives_small_windows_and_late_acknowledgements(void **state) 
 
 // RFC 5246 7.2.1: data behind close_notify is ignored. What the engine does not take before its own
 // close_notify is sent stays with the port, which asks for output until the end and behind it.
-static void what_follows_close_notify_is_ignored(void **state) {
-    (void)state;
+static void what_follows_close_notify_is_ignored(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /hello}");
@@ -579,8 +556,7 @@ static void what_follows_close_notify_is_ignored(void **state) {
 }
 
 // The core refuses, the engine is full, the port holds the rest: it comes again by itself.
-static void refused_input_is_offered_again(void **state) {
-    (void)state;
+static void refused_input_is_offered_again(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{WS /ws}");
@@ -604,8 +580,7 @@ static void refused_input_is_offered_again(void **state) {
 }
 
 // A port that asks only for output: what that made room for is named, and offered, at once.
-static void output_that_makes_room_names_the_connection(void **state) {
-    (void)state;
+static void output_that_makes_room_names_the_connection(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{WS /ws}");
@@ -626,8 +601,7 @@ static void output_that_makes_room_names_the_connection(void **state) {
     p_finish(w);
 }
 
-static void slow_reader_is_told_of_the_gap_and_others_are_not_hurt(void **state) {
-    (void)state;
+static void slow_reader_is_told_of_the_gap_and_others_are_not_hurt(U_STATE) {
     t_world *w = p_world();
     w->desc.log_size = 4096;
     p_start(w);
@@ -655,8 +629,7 @@ static void slow_reader_is_told_of_the_gap_and_others_are_not_hurt(void **state)
     p_finish(w);
 }
 
-static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(void **state) {
-    (void)state;
+static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /events?topics=log}");
@@ -674,8 +647,7 @@ static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(void **st
 
 // An alert that nobody reads stands before all the core has to say. That is a stall like any other:
 // an answer, or a stream that is only kept alive, must not wait behind it for ever.
-static void alert_that_nobody_reads_does_not_keep_the_connection(void **state) {
-    (void)state;
+static void alert_that_nobody_reads_does_not_keep_the_connection(U_STATE) {
     static const char *const texts[] = {"{GET /hello}", "{GET /events?topics=log}"};
     for (int i = 0; i < 2; i++) {
         t_world *w = p_begin();
@@ -703,8 +675,7 @@ static void alert_that_nobody_reads_does_not_keep_the_connection(void **state) {
 }
 
 // What the core counts as on its way falls with the last byte of the ciphertext that carries it.
-static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(void **state) {
-    (void)state;
+static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /events?topics=log}");
@@ -730,8 +701,7 @@ static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(vo
 }
 
 // A TCP acknowledgement is for all that came before it.
-static void one_acknowledgement_of_several_records_counts_for_all_of_them(void **state) {
-    (void)state;
+static void one_acknowledgement_of_several_records_counts_for_all_of_them(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /events?topics=log}");
@@ -749,8 +719,7 @@ static void one_acknowledgement_of_several_records_counts_for_all_of_them(void *
     p_finish(w);
 }
 
-static void reader_that_acknowledges_late_is_not_dropped(void **state) {
-    (void)state;
+static void reader_that_acknowledges_late_is_not_dropped(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /events?topics=log}");
@@ -769,8 +738,7 @@ static void reader_that_acknowledges_late_is_not_dropped(void **state) {
 // -- what breaks ----------------------------------------------------------------------------------
 
 // RFC 5246 6.2.1: record_overflow. Nothing of the record reached the core.
-static void record_larger_than_the_buffer_gets_its_alert(void **state) {
-    (void)state;
+static void record_larger_than_the_buffer_gets_its_alert(U_STATE) {
     t_world *w = p_world();
     p.desc.in_size = 837;
     p.desc.out_size = 597;
@@ -793,8 +761,7 @@ static void record_larger_than_the_buffer_gets_its_alert(void **state) {
 }
 
 // The alert must not stand in the middle of a record that is being sent.
-static void alert_waits_for_the_record_under_way(void **state) {
-    (void)state;
+static void alert_waits_for_the_record_under_way(U_STATE) {
     for (size_t window = 0; window < 700; window += 7) {
         t_world *w = p_world();
         p.desc.in_size = 837;
@@ -820,8 +787,7 @@ static void alert_waits_for_the_record_under_way(void **state) {
 }
 
 // The buffer is full of a record under way: no room for an alert behind it. FIN must do.
-static void without_room_for_an_alert_the_connection_ends(void **state) {
-    (void)state;
+static void without_room_for_an_alert_the_connection_ends(U_STATE) {
     const uint16_t suite = BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
     t_world *w = p_world();
     p.desc.in_size = 837;
@@ -849,8 +815,7 @@ static void without_room_for_an_alert_the_connection_ends(void **state) {
 }
 
 // What the core still had to say goes nowhere, and the end does not wait for it.
-static void what_is_queued_behind_an_alert_is_discarded(void **state) {
-    (void)state;
+static void what_is_queued_behind_an_alert_is_discarded(U_STATE) {
     t_world *w = p_world();
     p.desc.in_size = 837;
     p.desc.out_size = 597;
@@ -882,8 +847,7 @@ static void what_is_queued_behind_an_alert_is_discarded(void **state) {
 }
 
 // The engine has room for less than there is to say, in many pieces: nothing is lost between.
-static void many_small_events_pass_through_a_small_buffer(void **state) {
-    (void)state;
+static void many_small_events_pass_through_a_small_buffer(U_STATE) {
     t_world *w = p_world();
     char text[80];
     p.desc.in_size = 837;
@@ -908,8 +872,7 @@ static void many_small_events_pass_through_a_small_buffer(void **state) {
     p_finish(w);
 }
 
-static void input_of_nothing_is_nothing(void **state) {
-    (void)state;
+static void input_of_nothing_is_nothing(U_STATE) {
     t_world *w = p_begin();
     t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
     t_conn *plain = t_connect(w);
@@ -923,8 +886,7 @@ static void input_of_nothing_is_nothing(void **state) {
 }
 
 // RFC 5246 7.2.2: bad_record_mac, wherever the bit is wrong.
-static void changed_record_gets_bad_record_mac(void **state) {
-    (void)state;
+static void changed_record_gets_bad_record_mac(U_STATE) {
     for (unsigned at = 5; at < 60; at += 6) {
         t_world *w = p_begin();
         p_peer *peer = p_connect(w);
@@ -941,8 +903,7 @@ static void changed_record_gets_bad_record_mac(void **state) {
 }
 
 // RFC 5246 7.2.2: no_renegotiation is a warning; the connection goes on.
-static void renegotiation_is_refused_and_the_connection_goes_on(void **state) {
-    (void)state;
+static void renegotiation_is_refused_and_the_connection_goes_on(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     peer->writes = peer->written;
@@ -958,8 +919,7 @@ static void renegotiation_is_refused_and_the_connection_goes_on(void **state) {
 }
 
 // A part of a hello, and later the rest: what is to be said is said in between and afterwards.
-static void half_a_renegotiation_holds_nothing_back(void **state) {
-    (void)state;
+static void half_a_renegotiation_holds_nothing_back(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /events?topics=log}");
@@ -979,8 +939,7 @@ static void half_a_renegotiation_holds_nothing_back(void **state) {
     p_finish(w);
 }
 
-static void other_records_after_the_handshake_get_unexpected_message(void **state) {
-    (void)state;
+static void other_records_after_the_handshake_get_unexpected_message(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     peer->ssl.eng.record_type_out = 24; // heartbeat
@@ -992,8 +951,7 @@ static void other_records_after_the_handshake_get_unexpected_message(void **stat
 }
 
 // Another filter in between is what a user gets who mistakes the port.
-static void http_to_the_tls_port_is_answered_400(void **state) {
-    (void)state;
+static void http_to_the_tls_port_is_answered_400(U_STATE) {
     t_world *w = p_begin();
     const char *const texts[] = {"{GET /}", "{WS /ws}", "G", "\r\n", "{hex 00}", "{rep 5000 x}"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -1012,8 +970,7 @@ static void http_to_the_tls_port_is_answered_400(void **state) {
     p_finish(w);
 }
 
-static void hint_passes_through_the_smallest_window(void **state) {
-    (void)state;
+static void hint_passes_through_the_smallest_window(U_STATE) {
     t_world *w = p_begin();
     t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
     w->bite = 1;
@@ -1028,8 +985,7 @@ static void hint_passes_through_the_smallest_window(void **state) {
     p_finish(w);
 }
 
-static void tls_to_the_plain_port_is_refused(void **state) {
-    (void)state;
+static void tls_to_the_plain_port_is_refused(U_STATE) {
     t_world *w = p_begin();
     t_conn *c = t_connect(w);
     p_peer *peer = p_make(c);
@@ -1045,8 +1001,7 @@ static void tls_to_the_plain_port_is_refused(void **state) {
 
 // -- ends -----------------------------------------------------------------------------------------
 
-static void close_notify_of_the_client_is_answered(void **state) {
-    (void)state;
+static void close_notify_of_the_client_is_answered(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /hello}");
@@ -1065,8 +1020,7 @@ static void close_notify_of_the_client_is_answered(void **state) {
 }
 
 // RFC 5246 7.2.1: what was not sent yet is discarded, the stream ends.
-static void close_notify_ends_a_stream_in_the_middle(void **state) {
-    (void)state;
+static void close_notify_ends_a_stream_in_the_middle(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{WS /ws}");
@@ -1084,8 +1038,7 @@ static void close_notify_ends_a_stream_in_the_middle(void **state) {
     p_finish(w);
 }
 
-static void close_of_the_server_sends_close_notify_before_fin(void **state) {
-    (void)state;
+static void close_of_the_server_sends_close_notify_before_fin(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     peer->c->hold_acks = 1;
@@ -1104,8 +1057,7 @@ static void close_of_the_server_sends_close_notify_before_fin(void **state) {
     p_finish(w);
 }
 
-static void peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin(void **state) {
-    (void)state;
+static void peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     peer->c->hold_acks = 1;
@@ -1124,8 +1076,7 @@ static void peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin(void
 }
 
 // A port whose transport is full asks for no output: what arrives must reach the core all the same.
-static void input_is_delivered_without_output(void **state) {
-    (void)state;
+static void input_is_delivered_without_output(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{WS /ws}");
@@ -1141,8 +1092,7 @@ static void input_is_delivered_without_output(void **state) {
 }
 
 // FIN alone may be an attacker's: what it cuts is not taken for whole.
-static void fin_without_close_notify_cuts_nothing_short(void **state) {
-    (void)state;
+static void fin_without_close_notify_cuts_nothing_short(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 10\r\n\r\nhalf");
@@ -1165,8 +1115,7 @@ static void fin_without_close_notify_cuts_nothing_short(void **state) {
     p_finish(w);
 }
 
-static void eof_comes_after_what_the_core_refused(void **state) {
-    (void)state;
+static void eof_comes_after_what_the_core_refused(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{WS /ws}");
@@ -1183,8 +1132,7 @@ static void eof_comes_after_what_the_core_refused(void **state) {
     p_finish(w);
 }
 
-static void shutdown_says_goodbye_inside_and_outside(void **state) {
-    (void)state;
+static void shutdown_says_goodbye_inside_and_outside(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_peer *half = p_dial(w); // in the middle of its handshake
@@ -1236,8 +1184,7 @@ static p_peer *comes_too(t_world *w) {
     return peer;
 }
 
-static void connection_waits_for_a_slot_and_gets_it(void **state) {
-    (void)state;
+static void connection_waits_for_a_slot_and_gets_it(U_STATE) {
     t_world *w = p_world();
     p_peer *first = only_slot_taken(w, "{WS /ws}");
     p_peer *second = comes_too(w);
@@ -1255,8 +1202,7 @@ static void connection_waits_for_a_slot_and_gets_it(void **state) {
     p_finish(w);
 }
 
-static void who_waits_too_long_is_closed(void **state) {
-    (void)state;
+static void who_waits_too_long_is_closed(U_STATE) {
     t_world *w = p_world();
     p_peer *first = only_slot_taken(w, "{WS /ws}");
     p_peer *second = comes_too(w);
@@ -1269,8 +1215,7 @@ static void who_waits_too_long_is_closed(void **state) {
 }
 
 // Its own end is still to be acknowledged, but it gets no slot any more: the next in the line does.
-static void who_waited_too_long_gets_no_slot(void **state) {
-    (void)state;
+static void who_waited_too_long_gets_no_slot(U_STATE) {
     t_world *w = p_world();
     w->desc.close_ms = 8000;
     p_peer *first = only_slot_taken(w, "{WS /ws}");
@@ -1295,8 +1240,7 @@ static void who_waited_too_long_gets_no_slot(void **state) {
 
 // A peer that vanished acknowledges no farewell. That is waited for only close_ms: until stall_ms
 // those that wait for the slot would be closed themselves (idle_ms is shorter).
-static void slot_of_a_vanished_peer_is_not_kept_for_its_farewell(void **state) {
-    (void)state;
+static void slot_of_a_vanished_peer_is_not_kept_for_its_farewell(U_STATE) {
     t_world *w = p_world();
     p_peer *first = only_slot_taken(w, "{GET /hello}");
     first->c->hold_acks = 1;
@@ -1334,16 +1278,14 @@ static int quarters_until_it_gives_way(const char *text) {
     return quarters;
 }
 
-static void idle_connection_gives_way_soon_after_its_answer_and_late_before(void **state) {
-    (void)state;
+static void idle_connection_gives_way_soon_after_its_answer_and_late_before(U_STATE) {
     const int served = quarters_until_it_gives_way("{GET /hello}");
     T_CHECK(served >= 1 && served <= 3, "not after a half second");
     const int silent = quarters_until_it_gives_way("");
     T_CHECK(silent >= 4 && silent <= 7, "not after give_way_ms");
 }
 
-static void request_under_way_has_give_way_ms(void **state) {
-    (void)state;
+static void request_under_way_has_give_way_ms(U_STATE) {
     t_world *w = p_world();
     p.desc.give_way_ms = 2000;
     p_peer *first = only_slot_taken(w, "{GET /hello}");
@@ -1363,8 +1305,7 @@ static void request_under_way_has_give_way_ms(void **state) {
 }
 
 // After its handshake it sends what it likes and stops: whoever waits is served soon.
-static void what_does_not_come_on_gives_way(void **state) {
-    (void)state;
+static void what_does_not_come_on_gives_way(U_STATE) {
     const char *const kinds[] = {
         "G", "GET /hello HTTP/1.1\r\nHost: lo",
         "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nx",
@@ -1461,19 +1402,16 @@ static void under_attack(int addresses, uint32_t limit_ms) {
     p_finish(w);
 }
 
-static void one_address_on_every_slot_keeps_nobody_out(void **state) {
-    (void)state;
+static void one_address_on_every_slot_keeps_nobody_out(U_STATE) {
     under_attack(1, 1000);
 }
 
-static void many_addresses_on_every_slot_keep_nobody_out_for_long(void **state) {
-    (void)state;
+static void many_addresses_on_every_slot_keep_nobody_out_for_long(U_STATE) {
     under_attack(P_CONNS, 5000);
 }
 
 // All at once, and each gets its answer.
-static void six_connections_of_a_browser_share_three_slots(void **state) {
-    (void)state;
+static void six_connections_of_a_browser_share_three_slots(U_STATE) {
     t_world *w = p_world();
     p_peer *peers[6];
     p.desc.slot_count = 3;
@@ -1503,8 +1441,7 @@ static void six_connections_of_a_browser_share_three_slots(void **state) {
     p_finish(w);
 }
 
-static void one_gives_way_at_a_time(void **state) {
-    (void)state;
+static void one_gives_way_at_a_time(U_STATE) {
     t_world *w = p_world();
     p.desc.slot_count = 2;
     p_start(w);
@@ -1522,8 +1459,7 @@ static void one_gives_way_at_a_time(void **state) {
     p_finish(w);
 }
 
-static void half_handshakes_on_every_slot_give_way_to_a_real_one(void **state) {
-    (void)state;
+static void half_handshakes_on_every_slot_give_way_to_a_real_one(U_STATE) {
     for (size_t bytes = 1; bytes < 400; bytes += 57) {
         t_world *w = p_world();
         w->desc.conn_count = 16;
@@ -1554,8 +1490,7 @@ static void half_handshakes_on_every_slot_give_way_to_a_real_one(void **state) {
 }
 
 // A thousand of them, while a stream lives and real clients come in between.
-static void a_thousand_half_open_handshakes_hurt_no_stream(void **state) {
-    (void)state;
+static void a_thousand_half_open_handshakes_hurt_no_stream(U_STATE) {
     t_world *w = p_world();
     w->desc.conn_count = 8;
     p_start(w);
@@ -1599,8 +1534,7 @@ static void a_thousand_half_open_handshakes_hurt_no_stream(void **state) {
 }
 
 // A byte now and then is no progress: the deadline is for the whole handshake.
-static void handshake_a_byte_a_second_ends_at_the_deadline(void **state) {
-    (void)state;
+static void handshake_a_byte_a_second_ends_at_the_deadline(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_dial(w);
     peer->slow = 1;
@@ -1618,8 +1552,7 @@ static void handshake_a_byte_a_second_ends_at_the_deadline(void **state) {
     p_finish(w);
 }
 
-static void connections_that_say_nothing_take_no_slot(void **state) {
-    (void)state;
+static void connections_that_say_nothing_take_no_slot(U_STATE) {
     t_world *w = p_begin();
     t_conn *quiet[6];
     for (int i = 0; i < 6; i++) {
@@ -1636,8 +1569,7 @@ static void connections_that_say_nothing_take_no_slot(void **state) {
     p_finish(w);
 }
 
-static void no_more_handshakes_at_a_time_than_asked_for(void **state) {
-    (void)state;
+static void no_more_handshakes_at_a_time_than_asked_for(U_STATE) {
     t_world *w = p_world();
     p.desc.max_handshakes = 1;
     p_start(w);
@@ -1671,8 +1603,7 @@ static void no_more_handshakes_at_a_time_than_asked_for(void **state) {
 }
 
 // Peers without an address are not one address: who lost a slot is not taken for the next one.
-static void nobody_is_late_for_another_without_an_address(void **state) {
-    (void)state;
+static void nobody_is_late_for_another_without_an_address(U_STATE) {
     for (uint32_t address = 0; address < 2; address++) {
         t_world *w = p_world();
         p.desc.slot_count = 1;
@@ -1703,8 +1634,7 @@ static void nobody_is_late_for_another_without_an_address(void **state) {
     }
 }
 
-static void without_a_link_the_connection_is_reset(void **state) {
-    (void)state;
+static void without_a_link_the_connection_is_reset(U_STATE) {
     t_world *w = p_world();
     p.desc.link_count = 2;
     p_start(w);
@@ -1750,8 +1680,7 @@ static p_peer *dial_as(t_world *w, const p_identity *who) {
     return peer;
 }
 
-static void client_certificate_of_our_ca_comes_in(void **state) {
-    (void)state;
+static void client_certificate_of_our_ca_comes_in(U_STATE) {
     t_world *w = world_with_client_certificates();
     p_start(w);
     p_peer *peer = dial_as(w, &p_client);
@@ -1763,8 +1692,7 @@ static void client_certificate_of_our_ca_comes_in(void **state) {
 }
 
 // A session says nothing of how long the certificate it was begun with is good.
-static void client_certificate_that_is_over_is_not_outlived_by_a_session(void **state) {
-    (void)state;
+static void client_certificate_that_is_over_is_not_outlived_by_a_session(U_STATE) {
     t_world *w = world_with_client_certificates();
     p_start(w);
     p_peer *peer = dial_as(w, &p_client);
@@ -1787,8 +1715,7 @@ static void client_certificate_that_is_over_is_not_outlived_by_a_session(void **
 }
 
 // RFC 5246 7.4.8: who shows our certificate must have its key: decrypt_error.
-static void stolen_client_certificate_gets_decrypt_error(void **state) {
-    (void)state;
+static void stolen_client_certificate_gets_decrypt_error(U_STATE) {
     p_identity thief = p_client;
     t_world *w = world_with_client_certificates();
     p_start(w);
@@ -1801,8 +1728,7 @@ static void stolen_client_certificate_gets_decrypt_error(void **state) {
     p_finish(w);
 }
 
-static void without_a_clock_the_system_s_time_counts(void **state) {
-    (void)state;
+static void without_a_clock_the_system_s_time_counts(U_STATE) {
     t_world *w = world_with_client_certificates();
     p.desc.clock = NULL;
     p.days = 0;
@@ -1813,8 +1739,7 @@ static void without_a_clock_the_system_s_time_counts(void **state) {
     p_finish(w);
 }
 
-static void other_clients_are_refused(void **state) {
-    (void)state;
+static void other_clients_are_refused(U_STATE) {
     for (int i = 0; i < 3; i++) {
         t_world *w = world_with_client_certificates();
         if (i == 2) {
@@ -1841,8 +1766,7 @@ static int no_entropy(void *ctx, void *out, size_t len) {
     return 0;
 }
 
-static void without_entropy_it_does_not_start_and_says_why(void **state) {
-    (void)state;
+static void without_entropy_it_does_not_start_and_says_why(U_STATE) {
     t_world *w = p_world();
     p_start(w);
     rtpush_bearssl tls;
@@ -1854,8 +1778,7 @@ static void without_entropy_it_does_not_start_and_says_why(void **state) {
 }
 
 // Without desc.entropy the system's, if it has one and that works.
-static void entropy_comes_from_the_system_or_it_does_not_start(void **state) {
-    (void)state;
+static void entropy_comes_from_the_system_or_it_does_not_start(U_STATE) {
     br_hmac_drbg_context first = {0};
     for (int i = 0; i < 2; i++) {
         t_world *w = p_world();
@@ -1879,8 +1802,7 @@ static void entropy_comes_from_the_system_or_it_does_not_start(void **state) {
     p_system = P_SYSTEM;
 }
 
-static void sizes_of_0_are_the_documented_ones(void **state) {
-    (void)state;
+static void sizes_of_0_are_the_documented_ones(U_STATE) {
     t_world *w = p_world();
     p.desc.in_size = 16709;
     p.desc.out_size = 2133;
@@ -1901,8 +1823,7 @@ static void sizes_of_0_are_the_documented_ones(void **state) {
 }
 
 // Both curves through one table: what BearSSL's own table of all curves says of them.
-static void two_curves_are_as_among_all(void **state) {
-    (void)state;
+static void two_curves_are_as_among_all(U_STATE) {
     const int curves[] = {BR_EC_secp256r1, BR_EC_curve25519};
     const br_ec_impl *all = &br_ec_all_m31;
     const br_ec_impl *two = rtpi_bearssl_ec();
@@ -1923,8 +1844,7 @@ static void two_curves_are_as_among_all(void **state) {
 }
 
 // What the entropy function gave is what the generator of all keys begins with, and nothing else.
-static void entropy_reaches_the_generator(void **state) {
-    (void)state;
+static void entropy_reaches_the_generator(U_STATE) {
     br_hmac_drbg_context first;
     for (int i = 0; i < 3; i++) {
         t_world *w = p_world();
@@ -1942,8 +1862,7 @@ static void entropy_reaches_the_generator(void **state) {
     }
 }
 
-static void init_names_what_is_missing(void **state) {
-    (void)state;
+static void init_names_what_is_missing(U_STATE) {
     t_world *w = p_world();
     p_start(w);
     const rtpush_bearssl_desc good = p.desc;
@@ -1980,8 +1899,7 @@ static void init_names_what_is_missing(void **state) {
     p_finish(w);
 }
 
-static void pem_takes_whole_files_and_refuses_broken_ones(void **state) {
-    (void)state;
+static void pem_takes_whole_files_and_refuses_broken_ones(U_STATE) {
     static char text[16384];
     static uint8_t der[8192];
     static rtpush_bearssl_identity id;
@@ -2014,8 +1932,7 @@ static void pem_takes_whole_files_and_refuses_broken_ones(void **state) {
 
 // The key alone, in the three forms there are (RFC 5958, RFC 5915, RFC 8017 A.1.2), between other
 // blocks and lines, as openssl writes them.
-static void pem_takes_keys_in_every_form(void **state) {
-    (void)state;
+static void pem_takes_keys_in_every_form(U_STATE) {
     static const char about[] = "Bag Attributes\n    friendlyName: device\n"
                                 "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
                                 "-----END EC PARAMETERS-----\n";

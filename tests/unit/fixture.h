@@ -47,6 +47,7 @@ enum { T_NOW, T_INSIDE, T_LATER };
 
 // What the application does with messages; tests may change it.
 typedef struct t_app {
+    t_world *next; // of t_worlds
     int later;             // on_message and on_body answer RTPUSH_LATER while this is > 0
     int no_echo;           // on_message does not answer
     rtpush_handle last;    // the last connection a callback was called for
@@ -425,6 +426,8 @@ static void t_fill_routes(void) {
     t_stream_route(&t_routes[T_R_POLL], "/poll", &rtpush_poll);
 }
 
+static t_world *t_worlds; // those that t_finish did not end yet
+
 // A world with the fixture in its desc; change it, then t_start.
 static t_world *t_fixture(void) {
     t_world *w = t_new();
@@ -434,6 +437,8 @@ static t_world *t_fixture(void) {
         return NULL;
     }
     t_fill_routes();
+    app->next = t_worlds;
+    t_worlds = w;
     app->pull_fail_at = -1;
     app->pull_size = 1000;
     w->extra = app;
@@ -451,6 +456,11 @@ static t_world *t_fixture(void) {
 
 static void t_finish(t_world *w) {
     t_app *app = t_app_of(w);
+    t_world **at = &t_worlds;
+    while (*at != w) {
+        at = &t_app_of(*at)->next;
+    }
+    *at = app->next;
     t_end(w);
     t_buf_free(&app->upload);
     t_buf_free(&app->pieces);

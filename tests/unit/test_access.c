@@ -18,8 +18,7 @@ static void hex_is(const uint8_t *digest, const char *hex) {
 
 // -- SHA-256 and HMAC -----------------------------------------------------------------------------
 
-static void access_sha256_matches_the_vectors(void **state) {
-    (void)state;
+static void access_sha256_matches_the_vectors(U_STATE) {
     static const struct {
         const char *text;
         const char *digest;
@@ -50,8 +49,7 @@ static void access_sha256_matches_the_vectors(void **state) {
 }
 
 // Each length from 0 to 300 behind the digest of the one before; the end as Python's hashlib has.
-static void access_sha256_is_right_at_every_length(void **state) {
-    (void)state;
+static void access_sha256_is_right_at_every_length(U_STATE) {
     uint8_t text[400];
     uint8_t digest[32];
     size_t before = 0;
@@ -69,8 +67,7 @@ static void access_sha256_is_right_at_every_length(void **state) {
 }
 
 // Section 4 of RFC 4231: its seven test cases, the fifth as far as it is truncated there.
-static void access_hmac_matches_rfc_4231(void **state) {
-    (void)state;
+static void access_hmac_matches_rfc_4231(U_STATE) {
     static const char long_data[] =
         "54657374205573696e67204c6172676572205468616e20426c6f636b2d53697a"
         "65204b6579202d2048617368204b"
@@ -135,8 +132,7 @@ static void access_hmac_matches_rfc_4231(void **state) {
 }
 
 // Keys of 0 to 140 bytes, each over the code of the one before; the end as Python's hmac has it.
-static void access_hmac_is_right_for_every_key_length(void **state) {
-    (void)state;
+static void access_hmac_is_right_for_every_key_length(U_STATE) {
     uint8_t bytes[140];
     uint8_t text[32 + 140];
     uint8_t mac[32];
@@ -156,8 +152,7 @@ static void access_hmac_is_right_for_every_key_length(void **state) {
     hex_is(mac, "65e70d0b01fd753e43a70a5d51d583bde1be9a215c81f85bf843bc76894994aa");
 }
 
-static void access_equal_sees_every_difference(void **state) {
-    (void)state;
+static void access_equal_sees_every_difference(U_STATE) {
     uint8_t a[40];
     uint8_t b[40];
     for (size_t len = 0; len < 40; len++) {
@@ -174,8 +169,7 @@ static void access_equal_sees_every_difference(void **state) {
     }
 }
 
-static void access_equal_text_wants_the_same_length(void **state) {
-    (void)state;
+static void access_equal_text_wants_the_same_length(U_STATE) {
     static const char *const texts[] = {"", "s", "se", "secret", "secreT", "secret1",
                                         "secretsecret", "Secret", "\xC3\xA9"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -253,8 +247,7 @@ static rtpush_jwt judge_a1(void) {
     return jwt;
 }
 
-static void access_jwt_takes_the_example_of_rfc_7515(void **state) {
-    (void)state;
+static void access_jwt_takes_the_example_of_rfc_7515(U_STATE) {
     char iss[8];
     rtpush_claim claims[2] = {{"iss", iss, sizeof iss, 0, 0},
                               {"http://example.com/is_root", NULL, 0, 0, 0}};
@@ -274,8 +267,7 @@ static void access_jwt_takes_the_example_of_rfc_7515(void **state) {
 }
 
 // Every bit of every character of a good token changed: never accepted.
-static void access_jwt_notices_every_changed_bit(void **state) {
-    (void)state;
+static void access_jwt_notices_every_changed_bit(U_STATE) {
     char token[] = A1_HEADER "." A1_PAYLOAD "." A1_SIGNATURE;
     rtpush_jwt jwt = judge_a1();
     for (size_t i = 0; token[i] != '\0'; i++) {
@@ -291,8 +283,7 @@ static void access_jwt_notices_every_changed_bit(void **state) {
 }
 
 // Bearer with 0, 1, 2 and 4 dots, alg=none, and whatever else is no signature.
-static void access_jwt_refuses_what_is_not_signed(void **state) {
-    (void)state;
+static void access_jwt_refuses_what_is_not_signed(U_STATE) {
     static const struct {
         const char *token;
         int error;
@@ -333,8 +324,7 @@ static void access_jwt_refuses_what_is_not_signed(void **state) {
 }
 
 // The algorithm is the server's, also where the token is signed well.
-static void access_jwt_algorithm_is_fixed(void **state) {
-    (void)state;
+static void access_jwt_algorithm_is_fixed(U_STATE) {
     static const struct {
         const char *header;
         int error;
@@ -377,8 +367,7 @@ static void access_jwt_algorithm_is_fixed(void **state) {
 }
 
 // RFC 7519 4.1.3 to 4.1.5
-static void access_jwt_judges_the_claims(void **state) {
-    (void)state;
+static void access_jwt_judges_the_claims(U_STATE) {
     static const struct {
         const char *payload;
         const char *aud;
@@ -462,8 +451,7 @@ static void access_jwt_judges_the_claims(void **state) {
 }
 
 // A device that does not know the time must not take 1970 for it.
-static void access_without_a_clock_nothing_that_expires_is_accepted(void **state) {
-    (void)state;
+static void access_without_a_clock_nothing_that_expires_is_accepted(U_STATE) {
     char text[100];
     char value[20];
     char ticket[RTPUSH_TICKET_SIZE];
@@ -482,8 +470,7 @@ static void access_without_a_clock_nothing_that_expires_is_accepted(void **state
     T_EQ(rtpush_ticket_redeem(&tickets, ticket, 0, &topics, &user), RTPUSH_ERR_EXPIRED);
 }
 
-static void access_jwt_gives_the_claims_asked_for(void **state) {
-    (void)state;
+static void access_jwt_gives_the_claims_asked_for(U_STATE) {
     char sub[8];
     char role[4];
     rtpush_claim claims[6] = {{"sub", sub, sizeof sub, 9, 9}, {"role", role, sizeof role, 9, 9},
@@ -538,8 +525,7 @@ static void access_jwt_gives_the_claims_asked_for(void **state) {
 }
 
 // RFC 8259: what is no JSON is no token, also in members nobody asks for.
-static void access_jwt_reads_json_strictly(void **state) {
-    (void)state;
+static void access_jwt_reads_json_strictly(U_STATE) {
     static const char *const good[] = {
         "{\"exp\":2000,\"x\":0}", "{\"exp\":2000,\"x\":-0}", "{\"exp\":2000,\"x\":1.50}",
         "{\"exp\":2000,\"x\":-1.5E+30}", "{\"exp\":2000,\"x\":1e-5}", "{\"exp\":2000,\"x\":false}",
@@ -586,8 +572,7 @@ static void access_jwt_reads_json_strictly(void **state) {
 
 // RFC 4648 5 without padding, and one text alone for the same bytes: also in the parts that are
 // signed, where only a broken issuer writes it otherwise.
-static void access_jwt_reads_base64url_strictly(void **state) {
-    (void)state;
+static void access_jwt_reads_base64url_strictly(U_STATE) {
     static const struct {
         const char *head; // header '.' payload
         int error;
@@ -621,8 +606,7 @@ static void access_jwt_reads_base64url_strictly(void **state) {
     }
 }
 
-static void access_short_keys_are_refused(void **state) {
-    (void)state;
+static void access_short_keys_are_refused(U_STATE) {
     rtpush_jwt jwt = judge();
     rtpush_key bad[2] = {{key_text, 31}, {NULL, 32}};
     char out[100];
@@ -644,8 +628,7 @@ static void access_short_keys_are_refused(void **state) {
     T_EQ(rtpush_jwt_verify(&jwt, token_of(HS256, "{\"exp\":2000}")), RTPUSH_ERR_ARGUMENT);
 }
 
-static void access_bearer_finds_the_token(void **state) {
-    (void)state;
+static void access_bearer_finds_the_token(U_STATE) {
     static const struct {
         const char *field;
         const char *token;
@@ -666,8 +649,7 @@ static void access_bearer_finds_the_token(void **state) {
 // -- Basic ----------------------------------------------------------------------------------------
 
 // RFC 7617 2: its example; and empty, `Basic`, a prefix, bad base64.
-static void access_basic_is_read_strictly(void **state) {
-    (void)state;
+static void access_basic_is_read_strictly(U_STATE) {
     static const struct {
         const char *field;
         const char *user; // NULL: refused
@@ -716,8 +698,7 @@ static void access_basic_is_read_strictly(void **state) {
     }
 }
 
-static void access_basic_needs_room_for_all_of_it(void **state) {
-    (void)state;
+static void access_basic_needs_room_for_all_of_it(U_STATE) {
     const char *password;
     for (size_t cap = 0; cap < 24; cap++) {
         char *out = (char *)malloc(cap + 1); // exact but for a byte that must stay
@@ -733,8 +714,7 @@ static void access_basic_needs_room_for_all_of_it(void **state) {
 // -- signed values --------------------------------------------------------------------------------
 
 // The texts are what Python's hmac makes of the construction described in the code.
-static void access_signed_value_is_what_others_compute(void **state) {
-    (void)state;
+static void access_signed_value_is_what_others_compute(U_STATE) {
     char text[100];
     char ticket[RTPUSH_TICKET_SIZE];
     rtpush_tickets tickets = {key, 0x00C0FFEE, 0, {0}};
@@ -745,8 +725,7 @@ static void access_signed_value_is_what_others_compute(void **state) {
     assert_string_equal(ticket, "0000000066000000000000050000002ai9lTPttO1ND_Vxk4aexRYQ");
 }
 
-static void access_signed_value_comes_back_until_it_expires(void **state) {
-    (void)state;
+static void access_signed_value_comes_back_until_it_expires(U_STATE) {
     char text[100];
     char value[20];
     uint32_t left = 0;
@@ -769,8 +748,7 @@ static void access_signed_value_comes_back_until_it_expires(void **state) {
 }
 
 // A cookie must not serve as a ticket, a password link not as a session.
-static void access_signed_value_is_good_for_its_purpose_alone(void **state) {
-    (void)state;
+static void access_signed_value_is_good_for_its_purpose_alone(U_STATE) {
     static const char *const purposes[] = {"session", "session2", "Session", "", "sessio",
                                            "rtpush.sign", "rtpush.ticket"};
     char text[100];
@@ -797,8 +775,7 @@ static void access_signed_value_is_good_for_its_purpose_alone(void **state) {
                           sizeof value, NULL) < 0, "a token is taken for a signed value");
 }
 
-static void access_signed_value_notices_every_changed_bit(void **state) {
-    (void)state;
+static void access_signed_value_notices_every_changed_bit(U_STATE) {
     char text[100];
     char value[40];
     T_CHECK(rtpush_sign(&key, "session", "alice", 2000, text, sizeof text) > 0, "sign");
@@ -824,8 +801,7 @@ static void access_signed_value_notices_every_changed_bit(void **state) {
 }
 
 // RFC 6265 4.1.1: a value that would need quoting, or could add an attribute, is refused.
-static void access_cookie_values_are_clean(void **state) {
-    (void)state;
+static void access_cookie_values_are_clean(U_STATE) {
     static const char *const bad[] = {"a b", "a;b", "a,b", "a\"b", "a\\b", "a\tb", "a\r\nb", "\x7F",
                                       "\xC3\xA9", "a; Domain=evil.example"};
     char out[120];
@@ -862,8 +838,7 @@ static int redeem(rtpush_tickets *tickets, const char *text) {
     return error;
 }
 
-static void access_ticket_holds_once(void **state) {
-    (void)state;
+static void access_ticket_holds_once(U_STATE) {
     char text[RTPUSH_TICKET_SIZE];
     rtpush_tickets tickets = {key, 7, 0, {0}};
     for (int i = 0; i < 1000; i++) {
@@ -875,8 +850,7 @@ static void access_ticket_holds_once(void **state) {
     T_EQ(redeem(&tickets, text), RTPUSH_ERR_USED);
 }
 
-static void access_ticket_expires_and_is_not_used_up_by_that(void **state) {
-    (void)state;
+static void access_ticket_expires_and_is_not_used_up_by_that(U_STATE) {
     char text[RTPUSH_TICKET_SIZE];
     uint32_t number;
     rtpush_tickets tickets = {key, 7, 0, {0}};
@@ -886,8 +860,7 @@ static void access_ticket_expires_and_is_not_used_up_by_that(void **state) {
 }
 
 // Another boot, another key, another server: none of their tickets is good here.
-static void access_ticket_ends_with_the_boot(void **state) {
-    (void)state;
+static void access_ticket_ends_with_the_boot(U_STATE) {
     char text[RTPUSH_TICKET_SIZE];
     rtpush_tickets first = {key, 7, 0, {0}};
     rtpush_tickets later = {key, 8, 0, {0}};
@@ -900,8 +873,7 @@ static void access_ticket_ends_with_the_boot(void **state) {
 }
 
 // The window: 256 may wait; one more makes the oldest void, and nothing else.
-static void access_ticket_window_forgets_the_oldest(void **state) {
-    (void)state;
+static void access_ticket_window_forgets_the_oldest(U_STATE) {
     static char text[RTPUSH_TICKET_WINDOW + 40][RTPUSH_TICKET_SIZE];
     for (uint32_t start = 0; start < 3; start++) {
         rtpush_tickets tickets = {key, 7, 0, {0}};
@@ -918,8 +890,7 @@ static void access_ticket_window_forgets_the_oldest(void **state) {
     }
 }
 
-static void access_ticket_notices_every_changed_bit(void **state) {
-    (void)state;
+static void access_ticket_notices_every_changed_bit(U_STATE) {
     char text[RTPUSH_TICKET_SIZE + 1];
     rtpush_tickets tickets = {key, 7, 0, {0}};
     T_EQ(rtpush_ticket_issue(&tickets, 5, 0xFFFFFFFFu, 1010, text), RTPUSH_OK);
@@ -978,8 +949,7 @@ static size_t mutate(t_rng *rng, uint8_t *text, size_t len, size_t cap) {
 
 // What stands behind a signature is read whatever it is, in memory that ends with it.
 // What else an application can call is said in the words of rtpush_strerror.
-static void access_errors_have_words_of_their_own(void **state) {
-    (void)state;
+static void access_errors_have_words_of_their_own(U_STATE) {
     for (int error = RTPUSH_ERR_USED; error <= RTPUSH_ERR_TOKEN; error++) {
         T_CHECK(rtpush_access_strerror(error)[0] != '\0', "no words for %d", error);
         T_CHECK(rtpush_strerror(error)[0] == '\0', "rtpush.h has words for %d too", error);
@@ -993,8 +963,7 @@ static void access_errors_have_words_of_their_own(void **state) {
     assert_string_equal(rtpush_access_strerror(RTPUSH_OK), rtpush_strerror(RTPUSH_OK));
 }
 
-static void access_mutated_input_breaks_nothing(void **state) {
-    (void)state;
+static void access_mutated_input_breaks_nothing(U_STATE) {
     static const char *const payloads[] = {
         "{\"exp\":2000,\"sub\":\"al\\u00efce\\ud83d\\ude00\",\"aud\":[\"a\",\"dev\"],\"nbf\":1.5}",
         "{\"x\":{\"a\":[1,-2.5e3,{\"b\":null}],\"c\":[[],{}]},\"iss\":\"me\",\"exp\":2000,\"n\":7}",

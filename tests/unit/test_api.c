@@ -36,8 +36,7 @@ static void init_refuses(const rtpush_desc *d, const char *text) {
             rtpush_config_error(&init_srv), text);
 }
 
-static void api_config_error_names_the_field_what_is_needed_and_what_was_given(void **state) {
-    (void)state;
+static void api_config_error_names_the_field_what_is_needed_and_what_was_given(U_STATE) {
     rtpush_desc good = init_desc();
     T_EQ(rtpush_init(&init_srv, &good), RTPUSH_OK);
     assert_string_equal(rtpush_config_error(&init_srv), "");
@@ -94,8 +93,7 @@ static void api_config_error_names_the_field_what_is_needed_and_what_was_given(v
     T_EQ(rtpush_init(&init_srv, &good), RTPUSH_OK);
 }
 
-static void api_config_error_names_the_topic(void **state) {
-    (void)state;
+static void api_config_error_names_the_topic(U_STATE) {
     rtpush_topic topics[2];
     rtpush_desc d = init_desc();
     memcpy(topics, d.topics, sizeof topics);
@@ -133,8 +131,7 @@ static void api_config_error_names_the_topic(void **state) {
     T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
 }
 
-static void api_paths_that_no_request_can_have_are_refused(void **state) {
-    (void)state;
+static void api_paths_that_no_request_can_have_are_refused(U_STATE) {
     static const char *const bad[] = {"", "x", "/api/:id", "/:id", "/{id}", "/a/<id>", "/*/x",
                                       "/a*b", "/a*", "*", "/a?b", "/a#b", "/a%20b", "/.", "/a/..",
                                       "/./a", "/a\nb", "/a\x7F"};
@@ -161,8 +158,7 @@ static void api_paths_that_no_request_can_have_are_refused(void **state) {
     }
 }
 
-static void api_routes_that_no_request_can_reach_are_refused(void **state) {
-    (void)state;
+static void api_routes_that_no_request_can_reach_are_refused(U_STATE) {
     static const char *const pairs[][2] = {{"/a", "/a"}, {"/*", "/a"}, {"/a/*", "/a/b"},
                                            {"/a/*", "/a/b/*"}, {"/a/*", "/a/"}, {"/*", "/"}};
     rtpush_route routes[2];
@@ -185,8 +181,7 @@ static void api_routes_that_no_request_can_reach_are_refused(void **state) {
     }
 }
 
-static void api_config_error_names_the_route(void **state) {
-    (void)state;
+static void api_config_error_names_the_route(U_STATE) {
     static const rtpush_topic binary[] = {{"a", &rtpush_topic_event, 0, 0},
                                           {"b", &rtpush_topic_event, RTPUSH_BINARY, 0}};
     static const char topics[] =
@@ -263,8 +258,7 @@ static void api_config_error_names_the_route(void **state) {
     T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
 }
 
-static void api_hosts_and_origins_that_no_browser_sends_are_refused(void **state) {
-    (void)state;
+static void api_hosts_and_origins_that_no_browser_sends_are_refused(U_STATE) {
     static const char *const bad_origins[] = {"app.example", "https://app.example/", "null",
                                               "https://app.example/page", "*", "://x", "",
                                               "https://", "https://a b", "https:app.example"};
@@ -304,8 +298,7 @@ static void api_hosts_and_origins_that_no_browser_sends_are_refused(void **state
 }
 
 // What the macro counts suffices exactly, whatever the numbers are.
-static void api_words_are_what_init_needs(void **state) {
-    (void)state;
+static void api_words_are_what_init_needs(U_STATE) {
     t_rng rng = t_seed(5);
     for (int run = 0; run < 500; run++) {
         rtpush_topic topics[8];
@@ -349,8 +342,7 @@ static void api_words_are_what_init_needs(void **state) {
     T_CHECK(RTPUSH_WORDS(0xFFFFFFFFu, 65532, 65532, 0, 0, 0) > 0x7FFFFFFFu / 8, "it wraps");
 }
 
-static void api_init_notices_another_header(void **state) {
-    (void)state;
+static void api_init_notices_another_header(U_STATE) {
     static rtpush_server srv;
     rtpush_desc d;
     memset(&d, 0, sizeof d);
@@ -370,8 +362,7 @@ static void api_init_notices_another_header(void **state) {
     assert_string_equal(rtpush_config_error(&srv), ""); // before init
 }
 
-static void api_errors_and_reasons_have_words(void **state) {
-    (void)state;
+static void api_errors_and_reasons_have_words(U_STATE) {
     for (int error = RTPUSH_ERR_MALFORMED; error <= 0; error++) {
         T_CHECK(strlen(rtpush_strerror(error)) > 1, "no words for error %d", error);
         for (int other = RTPUSH_ERR_MALFORMED; other < error; other++) {
@@ -391,8 +382,7 @@ static void api_errors_and_reasons_have_words(void **state) {
     assert_non_null(rtpush_why(RTPUSH_WHY_COUNT));
 }
 
-static void api_publish_checks_its_arguments(void **state) {
-    (void)state;
+static void api_publish_checks_its_arguments(U_STATE) {
     t_world *w = t_begin();
     T_EQ(t_publish(w, 4, "x", 1), RTPUSH_ERR_ARGUMENT);
     T_EQ(t_publish(w, 0xFFFFFFFFu, "x", 1), RTPUSH_ERR_ARGUMENT);
@@ -408,11 +398,9 @@ static void api_publish_checks_its_arguments(void **state) {
     T_EQ(rtpush_topic_index(&w->srv, "lo"), RTPUSH_ERR_ARGUMENT);
     T_EQ(rtpush_topic_index(&w->srv, "logs"), RTPUSH_ERR_ARGUMENT);
     T_EQ(rtpush_topic_index(&w->srv, ""), RTPUSH_ERR_ARGUMENT);
-    t_finish(w);
 }
 
-static void api_id_is_written_in_hexadecimal(void **state) {
-    (void)state;
+static void api_id_is_written_in_hexadecimal(U_STATE) {
     char text[RTPUSH_ID_SIZE];
     rtpush_id id = {0x00C0FFEE, 0xDEADBEEF};
     assert_string_equal(rtpush_id_format(id, text), "00c0ffee-deadbeef");
@@ -441,8 +429,7 @@ static void expect_stale(t_world *w, rtpush_handle h) {
 }
 
 // Invariant 16: also when the slot serves somebody else.
-static void api_stale_handles_are_errors(void **state) {
-    (void)state;
+static void api_stale_handles_are_errors(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 1;
     t_start(w);
@@ -469,11 +456,9 @@ static void api_stale_handles_are_errors(void **state) {
         u_free(p);
         t_run_ready(w);
     }
-    t_finish(w);
 }
 
-static void api_wrong_kind_of_connection_is_an_error(void **state) {
-    (void)state;
+static void api_wrong_kind_of_connection_is_an_error(U_STATE) {
     t_world *w = t_begin();
     u_peer *sse = u_stream(w, "{GET /events}");
     u_peer *later = u_open(w, "{GET /later}");
@@ -489,18 +474,14 @@ static void api_wrong_kind_of_connection_is_an_error(void **state) {
     t_leave(w);
     t_run(w);
     u_is(later, "200 ok\n");
-    u_free(sse);
-    u_free(later);
-    t_finish(w);
 }
 
-static void api_iterates_over_open_streams(void **state) {
-    (void)state;
+static void api_iterates_over_open_streams(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
     t_start(w);
     u_peer *a = u_stream(w, "{WS /ws}");
-    u_peer *plain = u_open(w, "{GET /hello}");
+    u_open(w, "{GET /hello}");
     u_peer *b = u_stream(w, "{GET /events}");
     int found_a = 0;
     int found_b = 0;
@@ -515,10 +496,6 @@ static void api_iterates_over_open_streams(void **state) {
     T_EQ(count, 2);
     T_EQ(found_a, 1);
     T_EQ(found_b, 1);
-    u_free(a);
-    u_free(b);
-    u_free(plain);
-    t_finish(w);
 }
 
 // -- inside callbacks -----------------------------------------------------------------------------
@@ -663,8 +640,7 @@ static void callback_story(int at, int action, int kind) {
     t_where[0] = 0;
 }
 
-static void api_anything_may_be_called_from_any_callback(void **state) {
-    (void)state;
+static void api_anything_may_be_called_from_any_callback(U_STATE) {
     for (int at = 0; at < 4; at++) {
         for (int action = 0; action < 10; action++) {
             for (int kind = 0; kind < 3; kind++) {
@@ -686,8 +662,7 @@ static void close_first(rtpush_server *srv, const rtpush_request *req) {
     T_EQ(rtpush_close(srv, req->conn, 0, NULL), RTPUSH_OK);
 }
 
-static void api_handler_may_abort_or_close_its_own_request(void **state) {
-    (void)state;
+static void api_handler_may_abort_or_close_its_own_request(U_STATE) {
     for (int i = 0; i < 2; i++) {
         t_world *w = t_fixture();
         t_routes[T_R_HELLO].on_request = i ? close_first : abort_all;
@@ -702,8 +677,7 @@ static void api_handler_may_abort_or_close_its_own_request(void **state) {
     }
 }
 
-static void api_abort_resets_at_once(void **state) {
-    (void)state;
+static void api_abort_resets_at_once(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     w->call = T_IN_NEXT; // may drop
@@ -712,14 +686,11 @@ static void api_abort_resets_at_once(void **state) {
     t_run(w);
     T_EQ(p->c->dropped, 1);
     t_expect_events(w, "close APP 1006");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- shutdown -------------------------------------------------------------------------------------
 
-static void api_shutdown_closes_all_gracefully(void **state) {
-    (void)state;
+static void api_shutdown_closes_all_gracefully(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 8;
     t_start(w);
@@ -757,13 +728,6 @@ static void api_shutdown_closes_all_gracefully(void **state) {
     t_send_close(ws->c, 1001, "");
     t_advance(w, 5000);
     T_EQ(rtpush_get_counters(&w->srv)->slots_used, 0);
-    u_free(ws);
-    u_free(sse);
-    u_free(poll);
-    u_free(idle);
-    u_free(silent);
-    u_free(later);
-    t_finish(w);
 }
 
 // -- two servers ----------------------------------------------------------------------------------
@@ -798,8 +762,7 @@ static void collect(const t_world *w, t_buf *out) {
 }
 
 // Invariant 22: two servers in one run are two runs.
-static void api_two_servers_do_not_know_each_other(void **state) {
-    (void)state;
+static void api_two_servers_do_not_know_each_other(U_STATE) {
     t_buf alone[2] = {{0}, {0}};
     t_buf both[2] = {{0}, {0}};
     for (int i = 0; i < 2; i++) {
@@ -832,8 +795,7 @@ static void api_two_servers_do_not_know_each_other(void **state) {
     }
 }
 
-static void api_works_without_optional_hooks_and_callbacks(void **state) {
-    (void)state;
+static void api_works_without_optional_hooks_and_callbacks(U_STATE) {
     static rtpush_server srv;
     static uint64_t memory[RTPUSH_WORDS(2, 256, 256, 256, 1, 0)];
     static const rtpush_topic topics[] = {{"t", &rtpush_topic_event, 0, 0}};
@@ -898,8 +860,7 @@ static void api_works_without_optional_hooks_and_callbacks(void **state) {
 // -- leaves ---------------------------------------------------------------------------------------
 
 // FIPS 180-4 and section 7.3 of RFC 3174, and every length around the padding's edges.
-static void leaf_sha1_matches_the_vectors(void **state) {
-    (void)state;
+static void leaf_sha1_matches_the_vectors(U_STATE) {
     static const char *const table[][2] = {
         {"", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
         {"abc", "a9993e364706816aba3e25717850c26c9cd0d89d"},
@@ -926,8 +887,7 @@ static void leaf_sha1_matches_the_vectors(void **state) {
 }
 
 // Section 10 of RFC 4648.
-static void leaf_base64_matches_the_vectors(void **state) {
-    (void)state;
+static void leaf_base64_matches_the_vectors(U_STATE) {
     static const char *const table[][2] = {{"", ""},
                                            {"f", "Zg=="},
                                            {"fo", "Zm8="},
@@ -953,8 +913,7 @@ static void leaf_base64_matches_the_vectors(void **state) {
 
 // The validator at every split gives what it gives whole, and what the plain one says.
 // rtpush_text: whole or not at all, and after the first thing that does not fit nothing more.
-static void text_writer_fills_memory_to_the_last_byte_and_not_beyond(void **state) {
-    (void)state;
+static void text_writer_fills_memory_to_the_last_byte_and_not_beyond(U_STATE) {
     char memory[24];
     for (uint32_t cap = 0; cap <= 20; cap++) {
         rtpush_text t = {(uint8_t *)memory, cap, 0, 0};
@@ -978,8 +937,7 @@ static void text_writer_fills_memory_to_the_last_byte_and_not_beyond(void **stat
 }
 
 // rtpush_utf8: the same at every cut, RFC 3629.
-static void utf8_can_stop_at_any_byte(void **state) {
-    (void)state;
+static void utf8_can_stop_at_any_byte(U_STATE) {
     static const char good[] = "a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80z";
     static const char *const bad[] = {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80",
                                       "\xFF", "a\xE2\x28\xA1"};
@@ -994,8 +952,7 @@ static void utf8_can_stop_at_any_byte(void **state) {
     }
 }
 
-static void leaf_utf8_at_every_split(void **state) {
-    (void)state;
+static void leaf_utf8_at_every_split(U_STATE) {
     t_rng rng = t_seed(42);
     for (int round = 0; round < 200000; round++) {
         uint8_t text[12];
@@ -1031,8 +988,7 @@ static int authorize_and_end(rtpush_server *srv, const rtpush_request *req, rtpu
 }
 
 // A connection that was ended in authorize stays ended.
-static void api_authorize_may_end_the_connection(void **state) {
-    (void)state;
+static void api_authorize_may_end_the_connection(U_STATE) {
     static const char *const requests[] = {"{GET /}", "{GET /hello}", "{WS /ws}{81:x}",
                                            "{GET /events}", "{GET /poll}", "{GET /pull}",
                                            "POST /upload HTTP/1.1\r\n" T_HOST
@@ -1074,8 +1030,7 @@ static void end_in_open(rtpush_server *srv, const rtpush_request *req) {
 }
 
 // RFC 6455 7.4: closed in on_open: the code given, also when tx is full; 1006 where none was sent.
-static void api_stream_may_be_ended_in_on_open(void **state) {
-    (void)state;
+static void api_stream_may_be_ended_in_on_open(U_STATE) {
     for (g_open_way = 0; g_open_way < 3; g_open_way++) {
         t_world *w = t_fixture();
         t_routes[T_R_WS].on_open = end_in_open;

@@ -20,8 +20,7 @@ static void drain(t_conn *c) {
     t_run_ready(c->world);
 }
 
-static void on_writable_comes_though_a_new_message_began(void **state) {
-    (void)state;
+static void on_writable_comes_though_a_new_message_began(U_STATE) {
     // None, whole ones, fragments, a ping between fragments, and half a frame.
     static const char *const says[] = {"",
                                        "{81:a}",
@@ -57,8 +56,7 @@ static int fill_inside(rtpush_server *srv, rtpush_handle conn, const rtpush_mess
     return RTPUSH_OK; // taken; on_writable tells when to go on
 }
 
-static void on_writable_comes_where_on_message_was_told_would_block(void **state) {
-    (void)state;
+static void on_writable_comes_where_on_message_was_told_would_block(U_STATE) {
     static const char *const says[] = {"{81:a}", "{81:a}{81:b}", "{01:a}{80:b}", "{81:a}{01:b}"};
     for (size_t i = 0; i < sizeof says / sizeof says[0]; i++) {
         t_world *w = t_fixture();
@@ -77,8 +75,7 @@ static void on_writable_comes_where_on_message_was_told_would_block(void **state
     }
 }
 
-static void on_writable_does_not_come_where_nothing_may_be_sent(void **state) {
-    (void)state;
+static void on_writable_does_not_come_where_nothing_may_be_sent(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->window = 0;
@@ -89,8 +86,6 @@ static void on_writable_does_not_come_where_nothing_may_be_sent(void **state) {
     drain(p->c);
     T_EQ(t_app_of(w)->writable, 0);
     u_expect(p, "8 1000");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- on_message and on_body answer whether they took it -------------------------------------------
@@ -99,8 +94,7 @@ static int echo_by_return(rtpush_server *srv, rtpush_handle conn, const rtpush_m
     return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
 }
 
-static void a_message_whose_echo_would_block_comes_again(void **state) {
-    (void)state;
+static void a_message_whose_echo_would_block_comes_again(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_WS].on_message = echo_by_return;
     w->desc.tx_size = 256;
@@ -124,8 +118,6 @@ static void a_message_whose_echo_would_block_comes_again(void **state) {
     u_is(p, t_text(&expected));
     T_EQ(rtpush_get_counters(&w->srv)->messages_in, 40);
     t_buf_free(&expected);
-    u_free(p);
-    t_finish(w);
 }
 
 static int g_answer;
@@ -147,8 +139,7 @@ static int answer_first_body(rtpush_server *srv, const rtpush_request *req, cons
     return last ? rtpush_reply_text(srv, req->conn, 200, "whole") : RTPUSH_OK;
 }
 
-static void only_later_and_would_block_mean_not_taken(void **state) {
-    (void)state;
+static void only_later_and_would_block_mean_not_taken(U_STATE) {
     for (int answer = 3; answer >= RTPUSH_FIN; answer--) {
         int again = answer == RTPUSH_LATER || answer == RTPUSH_ERR_WOULD_BLOCK;
         t_world *w = t_fixture();
@@ -174,8 +165,7 @@ static void only_later_and_would_block_mean_not_taken(void **state) {
 }
 
 // What is offered again was not paid: else an application that waits empties the bucket.
-static void a_body_that_waits_spends_no_tokens(void **state) {
-    (void)state;
+static void a_body_that_waits_spends_no_tokens(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_bytes = 4000; // a burst of 8000
     t_start(w);
@@ -187,8 +177,6 @@ static void a_body_that_waits_spends_no_tokens(void **state) {
         t_run_ready(w);
     }
     u_expect(p, "200 2000 ");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- one answer a request -------------------------------------------------------------------------
@@ -214,8 +202,7 @@ static int note_victim(rtpush_server *srv, const rtpush_request *req, rtpush_gra
 }
 
 // RFC 9112 9.3.2: answers stand in the order of requests, one for each.
-static void a_refused_request_is_answered_once(void **state) {
-    (void)state;
+static void a_refused_request_is_answered_once(U_STATE) {
     static const struct {
         const char *in;
         int status; // of authorize
@@ -273,8 +260,7 @@ static void refuse_another(rtpush_server *srv, uint32_t peer, int status, int wh
 }
 
 // RFC 9110 15.5.2: the challenge of a 401 is its own, whatever on_refuse does meanwhile.
-static void refusing_another_in_on_refuse_keeps_both_challenges(void **state) {
-    (void)state;
+static void refusing_another_in_on_refuse_keeps_both_challenges(U_STATE) {
     t_world *w = t_fixture();
     w->desc.on_refuse = refuse_another;
     t_start(w);
@@ -289,9 +275,6 @@ static void refusing_another_in_on_refuse_keeps_both_challenges(void **state) {
     u_read(other);
     T_EQ(other->cl.status, 401);
     T_CHECK(t_field_is(&other->cl, "WWW-Authenticate", "Basic realm=\"other\""), "not its own");
-    u_free(p);
-    u_free(other);
-    t_finish(w);
 }
 
 // -- every call in every callback -----------------------------------------------------------------
@@ -640,8 +623,7 @@ static void play(int index, int action, int inner, int on, int bite) {
     t_where[0] = '\0';
 }
 
-static void every_call_is_safe_in_every_callback(void **state) {
-    (void)state;
+static void every_call_is_safe_in_every_callback(U_STATE) {
     for (int i = 0; i < SCENES; i++) {
         for (int action = 0; action < C_ACTIONS; action++) {
             for (int on = 0; on < ONS; on++) {
@@ -653,8 +635,7 @@ static void every_call_is_safe_in_every_callback(void **state) {
 }
 
 // Deciding for another makes its callbacks come inside: authorize's refusal, on_open, on_request.
-static void every_call_is_safe_in_a_callback_inside_a_callback(void **state) {
-    (void)state;
+static void every_call_is_safe_in_a_callback_inside_a_callback(U_STATE) {
     static const int outer[] = {C_DECIDE, C_DECIDE_NOT};
     for (int i = 0; i < SCENES; i++) {
         for (int k = 0; k < 2; k++) {

@@ -17,8 +17,7 @@ static int same_text(const char *a, const char *b) {
 
 // WHATWG Fetch 3.2.3: without Access-Control-Allow-Origin a page sees "network error" and not the
 // status. So what is wrong before Origin was read waits for it.
-static void head_refusals_can_be_read_by_a_listed_origin(void **state) {
-    (void)state;
+static void head_refusals_can_be_read_by_a_listed_origin(U_STATE) {
     static const struct {
         const char *request; // up to its last empty line
         int status;
@@ -83,8 +82,7 @@ static void head_refusals_can_be_read_by_a_listed_origin(void **state) {
 
 // RFC 9112 2.2, 5.1, 5.2, 6.3: where two parsers could differ nothing more is read. The page of a
 // listed origin may see it if Origin came before.
-static void head_broken_framing_is_refused_at_once(void **state) {
-    (void)state;
+static void head_broken_framing_is_refused_at_once(U_STATE) {
     static const struct {
         const char *request;
         int status;
@@ -122,8 +120,7 @@ static void head_broken_framing_is_refused_at_once(void **state) {
 }
 
 // What is refused already is held to the same deadline and length as any head.
-static void head_refused_ones_do_not_live_on(void **state) {
-    (void)state;
+static void head_refused_ones_do_not_live_on(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "BREW /hello HTTP/1.1\r\n" T_HOST);
     t_advance(w, 9000);
@@ -137,13 +134,10 @@ static void head_refused_ones_do_not_live_on(void **state) {
     p = u_open(w, "BREW /{rep 17000 x}");
     u_read(p);
     T_EQ(p->cl.status, 431);
-    u_free(p);
-    t_finish(w);
 }
 
 // A 408 can be read where Origin came in time. Cut in its value, or before, it has not come.
-static void head_timeout_can_be_read_where_origin_was(void **state) {
-    (void)state;
+static void head_timeout_can_be_read_where_origin_was(U_STATE) {
     static const struct {
         const char *begin;
         int listed;
@@ -173,8 +167,7 @@ static void head_timeout_can_be_read_where_origin_was(void **state) {
 }
 
 // "Not now" of every kind, also of an event stream, which would give up for ever otherwise.
-static void head_not_now_can_be_read_by_a_listed_origin(void **state) {
-    (void)state;
+static void head_not_now_can_be_read_by_a_listed_origin(U_STATE) {
     static const char *const paths[] = {"/hello", "/events", "/poll", "/ws"};
     for (size_t i = 0; i < 4; i++) {
         char text[300];
@@ -216,14 +209,11 @@ static void head_not_now_can_be_read_by_a_listed_origin(void **state) {
     u_read(p);
     T_EQ(p->cl.status, 408);
     T_CHECK(same_text(allowed_of(p), ALLOWED), "no body in body_ms");
-    u_free(p);
-    t_finish(w);
 }
 
 // A preflight is no request of its own: it spends no token, with what it asks for there would be
 // two. One that the application answers is a request.
-static void head_preflights_spend_no_token(void **state) {
-    (void)state;
+static void head_preflights_spend_no_token(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_messages = 1;
     t_handler(T_R_LATER, "/own", RTPUSH_GET | RTPUSH_OPTIONS, t_hello);
@@ -243,16 +233,13 @@ static void head_preflights_spend_no_token(void **state) {
     u_is(p, "204 \n");
     t_say(p->c, "OPTIONS /own HTTP/1.1\r\n" T_HOST "\r\n");
     u_expect(p, "429 ");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- other sites ----------------------------------------------------------------------------------
 
 // W3C Fetch Metadata, where a browser sends it (to https and localhost): images, scripts and forms
 // of other sites carry no Origin.
-static void head_other_sites_reach_files_alone(void **state) {
-    (void)state;
+static void head_other_sites_reach_files_alone(U_STATE) {
     enum { FILES = 1, HANDLERS = 2, STREAMS = 4, ALL = 7 };
     static const struct {
         const char *fields;
@@ -333,8 +320,7 @@ static void head_other_sites_reach_files_alone(void **state) {
 // -- forms of a file ------------------------------------------------------------------------------
 
 // RFC 9110 12.4.2, 12.5.3, 8.4.1.3.
-static void head_accept_encoding_weighs_both_forms(void **state) {
-    (void)state;
+static void head_accept_encoding_weighs_both_forms(U_STATE) {
     static const struct {
         const char *accept; // NULL: no such field
         char both;          // which form of a file that has both: i, g, or - for 406
@@ -412,15 +398,12 @@ static void head_accept_encoding_weighs_both_forms(void **state) {
     T_EQ(p->cl.answers, 2);
     T_CHECK(t_find(p->seen.data, p->seen.len, (const uint8_t *)"gz12", 4) != NULL, "not gzip");
     T_CHECK(t_field(&p->cl, "Content-Encoding") == NULL, "of the last request's wishes");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- redirects to a login page --------------------------------------------------------------------
 
 // RFC 9110 15.4.3, 15.4.4: a person who is not logged in gets to the page where that is done.
-static void head_authorize_may_redirect(void **state) {
-    (void)state;
+static void head_authorize_may_redirect(U_STATE) {
     static const char *const requests[] = {
         "{GET /}", "{GET /hello}", "{GET /events}", "{GET /poll}", "{WS /ws}",
         "HEAD / HTTP/1.1\r\n" T_HOST "\r\n",
@@ -453,8 +436,7 @@ static void head_authorize_may_redirect(void **state) {
 }
 
 // Response splitting, a redirect to nowhere, other statuses below 400: never sent.
-static void head_redirects_need_a_location(void **state) {
-    (void)state;
+static void head_redirects_need_a_location(U_STATE) {
     static const struct {
         int status;
         const char *location;
@@ -490,8 +472,7 @@ static void head_redirects_need_a_location(void **state) {
 }
 
 // What a person reads says what to do, and what an application refuses names no reason of ours.
-static void head_refusals_of_the_application_say_something(void **state) {
-    (void)state;
+static void head_refusals_of_the_application_say_something(U_STATE) {
     static const struct {
         int status;
         const char *text;
@@ -515,8 +496,7 @@ static void head_refusals_of_the_application_say_something(void **state) {
 }
 
 // A location or challenge that does not fit tx_size is not cut, and the peer is answered.
-static void head_refusals_that_do_not_fit_are_500(void **state) {
-    (void)state;
+static void head_refusals_that_do_not_fit_are_500(U_STATE) {
     static char longer[600];
     memset(longer, 'a', sizeof longer - 1);
     longer[0] = '/';
@@ -535,8 +515,7 @@ static void head_refusals_that_do_not_fit_are_500(void **state) {
 }
 
 // The longest text of all must be one that the smallest tx_size has room for.
-static void head_refusals_fit_the_smallest_buffers(void **state) {
-    (void)state;
+static void head_refusals_fit_the_smallest_buffers(U_STATE) {
     for (int why = 1; why < RTPUSH_WHY_COUNT; why++) {
         T_CHECK(strlen(rtpush_why(why)) > 2 && strlen(rtpush_why(why)) < 64, "%d: %s", why,
                 rtpush_why(why));
@@ -546,13 +525,10 @@ static void head_refusals_fit_the_smallest_buffers(void **state) {
     t_start(w);
     u_peer *p = u_open(w, "GET /hello{rep 600 x} HTTP/1.1\r\n" T_HOST "\r\n");
     u_expect(p, "414 request line");
-    u_free(p);
-    t_finish(w);
 }
 
 // Another site chooses path and query. What it fills with them must not hide Sec-Fetch-Site.
-static void head_a_long_query_does_not_hide_the_site(void **state) {
-    (void)state;
+static void head_a_long_query_does_not_hide_the_site(U_STATE) {
     for (int len = 100; len < 400; len++) {
         char query[400] = "";
         char text[700];
@@ -573,8 +549,7 @@ static void head_a_long_query_does_not_hide_the_site(void **state) {
 }
 
 // RFC 9112 3: a target longer than can be read is answered 414, however long it is.
-static void head_target_beyond_the_limit_of_a_head_is_414(void **state) {
-    (void)state;
+static void head_target_beyond_the_limit_of_a_head_is_414(U_STATE) {
     static const char *const targets[] = {"/{rep 17000 x}", "/hello?{rep 17000 x}",
                                           "http://10.0.0.1/{rep 17000 x}", "{rep 17000 x}"};
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {

@@ -5,8 +5,7 @@
 // -- heads ----------------------------------------------------------------------------------------
 
 // RFC 9112 2.2: keep-alive is the default; a second request is read after the first is answered.
-static void http_keeps_the_connection_for_the_next_request(void **state) {
-    (void)state;
+static void http_keeps_the_connection_for_the_next_request(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /hello}");
     u_is(p, "200 hello\n");
@@ -15,13 +14,10 @@ static void http_keeps_the_connection_for_the_next_request(void **state) {
         u_is(p, "200 again\n");
     }
     T_EQ(rtpush_get_counters(&w->srv)->requests, 21);
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9112 3: a target of every length around the buffer is served or answered 414, never else.
-static void http_answers_414_from_a_certain_length_on(void **state) {
-    (void)state;
+static void http_answers_414_from_a_certain_length_on(U_STATE) {
     int refused = 0;
     for (int len = 1; len < 600; len++) {
         char text[64];
@@ -53,8 +49,7 @@ static void http_answers_414_from_a_certain_length_on(void **state) {
     assert_true(refused);
 }
 
-static void http_reads_a_700_byte_browser_head_with_512_bytes(void **state) {
-    (void)state;
+static void http_reads_a_700_byte_browser_head_with_512_bytes(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(
         w, "GET /keep HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: keep-alive\r\nCache-Control: "
@@ -68,13 +63,10 @@ static void http_reads_a_700_byte_browser_head_with_512_bytes(void **state) {
            "Accept-Language: de-DE,de;q=0.9,en;q=0.8\r\nCookie: theme=dark; sid=42; lang=de\r\n"
            "X-One: 1\r\n\r\n");
     u_expect(p, "200 |one=1 |cookie=42 ");
-    u_free(p);
-    t_finish(w);
 }
 
 // Section 9.3.2 of RFC 9110: HEAD has the fields of GET, and nothing after them.
-static void http_head_has_the_fields_of_get(void **state) {
-    (void)state;
+static void http_head_has_the_fields_of_get(U_STATE) {
     static const char *const paths[] = {"/", "/app.js", "/hello", "/big"};
     for (size_t i = 0; i < 4; i++) {
         char text[80];
@@ -97,31 +89,24 @@ static void http_head_has_the_fields_of_get(void **state) {
 }
 
 // Section 12.5.5 of RFC 9110: the answer depends on Accept-Encoding, so it says so.
-static void http_file_with_two_forms_says_vary(void **state) {
-    (void)state;
+static void http_file_with_two_forms_says_vary(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /}");
     T_CHECK(t_field_is(&p->cl, "Vary", "Origin, Accept-Encoding"), "%s", t_text(&p->cl.head));
     T_CHECK(t_field(&p->cl, "ETag") != NULL, "no ETag");
     T_CHECK(t_field_is(&p->cl, "Cache-Control", "no-cache"), "Cache-Control");
     T_CHECK(t_field_is(&p->cl, "Content-Type", "text/html; charset=utf-8"), "Content-Type");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_reply_has_the_documented_defaults(void **state) {
-    (void)state;
+static void http_reply_has_the_documented_defaults(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /hello}");
     T_CHECK(t_field_is(&p->cl, "Content-Type", "text/plain; charset=utf-8"), "Content-Type");
     T_CHECK(t_field_is(&p->cl, "Cache-Control", "no-store"), "Cache-Control");
-    u_free(p);
-    t_finish(w);
 }
 
 // Section 4.4 of RFC 6455 and RFC 9110 15.5.22: 426 names the version and the protocol.
-static void http_426_names_what_is_required(void **state) {
-    (void)state;
+static void http_426_names_what_is_required(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "GET /ws HTTP/1.1\r\n" T_UPGRADE "Sec-WebSocket-Key: " T_KEY
                           "\r\nSec-WebSocket-Version: 8\r\n\r\n");
@@ -132,15 +117,12 @@ static void http_426_names_what_is_required(void **state) {
     T_CHECK(connection != NULL && strstr(connection, "pgrade") != NULL,
             "section 7.8 of RFC 9110: Upgrade must be listed in Connection, seen %s",
             connection ? connection : "nothing");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- bodies ---------------------------------------------------------------------------------------
 
 // RFC 9110 10.1.1: 100 first, then the body, then the answer.
-static void http_expect_continue_is_answered_before_the_body(void **state) {
-    (void)state;
+static void http_expect_continue_is_answered_before_the_body(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "POST /echo HTTP/1.1\r\n" T_HOST
                           "Content-Length: 3\r\nExpect: 100-Continue\r\n\r\n");
@@ -151,12 +133,9 @@ static void http_expect_continue_is_answered_before_the_body(void **state) {
     t_say(p->c, "{GET /hello}");
     u_is(p, "200 hello\n");
     T_EQ(p->cl.interim, 1);
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_body_piece_left_for_later_comes_again(void **state) {
-    (void)state;
+static void http_body_piece_left_for_later_comes_again(U_STATE) {
     t_world *w = t_begin();
     t_app_of(w)->later = 5;
     u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3000\r\n\r\n"
@@ -164,12 +143,9 @@ static void http_body_piece_left_for_later_comes_again(void **state) {
     t_advance(w, 5000);
     u_expect(p, "200 3000 ");
     t_expect_events(w, "uploaded 3000 ");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_body_left_for_ever_ends_with_a_deadline(void **state) {
-    (void)state;
+static void http_body_left_for_ever_ends_with_a_deadline(U_STATE) {
     t_world *w = t_begin();
     t_app_of(w)->later = T_FOREVER;
     u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3000\r\n\r\n"
@@ -177,8 +153,6 @@ static void http_body_left_for_ever_ends_with_a_deadline(void **state) {
     t_advance(w, 90000);
     u_read(p);
     T_CHECK(t_ended(p->c), "a request that is never served lives on");
-    u_free(p);
-    t_finish(w);
 }
 
 static int refuse_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
@@ -191,8 +165,7 @@ static int refuse_body(rtpush_server *srv, const rtpush_request *req, const uint
 }
 
 // An answer before the body's end: the client gets it, and the rest is not read as a request.
-static void http_early_answer_ends_the_upload(void **state) {
-    (void)state;
+static void http_early_answer_ends_the_upload(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_UPLOAD].on_body = refuse_body;
     t_start(w);
@@ -201,14 +174,11 @@ static void http_early_answer_ends_the_upload(void **state) {
     t_say(p->c, "{GET /hello}{rep 4000 x}{GET /hello}");
     u_expect(p, "!hello");
     t_expect_events(w, "request POST|close |!request GET");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- answers --------------------------------------------------------------------------------------
 
-static void http_late_answer_holds_back_the_pipelined_request(void **state) {
-    (void)state;
+static void http_late_answer_holds_back_the_pipelined_request(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /later}{GET /hello}");
     u_is(p, "");
@@ -220,12 +190,9 @@ static void http_late_answer_holds_back_the_pipelined_request(void **state) {
     t_leave(w);
     t_run_ready(w);
     u_is(p, "200 at last\n200 hello\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_long_static_body_is_sent_whole_in_small_windows(void **state) {
-    (void)state;
+static void http_long_static_body_is_sent_whole_in_small_windows(U_STATE) {
     for (int mode = 0; mode < 3; mode++) {
         t_world *w = t_begin();
         u_peer *p = u_new(w);
@@ -249,8 +216,7 @@ static void http_long_static_body_is_sent_whole_in_small_windows(void **state) {
     }
 }
 
-static void http_pulled_answer_is_whole_at_every_size(void **state) {
-    (void)state;
+static void http_pulled_answer_is_whole_at_every_size(U_STATE) {
     for (uint32_t size = 0; size < 3000; size += size < 600 ? 1 : 97) {
         t_world *w = t_begin();
         t_app_of(w)->pull_size = size;
@@ -267,8 +233,7 @@ static void http_pulled_answer_is_whole_at_every_size(void **state) {
     }
 }
 
-static void http_pull_may_say_later_and_resume(void **state) {
-    (void)state;
+static void http_pull_may_say_later_and_resume(U_STATE) {
     t_world *w = t_begin();
     t_app_of(w)->pull_later = T_FOREVER;
     u_peer *p = u_open(w, "{GET /pull}");
@@ -283,13 +248,10 @@ static void http_pull_may_say_later_and_resume(void **state) {
     t_say(p->c, "{GET /pull}");
     t_advance(w, 2000);
     u_expect(p, "200 abcdef");
-    u_free(p);
-    t_finish(w);
 }
 
 // Section 8 of RFC 9112: an answer that cannot be finished must not look finished.
-static void http_pull_that_fails_never_looks_complete(void **state) {
-    (void)state;
+static void http_pull_that_fails_never_looks_complete(U_STATE) {
     static const char *const heads[2] = {"{GET /pull}", "GET /pull HTTP/1.0\r\n\r\n"};
     for (int version = 0; version < 2; version++) {
         t_world *w = t_begin();
@@ -324,8 +286,7 @@ static t_world *reply_world(void) {
 }
 
 // Response splitting: what the application sets must not hold CR, LF or NUL.
-static void http_reply_refuses_line_ends_in_headers(void **state) {
-    (void)state;
+static void http_reply_refuses_line_ends_in_headers(U_STATE) {
     static const char *const bad[][3] = {
         {"X-A", "1\r\nSet-Cookie: a=b", NULL},
         {"X-A", "1\n", NULL},
@@ -345,14 +306,11 @@ static void http_reply_refuses_line_ends_in_headers(void **state) {
     t_world *w = reply_world();
     memset(&g_response, 0, sizeof g_response);
     g_response.content_type = "text/plain\r\nX: y";
-    u_peer *p = u_open(w, "{GET /hello}");
+    u_open(w, "{GET /hello}");
     T_EQ(g_result, RTPUSH_ERR_ARGUMENT);
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_reply_sends_status_type_and_headers(void **state) {
-    (void)state;
+static void http_reply_sends_status_type_and_headers(U_STATE) {
     static const char *const headers[] = {"X-A", "one", "Set-Cookie", "sid=1; HttpOnly", NULL};
     t_world *w = reply_world();
     memset(&g_response, 0, sizeof g_response);
@@ -369,13 +327,10 @@ static void http_reply_sends_status_type_and_headers(void **state) {
     T_CHECK(t_field_is(&p->cl, "Set-Cookie", "sid=1; HttpOnly"), "Set-Cookie");
     T_CHECK(t_field_is(&p->cl, "Content-Type", "application/json"), "Content-Type");
     T_CHECK(t_field_is(&p->cl, "Cache-Control", "max-age=5"), "Cache-Control");
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9112 6.2, 6.3: a second length, or what else contradicts a field of ours.
-static void http_reply_refuses_headers_that_contradict_its_own(void **state) {
-    (void)state;
+static void http_reply_refuses_headers_that_contradict_its_own(U_STATE) {
     static const char *const bad[][3] = {
         {"Content-Length", "5", NULL},       {"content-length", "0", NULL},
         {"Transfer-Encoding", "chunked", NULL}, {"TRANSFER-ENCODING", "identity", NULL},
@@ -411,8 +366,7 @@ static void http_reply_refuses_headers_that_contradict_its_own(void **state) {
 }
 
 // An application that says itself who may read its answer is not contradicted by desc.origins.
-static void http_reply_may_say_who_reads_it(void **state) {
-    (void)state;
+static void http_reply_may_say_who_reads_it(U_STATE) {
     static const char *const headers[] = {"access-control-allow-ORIGIN", "*", NULL};
     t_world *w = reply_world();
     memset(&g_response, 0, sizeof g_response);
@@ -426,13 +380,10 @@ static void http_reply_may_say_who_reads_it(void **state) {
     t_say(p->c, "GET /hello HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n\r\n");
     u_read(p);
     T_CHECK(t_field_is(&p->cl, "Access-Control-Allow-Origin", "https://app.example"), "ours");
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9110 15: what an application may answer has its phrase.
-static void http_every_status_has_its_phrase(void **state) {
-    (void)state;
+static void http_every_status_has_its_phrase(U_STATE) {
     static const char *const phrases[] = {
         "200 OK", "201 Created", "202 Accepted", "203 Non-Authoritative Information",
         "204 No Content", "205 Reset Content", "206 Partial Content", "300 Multiple Choices",
@@ -478,33 +429,26 @@ static void http_every_status_has_its_phrase(void **state) {
 }
 
 // RFC 9110 15.3.6: 205 has no content.
-static void http_205_takes_no_body(void **state) {
-    (void)state;
+static void http_205_takes_no_body(U_STATE) {
     t_world *w = reply_world();
     memset(&g_response, 0, sizeof g_response);
     g_response.status = 205;
     g_response.body = "x";
     g_response.len = 1;
-    u_peer *p = u_open(w, "{GET /hello}");
+    u_open(w, "{GET /hello}");
     T_EQ(g_result, RTPUSH_ERR_ARGUMENT);
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9110 8.6, 15.3.5: no body and no Content-Length with 204.
-static void http_204_has_no_body(void **state) {
-    (void)state;
+static void http_204_has_no_body(U_STATE) {
     t_world *w = reply_world();
     memset(&g_response, 0, sizeof g_response);
     g_response.status = 204;
     u_peer *p = u_open(w, "{GET /hello}{GET /files/next}");
     u_is(p, "204 \n200 next\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_reply_too_big_sends_nothing(void **state) {
-    (void)state;
+static void http_reply_too_big_sends_nothing(U_STATE) {
     static char body[2000];
     memset(body, 'b', sizeof body);
     int refused = 0;
@@ -529,8 +473,7 @@ static void http_reply_too_big_sends_nothing(void **state) {
     assert_true(refused);
 }
 
-static void http_reply_may_wait_behind_an_unread_one(void **state) {
-    (void)state;
+static void http_reply_may_wait_behind_an_unread_one(U_STATE) {
     t_world *w = t_begin(); // tx still holds the first answer when the second request is read
     u_peer *p = u_new(w);
     p->c = t_connect(w);
@@ -541,14 +484,11 @@ static void http_reply_may_wait_behind_an_unread_one(void **state) {
     t_serve(p->c);
     t_run_ready(w);
     u_is(p, "200 hello\n200 hello\n200 hello\n200 hello\n200 hello\n200 hello\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- rate and room --------------------------------------------------------------------------------
 
-static void http_answers_429_to_a_flood(void **state) {
-    (void)state;
+static void http_answers_429_to_a_flood(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_messages = 10;
     w->quiet = 1;
@@ -564,12 +504,9 @@ static void http_answers_429_to_a_flood(void **state) {
         T_CHECK(i >= 20 || p->cl.status == 200, "limited at request %d, burst is 20", i);
     }
     assert_true(limited > 0);
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_accept_evicts_an_idle_connection_when_slots_are_out(void **state) {
-    (void)state;
+static void http_accept_evicts_an_idle_connection_when_slots_are_out(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 3;
     t_start(w);
@@ -583,20 +520,14 @@ static void http_accept_evicts_an_idle_connection_when_slots_are_out(void **stat
     T_CHECK(!t_ended(stream->c), "a stream was evicted");
     T_EQ(t_ended(idle->c) + t_ended(silent->c), 1);
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT], 1);
-    u_free(stream);
-    u_free(idle);
-    u_free(silent);
-    u_free(late);
-    t_finish(w);
 }
 
-static void http_accept_refuses_when_every_slot_is_busy(void **state) {
-    (void)state;
+static void http_accept_refuses_when_every_slot_is_busy(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 2;
     w->desc.max_streams = 2;
     t_start(w);
-    u_peer *a = u_stream(w, "{GET /events}");
+    u_stream(w, "{GET /events}");
     u_peer *b = u_stream(w, "{WS /ws}");
     for (int i = 0; i < 1000; i++) {
         T_CHECK(t_connect_peer(w, 0, 7) == NULL, "a third connection in two slots");
@@ -605,13 +536,9 @@ static void http_accept_refuses_when_every_slot_is_busy(void **state) {
     T_EQ(rtpush_get_counters(&w->srv)->slots_used, 2);
     t_send_text(b->c, "alive");
     u_is(b, "1 alive\n");
-    u_free(a);
-    u_free(b);
-    t_finish(w);
 }
 
-static void http_max_per_peer_counts_each_address(void **state) {
-    (void)state;
+static void http_max_per_peer_counts_each_address(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
     w->desc.max_per_peer = 2;
@@ -625,11 +552,9 @@ static void http_max_per_peer_counts_each_address(void **state) {
     t_run_ready(w);
     assert_non_null(t_connect_peer(w, 0, 77));
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_PEER_LIMIT], 1);
-    t_finish(w);
 }
 
-static void http_handler_connection_cut_is_told_once(void **state) {
-    (void)state;
+static void http_handler_connection_cut_is_told_once(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /later}");
     rtpush_handle handle = t_app_of(w)->last;
@@ -637,13 +562,10 @@ static void http_handler_connection_cut_is_told_once(void **state) {
     t_run_ready(w);
     t_expect_events(w, "request GET /later|close TRANSPORT~close PEER_CLOSED");
     T_EQ(rtpush_reply_text(&w->srv, handle, 200, "nobody"), RTPUSH_ERR_STALE);
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9112 9.6: half-close after the request: the answer still goes out.
-static void http_peer_that_half_closes_gets_its_answer(void **state) {
-    (void)state;
+static void http_peer_that_half_closes_gets_its_answer(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_new(w);
     p->c = t_connect(w);
@@ -661,13 +583,10 @@ static void http_peer_that_half_closes_gets_its_answer(void **state) {
     t_advance(w, 3000);
     T_CHECK(t_ended(p->c), "the connection stays after both sides are done");
     t_buf_free(&in);
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9112 9.6: close in steps, so that the last answer is not lost to a reset.
-static void http_closing_reads_on_until_the_peer_finishes(void **state) {
-    (void)state;
+static void http_closing_reads_on_until_the_peer_finishes(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_new(w);
     p->c = t_connect(w);
@@ -682,12 +601,9 @@ static void http_closing_reads_on_until_the_peer_finishes(void **state) {
     t_eof(p->c);
     t_run(w);
     T_EQ(p->c->dropped, 2);
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_fin_waits_for_every_acknowledgement(void **state) {
-    (void)state;
+static void http_fin_waits_for_every_acknowledgement(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_new(w);
     p->c = t_connect(w);
@@ -702,12 +618,9 @@ static void http_fin_waits_for_every_acknowledgement(void **state) {
     t_serve(p->c);
     t_run_ready(w);
     T_EQ(p->c->fin, 1);
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_query_reads_parameters(void **state) {
-    (void)state;
+static void http_query_reads_parameters(U_STATE) {
     char out[16];
     T_EQ(rtpush_query("a=1&b=two", "b", out, sizeof out), 3);
     assert_string_equal(out, "two");
@@ -753,8 +666,7 @@ static void http_query_reads_parameters(void **state) {
 // -- less usual ways ------------------------------------------------------------------------------
 
 // Section 8.8.3.3 of RFC 9110: each encoding is a representation with a tag of its own.
-static void http_gzip_form_has_its_own_etag(void **state) {
-    (void)state;
+static void http_gzip_form_has_its_own_etag(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "GET / HTTP/1.1\r\n" T_HOST "Accept-Encoding: gzip\r\n\r\n");
     char gzip[64];
@@ -771,25 +683,19 @@ static void http_gzip_form_has_its_own_etag(void **state) {
     snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" T_HOST "If-None-Match: %s\r\n\r\n", gzip);
     t_say(p->c, text); // the tag is of a form this client did not ask for
     u_expect(p, "200 ");
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9110 12.5.3: 406 only where the field was sent and leaves nothing we have.
-static void http_406_when_gzip_is_excluded(void **state) {
-    (void)state;
+static void http_406_when_gzip_is_excluded(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "GET /app.js HTTP/1.1\r\n" T_HOST "Accept-Encoding: br\r\n\r\n");
     u_expect(p, "406 ");
     t_say(p->c, "GET /app.js HTTP/1.1\r\n" T_HOST "Accept-Encoding: gzip;q=0.5\r\n\r\n");
     u_expect(p, "200 ");
-    u_free(p);
-    t_finish(w);
 }
 
 // WHATWG Fetch 3.2: a listed origin is told that it may read; a foreign one hears nothing of it.
-static void http_cors_is_answered_for_listed_origins_only(void **state) {
-    (void)state;
+static void http_cors_is_answered_for_listed_origins_only(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "OPTIONS /echo HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n"
                           "Access-Control-Request-Method: PUT\r\n\r\n");
@@ -810,8 +716,6 @@ static void http_cors_is_answered_for_listed_origins_only(void **state) {
                   "Access-Control-Request-Method: PUT\r\n\r\n");
     u_expect(p, "403 ");
     T_CHECK(t_field(&p->cl, "Access-Control-Allow-Origin") == NULL, "a foreign origin may read");
-    u_free(p);
-    t_finish(w);
 }
 
 static void put_whole_body(char *text, size_t size, int len) {
@@ -819,13 +723,11 @@ static void put_whole_body(char *text, size_t size, int len) {
              len, len);
 }
 
-static void http_body_must_fit_beside_its_head(void **state) {
-    (void)state;
+static void http_body_must_fit_beside_its_head(U_STATE) {
     u_body_must_fit(put_whole_body);
 }
 
-static void http_upload_may_be_answered_after_its_end(void **state) {
-    (void)state;
+static void http_upload_may_be_answered_after_its_end(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_UPLOAD].on_body = NULL;
     t_routes[T_R_UPLOAD].max_body = 100;
@@ -838,8 +740,6 @@ static void http_upload_may_be_answered_after_its_end(void **state) {
     t_leave(w);
     t_run(w);
     u_is(p, "200 thanks\n");
-    u_free(p);
-    t_finish(w);
 }
 
 static int take_quietly(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
@@ -852,8 +752,7 @@ static int take_quietly(rtpush_server *srv, const rtpush_request *req, const uin
     return RTPUSH_OK;
 }
 
-static void http_streamed_upload_may_be_answered_after_its_end(void **state) {
-    (void)state;
+static void http_streamed_upload_may_be_answered_after_its_end(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_UPLOAD].on_body = take_quietly;
     t_start(w);
@@ -866,12 +765,9 @@ static void http_streamed_upload_may_be_answered_after_its_end(void **state) {
     t_leave(w);
     t_run(w);
     u_is(p, "200 thanks\n200 hello\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_rate_of_bytes_slows_an_upload(void **state) {
-    (void)state;
+static void http_rate_of_bytes_slows_an_upload(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_bytes = 1000;
     t_start(w);
@@ -883,12 +779,9 @@ static void http_rate_of_bytes_slows_an_upload(void **state) {
     u_is(p, "");
     t_advance(w, 8000);
     u_expect(p, "200 8000 ");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_pull_that_never_comes_is_cut_off(void **state) {
-    (void)state;
+static void http_pull_that_never_comes_is_cut_off(U_STATE) {
     t_world *w = t_begin();
     t_app_of(w)->pull_size = 100000;
     u_peer *p = u_new(w);
@@ -900,8 +793,6 @@ static void http_pull_that_never_comes_is_cut_off(void **state) {
     t_advance(w, 30000);
     T_EQ(p->c->dropped, 1);
     t_expect_events(w, "close TIMEOUT_REPLY~close STALLED");
-    u_free(p);
-    t_finish(w);
 }
 
 static void abort_in_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
@@ -909,8 +800,7 @@ static void abort_in_close(rtpush_server *srv, rtpush_handle conn, const rtpush_
     rtpush_abort(srv, conn);
 }
 
-static void http_on_close_of_a_request_may_abort(void **state) {
-    (void)state;
+static void http_on_close_of_a_request_may_abort(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_HELLO].on_close = abort_in_close;
     t_start(w);
@@ -918,12 +808,9 @@ static void http_on_close_of_a_request_may_abort(void **state) {
     t_run(w);
     u_expect(p, "200 hello");
     T_CHECK(t_ended(p->c), "not aborted");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_file_whose_head_does_not_fit_is_500(void **state) {
-    (void)state;
+static void http_file_whose_head_does_not_fit_is_500(U_STATE) {
     static char type[300];
     static rtpush_asset big;
     memset(type, 't', sizeof type - 1);
@@ -935,12 +822,9 @@ static void http_file_whose_head_does_not_fit_is_500(void **state) {
     t_start(w);
     u_peer *p = u_open(w, "{GET /}");
     u_expect(p, "500 ");
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_head_of_an_event_stream_ends(void **state) {
-    (void)state;
+static void http_head_of_an_event_stream_ends(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_new(w);
     p->cl.head_only = 1;
@@ -950,12 +834,9 @@ static void http_head_of_an_event_stream_ends(void **state) {
     T_CHECK(p->cl.status == 200 || p->cl.status == 405, "status %d", p->cl.status);
     T_EQ(p->cl.head.len > 0, 1);
     T_EQ(rtpush_get_counters(&w->srv)->streams, 0);
-    u_free(p);
-    t_finish(w);
 }
 
-static void http_query_plus_is_a_space(void **state) {
-    (void)state;
+static void http_query_plus_is_a_space(U_STATE) {
     char out[16];
     T_EQ(rtpush_query("a=1+2%2B3", "a", out, sizeof out), 5);
     assert_string_equal(out, "1 2+3");
@@ -964,8 +845,7 @@ static void http_query_plus_is_a_space(void **state) {
 
 // lwIP drops a segment that it cannot give us, with the acknowledgement in it that the answer waits
 // for.
-static void http_answer_that_closes_takes_what_comes_behind_it(void **state) {
-    (void)state;
+static void http_answer_that_closes_takes_what_comes_behind_it(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_new(w);
     p->c = t_connect(w);
@@ -978,8 +858,6 @@ static void http_answer_that_closes_takes_what_comes_behind_it(void **state) {
     t_ack(p->c, p->c->unacked);
     t_run(w);
     T_EQ(p->c->fin, 1);
-    u_free(p);
-    t_finish(w);
 }
 
 static int pull_in_two(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
@@ -1007,8 +885,7 @@ static void reply_in_two(rtpush_server *srv, const rtpush_request *req) {
 }
 
 // Everything was sent and acknowledged before the application says that this was all.
-static void http_pull_that_ends_late_ends_in_order(void **state) {
-    (void)state;
+static void http_pull_that_ends_late_ends_in_order(U_STATE) {
     static const char *const requests[] = {"GET /pull HTTP/1.0\r\n\r\n", "{GET /pull}",
                                            "GET /pull HTTP/1.1\r\n" T_HOST
                                            "Connection: close\r\n\r\n"};
@@ -1042,8 +919,7 @@ static void pull_without_content(rtpush_server *srv, const rtpush_request *req) 
 }
 
 // RFC 9112 6.1: no Transfer-Encoding in a 204, which has no content; 6.3: nor has a 304.
-static void http_pull_of_a_status_without_content_has_no_chunks(void **state) {
-    (void)state;
+static void http_pull_of_a_status_without_content_has_no_chunks(U_STATE) {
     static const char *const requests[] = {"{GET /hello}", "{GET /hello?304}"};
     for (size_t i = 0; i < 2; i++) {
         t_world *w = t_fixture();

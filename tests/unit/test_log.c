@@ -22,8 +22,7 @@ static void publish_range(t_world *w, int from, int to) {
 }
 
 // Invariant 6: each event accepted and each one given up with FULL has the next number.
-static void log_numbers_every_event(void **state) {
-    (void)state;
+static void log_numbers_every_event(U_STATE) {
     t_world *w = small_log(512);
     for (uint32_t i = 1; i <= 500; i++) {
         rtpush_id before = rtpush_last_id(&w->srv);
@@ -34,11 +33,9 @@ static void log_numbers_every_event(void **state) {
     }
     T_EQ(rtpush_get_counters(&w->srv)->published, 500);
     T_EQ(rtpush_get_counters(&w->srv)->full, 0);
-    t_finish(w);
 }
 
-static void log_takes_up_to_a_quarter_of_itself(void **state) {
-    (void)state;
+static void log_takes_up_to_a_quarter_of_itself(U_STATE) {
     static char text[70000];
     static const uint32_t large[] = {8192, 4 * 65536, 4 * (65535 + 17), 4 * (65535 + 21),
                                      4 * 70000};
@@ -67,19 +64,16 @@ static void log_takes_up_to_a_quarter_of_itself(void **state) {
 }
 
 // Publish validates once, so that one bad record cannot close every WebSocket.
-static void log_refuses_text_that_is_not_utf8(void **state) {
-    (void)state;
+static void log_refuses_text_that_is_not_utf8(U_STATE) {
     t_world *w = small_log(1024);
     T_EQ(t_publish_text(w, T_LOG, "\xC3"), RTPUSH_ERR_UTF8);
     T_EQ(t_publish_text(w, T_LOG, "a\xED\xA0\x80"), RTPUSH_ERR_UTF8);
     T_EQ(t_publish_text(w, T_TEMP, "\xFF"), RTPUSH_ERR_UTF8);
     T_EQ(t_publish_text(w, T_LOG, "\xC3\xA9"), RTPUSH_OK);
     T_EQ(rtpush_last_id(&w->srv).seq, 1);
-    t_finish(w);
 }
 
-static void log_carries_bytes_on_binary_topics(void **state) {
-    (void)state;
+static void log_carries_bytes_on_binary_topics(U_STATE) {
     static const rtpush_topic topics[] = {{"bin", &rtpush_topic_event, RTPUSH_BINARY, 0},
                                           {"binstate", &rtpush_topic_state, RTPUSH_BINARY, 20}};
     t_world *w = t_fixture();
@@ -99,9 +93,6 @@ static void log_carries_bytes_on_binary_topics(void **state) {
     t_run(w);
     u_is(p, "2 \xFE\n");
     u_expect(q, "2 00c0ffee-|bin\n|2 00c0ffee-|binstate\n");
-    u_free(p);
-    u_free(q);
-    t_finish(w);
 }
 
 // Sums of "...N" and counts, over what a reader saw.
@@ -124,8 +115,7 @@ static unsigned long count_of(const char *seen, const char *word) {
 
 // -- gaps -----------------------------------------------------------------------------------------
 
-static void log_tells_a_stalled_reader_its_gap(void **state) {
-    (void)state;
+static void log_tells_a_stalled_reader_its_gap(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *all = u_stream(w, "{GET /events}");
     u_peer *raw = u_stream(w, "{WS /ws}");
@@ -149,10 +139,6 @@ static void log_tells_a_stalled_reader_its_gap(void **state) {
     u_expect(all, "log: event 200\n");
     u_expect(raw, "1 event 200\n");
     T_CHECK(!t_ended(all->c) && !t_ended(raw->c), "a stalled reader was dropped");
-    u_free(all);
-    u_free(raw);
-    u_free(tagged);
-    t_finish(w);
 }
 
 // -- no id hides a gap ----------------------------------------------------------------------------
@@ -178,8 +164,7 @@ static void expect_all_or_told(t_world *w, u_peer *p, unsigned long published) {
 
 // The grant of a reader whose socket takes nothing ends, and the log has gone on meanwhile: the
 // port asks for no output then. "expired" has the id before the gap.
-static void log_expired_has_no_id_behind_a_gap(void **state) {
-    (void)state;
+static void log_expired_has_no_id_behind_a_gap(U_STATE) {
     t_world *w = small_log(1024);
     t_app_of(w)->expires_s = 5;
     u_peer *p = u_open(w, "{GET /events}");
@@ -194,7 +179,6 @@ static void log_expired_has_no_id_behind_a_gap(void **state) {
     u_read(p);
     T_CHECK(strstr(t_text(&p->seen), "rtpush: expired\n") != NULL, "seen %s", t_text(&p->seen));
     expect_all_or_told(w, p, 100);
-    t_finish(w);
 }
 
 static int g_in_gap; // events that on_gap publishes
@@ -208,8 +192,7 @@ static void publish_in_gap(rtpush_server *srv, rtpush_handle conn, uint32_t miss
 
 // on_gap publishes so much that what follows is lost too: the value that is sent next has the id
 // before that second gap. Cut after every byte.
-static void log_value_after_on_gap_that_publishes_has_no_id_behind_a_gap(void **state) {
-    (void)state;
+static void log_value_after_on_gap_that_publishes_has_no_id_behind_a_gap(U_STATE) {
     size_t total = 0;
     for (size_t cut = 0; cut == 0 || cut <= total; cut++) {
         t_world *w = small_log(1024);
@@ -235,8 +218,7 @@ static void log_value_after_on_gap_that_publishes_has_no_id_behind_a_gap(void **
 }
 
 // What is lost behind a reset that waits for room is told after it.
-static void log_gap_behind_a_reset_is_told(void **state) {
-    (void)state;
+static void log_gap_behind_a_reset_is_told(U_STATE) {
     static const char *const hello[] = {
         "{GET /events?last_event_id=00c0ffee-00000777}",
         "{WSP /ws?last_event_id=00c0ffee-00000777 rtpush.1}",
@@ -267,8 +249,7 @@ static void log_gap_behind_a_reset_is_told(void **state) {
 }
 
 // The pump moves cursors past what does not concern them even when the transport is blocked.
-static void log_filtered_reader_has_no_gap_in_other_topics(void **state) {
-    (void)state;
+static void log_filtered_reader_has_no_gap_in_other_topics(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events?topics=chat}");
     p->c->window = 0;
@@ -281,8 +262,6 @@ static void log_filtered_reader_has_no_gap_in_other_topics(void **state) {
     t_run(w);
     u_is(p, "chat: after all\n");
     T_EQ(t_app_of(w)->missed, 0);
-    u_free(p);
-    t_finish(w);
 }
 
 static uint32_t passed_by_one_call(t_world *w, u_peer *p) {
@@ -301,8 +280,7 @@ static uint32_t passed_by_one_call(t_world *w, u_peer *p) {
 
 // A reader of few events in a long log: its place is found by a bounded step at a time, and others
 // are served in between.
-static void log_a_call_passes_at_most_64_records(void **state) {
-    (void)state;
+static void log_a_call_passes_at_most_64_records(U_STATE) {
     t_world *w = small_log(1 << 18);
     t_publish_text(w, T_CHAT, "first");
     publish_range(w, 1, 3000);
@@ -341,15 +319,11 @@ static void log_a_call_passes_at_most_64_records(void **state) {
     t_publish_text(w, T_CHAT, "new");
     t_run(w);
     u_is(p, "chat: new\n");
-    u_free(p);
-    u_free(other);
-    t_finish(w);
 }
 
 // A reader whose socket takes nothing is not looked at again and again: what is behind its next
 // record can wait.
-static void log_blocked_reader_lets_the_loop_sleep(void **state) {
-    (void)state;
+static void log_blocked_reader_lets_the_loop_sleep(U_STATE) {
     t_world *w = small_log(1 << 16);
     u_peer *p = u_stream(w, "{GET /events?topics=chat}");
     p->c->window = 0;
@@ -361,14 +335,11 @@ static void log_blocked_reader_lets_the_loop_sleep(void **state) {
     p->c->window = SIZE_MAX;
     t_run(w);
     u_is(p, "chat: next\nchat: last\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // The index names a record at most 16 before the number looked for, wherever the ring wraps and
 // where numbers are missing.
-static void log_finds_any_number(void **state) {
-    (void)state;
+static void log_finds_any_number(U_STATE) {
     t_rng rng = t_seed(11);
     for (uint32_t size = 256; size <= 65536; size = size * 2 + 4 * t_below(&rng, 30)) {
         t_world *w = small_log(size);
@@ -408,8 +379,7 @@ static void log_finds_any_number(void **state) {
 }
 
 // Invariant 13: one stalled reader changes nobody else's bytes.
-static void log_stalled_reader_changes_nothing_for_others(void **state) {
-    (void)state;
+static void log_stalled_reader_changes_nothing_for_others(U_STATE) {
     t_buf alone = {0};
     for (int stalled = 0; stalled < 2; stalled++) {
         t_world *w = small_log(1024);
@@ -441,8 +411,7 @@ static void log_stalled_reader_changes_nothing_for_others(void **state) {
 // -- eviction -------------------------------------------------------------------------------------
 
 // A reader stopped inside a record that fits its tx keeps its connection: the rest moves there.
-static void log_rest_of_a_record_moves_into_tx(void **state) {
-    (void)state;
+static void log_rest_of_a_record_moves_into_tx(U_STATE) {
     for (size_t stop = 0; stop < 60; stop++) {
         t_world *w = small_log(1024);
         u_peer *p = u_stream(w, stop % 2 ? "{WS /ws}" : "{GET /events}");
@@ -467,8 +436,7 @@ static void log_rest_of_a_record_moves_into_tx(void **state) {
 }
 
 // Bytes the transport still refers to may not change: the reader in their way is dropped, not they.
-static void log_unacknowledged_bytes_are_not_overwritten(void **state) {
-    (void)state;
+static void log_unacknowledged_bytes_are_not_overwritten(U_STATE) {
     static char text[300];
     memset(text, 'h', 200);
     t_world *w = small_log(1024);
@@ -486,15 +454,11 @@ static void log_unacknowledged_bytes_are_not_overwritten(void **state) {
     t_expect_events(w, "close EVICTED_LOG");
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_LOG], 1);
     T_CHECK(!t_ended(q->c), "another reader was dropped");
-    u_free(p);
-    u_free(q);
-    t_finish(w);
 }
 
 // A transport that copies refers to nothing, so a reader that does not acknowledge in time stays,
 // and is told what it missed once it can be told.
-static void log_copied_bytes_hold_nothing(void **state) {
-    (void)state;
+static void log_copied_bytes_hold_nothing(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events?topics=log}");
     p->c->hold_acks = 1;
@@ -513,13 +477,10 @@ static void log_copied_bytes_hold_nothing(void **state) {
     t_run(w);
     T_CHECK(t_app_of(w)->missed > 500, "missed %lu", (unsigned long)t_app_of(w)->missed);
     u_expect(p, "rtpush: gap ");
-    u_free(p);
-    t_finish(w);
 }
 
 // A copy spares the log, not the deadline: who acknowledges nothing is stalled.
-static void log_copied_bytes_must_be_acknowledged_in_time(void **state) {
-    (void)state;
+static void log_copied_bytes_must_be_acknowledged_in_time(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events?topics=log}");
     p->c->hold_acks = 1;
@@ -529,14 +490,11 @@ static void log_copied_bytes_must_be_acknowledged_in_time(void **state) {
     t_advance(w, 25000);
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 1);
     T_CHECK(t_ended(p->c), "it lives on");
-    u_free(p);
-    t_finish(w);
 }
 
 // What the transport would not take has left the log, and nothing is on its way: nothing is owed,
 // so nobody is stalled. A raw WebSocket hears of the gap through its application alone.
-static void log_a_reader_with_nothing_unacknowledged_is_not_stalled(void **state) {
-    (void)state;
+static void log_a_reader_with_nothing_unacknowledged_is_not_stalled(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->window = 0;
@@ -551,12 +509,9 @@ static void log_a_reader_with_nothing_unacknowledged_is_not_stalled(void **state
     t_advance(w, 21000);
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 0);
     T_CHECK(!t_ended(p->c), "it was dropped");
-    u_free(p);
-    t_finish(w);
 }
 
-static void log_acknowledged_bytes_hold_nothing(void **state) {
-    (void)state;
+static void log_acknowledged_bytes_hold_nothing(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->hold_acks = 1;
@@ -569,13 +524,10 @@ static void log_acknowledged_bytes_hold_nothing(void **state) {
     }
     T_CHECK(!t_ended(p->c), "dropped though it acknowledges");
     T_EQ(t_app_of(w)->missed, 0);
-    u_free(p);
-    t_finish(w);
 }
 
 // Acknowledgements that end anywhere, interleaved with pongs: at most two flights late.
-static void log_partial_acknowledgements_release_in_the_end(void **state) {
-    (void)state;
+static void log_partial_acknowledgements_release_in_the_end(U_STATE) {
     t_world *w = small_log(2048);
     t_rng rng = t_seed(7);
     u_peer *p = u_stream(w, "{WS /ws}");
@@ -591,13 +543,10 @@ static void log_partial_acknowledgements_release_in_the_end(void **state) {
         }
     }
     T_CHECK(!t_ended(p->c), "dropped though at most 200 bytes were unacknowledged");
-    u_free(p);
-    t_finish(w);
 }
 
 // A large record that stands half sent cannot move into tx: that reader is dropped and resumes.
-static void log_reader_inside_a_large_record_is_dropped_and_resumes(void **state) {
-    (void)state;
+static void log_reader_inside_a_large_record_is_dropped_and_resumes(U_STATE) {
     static char text[1000];
     char id[64];
     memset(text, 'L', sizeof text);
@@ -623,8 +572,6 @@ static void log_reader_inside_a_large_record_is_dropped_and_resumes(void **state
     p = u_open(w, hello);
     u_expect(p, "rtpush: gap |log: LLLL");
     T_EQ(t_app_of(w)->missed + 0u, t_app_of(w)->missed);
-    u_free(p);
-    t_finish(w);
 }
 
 static int g_full;
@@ -647,8 +594,7 @@ static void publish_big(rtpush_server *srv, rtpush_handle conn) {
 }
 
 // The connection being served is never dropped under the port's hands.
-static void log_publishing_inside_callbacks_spares_the_connection_being_served(void **state) {
-    (void)state;
+static void log_publishing_inside_callbacks_spares_the_connection_being_served(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_WS].on_writable = publish_big;
     w->desc.log_size = 1024;
@@ -670,14 +616,11 @@ static void log_publishing_inside_callbacks_spares_the_connection_being_served(v
     t_run(w);
     T_CHECK(g_full > 0, "there was always room");
     T_EQ(rtpush_get_counters(&w->srv)->full, 0);
-    u_free(p);
-    t_finish(w);
 }
 
 // -- from other contexts --------------------------------------------------------------------------
 
-static void log_publish_from_says_full_and_readers_hear_of_it(void **state) {
-    (void)state;
+static void log_publish_from_says_full_and_readers_hear_of_it(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events}");
     int ok = 0;
@@ -713,13 +656,10 @@ static void log_publish_from_says_full_and_readers_hear_of_it(void **state) {
     int result = rtpush_publish_from(&w->srv, T_LOG, "x", 1); // the loop made room
     T_EQ(result, RTPUSH_OK);
     T_EQ(w->wakes, 2);
-    u_free(p);
-    t_finish(w);
 }
 
 // FULL spends no number where the caller tries again: no reader is told of a gap.
-static void log_try_publish_from_spends_no_number(void **state) {
-    (void)state;
+static void log_try_publish_from_spends_no_number(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events}");
     int waits = 0;
@@ -742,13 +682,10 @@ static void log_try_publish_from_spends_no_number(void **state) {
     u_read(p);
     T_EQ(p->events, 200);
     T_EQ(rtpush_try_publish_from(&w->srv, 99, "x", 1), RTPUSH_ERR_ARGUMENT);
-    u_free(p);
-    t_finish(w);
 }
 
 // The loop keeps a margin free: a burst of that size always finds room.
-static void log_keeps_a_quarter_free_for_other_contexts(void **state) {
-    (void)state;
+static void log_keeps_a_quarter_free_for_other_contexts(U_STATE) {
     static char text[400];
     memset(text, 'm', sizeof text);
     t_world *w = small_log(1024);
@@ -759,7 +696,6 @@ static void log_keeps_a_quarter_free_for_other_contexts(void **state) {
         T_CHECK(result == RTPUSH_OK, "burst %d found no room", i);
         t_run(w);
     }
-    t_finish(w);
 }
 
 static int g_nested;
@@ -771,8 +707,7 @@ static void nested_publish(t_world *w) {
 }
 
 // An interrupt between claim and copy: its event has the later number and comes later.
-static void log_interrupt_inside_a_publish_keeps_the_order(void **state) {
-    (void)state;
+static void log_interrupt_inside_a_publish_keeps_the_order(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events}");
     w->on_unlock = nested_publish;
@@ -781,8 +716,6 @@ static void log_interrupt_inside_a_publish_keeps_the_order(void **state) {
     w->on_unlock = NULL;
     t_run(w);
     u_is(p, "log: outer\nchat: nested\n");
-    u_free(p);
-    t_finish(w);
 }
 
 static int g_taking; // unlocks until the interrupt comes
@@ -795,8 +728,7 @@ static void take_inside(t_world *w) {
 
 // An interrupt that takes all the room there is, at any point inside the loop's own publishing: the
 // room that was made is claimed under the same lock.
-static void log_room_made_by_the_loop_is_not_taken_by_an_interrupt(void **state) {
-    (void)state;
+static void log_room_made_by_the_loop_is_not_taken_by_an_interrupt(U_STATE) {
     for (int reserved = 0; reserved < 2; reserved++) {
         t_world *w = small_log(1024);
         w->on_unlock = take_inside;
@@ -833,8 +765,7 @@ static void serve_inside(t_world *w) {
 }
 
 // Invariant 10: another task was interrupted while it copies; the loop runs, readers wait.
-static void log_no_reader_passes_a_record_being_written(void **state) {
-    (void)state;
+static void log_no_reader_passes_a_record_being_written(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events}");
     u_peer *q = u_stream(w, "{WS /ws}");
@@ -847,9 +778,6 @@ static void log_no_reader_passes_a_record_being_written(void **state) {
     t_run(w);
     u_is(p, "log: slow\nchat: behind\n");
     u_is(q, "1 slow\n1 behind\n");
-    u_free(p);
-    u_free(q);
-    t_finish(w);
 }
 
 // A reader that opens, and one that resumes, while a record is being written: no gap, nothing lost.
@@ -861,8 +789,7 @@ static void open_inside(t_world *w) {
     }
 }
 
-static void log_reader_opening_during_a_write_gets_that_record_or_begins_after_it(void **state) {
-    (void)state;
+static void log_reader_opening_during_a_write_gets_that_record_or_begins_after_it(U_STATE) {
     t_world *w = small_log(1024);
     publish_range(w, 1, 3);
     w->on_unlock = open_inside;
@@ -873,14 +800,11 @@ static void log_reader_opening_during_a_write_gets_that_record_or_begins_after_i
     t_publish_text(w, T_LOG, "next");
     t_run(w);
     u_expect(g_opened, "rtpush: fresh 5|log: next|!gap");
-    u_free(g_opened);
-    t_finish(w);
 }
 
 // -- reserve and commit ---------------------------------------------------------------------------
 
-static void log_reserve_prints_in_place(void **state) {
-    (void)state;
+static void log_reserve_prints_in_place(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events}");
     for (int i = 0; i < 100; i++) {
@@ -895,12 +819,9 @@ static void log_reserve_prints_in_place(void **state) {
         snprintf(want, sizeof want, "log: {\"n\":%d}\n", i);
         u_is(p, want);
     }
-    u_free(p);
-    t_finish(w);
 }
 
-static void log_reserve_refuses_what_cannot_be(void **state) {
-    (void)state;
+static void log_reserve_refuses_what_cannot_be(U_STATE) {
     t_world *w = small_log(1024);
     assert_null(rtpush_reserve(&w->srv, 9, 8));
     assert_null(rtpush_reserve(&w->srv, T_TEMP, 8));
@@ -920,12 +841,9 @@ static void log_reserve_refuses_what_cannot_be(void **state) {
     t_publish_text(w, T_LOG, "good");
     t_run(w);
     u_expect(p, "log: \nlog: good\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void log_interrupts_between_reserve_and_commit_wait(void **state) {
-    (void)state;
+static void log_interrupts_between_reserve_and_commit_wait(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events}");
     char *room = (char *)rtpush_reserve(&w->srv, T_LOG, 100);
@@ -941,13 +859,10 @@ static void log_interrupts_between_reserve_and_commit_wait(void **state) {
     }
     u_read(p);
     T_EQ(p->events, 50);
-    u_free(p);
-    t_finish(w);
 }
 
 // A reader stopped inside a large record, whose tx then fills, must come out of it again.
-static void log_full_tx_behind_a_record_in_progress_is_no_deadlock(void **state) {
-    (void)state;
+static void log_full_tx_behind_a_record_in_progress_is_no_deadlock(U_STATE) {
     static char text[500];
     memset(text, 'L', sizeof text);
     for (size_t stop = 1; stop < 480; stop += 7) {
@@ -980,8 +895,7 @@ static void log_full_tx_behind_a_record_in_progress_is_no_deadlock(void **state)
 }
 
 // Many sizes through a small ring: every wrap position.
-static void log_wraps_at_every_position(void **state) {
-    (void)state;
+static void log_wraps_at_every_position(U_STATE) {
     t_world *w = small_log(512);
     t_rng rng = t_seed(3);
     u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
@@ -999,13 +913,10 @@ static void log_wraps_at_every_position(void **state) {
         u_clear(p);
     }
     T_EQ(t_app_of(w)->missed, 0);
-    u_free(p);
-    t_finish(w);
 }
 
 // Sequence numbers end before 2^32: a new epoch, and readers are told to begin anew.
-static void log_sequence_end_begins_a_new_epoch(void **state) {
-    (void)state;
+static void log_sequence_end_begins_a_new_epoch(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events}");
     char old[64];
@@ -1036,8 +947,6 @@ static void log_sequence_end_begins_a_new_epoch(void **state) {
     snprintf(text, sizeof text, "{GET /events?last_event_id=%s}", old);
     p = u_open(w, text);
     u_expect(p, "rtpush: reset 5\n|temp: 20.5");
-    u_free(p);
-    t_finish(w);
 }
 
 static void fill_inside(t_world *w) {
@@ -1052,8 +961,7 @@ static void fill_inside(t_world *w) {
 }
 
 // The oldest record is still being written: nothing behind it can be evicted or read.
-static void log_full_behind_a_record_being_written_tells_the_gap(void **state) {
-    (void)state;
+static void log_full_behind_a_record_being_written_tells_the_gap(U_STATE) {
     t_world *w = small_log(512);
     u_peer *p = u_stream(w, "{GET /events}");
     u_peer *q = u_stream(w, "{GET /events?topics=log}");
@@ -1073,9 +981,6 @@ static void log_full_behind_a_record_being_written_tells_the_gap(void **state) {
     T_EQ(events + told_gaps(t_text(&p->seen), "rtpush: gap "), rtpush_last_id(&w->srv).seq);
     u_expect(p, "log: last\n");
     u_expect(q, "log: last\n");
-    u_free(p);
-    u_free(q);
-    t_finish(w);
 }
 
 static int subscribe_to_chat(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
@@ -1085,8 +990,7 @@ static int subscribe_to_chat(rtpush_server *srv, rtpush_handle conn, const rtpus
 }
 
 // The record that was begun is finished, whatever the topics say meanwhile.
-static void log_unsubscribing_inside_a_record_finishes_it(void **state) {
-    (void)state;
+static void log_unsubscribing_inside_a_record_finishes_it(U_STATE) {
     static char text[700];
     memset(text, 'u', sizeof text);
     for (size_t stop = 1; stop < 700; stop += 11) {
@@ -1108,8 +1012,7 @@ static void log_unsubscribing_inside_a_record_finishes_it(void **state) {
     }
 }
 
-static void log_random_subscriptions_deliver_whole_records(void **state) {
-    (void)state;
+static void log_random_subscriptions_deliver_whole_records(U_STATE) {
     t_rng rng = t_seed(99);
     for (int round = 0; round < 60; round++) {
         static const char *const hello[] = {"{WS /ws}", "{WSP /ws rtpush.1}", "{GET /events}"};
@@ -1156,8 +1059,7 @@ static void log_random_subscriptions_deliver_whole_records(void **state) {
 
 // A reader that resumes at the newest number looks at no record before. What it begins with may be
 // evicted, and its place written over, before it looks.
-static void log_reader_that_resumes_at_the_end_survives_evictions(void **state) {
-    (void)state;
+static void log_reader_that_resumes_at_the_end_survives_evictions(U_STATE) {
     static const char *const says[] = {"{GET /poll?last_event_id=00c0ffee-%08x}",
                                        "{GET /events?last_event_id=00c0ffee-%08x}"};
     for (unsigned before = 1; before < 40; before++) {

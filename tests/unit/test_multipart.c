@@ -106,8 +106,7 @@ static void expect_at(int line, const char *type, const uint8_t *body, size_t le
 #define NAME(name) "Content-Disposition: form-data; name=" name
 
 // RFC 7578 4: a field, a file, an empty one, as browsers and curl write them.
-static void multipart_reads_forms_of_browsers_and_curl(void **state) {
-    (void)state;
+static void multipart_reads_forms_of_browsers_and_curl(U_STATE) {
     expect(TYPE, ONE(NAME("\"a\""), "one"), 0, "[a|-|-]one[end]");
     expect(TYPE, "--XyZ--\r\n", 0, "");
     expect(TYPE, "--XyZ--", 0, "");
@@ -133,8 +132,7 @@ static void multipart_reads_forms_of_browsers_and_curl(void **state) {
 }
 
 // RFC 7578 4.2: names. %22 of browsers, \" of curl; no path in a file name.
-static void multipart_decodes_names(void **state) {
-    (void)state;
+static void multipart_decodes_names(U_STATE) {
     expect(TYPE, ONE(NAME("\"a%22b%22\"; filename=\"c%22%0D%0A%41\""), ""), 0,
            "[a\"b\"|c\"%0D%0A%41|-][end]");
     expect(TYPE, ONE(NAME("\"a\\\"b\\\\c\\d;e=f\"; x=\"y;z\""), ""), 0,
@@ -155,8 +153,7 @@ static void multipart_decodes_names(void **state) {
 }
 
 // What looks like a delimiter, and is data.
-static void multipart_keeps_data_that_begins_like_a_boundary(void **state) {
-    (void)state;
+static void multipart_keeps_data_that_begins_like_a_boundary(U_STATE) {
     expect(TYPE, ONE(NAME("a"), "\r\n--Xy\r\n--XY\r\r\n\r\n-\r\n--"), 0,
            "[a|-|-]\r\n--Xy\r\n--XY\r\r\n\r\n-\r\n--[end]");
     expect(TYPE, ONE(NAME("a"), "--XyY"), 0, "[a|-|-]--XyY[end]");
@@ -169,8 +166,7 @@ static void multipart_keeps_data_that_begins_like_a_boundary(void **state) {
            "[a|-|-]\r\n---\r\n--x[end]");
 }
 
-static void multipart_reads_boundaries(void **state) {
-    (void)state;
+static void multipart_reads_boundaries(U_STATE) {
     static const struct {
         const char *type;
         const char *boundary; // NULL: refused
@@ -228,8 +224,7 @@ static void multipart_reads_boundaries(void **state) {
 #define CUT RTPUSH_MULTIPART_TRUNCATED
 #define LONG RTPUSH_MULTIPART_TOO_LONG
 
-static void multipart_refuses_what_is_malformed(void **state) {
-    (void)state;
+static void multipart_refuses_what_is_malformed(U_STATE) {
     expect(TYPE, ONE("Content-Type: a/b", ""), BAD, "");          // RFC 7578 4.2: a name in each
     expect(TYPE, ONE("Content-Disposition: form-data", ""), BAD, "");
     expect(TYPE, ONE("Content-Disposition: attachment; name=x", ""), BAD, "");
@@ -275,8 +270,7 @@ static void multipart_refuses_what_is_malformed(void **state) {
 #define X100(x) X10(X10(x))
 
 // A limit to what a part may say of itself.
-static void multipart_bounds_the_fields(void **state) {
-    (void)state;
+static void multipart_bounds_the_fields(U_STATE) {
     expect(TYPE, ONE(NAME("\"" X100("a") "\""), ""), 0, NULL);
     expect(TYPE, ONE(NAME("\"" X100("aa") "\""), ""), LONG, "");
     expect(TYPE, ONE(NAME("x") "\r\nX-Long: " X100("abcdef"), "1"), 0, "[x|-|-]1[end]");
@@ -300,8 +294,7 @@ static void multipart_bounds_the_fields(void **state) {
 }
 
 // An error of the application ends it, and is what it gave.
-static void multipart_gives_back_the_applications_error(void **state) {
-    (void)state;
+static void multipart_gives_back_the_applications_error(U_STATE) {
     static const char body[] = ONE(NAME("x"), "1") "tail";
     sink s = {{0}, 0, t_seed(1), 0, -7, 0};
     T_EQ(read_form(TYPE, (const uint8_t *)body, sizeof body - 1, 0, 0, 200, &s), -7);
@@ -355,8 +348,7 @@ static void make_form(t_buf *out, t_buf *log, t_rng *rng) {
     put_some(out, NULL, rng);
 }
 
-static void multipart_is_the_same_at_every_cut(void **state) {
-    (void)state;
+static void multipart_is_the_same_at_every_cut(U_STATE) {
     for (uint32_t seed = 1; seed <= 4000; seed++) {
         t_rng rng = t_seed(seed);
         t_buf form = {0};
@@ -418,8 +410,7 @@ static int on_form_body(rtpush_server *srv, const rtpush_request *req, const uin
     return RTPUSH_OK;
 }
 
-static void multipart_works_behind_on_body(void **state) {
-    (void)state;
+static void multipart_works_behind_on_body(U_STATE) {
     static const char *const types[] = {"multipart/form-data", NULL};
     static const char body[] = ONE(NAME("fw; filename=\"f.bin\""), X100("data\r\n--Xy "));
     for (int later = 0; later < 3; later++) {

@@ -8,8 +8,7 @@ static void poll_again(u_peer *p, const char *more) {
     u_read(p);
 }
 
-static void poll_first_answer_is_fresh_and_ends_with_an_id(void **state) {
-    (void)state;
+static void poll_first_answer_is_fresh_and_ends_with_an_id(U_STATE) {
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
     u_peer *p = u_open(w, "{GET /poll}");
@@ -21,12 +20,9 @@ static void poll_first_answer_is_fresh_and_ends_with_an_id(void **state) {
     u_expect(p, "rtpush: fresh 5\n|temp: 21\n|200 ");
     T_CHECK(strlen(p->last_id) == 17 || strlen(p->last_id) == 26, "id %s", p->last_id);
     t_expect_events(w, "open /poll|close NONE");
-    u_free(p);
-    t_finish(w);
 }
 
-static void poll_waits_until_there_is_news(void **state) {
-    (void)state;
+static void poll_waits_until_there_is_news(U_STATE) {
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
     u_peer *p = u_open(w, "{GET /poll}");
@@ -45,13 +41,10 @@ static void poll_waits_until_there_is_news(void **state) {
     t_publish_text(w, T_TEMP, "22");
     t_run(w);
     u_expect(p, "temp: 22\n|200 ");
-    u_free(p);
-    t_finish(w);
 }
 
 // An id that says nothing about STATE would be answered at once, for ever.
-static void poll_does_not_spin(void **state) {
-    (void)state;
+static void poll_does_not_spin(U_STATE) {
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
     t_publish_text(w, T_LOG, "one");
@@ -66,12 +59,9 @@ static void poll_does_not_spin(void **state) {
         t_advance(w, 1000);
     }
     T_CHECK(answers >= 2 && answers <= 4, "%d answers in a minute of quiet", answers);
-    u_free(p);
-    t_finish(w);
 }
 
-static void poll_ends_empty_after_poll_ms_with_the_id(void **state) {
-    (void)state;
+static void poll_ends_empty_after_poll_ms_with_the_id(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
     u_clear(p);
@@ -86,12 +76,9 @@ static void poll_ends_empty_after_poll_ms_with_the_id(void **state) {
     T_EQ(p->ids, 1);
     u_expect(p, "!log:|!temp:|!fresh|!reset|!gap|200 ");
     assert_string_equal(p->last_id, id);
-    u_free(p);
-    t_finish(w);
 }
 
-static void poll_may_ask_to_wait_less(void **state) {
-    (void)state;
+static void poll_may_ask_to_wait_less(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
     u_clear(p);
@@ -117,13 +104,10 @@ static void poll_may_ask_to_wait_less(void **state) {
         u_read(p);
         T_CHECK(p->cl.answers == before + 1, "%s: no answer within poll_ms", odd[i]);
     }
-    u_free(p);
-    t_finish(w);
 }
 
 // What is not understood is refused: 0.5 was not "no limit".
-static void poll_refuses_a_timeout_that_is_no_number(void **state) {
-    (void)state;
+static void poll_refuses_a_timeout_that_is_no_number(U_STATE) {
     static const char *const odd[] = {"-1", "x", "", "0.5", "1e3", "+5", "%", "5%zz", "5%0", " 5",
                                       "5s", "0x5", "5&timeout=5", "1&%74imeout=2", "000000000005"};
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
@@ -144,12 +128,9 @@ static void poll_refuses_a_timeout_that_is_no_number(void **state) {
     t_advance(w, 500);
     u_read(p);
     T_EQ(p->cl.answers, 2);
-    u_free(p);
-    t_finish(w);
 }
 
-static void poll_gets_all_events_once(void **state) {
-    (void)state;
+static void poll_gets_all_events_once(U_STATE) {
     t_world *w = t_begin();
     t_rng rng = t_seed(5);
     u_peer *p = u_open(w, "{GET /poll}");
@@ -179,12 +160,9 @@ static void poll_gets_all_events_once(void **state) {
     }
     T_EQ(seen, published);
     T_EQ(t_app_of(w)->missed, 0);
-    u_free(p);
-    t_finish(w);
 }
 
-static void poll_tells_gap_and_reset(void **state) {
-    (void)state;
+static void poll_tells_gap_and_reset(U_STATE) {
     t_world *w = t_fixture();
     w->desc.log_size = 512;
     t_start(w);
@@ -203,12 +181,9 @@ static void poll_tells_gap_and_reset(void **state) {
     u_expect(p, "rtpush: reset 5\n|200 ");
     poll_again(p, "");
     u_is(p, ""); // and goes on from there
-    u_free(p);
-    t_finish(w);
 }
 
-static void poll_of_http_1_0_ends_at_the_close(void **state) {
-    (void)state;
+static void poll_of_http_1_0_ends_at_the_close(U_STATE) {
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
     u_peer *p = u_open(w, "GET /poll HTTP/1.0\r\n\r\n");
@@ -217,13 +192,10 @@ static void poll_of_http_1_0_ends_at_the_close(void **state) {
     t_client_end(&p->cl);
     u_expect(p, "rtpush: fresh 5\n|temp: 21\n|200 ");
     T_EQ(strlen(p->last_id), 26);
-    u_free(p);
-    t_finish(w);
 }
 
 // Answers of every pace and size must be valid chunks; the strict client reads every byte.
-static void poll_chunks_hold_what_they_say(void **state) {
-    (void)state;
+static void poll_chunks_hold_what_they_say(U_STATE) {
     static const char *const texts[] = {"",       "x",          "a\nb", "a\r\nb\r\n",
                                         "\n\n\n", "plain text", "\r",   "\xC3\xA9\n\xC3\xA9"};
     for (size_t bite = 0; bite < 40; bite++) {
@@ -245,8 +217,7 @@ static void poll_chunks_hold_what_they_say(void **state) {
     }
 }
 
-static void poll_peer_that_leaves_frees_the_stream(void **state) {
-    (void)state;
+static void poll_peer_that_leaves_frees_the_stream(U_STATE) {
     for (int half = 0; half < 2; half++) {
         t_world *w = t_begin();
         u_peer *p = u_open(w, "{GET /poll}");
@@ -267,8 +238,7 @@ static void poll_peer_that_leaves_frees_the_stream(void **state) {
     }
 }
 
-static void poll_pipelined_requests_wait_their_turn(void **state) {
-    (void)state;
+static void poll_pipelined_requests_wait_their_turn(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
     u_clear(p);
@@ -279,12 +249,9 @@ static void poll_pipelined_requests_wait_their_turn(void **state) {
     t_publish_text(w, T_LOG, "news");
     t_run(w);
     u_expect(p, "log: news\n200 \n200 hello\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void poll_closed_by_the_application_is_answered(void **state) {
-    (void)state;
+static void poll_closed_by_the_application_is_answered(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /poll}");
     u_clear(p);
@@ -296,14 +263,11 @@ static void poll_closed_by_the_application_is_answered(void **state) {
     u_read(p);
     T_EQ(p->cl.answers, 2);
     T_EQ(p->ids, 1);
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 9112 9.6: a client that has finished sending may still read. It gets a whole answer, with the
 // last chunk: at once where it waited, and the rest where it has begun.
-static void poll_of_a_half_closed_client_is_answered_whole(void **state) {
-    (void)state;
+static void poll_of_a_half_closed_client_is_answered_whole(U_STATE) {
     for (size_t window = 0; window < 300; window += 11) {
         t_world *w = t_begin();
         u_peer *p = u_new(w);
@@ -328,8 +292,7 @@ static void poll_of_a_half_closed_client_is_answered_whole(void **state) {
 
 // An answer that has begun goes on by itself over records that are not for this reader, also if
 // nothing is published meanwhile.
-static void poll_answer_goes_on_over_records_of_other_topics(void **state) {
-    (void)state;
+static void poll_answer_goes_on_over_records_of_other_topics(U_STATE) {
     static const int others[] = {0, 10, 63, 64, 65, 127, 128, 129, 1000};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         t_world *w = t_fixture();

@@ -19,8 +19,7 @@ static void p_on_request(rtpush_server *srv, const rtpush_request *req) {
 }
 
 // "Strings are NUL-terminated", the body too, at each length that fits.
-static void promise_strings_of_a_request_end_with_a_nul(void **state) {
-    (void)state;
+static void promise_strings_of_a_request_end_with_a_nul(U_STATE) {
     for (int len = 0; len <= 300; len += len < 20 ? 1 : 40) {
         t_world *w = t_fixture();
         char text[300];
@@ -48,20 +47,16 @@ static int p_on_body(rtpush_server *srv, const rtpush_request *req, const uint8_
     return last ? rtpush_reply_text(srv, req->conn, 200, "") : RTPUSH_OK;
 }
 
-static void promise_body_is_empty_where_it_is_not_whole(void **state) {
-    (void)state;
+static void promise_body_is_empty_where_it_is_not_whole(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_UPLOAD].on_body = p_on_body;
     t_start(w);
     u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3\r\n\r\nabc");
     u_expect(p, "200 \n");
-    u_free(p);
-    t_finish(w);
 }
 
 // "host: Host in lower case; NULL only for HTTP/1.0", "rest: what '*' stands for, else """.
-static void promise_host_and_rest_are_what_the_header_says(void **state) {
-    (void)state;
+static void promise_host_and_rest_are_what_the_header_says(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_HELLO].on_request = t_routes[T_R_FILES].on_request = p_on_request;
     t_start(w);
@@ -75,12 +70,10 @@ static void promise_host_and_rest_are_what_the_header_says(void **state) {
     T_CHECK(p_request.origin == NULL && p_request.cookie == NULL && p_request.subprotocol == NULL &&
                 p_request.authorization == NULL && p_request.headers[0] == NULL,
             "absent ones are NULL");
-    t_finish(w);
 }
 
 // "secure: 1: came over a listener with TLS", "peer: what the port gave to rtpush_accept".
-static void promise_peer_and_secure_are_what_accept_was_given(void **state) {
-    (void)state;
+static void promise_peer_and_secure_are_what_accept_was_given(U_STATE) {
     for (unsigned secure = 0; secure < 2; secure++) {
         t_world *w = t_fixture();
         t_routes[T_R_HELLO].on_request = p_on_request;
@@ -111,8 +104,7 @@ static int p_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_gra
     return 0;
 }
 
-static void promise_user_of_the_grant_is_the_connections(void **state) {
-    (void)state;
+static void promise_user_of_the_grant_is_the_connections(U_STATE) {
     t_world *w = t_fixture();
     w->desc.authorize = p_authorize;
     t_routes[T_R_HELLO].on_request = p_on_request;
@@ -130,12 +122,10 @@ static void promise_user_of_the_grant_is_the_connections(void **state) {
     assert_null(rtpush_user(&w->srv, t_app_of(w)->last));
     T_EQ(rtpush_set_user(&w->srv, t_app_of(w)->last, &p_owner), RTPUSH_ERR_STALE);
     T_EQ(rtpush_rtt_ms(&w->srv, t_app_of(w)->last), -1);
-    t_finish(w);
 }
 
 // "expires_s: stream ends after this many seconds (at most 8,000)".
-static void promise_a_grant_of_more_than_8000_s_ends_after_8000(void **state) {
-    (void)state;
+static void promise_a_grant_of_more_than_8000_s_ends_after_8000(U_STATE) {
     t_world *w = t_fixture();
     w->desc.authorize = p_authorize;
     t_start(w);
@@ -144,16 +134,13 @@ static void promise_a_grant_of_more_than_8000_s_ends_after_8000(void **state) {
     T_CHECK(!t_ended(p->c), "it ends early");
     t_advance(w, 11u * 1000u);
     T_CHECK(t_ended(p->c), "it does not end");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- routes ---------------------------------------------------------------------------------------
 
 // "methods: 0 means GET and HEAD"; "OPTIONS: answered by the library unless a HANDLER route names
 // it"; "HEAD requests get the head alone".
-static void promise_methods_of_a_route(void **state) {
-    (void)state;
+static void promise_methods_of_a_route(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_HELLO].on_request = p_on_request;
     t_routes[T_R_LATER].on_request = p_on_request;
@@ -183,12 +170,10 @@ static void promise_methods_of_a_route(void **state) {
         T_CHECK(strcmp(cases[i].method, "HEAD") != 0 || end[4] == '\0', "a body behind HEAD");
         u_free(p);
     }
-    t_finish(w);
 }
 
 // "etag: NULL: no ETag, 304 to If-None-Match: * alone", "cache_control: NULL: no-cache".
-static void promise_a_file_without_etag_is_always_sent(void **state) {
-    (void)state;
+static void promise_a_file_without_etag_is_always_sent(U_STATE) {
     static const rtpush_asset plain = {"text/plain", "abc", 3, NULL, 0, NULL, NULL};
     static const rtpush_asset kept = {"text/plain", "abc", 3, NULL, 0, "v1", "max-age=60"};
     t_world *w = t_fixture();
@@ -204,14 +189,12 @@ static void promise_a_file_without_etag_is_always_sent(void **state) {
     wire = t_take(c);
     T_CHECK(strncmp(wire, "HTTP/1.1 304", 12) == 0 && strstr(wire, "ETag: \"v1\"\r\n") &&
                 strstr(wire, "Cache-Control: max-age=60\r\n"), "%s", wire);
-    t_finish(w);
 }
 
 // -- desc -----------------------------------------------------------------------------------------
 
 // "Zero everywhere means the default in parentheses."
-static void promise_zero_means_the_documented_default(void **state) {
-    (void)state;
+static void promise_zero_means_the_documented_default(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 5;
     t_start(w);
@@ -237,49 +220,38 @@ static void promise_zero_means_the_documented_default(void **state) {
     w->desc.conn_count = 1;
     t_start(w);
     T_EQ(w->srv.desc.max_streams, 1); // "at least 1"
-    t_finish(w);
 }
 
 // "desc is copied."
-static void promise_desc_may_be_forgotten_after_init(void **state) {
-    (void)state;
+static void promise_desc_may_be_forgotten_after_init(U_STATE) {
     t_world *w = t_fixture();
     t_start(w);
     memset(&w->desc, 0xEE, sizeof w->desc);
     u_peer *p = u_open(w, "{GET /hello}");
     u_expect(p, "200 hello\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // "max_streams: WebSocket + SSE + waiting polls".
-static void promise_streams_of_all_kinds_count(void **state) {
-    (void)state;
+static void promise_streams_of_all_kinds_count(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
     w->desc.max_streams = 3;
     t_start(w);
     char path[80];
     char id[RTPUSH_ID_SIZE];
-    u_peer *one = u_stream(w, "{WS /ws}");
-    u_peer *two = u_stream(w, "{GET /events}");
+    u_stream(w, "{WS /ws}");
+    u_stream(w, "{GET /events}");
     rtpush_id_format(rtpush_last_id(&w->srv), id);
     snprintf(path, sizeof path, "{GET /poll?topics=log&last_event_id=%s}", id);
-    u_peer *three = u_open(w, path);
+    u_open(w, path);
     T_EQ(rtpush_get_counters(&w->srv)->streams, 3);
     u_peer *four = u_open(w, "{WS /ws}");
     T_EQ(four->cl.status, 503);
-    u_free(four);
-    u_free(three);
-    u_free(two);
-    u_free(one);
-    t_finish(w);
 }
 
 // -- counters -------------------------------------------------------------------------------------
 
-static void promise_counters_count_what_they_say(void **state) {
-    (void)state;
+static void promise_counters_count_what_they_say(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
     w->desc.log_size = 1024;
@@ -346,16 +318,13 @@ static void promise_counters_count_what_they_say(void **state) {
     T_EQ(n->streams, 0);
     T_EQ(n->slots_high, 3);
     T_EQ(n->streams_high, 2);
-    u_peer *bad = u_open(w, "GET /none HTTP/1.1\r\n" T_HOST "\r\n");
+    u_open(w, "GET /none HTTP/1.1\r\n" T_HOST "\r\n");
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_NOT_FOUND], 1);
-    u_free(bad);
-    t_finish(w);
 }
 
 // -- publishing and sending -----------------------------------------------------------------------
 
-static void promise_topics_and_values_are_found(void **state) {
-    (void)state;
+static void promise_topics_and_values_are_found(U_STATE) {
     t_world *w = t_begin();
     size_t len = 99;
     for (unsigned i = 0; i < w->desc.topic_count; i++) {
@@ -379,12 +348,10 @@ static void promise_topics_and_values_are_found(void **state) {
     T_EQ(len, 0);
     assert_null(rtpush_state_get(&w->srv, 0, &len)); // an EVENT topic has none
     assert_null(rtpush_state_get(&w->srv, 99, &len));
-    t_finish(w);
 }
 
 // "ERR_STATE if first does not match what is open"; "opcode counts on the first"; "one at a time".
-static void promise_parts_of_a_message_are_in_order(void **state) {
-    (void)state;
+static void promise_parts_of_a_message_are_in_order(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws?topics=log}");
     rtpush_handle conn = t_app_of(w)->last;
@@ -396,13 +363,10 @@ static void promise_parts_of_a_message_are_in_order(void **state) {
     T_EQ(rtpush_send(&w->srv, conn, 2, "x", 1), RTPUSH_OK);
     t_run(w);
     u_expect(p, "1 one two\n2 x\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // "Newly added STATE topics bring their value, EVENT topics begin now."
-static void promise_subscribed_event_topics_begin_now(void **state) {
-    (void)state;
+static void promise_subscribed_event_topics_begin_now(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events?topics=log}");
     rtpush_handle conn = t_app_of(w)->last;
@@ -413,13 +377,10 @@ static void promise_subscribed_event_topics_begin_now(void **state) {
     T_EQ(t_publish_text(w, b, "after"), RTPUSH_OK);
     t_run(w);
     u_expect(p, "chat: after\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // "code and reason (at most 123 bytes UTF-8, NULL none)".
-static void promise_a_close_reason_has_123_bytes(void **state) {
-    (void)state;
+static void promise_a_close_reason_has_123_bytes(U_STATE) {
     char reason[125];
     memset(reason, 'r', sizeof reason);
     reason[124] = '\0';
@@ -439,13 +400,10 @@ static void promise_a_close_reason_has_123_bytes(void **state) {
     T_EQ(rtpush_close(&w->srv, t_app_of(w)->last, 4000, NULL), RTPUSH_OK);
     t_run(w);
     u_expect(p, "8 4000 \n");
-    u_free(p);
-    t_finish(w);
 }
 
 // "needed only to be quicker than 250 ms".
-static void promise_what_was_left_for_later_comes_again_within_250_ms(void **state) {
-    (void)state;
+static void promise_what_was_left_for_later_comes_again_within_250_ms(U_STATE) {
     for (int resumed = 0; resumed < 2; resumed++) {
         t_world *w = t_begin();
         u_peer *p = u_stream(w, "{WS /ws}");
@@ -479,15 +437,12 @@ static void p_copied_body(rtpush_server *srv, const rtpush_request *req) {
     memset(body, '#', sizeof body); // "0: it is copied into the tx bytes"
 }
 
-static void promise_a_body_that_is_not_static_is_copied(void **state) {
-    (void)state;
+static void promise_a_body_that_is_not_static_is_copied(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_HELLO].on_request = p_copied_body;
     t_start(w);
     u_peer *p = u_open(w, "{GET /hello}");
     u_expect(p, "200 copied\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- the port's side ------------------------------------------------------------------------------
@@ -505,8 +460,7 @@ static void p_close(void *self) {
 }
 
 // "ERR_ARGUMENT: NULL, or there is one"; a filter that has no room refuses the connection.
-static void promise_a_filter_is_attached_once(void **state) {
-    (void)state;
+static void promise_a_filter_is_attached_once(U_STATE) {
     rtpush_filter filter;
     memset(&filter, 0, sizeof filter);
     filter.open = p_open;
@@ -518,13 +472,10 @@ static void promise_a_filter_is_attached_once(void **state) {
     assert_null(t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1));
     u_peer *p = u_open(w, "{GET /hello}"); // others do not go through it
     u_expect(p, "200 hello\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // "the same hooks again may be given at any time"
-static void promise_hooks_may_be_attached_again(void **state) {
-    (void)state;
+static void promise_hooks_may_be_attached_again(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events?topics=log}");
     rtpush_hooks hooks = w->srv.hooks;
@@ -534,29 +485,23 @@ static void promise_hooks_may_be_attached_again(void **state) {
     t_leave(w);
     t_run(w);
     u_expect(p, "log: one\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // "{0,0} names nobody."
-static void promise_the_zero_handle_names_nobody(void **state) {
-    (void)state;
+static void promise_the_zero_handle_names_nobody(U_STATE) {
     t_world *w = t_begin();
-    u_peer *p = u_stream(w, "{WS /ws}");
+    u_stream(w, "{WS /ws}");
     rtpush_handle none = {0, 0};
     rtpush_handle far = {t_app_of(w)->last.serial, 0xFFFFFFFFu};
     T_EQ(rtpush_send(&w->srv, none, 1, "x", 1), RTPUSH_ERR_STALE);
     T_EQ(rtpush_abort(&w->srv, none), RTPUSH_ERR_STALE);
     T_EQ(rtpush_send(&w->srv, far, 1, "x", 1), RTPUSH_ERR_STALE);
     T_EQ(rtpush_send_room(&w->srv, far), 0);
-    u_free(p);
-    t_finish(w);
 }
 
 // "EVENT topics begin where this reader stands: now, or, if it is behind, with the first event that
 // it has not come to."
-static void promise_of_a_topic_added_to_a_reader_that_is_behind(void **state) {
-    (void)state;
+static void promise_of_a_topic_added_to_a_reader_that_is_behind(U_STATE) {
     for (int behind = 0; behind < 2; behind++) {
         t_world *w = t_begin();
         u_peer *p = u_open(w, "{GET /events?topics=log}");
@@ -578,8 +523,7 @@ static void promise_of_a_topic_added_to_a_reader_that_is_behind(void **state) {
 }
 
 // "ERR_ARGUMENT: ... a header that has CR or LF": nor any other control character but a tab.
-static void promise_of_header_values_without_control_characters(void **state) {
-    (void)state;
+static void promise_of_header_values_without_control_characters(U_STATE) {
     for (int c = 1; c < 256; c++) {
         char place[4] = {'/', (char)c, 'x', '\0'};
         t_world *w = t_begin();

@@ -19,8 +19,7 @@ static int host_status(t_world *w, const char *host) {
 }
 
 // DNS rebinding: a foreign name that resolves to us stays foreign.
-static void security_host_must_be_ours(void **state) {
-    (void)state;
+static void security_host_must_be_ours(U_STATE) {
     static const char *const good[] = {
         "10.0.0.1",          "192.168.4.1:80", "[::1]",       "[fe80::1]:8080", "[::ffff:10.0.0.1]",
         "localhost",         "LOCALHOST",      "localhost:1", "device.local",   "DEVICE.LOCAL",
@@ -63,11 +62,9 @@ static void security_host_must_be_ours(void **state) {
         int status = host_status(w, bad[i]);
         T_CHECK(status == 421 || status == 400, "Host: %s gets %d", bad[i], status);
     }
-    t_finish(w);
 }
 
-static void security_host_check_can_be_turned_off(void **state) {
-    (void)state;
+static void security_host_check_can_be_turned_off(U_STATE) {
     static const char *const any[] = {"*", NULL};
     t_world *w = t_fixture();
     w->desc.hosts = any;
@@ -80,7 +77,6 @@ static void security_host_check_can_be_turned_off(void **state) {
     t_start(w);
     T_EQ(host_status(w, "10.0.0.1"), 200);
     T_EQ(host_status(w, "device.local"), 421);
-    t_finish(w);
 }
 
 static int origin_status(t_world *w, unsigned flags, const char *host, const char *origin) {
@@ -102,8 +98,7 @@ static int socket_status(t_world *w, unsigned flags, const char *host, const cha
 }
 
 // Cross-site POST and WebSocket alike: only our own pages, and those listed.
-static void security_origin_must_be_ours(void **state) {
-    (void)state;
+static void security_origin_must_be_ours(U_STATE) {
     static const struct {
         unsigned flags;
         const char *host;
@@ -192,12 +187,10 @@ static void security_origin_must_be_ours(void **state) {
         T_CHECK(status == (table[i].good ? 101 : 403), "WebSocket: Host %s, Origin %s gets %d",
                 table[i].host, table[i].origin, status);
     }
-    t_finish(w);
 }
 
 // Invariant 21: no callback before Host, Origin and syntax are judged.
-static void security_nothing_is_asked_for_a_foreign_request(void **state) {
-    (void)state;
+static void security_nothing_is_asked_for_a_foreign_request(U_STATE) {
     static const char *const requests[] = {
         "GET /hello HTTP/1.1\r\nHost: evil.example\r\n\r\n",
         "GET /hello HTTP/1.1\r\n" T_HOST "Origin: http://evil.example\r\n\r\n",
@@ -225,8 +218,7 @@ static void security_nothing_is_asked_for_a_foreign_request(void **state) {
 }
 
 // One hook for every request before a byte is written: whatever it says is answered.
-static void security_authorize_decides_for_every_kind(void **state) {
-    (void)state;
+static void security_authorize_decides_for_every_kind(U_STATE) {
     static const char *const requests[] = {
         "{GET /}",
         "{GET /hello}",
@@ -257,8 +249,7 @@ static void security_authorize_decides_for_every_kind(void **state) {
 }
 
 // ... also of those that are not the usual one: each way to a route leads past the hook.
-static void security_authorize_is_asked_for_every_form_of_a_request(void **state) {
-    (void)state;
+static void security_authorize_is_asked_for_every_form_of_a_request(U_STATE) {
     static const char *const requests[] = {
         "HEAD /hello HTTP/1.1\r\n" T_HOST "\r\n",
         "HEAD / HTTP/1.1\r\n" T_HOST "\r\n",
@@ -290,11 +281,9 @@ static void security_authorize_is_asked_for_every_form_of_a_request(void **state
     T_EQ(status_of(w, 0, "{GET /hello}{GET /}{GET /hello}"), 401);
     T_EQ(t_app_of(w)->authorized, 3);
     t_expect_events(w, "!request|!open|!message");
-    t_finish(w);
 }
 
-static void security_authorize_reduces_the_topics(void **state) {
-    (void)state;
+static void security_authorize_reduces_the_topics(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
     t_app_of(w)->grant_topics = 1u << T_CHAT;
@@ -310,13 +299,9 @@ static void security_authorize_reduces_the_topics(void **state) {
     u_is(q, "1 public\n");
     T_EQ(status_of(w, 0, "{GET /events?topics=log}"), 403); // nothing left of what was asked
     T_EQ(status_of(w, 0, "{GET /events?topics=nothing}"), 404);
-    u_free(p);
-    u_free(q);
-    t_finish(w);
 }
 
-static void security_route_limits_its_topics(void **state) {
-    (void)state;
+static void security_route_limits_its_topics(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_EVENTS].topics = 1u << T_LOG | 1u << T_TEMP;
     t_start(w);
@@ -334,13 +319,10 @@ static void security_route_limits_its_topics(void **state) {
     t_run(w);
     (void)result;
     u_expect(p, "!not here");
-    u_free(p);
-    t_finish(w);
 }
 
 // Bytes behind an answer that closes are never a request, whatever the two sides think of lengths.
-static void security_smuggled_requests_are_not_read(void **state) {
-    (void)state;
+static void security_smuggled_requests_are_not_read(U_STATE) {
     static const char *const heads[] = {
         "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST /echo HTTP/1.1\r\n" T_HOST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
@@ -393,8 +375,7 @@ static void security_smuggled_requests_are_not_read(void **state) {
 }
 
 // A body is not read further than its length says.
-static void security_body_ends_where_its_length_says(void **state) {
-    (void)state;
+static void security_body_ends_where_its_length_says(U_STATE) {
     for (int len = 0; len <= 40; len++) {
         char text[200];
         t_world *w = t_begin();
@@ -412,8 +393,7 @@ static void security_body_ends_where_its_length_says(void **state) {
 }
 
 // The first of two cookies counts: a sibling domain can only toss in one behind it.
-static void security_second_cookie_of_the_name_is_ignored(void **state) {
-    (void)state;
+static void security_second_cookie_of_the_name_is_ignored(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "GET /keep HTTP/1.1\r\n" T_HOST "Cookie: sid=good; sid=evil\r\n\r\n");
     u_expect(p, "cookie=good |!evil");
@@ -423,13 +403,10 @@ static void security_second_cookie_of_the_name_is_ignored(void **state) {
     u_expect(p, "cookie=- ");
     t_say(p->c, "GET /keep HTTP/1.1\r\n" T_HOST "Cookie: sid=\r\n\r\n");
     u_expect(p, "cookie= ");
-    u_free(p);
-    t_finish(w);
 }
 
 // Nothing kept of one request may show in the next, nor of one connection in the next.
-static void security_nothing_leaks_into_the_next_request(void **state) {
-    (void)state;
+static void security_nothing_leaks_into_the_next_request(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 1;
     t_start(w);
@@ -442,12 +419,9 @@ static void security_nothing_leaks_into_the_next_request(void **state) {
     t_run_ready(w);
     p = u_open(w, "{GET /keep}");
     u_is(p, "200 host=10.0.0.1 one=- two=- auth=- cookie=- origin=-\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void security_absolute_form_of_any_length_is_safe(void **state) {
-    (void)state;
+static void security_absolute_form_of_any_length_is_safe(U_STATE) {
     for (size_t host = 1; host < 330; host += host < 150 ? 1 : 13) {
         for (size_t path = 0; path < 300; path += 23) {
             t_world *w = t_begin();
@@ -476,8 +450,7 @@ static void security_absolute_form_of_any_length_is_safe(void **state) {
 
 // Good transcripts with bytes changed, removed and doubled at random: whatever comes, nothing
 // breaks, and every slot is free in the end.
-static void security_mutated_input_breaks_nothing(void **state) {
-    (void)state;
+static void security_mutated_input_breaks_nothing(U_STATE) {
     static const char *const seeds[] = {
         "{WSP /ws chat, rtpush.1}{01:abc}{89:p}{80:def}{88#03e8}",
         "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 20\r\n\r\n{rep 20 x}{GET /hello}",
@@ -542,8 +515,7 @@ static void security_mutated_input_breaks_nothing(void **state) {
 }
 
 // A route without a limit of its own: the sum of head and body must not wrap in 32 bits.
-static void security_length_near_2_32_does_not_wrap(void **state) {
-    (void)state;
+static void security_length_near_2_32_does_not_wrap(U_STATE) {
     static const char *const lengths[] = {"4294967295", "4294967294", "4294967200", "4294966784",
                                           "4294967296", "4294967299", "2147483648",
                                           "18446744073709551615", "99999999999999999999"};
@@ -574,8 +546,7 @@ static void security_length_near_2_32_does_not_wrap(void **state) {
 }
 
 // Section 9.3.2 of RFC 9110: bytes behind the answer to HEAD would be taken for the next answer.
-static void security_head_never_has_a_body(void **state) {
-    (void)state;
+static void security_head_never_has_a_body(U_STATE) {
     static const char *const paths[] = {"/", "/app.js", "/hello", "/pull", "/files/x", "/keep",
                                         "/big", "/ws", "/stream", "/events", "/poll", "/nothing",
                                         "/poll?last_event_id=00c0ffee-00000000", "/poll?topics=no",
@@ -609,8 +580,7 @@ static void security_head_never_has_a_body(void **state) {
 }
 
 // An answer that does not fit tx is another answer, or the end: never silence.
-static void security_answers_that_do_not_fit_end_the_request(void **state) {
-    (void)state;
+static void security_answers_that_do_not_fit_end_the_request(U_STATE) {
     static const char *const origins[] = {
         "https://app.example.with-a-rather-long-name.example.org", NULL};
     static const char *const requests[] = {"OPTIONS /hello", "GET /poll", "GET /events",
@@ -651,8 +621,7 @@ static int answer_and_later(rtpush_server *srv, const rtpush_request *req, const
 }
 
 // A piece answered and left for later at once must not come back as a request.
-static void security_body_is_never_read_as_a_request(void **state) {
-    (void)state;
+static void security_body_is_never_read_as_a_request(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_UPLOAD].on_body = answer_and_later;
     t_start(w);
@@ -661,13 +630,10 @@ static void security_body_is_never_read_as_a_request(void **state) {
     t_advance(w, 2000);
     u_expect(p, "200 done\n|!smuggled");
     t_expect_events(w, "request POST|!smuggled");
-    u_free(p);
-    t_finish(w);
 }
 
 // What the application sees is what was asked, at every length.
-static void security_absolute_form_keeps_the_path(void **state) {
-    (void)state;
+static void security_absolute_form_keeps_the_path(U_STATE) {
     for (size_t host = 7; host < 250; host += 3) {
         for (size_t path = 1; path < 90; path += 4) {
             t_world *w = t_begin();

@@ -52,8 +52,7 @@ static uint32_t evicted(t_world *w) {
 // -- the order ------------------------------------------------------------------------------------
 
 // All in one tick, so no clock tells them apart: the order of arrival does.
-static void slots_the_oldest_goes_first_without_a_clock(void **state) {
-    (void)state;
+static void slots_the_oldest_goes_first_without_a_clock(U_STATE) {
     t_world *w = begin(8);
     t_conn *c[8];
     for (uint32_t i = 0; i < 8; i++) {
@@ -67,12 +66,10 @@ static void slots_the_oldest_goes_first_without_a_clock(void **state) {
         }
     }
     T_CHECK(from(w, GUEST, "") == NULL, "one of this very moment gave way");
-    t_finish(w);
 }
 
 // Bytes alone achieve nothing: whoever sends one now and then is as old as its last request.
-static void slots_bytes_without_a_request_keep_no_slot(void **state) {
-    (void)state;
+static void slots_bytes_without_a_request_keep_no_slot(U_STATE) {
     t_world *w = begin(4);
     t_conn *slow = from(w, MANY, HALF);
     t_advance(w, 1500);
@@ -87,12 +84,10 @@ static void slots_bytes_without_a_request_keep_no_slot(void **state) {
     T_CHECK(from(w, GUEST, "") != NULL, "nobody gave way");
     T_CHECK(t_ended(slow), "the one that trickles was kept");
     T_EQ(t_ended(late[0]) + t_ended(late[1]) + t_ended(late[2]), 0);
-    t_finish(w);
 }
 
 // A request renews it, and so do 4 KiB of a body; its handle stays what it was.
-static void slots_an_upload_that_moves_is_not_the_oldest(void **state) {
-    (void)state;
+static void slots_an_upload_that_moves_is_not_the_oldest(U_STATE) {
     t_world *w = begin(3);
     t_conn *upload = from(w, ALICE, UPLOAD);
     rtpush_handle handle = t_app_of(w)->last;
@@ -113,12 +108,10 @@ static void slots_an_upload_that_moves_is_not_the_oldest(void **state) {
     t_buf_free(&bytes);
     t_run(w);
     t_expect(upload, "HTTP/1.1 200 |enough");
-    t_finish(w);
 }
 
 // 4 slots, a WebSocket, somebody's idle connection: six connections of one browser in one tick.
-static void slots_six_connections_at_once_do_not_evict_one_another(void **state) {
-    (void)state;
+static void slots_six_connections_at_once_do_not_evict_one_another(U_STATE) {
     t_world *w = begin(4);
     u_peer *socket = peer_from(w, ALICE, "{WS /ws}");
     u_peer *idle = peer_from(w, BOB, "{GET /hello}");
@@ -139,15 +132,11 @@ static void slots_six_connections_at_once_do_not_evict_one_another(void **state)
     }
     t_send_text(socket->c, "alive");
     u_expect(socket, "1 alive\n");
-    u_free(socket);
-    u_free(idle);
-    t_finish(w);
 }
 
 // -- the rules ------------------------------------------------------------------------------------
 
-static void slots_who_waits_for_the_peers_fin_goes_first(void **state) {
-    (void)state;
+static void slots_who_waits_for_the_peers_fin_goes_first(U_STATE) {
     t_world *w = begin(3);
     t_conn *idle = from(w, ALICE, "{GET /hello}");
     t_conn *silent = from(w, BOB, "");
@@ -158,13 +147,11 @@ static void slots_who_waits_for_the_peers_fin_goes_first(void **state) {
     T_EQ(closing->fin, 1);
     T_CHECK(from(w, GUEST, "") != NULL, "nobody gave way");
     T_CHECK(closing->dropped && !t_ended(idle) && !t_ended(silent), "somebody else gave way");
-    t_finish(w);
 }
 
 // RFC 9112 9.5: a server may close at any time, so those of whom there are too many go at
 // once, whatever their age.
-static void slots_the_oldest_of_the_address_that_has_most_goes_at_any_age(void **state) {
-    (void)state;
+static void slots_the_oldest_of_the_address_that_has_most_goes_at_any_age(U_STATE) {
     t_world *w = begin(8);
     t_conn *other[3];
     t_conn *many[5];
@@ -179,12 +166,10 @@ static void slots_the_oldest_of_the_address_that_has_most_goes_at_any_age(void *
     T_CHECK(guest != NULL && t_ended(many[0]) && !t_ended(many[1]), "the oldest of five");
     T_EQ(t_ended(other[0]) + t_ended(other[1]) + t_ended(other[2]), 0);
     T_CHECK(from(w, GUEST, "") == NULL, "half is no majority");
-    t_finish(w);
 }
 
 // The address 0 is no address: a port that knows none has no majority.
-static void slots_unknown_addresses_have_no_majority(void **state) {
-    (void)state;
+static void slots_unknown_addresses_have_no_majority(U_STATE) {
     t_world *w = begin(4);
     for (int i = 0; i < 4; i++) {
         (void)from(w, 0, "");
@@ -192,14 +177,12 @@ static void slots_unknown_addresses_have_no_majority(void **state) {
     T_CHECK(from(w, GUEST, "") == NULL, "evicted at any age");
     t_advance(w, 1500);
     T_CHECK(from(w, GUEST, "") != NULL, "nobody gave way after a second");
-    t_finish(w);
 }
 
 // One connection is nobody's majority: two that meet in the last slot do not throw out each other.
 // Eight pages of one address open within a second, each with connections that it keeps: a newcomer
 // gets the slot of one between requests, however young. It would show its user an error.
-static void slots_a_young_connection_between_requests_gives_way(void **state) {
-    (void)state;
+static void slots_a_young_connection_between_requests_gives_way(U_STATE) {
     t_world *w = begin(4);
     for (int i = 0; i < 40; i++) {
         t_conn *c = from(w, ALICE, "{GET /hello}");
@@ -207,27 +190,22 @@ static void slots_a_young_connection_between_requests_gives_way(void **state) {
         t_expect(c, "HTTP/1.1 200 |hello");
     }
     T_EQ(evicted(w), 36);
-    t_finish(w);
 }
 
-static void slots_a_single_connection_has_its_second(void **state) {
-    (void)state;
+static void slots_a_single_connection_has_its_second(U_STATE) {
     t_world *w = begin(2);
-    u_peer *stream = peer_from(w, ALICE, "{GET /events}");
+    peer_from(w, ALICE, "{GET /events}");
     t_conn *first = from(w, BOB, "");
     T_CHECK(from(w, GUEST, "") == NULL && !t_ended(first), "it was thrown out at once");
     t_advance(w, 900);
     T_CHECK(from(w, GUEST, "") == NULL && !t_ended(first), "it was thrown out within a second");
     t_advance(w, 600);
     T_CHECK(from(w, GUEST, "") != NULL && t_ended(first), "it was kept");
-    u_free(stream);
-    t_finish(w);
 }
 
 // While fewer than three quarters of the places are unproved the proved make room, oldest first;
 // from then on those that are not proved do.
-static void slots_a_quarter_is_kept_for_those_who_showed_something(void **state) {
-    (void)state;
+static void slots_a_quarter_is_kept_for_those_who_showed_something(U_STATE) {
     t_world *w = begin(8);
     t_conn *proved[4];
     t_conn *unproved[4];
@@ -246,12 +224,10 @@ static void slots_a_quarter_is_kept_for_those_who_showed_something(void **state)
     T_CHECK(!t_ended(proved[2]) && !t_ended(proved[3]), "more than two of the proved went");
     T_CHECK(t_ended(unproved[0]) && t_ended(unproved[1]), "then the oldest unproved");
     T_EQ(t_ended(unproved[2]) + t_ended(unproved[3]), 0);
-    t_finish(w);
 }
 
 // Streams, answers, and what waits for the application have no age.
-static void slots_what_is_never_taken(void **state) {
-    (void)state;
+static void slots_what_is_never_taken(U_STATE) {
     t_world *w = begin(8);
     t_conn *c[8];
     char poll[80];
@@ -285,12 +261,10 @@ static void slots_what_is_never_taken(void **state) {
         T_CHECK(!t_ended(c[i]), "connection %d was taken", i);
     }
     t_app_of(w)->later = 0;
-    t_finish(w);
 }
 
 // A body whose sender authorize knows counts as proved, so it is not taken before strangers' are.
-static void slots_a_known_sender_counts_as_proved(void **state) {
-    (void)state;
+static void slots_a_known_sender_counts_as_proved(U_STATE) {
     t_world *w = begin(4);
     t_conn *c[4];
     for (uint32_t i = 0; i < 4; i++) {
@@ -300,7 +274,6 @@ static void slots_a_known_sender_counts_as_proved(void **state) {
     t_advance(w, 1500);
     T_CHECK(from(w, GUEST, "") != NULL, "nobody gave way");
     T_CHECK(!t_ended(c[0]) && t_ended(c[1]), "three of four are unknown: the oldest of these");
-    t_finish(w);
 }
 
 // -- every slot under attack ----------------------------------------------------------------------
@@ -328,8 +301,7 @@ static void attack(t_world *w, t_conn *c[SLOTS], int addresses, const char *text
 }
 
 // From one address: a page opens at once, each time.
-static void slots_an_attack_from_one_address_keeps_nobody_out(void **state) {
-    (void)state;
+static void slots_an_attack_from_one_address_keeps_nobody_out(U_STATE) {
     for (int kind = 0; kind < KINDS; kind++) {
         t_world *w = begin(SLOTS);
         t_conn *c[SLOTS] = {NULL};
@@ -344,8 +316,7 @@ static void slots_an_attack_from_one_address_keeps_nobody_out(void **state) {
 }
 
 // From as many addresses as there are slots: a page opens within 5 s.
-static void slots_an_attack_from_many_addresses_keeps_nobody_out_for_long(void **state) {
-    (void)state;
+static void slots_an_attack_from_many_addresses_keeps_nobody_out_for_long(U_STATE) {
     for (int kind = 0; kind < KINDS; kind++) {
         t_world *w = begin(SLOTS);
         t_conn *c[SLOTS] = {NULL};
@@ -389,8 +360,7 @@ static int served(t_world *w, uint32_t peer, int requests) {
     return n;
 }
 
-static void slots_who_connects_again_has_no_new_tokens(void **state) {
-    (void)state;
+static void slots_who_connects_again_has_no_new_tokens(U_STATE) {
     t_world *w = begin_rates(32);
     T_EQ(served(w, MALLORY, 50), 20); // the burst
     T_EQ(served(w, GUEST, 5), 5);     // another address has its own
@@ -401,12 +371,10 @@ static void slots_who_connects_again_has_no_new_tokens(void **state) {
     T_EQ(served(w, MALLORY, 50), 20);
     t_advance(w, 255000);
     T_EQ(served(w, MALLORY, 50), 20);
-    t_finish(w);
 }
 
 // A second connection, kept rich by doing little, is no way to get more.
-static void slots_a_rich_connection_gives_its_address_nothing(void **state) {
-    (void)state;
+static void slots_a_rich_connection_gives_its_address_nothing(U_STATE) {
     t_world *w = begin_rates(8);
     t_conn *rich = from(w, MALLORY, "{GET /hello}");
     int all = 0;
@@ -415,13 +383,11 @@ static void slots_a_rich_connection_gives_its_address_nothing(void **state) {
         t_say(rich, "{GET /hello}");
     }
     T_CHECK(all <= 20, "%d requests in one second", all);
-    t_finish(w);
 }
 
 // A busy connection takes all tokens of its address, each second. A newcomer behind the same NAT or
 // proxy waits for the next second and is served: no 429 for its first request.
-static void slots_a_busy_connection_does_not_lock_out_its_address(void **state) {
-    (void)state;
+static void slots_a_busy_connection_does_not_lock_out_its_address(U_STATE) {
     t_world *w = begin_rates(12);
     u_peer *busy = peer_from(w, GUEST, "{WS /ws}");
     for (int i = 0; i < 20; i++) {
@@ -438,23 +404,18 @@ static void slots_a_busy_connection_does_not_lock_out_its_address(void **state) 
         t_run(w);
     }
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_RATE], 0);
-    u_free(busy);
-    t_finish(w);
 }
 
 // Two requests a second on new connections, far below the rate, are served for ever.
-static void slots_tokens_fill_up_over_reconnects(void **state) {
-    (void)state;
+static void slots_tokens_fill_up_over_reconnects(U_STATE) {
     t_world *w = begin_rates(4);
     for (int i = 0; i < 200; i++) {
         T_EQ(served(w, GUEST, 1), 1);
         t_advance(w, 500);
     }
-    t_finish(w);
 }
 
-static void slots_bytes_are_counted_over_reconnects(void **state) {
-    (void)state;
+static void slots_bytes_are_counted_over_reconnects(U_STATE) {
     t_world *w = begin_rates(4);
     uint32_t taken = 0;
     for (int i = 0; i < 10; i++) {
@@ -468,27 +429,22 @@ static void slots_bytes_are_counted_over_reconnects(void **state) {
         t_run(w);
     }
     T_CHECK(taken > 12000 && taken <= 13000, "%lu bytes in one second", (unsigned long)taken);
-    t_finish(w);
 }
 
 // An address is remembered while other slots are free: the one that has been free for longest is
 // used next.
-static void slots_free_ones_are_used_oldest_first(void **state) {
-    (void)state;
+static void slots_free_ones_are_used_oldest_first(U_STATE) {
     t_world *w = begin_rates(6);
     T_EQ(served(w, MALLORY, 20), 20);
     for (uint32_t i = 0; i < 5; i++) {
         T_EQ(served(w, MANY + i, 1), 1);
         T_EQ(served(w, MALLORY, 1), 0);
     }
-    t_finish(w);
 }
 
-static void slots_an_unknown_address_has_tokens_of_its_own(void **state) {
-    (void)state;
+static void slots_an_unknown_address_has_tokens_of_its_own(U_STATE) {
     t_world *w = begin_rates(2);
     T_EQ(served(w, 0, 50), 50);
-    t_finish(w);
 }
 
 int main(void) {

@@ -60,8 +60,7 @@ static uint32_t read_slowly(t_world *w, t_conn *c, size_t bytes_a_second) {
     return ms;
 }
 
-static void slow_every_answer_arrives_whole(void **state) {
-    (void)state;
+static void slow_every_answer_arrives_whole(U_STATE) {
     static const size_t rates[] = {1000, 4000, 25000};
     for (size_t r = 0; r < 3; r++) {
         for (int i = 0; i < TEXTS; i++) {
@@ -92,8 +91,7 @@ static void slow_every_answer_arrives_whole(void **state) {
     }
 }
 
-static void slow_echo_and_close_arrive(void **state) {
-    (void)state;
+static void slow_echo_and_close_arrive(U_STATE) {
     static const size_t rates[] = {1000, 25000};
     for (size_t r = 0; r < 2; r++) {
         t_world *w = kernel_world(4);
@@ -118,8 +116,7 @@ static void slow_echo_and_close_arrive(void **state) {
 
 // A Close of ours stands behind all that the peer has not read yet. close_ms is the peer's time to
 // answer it, not ours to deliver it.
-static void slow_close_of_ours_arrives(void **state) {
-    (void)state;
+static void slow_close_of_ours_arrives(U_STATE) {
     for (int answers = 0; answers < 2; answers++) {
         t_world *w = kernel_world(4);
         u_peer *p = u_stream(w, "{WS /ws}");
@@ -159,8 +156,7 @@ static void slow_close_of_ours_arrives(void **state) {
     }
 }
 
-static void slow_event_stream_ends_whole(void **state) {
-    (void)state;
+static void slow_event_stream_ends_whole(U_STATE) {
     t_world *w = kernel_world(4);
     u_peer *p = u_stream(w, "{GET /events?topics=log}");
     for (int i = 0; i < 90; i++) {
@@ -175,14 +171,11 @@ static void slow_event_stream_ends_whole(void **state) {
     u_read(p);
     T_CHECK(p->events >= 55 && p->c->fin, "%u events", p->events);
     T_EQ(p->c->dropped, 2);
-    u_free(p);
-    t_finish(w);
 }
 
 // Acknowledged is what the peer's TCP has acknowledged, on each transport, whether the bytes wait
 // in the kernel or before it.
-static void slow_reader_that_stops_is_reset_after_stall_ms(void **state) {
-    (void)state;
+static void slow_reader_that_stops_is_reset_after_stall_ms(U_STATE) {
     for (int i = 0; i < TEXTS + 3; i++) {
         for (int reads = 0; reads < 2; reads++) {
             t_world *w = kernel_world(4);
@@ -212,8 +205,7 @@ static void slow_reader_that_stops_is_reset_after_stall_ms(void **state) {
 }
 
 // The kernel takes event after event for a peer that has vanished: that is no progress.
-static void slow_vanished_reader_of_a_stream_is_found(void **state) {
-    (void)state;
+static void slow_vanished_reader_of_a_stream_is_found(U_STATE) {
     for (int ws = 0; ws < 2; ws++) {
         t_world *w = kernel_world(4);
         t_conn *c = t_open(w, ws ? "{WS /ws?topics=chat}" : "{GET /events?topics=chat}");
@@ -233,8 +225,7 @@ static void slow_vanished_reader_of_a_stream_is_found(void **state) {
 
 // Two slots, both with an answer on its way: who comes is refused, however often. When an answer
 // has arrived its connection gives its slot, without a reset.
-static void slow_answer_on_its_way_is_never_evicted(void **state) {
-    (void)state;
+static void slow_answer_on_its_way_is_never_evicted(U_STATE) {
     static const char *const held[] = {kept_file, close_file};
     for (int i = 0; i < 2; i++) {
         t_world *w = kernel_world(2);
@@ -263,8 +254,7 @@ static void slow_answer_on_its_way_is_never_evicted(void **state) {
 }
 
 // A ping waits behind 60 KB that take a minute. The time for its answer begins when it has arrived.
-static void slow_ping_behind_much_is_no_timeout(void **state) {
-    (void)state;
+static void slow_ping_behind_much_is_no_timeout(U_STATE) {
     t_world *w = kernel_world(4);
     u_peer *p = u_stream(w, "{WS /ws?topics=log}");
     t_arrive(p->c, KERNEL);
@@ -290,13 +280,10 @@ static void slow_ping_behind_much_is_no_timeout(void **state) {
     }
     T_CHECK(p->c->dropped == 1 && ms >= 29000, "dropped after %lu ms", (unsigned long)ms);
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_TIMEOUT_PONG], 1);
-    u_free(p);
-    t_finish(w);
 }
 
 // The port is asked when a deadline comes, not for each send.
-static void slow_hook_is_asked_rarely(void **state) {
-    (void)state;
+static void slow_hook_is_asked_rarely(U_STATE) {
     t_world *w = kernel_world(4);
     t_conn *c = t_open(w, "{GET /events?topics=chat}");
     for (int i = 0; i < 400; i++) {
@@ -306,18 +293,15 @@ static void slow_hook_is_asked_rarely(void **state) {
         t_advance(w, 250);
     }
     T_CHECK(w->asked >= 15 && w->asked <= 25, "asked %u times in 100 s", w->asked);
-    t_finish(w);
 }
 
-static void slow_pending_needs_a_port_that_copies(void **state) {
-    (void)state;
+static void slow_pending_needs_a_port_that_copies(U_STATE) {
     t_world *w = t_begin();
     rtpush_hooks hooks;
     memset(&hooks, 0, sizeof hooks);
     hooks.drop = t_hook_drop;
     hooks.pending = t_hook_pending;
     T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
-    t_finish(w);
 }
 
 int main(void) {

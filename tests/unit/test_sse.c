@@ -9,8 +9,7 @@ static u_peer *resume(t_world *w, const char *path, const char *id) {
     return u_open(w, text);
 }
 
-static void sse_head_tells_proxies_not_to_hold_it_back(void **state) {
-    (void)state;
+static void sse_head_tells_proxies_not_to_hold_it_back(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /events}");
     T_EQ(p->cl.status, 200);
@@ -18,12 +17,9 @@ static void sse_head_tells_proxies_not_to_hold_it_back(void **state) {
     T_CHECK(t_field_is(&p->cl, "Cache-Control", "no-store, no-transform"), "Cache-Control");
     T_CHECK(t_field_is(&p->cl, "X-Accel-Buffering", "no"), "X-Accel-Buffering");
     T_CHECK(strncmp(t_field(&p->cl, "Content-Type"), "text/event-stream", 17) == 0, "type");
-    u_free(p);
-    t_finish(w);
 }
 
-static void sse_first_block_is_the_notice_with_id_and_retry(void **state) {
-    (void)state;
+static void sse_first_block_is_the_notice_with_id_and_retry(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /events}");
     u_is(p, "rtpush: fresh 5\n"); // the answer itself never ends
@@ -31,12 +27,9 @@ static void sse_first_block_is_the_notice_with_id_and_retry(void **state) {
     T_EQ(p->last_id[8], '-');
     T_EQ(strspn(p->last_id, "0123456789abcdef-"), 17);
     T_EQ(p->cl.retry, 2000);
-    u_free(p);
-    t_finish(w);
 }
 
-static void sse_delivers_name_id_and_data(void **state) {
-    (void)state;
+static void sse_delivers_name_id_and_data(U_STATE) {
     char id[RTPUSH_ID_SIZE];
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
@@ -48,13 +41,10 @@ static void sse_delivers_name_id_and_data(void **state) {
     T_EQ(t_publish_text(w, T_LOG, " leading and trailing "), RTPUSH_OK);
     t_run(w);
     u_is(p, "log: \nlog:  leading and trailing \n");
-    u_free(p);
-    t_finish(w);
 }
 
 // WHATWG HTML 9.2.6: CR, LF and CRLF end a line; each line becomes a data field of its own.
-static void sse_splits_lines_of_every_kind(void **state) {
-    (void)state;
+static void sse_splits_lines_of_every_kind(U_STATE) {
     static const char *const table[][2] = {
         {"a\nb", "a\nb"},
         {"a\rb", "a\nb"},
@@ -96,8 +86,7 @@ static void sse_splits_lines_of_every_kind(void **state) {
 }
 
 // Line ends stay as they are; "data: " stands behind each, also behind the last.
-static void sse_inserts_data_behind_each_line_end(void **state) {
-    (void)state;
+static void sse_inserts_data_behind_each_line_end(U_STATE) {
     static const char *const table[][2] = {
         {"a\r\nb\rc\nd", "a\r\ndata: b\rdata: c\ndata: d\n\n"},
         {"\r\n\r\n", "\r\ndata: \r\ndata: \n\n"},
@@ -162,8 +151,7 @@ static double cost_of_lines(size_t lines, const char *hello) {
 }
 
 // Eight times the lines cost eight times the work, not its square: 64.
-static void sse_many_lines_cost_their_number(void **state) {
-    (void)state;
+static void sse_many_lines_cost_their_number(U_STATE) {
     static const char *const hello[] = {"{GET /events}",
                                         "{GET /poll?last_event_id=00c0ffee-00000000}"};
     for (int kind = 0; kind < 2; kind++) {
@@ -173,21 +161,17 @@ static void sse_many_lines_cost_their_number(void **state) {
     }
 }
 
-static void sse_carries_nul_bytes_as_they_are(void **state) {
-    (void)state;
+static void sse_carries_nul_bytes_as_they_are(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     T_EQ(t_publish(w, T_LOG, "a\0b", 3), RTPUSH_OK);
     t_run(w);
     u_read(p);
     T_CHECK(t_find(p->seen.data, p->seen.len, (const uint8_t *)"a\0b", 3) != NULL, "a NUL is lost");
-    u_free(p);
-    t_finish(w);
 }
 
 // Wire bytes are a function of the record: taken in bites of any size they are the same.
-static void sse_bytes_do_not_depend_on_the_bites(void **state) {
-    (void)state;
+static void sse_bytes_do_not_depend_on_the_bites(U_STATE) {
     static const char *const texts[] = {"one", "two\nlines", "", "three\r\n\r\nlines", "\n"};
     t_buf whole = {0};
     for (size_t bite = 0; bite < 90; bite++) {
@@ -224,8 +208,7 @@ static void publish_numbers(t_world *w, int from, int to) {
     }
 }
 
-static void sse_resume_replays_what_was_missed(void **state) {
-    (void)state;
+static void sse_resume_replays_what_was_missed(U_STATE) {
     t_world *w = t_begin();
     char id[64];
     u_peer *p = u_open(w, "{GET /events}");
@@ -240,12 +223,9 @@ static void sse_resume_replays_what_was_missed(void **state) {
     u_free(p);
     p = resume(w, "/events?topics=chat", id); // none of the three is of this topic
     u_is(p, "rtpush: replayed 0 5\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void sse_resume_with_nothing_missed_says_so(void **state) {
-    (void)state;
+static void sse_resume_with_nothing_missed_says_so(U_STATE) {
     t_world *w = t_begin();
     char id[64];
     u_peer *p = u_open(w, "{GET /events}");
@@ -257,13 +237,10 @@ static void sse_resume_with_nothing_missed_says_so(void **state) {
     p = resume(w, "/events", id);
     u_is(p, "rtpush: replayed 0 5\n");
     assert_string_equal(p->last_id, id);
-    u_free(p);
-    t_finish(w);
 }
 
 // The page that never got an event resumes from the notice's id.
-static void sse_resume_from_the_first_notice(void **state) {
-    (void)state;
+static void sse_resume_from_the_first_notice(U_STATE) {
     t_world *w = t_begin();
     char id[64];
     u_peer *p = u_open(w, "{GET /events}");
@@ -272,12 +249,9 @@ static void sse_resume_from_the_first_notice(void **state) {
     publish_numbers(w, 1, 2);
     p = resume(w, "/events", id);
     u_is(p, "rtpush: replayed 2 5\nlog: n1\nlog: n2\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void sse_resume_past_the_tail_tells_the_gap(void **state) {
-    (void)state;
+static void sse_resume_past_the_tail_tells_the_gap(U_STATE) {
     t_world *w = t_fixture();
     w->desc.log_size = 512;
     t_start(w);
@@ -296,13 +270,10 @@ static void sse_resume_past_the_tail_tells_the_gap(void **state) {
     snprintf(first, sizeof first, "\nlog: n%lu\n", gap + 1);
     T_CHECK(strstr(t_text(&p->seen), first) != NULL, "the first one after a gap of %lu", gap);
     T_EQ(t_app_of(w)->missed, gap);
-    u_free(p);
-    t_finish(w);
 }
 
 // The header is what the browser knows; the query is what the page put there once.
-static void sse_header_wins_over_the_query(void **state) {
-    (void)state;
+static void sse_header_wins_over_the_query(U_STATE) {
     t_world *w = t_begin();
     char id[64];
     char path[100];
@@ -324,12 +295,9 @@ static void sse_header_wins_over_the_query(void **state) {
     snprintf(text, sizeof text, "{GET %s}", path);
     p = u_open(w, text);
     u_is(p, "rtpush: replayed 3 5\nlog: n2\nlog: n3\nlog: n4\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void sse_ids_in_upper_case_or_shortened_do_no_harm(void **state) {
-    (void)state;
+static void sse_ids_in_upper_case_or_shortened_do_no_harm(U_STATE) {
     static const char *const bad[] = {"00c0ffee-0000000",
                                       "00c0ffee00000000",
                                       "00c0ffee-0000000g",
@@ -369,8 +337,7 @@ static void sse_ids_in_upper_case_or_shortened_do_no_harm(void **state) {
 
 // An id that was given and cannot be read is a reset, however it is written in the query. None, or
 // an empty one, is a new reader.
-static void sse_id_in_a_query_is_read_whole_or_refused(void **state) {
-    (void)state;
+static void sse_id_in_a_query_is_read_whole_or_refused(U_STATE) {
     static const char *const table[][2] = {
         {"%", "reset 5"},
         {"%zz", "reset 5"},
@@ -407,8 +374,7 @@ static void sse_id_in_a_query_is_read_whole_or_refused(void **state) {
 
 // All that the log holds, from its oldest event on: asked for by the client, or by the route for
 // who brings no id.
-static void sse_first_replays_all_that_the_log_holds(void **state) {
-    (void)state;
+static void sse_first_replays_all_that_the_log_holds(U_STATE) {
     static const char *const ask[] = {"{GET /events?last_event_id=first}",
                                       "GET /events HTTP/1.1\r\n" T_HOST
                                       "Last-Event-ID: first\r\n\r\n",
@@ -453,8 +419,7 @@ static void sse_first_replays_all_that_the_log_holds(void **state) {
     }
 }
 
-static void sse_id_of_a_later_event_than_any_is_reset(void **state) {
-    (void)state;
+static void sse_id_of_a_later_event_than_any_is_reset(U_STATE) {
     t_world *w = t_begin();
     publish_numbers(w, 1, 3);
     rtpush_id id = rtpush_last_id(&w->srv);
@@ -465,13 +430,10 @@ static void sse_id_of_a_later_event_than_any_is_reset(void **state) {
     id.seq++;
     p = resume(w, "/events", rtpush_id_format(id, text));
     u_is(p, "rtpush: reset 5\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // Invariant 18: cut after every byte of a stream; the resumed reader has everything, once.
-static void sse_resume_after_a_cut_at_any_byte(void **state) {
-    (void)state;
+static void sse_resume_after_a_cut_at_any_byte(U_STATE) {
     static const char *const texts[] = {"one", "two\nlines", "three", "", "five \r\n x"};
     size_t total = 0;
     for (size_t cut = 0; cut == 0 || cut <= total; cut++) {
@@ -514,8 +476,7 @@ static void sse_resume_after_a_cut_at_any_byte(void **state) {
 
 // A comment would do for proxies, but no script sees one: a page could not tell silence from death.
 // WHATWG HTML 9.2.6: a field without a colon has an empty value, and empty data is an event.
-static void sse_keep_alive_is_seen_by_scripts_and_keeps_the_id_fresh(void **state) {
-    (void)state;
+static void sse_keep_alive_is_seen_by_scripts_and_keeps_the_id_fresh(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events?topics=chat}");
     char id[RTPUSH_ID_SIZE];
@@ -550,14 +511,11 @@ static void sse_keep_alive_is_seen_by_scripts_and_keeps_the_id_fresh(void **stat
     T_CHECK(p->alive >= 10 && p->alive <= 12, "%u keep-alives in 60 s", p->alive);
     T_EQ(p->ids, 0);
     assert_string_equal(p->last_id, rtpush_id_format(rtpush_last_id(&w->srv), id));
-    u_free(p);
-    t_finish(w);
 }
 
 // The period is the last word of each notice, in seconds, rounded up: a page waits for longer,
 // never for less.
-static void sse_keep_alive_follows_the_configuration(void **state) {
-    (void)state;
+static void sse_keep_alive_follows_the_configuration(U_STATE) {
     static const uint32_t table[][2] = {{3000, 3}, {250, 1}, {1001, 2}, {8000000, 8000}, {0, 5}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         t_world *w = t_fixture();
@@ -580,8 +538,7 @@ static void sse_keep_alive_follows_the_configuration(void **state) {
 // -- the cap --------------------------------------------------------------------------------------
 
 // An EventSource does not reconnect after any status but 200 (WHATWG HTML 9.2.3).
-static void sse_over_the_cap_gets_200_and_retry(void **state) {
-    (void)state;
+static void sse_over_the_cap_gets_200_and_retry(U_STATE) {
     t_world *w = t_fixture();
     w->desc.max_streams = 2;
     w->desc.conn_count = 6;
@@ -610,29 +567,18 @@ static void sse_over_the_cap_gets_200_and_retry(void **state) {
     t_run_ready(w);
     u_peer *h = u_open(w, "{GET /events}");
     u_expect(h, "rtpush: fresh");
-    u_free(c);
-    u_free(d);
-    u_free(e);
-    u_free(f);
-    u_free(g);
-    u_free(h);
-    t_finish(w);
 }
 
-static void sse_peer_that_half_closes_is_gone(void **state) {
-    (void)state;
+static void sse_peer_that_half_closes_is_gone(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     t_eof(p->c);
     t_advance(w, 3000);
     T_CHECK(t_ended(p->c), "a reader that closed is still served");
     t_expect_events(w, "close PEER_CLOSED");
-    u_free(p);
-    t_finish(w);
 }
 
-static void sse_what_the_reader_sends_is_thrown_away(void **state) {
-    (void)state;
+static void sse_what_the_reader_sends_is_thrown_away(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     t_say(p->c, "{GET /hello}{rep 5000 x}");
@@ -641,13 +587,10 @@ static void sse_what_the_reader_sends_is_thrown_away(void **state) {
     publish_numbers(w, 1, 1);
     t_run(w);
     u_is(p, "log: n1\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // One reader for all parameters: names and values are decoded, parameters of one name are joined.
-static void sse_topics_are_read_however_they_are_written(void **state) {
-    (void)state;
+static void sse_topics_are_read_however_they_are_written(U_STATE) {
     static const struct {
         const char *query;
         int status;
@@ -703,8 +646,7 @@ static void sse_topics_are_read_however_they_are_written(void **state) {
 }
 
 // A name longer than any topic's is not cut to one that exists.
-static void sse_topic_names_are_not_cut(void **state) {
-    (void)state;
+static void sse_topic_names_are_not_cut(U_STATE) {
     static const rtpush_topic topics[] = {
         {"abcdefghijklmnopqrstuvwxyz123456", &rtpush_topic_event, 0, 0},
         {"b", &rtpush_topic_event, 0, 0}};
@@ -732,8 +674,7 @@ static void sse_topic_names_are_not_cut(void **state) {
 
 // An id that cannot be read was given all the same: the page must not believe that it missed
 // nothing. A 400 would end its EventSource for ever (WHATWG HTML 9.2.3).
-static void sse_id_that_cannot_be_read_is_reset(void **state) {
-    (void)state;
+static void sse_id_that_cannot_be_read_is_reset(U_STATE) {
     static const char *const ids[] = {"%", "%zz", "%0", "%00", "a%00b", "a&last_event_id=a"};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         char text[160];
@@ -746,8 +687,7 @@ static void sse_id_that_cannot_be_read_is_reset(void **state) {
     }
 }
 
-static void sse_close_by_the_application_ends_in_order(void **state) {
-    (void)state;
+static void sse_close_by_the_application_ends_in_order(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     p->c->window = 10;
@@ -762,8 +702,6 @@ static void sse_close_by_the_application_ends_in_order(void **state) {
     T_EQ(p->c->fin, 1);
     t_run(w);
     t_expect_events(w, "close APP");
-    u_free(p);
-    t_finish(w);
 }
 
 int main(void) {

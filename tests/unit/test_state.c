@@ -1,8 +1,7 @@
 // STATE topics: a snapshot on joining, the newest value for the slow, never an older one.
 #include "unit.h"
 
-static void state_value_is_stored_and_read_back(void **state) {
-    (void)state;
+static void state_value_is_stored_and_read_back(U_STATE) {
     t_world *w = t_begin();
     size_t len = 99;
     assert_null(rtpush_state_get(&w->srv, T_TEMP, &len));
@@ -15,11 +14,9 @@ static void state_value_is_stored_and_read_back(void **state) {
     T_EQ(len, 0);
     assert_null(rtpush_state_get(&w->srv, T_LOG, &len));
     assert_null(rtpush_state_get(&w->srv, 99, &len));
-    t_finish(w);
 }
 
-static void state_takes_up_to_max(void **state) {
-    (void)state;
+static void state_takes_up_to_max(U_STATE) {
     static char text[64];
     memset(text, 's', sizeof text);
     t_world *w = t_begin();
@@ -28,13 +25,10 @@ static void state_takes_up_to_max(void **state) {
     T_EQ(t_publish(w, T_TEMP, text, 40), RTPUSH_OK);
     t_run(w);
     u_expect(p, "temp: ssssssssssssssssssssssssssssssssssssssss\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // Bytes never go into an event stream, so none of them counts as a line end there.
-static void state_of_bytes_is_measured_as_bytes(void **state) {
-    (void)state;
+static void state_of_bytes_is_measured_as_bytes(U_STATE) {
     static const rtpush_topic topics[] = {{"bin", &rtpush_topic_state, RTPUSH_BINARY, 128}};
     static char bytes[129];
     t_world *w = t_fixture();
@@ -54,12 +48,9 @@ static void state_of_bytes_is_measured_as_bytes(void **state) {
                 "128 bytes of %02x are not delivered", (unsigned)fill);
         u_clear(p);
     }
-    u_free(p);
-    t_finish(w);
 }
 
-static void state_joins_with_a_snapshot_after_the_notice(void **state) {
-    (void)state;
+static void state_joins_with_a_snapshot_after_the_notice(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
     t_start(w);
@@ -75,24 +66,15 @@ static void state_joins_with_a_snapshot_after_the_notice(void **state) {
     u_is(raw, "101 \n1 21\n1 on\n");
     u_peer *tagged = u_open(w, "{WSP /ws rtpush.1}");
     u_expect(tagged, " rtpush\nfresh 5\n| temp\n21\n| led\non\n");
-    u_free(sse);
-    u_free(some);
-    u_free(raw);
-    u_free(tagged);
-    t_finish(w);
 }
 
-static void state_never_published_is_not_sent(void **state) {
-    (void)state;
+static void state_never_published_is_not_sent(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /events}");
     u_is(p, "rtpush: fresh 5\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void state_fast_reader_gets_every_value(void **state) {
-    (void)state;
+static void state_fast_reader_gets_every_value(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     for (int i = 0; i < 100; i++) {
@@ -105,12 +87,9 @@ static void state_fast_reader_gets_every_value(void **state) {
         u_is(p, want);
     }
     T_EQ(rtpush_get_counters(&w->srv)->states_sent, 100);
-    u_free(p);
-    t_finish(w);
 }
 
-static void state_slow_reader_gets_the_newest(void **state) {
-    (void)state;
+static void state_slow_reader_gets_the_newest(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->window = 0;
@@ -128,13 +107,10 @@ static void state_slow_reader_gets_the_newest(void **state) {
     T_CHECK(p->seen.len >= 7 && strcmp(seen + p->seen.len - 7, "1 2999\n") == 0, "the last is %s",
             seen);
     T_EQ(t_app_of(w)->missed, 0); // conflated, not lost
-    u_free(p);
-    t_finish(w);
 }
 
 // Values given only when they can be taken: what waits in tx is bounded and grows no older.
-static void state_slow_reader_is_not_fed_stale_values(void **state) {
-    (void)state;
+static void state_slow_reader_is_not_fed_stale_values(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     int last = -1;
@@ -157,13 +133,10 @@ static void state_slow_reader_is_not_fed_stale_values(void **state) {
         T_CHECK(last < 0 || i - last < 130, "value %d is given when %d is stored", last, i);
     }
     T_CHECK(seen > 100, "only %d values", seen);
-    u_free(p);
-    t_finish(w);
 }
 
 // Alternate one state value, one record: a flood of either does not starve the other.
-static void state_and_events_take_turns(void **state) {
-    (void)state;
+static void state_and_events_take_turns(U_STATE) {
     t_world *w = t_fixture();
     w->desc.log_size = 2048;
     t_start(w);
@@ -189,13 +162,10 @@ static void state_and_events_take_turns(void **state) {
         u_clear(p);
     }
     T_CHECK(temps > 40 && logs > 40, "%d values and %d events", temps, logs);
-    u_free(p);
-    t_finish(w);
 }
 
 // Invariant 9: after quiet every reader has the stored value.
-static void state_after_quiet_everyone_has_the_value(void **state) {
-    (void)state;
+static void state_after_quiet_everyone_has_the_value(U_STATE) {
     for (size_t stop = 0; stop < 120; stop += 3) {
         t_world *w = t_begin();
         u_peer *p = u_stream(w, "{GET /events}");
@@ -235,8 +205,7 @@ static void state_after_quiet_everyone_has_the_value(void **state) {
     }
 }
 
-static void state_resume_brings_the_values_again(void **state) {
-    (void)state;
+static void state_resume_brings_the_values_again(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "{GET /events}");
     t_publish_text(w, T_LOG, "one");
@@ -255,25 +224,19 @@ static void state_resume_brings_the_values_again(void **state) {
                 strstr(t_text(&p->seen), "log: two\n") != NULL &&
                 strstr(t_text(&p->seen), "temp: 21") == NULL,
             "seen %s", t_text(&p->seen));
-    u_free(p);
-    t_finish(w);
 }
 
-static void state_from_an_interrupt(void **state) {
-    (void)state;
+static void state_from_an_interrupt(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     T_EQ(rtpush_publish_from(&w->srv, T_TEMP, "isr", 3), RTPUSH_OK);
     T_EQ(w->wakes, 1);
     t_run(w);
     u_is(p, "temp: isr\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // rtpush_subscribe: newly added STATE topics bring their value, EVENT topics begin now.
-static void state_subscribing_later_brings_the_value(void **state) {
-    (void)state;
+static void state_subscribing_later_brings_the_value(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events?topics=chat}");
     t_publish_text(w, T_TEMP, "21");
@@ -295,12 +258,9 @@ static void state_subscribing_later_brings_the_value(void **state) {
                 !strstr(t_text(&p->seen), "left"),
             "seen %s", t_text(&p->seen));
     T_EQ(t_app_of(w)->missed, 0);
-    u_free(p);
-    t_finish(w);
 }
 
-static void state_of_long_lines_fits_or_is_refused(void **state) {
-    (void)state;
+static void state_of_long_lines_fits_or_is_refused(U_STATE) {
     static const rtpush_topic topics[] = {{"s", &rtpush_topic_state, 0, 120}};
     static char text[120];
     memset(text, '\n', sizeof text);
@@ -320,8 +280,6 @@ static void state_of_long_lines_fits_or_is_refused(void **state) {
         T_CHECK(p->events == (unsigned)stored, "%d values stored, %u seen", stored, p->events);
     }
     T_CHECK(stored > 10, "only %d", stored);
-    u_free(p);
-    t_finish(w);
 }
 
 int main(void) {

@@ -18,39 +18,32 @@ static void expect_about(uint32_t ms, uint32_t want) {
             (unsigned long)want);
 }
 
-static void time_silent_connection_is_closed_after_idle_ms(void **state) {
-    (void)state;
+static void time_silent_connection_is_closed_after_idle_ms(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_connect(w);
     expect_about(until_ended(w, c, 60000), 15000);
     T_EQ(c->out.len, 0); // nobody asked anything
     t_run(w);
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_TIMEOUT_IDLE], 1);
-    t_finish(w);
 }
 
-static void time_kept_connection_is_closed_after_idle_ms(void **state) {
-    (void)state;
+static void time_kept_connection_is_closed_after_idle_ms(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /hello}");
     t_take(c);
     expect_about(until_ended(w, c, 60000), 15000);
-    t_finish(w);
 }
 
-static void time_slow_head_is_answered_408(void **state) {
-    (void)state;
+static void time_slow_head_is_answered_408(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_open(w, "GET /hello HTTP/1.1\r\nHo");
     expect_about(until_ended(w, c, 60000), 10000);
     t_expect(c, "HTTP/1.1 408 |Connection: close");
     t_expect_events(w, "refuse 408 TIMEOUT_HEAD|!request");
-    t_finish(w);
 }
 
 // One byte a second for ever: activity does not move the head's deadline.
-static void time_trickled_head_is_answered_408(void **state) {
-    (void)state;
+static void time_trickled_head_is_answered_408(U_STATE) {
     static const char head[] = "GET /hello HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n";
     t_world *w = t_begin();
     t_conn *c = t_connect(w);
@@ -62,11 +55,9 @@ static void time_trickled_head_is_answered_408(void **state) {
     }
     T_CHECK(ms >= 10000 && ms <= 12000, "ended after %d ms", ms);
     t_expect(c, "HTTP/1.1 408 ");
-    t_finish(w);
 }
 
-static void time_slow_body_is_answered_408(void **state) {
-    (void)state;
+static void time_slow_body_is_answered_408(U_STATE) {
     for (int known = 0; known < 2; known++) {
         t_world *w = t_begin();
         t_app_of(w)->known = known;
@@ -78,8 +69,7 @@ static void time_slow_body_is_answered_408(void **state) {
 }
 
 // 4 KiB in each body_ms is enough, less is not; of a sender that nobody knows in each head_ms.
-static void time_trickled_body_is_answered_408(void **state) {
-    (void)state;
+static void time_trickled_body_is_answered_408(U_STATE) {
     for (int round = 0; round < 4; round++) {
         const int known = round / 2;
         const int fast = round % 2;
@@ -110,8 +100,7 @@ static void time_trickled_body_is_answered_408(void **state) {
     }
 }
 
-static void time_application_that_does_not_answer_gives_503(void **state) {
-    (void)state;
+static void time_application_that_does_not_answer_gives_503(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /later}");
     expect_about(until_ended(w, c, 90000), 30000);
@@ -119,11 +108,9 @@ static void time_application_that_does_not_answer_gives_503(void **state) {
     t_run(w);
     t_expect_events(w, "request GET /later|close TIMEOUT_REPLY");
     T_EQ(rtpush_reply_text(&w->srv, t_app_of(w)->last, 200, "late"), RTPUSH_ERR_STALE);
-    t_finish(w);
 }
 
-static void time_peer_that_does_not_finish_closing_is_closed(void **state) {
-    (void)state;
+static void time_peer_that_does_not_finish_closing_is_closed(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_connect(w);
     c->manual_close = 1;
@@ -136,12 +123,10 @@ static void time_peer_that_does_not_finish_closing_is_closed(void **state) {
     }
     expect_about(ms, 2000);
     T_EQ(c->dropped, 2); // it has all bytes, and may still be reading them: no reset
-    t_finish(w);
 }
 
 // Bytes are queued and none is acknowledged: a reset, never a graceful close.
-static void time_stalled_reader_is_aborted(void **state) {
-    (void)state;
+static void time_stalled_reader_is_aborted(U_STATE) {
     for (int kind = 0; kind < 5; kind++) {
         static const char *const hello[] = {"{GET /events}", "{WS /ws}", "{GET /poll}",
                                             "{GET /big}", "{GET /hello}"};
@@ -168,8 +153,7 @@ static void time_stalled_reader_is_aborted(void **state) {
 }
 
 // A slow reader that acknowledges something is alive.
-static void time_slow_reader_that_moves_is_kept(void **state) {
-    (void)state;
+static void time_slow_reader_that_moves_is_kept(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /events}");
     c->window = 0;
@@ -180,12 +164,10 @@ static void time_slow_reader_that_moves_is_kept(void **state) {
         t_advance(w, 1000);
     }
     T_CHECK(!t_ended(c), "dropped though it reads 3 bytes a second");
-    t_finish(w);
 }
 
 // The longest access there is, slept through in one piece, and what is asked for beyond it.
-static void time_access_ends_however_long_the_sleep(void **state) {
-    (void)state;
+static void time_access_ends_however_long_the_sleep(U_STATE) {
     static const uint32_t asked_s[] = {8000, 8001, 4294968, 4294967295u};
     for (size_t i = 0; i < 4; i++) {
         t_world *w = t_fixture();
@@ -203,15 +185,14 @@ static void time_access_ends_however_long_the_sleep(void **state) {
     }
 }
 
-static void time_authorisation_expires(void **state) {
-    (void)state;
+static void time_authorisation_expires(U_STATE) {
     t_world *w = t_fixture();
     t_app_of(w)->expires_s = 60;
     w->desc.conn_count = 5;
     t_start(w);
     u_peer *ws = u_stream(w, "{WS /ws}");
     u_peer *sse = u_stream(w, "{GET /events}");
-    u_peer *poll = u_open(w, "{GET /poll}");
+    u_open(w, "{GET /poll}");
     for (int i = 0; i < 59; i++) {
         t_advance(w, 1000);
         t_say(ws->c, "{8a:}");
@@ -224,10 +205,6 @@ static void time_authorisation_expires(void **state) {
     T_CHECK(t_ended(ws->c), "an expired WebSocket lives on");
     t_expect_events(w, "close EXPIRED");
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EXPIRED], 2);
-    u_free(ws);
-    u_free(sse);
-    u_free(poll);
-    t_finish(w);
 }
 
 // Invariant 23: the same story at any position of the clock, also over the wrap at 2^32.
@@ -254,8 +231,7 @@ static void story(uint32_t start_ms, t_buf *out, t_buf *events) {
     t_finish(w);
 }
 
-static void time_wraps_at_2_32_without_a_trace(void **state) {
-    (void)state;
+static void time_wraps_at_2_32_without_a_trace(U_STATE) {
     t_buf out = {0};
     t_buf events = {0};
     story(1000, &out, &events);
@@ -278,8 +254,7 @@ static void time_wraps_at_2_32_without_a_trace(void **state) {
     t_buf_free(&events);
 }
 
-static void time_going_back_only_delays(void **state) {
-    (void)state;
+static void time_going_back_only_delays(U_STATE) {
     t_world *w = t_begin();
     w->now_ms = 1000000;
     t_tick(w);
@@ -296,11 +271,9 @@ static void time_going_back_only_delays(void **state) {
     T_CHECK(t_ended(idle), "the deadline never came");
     t_advance(w, 30000);
     T_CHECK(t_ended(c), "the pong's deadline never came");
-    t_finish(w);
 }
 
-static void time_long_sleep_counts(void **state) {
-    (void)state;
+static void time_long_sleep_counts(U_STATE) {
     static const uint32_t jumps[] = {60000, 3600000, 8191000, 9000000, 86400000, 0x7FFFFFFF};
     for (size_t i = 0; i < sizeof jumps / sizeof jumps[0]; i++) {
         t_world *w = t_begin();
@@ -318,8 +291,7 @@ static void time_long_sleep_counts(void **state) {
 }
 
 // Two hours and more: 16-bit quarter seconds wrap, nothing else happens.
-static void time_streams_live_for_a_day(void **state) {
-    (void)state;
+static void time_streams_live_for_a_day(U_STATE) {
     t_world *w = t_begin();
     u_peer *sse = u_stream(w, "{GET /events}");
     u_peer *ws = u_stream(w, "{WS /ws}");
@@ -342,14 +314,10 @@ static void time_streams_live_for_a_day(void **state) {
         u_clear(ws);
         T_CHECK(!t_ended(sse->c) && !t_ended(ws->c), "ended in minute %d", i);
     }
-    u_free(sse);
-    u_free(ws);
-    t_finish(w);
 }
 
 // A stream that is silent for hours must not be taken for stalled when it speaks again.
-static void time_quiet_for_hours_is_not_stalled(void **state) {
-    (void)state;
+static void time_quiet_for_hours_is_not_stalled(U_STATE) {
     for (uint32_t hours = 1; hours < 12; hours++) {
         t_world *w = t_fixture();
         w->desc.keepalive_ms = 8000000;
@@ -374,8 +342,7 @@ static void time_quiet_for_hours_is_not_stalled(void **state) {
 
 // The sleep that tick grants must not be longer than the nearest deadline even if serving a
 // connection after it made a nearer one.
-static void time_tick_never_oversleeps(void **state) {
-    (void)state;
+static void time_tick_never_oversleeps(U_STATE) {
     t_world *w = t_begin();
     t_conn *sse = t_open(w, "{GET /events}"); // keep-alive in 15 s
     t_run(w);
@@ -387,11 +354,9 @@ static void time_tick_never_oversleeps(void **state) {
     T_CHECK(w->sleep_ms <= 2500, "sleeps %lu ms, the closing deadline is in 2 s",
             (unsigned long)w->sleep_ms);
     (void)sse;
-    t_finish(w);
 }
 
-static void time_without_connections_there_is_nothing_to_wait_for(void **state) {
-    (void)state;
+static void time_without_connections_there_is_nothing_to_wait_for(U_STATE) {
     t_world *w = t_begin();
     T_EQ(t_tick(w), 0xFFFFFFFF);
     t_conn *c = t_connect(w);
@@ -402,11 +367,9 @@ static void time_without_connections_there_is_nothing_to_wait_for(void **state) 
         t_advance(w, 250);
     }
     T_EQ(t_tick(w), 0xFFFFFFFF);
-    t_finish(w);
 }
 
-static void time_closing_connection_that_stalls_is_aborted(void **state) {
-    (void)state;
+static void time_closing_connection_that_stalls_is_aborted(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /events}");
     c->hold_acks = 1;
@@ -424,11 +387,9 @@ static void time_closing_connection_that_stalls_is_aborted(void **state) {
         ms += 250;
     }
     T_CHECK(ms <= 21000, "aborted after %lu ms", (unsigned long)ms);
-    t_finish(w);
 }
 
-static void time_authorisation_of_a_poll_expires(void **state) {
-    (void)state;
+static void time_authorisation_of_a_poll_expires(U_STATE) {
     t_world *w = t_fixture();
     t_app_of(w)->expires_s = 5;
     t_start(w);
@@ -441,8 +402,6 @@ static void time_authorisation_of_a_poll_expires(void **state) {
     u_read(p);
     T_EQ(p->cl.answers, 2); // ends there; the next request is authorised anew
     T_EQ(t_app_of(w)->authorized, 2);
-    u_free(p);
-    t_finish(w);
 }
 
 int main(void) {

@@ -4,8 +4,7 @@
 // -- messages -------------------------------------------------------------------------------------
 
 // RFC 6455 5.2: every length around the places where the header changes, and around the buffer.
-static void ws_echoes_every_length_it_can_hold(void **state) {
-    (void)state;
+static void ws_echoes_every_length_it_can_hold(U_STATE) {
     static char text[400];
     memset(text, 'e', sizeof text);
     t_world *w = t_fixture();
@@ -22,12 +21,9 @@ static void ws_echoes_every_length_it_can_hold(void **state) {
     }
     T_EQ(rtpush_get_counters(&w->srv)->messages_in, 388);
     T_EQ(rtpush_get_counters(&w->srv)->messages_out, 388);
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_length_64_form_is_read(void **state) {
-    (void)state;
+static void ws_length_64_form_is_read(U_STATE) {
     static char text[70000];
     memset(text, 'L', sizeof text);
     t_world *w = t_begin();
@@ -37,8 +33,6 @@ static void ws_length_64_form_is_read(void **state) {
     t_send_frame(p->c, 0x81, text, 70000);
     t_advance(w, 3000);
     t_expect_events(w, "message 1 65535 |message 1 65536 |message 1 70000 ");
-    u_free(p);
-    t_finish(w);
 }
 
 static size_t g_streamed;
@@ -58,8 +52,7 @@ static int count_pieces(rtpush_server *srv, rtpush_handle conn, const rtpush_mes
     return RTPUSH_OK;
 }
 
-static void ws_message_of_16_mebibytes_streams_through(void **state) {
-    (void)state;
+static void ws_message_of_16_mebibytes_streams_through(U_STATE) {
     enum { SIZE = 16 << 20, BLOCK = 8192 };
     static uint8_t block[BLOCK];
     t_world *w = t_fixture();
@@ -88,12 +81,9 @@ static void ws_message_of_16_mebibytes_streams_through(void **state) {
     T_EQ(g_sum, sum);
     T_EQ(g_firsts, 1);
     T_EQ(g_lasts, 1);
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_streamed_message_respects_max_message(void **state) {
-    (void)state;
+static void ws_streamed_message_respects_max_message(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_STREAM].max_message = 1000;
     t_start(w);
@@ -103,12 +93,9 @@ static void ws_streamed_message_respects_max_message(void **state) {
     t_say(p->c, "{02*500}{80*501}");
     u_expect(p, "8 1009");
     t_expect_events(w, "!message|close WS_TOO_BIG");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_smaller_max_message_is_kept(void **state) {
-    (void)state;
+static void ws_smaller_max_message_is_kept(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_WS].max_message = 10;
     t_start(w);
@@ -117,12 +104,9 @@ static void ws_smaller_max_message_is_kept(void **state) {
     u_is(p, "2 xxxxxxxxxx\n");
     t_say(p->c, "{82*11}");
     u_expect(p, "8 1009");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_ten_thousand_empty_continuations_are_one_message(void **state) {
-    (void)state;
+static void ws_ten_thousand_empty_continuations_are_one_message(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_messages = RTPUSH_UNLIMITED;
     w->desc.rate_bytes = RTPUSH_UNLIMITED;
@@ -134,12 +118,9 @@ static void ws_ten_thousand_empty_continuations_are_one_message(void **state) {
     }
     t_say(p->c, "{80:z}");
     u_is(p, "1 az\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_message_left_for_later_comes_again(void **state) {
-    (void)state;
+static void ws_message_left_for_later_comes_again(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     t_app_of(w)->later = 4;
@@ -156,13 +137,10 @@ static void ws_message_left_for_later_comes_again(void **state) {
     t_leave(w);
     t_run_ready(w);
     u_is(p, "1 three\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // A pong deadline is suspended while we ourselves refuse input.
-static void ws_refusing_input_is_not_the_peers_silence(void **state) {
-    (void)state;
+static void ws_refusing_input_is_not_the_peers_silence(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     t_app_of(w)->later = T_FOREVER;
@@ -180,15 +158,12 @@ static void ws_refusing_input_is_not_the_peers_silence(void **state) {
     t_app_of(w)->later = 0;
     t_advance(w, 1000);
     u_expect(p, "1 one");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- UTF-8 (RFC 3629, RFC 6455 8.1) ---------------------------------------------------------------
 
 // Every sequence of one, two and three bytes, and the edges of four, against the plain validator.
-static void ws_text_is_checked_like_the_plain_validator(void **state) {
-    (void)state;
+static void ws_text_is_checked_like_the_plain_validator(U_STATE) {
     static const uint8_t edge[] = {0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2,
                                    0xDF, 0xE0, 0xED, 0xEE, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5, 0xFF};
     enum { N = sizeof edge };
@@ -226,8 +201,7 @@ static void ws_text_is_checked_like_the_plain_validator(void **state) {
     }
 }
 
-static void ws_text_is_checked_over_every_split_into_fragments(void **state) {
-    (void)state;
+static void ws_text_is_checked_over_every_split_into_fragments(U_STATE) {
     static const char good[] = "\x24\xC2\xA2\xE0\xA4\xB9\xED\x9F\xBF\xEE\x80\x80\xF0\x90\x8D\x88"
                                "\xF4\x8F\xBF\xBF";
     size_t len = sizeof good - 1;
@@ -250,8 +224,7 @@ static void ws_text_is_checked_over_every_split_into_fragments(void **state) {
 // -- control frames and back-pressure -------------------------------------------------------------
 
 // Pongs are not lost when tx is full; reading stops instead.
-static void ws_pongs_survive_back_pressure(void **state) {
-    (void)state;
+static void ws_pongs_survive_back_pressure(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_messages = RTPUSH_UNLIMITED;
     w->desc.rate_bytes = RTPUSH_UNLIMITED;
@@ -274,12 +247,9 @@ static void ws_pongs_survive_back_pressure(void **state) {
         t_run_ready(w);
     }
     u_is(p, want);
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_echo_survives_back_pressure(void **state) {
-    (void)state;
+static void ws_echo_survives_back_pressure(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_messages = RTPUSH_UNLIMITED;
     w->desc.rate_bytes = RTPUSH_UNLIMITED;
@@ -303,12 +273,9 @@ static void ws_echo_survives_back_pressure(void **state) {
     u_is(p, t_text(&want));
     T_CHECK(t_app_of(w)->writable > 0, "on_writable was not called after WOULD_BLOCK");
     t_buf_free(&want);
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_send_says_would_block_and_then_writable(void **state) {
-    (void)state;
+static void ws_send_says_would_block_and_then_writable(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->window = 0;
@@ -335,12 +302,9 @@ static void ws_send_says_would_block_and_then_writable(void **state) {
     u_read(p);
     T_EQ(p->seen.len, (size_t)sent * 13);
     T_EQ(rtpush_get_counters(&w->srv)->messages_out, sent);
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_send_room_is_what_send_takes(void **state) {
-    (void)state;
+static void ws_send_room_is_what_send_takes(U_STATE) {
     static char text[600];
     memset(text, 'r', sizeof text);
     for (size_t first = 0; first < 506; first += 3) {
@@ -363,8 +327,7 @@ static void ws_send_room_is_what_send_takes(void **state) {
     }
 }
 
-static void ws_send_too_big_is_an_error_of_its_own(void **state) {
-    (void)state;
+static void ws_send_too_big_is_an_error_of_its_own(U_STATE) {
     static char text[600];
     memset(text, 'r', sizeof text);
     t_world *w = t_begin();
@@ -378,14 +341,11 @@ static void ws_send_too_big_is_an_error_of_its_own(void **state) {
     t_serve(p->c);
     u_read(p);
     T_EQ(p->seen.len, 511);
-    u_free(p);
-    t_finish(w);
 }
 
 // rtpush.1: what the application sends begins with "=", whatever it holds, so that it can look like
 // no record, notice or position: the text here is another user's, who wrote a notice into it.
-static void ws_tagged_direct_message_cannot_look_like_a_record(void **state) {
-    (void)state;
+static void ws_tagged_direct_message_cannot_look_like_a_record(U_STATE) {
     static const char evil[] = "00000000-0 rtpush\nreset";
     for (int opcode = 1; opcode <= 2; opcode++) {
         t_world *w = t_begin();
@@ -418,8 +378,7 @@ static void ws_tagged_direct_message_cannot_look_like_a_record(void **state) {
     }
 }
 
-static void ws_tagged_send_too_big_is_one_byte_less(void **state) {
-    (void)state;
+static void ws_tagged_send_too_big_is_one_byte_less(U_STATE) {
     static char text[600];
     memset(text, 'r', sizeof text);
     t_world *w = t_begin();
@@ -439,13 +398,10 @@ static void ws_tagged_send_too_big_is_one_byte_less(void **state) {
     t_run(w);
     u_read(p);
     T_EQ(p->seen.len, 3 + 1 + 507 + 508);
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 6455 5.4: fragments of one message, nothing published between them, control frames may be.
-static void ws_message_in_parts_is_not_interrupted(void **state) {
-    (void)state;
+static void ws_message_in_parts_is_not_interrupted(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     rtpush_handle h = p->c->handle;
@@ -472,12 +428,9 @@ static void ws_message_in_parts_is_not_interrupted(void **state) {
     t_leave(w);
     t_run(w);
     u_expect(p, "2 whole\n1 direct\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_published_records_come_after_the_parts(void **state) {
-    (void)state;
+static void ws_published_records_come_after_the_parts(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     w->call = T_IN_API;
@@ -491,14 +444,11 @@ static void ws_published_records_come_after_the_parts(void **state) {
     t_leave(w);
     t_run(w);
     u_is(p, "1 ab\n1 L\n");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- Close (RFC 6455 7) ---------------------------------------------------------------------------
 
-static void ws_application_closes_and_the_peer_answers(void **state) {
-    (void)state;
+static void ws_application_closes_and_the_peer_answers(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     w->call = T_IN_API;
@@ -512,12 +462,9 @@ static void ws_application_closes_and_the_peer_answers(void **state) {
     t_run(w);
     T_EQ(p->c->dropped, 2);
     t_expect_events(w, "close APP 4000");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_application_closes_and_the_peer_never_answers(void **state) {
-    (void)state;
+static void ws_application_closes_and_the_peer_never_answers(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->manual_close = 1;
@@ -530,14 +477,11 @@ static void ws_application_closes_and_the_peer_never_answers(void **state) {
     T_CHECK(p->c->dropped, "the connection stays open behind an unanswered Close");
     u_expect(p, "8 1000 ");
     t_expect_events(w, "close ");
-    u_free(p);
-    t_finish(w);
 }
 
 // What the peer sent before it saw our Close is read until its Close comes, and not delivered
 // after on_close.
-static void ws_close_waits_behind_unsent_messages(void **state) {
-    (void)state;
+static void ws_close_waits_behind_unsent_messages(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->window = 0;
@@ -550,12 +494,9 @@ static void ws_close_waits_behind_unsent_messages(void **state) {
     t_serve(p->c);
     t_run_ready(w);
     u_is(p, "1 last words\n8 1000 bye\n");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_close_with_full_tx_still_sends_close(void **state) {
-    (void)state;
+static void ws_close_with_full_tx_still_sends_close(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->window = 0;
@@ -569,12 +510,9 @@ static void ws_close_with_full_tx_still_sends_close(void **state) {
     t_serve(p->c);
     t_run_ready(w);
     u_expect(p, "1 0\n|8 1001 "); // the reason may be left out, the code may not
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_close_finishes_the_record_it_is_in(void **state) {
-    (void)state;
+static void ws_close_finishes_the_record_it_is_in(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->window = 20;
@@ -586,13 +524,10 @@ static void ws_close_finishes_the_record_it_is_in(void **state) {
     p->c->window = SIZE_MAX;
     t_run(w);
     u_is(p, "1 a record that does not fit the window at all\n8 1000 \n");
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 6455 7.4: codes that must not be sent are refused; so is a reason that is too long.
-static void ws_close_refuses_codes_that_must_not_be_sent(void **state) {
-    (void)state;
+static void ws_close_refuses_codes_that_must_not_be_sent(U_STATE) {
     static const uint16_t bad[] = {1, 999, 1004, 1005, 1006, 1015, 2000, 2999, 5000, 65535};
     static char reason[125];
     memset(reason, 'r', 124);
@@ -610,12 +545,9 @@ static void ws_close_refuses_codes_that_must_not_be_sent(void **state) {
     t_leave(w);
     t_run(w);
     u_expect(p, "8 1000 rrrrrrr");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_failed_connection_sends_close_then_fin_and_waits(void **state) {
-    (void)state;
+static void ws_failed_connection_sends_close_then_fin_and_waits(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->manual_close = 1;
@@ -627,12 +559,9 @@ static void ws_failed_connection_sends_close_then_fin_and_waits(void **state) {
     t_advance(w, 5000);
     T_EQ(p->c->dropped, 2);
     t_expect_events(w, "!message|close WS_PROTOCOL");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_peer_vanishing_is_told_as_1006(void **state) {
-    (void)state;
+static void ws_peer_vanishing_is_told_as_1006(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     t_eof(p->c); // section 7.1.5 of RFC 6455: no Close frame
@@ -646,14 +575,11 @@ static void ws_peer_vanishing_is_told_as_1006(void **state) {
     t_cut(p->c);
     t_run_ready(w);
     t_expect_events(w, "close TRANSPORT 1006");
-    u_free(p);
-    t_finish(w);
 }
 
 // -- liveness -------------------------------------------------------------------------------------
 
-static void ws_ping_measures_the_round_trip(void **state) {
-    (void)state;
+static void ws_ping_measures_the_round_trip(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     T_EQ(rtpush_rtt_ms(&w->srv, p->c->handle), -1);
@@ -673,14 +599,11 @@ static void ws_ping_measures_the_round_trip(void **state) {
     u_clear(p);
     t_advance(w, 15000);
     T_CHECK(!t_ended(p->c), "closed though the pong came");
-    u_free(p);
-    t_finish(w);
 }
 
 // rtpush.1: an empty message, or the id alone where that has moved. A raw WebSocket carries what
 // the application sends and nothing else.
-static void ws_tagged_keep_alive_is_a_message_and_raw_has_none(void **state) {
-    (void)state;
+static void ws_tagged_keep_alive_is_a_message_and_raw_has_none(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WSP /ws?topics=chat rtpush.1}");
     u_peer *raw = u_stream(w, "{WS /ws?topics=chat}");
@@ -709,14 +632,10 @@ static void ws_tagged_keep_alive_is_a_message_and_raw_has_none(void **state) {
     u_expect(p, "1 00c0ffee-00000003 chat\nhello\n");
     u_is(raw, "1 hello\n"); // and no ping yet
     T_EQ(p->ids, 0);
-    u_free(p);
-    u_free(raw);
-    t_finish(w);
 }
 
 // Keep-alives do not hide a dead peer: it is pinged after ping_ms as ever, and answers count.
-static void ws_tagged_without_pong_is_aborted(void **state) {
-    (void)state;
+static void ws_tagged_without_pong_is_aborted(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
     u_peer *alive = u_stream(w, "{WSP /ws rtpush.1}");
@@ -736,15 +655,11 @@ static void ws_tagged_without_pong_is_aborted(void **state) {
     u_read(alive);
     T_CHECK(!t_ended(alive->c), "one that is heard of is aborted too");
     T_CHECK(strstr(t_text(&alive->seen), "9 ") == NULL, "one that is heard of is pinged");
-    u_free(p);
-    u_free(alive);
-    t_finish(w);
 }
 
 // Between the parts of a message no other may come (RFC 6455 5.4): the keep-alive waits for the
 // last. None comes behind a Close, and none puts its deadline off.
-static void ws_tagged_keep_alive_waits_for_parts_and_ends_with_close(void **state) {
-    (void)state;
+static void ws_tagged_keep_alive_waits_for_parts_and_ends_with_close(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WSP /ws rtpush.1}");
     w->call = T_IN_API;
@@ -774,12 +689,9 @@ static void ws_tagged_keep_alive_waits_for_parts_and_ends_with_close(void **stat
     T_EQ(p->c->dropped, 2);
     u_is(p, "8 4000 end\n");
     T_EQ(p->alive, 0);
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_without_pong_the_connection_is_aborted(void **state) {
-    (void)state;
+static void ws_without_pong_the_connection_is_aborted(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     t_advance(w, 39000);
@@ -787,12 +699,9 @@ static void ws_without_pong_the_connection_is_aborted(void **state) {
     t_advance(w, 3000);
     T_EQ(p->c->dropped, 1); // no graceful close to a dead peer
     t_expect_events(w, "close TIMEOUT_PONG 1006");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_any_byte_counts_as_alive(void **state) {
-    (void)state;
+static void ws_any_byte_counts_as_alive(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /ws}");
     for (int i = 0; i < 30; i++) {
@@ -801,12 +710,9 @@ static void ws_any_byte_counts_as_alive(void **state) {
     }
     u_expect(p, "!9 ");
     T_CHECK(!t_ended(p->c), "an active connection was closed");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently(void **state) {
-    (void)state;
+static void ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_messages = 10;
     w->quiet = 1;
@@ -828,12 +734,9 @@ static void ws_flood_is_slowed_or_refused_but_nothing_is_lost_silently(void **st
     T_CHECK(t_ended(p->c) || strstr(t_text(&p->seen), "n99.") != NULL,
             "held messages were never taken");
     t_buf_free(&in);
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_rate_of_bytes_slows_and_loses_nothing(void **state) {
-    (void)state;
+static void ws_rate_of_bytes_slows_and_loses_nothing(U_STATE) {
     t_world *w = t_fixture();
     w->desc.rate_bytes = 1000;
     t_start(w);
@@ -844,12 +747,9 @@ static void ws_rate_of_bytes_slows_and_loses_nothing(void **state) {
     u_expect(p, "2 xxx|1 end\n");
     t_expect_events(w, "message 2 380|message 2 381|message 2 382|message 2 383|message 2 384|"
                        "message 2 385|message 2 386|message 2 387|message 1 3 end");
-    u_free(p);
-    t_finish(w);
 }
 
-static void ws_piece_left_for_later_comes_again(void **state) {
-    (void)state;
+static void ws_piece_left_for_later_comes_again(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{WS /stream}");
     for (int later = 0; later < 6; later++) {
@@ -859,8 +759,6 @@ static void ws_piece_left_for_later_comes_again(void **state) {
         t_expect_events(w, "message 2 1800 sum |message 1 4 sum ");
         u_expect(p, "10 p");
     }
-    u_free(p);
-    t_finish(w);
 }
 
 static int close_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
@@ -869,8 +767,7 @@ static int close_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_mess
     return RTPUSH_OK;
 }
 
-static void ws_abort_inside_a_streamed_message_is_safe(void **state) {
-    (void)state;
+static void ws_abort_inside_a_streamed_message_is_safe(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_STREAM].on_message = close_piece;
     t_start(w);
@@ -878,13 +775,10 @@ static void ws_abort_inside_a_streamed_message_is_safe(void **state) {
     t_say(p->c, "{02*900}{80*900}{81:next}");
     t_run(w);
     T_EQ(p->c->dropped, 1);
-    u_free(p);
-    t_finish(w);
 }
 
 // RFC 6455 5.2: an rtpush.1 message is its record and a prefix, so it may need the 64-bit length.
-static void ws_tagged_record_of_65535_bytes_arrives(void **state) {
-    (void)state;
+static void ws_tagged_record_of_65535_bytes_arrives(U_STATE) {
     static char text[65535];
     memset(text, 'T', sizeof text);
     t_world *w = t_fixture();
@@ -898,8 +792,6 @@ static void ws_tagged_record_of_65535_bytes_arrives(void **state) {
         T_EQ(p->seen.len, 2 + 17 + 1 + 3 + 1 + len + 1);
         u_clear(p);
     }
-    u_free(p);
-    t_finish(w);
 }
 
 static void close_at_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
@@ -912,8 +804,7 @@ static void abort_at_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed
     rtpush_abort(srv, conn);
 }
 
-static void ws_reader_may_be_ended_at_its_gap(void **state) {
-    (void)state;
+static void ws_reader_may_be_ended_at_its_gap(U_STATE) {
     for (int way = 0; way < 6; way++) {
         static const char *const hello[] = {"{WS /ws}", "{WSP /ws rtpush.1}", "{GET /events}"};
         t_world *w = t_fixture();

@@ -32,6 +32,7 @@
 // answers: "200 body"    frames: "1 text" "8 1000" "9 ping"    events: "name: data", id in last_id
 
 typedef struct u_peer {
+    struct u_peer *next; // of u_peers
     t_world *w;
     t_conn *c;
     t_client cl;
@@ -126,12 +127,16 @@ static void u_clear(u_peer *p) {
     p->ids = p->alive = p->events = p->comments = 0;
 }
 
+static u_peer *u_peers; // those that u_free did not free yet
+
 static u_peer *u_new(t_world *w) {
     u_peer *p = (u_peer *)calloc(1, sizeof *p);
     if (p == NULL) {
         T_FAIL("out of memory in the test");
         return NULL;
     }
+    p->next = u_peers;
+    u_peers = p;
     p->w = w;
     p->cl.user = p;
     p->cl.on_answer = u_on_answer;
@@ -160,6 +165,11 @@ static u_peer *u_stream(t_world *w, const char *text) {
 }
 
 static void u_free(u_peer *p) {
+    u_peer **at = &u_peers;
+    while (*at != p) {
+        at = &(*at)->next;
+    }
+    *at = p->next;
     t_client_free(&p->cl);
     t_buf_free(&p->seen);
     if (p->c != NULL && p->c->used) {
@@ -215,6 +225,19 @@ static void u_body_must_fit(void (*put)(char *text, size_t size, int len)) {
     assert_true(refused);
 }
 
-#define u_test(name) cmocka_unit_test(name)
+// After each test: the peers and worlds that it left open end, and all slots are free.
+static int u_teardown(void **state) {
+    (void)state;
+    while (u_peers != NULL) {
+        u_free(u_peers);
+    }
+    while (t_worlds != NULL) {
+        t_finish(t_worlds);
+    }
+    return 0;
+}
+
+#define U_STATE void **state __attribute__((unused)) // what cmocka gives to a test
+#define u_test(name) cmocka_unit_test_teardown(name, u_teardown)
 
 #endif // T_UNIT_H
