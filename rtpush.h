@@ -522,6 +522,10 @@ typedef struct rtpush_route {
                           // that. By the server's default an upload of 5 MB takes 18 s
     uint32_t max_message; // WEBSOCKET: largest message in bytes, at most what the rx buffer holds
                           // (rx_size - 125), which 0 means; with STREAM_MESSAGES any, 0: no limit
+    uint16_t piece;       // WEBSOCKET with STREAM_MESSAGES: the largest piece that on_message is
+                          // given where the port's buffer holds more than the rx buffer takes
+                          // (rx_size - 125), which 0 means. An echo of it needs tx_size of 4 bytes
+                          // more
     const char *const *headers;      // request headers to keep, lower case, ended by NULL. Of one
                                      // that comes twice the last line counts
     const char *const *subprotocols; // WEBSOCKET: those understood, ended by NULL; "rtpush.1"
@@ -838,14 +842,15 @@ typedef struct rtpush_hooks {
     // for each send; MUST NOT call the core. Where a system cannot say, 0: then a drop without
     // reset must let the transport deliver what it holds.
     uint32_t (*pending)(void *ctx, const rtpush_conn *conn, void *port);
-    unsigned flags; // RTPUSH_COPIES
+    unsigned flags; // RTPUSH_COPIES ...
 } rtpush_hooks;
 
 // rtpush_hooks.flags. COPIES: what rtpush_sent tells of was copied. So HOLD bytes need not last and
 // are acknowledged at once: that says then that the transport has room, not that the peer has
 // the bytes. That is asked by `pending`: no deadline that could cut an answer ends a connection
-// while bytes still reach the peer.
-enum { RTPUSH_COPIES = 1 };
+// while bytes still reach the peer. INPUT_CONST: what rtpush_input is given must not be written to;
+// messages are copied into rx before they are unmasked.
+enum { RTPUSH_COPIES = 1, RTPUSH_INPUT_CONST = 2 };
 
 enum { RTPUSH_SPAN_COPY, RTPUSH_SPAN_HOLD, RTPUSH_SPAN_STATIC };
 typedef struct rtpush_span {
@@ -862,9 +867,10 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks);
 // A new connection. peer: any number equal for equal addresses (0 unknown). port: the port's own
 // pointer, handed back by rtpush_port. NULL: none free, reset it.
 rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, void *port);
-// Bytes that arrived. Returns how many were taken; offer the rest again, unchanged, when the
-// connection comes from rtpush_next or after rtpush_sent.
-size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
+// Bytes that arrived. Returns how many were taken. Those may have been changed (a message is
+// unmasked where it stands) unless the hooks say INPUT_CONST; the others are as they came. Offer
+// them again when the connection comes from rtpush_next or after rtpush_sent.
+size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, void *bytes, size_t len);
 // The peer finished sending and all bytes were taken.
 void rtpush_eof(rtpush_server *srv, rtpush_conn *conn);
 // What to send: fills up to max spans, returns how many (0: nothing now) or RTPUSH_FIN (once).
@@ -893,7 +899,8 @@ rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *co
 // -- a filter between the port and this file: TLS (ports/rtpush_bearssl.h) ------------------------
 // Ports do not know of it. For connections of secure listeners rtpush_input, _eof, _output, _sent
 // and _acked go to the filter, under the same rules, and the filter uses rtpush_plain_* for what is
-// inside. What it took by rtpush_plain_sent it MUST have copied. rtpush_plain_acked MUST wait until
+// inside, whose input is the filter's own memory and may be written to. What it took by
+// rtpush_plain_sent it MUST have copied. rtpush_plain_acked MUST wait until
 // the transport acknowledged the bytes that carry it, or stalled readers are not seen and FIN is
 // early.
 
@@ -903,7 +910,7 @@ typedef struct rtpush_filter {
     // reset it. The object MUST begin with `void *port`, set to port.
     void *(*open)(void *ctx, rtpush_server *srv, rtpush_conn *conn, void *port);
     void (*close)(void *self); // once, last: dropped or gone; calls nothing for this connection
-    size_t (*input)(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
+    size_t (*input)(rtpush_server *srv, rtpush_conn *conn, void *bytes, size_t len);
     void (*eof)(rtpush_server *srv, rtpush_conn *conn);
     int (*output)(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
     int (*sent)(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked);
@@ -914,7 +921,7 @@ typedef struct rtpush_filter {
 // there is one.
 int rtpush_attach_filter(rtpush_server *srv, const rtpush_filter *filter);
 void *rtpush_filter_self(const rtpush_conn *conn);
-size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len);
+size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, void *bytes, size_t len);
 void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn);
 int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max);
 int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked);
@@ -955,7 +962,7 @@ struct rtpush_kind {
     // It is authorised: answers, waits, or becomes a stream. 0, or what it is refused with.
     unsigned (*open)(rtpush_server *srv, rtpush_conn *conn, rtpush_request *req);
     // Bytes of a body or for a stream: how many were taken; len 0: again what was left. (discarded)
-    size_t (*input)(rtpush_server *srv, rtpush_conn *conn, const uint8_t *data, size_t len);
+    size_t (*input)(rtpush_server *srv, rtpush_conn *conn, uint8_t *data, size_t len);
     // Puts into tx what a stream sends before records, or more of a pulled answer. 0: no output.
     int (*fill)(rtpush_server *srv, rtpush_conn *conn);
     // The scan of deadlines visits an open stream; `due` may have come. (nothing)
@@ -1048,18 +1055,18 @@ typedef struct rtpi_http { // the request as it arrives
 } rtpi_http;
 
 typedef struct rtpi_ws { // the frame as it arrives
-    uint8_t step;        // header bytes read, or RTPI_WS_PAYLOAD
-    uint8_t first;       // first header byte: FIN and opcode
+    uint8_t header_len;  // bytes of a header that is not whole; in the control bytes of rx
+    uint8_t first;       // first byte of the frame read last: FIN and opcode
     uint8_t opcode;      // of the message under way, 0 none
-    uint8_t utf8;        // validator state; of a binary message never begun
-    uint8_t control_len; // bytes of control payload gathered
+    uint8_t utf8;        // validator state of its text; of a binary message never begun
+    uint8_t control_len; // bytes of control payload in the control bytes of rx
     uint8_t bits;        // RTPI_WS_...
-    uint8_t mask[4];     // rotated so that [0] is next
     uint16_t close_code; // of a Close of ours that waits for room
     uint16_t code;       // of the peer's Close
     uint16_t rtt_ms;     // last round trip + 1, 0 none
-    uint32_t left;       // payload bytes left of this frame
-    uint32_t total;      // payload bytes of this message before this frame
+    uint32_t mask;       // of the frame under way, as it lies in memory; its first byte is next
+    uint32_t left;       // payload bytes left of this frame; 0: a header is next
+    uint32_t total;      // payload bytes of this message, those left included; modulo 2^32
 } rtpi_ws;
 
 // Small fields first: 16-bit Thumb instructions reach bytes up to offset 31, halves to 62.
@@ -1290,12 +1297,6 @@ static void rtpi_put_text(rtpush_text *t, const char *text) {
 static void rtpi_put_byte(rtpush_text *t, unsigned value) {
     uint8_t byte = (uint8_t)value;
     rtpi_put(t, &byte, 1);
-}
-
-static void rtpi_put_big_endian(rtpush_text *t, uint32_t value, unsigned bytes) {
-    while (bytes-- > 0) {
-        rtpi_put_byte(t, bytes < 4 ? (unsigned)(value >> (8u * bytes) & 255u) : 0);
-    }
 }
 
 static void rtpi_hex(uint8_t out[8], uint32_t value) {
@@ -1575,6 +1576,85 @@ static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
 }
 
 // >>utf8 ------------------------------------------------------------------------------------------
+// What looks at every byte of a message: unmasking and UTF-8. Where size does not count and words
+// have 64 bits they take 16 bytes and more a step.
+
+#ifndef RTPI_WIDE
+#if !defined(__OPTIMIZE_SIZE__) && SIZE_MAX > 0xFFFFFFFFu
+#define RTPI_WIDE 1
+#else
+#define RTPI_WIDE 0
+#endif
+#endif
+
+#if RTPI_WIDE
+static uint64_t rtpi_word(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+#endif
+
+#if RTPI_WIDE
+static void rtpi_word_put(uint8_t *at, uint64_t word) {
+    memcpy(at, &word, sizeof word);
+}
+
+// rtpi_unmask in steps of 64 and 16, which compilers make vectors of. Returns how many bytes these
+// are.
+static size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint64_t mask) {
+    size_t i = 0;
+    for (; len - i >= 64; i += 64) {
+        const uint64_t a = rtpi_word(in + i) ^ mask;
+        const uint64_t b = rtpi_word(in + i + 8) ^ mask;
+        const uint64_t c = rtpi_word(in + i + 16) ^ mask;
+        const uint64_t d = rtpi_word(in + i + 24) ^ mask;
+        const uint64_t e = rtpi_word(in + i + 32) ^ mask;
+        const uint64_t f = rtpi_word(in + i + 40) ^ mask;
+        const uint64_t g = rtpi_word(in + i + 48) ^ mask;
+        const uint64_t h = rtpi_word(in + i + 56) ^ mask;
+        rtpi_word_put(out + i, a);
+        rtpi_word_put(out + i + 8, b);
+        rtpi_word_put(out + i + 16, c);
+        rtpi_word_put(out + i + 24, d);
+        rtpi_word_put(out + i + 32, e);
+        rtpi_word_put(out + i + 40, f);
+        rtpi_word_put(out + i + 48, g);
+        rtpi_word_put(out + i + 56, h);
+    }
+    for (; len - i >= 16; i += 16) {
+        const uint64_t a = rtpi_word(in + i) ^ mask;
+        const uint64_t b = rtpi_word(in + i + 8) ^ mask;
+        rtpi_word_put(out + i, a);
+        rtpi_word_put(out + i + 8, b);
+    }
+    return i;
+}
+#endif
+
+// RFC 6455 5.3: copies and unmasks; `out` may be `in`. The mask is a word as it lies in memory, its
+// first byte is for the next byte of payload. Returns the mask for what follows.
+static uint32_t rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint32_t mask) {
+    uint8_t twice[8];
+    size_t i = 0;
+#if RTPI_WIDE
+    i = rtpi_unmask_wide(out, in, len, (uint64_t)mask << 32 | mask);
+#endif
+    for (; len - i >= 4; i += 4) {
+        uint32_t word;
+        memcpy(&word, in + i, 4);
+        word ^= mask;
+        memcpy(out + i, &word, 4);
+    }
+    memcpy(twice, &mask, 4);
+    memcpy(twice + 4, &mask, 4);
+    for (; i < len; i++) {
+        out[i] = (uint8_t)(in[i] ^ twice[i & 3u]);
+    }
+    memcpy(&mask, twice + (len & 3u), 4); // turned to the byte behind them
+    return mask;
+}
+
 // RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
 // the next byte must be; the four special states exclude overlong forms, surrogates and what lies
 // above U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
@@ -1616,6 +1696,52 @@ static uint8_t rtpi_utf8_tail(uint8_t state, uint8_t c) {
     return (c < low[state] || c > high[state]) ? (uint8_t)RTPI_UTF8_BAD : next[state];
 }
 
+// Passes runs of whole characters between which nothing is looked at: ASCII a word at a time, since
+// nearly all text is, and where size does not count characters of two and three bytes. Returns
+// where it stops.
+static const uint8_t *rtpi_utf8_run(const uint8_t *data, const uint8_t *end) {
+#if RTPI_WIDE
+    const uint64_t ones = ~(uint64_t)0 / 255u; // in each byte
+    uint64_t leads; // ... that begins a character of two
+    memcpy(&leads, "\1\0\1\0\1\0\1", 8);
+    for (; end - data >= 64; data += 64) {
+        if ((rtpi_word(data) | rtpi_word(data + 8) | rtpi_word(data + 16) | rtpi_word(data + 24) |
+             rtpi_word(data + 32) | rtpi_word(data + 40) | rtpi_word(data + 48) |
+             rtpi_word(data + 56)) & ones * 0x80u) {
+            break;
+        }
+    }
+    for (; end - data >= 8; data += 8) { // C2..DF 80..BF, four times
+        const uint64_t word = rtpi_word(data) ^ (ones * 0x80u + leads * 0x40u);
+        if ((word & (ones * 0xC0u + leads * 0x20u)) ||
+            (((word & leads * 0x1Eu) + leads * 0x7Eu) & leads * 0x80u) != leads * 0x80u) {
+            break;
+        }
+    }
+#endif
+    while ((size_t)(end - data) >= sizeof(size_t)) {
+        size_t word;
+        memcpy(&word, data, sizeof word);
+        if (word & (size_t)(~(size_t)0 / 255u * 0x80u)) {
+            break;
+        }
+        data += sizeof word;
+    }
+#if RTPI_WIDE
+    while (end - data >= 3) {
+        if (data[0] >= 0xC2 && data[0] < 0xE0 && (data[1] & 0xC0) == 0x80) {
+            data += 2;
+        } else if (data[0] > 0xE0 && data[0] < 0xF0 && data[0] != 0xED &&
+                   (data[1] & 0xC0) == 0x80 && (data[2] & 0xC0) == 0x80) {
+            data += 3;
+        } else {
+            break;
+        }
+    }
+#endif
+    return data;
+}
+
 // Advances the state over len bytes; stops at the first bad one.
 static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
     const uint8_t *end = len > 0 ? data + len : data; // NULL is fine for nothing
@@ -1624,26 +1750,7 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
             state = rtpi_utf8_tail(state, *data++);
             continue;
         }
-        // ASCII a word at a time: nearly all text is.
-        while ((size_t)(end - data) >= sizeof(size_t)) {
-            size_t word;
-            memcpy(&word, data, sizeof word);
-            if (word & (size_t)(~(size_t)0 / 255u * 0x80u)) {
-                break;
-            }
-            data += sizeof word;
-        }
-        // Where flash does not count: whole characters of 2 and 3 bytes, while they are whole.
-        while (sizeof(size_t) == 8 && end - data >= 3) {
-            if (data[0] >= 0xC2 && data[0] < 0xE0 && (data[1] & 0xC0) == 0x80) {
-                data += 2;
-            } else if (data[0] > 0xE0 && data[0] < 0xF0 && data[0] != 0xED &&
-                       (data[1] & 0xC0) == 0x80 && (data[2] & 0xC0) == 0x80) {
-                data += 3;
-            } else {
-                break;
-            }
-        }
+        data = rtpi_utf8_run(data, end);
         if (data < end) {
             state = rtpi_utf8_lead(*data++);
         }
@@ -1748,7 +1855,7 @@ enum { RTPI_TOPIC_VALUE = 1 }; // rtpush_topic_kind.flags: the newest value coun
 enum {
     RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
     RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
-    RTPI_WS_LAST = 4     // the piece to deliver is the last one
+    RTPI_WS_CLOSED = 4   // the peer's Close came, or it is given up: nothing is read any more
 };
 
 // rtpush_conn.form, see >>wire
@@ -2169,14 +2276,12 @@ static uint32_t rtpi_rate_bytes(const rtpush_server *srv, const rtpush_conn *c) 
 
 static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
     uint32_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at); // modulo 256: enough
-    uint32_t messages = srv->desc.rate_messages;
-    uint32_t blocks = rtpi_rate_bytes(srv, c) / 64u + 1u; // another route: another burst
-    c->token_at = (uint8_t)(srv->quarter / 4u);
-    if (seconds > 2) {
-        seconds = 2; // the burst
+    if (seconds > 0) {
+        c->token_at = (uint8_t)(srv->quarter / 4u);
+        seconds = seconds < 2 ? seconds : 2; // the burst
+        c->tokens = rtpi_refilled(c->tokens, srv->desc.rate_messages, seconds);
+        c->byte_tokens = rtpi_refilled(c->byte_tokens, rtpi_rate_bytes(srv, c) / 64u + 1u, seconds);
     }
-    c->tokens = rtpi_refilled(c->tokens, messages, seconds);
-    c->byte_tokens = rtpi_refilled(c->byte_tokens, blocks, seconds);
 }
 
 static void rtpi_throttle(rtpush_server *srv, rtpush_conn *c) {
@@ -2203,20 +2308,21 @@ static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
     return 1;
 }
 
-// How many of want bytes may pass now; they are paid. A rest under 64 costs a whole block.
-static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, size_t want) {
-    uint32_t blocks = (uint32_t)((want + 63u) / 64u);
-    if (rtpi_rate_bytes(srv, c) == RTPUSH_UNLIMITED || want == 0) {
-        return want;
+// How many of n bytes from `at` on may pass now; they are paid. Each 64 from byte 0 on cost a
+// token, so it does not matter where they are cut. rtpi_tokens_refill goes before.
+static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_t at, size_t n) {
+    uint32_t rate = rtpi_rate_bytes(srv, c);
+    uint32_t paid = (0u - at) % 64u; // the rest of the block begun before
+    if (rate == RTPUSH_UNLIMITED || n <= paid) {
+        return n;
     }
-    rtpi_tokens_refill(srv, c);
-    if (blocks > c->byte_tokens) {
-        blocks = c->byte_tokens;
-        want = (size_t)blocks * 64u;
+    c->byte_tokens = rtpi_refilled(c->byte_tokens, rate / 64u + 1u, 0); // the burst of this route
+    if (n > paid + c->byte_tokens * 64u) {
+        n = paid + c->byte_tokens * 64u;
         rtpi_throttle(srv, c);
     }
-    c->byte_tokens = (uint16_t)(c->byte_tokens - blocks);
-    return want;
+    c->byte_tokens = (uint16_t)(c->byte_tokens - (n - paid + 63u) / 64u);
+    return n;
 }
 
 // >>log -------------------------------------------------------------------------------------------
@@ -2567,20 +2673,27 @@ static unsigned rtpi_opcode(const rtpush_topic *topic) { // RFC 6455 5.2
     return (topic->flags & RTPUSH_BINARY) ? RTPUSH_BINARY_MESSAGE : RTPUSH_TEXT_MESSAGE;
 }
 
+// Bytes of the extended length (RFC 6455 5.2: the shortest form).
+static unsigned rtpi_length_bytes(uint32_t len) {
+    return len < 126 ? 0 : len < 65536u ? 2 : 8;
+}
+
+// The header of a frame of ours, so that it ends at `end`. Returns where it begins.
+static uint8_t *rtpi_frame_header(uint8_t *end, unsigned first, uint32_t len) {
+    uint8_t *at = end - 2 - rtpi_length_bytes(len);
+    at[0] = (uint8_t)first;
+    at[1] = (uint8_t)(len < 126 ? len : len < 65536u ? 126u : 127u);
+    for (; end > at + 2; len >>= 8) {
+        *--end = (uint8_t)len;
+    }
+    return at;
+}
+
 // Frame header, line count, end of event: what is computed once for all readers.
 static void rtpi_encode(const rtpush_server *srv, rtpi_record *rec) {
     uint8_t *payload = rtpi_payload_open(rec);
     unsigned opcode = rtpi_opcode(&srv->desc.topics[rec->topic]);
-    uint8_t first = (uint8_t)(0x80u | opcode); // FIN
-    if (rec->len < 126) {
-        rec->ws[2] = first;
-        rec->ws[3] = (uint8_t)rec->len;
-    } else { // RFC 6455 5.2: 126 announces 16 bits of length
-        rec->ws[0] = first;
-        rec->ws[1] = 126;
-        rec->ws[2] = (uint8_t)(rec->len >> 8);
-        rec->ws[3] = (uint8_t)rec->len;
-    }
+    (void)rtpi_frame_header(rec->ws + sizeof rec->ws, 0x80u | opcode, rec->len);
     rec->lines = 0;
     if (opcode == RTPUSH_TEXT_MESSAGE &&
         (memchr(payload, '\n', rec->len) || memchr(payload, '\r', rec->len))) {
@@ -2804,16 +2917,11 @@ static void rtpi_emit_piece(rtpi_emit *e, const void *data, uint32_t len, uint8_
     e->bytes += rtpi_emit_bytes(e, (const uint8_t *)data + skip, len - skip, kind);
 }
 
-// Bytes of the extended length (RFC 6455 5.2: the shortest form).
-static unsigned rtpi_length_bytes(uint32_t len) {
-    return len < 126 ? 0 : len < 65536u ? 2 : 8;
-}
-
 static void rtpi_put_frame_header(rtpush_text *t, unsigned first, uint32_t len) {
-    unsigned bytes = rtpi_length_bytes(len);
-    rtpi_put_byte(t, first);
-    rtpi_put_byte(t, bytes == 0 ? (unsigned)len : bytes == 2 ? 126u : 127u);
-    rtpi_put_big_endian(t, len, bytes);
+    uint8_t header[10];
+    uint8_t *end = header + sizeof header;
+    const uint8_t *at = rtpi_frame_header(end, first, len);
+    rtpi_put(t, at, (size_t)(end - at));
 }
 
 // The byte behind the next line end after byte i, or where the search ends.
@@ -5293,7 +5401,7 @@ static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t
     return 1;
 }
 
-static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
                               size_t len) {
     int limited = rtpi_rate_bytes(srv, c) != RTPUSH_UNLIMITED;
     size_t paid;
@@ -5302,7 +5410,8 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
     if (!rtpi_is_chunked(c) && len > c->in.http.length) {
         len = (size_t)c->in.http.length; // the next request is behind it
     }
-    paid = rtpi_bytes_take(srv, c, len);
+    rtpi_tokens_refill(srv, c);
+    paid = rtpi_bytes_take(srv, c, 0, len);
     while (i < paid && n > 0 && c->state == RTPI_BODY) {
         n = c->in.http.length > 0 && c->in.http.step == RTPI_S_DATA
                 ? rtpi_body_data(srv, c, data + i, paid - i)
@@ -5316,38 +5425,63 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, const uint8_t 
 }
 
 // >>ws --------------------------------------------------------------------------------------------
-// RFC 6455 5. Frames are read as they stream; each header byte is judged when it comes, so a broken
-// peer is told at once. The rx bytes are divided: data up to rx_size - 125, and the last 125 for
-// the payload of a control frame, which may come between the fragments of a message (5.4).
+// RFC 6455 5. rtpi_ws_header reads a frame's header from the bytes that are there. It judges each
+// byte as soon as it is, so a broken peer is told at once, and it does not matter where the input
+// is cut: what is there of a header waits in the last 125 of the rx bytes. Those else hold the
+// payload of a control frame, which may come between the fragments of a message (5.4); while a pong
+// waits for room in tx nothing is read. The other rx bytes gather data.
 //
-//   HEADER  step 0, 1, then 2 or 8 bytes of length, then 4 of mask  -> PAYLOAD
-//   PAYLOAD unmasked into rx; at its end: control -> act, data -> deliver if FIN
+//   left 0    a header is next -> rtpi_ws_frame
+//   else      payload: of a control frame -> kept, and acted on at its end
+//                      of a message -> given from the input where it stands, if nothing waits in rx
+//                      and it is the rest of the message or, with STREAM_MESSAGES, fills rx at
+//                      least; else gathered in rx until it is so
 //
-// A message is delivered whole if it fits; with STREAM_MESSAGES in pieces whenever rx is full. When
-// the application says LATER the piece stays where it is and no further byte is taken: TCP holds
-// the peer back, and with it our own pong deadline.
+// What the application does not take now waits in rx; a piece that is larger is masked again and
+// stays with the port. No further byte is read then: TCP holds the peer back, and with it our own
+// pong deadline. After each step the state is read again: rtpi_ws_input.
 
-enum { RTPI_WS_PAYLOAD = 14, RTPI_WS_CLOSED }; // rtpi_ws.step beyond the header's 0 to 13; CLOSED:
-                                               // nothing is read any more
+#define RTPI_WS_HEADER_MAX 14u // 2, length 8, mask 4
 
 static uint32_t rtpi_ws_room(const rtpush_server *srv) {
     return srv->desc.rx_size - RTPI_CONTROL_MAX;
 }
 
-// Queues a Close frame (RFC 6455 5.5.1). Code 1005: one without a body.
-static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
-                             const char *reason) {
-    rtpush_text *t = rtpi_tx_open(srv, c);
-    reason = reason ? reason : "";
-    if (code == 1005) {
-        rtpi_put_frame_header(t, 0x88, 0);
-    } else {
-        rtpi_put_frame_header(t, 0x88, 2 + (uint32_t)strlen(reason));
-        rtpi_put_big_endian(t, code, 2);
-        rtpi_put_text(t, reason);
+// The bytes for the payload of a control frame, or for a header.
+static uint8_t *rtpi_ws_kept(const rtpush_server *srv, const rtpush_conn *c) {
+    return rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
+}
+
+// May a piece be handed over from the input? Nothing stands before it, and it may be written to.
+static int rtpi_ws_may_give(const rtpush_server *srv, const rtpush_conn *c) {
+    return c->rx_used == 0 && (rtpi_filtered(c) || !(srv->hooks.flags & RTPUSH_INPUT_CONST));
+}
+
+// Queues a frame. Returns where the caller writes its payload at once. NULL: no room now.
+static uint8_t *rtpi_ws_put(rtpush_server *srv, rtpush_conn *c, unsigned first, uint32_t len) {
+    const rtpush_text *t = rtpi_tx_open(srv, c);
+    uint32_t size = 2u + rtpi_length_bytes(len) + len;
+    uint8_t *end = t->data + t->len + size;
+    if (size > t->cap - t->len) {
+        return NULL;
     }
-    if (!rtpi_tx_commit(c, t)) {
+    c->tx_len = (uint16_t)(c->tx_len + size);
+    (void)rtpi_frame_header(end - len, first, len);
+    return end - len;
+}
+
+// Queues a Close frame (RFC 6455 5.5.1). Code 1005: one without a body.
+static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, unsigned code,
+                             const char *reason) {
+    uint32_t len = reason ? (uint32_t)strlen(reason) : 0;
+    uint8_t *to = rtpi_ws_put(srv, c, 0x88, code == 1005 ? 0 : len + 2u);
+    if (!to) {
         return 0;
+    }
+    if (code != 1005) {
+        to[0] = (uint8_t)(code >> 8);
+        to[1] = (uint8_t)code;
+        memcpy(to + 2, reason ? reason : "", len);
     }
     rtpi_set(c, RTPI_F_CLOSE_SENT);
     rtpi_clear(c, RTPI_F_CLOSE_DUE);
@@ -5356,7 +5490,7 @@ static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
 
 // Both sides have said Close, or we gave the peer up: the server ends TCP (RFC 6455 7.1.1).
 static void rtpi_ws_closed(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_has(c, RTPI_F_CLOSE_SENT) && c->in.ws.step == RTPI_WS_CLOSED) {
+    if (rtpi_has(c, RTPI_F_CLOSE_SENT) && (c->in.ws.bits & RTPI_WS_CLOSED)) {
         rtpi_begin_closing(srv, c, c->why);
     }
 }
@@ -5381,7 +5515,7 @@ static void rtpi_ws_close(rtpush_server *srv, rtpush_conn *c, uint16_t code, con
 static void rtpi_ws_fail(rtpush_server *srv, rtpush_conn *c, unsigned code) {
     uint8_t why = code == 1007   ? RTPUSH_WHY_WS_UTF8
                   : code == 1009 ? RTPUSH_WHY_WS_TOO_BIG : RTPUSH_WHY_WS_PROTOCOL;
-    c->in.ws.step = RTPI_WS_CLOSED;
+    c->in.ws.bits = RTPI_WS_CLOSED;
     rtpi_ws_close(srv, c, (uint16_t)code, NULL, why);
 }
 
@@ -5400,169 +5534,95 @@ static uint32_t rtpi_ws_max(const rtpush_server *srv, const rtpush_route *route)
     return (route->flags & RTPUSH_STREAM_MESSAGES) ? ~(uint32_t)0 : room;
 }
 
-// Opcode, FIN and RSV (RFC 6455 5.2, 5.4, 5.5).
-static unsigned rtpi_ws_first_byte(rtpush_conn *c, uint8_t byte) {
-    rtpi_ws *w = &c->in.ws;
-    unsigned opcode = byte & 15u;
-    if (byte & 0x70) {
-        return 1002; // RSV without an extension
+// Reads the header of a frame from the bytes there are; `open` is the opcode of the message under
+// way, 0 none. Returns the bytes of the header, 0 if more are needed, or the close code to fail
+// with.
+static unsigned rtpi_ws_header(const uint8_t *at, size_t len, unsigned open, uint32_t *left) {
+    const unsigned opcode = at[0] & 15u;
+    const unsigned allowed = open ? 0x0701u : 0x0706u; // 5.4: a continuation only inside a message
+    unsigned size = 2;
+    unsigned i;
+    if ((at[0] & 0x70) || !(allowed >> opcode & 1u) || (opcode >= 8 && !(at[0] & 0x80))) {
+        return 1002; // RFC 6455 5.2: RSV without an extension, a reserved opcode; 5.5: a control
+    }                // frame in fragments
+    if (len < 2) {
+        return 0;
     }
-    if (opcode >= 8) {
-        if (opcode > 10 || !(byte & 0x80)) {
-            return 1002; // reserved, or a fragmented control frame
-        }
-    } else if (opcode > 2 || (opcode == 0) != (w->opcode != 0)) {
-        return 1002; // reserved; continuation of nothing; a new message inside another
-    } else if (opcode != 0) {
-        w->opcode = (uint8_t)opcode;
-        w->utf8 = RTPI_UTF8_OK;
-        w->total = 0;
-        w->bits = 0;
+    *left = at[1] & 127u;
+    if (!(at[1] & 0x80) || (opcode >= 8 && *left > RTPI_CONTROL_MAX)) {
+        return 1002; // RFC 6455 5.1: a client must mask; 5.5
     }
-    w->first = byte;
-    w->left = 0;
-    return 0;
-}
-
-// MASK and the 7-bit length.
-static unsigned rtpi_ws_second_byte(rtpush_conn *c, uint8_t byte) {
-    rtpi_ws *w = &c->in.ws;
-    unsigned len = byte & 127u;
-    if (!(byte & 0x80)) {
-        return 1002; // RFC 6455 5.1: a client must mask
-    }
-    if ((w->first & 8) && len > RTPI_CONTROL_MAX) {
-        return 1002;
-    }
-    w->left = len;
-    w->step = len < 126 ? 10 : len == 126 ? 8 : 2; // 2..7 and 8, 9: length; 10..13: mask
-    if (len >= 126) {
-        w->left = 0;
-    }
-    w->mask[0] = (uint8_t)len; // remembers the form until the mask comes
-    return 0;
-}
-
-// A byte of the extended length. RFC 6455 5.2: network order, the shortest form only.
-static unsigned rtpi_ws_length_byte(rtpush_conn *c, uint8_t byte) {
-    rtpi_ws *w = &c->in.ws;
-    if (w->step == 2 && (byte & 0x80)) {
-        return 1002; // the most significant bit must be 0
-    }
-    if (w->left > 0x00FFFFFFu) {
-        return 1009; // over 32 bits: larger than anything here takes
-    }
-    w->left = w->left << 8 | byte;
-    w->step++;
-    if (w->step == 10 && w->left < (w->mask[0] == 126 ? 126u : 65536u)) {
-        return 1002;
-    }
-    return 0;
-}
-
-// The header is complete: is the message still within the route's limit?
-static unsigned rtpi_ws_header_done(const rtpush_server *srv, rtpush_conn *c) {
-    rtpi_ws *w = &c->in.ws;
-    w->step = RTPI_WS_PAYLOAD;
-    w->control_len = 0;
-    if (!(w->first & 8)) {
-        uint32_t max = rtpi_ws_max(srv, rtpi_route(srv, c));
-        if (w->left > max - w->total) {
-            return 1009; // total never passes max
-        }
-        w->total += max == ~(uint32_t)0 ? 0 : w->left; // no limit, no count: it would wrap
-    }
-    return 0;
-}
-
-// One byte of the header. Returns 0 or the close code to fail with.
-static unsigned rtpi_ws_header_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_ws *w = &c->in.ws;
-    if (w->step == 0) {
-        w->step = 1;
-        return rtpi_ws_first_byte(c, byte);
-    }
-    if (w->step == 1) {
-        return rtpi_ws_second_byte(c, byte);
-    }
-    if (w->step < 10) {
-        return rtpi_ws_length_byte(c, byte);
-    }
-    w->mask[w->step - 10] = byte;
-    w->step++;
-    return w->step == RTPI_WS_PAYLOAD ? rtpi_ws_header_done(srv, c) : 0;
-}
-
-// Copies and unmasks (RFC 6455 5.3), a word at a time; leaves the mask turned to the next byte.
-static void rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint8_t mask[4]) {
-    uint8_t turned[4];
-    size_t word_mask;
-    size_t i = 0;
-    unsigned k;
-    for (k = 0; k < sizeof word_mask; k += 2) { // sizeof is 2, 4 or 8
-        memcpy((uint8_t *)&word_mask + k, mask + (k & 3u), 2);
-    }
-    if (sizeof word_mask >= 4) {
-        for (; len - i >= sizeof word_mask; i += sizeof word_mask) {
-            size_t word;
-            memcpy(&word, in + i, sizeof word);
-            word ^= word_mask;
-            memcpy(out + i, &word, sizeof word);
-        }
-    }
-    for (; i < len; i++) {
-        out[i] = in[i] ^ mask[i & 3u];
-    }
-    for (k = 0; k < 4; k++) {
-        turned[k] = mask[(len + k) & 3u];
-    }
-    memcpy(mask, turned, 4);
-}
-
-// Hands over or sends what waits. 0: it still waits or the stream has ended, read no further.
-RTPI_CHECKED static int rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_ws *w = &c->in.ws;
-    const rtpush_route *route = rtpi_route(srv, c);
-    if (w->bits & RTPI_WS_DELIVER) {
-        rtpush_message m;
-        m.data = rtpi_rx(srv, c);
-        m.len = c->rx_used;
-        m.opcode = w->opcode;
-        m.first = !(w->bits & RTPI_WS_PIECE);
-        m.last = (w->bits & RTPI_WS_LAST) != 0;
-        if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
-            rtpi_not_taken(route->on_message(srv, rtpi_handle(srv, c), &m))) {
-            rtpi_later(srv, c);
-            return 0;
-        }
-        if (c->state != RTPI_STREAM) {
-            return 0;
-        }
-        c->rx_used = 0;
-        w->bits = RTPI_WS_PIECE;
-        if (m.last) {
-            srv->count.messages_in++;
-            w->opcode = 0;
-        }
-    }
-    if (c->todo & RTPI_TODO_PONG) {
-        rtpush_text *t = rtpi_tx_open(srv, c);
-        if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) { // RFC 6455 5.5.3: the ping's own payload
-            rtpi_put_frame_header(t, 0x8A, w->control_len);
-            rtpi_put(t, rtpi_tx(srv, c) - RTPI_CONTROL_MAX, w->control_len);
-            if (!rtpi_tx_commit(c, t)) {
-                return 0;
+    if (*left > 125) { // 5.2: network order, the shortest form only
+        size = *left == 126 ? 4u : 10u;
+        for (*left = 0, i = 2; i < size && i < len; i++) {
+            *left = *left << 8 | at[i];
+            if (size == 10 && i < 6 && *left > 0) { // the first bit must be 0; 1009: over 32 bits
+                return i == 2 && *left > 127 ? 1002 : 1009;
             }
         }
-        c->todo &= (uint8_t)~RTPI_TODO_PONG;
-        rtpi_ready(srv, c);
+        if (i == size && *left < (size == 4 ? 126u : 65536u)) {
+            return 1002;
+        }
+    }
+    return len < size + 4 ? 0 : size + 4;
+}
+
+// Do n more bytes end the message?
+static unsigned rtpi_ws_last(const rtpi_ws *w, size_t n) {
+    return w->left == n && w->first >= 0x80;
+}
+
+// Hands a piece to the application. 0: not taken, or the stream has ended.
+RTPI_CHECKED static int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                                     size_t len, unsigned last) {
+    rtpi_ws *w = &c->in.ws;
+    const rtpush_route *route = rtpi_route(srv, c);
+    rtpush_message m;
+    m.data = data;
+    m.len = len;
+    m.opcode = w->opcode;
+    m.first = !(w->bits & RTPI_WS_PIECE);
+    m.last = (uint8_t)last;
+    if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
+        rtpi_not_taken(route->on_message(srv, rtpi_handle(srv, c), &m))) {
+        rtpi_later(srv, c);
+        return 0;
+    }
+    if (c->state != RTPI_STREAM) {
+        return 0;
+    }
+    w->bits = RTPI_WS_PIECE;
+    if (last) {
+        srv->count.messages_in++;
+        w->opcode = 0;
     }
     return 1;
 }
 
+// Hands over or sends what waits.
+static void rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
+    const rtpi_ws *w = &c->in.ws;
+    if (w->bits & RTPI_WS_DELIVER) {
+        if (!rtpi_ws_give(srv, c, rtpi_rx(srv, c), c->rx_used, rtpi_ws_last(w, 0))) {
+            return;
+        }
+        c->rx_used = 0;
+    }
+    if (c->todo & RTPI_TODO_PONG) { // RFC 6455 5.5.3: the ping's own payload
+        if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) {
+            uint8_t *to = rtpi_ws_put(srv, c, 0x8A, w->control_len);
+            if (!to) {
+                return;
+            }
+            memcpy(to, rtpi_ws_kept(srv, c), w->control_len);
+        }
+        c->todo &= (uint8_t)~RTPI_TODO_PONG;
+        rtpi_ready(srv, c);
+    }
+}
+
 // RFC 6455 5.5.1: the peer's Close.
-static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c) {
-    const uint8_t *payload = rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
+static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c, const uint8_t *payload) {
     size_t len = c->in.ws.control_len;
     unsigned code = 1005;
     unsigned fail = len == 1 ? 1002 : 0;
@@ -5576,100 +5636,171 @@ static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c) {
         return;
     }
     c->in.ws.code = (uint16_t)code;
-    c->in.ws.step = RTPI_WS_CLOSED;
+    c->in.ws.bits = RTPI_WS_CLOSED;
     rtpi_ws_close(srv, c, (uint16_t)code, NULL, RTPUSH_WHY_NONE);
 }
 
-// The frame's payload is complete. 0: stop reading.
-static int rtpi_ws_frame_done(rtpush_server *srv, rtpush_conn *c) {
+// Takes n bytes of a control frame and acts on one that is whole.
+static void rtpi_ws_control(rtpush_server *srv, rtpush_conn *c, const uint8_t *from, size_t n) {
     rtpi_ws *w = &c->in.ws;
-    unsigned opcode = w->first & 15u;
-    w->step = 0;
-    if (opcode == 8) {
-        rtpi_ws_close_frame(srv, c);
+    uint8_t *p = rtpi_ws_kept(srv, c);
+    w->mask = rtpi_unmask(p + w->control_len, from, n, w->mask);
+    w->control_len = (uint8_t)(w->control_len + n);
+    w->left -= (uint32_t)n;
+    if (w->left > 0) {
+        return;
+    }
+    if (w->first == 0x88) {
+        rtpi_ws_close_frame(srv, c, p);
+    } else if (w->first == 0x89) {
+        c->todo |= RTPI_TODO_PONG;
+        rtpi_ws_flush(srv, c);
+    } else if (w->control_len == 4) { // RFC 6455 5.5.3: an answer to our ping, or to none
+        uint32_t rtt;
+        memcpy(&rtt, p, sizeof rtt);
+        rtt = srv->now_ms - rtt;
+        w->rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : w->rtt_ms;
+    }
+}
+
+// Begins the frame whose header is complete. 0: its message is larger than the route takes.
+static int rtpi_ws_begin(const rtpush_server *srv, rtpush_conn *c, uint8_t first,
+                              uint32_t left) {
+    rtpi_ws *w = &c->in.ws;
+    uint32_t max = rtpi_ws_max(srv, rtpi_route(srv, c));
+    w->first = first;
+    w->left = left;
+    w->header_len = w->control_len = 0;
+    if (first & 8) {
         return 1;
     }
-    if (opcode == 9) {
-        c->todo |= RTPI_TODO_PONG;
-    } else if (opcode == 10) { // RFC 6455 5.5.3: an answer to our ping, or to none
-        if (w->control_len == 4) {
-            const uint8_t *p = rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
-            uint32_t rtt = srv->now_ms - ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-                                          (uint32_t)p[2] << 8 | p[3]);
-            c->in.ws.rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : c->in.ws.rtt_ms;
-        }
-    } else if (w->first & 0x80) {
-        if (w->utf8 != RTPI_UTF8_OK) {
-            rtpi_ws_fail(srv, c, 1007);
-            return 1;
-        }
-        w->bits |= RTPI_WS_DELIVER | RTPI_WS_LAST;
+    if (first & 15) {
+        w->opcode = first & 15;
+        w->utf8 = RTPI_UTF8_OK;
+        w->total = 0;
+        w->bits = 0;
     }
-    return rtpi_ws_flush(srv, c);
+    if (max != ~(uint32_t)0 && left > max - w->total) {
+        return 0; // total never passes max
+    }
+    w->total += left;
+    return 1;
 }
 
-// Takes payload bytes. Returns how many; 0 with left > 0 means stop.
-static size_t rtpi_ws_payload(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                              size_t len) {
+// Takes data of a message, of which n bytes are there: in place, or to rx. Returns how many.
+static size_t rtpi_ws_data(rtpush_server *srv, rtpush_conn *c, uint8_t *from, size_t n) {
     rtpi_ws *w = &c->in.ws;
-    uint8_t *to = rtpi_rx(srv, c);
-    uint32_t room = rtpi_ws_room(srv);
-    if (len > w->left) {
-        len = (size_t)w->left;
+    const rtpush_route *route = rtpi_route(srv, c);
+    const uint32_t room = rtpi_ws_room(srv) - c->rx_used;
+    const uint16_t tokens = c->byte_tokens;
+    uint32_t most = room;
+    uint8_t *rx = rtpi_rx(srv, c);
+    uint8_t *to = rx + c->rx_used;
+    uint8_t utf8 = w->utf8;
+    uint32_t mask;
+    unsigned last, piece;
+    if (rtpi_ws_may_give(srv, c)) {
+        most = route->piece > room ? route->piece : room;
+        to = from;
     }
-    if (w->first & 8) {
-        rtpi_unmask(to + room + w->control_len, data, len, w->mask);
-        w->control_len = (uint8_t)(w->control_len + len);
-    } else if (len > 0) {
-        if (c->rx_used == room) { // only a streamed message can be larger than rx
-            w->bits |= RTPI_WS_DELIVER;
-            if (!rtpi_ws_flush(srv, c)) {
+    n = rtpi_bytes_take(srv, c, w->total - w->left, n < most ? n : most);
+    last = rtpi_ws_last(w, n);
+    piece = last || (n >= room && (route->flags & RTPUSH_STREAM_MESSAGES));
+    to = piece ? to : rx + c->rx_used;
+    mask = rtpi_unmask(to, from, n, w->mask);
+    if (w->opcode == RTPUSH_TEXT_MESSAGE) {
+        utf8 = rtpi_utf8(utf8, to, n);
+    }
+    if (utf8 == RTPI_UTF8_BAD || (last && utf8 != RTPI_UTF8_OK)) {
+        rtpi_ws_fail(srv, c, 1007);
+        return n;
+    }
+    if (to == from) {
+        piece = 0; // handed over, or for later
+        if (!rtpi_ws_give(srv, c, from, n, last)) {
+            if (n > room) { // as it came
+                (void)rtpi_unmask(from, from, n, w->mask);
+                c->byte_tokens = tokens;
                 return 0;
             }
+            memcpy(rx, from, n);
+            c->rx_used = (uint16_t)n;
+            w->bits |= RTPI_WS_DELIVER;
         }
-        len = len > room - c->rx_used ? (size_t)(room - c->rx_used) : len;
-        len = rtpi_bytes_take(srv, c, len);
-        to += c->rx_used;
-        rtpi_unmask(to, data, len, w->mask);
-        c->rx_used = (uint16_t)(c->rx_used + len);
-        if (w->opcode == RTPUSH_TEXT_MESSAGE) {
-            w->utf8 = rtpi_utf8(w->utf8, to, len);
-        }
+    } else {
+        c->rx_used = (uint16_t)(c->rx_used + n);
     }
-    w->left -= (uint32_t)len;
-    return len;
+    w->mask = mask;
+    w->utf8 = utf8;
+    w->left -= (uint32_t)n;
+    if (piece) {
+        w->bits |= RTPI_WS_DELIVER;
+        rtpi_ws_flush(srv, c);
+    }
+    return n;
 }
 
-static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len) {
+// Takes payload. Returns how many bytes.
+static size_t rtpi_ws_payload(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
+    size_t n = len < c->in.ws.left ? len : (size_t)c->in.ws.left;
+    if (c->in.ws.first & 8) {
+        rtpi_ws_control(srv, c, data, n);
+        return n;
+    }
+    return rtpi_ws_data(srv, c, data, n);
+}
+
+// Reads a header, as far as it is there. Returns how many bytes it took.
+static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
     rtpi_ws *w = &c->in.ws;
+    const uint8_t *header = data;
+    unsigned before = w->header_len;
+    uint32_t left;
+    unsigned size;
+    if (before > 0 || len < RTPI_WS_HEADER_MAX) {
+        uint8_t *kept = rtpi_ws_kept(srv, c);
+        len = len < RTPI_WS_HEADER_MAX - before ? len : RTPI_WS_HEADER_MAX - before;
+        memcpy(kept + before, header, len);
+        header = kept;
+    }
+    size = rtpi_ws_header(header, before + len, w->opcode, &left);
+    if (size == 0) {
+        w->header_len = (uint8_t)(before + len);
+        return len;
+    }
+    if (size > RTPI_WS_HEADER_MAX) {
+        rtpi_ws_fail(srv, c, size);
+        return len;
+    }
+    if (!rtpi_token_take(srv, c)) {
+        return 0; // a frame is paid when its header is complete
+    }
+    memcpy(&w->mask, header + size - 4, 4);
+    size -= before;
+    if (!rtpi_ws_begin(srv, c, header[0], left)) {
+        rtpi_ws_fail(srv, c, 1009);
+    } else if (left == 0) {
+        (void)rtpi_ws_payload(srv, c, data + size, 0);
+    }
+    return size;
+}
+
+static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
+    const rtpi_ws *w = &c->in.ws;
     size_t i = 0;
-    if (!rtpi_ws_flush(srv, c)) {
-        return 0;
+    size_t n = 1;
+    rtpi_tokens_refill(srv, c);
+    rtpi_ws_flush(srv, c);
+    while (i < len && n > 0 && c->state == RTPI_STREAM && !(c->todo & RTPI_TODO_PONG) &&
+           !(w->bits & (RTPI_WS_DELIVER | RTPI_WS_CLOSED))) {
+        n = w->left > 0 ? rtpi_ws_payload(srv, c, data + i, len - i)
+                        : rtpi_ws_frame(srv, c, data + i, len - i);
+        i += n;
     }
-    while (c->state == RTPI_STREAM && w->step != RTPI_WS_CLOSED) {
-        unsigned code = 0;
-        if (w->step < RTPI_WS_PAYLOAD) {
-            if (i == len || (w->step == 13 && !rtpi_token_take(srv, c))) {
-                return i; // a frame is paid with the last byte of its header
-            }
-            code = rtpi_ws_header_byte(srv, c, data[i++]);
-        } else {
-            size_t n = rtpi_ws_payload(srv, c, data + i, len - i);
-            i += n;
-            if (c->state != RTPI_STREAM) {
-                break;
-            }
-            if (w->utf8 == RTPI_UTF8_BAD) {
-                code = 1007;
-            } else if (w->left > 0 ? n == 0 : !rtpi_ws_frame_done(srv, c)) {
-                return i;
-            }
-        }
-        if (code) {
-            rtpi_ws_fail(srv, c, code);
-        }
+    if (c->state != RTPI_STREAM || (w->bits & RTPI_WS_CLOSED)) {
+        return len; // the rest is discarded
     }
-    return len; // the rest is discarded
+    return i;
 }
 
 // Control frames of our own that are due.
@@ -5678,10 +5809,9 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
         rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
         rtpi_ws_closed(srv, c);
     } else if ((c->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
-        rtpush_text *t = rtpi_tx_open(srv, c);
-        rtpi_put_frame_header(t, 0x89, 4);
-        rtpi_put_big_endian(t, srv->now_ms, 4); // comes back in the pong: the round-trip time
-        if (rtpi_tx_commit(c, t)) {
+        uint8_t *to = rtpi_ws_put(srv, c, 0x89, 4);
+        if (to) {
+            memcpy(to, &srv->now_ms, 4); // comes back in the pong: the round-trip time
             c->todo = (uint8_t)((c->todo & ~RTPI_TODO_NOW) | RTPI_TODO_DONE);
             c->heard = (uint16_t)srv->quarter;
         }
@@ -6244,8 +6374,9 @@ static int rtpi_check_websocket(rtpush_server *srv, unsigned i) {
     const rtpush_route *r = &srv->desc.routes[i];
     return rtpi_check_stream(srv, i) &&
            ((r->flags & RTPUSH_STREAM_MESSAGES) ||
-            rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".max_message", r->max_message, 0,
-                          srv->desc.rx_size - RTPI_CONTROL_MAX));
+            (rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".max_message", r->max_message, 0,
+                           srv->desc.rx_size - RTPI_CONTROL_MAX) &&
+             rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".piece", r->piece, 0, 0)));
 }
 
 #define RTPI_CHECK(function) function
@@ -6325,7 +6456,7 @@ static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
     rtpi_ready(srv, c);
 }
 
-static size_t rtpi_poll_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+static size_t rtpi_poll_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
                               size_t len) {
     (void)srv;
     (void)c;
@@ -6399,7 +6530,7 @@ static void rtpi_websocket_close(rtpush_server *srv, rtpush_conn *c, uint16_t co
 
 static void rtpi_websocket_progress(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
-    if ((c->in.ws.bits & RTPI_WS_DELIVER) || (c->todo & RTPI_TODO_PONG)) {
+    if (rtpi_has(c, RTPI_F_LATER) || (c->todo & RTPI_TODO_PONG)) {
         rtpi_clear(c, RTPI_F_LATER);
         rtpi_ready(srv, c);
     }
@@ -6890,7 +7021,7 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
                      size_t len, int first, int last) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);
     uint32_t tag;
-    rtpush_text *t;
+    uint8_t *to;
     if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
         return RTPUSH_ERR_ARGUMENT;
     }
@@ -6904,14 +7035,17 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
     if (len > srv->desc.tx_size - 4u - tag) {
         return RTPUSH_ERR_TOO_BIG;
     }
-    t = rtpi_tx_open(srv, c);
-    rtpi_put_frame_header(t, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0),
-                          (uint32_t)len + tag);
-    rtpi_put(t, "=", tag);
-    rtpi_put(t, data, len);
-    if (!rtpi_tx_commit(c, t)) {
+    to = rtpi_ws_put(srv, c, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0),
+                     tag + (uint32_t)len);
+    if (!to) {
         c->todo |= RTPI_TODO_WRITABLE;
         return RTPUSH_ERR_WOULD_BLOCK;
+    }
+    if (tag > 0) {
+        to[0] = '=';
+    }
+    if (len > 0) {
+        memcpy(to + tag, data, len);
     }
     rtpi_ready(srv, c);
     if (last) {
@@ -7341,7 +7475,7 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
 }
 
 // Bytes for a connection in its present state; a state that ends in between goes on with the rest.
-RTPI_APART static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+RTPI_APART static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
                                     size_t len) {
     switch (c->state) {
     case RTPI_HEAD:
@@ -7361,8 +7495,8 @@ RTPI_APART static size_t rtpi_input(rtpush_server *srv, rtpush_conn *c, const ui
     }
 }
 
-size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
-    const uint8_t *data = (const uint8_t *)bytes;
+size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, void *bytes, size_t len) {
+    uint8_t *data = (uint8_t *)bytes;
     size_t taken = 0;
     srv->busy = conn;
     rtpi_clear(conn, RTPI_F_REFUSED);
@@ -7533,7 +7667,7 @@ void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
     srv->busy = NULL;
 }
 
-size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes, size_t len) {
+size_t rtpush_input(rtpush_server *srv, rtpush_conn *conn, void *bytes, size_t len) {
     return rtpi_filtered(conn) ? srv->filter->input(srv, conn, bytes, len)
                                : rtpush_plain_input(srv, conn, bytes, len);
 }

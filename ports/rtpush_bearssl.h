@@ -741,8 +741,8 @@ static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
     size_t len = 0;
     if (link->slot != NULL && !(link->flags & RTPI_BEARSSL_OVER)) {
         br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
-        const uint8_t *data = br_ssl_engine_recvapp_buf(eng, &len);
-        while (data != NULL) {
+        uint8_t *data = br_ssl_engine_recvapp_buf(eng, &len);
+        while (data != NULL) { // the record's plaintext is in our buffer until it is acknowledged
             const size_t taken = rtpush_plain_input(srv, link->conn, data, len);
             if (taken > 0) {
                 br_ssl_engine_recvapp_ack(eng, taken);
@@ -873,7 +873,7 @@ static int rtpi_bearssl_begin(rtpush_bearssl_link *link, uint8_t first) {
     return link->slot != NULL;
 }
 
-static size_t rtpi_bearssl_input(rtpush_server *srv, rtpush_conn *conn, const void *bytes,
+static size_t rtpi_bearssl_input(rtpush_server *srv, rtpush_conn *conn, void *bytes,
                                  size_t len) {
     rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
     const uint8_t *from = (const uint8_t *)bytes;

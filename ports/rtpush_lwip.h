@@ -1022,6 +1022,7 @@ static err_t rtpi_lwip_attach(rtpush_lwip *port, rtpush_server *srv) {
     memset(&hooks, 0, sizeof(hooks));
     hooks.ctx = port;
     hooks.drop = rtpi_lwip_on_drop;
+    hooks.flags = RTPUSH_INPUT_CONST; // a pbuf may be shared, or refer to memory of its driver
     if (port->desc.publish_from) {
         hooks.wake = rtpi_lwip_on_wake;
         hooks.lock = rtpi_lwip_on_lock;

@@ -547,7 +547,7 @@ static void rtpi_posix_on_unlock(void *ctx) {
 static size_t rtpi_posix_offer(rtpush_posix *port, rtpi_posix_slot *slot) {
     const uint32_t index = slot->held - 1u;
     rtpi_posix_buffer *buffer = &port->buffers[index];
-    const uint8_t *data = rtpi_posix_buffer_data(port, index) + buffer->used;
+    uint8_t *data = rtpi_posix_buffer_data(port, index) + buffer->used;
     const size_t left = buffer->len - buffer->used;
     const size_t taken = rtpush_input(rtpi_posix_server(port, slot), slot->conn, data, left);
     buffer->used += (uint32_t)taken;

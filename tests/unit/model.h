@@ -987,7 +987,7 @@ static void m_check_settled(m_sim *sim) {
             continue;
         }
         T_CHECK(r->c->in.len == 0, "refused input was never taken (invariant 14): flags %x step %d",
-                r->c->conn->flags, r->c->conn->in.ws.step);
+                r->c->conn->flags, r->c->conn->in.ws.bits);
         T_CHECK(r->echo_in == r->echo_out && r->ping_in == r->ping_out, "an echo or pong is lost");
         T_CHECK(r->direct_in == r->direct_out, "a direct message is lost");
         for (int t = 0; t < M_TOPICS; t++) {

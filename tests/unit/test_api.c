@@ -253,6 +253,8 @@ static void api_config_error_names_the_route(U_STATE) {
     init_refuses(&d, "routes[0].max_message: 0 to 387 needed, 388 given");
     r.max_message--;
     T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
+    r.piece = 1;
+    init_refuses(&d, "routes[0].piece: 0 to 0 needed, 1 given");
     r.flags = RTPUSH_STREAM_MESSAGES;
     r.max_message = 1000000;
     T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);

@@ -160,6 +160,275 @@ static void ws_refusing_input_is_not_the_peers_silence(U_STATE) {
     u_expect(p, "1 one");
 }
 
+// -- frames in the input --------------------------------------------------------------------------
+
+// What RFC 6455 5.2, 5.4 and 5.5 say of a whole header.
+static unsigned header_model(const uint8_t *b, unsigned open, uint64_t *len) {
+    const unsigned opcode = b[0] & 15u;
+    const int size = (b[1] & 127) < 126 ? 0 : (b[1] & 127) == 126 ? 2 : 8;
+    *len = b[1] & 127u;
+    if (size > 0) {
+        *len = 0;
+        for (int i = 0; i < size; i++) {
+            *len = *len << 8 | b[2 + i];
+        }
+    }
+    if ((b[0] & 0x70) != 0 || !(b[1] & 0x80) || (opcode > 2 && opcode < 8) || opcode > 10 ||
+        (opcode >= 8 && (size > 0 || !(b[0] & 0x80))) || (opcode == 0 && !open) ||
+        ((opcode == 1 || opcode == 2) && open) || *len >> 63 || (size == 2 && *len < 126) ||
+        (size == 8 && *len < 65536)) {
+        return 1002;
+    }
+    return *len >> 32 ? 1009 : (unsigned)size + 6u;
+}
+
+static void ws_header_is_what_the_standard_says_at_each_length(void **state) {
+    (void)state;
+    t_rng rng = t_seed(7);
+    for (int round = 0; round < 400000; round++) {
+        uint8_t b[14];
+        const unsigned open = t_below(&rng, 3);
+        for (size_t i = 0; i < sizeof b; i++) {
+            b[i] = t_below(&rng, 3) ? (uint8_t)t_rand(&rng) : 0;
+        }
+        b[0] = (uint8_t)round; // every pair of bytes at least once
+        b[1] = (uint8_t)(round / 256);
+        if (t_below(&rng, 2)) { // a length that 64 bits announce and 32 hold
+            memset(b + 2, 0, 4);
+        }
+        uint64_t len;
+        const unsigned want = header_model(b, open, &len);
+        unsigned seen = 0;
+        for (size_t have = 1; have <= sizeof b; have++) {
+            uint32_t left = 0;
+            void *release;
+            const unsigned now = rtpi_ws_header(t_flush_end(b, have, &release), have, open, &left);
+            free(release);
+            T_CHECK(seen == 0 || now == seen, "%u after %u", now, seen);
+            T_CHECK(now == 0 || now == want, "%u of %lu bytes, should be %u", now,
+                    (unsigned long)have, want);
+            T_CHECK(now == 0 || now > 14 || (now == have && left == len) || seen,
+                    "a header of %u bytes shows at %lu", now, (unsigned long)have);
+            seen = now;
+        }
+        T_EQ(seen, want);
+    }
+}
+
+// A fault is told at the byte where it shows: what comes behind it cannot make it good.
+static void ws_header_fault_shows_at_its_byte(void **state) {
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len; // at which it shows
+        unsigned code;
+    } faults[] = {
+        {"\xC1", 1, 1002},         {"\x83", 1, 1002},         {"\x09", 1, 1002},
+        {"\x80", 1, 1002},         {"\x81\x05", 2, 1002},     {"\x89\xFE", 2, 1002},
+        {"\x81\xFE\0\x7D", 4, 1002}, {"\x81\xFF\x80", 3, 1002}, {"\x81\xFF\x01", 3, 1009},
+        {"\x81\xFF\0\0\0\x01", 6, 1009}, {"\x81\xFF\0\0\0\0\0\0\xFF\xFF", 10, 1002},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        uint32_t left;
+        for (size_t have = 1; have <= faults[i].len; have++) {
+            const unsigned code =
+                rtpi_ws_header((const uint8_t *)faults[i].bytes, have, 0, &left);
+            T_CHECK(code == (have < faults[i].len ? 0 : faults[i].code), "fault %lu: %u at %lu",
+                    (unsigned long)i, code, (unsigned long)have);
+        }
+    }
+}
+
+// Where what on_message was given last stands: in the input, or in the connection's rx bytes.
+typedef struct seen_piece {
+    const uint8_t *data;
+    size_t len;
+    int first, last;
+    int answers; // RTPUSH_LATER so many times
+    uint32_t sum; // of all that was taken
+    size_t total;
+    int pieces;
+    int in_rx;
+} seen_piece;
+
+static seen_piece g_piece;
+
+static int see_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    const rtpush_conn *c = rtpi_resolve(srv, conn);
+    g_piece.data = msg->data;
+    g_piece.len = msg->len;
+    g_piece.in_rx = msg->data == rtpi_rx(srv, c);
+    T_EQ(msg->first, g_piece.total == 0);
+    if (g_piece.answers > 0) {
+        g_piece.answers--;
+        return RTPUSH_LATER;
+    }
+    for (size_t i = 0; i < msg->len; i++) {
+        g_piece.sum = g_piece.sum * 31 + msg->data[i];
+    }
+    g_piece.total = msg->last ? 0 : g_piece.total + msg->len;
+    g_piece.pieces++;
+    return RTPUSH_OK;
+}
+
+static u_peer *u_pieces(t_world **w, int index, uint16_t piece, int input_const) {
+    *w = t_fixture();
+    t_routes[index].on_message = see_piece;
+    t_routes[index].piece = piece;
+    (*w)->desc.rate_bytes = (*w)->desc.rate_messages = RTPUSH_UNLIMITED;
+    (*w)->input_const = input_const;
+    t_start(*w);
+    memset(&g_piece, 0, sizeof g_piece);
+    return u_stream(*w, index == T_R_WS ? "{WS /ws}" : "{WS /stream}");
+}
+
+static uint32_t sum_of(const uint8_t *data, size_t len) {
+    uint32_t sum = 0;
+    for (size_t i = 0; i < len; i++) {
+        sum = sum * 31 + data[i];
+    }
+    return sum;
+}
+
+// A whole frame is handed over from the input, unless that may not be written to; what follows it
+// and what is cut is gathered in rx.
+static void ws_whole_frame_is_given_from_where_it_stands(void **state) {
+    (void)state;
+    for (int input_const = 0; input_const < 2; input_const++) {
+        t_world *w;
+        u_peer *p = u_pieces(&w, T_R_WS, 0, input_const);
+        for (int len = 0; len <= 387; len++) {
+            char text[20];
+            snprintf(text, sizeof text, "{81*%d}", len);
+            t_say(p->c, text);
+            T_EQ(g_piece.len, len);
+            T_EQ(g_piece.in_rx, input_const);
+        }
+        t_say(p->c, "{01:a}{80:bc}"); // in rx, where the first fragment waits
+        T_EQ(g_piece.len, 3);
+        T_EQ(g_piece.in_rx, 1);
+        w->in_mode = T_BYTES;
+        t_say(p->c, "{81:bytes}");
+        T_EQ(g_piece.len, 5);
+        T_EQ(g_piece.in_rx, 1);
+        T_EQ(g_piece.pieces, 390);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// Not taken: it moves to rx, its input is taken, and what was behind it comes after it.
+static void ws_whole_frame_left_for_later_waits_in_rx(void **state) {
+    (void)state;
+    static uint8_t text[387];
+    t_rng rng = t_seed(4);
+    for (size_t len = 0; len <= sizeof text; len += 43) {
+        t_world *w;
+        u_peer *p = u_pieces(&w, T_R_WS, 0, 0);
+        for (size_t i = 0; i < len; i++) {
+            text[i] = (uint8_t)t_rand(&rng);
+        }
+        g_piece.answers = 3;
+        t_send_frame(p->c, 0x82, text, len);
+        T_EQ(g_piece.pieces, 0);
+        T_EQ(p->c->in.len, 0);
+        t_advance(w, 1000);
+        T_EQ(g_piece.pieces, 1);
+        T_EQ(g_piece.in_rx, 1);
+        T_EQ(g_piece.sum, sum_of(text, len));
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// A piece larger than rx comes from the input; left for later it stays there, as it came (t_offer
+// compares), and costs tokens once.
+static void ws_large_piece_is_given_whole_and_left_as_it_came(void **state) {
+    (void)state;
+    static uint8_t text[9000];
+    t_rng rng = t_seed(5);
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (uint8_t)('a' + t_below(&rng, 26));
+    }
+    for (int later = 0; later < 4; later++) {
+        t_world *w;
+        u_peer *p = u_pieces(&w, T_R_STREAM, 4000, 0);
+        g_piece.answers = later;
+        t_send_frame(p->c, 0x81, text, 3999);
+        T_EQ(p->c->in.len, later ? 3999 : 0);
+        T_EQ(g_piece.in_rx, 0);
+        t_advance(w, 1500);
+        T_EQ(g_piece.pieces, 1);
+        T_EQ(g_piece.len, 3999);
+        T_EQ(g_piece.sum, sum_of(text, 3999));
+        g_piece.sum = 0;
+        g_piece.answers = later;
+        t_send_frame(p->c, 0x81, text, 9000);
+        t_advance(w, 1500);
+        T_EQ(g_piece.pieces, 1 + 3);
+        T_EQ(g_piece.len, 1000);
+        T_EQ(g_piece.sum, sum_of(text, 9000));
+        w->in_mode = T_BYTES; // nothing whole to hand over: as much as rx holds
+        g_piece.sum = 0;
+        t_send_frame(p->c, 0x81, text, 1000);
+        T_EQ(g_piece.pieces, 4 + 3);
+        T_EQ(g_piece.sum, sum_of(text, 1000));
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// Without STREAM_MESSAGES a message is one piece, however its fragments fill rx.
+static void ws_fragments_that_fill_rx_are_one_message(void **state) {
+    (void)state;
+    for (int input_const = 0; input_const < 2; input_const++) {
+        t_world *w;
+        u_peer *p = u_pieces(&w, T_R_WS, 0, input_const);
+        t_say(p->c, "{02*387}{00:}{80:}");
+        T_EQ(g_piece.pieces, 1);
+        T_EQ(g_piece.len, 387);
+        t_say(p->c, "{02*387}{00:x}");
+        u_expect(p, "8 1009");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// Tokens do not depend on how the input is cut, nor on the way a message takes.
+static void ws_tokens_are_the_same_however_a_message_is_cut(void **state) {
+    (void)state;
+    static uint8_t text[5000];
+    static const uint16_t pieces[] = {0, 3000};
+    for (size_t len = 0; len < sizeof text; len += len < 200 ? 1 : 977) {
+        for (int way = 0; way < 16; way++) {
+            t_world *w = t_fixture();
+            t_routes[T_R_STREAM].on_message = see_piece;
+            t_routes[T_R_STREAM].piece = pieces[way & 1];
+            w->input_const = way >> 1 & 1;
+            t_start(w);
+            memset(&g_piece, 0, sizeof g_piece);
+            u_peer *p = u_stream(w, "{WS /stream}");
+            const uint16_t tokens = p->c->conn->tokens;
+            const uint16_t byte_tokens = p->c->conn->byte_tokens;
+            w->in_mode = way >> 2 & 1 ? T_BYTES : T_WHOLE;
+            g_piece.answers = way >> 3;
+            t_send_frame(p->c, 0x82, text, len);
+            if (p->c->in.len > 0 || p->c->conn->rx_used > 0) {
+                w->call = T_IN_API;
+                T_EQ(rtpush_resume(&w->srv, p->c->handle), RTPUSH_OK);
+                t_leave(w);
+                t_run_ready(w);
+            }
+            T_CHECK(p->c->conn->tokens == tokens - 1, "a frame costs one token");
+            T_CHECK(p->c->conn->byte_tokens == byte_tokens - (len + 63) / 64,
+                    "%lu bytes, way %d: %d of %d", (unsigned long)len, way,
+                    byte_tokens - p->c->conn->byte_tokens, (int)(len + 63) / 64);
+            u_free(p);
+            t_finish(w);
+        }
+    }
+}
+
 // -- UTF-8 (RFC 3629, RFC 6455 8.1) ---------------------------------------------------------------
 
 // Every sequence of one, two and three bytes, and the edges of four, against the plain validator.
@@ -841,6 +1110,13 @@ int main(void) {
         u_test(ws_ten_thousand_empty_continuations_are_one_message),
         u_test(ws_message_left_for_later_comes_again),
         u_test(ws_refusing_input_is_not_the_peers_silence),
+        u_test(ws_header_is_what_the_standard_says_at_each_length),
+        u_test(ws_header_fault_shows_at_its_byte),
+        u_test(ws_whole_frame_is_given_from_where_it_stands),
+        u_test(ws_whole_frame_left_for_later_waits_in_rx),
+        u_test(ws_large_piece_is_given_whole_and_left_as_it_came),
+        u_test(ws_fragments_that_fill_rx_are_one_message),
+        u_test(ws_tokens_are_the_same_however_a_message_is_cut),
         u_test(ws_text_is_checked_like_the_plain_validator),
         u_test(ws_text_is_checked_over_every_split_into_fragments),
         u_test(ws_pongs_survive_back_pressure),

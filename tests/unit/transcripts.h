@@ -878,6 +878,7 @@ typedef struct t_how {
     int spans;
     int late_acks;
     int decide; // T_NOW ...
+    int input_const; // the transport's input must not be written to
 } t_how;
 
 static t_run_result t_run_script(const t_buf *in, t_how how) {
@@ -888,6 +889,7 @@ static t_run_result t_run_script(const t_buf *in, t_how how) {
     w->split_at = how.split_at;
     w->bite = how.bite;
     w->max_spans = how.spans;
+    w->input_const = how.input_const;
     t_app_of(w)->decide = how.decide;
     t_start(w);
     t_conn *c = t_connect(w);
@@ -970,7 +972,7 @@ static void t_compare(const t_buf *in, const t_run_result *whole, const char *na
 }
 
 static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *whole) {
-    t_how plain = {T_WHOLE, 0, 0, 0, 0, T_NOW};
+    t_how plain = {T_WHOLE, 0, 0, 0, 0, T_NOW, 0};
     *whole = t_run_script(in, plain);
     const char *failed = t_match(whole->out.data, whole->out.len, s->out);
     if (failed != NULL) {
@@ -992,20 +994,22 @@ static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *who
 static void t_script_splits(const t_buf *in, const t_run_result *whole) {
     size_t step = in->len > 700 ? in->len / 100 : 1;
     for (size_t at = 1; at < in->len; at += step) {
-        t_how split = {T_SPLIT, 0, 0, 0, 0, T_NOW};
+        t_how split = {T_SPLIT, 0, 0, 0, 0, T_NOW, 0};
         split.split_at = at;
         t_compare(in, whole, "a split at", split);
     }
-    t_how bytes = {T_BYTES, 0, 0, 0, 0, T_NOW};
+    t_how bytes = {T_BYTES, 0, 0, 0, 0, T_NOW, 0};
     t_compare(in, whole, "single bytes", bytes);
-    t_how bite = {T_WHOLE, 0, 1, 1, 0, T_NOW};
+    t_how copied = {T_WHOLE, 0, 0, 0, 0, T_NOW, 1};
+    t_compare(in, whole, "input that is not written to", copied);
+    t_how bite = {T_WHOLE, 0, 1, 1, 0, T_NOW, 0};
     t_compare(in, whole, "output in single bytes", bite);
-    t_how late = {T_WHOLE, 0, 0, 2, 1, T_NOW};
+    t_how late = {T_WHOLE, 0, 0, 2, 1, T_NOW, 0};
     t_compare(in, whole, "late acknowledgements", late);
-    t_how all = {T_BYTES, 0, 3, 1, 1, T_NOW};
+    t_how all = {T_BYTES, 0, 3, 1, 1, T_NOW, 0};
     t_compare(in, whole, "all of it", all);
     for (int decide = T_INSIDE; decide <= T_LATER; decide++) {
-        t_how later = {T_WHOLE, 0, 0, 0, 0, decide};
+        t_how later = {T_WHOLE, 0, 0, 0, 0, decide, 0};
         t_compare(in, whole, "a decision of its own", later);
         later.in_mode = T_BYTES;
         t_compare(in, whole, "a decision of its own, single bytes", later);
@@ -1014,7 +1018,7 @@ static void t_script_splits(const t_buf *in, const t_run_result *whole) {
 
 // A request before it must not matter; a request behind an answer that closes must not be read.
 static void t_script_neighbours(const t_buf *in, const t_run_result *whole) {
-    t_how plain = {T_WHOLE, 0, 0, 0, 0, T_NOW};
+    t_how plain = {T_WHOLE, 0, 0, 0, 0, T_NOW, 0};
     t_buf both = {0};
     t_expand(&both, "{GET /hello}");
     t_run_result hello = t_run_script(&both, plain);
