@@ -187,7 +187,7 @@ build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 build/secure_assets.h: $(SECURE) ports/browser/rtpush.js | build
 	sh examples/secure/bundle.sh $@
 
-SECURE_HOST := examples/secure/secure.c examples/secure/app.c examples/dashboard/text.c
+SECURE_HOST := examples/secure/secure.c examples/secure/app.c
 
 build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
 	@sh tests/install.sh secure

@@ -57,6 +57,7 @@ python3                                     python3
 /usr/sbin/nginx                             nginx-light
 /usr/sbin/haproxy                           haproxy
 caddy                                       caddy
+esbuild                                     esbuild
 '
 bench="$demo"'
 valgrind                                    valgrind

@@ -158,7 +158,7 @@ for port in ports/rtpush_*.h; do
         grep -vx RTPUSH_IMPLEMENTATION | head -n 1)"
     name="$(basename "$port" .h)"
     case "$name" in
-        rtpush_posix | rtpush_multipart | rtpush_access) ;;
+        rtpush_posix | rtpush_multipart | rtpush_access | rtpush_json) ;;
         *) continue ;; # needs its stack's headers: built by its own tests
     esac
     printf '#define RTPUSH_IMPLEMENTATION\n#define %s\n#include "rtpush.h"\n#include "%s"\n' \
@@ -197,8 +197,8 @@ cp @_assets.h @.d/${name}_assets.h
 "
     fi
     sources="$example*.c"
-    if [ "$name" = secure ]; then # TLS, and a file of another example
-        sources="$example/secure.c $example/app.c examples/dashboard/text.c -lbearssl"
+    if [ "$name" = secure ]; then # TLS
+        sources="$example/secure.c $example/app.c -lbearssl"
     fi
     job "example $name, gcc" \
         "${before}gcc -std=c99 -O2 $strict_gcc -I@.d -I. $sources -o @.bin -lpthread"

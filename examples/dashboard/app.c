@@ -3,7 +3,7 @@
 #include "app.h"
 
 #include "dashboard_assets.h" // made from page/ by bundle.sh
-#include "text.h"
+#include "ports/rtpush_json.h"
 
 #include <string.h>
 
@@ -18,11 +18,11 @@ enum {
 
 // -- publishing -----------------------------------------------------------------------------------
 
-static void publish(app *a, unsigned topic, const text *t) {
+static void publish(app *a, unsigned topic, const rtpush_text *t) {
     // The sizes in app.h let everything fit; what is left (no room in the log) is counted by the
     // server and told to readers.
-    if (text_fits(t)) {
-        (void)rtpush_publish(a->srv, topic, t->out, t->len);
+    if (!t->over) {
+        (void)rtpush_publish(a->srv, topic, t->data, t->len);
     }
 }
 
@@ -30,19 +30,19 @@ static void publish(app *a, unsigned topic, const text *t) {
 static void log_line(app *a, const char *level, const char *words, const char *more) {
     char line[64];
     char out[160];
-    text whole = {line, sizeof line - 1, 0};
-    text t = {out, sizeof out, 0};
-    text_add(&whole, "%s%s", words, more);
-    line[text_fits(&whole) ? whole.len : whole.cap] = '\0';
-    text_add(&t, "{\"t\":%U,\"level\":%q,\"text\":%q}", a->up_ms, level, line);
+    rtpush_text whole = rtpush_json_begin(line, sizeof line - 1);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&whole, "%s%s", words, more);
+    line[whole.len] = '\0';
+    rtpush_json(&t, "{\"t\":%U,\"level\":%q,\"text\":%q}", a->up_ms, level, line);
     publish(a, APP_LOG, &t);
 }
 
 static void log_number(app *a, const char *words, uint32_t number, const char *unit) {
     char more[24];
-    text t = {more, sizeof more - 1, 0};
-    text_add(&t, "%u%s", number, unit);
-    more[text_fits(&t) ? t.len : t.cap] = '\0';
+    rtpush_text t = rtpush_json_begin(more, sizeof more - 1);
+    rtpush_json(&t, "%u%s", number, unit);
+    more[t.len] = '\0';
     log_line(a, "info", words, more);
 }
 
@@ -51,59 +51,59 @@ static void log_number(app *a, const char *words, uint32_t number, const char *u
 static void publish_device(app *a) {
     const sensors *s = &a->sensors;
     char out[APP_DEVICE_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"host\":%q,\"system\":%q,\"model\":%q", s->host, s->system, s->model);
-    text_add(&t, ",\"cores\":%u,\"ram\":%u", s->core_count, a->ram);
-    text_add(&t, ",\"log\":%u,\"slots\":%u}", a->log_size, a->max_conns);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"host\":%q,\"system\":%q,\"model\":%q", s->host, s->system, s->model);
+    rtpush_json(&t, ",\"cores\":%u,\"ram\":%u", s->core_count, a->ram);
+    rtpush_json(&t, ",\"log\":%u,\"slots\":%u}", a->log_size, a->max_conns);
     publish(a, APP_DEVICE, &t);
 }
 
 static void publish_cpu(app *a) {
     const sensors *s = &a->sensors;
     char out[APP_CPU_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"use\":%t,\"uptime\":%u,\"load\":[", (int32_t)s->cpu_permille, s->uptime_s);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"use\":%1,\"uptime\":%u,\"load\":[", (int32_t)s->cpu_permille, s->uptime_s);
     for (uint32_t i = 0; i < s->load_count; i++) {
-        text_add(&t, "%s%h", i > 0 ? "," : "", s->load_centi[i]);
+        rtpush_json(&t, "%s%2", i > 0 ? "," : "", (int32_t)s->load_centi[i]);
     }
-    text_add(&t, "],\"cores\":[");
+    rtpush_json(&t, "],\"cores\":[");
     for (uint32_t i = 0; i < s->core_count && i < SENSORS_MAX_CORES; i++) {
-        text_add(&t, "%s%t", i > 0 ? "," : "", (int32_t)s->core_permille[i]);
+        rtpush_json(&t, "%s%1", i > 0 ? "," : "", (int32_t)s->core_permille[i]);
     }
-    text_add(&t, "]}");
+    rtpush_json(&t, "]}");
     publish(a, APP_CPU, &t);
 }
 
 static void publish_memory(app *a) {
     const sensors *s = &a->sensors;
     char out[APP_MEMORY_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"total\":%u,\"available\":%u", s->mem_total_kib, s->mem_available_kib);
-    text_add(&t, ",\"cached\":%u,\"swap\":%u,\"swap_free\":%u}", s->mem_cached_kib,
-             s->swap_total_kib, s->swap_free_kib);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"total\":%u,\"available\":%u", s->mem_total_kib, s->mem_available_kib);
+    rtpush_json(&t, ",\"cached\":%u,\"swap\":%u,\"swap_free\":%u}", s->mem_cached_kib,
+                s->swap_total_kib, s->swap_free_kib);
     publish(a, APP_MEMORY, &t);
 }
 
 static void publish_network(app *a) {
     const sensors *s = &a->sensors;
     char out[APP_NETWORK_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"rx\":%u,\"tx\":%u", s->net_rx, s->net_tx);
-    text_add(&t, ",\"rx_total\":%U,\"tx_total\":%U", s->net_rx_total, s->net_tx_total);
-    text_add(&t, ",\"cards\":%u}", s->net_count);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"rx\":%u,\"tx\":%u", s->net_rx, s->net_tx);
+    rtpush_json(&t, ",\"rx_total\":%U,\"tx_total\":%U", s->net_rx_total, s->net_tx_total);
+    rtpush_json(&t, ",\"cards\":%u}", s->net_count);
     publish(a, APP_NETWORK, &t);
 }
 
 static void publish_temperature(app *a) {
     char out[APP_TEMPERATURE_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "[");
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "[");
     for (uint32_t i = 0; i < a->sensors.temp_count; i++) {
         const sensors_temp *temp = &a->sensors.temps[i];
-        text_add(&t, "%s{\"name\":%q,\"c\":%t%s}", i > 0 ? "," : "", temp->name,
-                 temp->milli_celsius / 100, temp->simulated ? ",\"simulated\":true" : "");
+        rtpush_json(&t, "%s{\"name\":%q,\"c\":%1%s}", i > 0 ? "," : "", temp->name,
+                    temp->milli_celsius / 100, temp->simulated ? ",\"simulated\":true" : "");
     }
-    text_add(&t, "]");
+    rtpush_json(&t, "]");
     publish(a, APP_TEMPERATURE, &t);
 }
 
@@ -111,14 +111,14 @@ static void publish_temperature(app *a) {
 // them, with its own request and its own moment to be missed.
 static void publish_gauges(app *a) {
     char out[APP_GAUGES_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "[");
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "[");
     for (uint32_t i = 0; i < a->sensors.gauge_count; i++) {
         const sensors_gauge *g = &a->sensors.gauges[i];
-        text_add(&t, "%s[%q,%q,%u,%u,%u%s]", i > 0 ? "," : "", g->name, g->unit, g->value, g->high,
-                 g->size, g->simulated ? ",true" : "");
+        rtpush_json(&t, "%s[%q,%q,%u,%u,%u%s]", i > 0 ? "," : "", g->name, g->unit, g->value,
+                    g->high, g->size, g->simulated ? ",true" : "");
     }
-    text_add(&t, "]");
+    rtpush_json(&t, "]");
     publish(a, APP_GAUGES, &t);
 }
 
@@ -129,23 +129,22 @@ static void publish_server(app *a) {
         refused += c->why[why];
     }
     char out[APP_SERVER_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"slots\":%u,\"slots_high\":%u", c->slots_used, c->slots_high);
-    text_add(&t, ",\"streams\":%u,\"accepted\":%u", c->streams, c->accepted);
-    text_add(&t, ",\"requests\":%u,\"messages\":%u", c->requests, c->messages_in);
-    text_add(&t, ",\"published\":%u,\"delivered\":%u", c->published, c->delivered);
-    text_add(&t, ",\"states\":%u,\"bytes_in\":%u", c->states_sent, c->bytes_in);
-    text_add(&t, ",\"bytes_out\":%u,\"gaps\":%u", c->bytes_out, c->gaps);
-    text_add(&t, ",\"missed\":%u,\"refused\":%u", c->missed, refused);
-    text_add(&t, ",\"log_used\":%u,\"log_high\":%u}", c->log_used, c->log_high);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"slots\":%u,\"slots_high\":%u", c->slots_used, c->slots_high);
+    rtpush_json(&t, ",\"streams\":%u,\"accepted\":%u", c->streams, c->accepted);
+    rtpush_json(&t, ",\"requests\":%u,\"messages\":%u", c->requests, c->messages_in);
+    rtpush_json(&t, ",\"published\":%u,\"delivered\":%u", c->published, c->delivered);
+    rtpush_json(&t, ",\"states\":%u,\"bytes_in\":%u", c->states_sent, c->bytes_in);
+    rtpush_json(&t, ",\"bytes_out\":%u,\"gaps\":%u", c->bytes_out, c->gaps);
+    rtpush_json(&t, ",\"missed\":%u,\"refused\":%u", c->missed, refused);
+    rtpush_json(&t, ",\"log_used\":%u,\"log_high\":%u}", c->log_used, c->log_high);
     publish(a, APP_SERVER, &t);
 }
 
 static void publish_control(app *a) {
     char out[APP_CONTROL_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"on\":%s,\"paused\":%s,\"period\":%u}", a->on ? "true" : "false",
-             a->paused ? "true" : "false", a->period_ms);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"on\":%b,\"paused\":%b,\"period\":%u}", a->on, a->paused, a->period_ms);
     publish(a, APP_CONTROL, &t);
 }
 
@@ -171,20 +170,16 @@ static int32_t hottest(const sensors *s) {
 // so that it can see a hole.
 static void publish_sample(app *a) {
     const sensors *s = &a->sensors;
-    enum { ROOM = 160 };
-    text t = {(char *)rtpush_reserve(a->srv, APP_SAMPLE, ROOM), ROOM, 0};
-    if (t.out == NULL) {
-        return;
-    }
-    text_add(&t, "{\"t\":%U,\"p\":%u,\"cpu\":%t", a->up_ms, a->period_ms,
-             (int32_t)s->cpu_permille);
-    text_add(&t, ",\"mem\":%t", (int32_t)memory_permille(s));
-    text_add(&t, ",\"rx\":%u,\"tx\":%u", s->net_rx, s->net_tx);
+    rtpush_text t = rtpush_json_reserve(a->srv, APP_SAMPLE, 160);
+    rtpush_json(&t, "{\"t\":%U,\"p\":%u,\"cpu\":%1", a->up_ms, a->period_ms,
+                (int32_t)s->cpu_permille);
+    rtpush_json(&t, ",\"mem\":%1", (int32_t)memory_permille(s));
+    rtpush_json(&t, ",\"rx\":%u,\"tx\":%u", s->net_rx, s->net_tx);
     if (s->temp_count > 0) {
-        text_add(&t, ",\"temp\":%t", hottest(s) / 100);
+        rtpush_json(&t, ",\"temp\":%1", hottest(s) / 100);
     }
-    text_add(&t, "}");
-    (void)rtpush_commit(a->srv, text_fits(&t) ? t.len : 0);
+    rtpush_json(&t, "}");
+    (void)rtpush_json_commit(a->srv, &t);
 }
 
 // Raised after some samples above `high`, ended after some below `low`: no flutter between.
@@ -291,17 +286,17 @@ static app *app_of(rtpush_server *srv) {
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     const char *data = (const char *)msg->data;
     char answer[40];
-    text t = {answer, sizeof answer, 0};
+    rtpush_text t = rtpush_json_begin(answer, sizeof answer);
     if (msg->len >= 5 && msg->len < 24 && memcmp(data, "ping ", 5) == 0) {
         memcpy(answer, data, msg->len);
         memcpy(answer, "pong", 4);
-        t.len = msg->len;
+        t.len = (uint32_t)msg->len;
     } else {
         const char *wrong = command(app_of(srv), data, msg->len);
         if (wrong == NULL) {
             return RTPUSH_OK;
         }
-        text_add(&t, "error %s", wrong);
+        rtpush_json(&t, "error %s", wrong);
     }
     return rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, t.len);
 }
@@ -332,10 +327,9 @@ static void on_start(rtpush_server *srv, const rtpush_request *req) {
     char out[64];
     rtpush_id first = rtpush_last_id(srv);
     first.seq = 0;
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"id\":%q,\"up\":%U}", rtpush_id_format(first, id), app_of(srv)->up_ms);
-    const rtpush_response answer = {
-        .content_type = "application/json", .body = out, .len = (uint32_t)t.len};
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"id\":%q,\"up\":%U}", rtpush_id_format(first, id), app_of(srv)->up_ms);
+    const rtpush_response answer = {.content_type = "application/json", .body = out, .len = t.len};
     if (rtpush_reply(srv, req->conn, &answer) < 0) {
         rtpush_abort(srv, req->conn);
     }
@@ -435,9 +429,9 @@ static void step_burst(app *a) {
     const uint32_t step = a->log_size / (10 * RECORD) + 1;
     for (uint32_t i = 0; i < step && a->burst_left > 0; i++) {
         char out[40];
-        text t = {out, sizeof out, 0};
+        rtpush_text t = rtpush_json_begin(out, sizeof out);
         const uint32_t number = 1u + a->burst_size - a->burst_left;
-        text_add(&t, "{\"n\":%u,\"of\":%u}", number, (uint32_t)a->burst_size);
+        rtpush_json(&t, "{\"n\":%u,\"of\":%u}", number, (uint32_t)a->burst_size);
         publish(a, APP_BURST, &t);
         a->burst_left--;
     }

@@ -19,6 +19,8 @@
 #include "rtpush.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "ports/rtpush_posix.h"
+#define RTPUSH_JSON_IMPLEMENTATION
+#include "ports/rtpush_json.h"
 
 #include "app.h"
 

@@ -13,7 +13,7 @@ lwip=build/lwip/2.1/src
 lwip_sources='core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c core/memp.c
     core/netif.c core/pbuf.c core/stats.c core/tcp.c core/tcp_in.c core/tcp_out.c core/timeouts.c
     core/ipv4/etharp.c core/ipv4/icmp.c core/ipv4/ip4.c core/ipv4/ip4_addr.c netif/ethernet.c'
-sources="$here/startup.c $here/net.c $here/log.c $here/rtpush.c examples/dashboard/text.c
+sources="$here/startup.c $here/net.c $here/log.c $here/rtpush.c
     ${SOURCES:-$here/main.c $here/sensors.c examples/dashboard/app.c} ${TLS:+$here/tls.c}"
 
 # What a build depends on besides its own source.

@@ -2,7 +2,8 @@
 
 #include "log.h"
 
-#include "../dashboard/text.h"
+#include "ports/rtpush_json.h"
+
 #include "board.h"
 #include "startup.h"
 
@@ -10,16 +11,15 @@ enum { REFUSED_LINES = 5 }; // in a second
 
 void log_uart(const char *format, ...) {
     char line[128];
-    text t = {line, sizeof line, 0};
+    rtpush_text t = rtpush_json_begin(line, sizeof line);
     const uint32_t now_ms = clock_ms();
     va_list args;
     va_start(args, format);
-    text_add(&t, "[%u.%u%u%u] ", now_ms / 1000u, now_ms / 100u % 10u, now_ms / 10u % 10u,
-             now_ms % 10u);
-    text_add_list(&t, format, args);
+    rtpush_json(&t, "[%u.%u%u%u] ", now_ms / 1000u, now_ms / 100u % 10u, now_ms / 10u % 10u,
+                now_ms % 10u);
+    rtpush_json_list(&t, format, args);
     va_end(args);
-    const size_t len = text_fits(&t) ? t.len : t.cap;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < t.len; i++) {
         board_put(line[i]);
     }
     board_put('\n');

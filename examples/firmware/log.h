@@ -1,5 +1,5 @@
 // Lines on the serial port, each with the time since the start, of every application of these
-// drivers. Formats: see text.h.
+// drivers. Formats: see ports/rtpush_json.h.
 
 #ifndef LOG_H
 #define LOG_H

@@ -3,7 +3,7 @@
 #define RTPUSH_ACCESS_IMPLEMENTATION
 #include "app.h"
 
-#include "../dashboard/text.h"
+#include "ports/rtpush_json.h"
 #include "secure_assets.h" // made from page/ by bundle.sh
 
 #include <string.h>
@@ -41,9 +41,9 @@ static uint32_t now_s(const app *a) {
 
 // -- publishing -----------------------------------------------------------------------------------
 
-static void publish(app *a, unsigned topic, const text *t) {
-    if (text_fits(t)) {
-        (void)rtpush_publish(a->srv, topic, t->out, t->len);
+static void publish(app *a, unsigned topic, const rtpush_text *t) {
+    if (!t->over) {
+        (void)rtpush_publish(a->srv, topic, t->data, t->len);
     }
 }
 
@@ -52,14 +52,14 @@ static void publish(app *a, unsigned topic, const text *t) {
 static void say(app *a, unsigned topic, const char *words, const char *more) {
     char line[80];
     char out[128];
-    text whole = {line, sizeof line - 1, 0};
-    text t = {out, sizeof out, 0};
-    text_add(&whole, "%s%s", words, more);
-    line[text_fits(&whole) ? whole.len : whole.cap] = '\0';
+    rtpush_text whole = rtpush_json_begin(line, sizeof line - 1);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&whole, "%s%s", words, more);
+    line[whole.len] = '\0';
     for (char *c = line; *c != '\0'; c++) { // a name must not begin a line, or command a terminal
         *c = *c >= ' ' && *c <= '~' ? *c : '?';
     }
-    text_add(&t, "{\"t\":%u,\"text\":%q}", now_s(a), line);
+    rtpush_json(&t, "{\"t\":%u,\"text\":%q}", now_s(a), line);
     publish(a, topic, &t);
     if (topic == APP_AUDIT && a->options.print != NULL) {
         a->options.print(line);
@@ -73,8 +73,9 @@ static int may_say(app *a, int quota) {
 
 static void say_peer(app *a, int quota, const char *words, uint32_t peer) {
     char from[24];
-    text t = {from, sizeof from - 1, 0};
-    text_add(&t, " from %u.%u.%u.%u", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u, peer & 255u);
+    rtpush_text t = rtpush_json_begin(from, sizeof from - 1);
+    rtpush_json(&t, " from %u.%u.%u.%u", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
+                peer & 255u);
     from[t.len] = '\0';
     if (may_say(a, quota)) {
         say(a, APP_AUDIT, words, from);
@@ -94,8 +95,8 @@ static void say_the_rest(app *a) {
     for (int i = 0; i < APP_QUOTA_COUNT; i++) {
         if (a->lines[i] > LINES) {
             char words[32];
-            text t = {words, sizeof words - 1, 0};
-            text_add(&t, ": %u more in %u s", a->lines[i] - LINES, (uint32_t)PERIOD_S);
+            rtpush_text t = rtpush_json_begin(words, sizeof words - 1);
+            rtpush_json(&t, ": %u more in %u s", a->lines[i] - LINES, (uint32_t)PERIOD_S);
             words[t.len] = '\0';
             say(a, APP_AUDIT, what[i], words);
         }
@@ -105,17 +106,17 @@ static void say_the_rest(app *a) {
 
 static void publish_switch(app *a) {
     char out[APP_SWITCH_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"on\":%s}", a->on ? "true" : "false");
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"on\":%b}", a->on);
     publish(a, APP_SWITCH, &t);
 }
 
 static void publish_reading(app *a) {
     const rtpush_counters *c = rtpush_get_counters(a->srv);
     char out[APP_READING_MAX];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "{\"up\":%u,\"streams\":%u,\"slots\":%u", now_s(a), c->streams, c->slots_used);
-    text_add(&t, ",\"requests\":%u,\"refused\":%u}", c->requests, c->why[RTPUSH_WHY_APP]);
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"up\":%u,\"streams\":%u,\"slots\":%u", now_s(a), c->streams, c->slots_used);
+    rtpush_json(&t, ",\"requests\":%u,\"refused\":%u}", c->requests, c->why[RTPUSH_WHY_APP]);
     publish(a, APP_READING, &t);
 }
 
@@ -396,7 +397,7 @@ static const char *command(app *a, const app_session *s, const void *data, size_
 static const char *make_secret(const app *a, const char *what, char *out, size_t len) {
     char line[96];
     uint8_t hash[32];
-    text t = {line, sizeof line - 1, 0};
+    rtpush_text t = rtpush_json_begin(line, sizeof line - 1);
     rtpush_hmac_sha256(&a->key, what, strlen(what), hash);
     for (size_t i = 0; i < len; i++) {
         const size_t bit = 5 * i;
@@ -405,7 +406,7 @@ static const char *make_secret(const app *a, const char *what, char *out, size_t
     }
     out[len] = '\0';
     if (a->options.print != NULL) {
-        text_add(&t, "%s: %s", what, out);
+        rtpush_json(&t, "%s: %s", what, out);
         line[t.len] = '\0';
         a->options.print(line);
     }
@@ -442,8 +443,8 @@ static void redirect(rtpush_server *srv, const rtpush_request *req) {
     if (port != NULL && strchr(port, ']') == NULL) { // not inside an IPv6 address
         *port = '\0';
     }
-    text t = {location, sizeof location - 1, 0};
-    text_add(&t, "https://%s:%u/", host, (uint32_t)a->options.https_port);
+    rtpush_text t = rtpush_json_begin(location, sizeof location - 1);
+    rtpush_json(&t, "https://%s:%u/", host, (uint32_t)a->options.https_port);
     location[t.len] = '\0';
     const char *headers[] = {"Location", location, NULL};
     const rtpush_response answer = {.status = 301, .headers = headers};
@@ -491,8 +492,8 @@ static void log_in(rtpush_server *srv, const rtpush_request *req, uint8_t role, 
     char value[9];
     char cookie[RTPUSH_SIGNED + sizeof value];
     const app_session *s = session_begin(a, role, stay_s);
-    text t = {value, sizeof value - 1, 0};
-    text_add(&t, "%x", s->serial);
+    rtpush_text t = rtpush_json_begin(value, sizeof value - 1);
+    rtpush_json(&t, "%x", s->serial);
     value[t.len] = '\0';
     if (rtpush_sign(&a->key, "session", value, s->until_s, cookie, sizeof cookie) < 0) {
         rtpush_abort(srv, req->conn); // no key: nobody comes in
@@ -568,17 +569,16 @@ static void on_session(rtpush_server *srv, const rtpush_request *req) {
     identity who;
     char id[RTPUSH_ID_SIZE];
     char out[96];
-    text t = {out, sizeof out, 0};
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
     rtpush_id first = rtpush_last_id(srv);
     first.seq = 0;
     if (!by_cookie(a, req, &who)) {
         reply_text(srv, req, 401, "");
         return;
     }
-    text_add(&t, "{\"role\":%q,\"left\":%u,\"id\":%q,\"clock\":%s}", who.name, who.left_s,
-             rtpush_id_format(first, id), a->boot_s > 0 ? "true" : "false");
-    const rtpush_response answer = {
-        .content_type = "application/json", .body = out, .len = (uint32_t)t.len};
+    rtpush_json(&t, "{\"role\":%q,\"left\":%u,\"id\":%q,\"clock\":%s}", who.name, who.left_s,
+                rtpush_id_format(first, id), a->boot_s > 0 ? "true" : "false");
+    const rtpush_response answer = {.content_type = "application/json", .body = out, .len = t.len};
     reply(srv, req, &answer);
 }
 
@@ -622,11 +622,11 @@ static void on_control(rtpush_server *srv, const rtpush_request *req) {
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     app *a = app_of(srv);
     char answer[48];
-    text t = {answer, sizeof answer, 0};
+    rtpush_text t = rtpush_json_begin(answer, sizeof answer);
     if (msg->len >= 5 && msg->len < 24 && memcmp(msg->data, "ping ", 5) == 0) {
         memcpy(answer, msg->data, msg->len);
         memcpy(answer, "pong", 4);
-        t.len = msg->len;
+        t.len = (uint32_t)msg->len;
     } else {
         // What came in by a ticket has a serial that no session has, so it may only look.
         const uint32_t user = (uint32_t)(uintptr_t)rtpush_user(srv, conn);
@@ -634,7 +634,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
         if (wrong == NULL) {
             return RTPUSH_OK;
         }
-        text_add(&t, "error %s", wrong);
+        rtpush_json(&t, "error %s", wrong);
     }
     return rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, answer, t.len);
 }
@@ -717,10 +717,10 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
 // Never the query: a ticket may stand in it. The library does not give it.
 void app_refused(app *a, uint32_t peer, int status, int why) {
     char line[96];
-    text t = {line, sizeof line - 1, 0};
+    rtpush_text t = rtpush_json_begin(line, sizeof line - 1);
     if (a->options.print != NULL && may_say(a, APP_REFUSED)) {
-        text_add(&t, "refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u,
-                 peer >> 8 & 255u, peer & 255u, (uint32_t)status, rtpush_why(why));
+        rtpush_json(&t, "refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u,
+                    peer >> 8 & 255u, peer & 255u, (uint32_t)status, rtpush_why(why));
         line[t.len] = '\0';
         a->options.print(line);
     }

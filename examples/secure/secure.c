@@ -15,6 +15,8 @@
 #include "rtpush.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "ports/rtpush_posix.h"
+#define RTPUSH_JSON_IMPLEMENTATION
+#include "ports/rtpush_json.h"
 #define RTPUSH_BEARSSL_IMPLEMENTATION
 #include "ports/rtpush_bearssl.h"
 
