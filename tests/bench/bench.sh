@@ -87,8 +87,6 @@ split() {
 
 # -- load -----------------------------------------------------------------------------------------
 
-conns=5200 # of our servers: what the memory row needs
-
 build_load() {
     if [ "$(uname)" != Linux ]; then
         echo "load: it needs Linux (epoll, clocks of other processes)" >&2
@@ -104,13 +102,13 @@ build_load() {
 # load_rows OPTION...: the rows against the bare loop.
 load_rows() {
     build_load && "$out/load" "$@" "bare=$out/bare" \
-        "rtpush:echo=build/echo --port 0 --conns $conns" \
-        "rtpush:push=build/hub --port 0 --conns $conns"
+        "rtpush:echo=build/echo --port 0 --conns {conns}" \
+        "rtpush:push=build/hub --port 0 --conns {conns}"
 }
 
 memory() {
     build_load && "$out/load" -m -o "$out/memory.csv" "bare=$out/bare" \
-        "rtpush=build/echo --port 0 --conns $conns"
+        "rtpush=build/echo --port 0 --conns {conns}"
 }
 
 # -- peers ----------------------------------------------------------------------------------------
@@ -121,11 +119,11 @@ peers() {
     # shellcheck disable=SC2086
     $cc -std=c99 -O2 $strict tests/bench/lws.c -o "$out/lws" -lwebsockets || return 1
     "$out/load" -o "$out/peers.csv" -n 7 "$@" "bare=$out/bare" \
-        "rtpush:echo=build/echo --port 0 --conns $conns" \
-        "rtpush:push=build/hub --port 0 --conns $conns" \
+        "rtpush:echo=build/echo --port 0 --conns {conns}" \
+        "rtpush:push=build/hub --port 0 --conns {conns}" \
         "lws=$out/lws" "ws=node tests/bench/ws.mjs" "nchan:push=sh tests/bench/nchan.sh" &&
         "$out/load" -m -o "$out/peers-memory.csv" "bare=$out/bare" \
-            "rtpush=build/echo --port 0 --conns $conns" "lws=$out/lws" "ws=node tests/bench/ws.mjs"
+            "rtpush=build/echo --port 0 --conns {conns}" "lws=$out/lws" "ws=node tests/bench/ws.mjs"
 }
 
 # -- does it all run ------------------------------------------------------------------------------

@@ -7,9 +7,10 @@
 //        -m  measures instead the memory of an idle WebSocket connection
 //        :echo, :push  this server takes part in the echo or in the fan-out rows alone
 //
-// A server prints a line that ends with ":PORT" and has the paths of bare.c. Server and client have
-// a processor each, if there are two. A slice ends when every answer is in, so CPU time and
-// messages belong together. Every byte is checked.
+// {conns} in a COMMAND becomes how many connections there may be. A server prints a line that ends
+// with ":PORT" and has the paths of bare.c. Server and client have a processor each, if there are
+// two. A slice ends when every answer is in, so CPU time and messages belong together. Every byte
+// is checked.
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // sched_setaffinity
@@ -39,6 +40,8 @@ enum {
     SERVERS_MAX = 8,
     WORDS_MAX = 16, // of a command
     CONNS_MAX = 1000,
+    SPARE = 100,       // connections a server may have beyond those of a row
+    IDLE_FEW = 1000,
     IDLE_MAX = 5000,
     AT_ONCE = 50,      // connections opened
     SEGMENT = 1460,    // Ethernet's: loopback's 64 KB and delayed acknowledgements stall senders
@@ -121,23 +124,26 @@ static int server_parse(server *s, char *text) {
                                                                                              : -1;
 }
 
-static void server_exec(char *command) {
-    char *words[WORDS_MAX + 1] = {NULL};
+// `conns` stands for the word {conns}.
+static void server_exec(char *command, const char *conns) {
+    const char *words[WORDS_MAX + 1] = {NULL};
     int count = 0;
     for (char *w = strtok(command, " "); w && count < WORDS_MAX; w = strtok(NULL, " ")) {
-        words[count++] = w;
+        words[count++] = strcmp(w, "{conns}") == 0 ? conns : w;
     }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // no server outlives its client
     (void)pin(0);
-    (void)execvp(words[0], words);
+    (void)execvp(words[0], (char *const *)words);
     _exit(127);
 }
 
 // Starts it on a free port, which it prints: "listening on http://127.0.0.1:40123".
-static void server_start(server *s) {
+static void server_start(server *s, int conns) {
     int out[2];
+    char number[16];
     char line[200] = "";
     size_t len = 0;
+    (void)snprintf(number, sizeof(number), "%d", conns + SPARE);
     if (pipe(out) < 0) {
         fail("pipe");
     }
@@ -149,7 +155,7 @@ static void server_start(server *s) {
         (void)dup2(out[1], STDOUT_FILENO);
         (void)close(out[0]);
         (void)close(out[1]);
-        server_exec(s->command);
+        server_exec(s->command, number);
     }
     close(out[1]);
     while (len < sizeof(line) - 1 && strchr(line, '\n') == NULL) {
@@ -482,6 +488,26 @@ static uint64_t echo_slice(side *w, int depth) {
     return messages;
 }
 
+// Connections that are opened and ended by the client, some at a time.
+static uint64_t upgrade_slice(side *w, int count) {
+    int fds[AT_ONCE];
+    const double end = now_s(CLOCK_MONOTONIC) + slice_s;
+    uint64_t connections = 0;
+    do {
+        client_open(w->srv, "/", 0, NULL, fds, count);
+        for (int i = 0; i < count; i++) {
+            (void)shutdown(fds[i], SHUT_WR);
+        }
+        for (int i = 0; i < count; i++) {
+            while (recv(fds[i], in, sizeof(in), 0) > 0) { // until the server ends it too
+            }
+            close(fds[i]);
+        }
+        connections += (uint64_t)count;
+    } while (now_s(CLOCK_MONOTONIC) < end);
+    return connections;
+}
+
 // -- fan-out --------------------------------------------------------------------------------------
 
 // The first reader's bytes are checked by their meaning and become the reference for the others.
@@ -634,6 +660,17 @@ static const char *size_text(size_t len) {
     return len == 20 ? "20 B" : len == 64 ? "64 B" : len == 1024 ? "1 KiB" : "16 KiB";
 }
 
+// Sides of the servers that take part in echo rows, each with so many connections.
+static void echo_sides(int conns) {
+    print_head("Echo: us of the server a message", ECHO);
+    side_count = 0;
+    for (int k = 0; k < server_count; k++) {
+        if (servers[k].kinds & ECHO) {
+            side_open(&sides[side_count++], &servers[k], "/", conns, 0);
+        }
+    }
+}
+
 static void echo_all(void) {
     static const struct {
         size_t len;
@@ -649,23 +686,21 @@ static void echo_all(void) {
         {16384, FRAME_BINARY, 1000, 1}, {16384, FRAME_BINARY, 100, 16},
         {16384, FRAME_BINARY, 1000, 16},
     };
+    static const char upgrade[] = "accept, upgrade, close: a connection";
     char title[80];
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         (void)snprintf(title, sizeof(title), "%s%s, %d connections, %d in flight",
                        size_text(rows[i].len), rows[i].opcode == FRAME_TEXT ? " text" : "",
                        rows[i].conns, rows[i].depth);
-        if (strstr(title, only) == NULL) {
-            continue;
+        if (strstr(title, only)) {
+            sample_set(rows[i].len, rows[i].opcode);
+            echo_sides(rows[i].conns);
+            measure(title, echo_slice, rows[i].depth);
         }
-        print_head("Echo: us of the server a message", ECHO);
-        sample_set(rows[i].len, rows[i].opcode);
-        side_count = 0;
-        for (int k = 0; k < server_count; k++) {
-            if (servers[k].kinds & ECHO) {
-                side_open(&sides[side_count++], &servers[k], "/", rows[i].conns, 0);
-            }
-        }
-        measure(title, echo_slice, rows[i].depth);
+    }
+    if (strstr(upgrade, only)) {
+        echo_sides(0);
+        measure(upgrade, upgrade_slice, AT_ONCE);
     }
 }
 
@@ -729,30 +764,41 @@ static void idle_open(const server *s, int *fds, int count) {
     }
 }
 
-// What more connections add to the resident memory, after some that warm the server up.
-static void memory_all(int most) {
+// Resident bytes of a server that was started for so many connections and has them all.
+static double idle_resident(server *s, int count) {
     static int fds[IDLE_MAX];
-    const int rounds = most / AT_ONCE;
-    const int warm = 2;
-    const int counted = (rounds - warm) * AT_ONCE;
+    server_start(s, count);
+    for (int i = 0; i < count; i += AT_ONCE) {
+        idle_open(s, fds + i, AT_ONCE);
+    }
+    const double bytes = resident(s);
+    for (int i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+    (void)kill(s->pid, SIGKILL);
+    (void)waitpid(s->pid, NULL, 0);
+    s->pid = 0;
+    return bytes;
+}
+
+// The difference between many and few connections: what does not grow with them is not in it.
+static void memory_all(int most) {
+    const int many = most - most % AT_ONCE;
+    const int more = many - IDLE_FEW;
+    errno = 0;
+    if (more <= 0) {
+        fail("too few files allowed (ulimit -n)");
+    }
     sample_set(1024, FRAME_BINARY);
-    printf("\nIdle WebSocket after one echo of 1 KiB, %d connections: resident bytes each\n",
-           counted);
+    printf("\nIdle WebSocket after one echo of 1 KiB: resident bytes, %d against %d\n", many,
+           IDLE_FEW);
     for (int k = 0; k < server_count; k++) {
-        const server *s = &servers[k];
-        double before = 0;
-        for (int i = 0; i < rounds; i++) {
-            before = i == warm ? resident(s) : before;
-            idle_open(s, fds + i * AT_ONCE, AT_ONCE);
-        }
-        const double each = (resident(s) - before) / counted;
-        printf("%-40s %8.0f\n", s->name, each);
+        const double few_bytes = idle_resident(&servers[k], IDLE_FEW);
+        const double each = (idle_resident(&servers[k], many) - few_bytes) / more;
+        printf("%-40s %8.0f\n", servers[k].name, each);
         fflush(stdout);
         if (csv) {
-            fprintf(csv, "%s,%d,%.0f\n", s->name, counted, each);
-        }
-        for (int i = 0; i < rounds * AT_ONCE; i++) {
-            close(fds[i]);
+            fprintf(csv, "%s,%d,%.0f\n", servers[k].name, more, each);
         }
     }
 }
@@ -810,8 +856,8 @@ int main(int argc, char **argv) {
     }
     const int most = raise_files();
     (void)atexit(kill_servers);
-    for (int i = 0; i < server_count; i++) {
-        server_start(&servers[i]);
+    for (int i = 0; !memory && i < server_count; i++) {
+        server_start(&servers[i], CONNS_MAX);
     }
     const int processor = pin(1);
     if (memory) {
