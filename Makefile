@@ -17,8 +17,8 @@ BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test test-long check echo hub dashboard firmware firmware-run firmware-size \
-    firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage fuzz \
-    fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench
+    firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage mutants \
+    fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -107,6 +107,10 @@ bench-peers:
 coverage:
 	sh tests/install.sh test
 	sh tests/coverage.sh
+
+## make mutants    COUNT=N SECTION='ws wire' FILE=F: breaks of rtpush.h or a port that no test sees
+mutants:
+	python3 tests/mutants.py
 
 ## make simulate   SEEDS=N FIRST_SEED=M: random runs of the lwIP port on a simulated wire
 simulate:

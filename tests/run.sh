@@ -58,6 +58,7 @@ command_of() {
             secure-app)
             echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
+        mutants-self) echo "python3 tests/mutants.py selftest" ;;
         mutants) echo "sh tests/lwip/mutants.sh" ;;
         tls) echo "sh tests/tls/run.sh" ;;
         clients-tls) echo "$make build/echo-tls build/hub-tls && $test_ca $client \
@@ -93,7 +94,7 @@ case "${1:-test}" in
         done
         exit
         ;;
-    check) chains='lint symbols unit seeds' ;;
+    check) chains='lint symbols mutants-self unit seeds' ;;
     test-long) chains='sim-long lwip-long fuzz-long clients-asan' ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
@@ -112,7 +113,7 @@ secure secure-browser
 size stack
 unit-clang
 access upload proxies proxied-pages snippets bench
-threads posix slow symbols lint'
+threads posix slow symbols lint mutants-self'
         ;;
     *) chains="$*" ;;
 esac

@@ -150,14 +150,15 @@ static double cost_of_lines(size_t lines, const char *hello) {
     return best;
 }
 
-// Eight times the lines cost eight times the work, not its square: 64.
+// Eight times the lines cost eight times the work, not its square: 64. 20 ms are the clock's own.
 static void sse_many_lines_cost_their_number(U_STATE) {
     static const char *const hello[] = {"{GET /events}",
                                         "{GET /poll?last_event_id=00c0ffee-00000000}"};
     for (int kind = 0; kind < 2; kind++) {
         double few = cost_of_lines(7500, hello[kind]);
         double many = cost_of_lines(60000, hello[kind]);
-        T_CHECK(many < 24 * few, "7,500 lines take %.0f, 60,000 take %.0f", few, many);
+        T_CHECK(many < 24 * few + CLOCKS_PER_SEC / 50,
+                "7,500 lines take %.0f, 60,000 take %.0f", few, many);
     }
 }
 
