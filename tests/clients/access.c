@@ -110,7 +110,7 @@ static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant
     if (strcmp(req->path, "/me") == 0 || strcmp(req->path, "/ticket") == 0) {
         return by_cookie(req, &who) < 0 && by_token(req, &who) < 0 ? 401 : 0;
     }
-    if (req->route->kind != &rtpush_handler) {
+    if (req->topics != 0) {
         return authorize_stream(req, grant);
     }
     for (int i = 0; strncmp(req->path, "/later/", 7) == 0; i++) {

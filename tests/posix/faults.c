@@ -312,10 +312,13 @@ static void init_server(rtpush_server *server, void *at, size_t size) {
     memset(&desc, 0, sizeof desc);
     memset(routes, 0, sizeof routes);
     routes[0].path = "/big";
+    routes[0].kind = &rtpush_handler;
     routes[0].on_request = on_big;
     routes[1].path = "/hello";
+    routes[1].kind = &rtpush_handler;
     routes[1].on_request = on_hello;
     routes[2].path = "/later";
+    routes[2].kind = &rtpush_handler;
     routes[2].on_request = on_later;
     routes[2].on_close = on_close;
     routes[3].path = "/ws";
@@ -326,6 +329,7 @@ static void init_server(rtpush_server *server, void *at, size_t size) {
     routes[4].kind = &rtpush_events;
     routes[4].on_close = on_close;
     routes[5].path = "/stop";
+    routes[5].kind = &rtpush_handler;
     routes[5].on_request = on_stop;
     desc.routes = routes;
     desc.route_count = 6;

@@ -43,8 +43,8 @@ static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_clo
 }
 
 static const rtpush_route routes[] = {{.path = "/events", .kind = &rtpush_events},
-                                      {.path = "/later", .on_request = on_later,
-                                       .on_close = on_close}};
+                                      {.path = "/later", .kind = &rtpush_handler,
+                                        .on_request = on_later, .on_close = on_close}};
 static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 3, 64)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
 static rtpush_server srv;

@@ -81,9 +81,9 @@ static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_me
 
 static const rtpush_topic topics[] = {{.name = "log", .kind = &rtpush_topic_event}};
 static const rtpush_route routes[] = {
-    {.path = "/file", .on_request = on_file},
-    {.path = "/pull", .on_request = on_pull},
-    {.path = "/end", .on_request = on_end},
+    {.path = "/file", .kind = &rtpush_handler, .on_request = on_file},
+    {.path = "/pull", .kind = &rtpush_handler, .on_request = on_pull},
+    {.path = "/end", .kind = &rtpush_handler, .on_request = on_end},
     {.path = "/events", .kind = &rtpush_events, .on_open = on_open},
     {.path = "/poll", .kind = &rtpush_poll},
     {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
