@@ -1593,6 +1593,12 @@ static uint64_t rtpi_word(const uint8_t *at) {
     memcpy(&word, at, sizeof word);
     return word;
 }
+
+// The bits of 64 bytes, of all words together.
+static uint64_t rtpi_bits_of_64(const uint8_t *at) {
+    return rtpi_word(at) | rtpi_word(at + 8) | rtpi_word(at + 16) | rtpi_word(at + 24) |
+           rtpi_word(at + 32) | rtpi_word(at + 40) | rtpi_word(at + 48) | rtpi_word(at + 56);
+}
 #endif
 
 #if RTPI_WIDE
@@ -1696,29 +1702,43 @@ static uint8_t rtpi_utf8_tail(uint8_t state, uint8_t c) {
     return (c < low[state] || c > high[state]) ? (uint8_t)RTPI_UTF8_BAD : next[state];
 }
 
-// Passes runs of whole characters between which nothing is looked at: ASCII a word at a time, since
-// nearly all text is, and where size does not count characters of two and three bytes. Returns
-// where it stops.
+// Passes whole characters: ASCII a word at a time, since nearly all text is, and where size does
+// not count those of two and three bytes. Returns where it stops: near the end, or where more must
+// be looked at.
 static const uint8_t *rtpi_utf8_run(const uint8_t *data, const uint8_t *end) {
 #if RTPI_WIDE
     const uint64_t ones = ~(uint64_t)0 / 255u; // in each byte
     uint64_t leads; // ... that begins a character of two
     memcpy(&leads, "\1\0\1\0\1\0\1", 8);
-    for (; end - data >= 64; data += 64) {
-        if ((rtpi_word(data) | rtpi_word(data + 8) | rtpi_word(data + 16) | rtpi_word(data + 24) |
-             rtpi_word(data + 32) | rtpi_word(data + 40) | rtpi_word(data + 48) |
-             rtpi_word(data + 56)) & ones * 0x80u) {
+    while (end - data >= 8) {
+        if (data[0] < 0x80) {
+            while (end - data >= 64 && !(rtpi_bits_of_64(data) & ones * 0x80u)) {
+                data += 64;
+            }
+            while (end - data >= 8 && !(rtpi_word(data) & ones * 0x80u)) {
+                data += 8;
+            }
+            while (data < end && data[0] < 0x80) {
+                data++;
+            }
+        } else if (data[0] < 0xE0) { // C2..DF 80..BF, four of them or one
+            const uint64_t word = rtpi_word(data) ^ (ones * 0x80u + leads * 0x40u);
+            if (!(word & (ones * 0xC0u + leads * 0x20u)) &&
+                (((word & leads * 0x1Eu) + leads * 0x7Eu) & leads * 0x80u) == leads * 0x80u) {
+                data += 8;
+            } else if (data[0] >= 0xC2 && (data[1] & 0xC0) == 0x80) {
+                data += 2;
+            } else {
+                break;
+            }
+        } else if (data[0] != 0xE0 && data[0] < 0xF0 && data[0] != 0xED &&
+                   (data[1] & 0xC0) == 0x80 && (data[2] & 0xC0) == 0x80) {
+            data += 3;
+        } else {
             break;
         }
     }
-    for (; end - data >= 8; data += 8) { // C2..DF 80..BF, four times
-        const uint64_t word = rtpi_word(data) ^ (ones * 0x80u + leads * 0x40u);
-        if ((word & (ones * 0xC0u + leads * 0x20u)) ||
-            (((word & leads * 0x1Eu) + leads * 0x7Eu) & leads * 0x80u) != leads * 0x80u) {
-            break;
-        }
-    }
-#endif
+#else
     while ((size_t)(end - data) >= sizeof(size_t)) {
         size_t word;
         memcpy(&word, data, sizeof word);
@@ -1726,17 +1746,6 @@ static const uint8_t *rtpi_utf8_run(const uint8_t *data, const uint8_t *end) {
             break;
         }
         data += sizeof word;
-    }
-#if RTPI_WIDE
-    while (end - data >= 3) {
-        if (data[0] >= 0xC2 && data[0] < 0xE0 && (data[1] & 0xC0) == 0x80) {
-            data += 2;
-        } else if (data[0] > 0xE0 && data[0] < 0xF0 && data[0] != 0xED &&
-                   (data[1] & 0xC0) == 0x80 && (data[2] & 0xC0) == 0x80) {
-            data += 3;
-        } else {
-            break;
-        }
     }
 #endif
     return data;
@@ -2232,16 +2241,24 @@ static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: spreads retries, 
     return x;
 }
 
-// tx is linear: bytes queued are [tx_head, tx_len). Opening it for writing moves them to the front.
+// tx is linear: bytes queued are [tx_head, tx_len). Before writing they move to the front. Returns
+// where that is.
+static uint8_t *rtpi_tx_front(const rtpush_server *srv, rtpush_conn *c) {
+    uint8_t *tx = rtpi_tx(srv, c);
+    if (c->tx_head > 0) {
+        c->tx_len = (uint16_t)(c->tx_len - c->tx_head);
+        if (c->tx_len > 0) {
+            memmove(tx, tx + c->tx_head, c->tx_len);
+        }
+        c->tx_head = 0;
+    }
+    return tx;
+}
+
 // There is one writer in a server, so no callback may come between open and commit.
 static rtpush_text *rtpi_tx_open(rtpush_server *srv, rtpush_conn *c) {
     rtpush_text *t = &srv->text;
-    t->data = rtpi_tx(srv, c);
-    c->tx_len = (uint16_t)(c->tx_len - c->tx_head);
-    if (c->tx_head > 0) {
-        memmove(t->data, t->data + c->tx_head, c->tx_len);
-        c->tx_head = 0;
-    }
+    t->data = rtpi_tx_front(srv, c);
     t->cap = srv->desc.tx_size;
     t->len = c->tx_len;
     t->over = 0;
@@ -2274,9 +2291,9 @@ static uint32_t rtpi_rate_bytes(const rtpush_server *srv, const rtpush_conn *c) 
     return srv->desc.rate_bytes;
 }
 
-static void rtpi_tokens_refill(rtpush_server *srv, rtpush_conn *c) {
+static void rtpi_tokens_refill(const rtpush_server *srv, rtpush_conn *c) {
     uint32_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at); // modulo 256: enough
-    if (seconds > 0) {
+    if (seconds > 0) { // else this second's are there
         c->token_at = (uint8_t)(srv->quarter / 4u);
         seconds = seconds < 2 ? seconds : 2; // the burst
         c->tokens = rtpi_refilled(c->tokens, srv->desc.rate_messages, seconds);
@@ -5458,13 +5475,14 @@ static int rtpi_ws_may_give(const rtpush_server *srv, const rtpush_conn *c) {
 }
 
 // Queues a frame. Returns where the caller writes its payload at once. NULL: no room now.
-static uint8_t *rtpi_ws_put(rtpush_server *srv, rtpush_conn *c, unsigned first, uint32_t len) {
-    const rtpush_text *t = rtpi_tx_open(srv, c);
+static uint8_t *rtpi_ws_put(const rtpush_server *srv, rtpush_conn *c, unsigned first,
+                            uint32_t len) {
     uint32_t size = 2u + rtpi_length_bytes(len) + len;
-    uint8_t *end = t->data + t->len + size;
-    if (size > t->cap - t->len) {
+    uint8_t *end;
+    if (size > srv->desc.tx_size - rtpi_tx_queued(c)) {
         return NULL;
     }
+    end = rtpi_tx_front(srv, c) + c->tx_len + size;
     c->tx_len = (uint16_t)(c->tx_len + size);
     (void)rtpi_frame_header(end - len, first, len);
     return end - len;
@@ -5576,7 +5594,7 @@ static unsigned rtpi_ws_last(const rtpi_ws *w, size_t n) {
 RTPI_CHECKED static int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
                                      size_t len, unsigned last) {
     rtpi_ws *w = &c->in.ws;
-    const rtpush_route *route = rtpi_route(srv, c);
+    const rtpush_route *route = &srv->desc.routes[c->route];
     rtpush_message m;
     m.data = data;
     m.len = len;
@@ -5667,7 +5685,7 @@ static void rtpi_ws_control(rtpush_server *srv, rtpush_conn *c, const uint8_t *f
 static int rtpi_ws_begin(const rtpush_server *srv, rtpush_conn *c, uint8_t first,
                               uint32_t left) {
     rtpi_ws *w = &c->in.ws;
-    uint32_t max = rtpi_ws_max(srv, rtpi_route(srv, c));
+    uint32_t max = rtpi_ws_max(srv, &srv->desc.routes[c->route]);
     w->first = first;
     w->left = left;
     w->header_len = w->control_len = 0;
@@ -5690,7 +5708,7 @@ static int rtpi_ws_begin(const rtpush_server *srv, rtpush_conn *c, uint8_t first
 // Takes data of a message, of which n bytes are there: in place, or to rx. Returns how many.
 static size_t rtpi_ws_data(rtpush_server *srv, rtpush_conn *c, uint8_t *from, size_t n) {
     rtpi_ws *w = &c->in.ws;
-    const rtpush_route *route = rtpi_route(srv, c);
+    const rtpush_route *route = &srv->desc.routes[c->route];
     const uint32_t room = rtpi_ws_room(srv) - c->rx_used;
     const uint16_t tokens = c->byte_tokens;
     uint32_t most = room;
@@ -5740,16 +5758,6 @@ static size_t rtpi_ws_data(rtpush_server *srv, rtpush_conn *c, uint8_t *from, si
     return n;
 }
 
-// Takes payload. Returns how many bytes.
-static size_t rtpi_ws_payload(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
-    size_t n = len < c->in.ws.left ? len : (size_t)c->in.ws.left;
-    if (c->in.ws.first & 8) {
-        rtpi_ws_control(srv, c, data, n);
-        return n;
-    }
-    return rtpi_ws_data(srv, c, data, n);
-}
-
 // Reads a header, as far as it is there. Returns how many bytes it took.
 static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
     rtpi_ws *w = &c->in.ws;
@@ -5776,26 +5784,42 @@ static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8_t *data, s
         return 0; // a frame is paid when its header is complete
     }
     memcpy(&w->mask, header + size - 4, 4);
-    size -= before;
     if (!rtpi_ws_begin(srv, c, header[0], left)) {
         rtpi_ws_fail(srv, c, 1009);
-    } else if (left == 0) {
-        (void)rtpi_ws_payload(srv, c, data + size, 0);
     }
-    return size;
+    return size - before;
+}
+
+// Is nothing more to be read now? After a callback anything may have happened.
+static int rtpi_ws_stopped(const rtpush_conn *c) {
+    return c->state != RTPI_STREAM || (c->todo & RTPI_TODO_PONG) ||
+           (c->in.ws.bits & (RTPI_WS_DELIVER | RTPI_WS_CLOSED));
 }
 
 static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
     const rtpi_ws *w = &c->in.ws;
     size_t i = 0;
-    size_t n = 1;
+    size_t n;
     rtpi_tokens_refill(srv, c);
     rtpi_ws_flush(srv, c);
-    while (i < len && n > 0 && c->state == RTPI_STREAM && !(c->todo & RTPI_TODO_PONG) &&
-           !(w->bits & (RTPI_WS_DELIVER | RTPI_WS_CLOSED))) {
-        n = w->left > 0 ? rtpi_ws_payload(srv, c, data + i, len - i)
-                        : rtpi_ws_frame(srv, c, data + i, len - i);
+    while (i < len && !rtpi_ws_stopped(c)) {
+        if (w->left == 0) {
+            n = rtpi_ws_frame(srv, c, data + i, len - i);
+            i += n;
+            if (n == 0 || w->header_len > 0 || (w->bits & RTPI_WS_CLOSED)) {
+                break;
+            }
+        }
+        n = len - i < w->left ? len - i : (size_t)w->left; // 0: an empty frame, or no more input
+        if (w->first & 8) {
+            rtpi_ws_control(srv, c, data + i, n);
+        } else {
+            n = rtpi_ws_data(srv, c, data + i, n);
+        }
         i += n;
+        if (n == 0 && w->left > 0) {
+            break;
+        }
     }
     if (c->state != RTPI_STREAM || (w->bits & RTPI_WS_CLOSED)) {
         return len; // the rest is discarded
@@ -7719,7 +7743,8 @@ void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
 
 // Hands over what on_message left. 0: it aborted the connection, which is in the list again.
 RTPI_CHECKED static int rtpi_flush(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_is_websocket(c) && !rtpi_has(c, RTPI_F_LATER)) {
+    if (rtpi_is_websocket(c) && !rtpi_has(c, RTPI_F_LATER) &&
+        ((c->in.ws.bits & RTPI_WS_DELIVER) || (c->todo & RTPI_TODO_PONG))) {
         srv->busy = c;
         (void)rtpi_kind(srv, c)->input(srv, c, NULL, 0);
         srv->busy = NULL;
