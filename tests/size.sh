@@ -67,6 +67,17 @@ no_ram() {
     fi
 }
 
+# verdict NAME OFFENDERS: one test, passed if there are no offenders
+verdict() {
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+        echo "  $1"
+    else
+        failed=$((failed + 1))
+        echo "  FAIL: $1: $2"
+    fi
+}
+
 # budget NAME VALUE LIMIT [GOAL]: one test
 budget() {
     if [ -n "$2" ] && [ "$2" -gt 0 ] && [ "$2" -lt "$3" ]; then
@@ -160,6 +171,17 @@ int main(int i)
     return kinds[i] != 0;
 }
 END
+# Names of functions and constants that serve kinds which an image does not name.
+foreign_to() {
+    case "$1" in
+        feed)
+            echo '_ws_|(rtpi|rtpush)_websocket|poll|handler|upload|body_(input|piece|data)' \
+                '|chunk|pull|download|state_set|put_value' | tr -d ' ' ;;
+        dashboard) echo 'poll|handler|upload|body_(input|piece|data)|chunk|pull|download' ;;
+        *) echo '^$' ;;
+    esac
+}
+
 # image CPU NAME [-Doption ...]: bytes of the core in it
 image() {
     cpu="$1"
@@ -215,6 +237,9 @@ for cpu in cortex-m0plus cortex-m3; do
         # shellcheck disable=SC2086 # flags split
         budget "image \"$name\", $(echo "$way" | tr _ ' ')" "$(image "$cpu" "$name" $flags)" \
             "$limit" "$goal"
+        foreign="$(arm-none-eabi-nm "$out/image.elf" | awk '{ print $3 }' |
+            grep -E "$(foreign_to "$name")" | tr '\n' ' ')"
+        verdict "  holds nothing of a kind it does not name" "$foreign"
     done <"$out/images"
 done
 
