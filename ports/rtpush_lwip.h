@@ -367,8 +367,8 @@ static uint32_t rtpi_lwip_clen(const struct pbuf *p) {
 
 // Counts what is held, by us and, refused, by lwIP; refused is what lwIP is about to keep.
 static void rtpi_lwip_recount(rtpush_lwip_slot *slot, uint32_t refused) {
-    const struct pbuf *kept = slot->pcb != NULL ? slot->pcb->refused_data : NULL;
-    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held) + rtpi_lwip_clen(kept) + refused);
+    rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held) +
+                              rtpi_lwip_clen(slot->pcb->refused_data) + refused);
 }
 
 // Gives back the pbufs and the place in the counts.
@@ -411,10 +411,7 @@ static struct tcp_pcb *rtpi_lwip_release(rtpush_lwip_slot *slot) {
 // Both sides have sent FIN. Not tcp_close: with bytes still held it would send a reset, and the
 // reset would take our last answer with it (RFC 9112 9.6).
 static void rtpi_lwip_detach(rtpush_lwip_slot *slot) {
-    struct tcp_pcb *pcb = rtpi_lwip_release(slot);
-    if (pcb != NULL) {
-        (void)tcp_shutdown(pcb, 1, 0);
-    }
+    (void)tcp_shutdown(rtpi_lwip_release(slot), 1, 0);
 }
 
 // This connection has no future. Its PCB is aborted by the next rtpush_lwip_poll, outside of all
@@ -479,8 +476,8 @@ static struct pbuf *rtpi_lwip_eat(struct pbuf *first, uint16_t n) {
     return next;
 }
 
-// Offers what is held. Returns 1 if the core took something.
-static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
+// Offers what is held.
+static void rtpi_lwip_feed(rtpush_lwip_slot *slot) {
     rtpush_server *srv = rtpi_lwip_server(slot);
     uint32_t sum = 0;
     while (slot->held != NULL) {
@@ -495,18 +492,19 @@ static int rtpi_lwip_feed(rtpush_lwip_slot *slot) {
     }
     rtpi_lwip_recount(slot, 0);
     // Exactly what was taken, once: it is the flow control.
-    for (uint32_t left = sum; left > 0 && slot->pcb != NULL;) {
-        const u16_t step = (u16_t)(left > 0xFFFFu ? 0xFFFFu : left);
-        tcp_recved(slot->pcb, step);
-        left -= step;
+    if (sum > 0) {
+#if LWIP_WND_SCALE // else no more than a window of 65,535 bytes was held
+        for (; sum > 0xFFFFu; sum -= 0xFFFFu) {
+            tcp_recved(slot->pcb, 0xFFFFu);
+        }
+#endif
+        tcp_recved(slot->pcb, (u16_t)sum);
     }
     if (slot->held == NULL && (slot->flags & RTPI_LWIP_PEER_FIN) &&
         !(slot->flags & RTPI_LWIP_EOF)) {
         slot->flags |= RTPI_LWIP_EOF;
         rtpush_eof(srv, slot->conn);
-        return 1;
     }
-    return sum > 0;
 }
 
 // >>output ---------------------------------------------------------------------------------------
@@ -530,7 +528,7 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     struct tcp_pcb *pcb = slot->pcb;
     const uint32_t room = tcp_sndbuf(pcb);
     const uint32_t most = want < room ? want : room;
-    u16_t len = (u16_t)(most < 0xFFFFu ? most : 0xFFFFu);
+    u16_t len = (u16_t)most; // a span has no more
     u8_t flags = TCP_WRITE_FLAG_COPY;
     err_t err;
     if (len == 0) {
@@ -622,7 +620,7 @@ static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
     int moved = 0;
     int more = 1;
     rtpi_lwip_set_blocked(slot, 0);
-    while (more && slot->pcb != NULL && tcp_sndbuf(slot->pcb) > 0) { // else `sent` comes
+    while (more && tcp_sndbuf(slot->pcb) > 0) { // else `sent` comes
         uint32_t total = 0;
         const int count = rtpush_output(srv, slot->conn, spans, RTPI_LWIP_SPANS);
         int sent = 0;
@@ -647,7 +645,7 @@ static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
             break;
         }
     }
-    if (moved && slot->pcb != NULL) {
+    if (moved) {
         (void)tcp_output(slot->pcb); // what fails is sent by lwIP's timers
     }
     return moved;
@@ -671,19 +669,18 @@ static int rtpi_lwip_is_stream(const rtpush_lwip_slot *slot) {
 // lwIP has freed just now.
 static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
     int moved;
-    if (slot->flags & RTPI_LWIP_DOOMED) {
+    // Without a PCB both sides have finished, and the core only has to reap it.
+    if ((slot->flags & RTPI_LWIP_DOOMED) || slot->pcb == NULL) {
         return;
     }
     // A callback of the application may make a PCB, and lwIP may look for one to end: not ours.
-    if (slot->pcb != NULL) {
-        tcp_setprio(slot->pcb, TCP_PRIO_NORMAL);
-    }
+    tcp_setprio(slot->pcb, TCP_PRIO_NORMAL);
     slot->port->depth++;
     if (acked > 0) {
         rtpush_acked(rtpi_lwip_server(slot), slot->conn, acked);
     }
     do {
-        (void)rtpi_lwip_feed(slot);
+        rtpi_lwip_feed(slot);
         moved = rtpi_lwip_flush(slot);
     } while (moved > 0 && slot->held != NULL);
     slot->port->depth--;
@@ -691,7 +688,7 @@ static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
         rtpi_lwip_doom(slot);
         return;
     }
-    if (slot->pcb != NULL && !rtpi_lwip_is_stream(slot)) {
+    if (!rtpi_lwip_is_stream(slot)) {
         tcp_setprio(slot->pcb, TCP_PRIO_MIN);
     }
     if ((slot->flags & RTPI_LWIP_PEER_FIN) && (slot->flags & RTPI_LWIP_FIN)) {
@@ -763,9 +760,7 @@ uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
             if (conn == NULL) {
                 break;
             }
-            if (rtpush_port(conn) != NULL) {
-                rtpi_lwip_serve((rtpush_lwip_slot *)rtpush_port(conn), 0);
-            }
+            rtpi_lwip_serve((rtpush_lwip_slot *)rtpush_port(conn), 0);
         }
     }
     rtpi_lwip_retry(port, now_ms);
@@ -776,10 +771,8 @@ uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
         due_ms = ms < due_ms ? ms : due_ms;
     }
     port->depth--;
-    if (port->blocked > 0) {
-        const uint32_t ms =
-            rtpi_lwip_reached(now_ms, port->retry_ms) ? 0u : port->retry_ms - now_ms;
-        due_ms = ms < due_ms ? ms : due_ms;
+    if (port->blocked > 0 && port->retry_ms - now_ms < due_ms) {
+        due_ms = port->retry_ms - now_ms; // to come: if it was reached, it was set anew
     }
     return due_ms;
 }
@@ -805,7 +798,7 @@ static void rtpi_lwip_on_timer(void *ctx) {
 // must not wait for the timer. (Not in its callback: rtpush_lwip_poll may free any PCB.)
 static void rtpi_lwip_left(rtpush_lwip *port) {
 #if LWIP_TIMERS
-    if (port->desc.timer && !port->soon && port->listener_count > 0) {
+    if (port->desc.timer && !port->soon) {
         port->soon = 1;
         sys_untimeout(rtpi_lwip_on_timer, port);
         sys_timeout(0, rtpi_lwip_on_timer, port);
@@ -910,7 +903,7 @@ static void rtpi_lwip_on_error(void *arg, err_t err) {
 static uint32_t rtpi_lwip_peer(const ip_addr_t *from) {
     uint32_t peer = 0;
 #if LWIP_IPV6
-    if (IP_IS_V6(from)) {
+    if (IP_IS_V6_VAL(*from)) {
         const ip6_addr_t *v6 = ip_2_ip6(from);
         if (ip6_addr_isipv4mappedipv6(v6)) {
             peer = lwip_ntohl(v6->addr[3]);
@@ -924,7 +917,7 @@ static uint32_t rtpi_lwip_peer(const ip_addr_t *from) {
     }
 #endif
 #if LWIP_IPV4
-    if (IP_IS_V4(from)) {
+    if (IP_IS_V4_VAL(*from)) {
         peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(from)));
     }
 #endif
@@ -936,7 +929,7 @@ static err_t rtpi_lwip_on_accept(void *arg, struct tcp_pcb *pcb, err_t err) {
     rtpi_lwip_listener *listener = (rtpi_lwip_listener *)arg;
     rtpush_lwip *port = listener->port;
     rtpush_lwip_slot *slot;
-    if (err != ERR_OK || pcb == NULL) { // lwIP had no PCB: there is nothing to reset
+    if (err != ERR_OK) { // lwIP had no PCB: there is nothing to reset
         return ERR_VAL;
     }
     slot = rtpi_lwip_slot_take(port, (uint8_t)(listener - port->listeners));
@@ -1012,11 +1005,11 @@ err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc) {
     return ERR_OK;
 }
 
-static err_t rtpi_lwip_attach(rtpush_lwip *port, rtpush_server *srv) {
+static void rtpi_lwip_attach(rtpush_lwip *port, rtpush_server *srv) {
     rtpush_hooks hooks;
     for (uint32_t i = 0; i < port->listener_count; i++) {
         if (port->listeners[i].srv == srv) {
-            return ERR_OK;
+            return;
         }
     }
     memset(&hooks, 0, sizeof(hooks));
@@ -1028,26 +1021,20 @@ static err_t rtpi_lwip_attach(rtpush_lwip *port, rtpush_server *srv) {
         hooks.lock = rtpi_lwip_on_lock;
         hooks.unlock = rtpi_lwip_on_unlock;
     }
-    if (rtpush_attach(srv, &hooks) != RTPUSH_OK) {
-        return ERR_ARG;
-    }
+    (void)rtpush_attach(srv, &hooks); // it refuses incomplete hooks alone
     (void)rtpush_tick(srv, sys_now());
-    return ERR_OK;
 }
 
 err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t *addr,
                          uint16_t number, unsigned flags) {
     rtpi_lwip_listener *listener = &port->listeners[port->listener_count];
     struct tcp_pcb *pcb;
-    err_t err = ERR_ARG;
+    err_t err;
     LWIP_ASSERT_CORE_LOCKED();
     if (port->listener_count == RTPUSH_LWIP_LISTENERS) {
         return ERR_ARG;
     }
-    err = rtpi_lwip_attach(port, srv);
-    if (err != ERR_OK) {
-        return err;
-    }
+    rtpi_lwip_attach(port, srv);
     pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
     if (pcb == NULL) {
         return ERR_MEM;
@@ -1060,9 +1047,9 @@ err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t 
         // Another PCB, a smaller one; on success the first is freed.
         listener->pcb = tcp_listen_with_backlog_and_err(pcb, port->desc.backlog, &err);
     }
-    if (err != ERR_OK || listener->pcb == NULL) {
+    if (err != ERR_OK) {
         tcp_abort(pcb);
-        return err == ERR_OK ? (err_t)ERR_MEM : err;
+        return err;
     }
     listener->port = port;
     listener->srv = srv;
@@ -1099,8 +1086,8 @@ void rtpush_lwip_close(rtpush_lwip *port) {
     rtpi_lwip_abort_doomed(port);
     for (uint32_t i = 0; i < port->listener_count; i++) {
         rtpush_server *srv = rtpi_lwip_nth_server(port, i);
-        while (srv != NULL && rtpush_next(srv) != NULL) {
-            // The dead are reaped, and nobody lives.
+        if (srv != NULL) {
+            (void)rtpush_next(srv); // the dead are reaped, and nobody lives
         }
     }
     port->listener_count = 0;

@@ -320,6 +320,57 @@ static void r_no_nagle(void)
     world_end();
 }
 
+#ifdef SIM_HEAP
+// Events fill lwIP's buffer to the last byte while more of them are at hand.
+static void r_buffer_is_filled_exactly(void)
+{
+    enum { WIRE = 584, FIT = 10, ALL = FIT + 5 };
+    world_new(1);
+    the->sim.quiet = 1;
+    the->t.desc.log_size = 16384;
+    world_start(1500, 0);
+    T_CHECK(TCP_SND_BUF == WIRE * FIT, "other numbers are needed");
+    s_peer *p = r_ready(M_RAW);
+    run_for(500); // all is acknowledged
+    the->mute = 1;
+    for (int i = 0; i < ALL; i++) {
+        r_publish(M_A, WIRE - 4);
+    }
+    (void)rtpush_lwip_poll(&the->port);
+    T_CHECK(tcp_active_pcbs->snd_buf == 0, "%u bytes are free", tcp_active_pcbs->snd_buf);
+    the->mute = 0;
+    run_for(5000);
+    T_CHECK(p->m.raw_got == ALL, "%lu came", (unsigned long)p->m.raw_got);
+    world_end();
+}
+#endif
+
+// The connection fails at the first, second ... write of several that are at hand: it is reset.
+static void r_write_fails_in_between(void)
+{
+    static const int kinds[] = {M_SSE, M_RAW, S_GET};
+    r_world(8, 1500);
+    for (uint32_t i = 0; i < 9; i++) {
+        s_peer *p = i < 6 ? r_ready(kinds[i / 3]) : r_peer(S_GET);
+        run_for(3000);
+        if (i >= 6) {
+            T_CHECK(p->answers == 1, "no answer");
+            s_request(p);
+        }
+        the->write_after = (int)(i % 3);
+        the->write_error = ERR_CONN;
+        for (int k = 0; k < 6 && i < 6; k++) {
+            r_publish(M_A, 250);
+        }
+        run_for(100);
+        T_CHECK((uint32_t)the->write_errors == i + 1, "run %lu: tried again", (unsigned long)i);
+        T_CHECK(p->lost && the->resets == i + 1, "run %lu: no reset", (unsigned long)i);
+        T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "a slot is kept");
+        the->write_error = 0;
+    }
+    world_end();
+}
+
 static void r_pool_of_references_runs_out(void)
 {
     enum { READERS = 9 };
@@ -492,6 +543,27 @@ static void r_fin_behind_unread_bytes(void)
     world_end();
 }
 
+// It has finished behind bytes that the application never takes: the answer that its time is over
+// comes whole, with FIN, and what lwIP may free now is not touched again.
+static void r_bytes_never_taken_before_fin(void)
+{
+    r_world(8, 1500);
+    the->sim.quiet = 0;
+    the->upload_later = 100;
+    the->strict = 0;
+    s_peer *p = r_peer(S_UP);
+    p->out.len = 0;
+    t_puts(&p->out, "POST /up HTTP/1.1\r\nHost: 10.0.0.1\r\nContent-Length: 3\r\n\r\nabc");
+    run_for(50);
+    peer_fin(p->number);
+    run_for(60000);
+    T_CHECK(p->answers == 1 && p->m.cl.status == 503, "answers %lu, status %d",
+            (unsigned long)p->answers, p->m.cl.status);
+    T_CHECK(p->fin && the->resets == 0, "no FIN");
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    world_end();
+}
+
 // -- the end of connections -----------------------------------------------------------------------
 
 static void r_reset_by_the_peer(void)
@@ -518,6 +590,69 @@ static void r_abort_is_a_reset(void)
     world_end();
 }
 
+// lwIP says that it cannot close, though it could wait: the connection is reset, so that no PCB
+// stays that nobody knows.
+static void r_close_that_fails_is_a_reset(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_ready(S_GET);
+    run_for(2000);
+    T_CHECK(p->answers == 1, "no answer");
+    the->close_error = ERR_MEM;
+    for (int i = 0; i < 8; i++) { // idle, so it gives way
+        r_peer(M_RAW);
+        run_for(300);
+    }
+    T_CHECK(p->lost && the->resets == 1, "%lu resets", (unsigned long)the->resets);
+    the->close_error = 0;
+    world_end();
+}
+
+// The connection is to be aborted, and its peer finishes before that: lwIP may free the PCB now.
+static void r_doomed_finishes_by_itself(int port_closes)
+{
+    r_world(8, 1500);
+    s_peer *p = r_peer(S_GET);
+    p->out.len = 0;
+    the->shutdown_error = ERR_MEM;
+    t_puts(&p->out, "GET /file HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n");
+    for (int i = 0; i < 500 && the->port.doomed == 0; i++) {
+        the->no_poll = p->answers > 0; // or it is aborted at once
+        run_for(5);
+    }
+    T_CHECK(the->port.doomed == 1 && p->answers == 1, "nothing was doomed");
+    the->shutdown_error = 0;
+    run_for(100);
+    T_CHECK(p->fin, "FIN did not come");
+    if (port_closes == 0) {
+        peer_fin(p->number);
+        run_for(100);
+    }
+    const rtpush_lwip_slot *slot = NULL;
+    for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
+        slot = the->slots[i].conn != NULL ? &the->slots[i] : slot;
+    }
+    T_CHECK(slot != NULL && (slot->pcb == NULL) == !port_closes, "its PCB");
+    if (port_closes) {
+        rtpush_lwip_close(&the->port);
+    }
+    the->no_poll = 0;
+    run_for(100);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    T_CHECK(the->resets == (uint32_t)port_closes, "%lu resets", (unsigned long)the->resets);
+    world_end();
+}
+
+static void r_doomed_and_finished(void)
+{
+    r_doomed_finishes_by_itself(0);
+}
+
+static void r_doomed_and_port_closes(void)
+{
+    r_doomed_finishes_by_itself(1);
+}
+
 static void r_close(int peer_first)
 {
     r_world(8, 1500);
@@ -535,6 +670,30 @@ static void r_close(int peer_first)
     run_for(100);
     T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
     T_CHECK(the->resets == 0 && the->fins > 0, "a reset instead of FIN");
+    world_end();
+}
+
+// Both sides have sent FIN, and the core has not reaped the connection yet: it is not served.
+static void r_finished_is_not_served(void)
+{
+    r_world(8, 1500);
+    s_peer *p = r_peer(S_GET);
+    p->out.len = 0;
+    t_puts(&p->out, "GET /file HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n");
+    run_for(1500);
+    the->no_poll = 1;
+    peer_fin(p->number);
+    run_for(50);
+    rtpush_lwip_slot *slot = NULL;
+    for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
+        slot = the->slots[i].conn != NULL ? &the->slots[i] : slot;
+    }
+    T_CHECK(slot != NULL && slot->pcb == NULL, "its PCB is kept");
+    rtpi_lwip_serve(slot, 0);
+    the->no_poll = 0;
+    run_for(50);
+    T_CHECK(rtpush_get_counters(&the->t.srv)->slots_used == 0, "the slot is not free");
+    T_CHECK(the->resets == 0, "a reset");
     world_end();
 }
 
@@ -657,6 +816,23 @@ static void r_pool_is_full(void)
     world_end();
 }
 
+// Fewer slots than connections: the port itself resets who finds none.
+static void r_port_is_full(void)
+{
+    world_new(1);
+    the->sim.quiet = 1;
+    the->slot_count = 2;
+    world_start(1500, 0);
+    s_peer *a = r_ready(M_RAW);
+    s_peer *b = r_ready(M_RAW);
+    s_peer *c = r_peer(S_GET);
+    run_for(100);
+    T_CHECK(c->lost && the->resets > 0, "the third was not reset");
+    T_CHECK(!a->lost && !b->lost, "one of the first was lost");
+    T_CHECK(rtpush_get_counters(&the->t.srv)->accepted == 2, "the core saw it");
+    world_end();
+}
+
 // lwIP finds no memory for a PCB, and says so in the accept callback.
 static void r_no_pcb_for_a_newcomer(void)
 {
@@ -694,6 +870,27 @@ static void r_half_open(void)
 }
 
 #if LWIP_IPV6
+static void r_peers_are_networks(void)
+{
+    ip_addr_t at;
+    r_world(8, 1500);
+    IP_ADDR6(&at, 0, 0, lwip_htonl(0xFFFF), lwip_htonl(0x0A000002)); // ::ffff:10.0.0.2
+    T_CHECK(rtpi_lwip_peer(&at) == 0x0A000002, "mapped: %lx", (unsigned long)rtpi_lwip_peer(&at));
+    IP_ADDR6(&at, lwip_htonl(0xFD000000), 0, lwip_htonl(0xFFFF), lwip_htonl(1)); // looks so
+    const uint32_t one = rtpi_lwip_peer(&at);
+    IP_ADDR6(&at, lwip_htonl(0xFD000000), 0, lwip_htonl(7), lwip_htonl(8));
+    T_CHECK(rtpi_lwip_peer(&at) == one, "one network is two");
+    IP_ADDR6(&at, 0, lwip_htonl(1), lwip_htonl(0xFFFF), 0);
+    const uint32_t other = rtpi_lwip_peer(&at);
+    IP_ADDR6(&at, 0, 0, 0, lwip_htonl(1));
+    T_CHECK(rtpi_lwip_peer(&at) != other, "two networks are one");
+    IP_ADDR6(&at, 0, 0, lwip_htonl(0xFFFF), 0);
+    T_CHECK(rtpi_lwip_peer(&at) == 1, "0 is nobody");
+    IP_ADDR4(&at, 0, 0, 0, 0);
+    T_CHECK(rtpi_lwip_peer(&at) == 1, "0 is nobody");
+    world_end();
+}
+
 // Over Ethernet and without, events reach a peer at each address.
 static void r_ipv6(int ethernet)
 {
@@ -818,6 +1015,101 @@ static void r_timer(void)
     world_end();
 }
 
+// Two packets before the timer comes, a second listener, a message that comes after the end.
+static void r_timer_is_one(void)
+{
+    world_new(1);
+    the->sim.quiet = 1;
+    the->timer = 1;
+    the->no_poll = 1;
+    world_start(1500, 0);
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 81, 0) == ERR_OK, "81");
+    s_peer *p = r_ready(M_RAW);
+    for (int i = 0; i < 2; i++) {
+        const uint8_t number = (uint8_t)p->m.ping_out++;
+        t_frame(&p->out, 0x89, &number, 1);
+        s_pump(p);
+    }
+    the->t.now_ms += 50;
+    while (s_deliver()) {
+    }
+    T_CHECK(the->port.soon == 1, "the timer was not set");
+    run_for(100);
+    T_CHECK(the->port.soon == 0, "the timer did not come");
+    s_leave(p, 0);
+    run_for(20000);
+    rtpush_lwip_close(&the->port);
+    rtpi_lwip_on_timer(&the->port);
+    rtpi_lwip_on_wake(&the->port);
+    the->timer = 0;
+    world_end(); // no timer is left
+}
+
+// A reader that loses what its own on_gap publishes has something to do for ever. A poll ends
+// nevertheless, wants to be called at once, and others are served in it.
+static void r_poll_is_bounded(int timer)
+{
+    world_new(1);
+    the->sim.quiet = 1;
+    the->timer = timer;
+    the->no_poll = timer;
+    the->t.desc.conn_count = 3;
+    world_start(1500, 0);
+    s_peer *p = world_peer(M_RAW, 1u << M_B);
+    s_connect(p);
+    run_for(timer ? 1500 : 60);
+    T_CHECK(p->m.open, "the stream did not open");
+    the->gap_publishes = 1;
+    s_write_log_over();
+    if (timer) {
+        for (int i = 0; i < 1100 && the->gaps_told == 0; i++) {
+            run_for(1);
+        }
+        run_for(20);
+        T_CHECK(the->gaps_told > 4 * the->port.desc.slot_count, "%lu gaps: it does not come again",
+                (unsigned long)the->gaps_told);
+    } else {
+        T_CHECK(rtpush_lwip_poll(&the->port) == 0, "nothing is due");
+        T_CHECK(the->gaps_told > 2 && the->gaps_told <= 2 * the->port.desc.slot_count, "%lu gaps",
+                (unsigned long)the->gaps_told);
+    }
+    the->gap_publishes = 0;
+    run_for(1500);
+    world_end();
+}
+
+static void r_poll_ends(void)
+{
+    r_poll_is_bounded(0);
+}
+
+static void r_poll_of_the_timer_ends(void)
+{
+    r_poll_is_bounded(1);
+}
+
+static void r_two_servers(void)
+{
+    static rtpush_server second;
+    static uint64_t memory[RTPUSH_WORDS(2, 512, 512, 1024, M_TOPICS, 200)];
+    rtpush_desc d;
+    r_world(8, 1500);
+    d = the->t.desc;
+    d.memory = memory;
+    d.memory_size = sizeof memory;
+    d.conn_count = 2;
+    d.log_size = 1024;
+    T_CHECK(rtpush_init(&second, &d) == RTPUSH_OK, "%s", rtpush_config_error(&second));
+    T_CHECK(rtpush_lwip_listen(&the->port, &second, NULL, 81, 0) == ERR_OK, "81");
+    T_CHECK(rtpush_lwip_listen(&the->port, &second, NULL, 82, 0) == ERR_OK, "82");
+    s_peer *p = r_ready(M_RAW);
+    r_publish(M_A, 30);
+    run_for(50);
+    T_CHECK(p->m.raw_got == 1, "it did not come");
+    T_CHECK(rtpush_now_ms(&second) == the->t.now_ms, "the second has no time");
+    world_end();
+}
+
 // Where lwIP's core is not locked, each function of the port says so before it does anything.
 static void r_context_is_asserted(void)
 {
@@ -836,6 +1128,29 @@ static void r_context_is_asserted(void)
     other.listener_count = 0;
     rtpush_lwip_close(&other);
     T_CHECK(the->lock_checks == 4, "rtpush_lwip_close");
+    static const char context[] = "outside lwIP's context";
+    for (int i = 0; i < 4; i++) {
+        the->asserts_expected = 1;
+        the->asserted = "";
+        if (i == 0) {
+            (void)rtpush_lwip_poll(&the->port);
+        } else if (i == 1) {
+            (void)rtpush_lwip_init(&other, &d);
+        } else if (i == 2) {
+            other.listener_count = RTPUSH_LWIP_LISTENERS;
+            (void)rtpush_lwip_listen(&other, &the->t.srv, NULL, 81, 0);
+            other.listener_count = 0;
+        } else {
+            rtpush_lwip_close(&other);
+        }
+        T_CHECK(strcmp(the->asserted, context) == 0, "function %d: %s", i, the->asserted);
+    }
+    memset(&other, 0, sizeof other);
+    other.depth = 1;
+    the->asserts_expected = 2;
+    rtpush_lwip_close(&other);
+    T_CHECK(strcmp(the->asserted, "rtpush_lwip_close inside a callback") == 0, "close inside");
+    T_CHECK(the->asserts_expected == 0, "not both");
     world_end();
 }
 
@@ -845,7 +1160,19 @@ static void r_bad_arguments(void)
     r_world(8, 1500);
     static rtpush_lwip other;
     T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "no slots");
-    d.slots = the->slots;
+    static rtpush_lwip_slot many[300];
+    d.slots = many;
+    d.slot_count = 1;
+    T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "one slot");
+    T_CHECK(rtpush_lwip_config_error(&other)[0] == 's', "one slot");
+    for (uint32_t i = 0; i < 3; i++) { // 0: as many as slots
+        static const uint32_t slots[] = {9, 300, 300}, asked[] = {0, 0, 3}, want[] = {9, 255, 3};
+        d.slot_count = slots[i];
+        d.backlog = (uint8_t)asked[i];
+        T_CHECK(rtpush_lwip_init(&other, &d) == ERR_OK && other.desc.backlog == want[i],
+                "a backlog of %u", other.desc.backlog);
+    }
+    d.slots = many;
     d.slot_count = 9;
     d.publish_from = 1;
     T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "publish_from without a lock");
@@ -858,7 +1185,12 @@ static void r_bad_arguments(void)
     T_CHECK(rtpush_lwip_init(&other, &d) == ERR_ARG, "lock without unlock");
     T_CHECK(rtpush_lwip_config_error(&other)[0] == 'l', "lock without unlock");
     T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 80, 0) == ERR_USE, "port 80 twice");
-    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 81, 0) == ERR_OK, "81");
+    the->no_pcbs = 1;
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 81, 0) == ERR_MEM, "no PCB");
+    the->no_pcbs = 0;
+    ip_addr_t own;
+    IP_ADDR4(&own, 10, 0, 0, 1);
+    T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, &own, 81, 0) == ERR_OK, "81");
     T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 82, 0) == ERR_OK, "82");
     T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 83, 0) == ERR_OK, "83");
     T_CHECK(rtpush_lwip_listen(&the->port, &the->t.srv, NULL, 84, 0) == ERR_ARG, "a fifth");
@@ -887,6 +1219,10 @@ static const s_rule rules[] = {
     {"no_event_waits_for_an_acknowledgement", r_no_nagle},
     {"nobody_waits_because_references_ran_out", r_pool_of_references_runs_out},
     {"sent_goes_on_sending", r_more_than_fits},
+    {"failed_write_is_a_reset", r_write_fails_in_between},
+#ifdef SIM_HEAP
+    {"buffer_is_filled_exactly", r_buffer_is_filled_exactly},
+#endif
     {"no_memory_is_tried_again_by_poll", r_no_memory_poll},
     {"no_memory_is_tried_again_by_tcp_poll", r_no_memory_tcp_poll},
     {"no_memory_for_fin", r_no_memory_for_fin},
@@ -894,20 +1230,27 @@ static const s_rule rules[] = {
     {"empty_pbufs_are_passed_over", r_empty_pbufs},
     {"pbufs_held_are_few", r_pbufs_held_are_few},
     {"fin_waits_behind_unread_bytes", r_fin_behind_unread_bytes},
+    {"bytes_never_taken_do_not_keep_the_answer", r_bytes_never_taken_before_fin},
     {"reset_by_the_peer_frees_the_slot", r_reset_by_the_peer},
     {"abort_is_a_reset", r_abort_is_a_reset},
+    {"close_that_fails_is_a_reset", r_close_that_fails_is_a_reset},
+    {"doomed_connection_may_finish_by_itself", r_doomed_and_finished},
+    {"port_closes_a_doomed_connection", r_doomed_and_port_closes},
     {"close_is_no_reset", r_close_first},
     {"close_after_the_peer_is_no_reset", r_close_second},
+    {"finished_connection_is_not_served", r_finished_is_not_served},
     {"who_does_not_finish_is_not_reset", r_no_reset_for_who_does_not_finish},
     {"reading_goes_on_after_fin", r_reading_goes_on_after_fin},
     {"poll_inside_a_callback_does_nothing", r_poll_inside_a_callback},
     {"many_short_connections", r_many_short_connections},
     {"port_closes_everything", r_port_closes},
     {"full_pool_resets_the_newcomer", r_pool_is_full},
+    {"full_port_resets_the_newcomer", r_port_is_full},
     {"no_pcb_for_a_newcomer_harms_nobody", r_no_pcb_for_a_newcomer},
     {"half_open_connections_are_few", r_half_open},
 #if LWIP_IPV6
     {"ipv6_carries_events", r_ipv6_without_ethernet},
+    {"peers_are_networks", r_peers_are_networks},
     {"ipv6_over_ethernet_carries_events", r_ipv6_over_ethernet},
     {"addresses_of_one_network_are_one_peer", r_network_is_one_peer},
 #endif
@@ -917,6 +1260,10 @@ static const s_rule rules[] = {
 #endif
     {"publish_from_wakes_the_loop", r_publish_from},
     {"lwip_timers_do_instead_of_the_loop", r_timer},
+    {"timer_is_set_once", r_timer_is_one},
+    {"poll_ends", r_poll_ends},
+    {"poll_of_the_timer_ends", r_poll_of_the_timer_ends},
+    {"two_servers_on_one_port", r_two_servers},
     {"wrong_context_is_asserted", r_context_is_asserted},
     {"bad_arguments_are_refused", r_bad_arguments},
     {NULL, NULL}};

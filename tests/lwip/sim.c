@@ -17,10 +17,16 @@
 #endif
 #include "lwip/tcp.h"
 static err_t s_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t len, u8_t flags);
+static err_t s_tcp_close(struct tcp_pcb *pcb);
+static err_t s_tcp_shutdown(struct tcp_pcb *pcb, int shut_rx, int shut_tx);
 #define tcp_write s_tcp_write
+#define tcp_close s_tcp_close
+#define tcp_shutdown s_tcp_shutdown
 #define RTPUSH_LWIP_IMPLEMENTATION
 #include "rtpush_lwip.h"
 #undef tcp_write
+#undef tcp_close
+#undef tcp_shutdown
 
 #include "world.h"
 

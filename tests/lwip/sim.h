@@ -13,7 +13,8 @@ uint32_t sim_clock_ms(void);
 // driver is full.
 int sim_send(int to_server, const uint8_t *packet, size_t len);
 int sim_alloc_fails(int pcb); // the server's stack asks for memory; 1: for a PCB
-int sim_needs_copy(void);     // the server's PBUF_NEEDS_COPY
+int sim_needs_copy(int is_volatile); // the server's PBUF_NEEDS_COPY
+int sim_asserted(const char *what);  // by the server's stack or the port; 1: the test wants it
 void sim_look(const void *payload, size_t len);                  // the server sends these bytes
 void sim_peer_connected(int peer);
 void sim_peer_data(int peer, const uint8_t *data, size_t len);

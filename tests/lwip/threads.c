@@ -945,6 +945,20 @@ static void count_memory(world *w) {
     listeners = lwip_stats.memp[MEMP_TCP_PCB_LISTEN]->used;
 }
 
+// A port that the application polls by itself, without a wake hook: there is nobody to tell.
+static int silent;
+static void wake_nobody(world *w) {
+    static rtpush_lwip port;
+    static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(1)];
+    rtpush_lwip_desc desc = {.slots = slots, .slot_count = RTPUSH_LWIP_SLOTS(1), .publish_from = 1};
+    count_memory(w);
+    const uint32_t before = messages;
+    silent = rtpush_lwip_init(&port, &desc) == ERR_OK;
+    rtpi_lwip_on_wake(&port);
+    count_memory(w);
+    silent = silent && messages == before;
+}
+
 static void on_ready(void *argument) {
     sys_sem_signal(argument);
 }
@@ -966,6 +980,8 @@ int main(void) {
     sys_sem_free(&ready);
     in_core(NULL, count_memory);
     const uint32_t timers_before = timers;
+    in_core(NULL, wake_nobody);
+    verdict("without_timer_and_hook_a_wake_sends_nothing", silent);
     for (int i = 0; i < WORLDS; i++) {
         world *w = &worlds[i];
         w->number = (uint16_t)(8000 + i);

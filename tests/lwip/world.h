@@ -117,6 +117,14 @@ typedef struct s_world {
     int upload_later; // on_body says LATER so often, of 100
     int write_error;  // what tcp_write says, if not 0
     int write_errors; // how often it did
+    int write_after;  // ... after so many more calls
+    int close_error;  // what tcp_close says, if not 0, without closing
+    int shutdown_error; // what tcp_shutdown says, if not 0, though it has sent FIN
+    int asserts_expected; // assertions of lwIP or the port that the test wants
+    const char *asserted; // the last one
+    int gap_publishes;    // 1: on_gap writes the log over
+    uint32_t gaps_told;   // calls of on_gap
+    uint32_t slot_count;  // of the port; 0: one more than connections
     int driver_full;  // 1: the server's netif takes nothing
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
@@ -152,18 +160,37 @@ int sim_alloc_fails(int pcb)
 int sim_core_locked(void)
 {
     the->lock_checks++;
-    return 1;
+    return !the->asserts_expected;
 }
 
-int sim_needs_copy(void)
+// What lwIP or the port found wrong: 1 if the test wants it so.
+int sim_asserted(const char *what)
 {
-    return the->needs_copy;
+    the->asserted = what;
+    return the->asserts_expected > 0 && the->asserts_expected-- > 0;
+}
+
+int sim_needs_copy(int is_volatile)
+{
+    return the->needs_copy || is_volatile;
+}
+
+// What lwIP may say, and never does: it tries again itself where there is no memory for FIN.
+static err_t s_tcp_close(struct tcp_pcb *pcb)
+{
+    return the->close_error != 0 ? (err_t)the->close_error : tcp_close(pcb);
+}
+
+static err_t s_tcp_shutdown(struct tcp_pcb *pcb, int shut_rx, int shut_tx)
+{
+    const err_t err = tcp_shutdown(pcb, shut_rx, shut_tx);
+    return the->shutdown_error != 0 && shut_tx ? (err_t)the->shutdown_error : err;
 }
 
 static err_t s_tcp_write(struct tcp_pcb *pcb, const void *data, u16_t len, u8_t flags)
 {
     the->writes++;
-    if (the->write_error != 0) {
+    if (the->write_error != 0 && the->write_after-- <= 0) {
         the->write_errors++;
         return (err_t)the->write_error;
     }
@@ -566,12 +593,25 @@ static int s_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messag
     return result == RTPUSH_OK ? RTPUSH_OK : RTPUSH_LATER;
 }
 
+// Not by the model: nobody is to get these.
+static void s_write_log_over(void)
+{
+    static const uint8_t text[201] = {0};
+    for (uint32_t i = 0; i < the->t.desc.log_size / 200; i++) {
+        T_CHECK(rtpush_publish(&the->t.srv, i == 0 ? M_B : M_A, text, 200) == RTPUSH_OK, "publish");
+    }
+}
+
 static void s_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed)
 {
     s_peer *p = (s_peer *)rtpush_user(srv, conn);
     t_life_use(&the->t, conn);
+    the->gaps_told++;
     if (p != NULL) {
         p->m.raw_missed += missed;
+    }
+    if (the->gap_publishes) {
+        s_write_log_over();
     }
 }
 
@@ -933,7 +973,7 @@ static void world_start(uint32_t mtu, int publish_from)
     server_start(mtu, the->ethernet ? SIM_ETHERNET : 0);
     peers_start(mtu, the->ethernet ? SIM_ETHERNET : 0);
     p.slots = the->slots;
-    p.slot_count = d->conn_count + 1;
+    p.slot_count = the->slot_count ? the->slot_count : d->conn_count + 1;
     p.publish_from = (uint8_t)publish_from;
     if (publish_from) {
         p.lock = s_lock;

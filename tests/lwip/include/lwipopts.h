@@ -99,8 +99,8 @@ int sim_core_locked(void);
 #ifdef __cplusplus
 extern "C"
 #endif
-int sim_needs_copy(void);
-#define PBUF_NEEDS_COPY(p) (sim_needs_copy() || ((p)->type_internal & PBUF_TYPE_FLAG_DATA_VOLATILE))
+int sim_needs_copy(int is_volatile);
+#define PBUF_NEEDS_COPY(p) sim_needs_copy(((p)->type_internal & PBUF_TYPE_FLAG_DATA_VOLATILE) != 0)
 #endif
 
 #ifdef SIM_HEAP
