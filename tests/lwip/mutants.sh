@@ -43,9 +43,10 @@ doomed_gone_at_once 2.1-HEAP
     s/(slot->port->doomed\+\+;\n)\}/\1 rtpush_gone(rtpi_lwip_server(slot), slot->conn);\n}/; s/
     tcp_abort\(pcb\);\n            \}\n            rtpush_gone\(srv, conn\);/tcp_abort(pcb);
     \n            }\n            (void)srv; (void)conn;/
-doomed_still_served 2.1-HEAP s/if \(slot->flags & RTPI_LWIP_DOOMED\) \{\n        return;\n    \}//
+doomed_still_served 2.1-HEAP s/\(slot->flags & RTPI_LWIP_DOOMED\) \|\| (slot->pcb)/\1/
+finished_still_served 2.1-HEAP s/ \|\| slot->pcb == NULL//
 # tcp_recved: once, for what was taken, and a FIN behind it
-recved_never 2.1-HEAP s/tcp_recved\(slot->pcb, step\);/(void)step;/
+recved_never 2.1-HEAP s/tcp_recved\(slot->pcb, \(u16_t\)sum\);//
 recved_twice 2.1-HEAP
     s/tcp_recved\(slot->pcb, step\);/tcp_recved(slot->pcb, step); tcp_recved(slot->pcb, step);/
 recved_early 2.1-HEAP s/sum \+= \(uint32_t\)taken;/sum += len;/
@@ -74,7 +75,7 @@ no_retry_by_tcp_poll 2.1-HEAP
     s/if \(slot->flags & RTPI_LWIP_BLOCKED\) \{\n        rtpi_lwip_serve\(slot, 0\);/if (0) {/
 no_service_when_acked 2.1-HEAP
     s/rtpi_lwip_serve\(slot, len\);/rtpush_acked(rtpi_lwip_server(slot), slot->conn, len);/
-turn_oversleeps 2.1-HEAP s/if \(port->blocked > 0\) \{\n        const/if (0) {\n        const/
+turn_oversleeps 2.1-HEAP s/port->blocked > 0 && port->retry_ms/0 \&\& port->retry_ms/
 added_to_a_retransmission 2.1-HEAP s/!rtpi_lwip_in_order\(pcb\)/0/g
 other_errors_ignored 2.1-HEAP
     s/return RTPI_LWIP_FAILED;\n    \}\n    rtpi_lwip_set_blocked/return 0;
@@ -109,13 +110,13 @@ close_keeps_connections 2.1-HEAP s/rtpi_lwip_doom\(&port->desc.slots\[i\]\);/;/
 accept_without_a_slot 2.1-HEAP
     s/if \(slot->conn == NULL\) \{\n        rtpi_lwip_slot_give\(slot\);\n        return ERR_MEM;/
     if (slot->conn == NULL) {\n        rtpi_lwip_slot_give(slot);\n        return ERR_OK;/
-accept_of_no_pcb 2.1-SMALL s/err != ERR_OK \|\| pcb == NULL/0/
+accept_of_no_pcb 2.1-SMALL s/err != ERR_OK(\) \{ \/\/ lwIP)/0\1/
 no_backlog 2.1-HEAP s/pcb, port->desc.backlog, &err/pcb, 255, \&err/
 idle_not_first 2.1-SMALL
     s/tcp_setprio\(slot->pcb, TCP_PRIO_MIN\);/;/; s/tcp_setprio\(pcb, TCP_PRIO_MIN\);/;/
 stream_not_last 2.1-SMALL s/!rtpi_lwip_is_stream\(slot\)/1/
 own_pcb_taken 2.1-SMALL s/tcp_setprio\(slot->pcb, TCP_PRIO_NORMAL\);/;/
-listen_leaks 2.1-HEAP s/tcp_abort\(pcb\);\n        return err == ERR_OK/return err == ERR_OK/
+listen_leaks 2.1-HEAP s/tcp_abort\(pcb\);\n        return err;/return err;/
 # latency
 nagle 2.1-HEAP s/tcp_nagle_disable\(pcb\);//
 not_sent_at_once 2.1-HEAP s/\(void\)tcp_output\(slot->pcb\);/;/
