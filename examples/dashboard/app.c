@@ -12,15 +12,15 @@ enum {
     PERIOD_MAX_MS = 10000,
     SERVER_PERIOD_MS = 1000,
     BURST_MAX = 10000,
-    BURST_MS = 10,   // between steps of a burst: a round trip on a local network, and more
-    ALARM_STREAK = 5 // samples: one busy moment is no alarm
+    BURST_MS = 10,   // between steps of a burst: more than a round trip on a local network
+    ALARM_STREAK = 5 // samples: a single high sample raises no alarm
 };
 
 // -- publishing -----------------------------------------------------------------------------------
 
 static void publish(app *a, unsigned topic, const rtpush_text *t) {
-    // The sizes in app.h let everything fit; what is left (no room in the log) is counted by the
-    // server and told to readers.
+    // The sizes in app.h let every value fit. The one remaining error, no room in the log, is
+    // counted by the server, and readers get a gap.
     if (!t->over) {
         (void)rtpush_publish(a->srv, topic, t->data, t->len);
     }
@@ -107,8 +107,8 @@ static void publish_temperature(app *a) {
     publish(a, APP_TEMPERATURE, &t);
 }
 
-// [name, unit, value, high, size, simulated] each: names once a second cost less than a table of
-// them, with its own request and its own moment to be missed.
+// [name, unit, value, high, size, simulated] each. Sending the names once a second costs less than
+// a separate table of them, which would need a request of its own and could be missed.
 static void publish_gauges(app *a) {
     char out[APP_GAUGES_MAX];
     rtpush_text t = rtpush_json_begin(out, sizeof out);
@@ -166,8 +166,8 @@ static int32_t hottest(const sensors *s) {
     return most;
 }
 
-// A point of the charts, printed straight into the log. "p" tells a page how far the next one is,
-// so that it can see a hole.
+// A point of the charts, written directly into the log. "p" is the time until the next point, so
+// that a page can detect a missing one.
 static void publish_sample(app *a) {
     const sensors *s = &a->sensors;
     rtpush_text t = rtpush_json_reserve(a->srv, APP_SAMPLE, 160);
@@ -182,7 +182,7 @@ static void publish_sample(app *a) {
     (void)rtpush_json_commit(a->srv, &t);
 }
 
-// Raised after some samples above `high`, ended after some below `low`: no flutter between.
+// Raised after some samples above `high`, ended after some below `low`: hysteresis.
 static void watch(app *a, app_alarm *alarm, const char *what, int32_t value, int32_t high,
                   int32_t low) {
     const int crossed = alarm->raised ? value < low : value > high;
@@ -312,7 +312,7 @@ static void on_control(rtpush_server *srv, const rtpush_request *req) {
     }
 }
 
-// GET /ping answers with the newest id: so a page learns that its stream is of a boot that is over.
+// GET /ping answers with the newest id: a page sees by it that its stream is of an earlier boot.
 static void on_ping(rtpush_server *srv, const rtpush_request *req) {
     char id[RTPUSH_ID_SIZE];
     if (rtpush_reply_text(srv, req->conn, 200, rtpush_id_format(rtpush_last_id(srv), id)) < 0) {
@@ -350,8 +350,8 @@ static void on_open_events(rtpush_server *srv, const rtpush_request *req) {
     log_open(app_of(srv), req, "SSE");
 }
 
-// Every answer of a long poll is a stream of its own: logging them would be an event that answers
-// the next one, for ever. So nothing is said of them.
+// Long polls are not logged: each answer is a stream of its own, its log line would be an event
+// that answers the next poll, and so on for ever.
 
 static void on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     (void)conn;
@@ -405,7 +405,7 @@ static int is_due(uint32_t now_ms, uint32_t due_ms) {
     return (int32_t)(now_ms - due_ms) >= 0;
 }
 
-// The next time after now on the grid of the period: being late once does not shift the rest.
+// The first multiple of the period after now: one late sample does not shift the following ones.
 static uint32_t next_due(uint32_t due_ms, uint32_t period_ms, uint32_t now_ms) {
     due_ms += period_ms;
     return is_due(now_ms, due_ms) ? now_ms + period_ms : due_ms;
@@ -422,8 +422,8 @@ static void take_sample(app *a, uint32_t now_ms) {
     watch_all(a);
 }
 
-// In steps of about a tenth of the log: what is on its way to readers stays in the log until they
-// acknowledge it, and a reader whose bytes must make room is dropped.
+// In steps of about a tenth of the log: sent events stay in the log until readers acknowledge them,
+// and evicting a record drops the readers that still need it.
 static void step_burst(app *a) {
     enum { RECORD = 48 }; // bytes of log, about
     const uint32_t step = a->log_size / (10 * RECORD) + 1;
@@ -466,7 +466,7 @@ uint32_t app_step(app *a, uint32_t now_ms) {
             a->burst_ms = now_ms + BURST_MS;
             step_burst(a);
         }
-        return a->burst_ms - now_ms; // samples may wait for so little
+        return a->burst_ms - now_ms; // next step of the burst; samples can be that late
     }
     const uint32_t to_server = a->server_ms - now_ms;
     const uint32_t to_sample = a->sample_ms - now_ms;

@@ -1,6 +1,5 @@
-// The dashboard itself: topics, routes, and what happens when. Knows nothing of sockets, files or
-// clocks: it gets a server, a time and numbers from sensors.h, so it is the same on a PC and in
-// firmware.
+// The dashboard itself: topics, routes, commands and timing. It uses no sockets, files or clocks:
+// it gets a server, a time and numbers from sensors.h, so it is the same on a PC and in firmware.
 
 #ifndef APP_H
 #define APP_H
@@ -20,7 +19,7 @@ enum {
     APP_CONTROL,     // STATE: the switch, the period, pause
     APP_SAMPLE,      // EVENT: one point of the charts
     APP_LOG,         // EVENT: a line of the log
-    APP_BURST,       // EVENT: many at once, to see what a slow or absent reader is told
+    APP_BURST,       // EVENT: many at once, to see what a slow or disconnected reader gets
     APP_TOPIC_COUNT
 };
 
@@ -50,7 +49,7 @@ typedef struct app_alarm {
 
 typedef struct app {
     rtpush_server *srv;
-    struct sensors sensors; // by its tag: C++ tells it from the member so
+    struct sensors sensors; // with its tag: in C++ the member hides the name of the type
     uint32_t ram;       // bytes given to the server, shown on the page
     uint32_t log_size;  // of them for the log
     uint32_t max_conns; // slots

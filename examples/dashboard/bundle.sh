@@ -17,7 +17,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# A script without its comments, which only readers of the source need: a third of its size.
+# A script without its comments, which makes it a third smaller.
 script() {
     sed '/^ *\/\//d' "$1" > "$work/$(basename "$1")"
 }
@@ -39,7 +39,7 @@ asset() {
     printf '    .etag = "%x-%x"};\n\n' $(cksum < "$work/gzip")
 }
 
-# uPlot's licence asks to stay with it; the minified file names only its home.
+# uPlot's licence must be distributed with it; the minified file has only a link.
 uplot=$here/node_modules/uplot
 : > "$work/uplot.css"
 if [ -f "$uplot/dist/uPlot.iife.min.js" ]; then
@@ -69,4 +69,4 @@ js='text/javascript; charset=utf-8'
     asset uplot_js "$js" "$work/uplot.js"
 } > "$work/assets.h"
 mkdir -p "$(dirname "$out")"
-cp "$work/assets.h" "$out" # whole or not at all
+cp "$work/assets.h" "$out" # only when it is complete

@@ -1,6 +1,6 @@
 // dashboard - live sensors of the machine it runs on, in every browser that asks
 //
-// Shows STATE and EVENT topics over WebSocket, SSE and long polling, controls that talk back, an
+// Shows STATE and EVENT topics over WebSocket, SSE and long polling, commands from the page, an
 // application of its own (app.c) on the POSIX port's loop, and a page served from const memory.
 //
 // Build:  make dashboard  or by hand, from the top of the repository:
@@ -9,7 +9,7 @@
 //         cc -std=c99 -O2 -Ibuild -I. examples/dashboard/*.c -o build/dashboard -lpthread
 // Type:   build/dashboard, and open http://127.0.0.1:8080/ twice, side by side
 // See:    numbers that move; the switch of one page moves the other's; stop the program and start
-//         it again: the pages come back by themselves and say what they missed.
+//         it again: the pages reconnect by themselves and say what they missed.
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // with -std=c99: sockets, epoll
@@ -31,8 +31,8 @@
 #include <string.h>
 #include <time.h>
 
-// All memory there is. The log holds about ten minutes of samples at one a second: a page that was
-// away for less misses nothing.
+// All memory there is. The log holds about ten minutes of samples at one a second: a page that
+// reconnects within that time misses nothing.
 enum { CONNS = 64, STREAMS = 56, RX_SIZE = 512, TX_SIZE = 1024, LOG_SIZE = 64 * 1024 };
 static rtpush_server server;
 static uint64_t memory[RTPUSH_WORDS(CONNS, RX_SIZE, TX_SIZE, LOG_SIZE, APP_TOPIC_COUNT,

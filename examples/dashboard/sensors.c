@@ -146,7 +146,7 @@ static void read_memory(sensors *s) {
     fclose(file);
 }
 
-// What this program itself takes, now and at most.
+// Resident memory of this program, now and at most.
 static void read_own_memory(sensors *s) {
     FILE *file = fopen("/proc/self/status", "r");
     if (file == NULL) {
@@ -190,8 +190,8 @@ static void read_tasks(sensors *s) {
 
 // -- network --------------------------------------------------------------------------------------
 
-// A card, not a bridge or a tunnel that would count the same bytes again. Containers have no card
-// that says so: then everything but loopback counts.
+// A physical network card, not a bridge or tunnel, which would count the same bytes again. In a
+// container no interface is marked as one: then all but loopback count.
 static int is_card(const char *name) {
     char path[PATH];
     snprintf(path, sizeof path, "/sys/class/net/%.64s/device", name);
@@ -226,7 +226,7 @@ static void read_net_lines(FILE *file, int cards_only, sensors *s) {
 
 static uint32_t rate(uint64_t now, uint64_t before, uint32_t ms) {
     if (now < before || ms == 0) {
-        return 0; // a card went away
+        return 0; // a card was removed
     }
     const uint64_t value = (now - before) * 1000u / ms;
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;

@@ -1,6 +1,6 @@
-// What the machine knows about itself, and the one thing it can switch. sensors.c reads it from
-// /proc and /sys; firmware has its own implementation of this file: the rest of the dashboard sees
-// only these numbers. What a machine does not tell stays 0 or empty and is not shown.
+// Measurements of the machine, and its one output. sensors.c reads them from /proc and /sys; the
+// firmware has its own implementation of this file: the rest of the dashboard sees only these
+// numbers. What a machine does not measure stays 0 or empty and is not shown.
 
 #ifndef SENSORS_H
 #define SENSORS_H
@@ -24,7 +24,7 @@ enum { SENSORS_HOST = 64, SENSORS_SYSTEM = 96, SENSORS_MODEL = 64, SENSORS_NAME 
 typedef struct sensors_temp {
     char name[SENSORS_NAME];
     int32_t milli_celsius;
-    uint8_t simulated; // 1: invented by software; the page says so wherever it shows
+    uint8_t simulated; // 1: made up by software; the page says so wherever it is shown
 } sensors_temp;
 
 // Anything else that has a number: a pool, a counter, a stack.
@@ -71,7 +71,7 @@ typedef struct sensors {
     uint64_t last_busy[SENSORS_MAX_CORES + 1]; // clock ticks; [0] all together
     uint64_t last_all[SENSORS_MAX_CORES + 1];
     uint32_t last_ms;
-    uint8_t ready; // a read came before
+    uint8_t ready; // there was a read before
 } sensors;
 
 void sensors_init(sensors *s);

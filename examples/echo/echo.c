@@ -1,6 +1,6 @@
 // WebSocket echo: every message comes back, text as text and binary as binary, of any size, in
-// 4 KiB of memory a connection. Messages longer than the buffer pass through in pieces, and a
-// client that does not read is not read from.
+// 4 KiB of memory a connection. Messages longer than the buffer pass through in pieces. While a
+// client does not read, nothing more is read from it.
 //
 // Build:  cc -O2 -I../.. echo.c -o echo -lpthread        (or: make echo)
 // Type:   ./echo --port 9001
@@ -10,8 +10,8 @@
 //             ws.send("hello")
 // See:    "hello" in the console.
 //
-// The limits on rates are off and the slots are many: load generators and conformance suites are
-// pointed at this program.
+// The rate limits are off and there are many slots, because load generators and conformance suites
+// run against this program.
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // with -std=c99: sockets, epoll
@@ -31,8 +31,8 @@
 #define RX_SIZE 1280u
 #define TX_SIZE 2800u
 
-// Of the port, shared by all connections: many peers may stop reading in the middle of a long
-// message, and each keeps two of these while it does.
+// Buffers of the port, shared by all connections: many peers may stop reading in the middle of a
+// long message, and each holds two of these meanwhile.
 #define BUFFERS 64u
 #define BUFFER_SIZE 32768u
 
@@ -50,7 +50,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
         fprintf(stderr, "echo: %s\n", rtpush_strerror(result));
         rtpush_abort(srv, conn);
     }
-    return result; // WOULD_BLOCK: it comes again when what is queued has left
+    return result; // WOULD_BLOCK: it comes again when the queued bytes are sent
 }
 
 static const rtpush_route routes[] = {

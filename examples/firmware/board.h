@@ -25,15 +25,16 @@ uint64_t board_eth_mac(void); // the first byte lowest
 // The bytes of the next frame received, 0 if there is none. If there is one, its first word has
 // been read, into *first; (2 + length + 4 + 3) / 4 - 1 words remain, with the checksum at the end.
 uint32_t board_eth_next(uint32_t *first);
-// Announces a frame of that many bytes, which then is written: (2 + length + 3) / 4 words. Returns
-// what the two bytes of padding must hold. The card has room: it sends faster than we write.
+// Begins a frame of that many bytes; the caller then writes (2 + length + 3) / 4 words. Returns the
+// value for the two bytes of padding. The card has room: it sends faster than we write.
 uint16_t board_eth_begin(uint32_t len);
-void board_eth_end(void); // all words are written: go
+void board_eth_end(void); // all words are written: send the frame
 
-// The interrupt only silences the card (board_eth_isr); the main loop empties it and listens again.
+// The interrupt only disables the card's interrupt (board_eth_isr); the main loop empties the FIFO
+// and enables it again (board_eth_listen).
 void board_eth_isr(void);
 void board_eth_listen(void);
-int board_eth_pending(void); // a frame waits
+int board_eth_pending(void); // a frame was received
 extern const uint32_t board_eth_irq;
 
 #endif

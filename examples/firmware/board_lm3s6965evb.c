@@ -70,7 +70,7 @@ static void mac_init(void) {
 void board_init(void) {
     REG(RCGC1) |= 1u << 0;                                       // clock for UART0
     REG(RCGC2) |= 1u << 0 | 1u << 5 | 1u << 28 | 1u << 30;       // GPIO A and F, MAC, PHY
-    (void)REG(RCGC2);                                            // takes effect a moment later
+    (void)REG(RCGC2);                                            // read back: it takes some cycles
     uart_init();
     REG(GPIO_F + GPIO_DIR) |= PF0;
     REG(GPIO_F + GPIO_DEN) |= PF0;
@@ -104,7 +104,7 @@ uint32_t board_eth_next(uint32_t *first) {
 
 // The first two bytes are the length without the Ethernet header.
 uint16_t board_eth_begin(uint32_t len) {
-    while (REG(MAC_TR) & 1u) { // the last one is still on its way
+    while (REG(MAC_TR) & 1u) { // the previous frame is still being sent
     }
     return (uint16_t)(len - 14u);
 }

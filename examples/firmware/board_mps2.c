@@ -115,7 +115,7 @@ uint16_t board_eth_begin(uint32_t len) {
 }
 
 void board_eth_end(void) {
-    // It sends as soon as the words are there.
+    // The card sends as soon as it has all words.
 }
 
 void board_eth_isr(void) {

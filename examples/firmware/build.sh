@@ -44,7 +44,7 @@ build() {
         sh tests/tls/bearssl.sh "$cpu"
         library="build/bearssl/lib-$cpu.a"
     fi
-    # -fno-merge-constants: else the map file gives everybody's strings to the first object.
+    # -fno-merge-constants: else the map file counts all strings in the first object.
     flags="-mthumb -mcpu=$cpu -std=c99 -Os -g -ffunction-sections -fdata-sections -ffreestanding
         -fno-merge-constants -fstack-usage ${CFLAGS:-} -I$here -Ibuild -I. -isystem $lwip/include
         ${library:+-isystem build/bearssl/inc} -DSENSORS_MAX_CORES=1 -DSENSORS_MAX_TEMPS=1

@@ -1,4 +1,4 @@
-// What main.c knows of the main loop.
+// Counters of the main loop.
 
 #ifndef FIRMWARE_H
 #define FIRMWARE_H

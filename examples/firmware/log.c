@@ -32,8 +32,8 @@ void log_boot(const char *what) {
              (uint32_t)(ram_end - static_end) - (uint32_t)sizeof(keep));
 }
 
-// A line takes a while to send: of many refusals in a second the number alone, or whoever is
-// refused often would hold up the loop.
+// Sending a line takes time: of many refusals in a second only the number is printed. Otherwise a
+// client that is refused often would delay the loop.
 void log_refused(rtpush_server *srv, uint32_t peer, int status, int why) {
     static uint32_t second, lines;
     const uint32_t now_s = clock_ms() / 1000u;

@@ -7,11 +7,11 @@
 #include "rtpush.h"
 
 void log_uart(const char *format, ...);
-// What runs where, and who has how much of the RAM.
+// The program, the board, and how the RAM is divided.
 void log_boot(const char *what);
 // For rtpush_desc.on_refuse: a line, at most five a second.
 void log_refused(rtpush_server *srv, uint32_t peer, int status, int why);
-// The end: sleeps for ever.
+// Prints and then sleeps for ever.
 void log_and_stop(const char *what, const char *why);
 
 #endif

@@ -30,9 +30,9 @@
 // The card has taken the bytes when linkoutput returns, so the log may be given by reference.
 #define PBUF_NEEDS_COPY(p) 1
 
-// Small segments: a buffer for a full one would stay mostly empty, since pages send little.
+// Small segments: pages send little, so buffers for full-size segments would be mostly empty.
 #define TCP_MSS 536
-#define TCP_WND (2 * TCP_MSS) // what the port holds of a connection: more would be refused
+#define TCP_WND (2 * TCP_MSS) // what the port can hold for a connection; it would refuse more
 #define TCP_SND_BUF (4 * TCP_MSS)
 
 #define MEMP_NUM_TCP_PCB (CONNS + 4)
@@ -47,7 +47,7 @@
 #endif
 #define PBUF_POOL_BUFSIZE 600 // 2 + 14 + 20 + 20 + 536, and a multiple of 4
 
-// TIME_WAIT of 2 s instead of 2 minutes: on a local network nothing is under way for longer, and a
+// TIME_WAIT of 2 s instead of 2 minutes: on a local network no segment is delayed longer, and a
 // PCB is 170 bytes. (lwIP reuses the oldest of them all the same when it has no other.)
 #define TCP_MSL 1000
 

@@ -56,9 +56,9 @@ static uint32_t mix(uint32_t hash, const void *data, size_t len) {
     return hash;
 }
 
-// Event ids of this boot must differ from those of the last one, or a page would resume in the
-// wrong place. There is no clock and no random generator here: what is left is a counter that
-// survives a warm reset, and random bytes that somebody put into RAM before the start.
+// Event ids of this boot must differ from those of the last one, or a page would resume at the
+// wrong event. There is no clock and no random generator here. Instead there is a counter that
+// survives a warm reset, and random bytes that were put into RAM before the start.
 static uint32_t boot_number(void) {
     const uint32_t boots = boot_count();
     if (!boot_seeded()) {
@@ -121,12 +121,12 @@ static uint32_t smaller(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
-// Everything that is due. Returns how long nothing will be, unless a packet comes.
+// Does everything that is due. Returns the time until the next deadline.
 static uint32_t turn(void) {
     net_receive();
     sys_check_timeouts();
     const uint32_t app_ms = app_step(&dashboard, clock_ms());
-    const uint32_t port_ms = rtpush_lwip_poll(&port); // after app_step: what it published leaves
+    const uint32_t port_ms = rtpush_lwip_poll(&port); // after app_step, to send what it published
     return smaller(smaller(app_ms, port_ms), sys_timeouts_sleeptime());
 }
 

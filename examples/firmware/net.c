@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-    FRAMES_A_TURN = 16, // an answer may be there before the write of the question returned
+    FRAMES_A_TURN = 16, // in QEMU an answer can arrive before the write of the request returns
     FRAME_MAX = 1514,
     PAD = ETH_PAD_SIZE
 };
@@ -26,7 +26,7 @@ net_counters net_count;
 static struct netif card;
 static uint32_t random_state;
 
-// -- what lwIP asks for ---------------------------------------------------------------------------
+// -- what lwIP needs ------------------------------------------------------------------------------
 
 uint32_t sys_now(void) {
     return clock_ms();
@@ -43,13 +43,13 @@ uint32_t net_random(void) {
 void net_assert(const char *what) {
     log_uart("lwIP: %s", what);
     for (;;) {
-        __asm volatile("udf #0"); // the fault handler says where
+        __asm volatile("udf #0"); // the fault handler prints the address
     }
 }
 
 // -- frames ---------------------------------------------------------------------------------------
 
-// Joins the bytes of the chain to words: its pieces begin and end anywhere.
+// Joins the bytes of the chain to words: a piece can have any length.
 static err_t send_frame(struct netif *netif, struct pbuf *p) {
     const uint32_t len = (uint32_t)p->tot_len - PAD;
     uint32_t word = board_eth_begin(len);

@@ -17,7 +17,7 @@ extern net_counters net_count;
 // seed: any number that differs at each boot.
 void net_init(uint32_t seed);
 const char *net_address(void);
-// Takes what the card has received, at most a few frames, so that timers and others get their turn.
+// Reads frames that the card has received, at most a few, so that timers and the rest also run.
 void net_receive(void);
 int net_pending(void); // there is more; if not, the card's interrupt is on
 

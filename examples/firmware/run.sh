@@ -12,8 +12,8 @@ port="${2:-8080}"
 elf="${OUT:-build/firmware}/$board.elf"
 guest="${GUEST:-80}"
 
-# These boards have no random generator. A real one is given random bytes when it is made, or has
-# one; QEMU puts them where the firmware looks for them.
+# These boards have no random generator. A real device has one, or gets random bytes at the factory;
+# here QEMU puts them where the firmware looks for them.
 seed="$(mktemp)"
 head -c 32 "$([ "${SEED:-}" = none ] && echo /dev/zero || echo /dev/urandom)" >"$seed"
 address="$(arm-none-eabi-nm "$elf" | sed -n 's/^\([0-9a-f]*\) . keep_memory$/0x\1/p')"

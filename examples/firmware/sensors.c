@@ -1,5 +1,5 @@
-// What the device knows about itself, for sensors.h. All of it is measured but the temperature:
-// these boards have no thermometer, so it is made up, and says so.
+// Measurements of the device, for sensors.h. Only the temperature is not measured: these boards
+// have no thermometer, so it is made up, and marked as simulated.
 
 #include "../dashboard/sensors.h"
 
@@ -47,7 +47,7 @@ static void read_gauges(sensors *s) {
     add_gauge(s, "Packets dropped", "", net_count.frames_dropped, 0, 0);
 }
 
-// Time awake of all time since the last read.
+// The part of the time since the last read that the loop was awake.
 static void read_load(sensors *s) {
     const uint64_t cycles = firmware_loop.cycles - last_cycles;
     const uint64_t slept = firmware_loop.slept - last_slept;

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 
-# The first that matches owns it: (part, section, object file).
+# (part, section, object file): the first row that matches counts.
 PARTS = (
     ("stack", r"\.stack", r""),
     ("page, compressed", r"\.rodata\.asset_.*_gzip", r"app\.o"),
@@ -52,7 +52,7 @@ def limits(path):
     with open(path, encoding="utf-8") as f:
         text = f.read()
     rows = dict(re.findall(r"^(flash|ram)\s+0x\w+\s+0x(\w+)", text, re.M))
-    return int(rows["flash"], 16), int(rows["ram"], 16) + 64  # 64: the bytes nobody clears
+    return int(rows["flash"], 16), int(rows["ram"], 16) + 64  # 64: keep_memory
 
 
 def main():

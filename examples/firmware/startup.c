@@ -1,5 +1,5 @@
-// Everything that is the Cortex-M's and no board's: vectors, memory before main, the clock, sleep,
-// and the last words after a fault. Names of registers are those of the Armv7-M manual.
+// What is common to all Cortex-M boards: vectors, memory before main, the clock, sleep, and the
+// report of a fault. Names of registers are those of the Armv7-M manual.
 
 #include "startup.h"
 
@@ -26,7 +26,7 @@ static uint32_t tick_cycles;
 
 // -- before main ----------------------------------------------------------------------------------
 
-// The stack is the lowest memory: what outgrows it hits nothing of ours, it faults.
+// The stack is the lowest memory: an overflow overwrites nothing, it faults.
 static void prepare_memory(void) {
     uint8_t *here;
     __asm volatile("mov %0, sp" : "=r"(here));
@@ -101,8 +101,9 @@ uint32_t clock_cycles(void) {
     return now * tick_cycles + (tick_cycles - 1u - left);
 }
 
-// wfi wakes for a pending interrupt even while interrupts are masked, so nothing that comes between
-// the question and the sleep is lost. SysTick wakes it a thousand times a second, for a look.
+// wfi wakes for a pending interrupt even while interrupts are masked, so an interrupt between the
+// call of `pending` and wfi is not lost. SysTick wakes it a thousand times a second to check the
+// time.
 void sleep_until(uint32_t due_ms, int (*pending)(void)) {
     for (int awake = 0; !awake;) {
         __asm volatile("cpsid i" ::: "memory");
@@ -137,7 +138,7 @@ __attribute__((noreturn, used)) static void report_fault(const uint32_t *frame, 
     put_register(" hfsr ", SCB_HFSR);
     put_register(" bfar ", SCB_BFAR);
     put_register(" sp ", (uint32_t)frame);
-    // What the processor pushed; not if that was what failed.
+    // The registers that the processor pushed, unless pushing them failed.
     if ((const uint8_t *)frame >= stack_bottom && (const uint8_t *)(frame + 8) <= stack_top) {
         static const char *const names[] = {"\n  r0 ", " r1 ", " r2 ",   " r3 ",
                                             " r12 ",  " lr ", "\n  pc ", " psr "};
@@ -153,7 +154,7 @@ __attribute__((noreturn, used)) static void report_fault(const uint32_t *frame, 
     }
 }
 
-// On a stack of its own: the other one may be the fault.
+// On a separate stack: the fault may be an overflow of the main one.
 __attribute__((naked)) static void on_fault(void) {
     __asm volatile("mrs r0, msp\n\t"
                    "mrs r1, ipsr\n\t"
@@ -169,7 +170,7 @@ typedef union vector {
     const void *stack;
 } vector;
 
-// A board's interrupt is where its number says, and any other is a fault.
+// The network card's interrupt; no other one is enabled.
 static void on_irq(void) {
     uint32_t number;
     __asm volatile("mrs %0, ipsr" : "=r"(number));

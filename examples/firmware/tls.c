@@ -2,7 +2,7 @@
 
 #include "rtpush.h"
 
-// What a small device does without: its certificate is ECDSA, its clients have none.
+// Left out on a small device: RSA, since its certificate is ECDSA, and client certificates.
 #define RTPUSH_BEARSSL_NO_RSA
 #define RTPUSH_BEARSSL_NO_CLIENT_CERTS
 #define RTPUSH_BEARSSL_IMPLEMENTATION

@@ -1,6 +1,6 @@
 // A hub: what one client publishes, all the others see, whichever of the three transports they
-// use. The same event carries the same id on all of them, so that a reader who was away asks for
-// what it missed.
+// use. The same event carries the same id on all of them, so that a reader that reconnects can
+// ask for what it missed.
 //
 // Build:  cc -O2 -I../.. hub.c -o hub -lpthread          (or: make hub)
 // Type:   ./hub --topics news,chat --state light
@@ -10,8 +10,8 @@
 //         curl -d 'on'       http://127.0.0.1:8081/publish/light
 // See:    both in the first terminal, the event with its id. README.md lists every URL.
 //
-// The limits on rates are off and there is no authorisation: load generators are pointed at this
-// program. Keep it on 127.0.0.1 or behind something that asks who is there.
+// There are no rate limits and no authorization, because load generators run against this program.
+// Keep it on 127.0.0.1, or behind a proxy that authenticates.
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // with -std=c99: sockets, epoll
@@ -68,14 +68,14 @@ static void on_publish(rtpush_server *srv, const rtpush_request *req) {
     }
 }
 
-// What rtpush_user says of a WebSocket: the topic it publishes to, if any, and whether it is raw,
-// so that nothing but on_gap can tell it what it missed.
+// The rtpush_user of a WebSocket: the topic it publishes to, if any, and whether it is raw (without
+// rtpush.1), so that gaps are reported by on_gap alone.
 typedef struct client {
     int topic; // or NOTHING
     int raw;
 } client;
 enum { NOTHING = TOPICS_MAX };
-static client clients[2][TOPICS_MAX + 1]; // of a kind, raw ones second: all there can be
+static client clients[2][TOPICS_MAX + 1]; // all possible values: [0] rtpush.1, [1] raw
 
 // /ws?publish=NAME: looked up before the connection is upgraded.
 static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
@@ -98,8 +98,8 @@ static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant
     return 0;
 }
 
-// A reader over rtpush.1 or an event stream was told by a notice. A raw one knows payloads only: it
-// is closed with the reason, and comes back if it wants to.
+// A reader over rtpush.1 or an event stream got a notice. A raw one gets payloads only: it is
+// closed with the number as reason, and may connect again.
 static void on_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
     const client *c = (const client *)rtpush_user(srv, conn);
     char reason[40];
@@ -121,7 +121,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     }
     const int result = rtpush_publish(srv, (unsigned)c->topic, msg->data, msg->len);
     if (result == RTPUSH_ERR_FULL) {
-        return RTPUSH_LATER; // this connection itself holds the oldest record; nothing happened
+        return RTPUSH_LATER; // this connection itself needs the oldest record
     }
     if (result < 0) {
         rtpush_close(srv, conn, 1009, rtpush_strerror(result));

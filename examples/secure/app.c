@@ -21,7 +21,7 @@ enum {
     NAME_SIZE = 32   // of a token's subject
 };
 
-// How a stream came in, for rtpush_user: its session, and whether it may only look.
+// How a stream was authorized, for rtpush_user: its session, and whether it is read-only.
 #define VIEW_ONLY 0x80000000u
 
 static const char *const role_names[APP_ROLE_COUNT] = {"viewer", "admin"};
@@ -34,7 +34,7 @@ static app *app_of(rtpush_server *srv) {
     return (app *)rtpush_server_user(srv);
 }
 
-// Seconds since the start, from 1: what sessions and tickets are judged by. It only goes on.
+// Seconds since the start, from 1: the monotonic clock of sessions and tickets.
 static uint32_t now_s(const app *a) {
     return (uint32_t)(a->up_ms / 1000u) + 1;
 }
@@ -47,8 +47,8 @@ static void publish(app *a, unsigned topic, const rtpush_text *t) {
     }
 }
 
-// A line of the log or the audit: `words`, then `more`. Of the audit also to the terminal. Nothing
-// that lets in is ever part of it.
+// A line of the log or the audit: `words`, then `more`. A line of the audit is printed on the
+// terminal too. No line ever holds a secret.
 static void say(app *a, unsigned topic, const char *words, const char *more) {
     char line[80];
     char out[128];
@@ -56,7 +56,7 @@ static void say(app *a, unsigned topic, const char *words, const char *more) {
     rtpush_text t = rtpush_json_begin(out, sizeof out);
     rtpush_json(&whole, "%s%s", words, more);
     line[whole.len] = '\0';
-    for (char *c = line; *c != '\0'; c++) { // a name must not begin a line, or command a terminal
+    for (char *c = line; *c != '\0'; c++) { // a name must not hold line ends or terminal escapes
         *c = *c >= ' ' && *c <= '~' ? *c : '?';
     }
     rtpush_json(&t, "{\"t\":%u,\"text\":%q}", now_s(a), line);
@@ -66,7 +66,7 @@ static void say(app *a, unsigned topic, const char *words, const char *more) {
     }
 }
 
-// Whoever sends many requests must not fill the terminal, nor the log with the lines of others.
+// A client that sends many requests must not flood the terminal, or evict older lines of the log.
 static int may_say(app *a, int quota) {
     return ++a->lines[quota] <= LINES;
 }
@@ -82,7 +82,7 @@ static void say_peer(app *a, int quota, const char *words, uint32_t peer) {
     }
 }
 
-// At the end of a period: how many there were besides.
+// At the end of a period: how many lines were left out.
 static void say_the_rest(app *a) {
     static const char *const what[APP_QUOTA_COUNT] = {
         [APP_REFUSED] = "refused",
@@ -120,7 +120,7 @@ static void publish_reading(app *a) {
     publish(a, APP_READING, &t);
 }
 
-// -- sessions: a table, so that a logout is one ---------------------------------------------------
+// -- sessions: a table, so that a logout ends one -------------------------------------------------
 
 static app_session *session_find(app *a, uint32_t serial) {
     for (int i = 0; serial != 0 && i < APP_SESSIONS; i++) {
@@ -145,13 +145,13 @@ static void session_end(app *a, app_session *s) {
     }
 }
 
-// When a place may be taken by this role: those of higher ones after all others, or viewers could
-// push every admin out.
+// When the entry may be reused by this role: entries of higher roles after all others. Otherwise
+// viewers could end the sessions of all admins.
 static uint32_t session_rank(const app *a, const app_session *s, uint8_t role) {
     return s->until_s + (s->until_s > now_s(a) && s->role > role ? SESSION_MAX_S : 0);
 }
 
-// In the place that ends first, which is a free one, one that is over, or somebody's oldest.
+// Uses the entry that ends first: a free one, an expired one, or the oldest session.
 static app_session *session_begin(app *a, uint8_t role, uint32_t seconds) {
     app_session *s = &a->sessions[0];
     for (int i = 1; i < APP_SESSIONS; i++) {
@@ -176,10 +176,10 @@ static uint32_t hex_value(const char *digits) {
     return value;
 }
 
-// -- who is it ------------------------------------------------------------------------------------
+// -- authentication -------------------------------------------------------------------------------
 
 typedef struct identity {
-    app_session *session; // NULL: none, a token's bearer
+    app_session *session; // NULL: none, the client has a token
     uint32_t topics;
     uint32_t left_s;
     char name[NAME_SIZE];
@@ -196,8 +196,8 @@ static int by_session(app *a, app_session *s, identity *who) {
     return 1;
 }
 
-// A page of a listed origin that happens to be "same site" (another port of this host) makes the
-// browser send the cookie too. It is for our own pages: theirs ask with a token.
+// A page of a listed origin can be same-site (another port of this host); then the browser sends
+// the cookie too. The cookie is for our own pages only: other origins need a token.
 static int is_foreign(const app *a, const rtpush_request *req) {
     for (int i = 0; req->origin != NULL && a->options.origins != NULL; i++) {
         if (a->options.origins[i] == NULL) {
@@ -218,7 +218,8 @@ static int by_cookie(app *a, const rtpush_request *req, identity *who) {
            by_session(a, session_find(a, hex_value(serial)), who);
 }
 
-// Judged by the time of day, not by ours: others made it. Without one nobody comes in.
+// Checked against Unix time, not our own clock, since another server issued it. Without Unix time
+// every token is refused.
 static int by_token(app *a, const rtpush_request *req, identity *who) {
     rtpush_claim sub = {.name = "sub", .text = who->name, .text_size = sizeof who->name};
     rtpush_jwt jwt = {.key = a->options.token_key,
@@ -235,7 +236,7 @@ static int by_token(app *a, const rtpush_request *req, identity *who) {
     return sub.kind == RTPUSH_CLAIM_TEXT;
 }
 
-// What a ticket says of its owner: the session's serial, or with this bit when the token ends.
+// The owner in a ticket: the serial of a session, or this bit and the expiry of a token.
 #define OF_TOKEN 0x80000000u
 
 static int by_ticket(app *a, const char *ticket, identity *who) {
@@ -255,7 +256,7 @@ static int by_ticket(app *a, const char *ticket, identity *who) {
     return good;
 }
 
-// A stream: by the ticket if there is one, which then decides alone; else by the cookie.
+// A stream: if there is a ticket, it alone decides; otherwise the cookie.
 static int authorize_stream(app *a, const rtpush_request *req, rtpush_grant *grant) {
     char ticket[RTPUSH_TICKET_SIZE];
     identity who = {.session = NULL};
@@ -278,11 +279,12 @@ static int authorize_stream(app *a, const rtpush_request *req, rtpush_grant *gra
 }
 
 // -- guessing: a bucket for each group of addresses -----------------------------------------------
-// Only wrong passwords spend: one moves full_s by GUESS_S. Of an empty bucket one try a second is
-// judged all the same, or whoever guesses now and then would keep the right password out for all
-// behind the same address. A wrong one is then answered as one that was not judged. Addresses share
-// buckets in a way that nobody outside knows, so all tries of everybody are bounded too, and no
-// table can be filled up. Who is logged in is not concerned.
+// Only wrong passwords take from a bucket: each moves full_s by GUESS_S. When a bucket is empty,
+// one try a second is still checked. Otherwise an attacker who guesses now and then would lock out
+// the right password for all behind the same address. A wrong try is then answered like one that
+// was not checked. Addresses are mapped to buckets with a secret salt, so the tries of all
+// addresses together are bounded too, and no table can be filled up. Open sessions are not
+// affected.
 
 static app_bucket *bucket_of(app *a, uint32_t peer) {
     return &a->buckets[((peer ^ a->salt) * 2654435761u) >> 28]; // of 16
@@ -292,7 +294,7 @@ static int is_empty(const app *a, const app_bucket *bucket) {
     return bucket->full_s > now_s(a) + (GUESSES - 1) * GUESS_S;
 }
 
-// Is this try judged?
+// Is this try checked?
 static int may_guess(const app *a, app_bucket *bucket) {
     const uint32_t now = now_s(a);
     if (!is_empty(a, bucket)) {
@@ -361,13 +363,13 @@ static void set_on(app *a, int on) {
     }
 }
 
-// A device without a clock learns the time of day from the page of an admin, once: whoever could
-// set it back could bring back tokens that are over.
+// A device without a clock gets the time of day from the page of an admin, once: if it could be set
+// back, expired tokens would be valid again.
 static const char *set_clock(app *a, uint32_t unix_s) {
     if (a->boot_s > 0) {
         return "the clock is set";
     }
-    if (unix_s <= now_s(a) || unix_s >= 0xF0000000u) { // 2097: it must not begin again soon
+    if (unix_s <= now_s(a) || unix_s >= 0xF0000000u) { // 2097: it must not wrap soon
         return "clock: seconds since 1970";
     }
     a->boot_s = unix_s - now_s(a);
@@ -377,7 +379,7 @@ static const char *set_clock(app *a, uint32_t unix_s) {
 
 // Returns NULL, or what is wrong with the command.
 static const char *command(app *a, const app_session *s, const void *data, size_t len) {
-    char line[24]; // a longer one is none even when cut: "clock " and 10 digits are 16
+    char line[24]; // the longest command has 16: "clock " and 10 digits
     if (s == NULL || s->role != APP_ADMIN) {
         return "only an admin may do that";
     }
@@ -392,8 +394,8 @@ static const char *command(app *a, const app_session *s, const void *data, size_
     return "no such command";
 }
 
-// A secret of `len` characters with 5 bits each, that nobody can tell without the key; printed for
-// the owner. At most 52: a hash has no more.
+// A secret of `len` characters with 5 bits each, derived from the key; printed for the owner. At
+// most 52, since a hash has 256 bits.
 static const char *make_secret(const app *a, const char *what, char *out, size_t len) {
     char line[96];
     uint8_t hash[32];
@@ -428,7 +430,7 @@ static void reply_text(rtpush_server *srv, const rtpush_request *req, int status
     }
 }
 
-// On a plain listener: to the same name, the other port. Host was judged by the library.
+// On a plain listener: to the same host, the https port. The library has checked Host.
 static void redirect(rtpush_server *srv, const rtpush_request *req) {
     char location[128];
     char host[80] = "";
@@ -451,7 +453,7 @@ static void redirect(rtpush_server *srv, const rtpush_request *req) {
     reply(srv, req, &answer);
 }
 
-// GET /: the page, or the way to it.
+// GET /: the page, the login, or from http a redirect to https.
 static void on_page(rtpush_server *srv, const rtpush_request *req) {
     static const char *const headers[] = {
         "Content-Security-Policy",
@@ -474,12 +476,12 @@ static void on_page(rtpush_server *srv, const rtpush_request *req) {
     reply(srv, req, &answer);
 }
 
-// "Set-Cookie", and back to "/". value "": the cookie goes.
+// "Set-Cookie", and a redirect to "/". value "" removes the cookie.
 static void reply_cookie(rtpush_server *srv, const rtpush_request *req, const char *value,
                          uint32_t max_age_s) {
     char cookie[192];
     if (rtpush_cookie(APP_COOKIE, value, max_age_s, 1, cookie, sizeof cookie) < 0) {
-        rtpush_abort(srv, req->conn); // larger than ever
+        rtpush_abort(srv, req->conn); // never: the buffer fits
         return;
     }
     const char *headers[] = {"Set-Cookie", cookie, "Location", "/", NULL};
@@ -496,7 +498,7 @@ static void log_in(rtpush_server *srv, const rtpush_request *req, uint8_t role, 
     rtpush_json(&t, "%x", s->serial);
     value[t.len] = '\0';
     if (rtpush_sign(&a->key, "session", value, s->until_s, cookie, sizeof cookie) < 0) {
-        rtpush_abort(srv, req->conn); // no key: nobody comes in
+        rtpush_abort(srv, req->conn); // no key: no login
         return;
     }
     say_peer(a, APP_KNOWN, role == APP_ADMIN ? "an admin logged in" : "a viewer logged in",
@@ -549,7 +551,7 @@ static void on_login(rtpush_server *srv, const rtpush_request *req) {
     log_in(srv, req, (uint8_t)role, stay_s > 0 ? stay_s : (uint32_t)SESSION_S);
 }
 
-// POST /logout: the session is forgotten, and all that it opened ends.
+// POST /logout: removes the session and ends its streams.
 static void on_logout(rtpush_server *srv, const rtpush_request *req) {
     app *a = app_of(srv);
     identity who;
@@ -562,8 +564,8 @@ static void on_logout(rtpush_server *srv, const rtpush_request *req) {
     reply_cookie(srv, req, "", 0);
 }
 
-// GET /session: what the page asks when its stream ended. 401 sends it to the login. The id is from
-// before the first event: a stream that resumes there gets all that the log still holds.
+// GET /session: the page requests it when its stream ended. At 401 it shows the login. The id is
+// from before the first event: a stream that resumes there gets all that the log still holds.
 static void on_session(rtpush_server *srv, const rtpush_request *req) {
     app *a = app_of(srv);
     identity who;
@@ -582,7 +584,7 @@ static void on_session(rtpush_server *srv, const rtpush_request *req) {
     reply(srv, req, &answer);
 }
 
-// POST /ticket: for our page by its cookie, for others' by the token their server made.
+// POST /ticket: our own page authenticates by its cookie, a page of another origin by a token.
 static void on_ticket(rtpush_server *srv, const rtpush_request *req) {
     app *a = app_of(srv);
     identity who;
@@ -628,7 +630,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
         memcpy(answer, "pong", 4);
         t.len = (uint32_t)msg->len;
     } else {
-        // What came in by a ticket has a serial that no session has, so it may only look.
+        // A stream that a ticket opened has a serial that no session has, so it is read-only.
         const uint32_t user = (uint32_t)(uintptr_t)rtpush_user(srv, conn);
         const char *wrong = command(a, session_find(a, user), msg->data, msg->len);
         if (wrong == NULL) {
@@ -697,14 +699,14 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
     identity who;
     const int at = (int)(req->route - app_routes);
     if (!req->secure) {
-        return at == AT_PAGE ? 0 : 403; // which says where to go
+        return at == AT_PAGE ? 0 : 403; // the page redirects to https
     }
     switch (at) {
     case AT_PAGE:
     case AT_APP_JS: // no secrets in them
     case AT_RTPUSH_JS: return 0;
     case AT_LOGIN:
-    case AT_LOGOUT: return is_foreign(a, req) ? 403 : 0; // nobody logs our user in or out
+    case AT_LOGOUT: return is_foreign(a, req) ? 403 : 0; // no other site logs our user in or out
     case AT_TICKET: return by_cookie(a, req, &who) || by_token(a, req, &who) ? 0 : 401;
     case AT_SESSION:
     case AT_CONTROL:
@@ -714,7 +716,7 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
     }
 }
 
-// Never the query: a ticket may stand in it. The library does not give it.
+// Never print the query, which may hold a ticket. The library does not pass it here.
 void app_refused(app *a, uint32_t peer, int status, int why) {
     char line[96];
     rtpush_text t = rtpush_json_begin(line, sizeof line - 1);

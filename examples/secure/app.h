@@ -1,6 +1,6 @@
-// The application part of the example: who may come in, and what they see and do. Knows nothing of
-// sockets, TLS, files, clocks or random generators: it gets a server, keys and the time, so it is
-// the same on a PC and in firmware. Everything of it is about 500 bytes of RAM.
+// The application part of the example: authentication, and what each role may read and do. It uses
+// no sockets, TLS, files, clocks or random generators: it gets a server, keys and the time, so it
+// is the same on a PC and in firmware. It takes about 500 bytes of RAM.
 
 #ifndef APP_H
 #define APP_H
@@ -12,7 +12,7 @@ enum {
     APP_READING, // STATE: the device's numbers
     APP_SWITCH,  // STATE: is the output on
     APP_LOG,     // EVENT: what happened
-    APP_AUDIT,   // EVENT: who came in, who did not; for admins alone
+    APP_AUDIT,   // EVENT: logins, wrong passwords, refusals; for admins alone
     APP_TOPIC_COUNT
 };
 enum { APP_READING_MAX = 112, APP_SWITCH_MAX = 16 };
@@ -22,10 +22,10 @@ extern const rtpush_topic app_topics[APP_TOPIC_COUNT];
 enum { APP_ROUTE_COUNT = 11 };
 extern const rtpush_route app_routes[APP_ROUTE_COUNT];
 
-// What the server needs at least: a cookie, a ticket or a token of 350 bytes fits beside the rest.
+// The least the server needs: a request head with a cookie, a ticket or a token of 350 bytes fits.
 enum { APP_RX_SIZE = 768, APP_TX_SIZE = 640, APP_LOG_SIZE = 2048 };
 
-// __Host-: browsers take it from TLS alone, and from this host alone (RFC 6265bis 4.1.3.2).
+// __Host-: browsers accept it only over TLS and only from this host (RFC 6265bis 4.1.3.2).
 #define APP_COOKIE "__Host-session"
 #define APP_AUDIENCE "device" // aud of the tokens
 #define APP_ORIGIN "https://app.example" // another site, for firmware and tests
@@ -36,26 +36,26 @@ enum { APP_REFUSED, APP_WRONG, APP_KNOWN, APP_QUOTA_COUNT }; // lines that a req
 
 typedef struct app_options {
     uint8_t key[APP_KEY_SIZE];             // random, new at each boot: sessions end with it
-    rtpush_key token_key;                  // what others' servers sign tokens with, 32 bytes or
+    rtpush_key token_key;                  // other servers sign tokens with it, 32 bytes or
                                            // more; len 0: made from the key and printed
     const char *passwords[APP_ROLE_COUNT]; // NULL: made from the key and printed
     const char *const *origins;            // the same list as desc.origins
-    uint32_t unix_s;                       // time of day, 0: not known until an admin's page says
+    uint32_t unix_s;                       // Unix time; 0: not known until an admin's page sets it
     unsigned https_port;                   // where a plain listener sends browsers; 0: nowhere
-    void (*output)(int on);                // the switch was moved; or NULL
-    void (*print)(const char *line);       // lines of the audit, and secrets that were made, for
+    void (*output)(int on);                // the switch was changed; or NULL
+    void (*print)(const char *line);       // lines of the audit, and generated secrets, for
                                            // the owner's terminal; or NULL
 } app_options;
 
 typedef struct app_session {
-    uint32_t serial;  // what the cookie says; 0: none
+    uint32_t serial;  // as in the cookie; 0: none
     uint32_t until_s; // 0: free
     uint8_t role;
 } app_session;
 
 typedef struct app_bucket { // wrong passwords of a group of addresses
     uint32_t full_s;   // when it will be full again
-    uint32_t judged_s; // when a try was last judged though it was empty
+    uint32_t judged_s; // when a try was last checked with the bucket empty
 } app_bucket;
 
 typedef struct app {
@@ -64,7 +64,7 @@ typedef struct app {
     rtpush_key key;      // options.key
     rtpush_tickets tickets;
     uint8_t passwords[APP_ROLE_COUNT][32]; // hashed with the key
-    char token_key[53];                    // if it was made
+    char token_key[53];                    // if it was generated
     app_session sessions[APP_SESSIONS];
     uint32_t session_serial;
     uint32_t salt; // of the addresses
@@ -85,7 +85,7 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
 // the passwords are hashed and not needed afterwards.
 void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t now_ms);
 
-// For rtpush_desc.on_refuse: a line for the terminal, but of many refusals the number alone.
+// For rtpush_desc.on_refuse: prints a line, or for many refusals only their number.
 void app_refused(app *a, uint32_t peer, int status, int why);
 
 // Publishes what is due. Returns ms until it wants to be called again.

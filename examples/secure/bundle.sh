@@ -18,7 +18,7 @@ bytes() { # NAME FILE
     echo "};"
 }
 
-# A page, as it is: what it is depends on who asks, so a handler answers with it.
+# A page, uncompressed: a handler answers with it, depending on the cookie.
 page() { # NAME FILE
     sed 's/^ *//' "$2" >"$work/page"
     bytes "page_$1" "$work/page"
@@ -46,4 +46,4 @@ script() { # NAME FILE
     script rtpush_js "$here/../../ports/browser/rtpush.js"
 } >"$work/assets.h"
 mkdir -p "$(dirname "$out")"
-cp "$work/assets.h" "$out" # whole or not at all
+cp "$work/assets.h" "$out" # only when it is complete

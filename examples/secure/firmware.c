@@ -1,8 +1,8 @@
 // firmware - the example over TLS on a microcontroller with 64 KB of RAM
 //
 // The app.c and pages of secure.c, with lwIP and BearSSL: three TLS connections at a time, no heap.
-// Drivers, loop and memory are those of examples/firmware; this file is what TLS adds: a slot is
-// RAM, a handshake is time, and neither is worth anything without random bytes.
+// Drivers, loop and memory are those of examples/firmware; this file is what TLS adds: slots in
+// RAM, a report of how long handshakes take, and random bytes.
 //
 // Build:  make secure-firmware
 // Type:   make secure-firmware-run            and open https://127.0.0.1:8443/
@@ -18,24 +18,25 @@
 #include "../firmware/net.h"
 #include "../firmware/startup.h"
 #include "app.h"
-#include "cert/dev_cert.h" // made by "make cert": yours has a key of its own in each device
+#include "cert/dev_cert.h" // made by "make cert"; a product needs its own key in each device
 
 #include "lwip/stats.h"
 #include "lwip/timeouts.h"
 
 #include <string.h>
 
-// Of 64 KB. A slot is 3.8 KB and its two buffers. What was seen to come in one record: a hello of
-// Chromium up to 1,990 bytes, of openssl, curl and node 512; a request head of Chromium up to
-// 780, with its cookie; of others 100 to 300. 2,373 bytes take a ClientHello that 300 bytes are
-// added to, and a head of 2,344. Half as much out: nothing small is longer, and a page is cut up
-// anyway. Two slots were enough for one live page: a WebSocket, and a connection for all the rest.
-// With the third there are two such pages, and still somebody can log in: STREAMS keeps it free.
+// A slot is 3.8 KB and its two buffers. Sizes that were measured in one record: ClientHello of
+// Chromium up to 1,990 bytes, of openssl, curl and node 512; request head of Chromium with cookie
+// up to 780, of others 100 to 300. An input buffer of 2,373 bytes has room for a ClientHello that
+// is 300 bytes longer, or a head of 2,344. The output buffer is half as large: other messages are
+// shorter, and a page takes several records anyway. One live page needs two slots: a WebSocket, and
+// a connection for its requests. With three slots there can be two such pages, and somebody can
+// still log in: STREAMS limits the streams to two.
 enum {
     TLS_SLOTS = STREAMS + 1,
     TLS_IN = 2048 + 325,
     TLS_OUT = 1024 + 85,
-    TLS_SESSIONS = 8,   // pages that come back without public-key work
+    TLS_SESSIONS = 8,   // sessions that resume without public-key operations
     GIVE_WAY_MS = 2000, // more than a handshake takes at 12.5 MHz
     HTTPS_PORT = 443,
     REPORT_MS = 60000
@@ -61,24 +62,24 @@ static const char *const origins[] = {APP_ORIGIN, NULL};
 static uint32_t busy; // cycles awake since the start
 
 // -- random bytes ---------------------------------------------------------------------------------
-// All of them come from 32 bytes in keep_memory that nobody can guess and that are different at
-// each start: QEMU's loader stands in for what puts them there. A real device must have one of:
+// All of them are derived from a seed: 32 secret random bytes in keep_memory that are different at
+// each start. Here QEMU's loader puts them there. A real device must have one of:
 //   - a random number generator: read it here, no seed is needed;
 //   - a seed in flash or EEPROM, random from the factory and of this device alone, that the boot
 //     loader copies to keep_memory and *replaces before anything else is done*: a start with a seed
-//     that was used before repeats its keys, and who saw one session can read the other;
+//     that was used before repeats its keys, so recorded sessions can be decrypted;
 //   - noise (an ADC's last bits, oscillators against each other), measured and hashed, with enough
 //     samples that 256 bits of it cannot be guessed.
-// A serial number, a MAC address, the time or an uninitialised RAM is none of these. Without a seed
+// Not random enough: a serial number, a MAC address, the time, uninitialised RAM. Without a seed
 // there is no TLS.
 
 // 0: there is no seed.
 static int random_start(void) {
-    const uint32_t boots = boot_count(); // a warm reset may find the seed as it was
+    const uint32_t boots = boot_count(); // after a warm reset the seed may be the same
     const int seeded = boot_seeded();
     br_hmac_drbg_init(&randoms, &br_sha256_vtable, keep_memory.seed, sizeof keep_memory.seed);
     br_hmac_drbg_update(&randoms, &boots, sizeof boots);
-    if (seeded) { // what was used is gone: the next warm start has another one
+    if (seeded) { // replace the seed, so that the next warm start has another one
         br_hmac_drbg_generate(&randoms, keep_memory.seed, sizeof keep_memory.seed);
     }
     return seeded;
@@ -98,15 +99,15 @@ static int entropy(void *ctx, void *out, size_t len) {
 
 // -- without TLS ----------------------------------------------------------------------------------
 
-static const char *why_not; // there is no TLS
+static const char *no_tls_reason;
 
 static void on_any(rtpush_server *srv, const rtpush_request *req) {
-    if (rtpush_reply_text(srv, req->conn, 503, why_not) < 0) {
+    if (rtpush_reply_text(srv, req->conn, 503, no_tls_reason) < 0) {
         rtpush_abort(srv, req->conn);
     }
 }
 
-static const rtpush_route sorry_routes[] = {
+static const rtpush_route no_tls_routes[] = {
     {.path = "/*", .kind = &rtpush_handler, .methods = RTPUSH_GET, .on_request = on_any},
 };
 
@@ -144,7 +145,7 @@ static void start_server(uint32_t epoch, int with_tls) {
         .user = &example,
     };
     if (!with_tls) {
-        desc.routes = sorry_routes;
+        desc.routes = no_tls_routes;
         desc.route_count = 1;
         desc.authorize = NULL;
     }
@@ -208,8 +209,8 @@ static int start(void) {
     start_server(epoch, 1);
     const int error = start_tls(seeded);
     if (error != RTPUSH_OK) {
-        why_not = rtpush_bearssl_strerror(error);
-        log_uart("no TLS: %s", why_not);
+        no_tls_reason = rtpush_bearssl_strerror(error);
+        log_uart("no TLS: %s", no_tls_reason);
         start_server(epoch, 0);
     }
     start_port(error == RTPUSH_OK);
@@ -230,12 +231,12 @@ static uint32_t turn(int with_tls) {
     net_receive();
     sys_check_timeouts();
     const uint32_t app_ms = with_tls ? app_step(&example, clock_ms()) : REPORT_MS;
-    const uint32_t port_ms = rtpush_lwip_poll(&port); // after app_step: what it published leaves
+    const uint32_t port_ms = rtpush_lwip_poll(&port); // after app_step, to send what it published
     return smaller(smaller(app_ms, port_ms), sys_timeouts_sleeptime());
 }
 
-// A line for each handshake: what it kept the processor busy for, from its first byte to its end.
-// Exact if nothing else goes on meanwhile.
+// A line for each handshake: the cycles the processor was awake from its first byte to its end.
+// Exact if nothing else happens meanwhile.
 static void report_tls(uint32_t busy_before) {
     static rtpush_bearssl_counters last; // of resumed: at the last line
     static uint32_t begun;
@@ -270,19 +271,19 @@ static void report(void) {
              (uint32_t)lwip_stats.memp[MEMP_PBUF_POOL]->used);
 }
 
-// Reports once a minute, and when everybody has gone, at most once a second.
+// Reports once a minute, and when the last connection has ended, at most once a second.
 static void report_when_due(void) {
     static uint32_t due_ms;
     static uint32_t not_before_ms;
-    static int news = 1; // somebody was here since the last report
-    const int anybody = rtpush_get_counters(&server)->slots_used > 0;
+    static int was_active = 1; // there was a connection since the last report
+    const int active = rtpush_get_counters(&server)->slots_used > 0;
     const uint32_t now_ms = clock_ms();
-    news |= anybody;
+    was_active |= active;
     if ((int32_t)(now_ms - due_ms) >= 0 ||
-        (!anybody && news && (int32_t)(now_ms - not_before_ms) >= 0)) {
+        (!active && was_active && (int32_t)(now_ms - not_before_ms) >= 0)) {
         due_ms = now_ms + REPORT_MS;
         not_before_ms = now_ms + 1000;
-        news = anybody;
+        was_active = active;
         report();
     }
 }

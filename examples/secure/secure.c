@@ -1,5 +1,5 @@
 // secure - a device behind TLS and a login: https and wss, a signed cookie, tickets for the pages
-// of others, two roles. The application (app.c) knows nothing of sockets, files and clocks; the
+// of other sites, two roles. The application (app.c) uses no sockets, files and clocks; the
 // firmware uses the same. This file is the rest: options, keys, certificate, memory, the loop.
 //
 // Build:  make secure        (Debian: libbearssl-dev; make cert makes a certificate to try with)
@@ -50,7 +50,7 @@ static app device;
 typedef struct options {
     const char *host;
     unsigned port;
-    int plain; // a second port, which only says where to go; -1: none
+    int plain; // a second port, which redirects to https; -1: none
     const char *cert;
     const char *key;
     const char *names[2];               // host names this server answers to, ended by NULL
@@ -179,7 +179,7 @@ static int random_bytes(void *out, size_t len) {
     return got == len ? 0 : -1;
 }
 
-// What is not given the application makes and prints.
+// Secrets that are not given are made and printed by the application.
 static int make_keys(app_options *keys) {
     const char *token_key = getenv("RTPUSH_TOKEN_KEY");
     keys->passwords[APP_ADMIN] = getenv("RTPUSH_ADMIN");

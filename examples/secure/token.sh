@@ -1,6 +1,6 @@
 #!/bin/sh
-# A token (JWT, HS256) as the server of another site makes it. The key comes by RTPUSH_TOKEN_KEY:
-# what stands on a command line others can see.
+# A token (JWT, HS256) as the server of another site makes it. The key is in RTPUSH_TOKEN_KEY,
+# since other users can see a command line.
 #     RTPUSH_TOKEN_KEY=... sh examples/secure/token.sh [NAME] [SECONDS]
 set -eu
 base64url() {

@@ -46,7 +46,7 @@ function rttText(ms) {
     return ms === null ? '–' : ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
 }
 
-// Writing the same text again would still cost a layout and a word of a screen reader.
+// Writing an unchanged text would still cost a layout, and a screen reader would read it again.
 function put(id, text) {
     const element = typeof id === 'string' ? $(id) : id;
     if (element.textContent !== text) {
@@ -54,16 +54,15 @@ function put(id, text) {
     }
 }
 
-// -- what is known --------------------------------------------------------------------------------
+// -- data -----------------------------------------------------------------------------------------
 
-const state = {};   // STATE topics by name, as they came last
+const state = {};   // STATE topics by name, newest value
 const dirty = new Set();
 let samples = [];   // { run, t, p, cpu, mem, rx, tx, temp }
-let run = { offset: Infinity }; // one life of the server: what to add to its clock to get ours
+let run = { offset: Infinity }; // one boot of the server: what to add to its clock to get ours
 let frame = 0;
 
-// The smallest difference seen is the one with the least delay; the small step up follows clocks
-// that drift apart.
+// The smallest difference seen has the least delay in it; the small increase follows clock drift.
 function learnOffset(t) {
     const offset = Date.now() - t;
     run.offset = offset < run.offset ? offset : run.offset + (offset - run.offset) * 0.002;
@@ -146,7 +145,7 @@ function fill(bar, part) {
     bar.firstChild.style.transform = `scaleX(${Math.min(1, Math.max(0, part)).toFixed(4)})`;
 }
 
-// A hole in the line where the next sample came later than announced: pause, a restart, a gap.
+// A break in the line where the next sample came later than announced: pause, a restart, a gap.
 function columns(names) {
     const x = [];
     const ys = names.map(() => []);
@@ -289,7 +288,7 @@ const DRAW = {
         const replayed = all.replayed - before.replayed;
         const open = now === 'open';
         $('pill').dataset.state = now;
-        $('main').dataset.state = now; // what does not come any more is dimmed
+        $('main').dataset.state = now; // values that are no longer updated are dimmed
         put('pill-state', STATES[now]);
         put('pill-more', !open ? waitText()
             : TRANSPORTS[transport] + (rtt === null ? '' : ` · ${rttText(rtt)}`));
@@ -370,7 +369,7 @@ function tell(text, level = 'page') {
     put('announce', text);
 }
 
-// A burst is one line that counts, not thousands.
+// A burst is one line with a count, not thousands of lines.
 let burst = null;
 
 function onBurst({ n, of }) {
@@ -424,7 +423,7 @@ function onEvent(topic, data) {
 
 let greeted = false;
 
-// The first notice of all is about the history this page asked for, not about a loss.
+// The very first notice is about the history that this page asked for, not about a loss.
 function onNotice(kind, n) {
     const events = `${count(n)} event${n === 1 ? '' : 's'}`;
     if (!greeted) {
@@ -444,7 +443,7 @@ function onNotice(kind, n) {
     }
 }
 
-let before = { missed: 0, replayed: 0 }; // counts that stand for history
+let before = { missed: 0, replayed: 0 }; // counts of history, not of losses
 let lastState = 'connecting';
 let rtt = null;
 
@@ -458,7 +457,7 @@ function onState({ state: now }) {
     if (now !== 'open') {
         rtt = null;
     } else if (lastState !== now) {
-        setTimeout(measure, 1000); // behind the records that come first
+        setTimeout(measure, 1000); // after the records that come first
     }
     lastState = now;
     mark('status');
@@ -473,7 +472,7 @@ async function synchronise() {
         mark('log');
         return id;
     } catch {
-        return ''; // the charts begin now instead, the clock is learnt from the first sample
+        return ''; // the charts begin now; the first sample sets the clock offset
     }
 }
 
@@ -526,8 +525,8 @@ async function send(text) {
 }
 
 // -- controls -------------------------------------------------------------------------------------
-// They show what the server says, not what was clicked: the click comes back as the STATE topic
-// "control", here and on every other page.
+// They show the state of the server, not the click: the click changes the STATE topic "control",
+// which every page receives, this one too.
 
 $('switch').addEventListener('click', () => send(`on ${state.control?.on ? 0 : 1}`));
 $('pause').addEventListener('click', () => send(`pause ${state.control?.paused ? 0 : 1}`));

@@ -11,7 +11,7 @@ export function createChart(host, options) {
     return globalThis.uPlot ? new Lines(host, options) : new Bars(host, options);
 }
 
-// What a screen reader says of the picture; rarely, since it is read again at each change.
+// The chart's text for a screen reader; set rarely, since each change is read aloud.
 function describe(host, { name, series, format }, ys) {
     const parts = series.map(({ label }, i) => {
         const known = ys[i].filter((y) => y !== null);
@@ -90,7 +90,7 @@ class Lines {
         };
     }
 
-    // None where the edge would cut it.
+    // No label where the edge would cut it.
     timeLabel(t, step) {
         const [first, last] = this.range();
         const width = this.host.clientWidth - 60;

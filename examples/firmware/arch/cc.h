@@ -1,4 +1,4 @@
-// What lwIP wants of the compiler and the platform; see net.c.
+// What lwIP needs from the compiler and the platform; see net.c.
 
 #ifndef ARCH_CC_H
 #define ARCH_CC_H

@@ -28,8 +28,8 @@ if (form) {
 async function dashboard() {
     let client = null;
 
-    // Whether we are still who we were: asked whenever the stream ended, since a WebSocket, an
-    // event stream and a poll end in different ways. If not, the same address is the login.
+    // Checks that the session is still valid, whenever a stream ended: a WebSocket, an event stream
+    // and a poll end in different ways. If it is not, the same address shows the login.
     async function session() {
         const answer = await fetch('/session', { cache: 'no-store' }).catch(() => null);
         if (answer?.status === 401) {
@@ -48,7 +48,7 @@ async function dashboard() {
 
     const me = await session();
     if (!me) {
-        setTimeout(() => location.reload(), 2000); // it does not answer now
+        setTimeout(() => location.reload(), 2000); // no answer: try again
         return;
     }
     const admin = me.role === 'admin';
@@ -65,7 +65,7 @@ async function dashboard() {
     const { connect } = await import('./rtpush.js');
     client = connect({
         topics,
-        lastEventId: me.id, // the log and the audit from where they begin
+        lastEventId: me.id, // the log and the audit from their beginning
         transport: new URLSearchParams(location.search).get('transport') ?? 'auto',
         onState({ state, transport }) {
             show('link', `${state}, ${transport}`);
