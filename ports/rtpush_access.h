@@ -1,7 +1,8 @@
 // rtpush_access.h - v0.1 - rtpush.h: tokens, cookies, tickets, Basic - MIT-0 or public domain
 //
-// Functions of strings, for desc.authorize and for login pages. They know of no server and no
-// connection: a program that only issues tokens uses them too. No allocation, no clock, no globals.
+// Functions on strings, for desc.authorize and for login pages. They need no server and no
+// connection: a program that only issues tokens can use them too. No allocation, no clock, no
+// globals.
 //
 // DO THIS
 //     In one C or C++ file:        In the others:
@@ -14,36 +15,36 @@
 //
 // CONTENTS
 //     >>api      keys, JSON Web Tokens, signed values, tickets, Basic
-//     >>text     base64 and hexadecimal digits, read strictly
+//     >>text     base64 and hexadecimal digits, strict
 //     >>sha256   and HMAC
-//     >>json     read where it stands, in base64url
+//     >>json     parsed in place, from base64url
 //     >>token    JSON Web Tokens
 //     >>signed   signed values, cookies and tickets
 //
 // WHICH TO USE
 //     Who             Scheme                             What it risks
 //     own pages       a signed cookie: rtpush_sign and   works like a key until it expires, also
-//                     _cookie at login, desc.cookie,     after a logout: keep it short, or put a
-//                     rtpush_verify. The browser sends   session number into it that you forget.
-//                     it with streams too                Without TLS whoever listens has it
-//     other pages     a ticket: POST with a token, then  stands in a URL, so it holds for seconds,
-//                     ?ticket= on the stream             once, until the next boot; name the
-//                     (rtpush_ticket_issue, _redeem)     origin in desc.origins. The library tells
-//                                                        nobody the query; do not log req->query
-//     machines        a JWT: Authorization: Bearer,      the secret also signs: whoever verifies
+//                     _cookie at login, desc.cookie,     after a logout: keep its time short, or
+//                     rtpush_verify. The browser sends   put a session number into it that logout
+//                     it with streams too                removes. Without TLS it can be read
+//     other pages     a ticket: POST with a token, then  is part of a URL, so it is valid once, for
+//                     ?ticket= on the stream             seconds, until the next boot; name the
+//                     (rtpush_ticket_issue, _redeem)     origin in desc.origins. The library never
+//                                                        reports the query; do not log req->query
+//     machines        a JWT: Authorization: Bearer,      the HS256 key also signs: who can verify
 //                     rtpush_jwt_verify. HS256 alone,    can issue (not with ES256, for which TLS
-//                     whatever the token says; or ES256  brings the code). It needs the time of
-//                     by rtpush_bearssl_es256            day, and is good until exp
+//                     whatever the token says; or ES256  has the code). It needs Unix time, and
+//                     by rtpush_bearssl_es256            is valid until exp
 //     tools, curl     Basic: rtpush_basic_decode         the password itself with each request:
 //                                                        only over TLS. Compare by _equal_text
-//     Keys are 32 random bytes and more, one for each device: one in the firmware image is
-//     everybody's. Where the clock is not set yet (now_s 0) nothing that expires is accepted.
+//     Keys are 32 random bytes and more, one for each device: a key in the firmware image can be
+//     read by anybody. While the clock is not set (now_s 0) nothing that expires is accepted.
 //
 // CONFORMANCE
 //     RFC 7515, 7519 JWT    done: compact form, HS256, ES256 with BearSSL; exp, nbf, aud, iss.
 //                           Refused: any other alg, crit, a name twice, no exp. Out of scope:
 //                           encryption, key sets
-//     RFC 7617 Basic        done: strictly read, no control characters
+//     RFC 7617 Basic        done: strict parser, no control characters
 //     RFC 6265 cookies      done: values for Set-Cookie are checked
 //     FIPS 180-4, RFC 2104  SHA-256 and HMAC, with the vectors of RFC 4231
 
@@ -59,24 +60,23 @@ extern "C" {
 #endif
 
 // >>api ------------------------------------------------------------------------------------------
-// None of these keeps anything but in memory of yours, and time is an argument: now_s counts
-// seconds, for tokens since 1970 (Unix), for the others by any clock that only goes on. 0 means
-// that there is no clock, and nothing that can expire is accepted. Beside those of rtpush.h they
-// return the errors below; log them (rtpush_access_strerror), but answer all alike: 401.
+// All state is in memory of yours, and time is an argument: now_s counts seconds, for tokens since
+// 1970 (Unix), for the others by any monotonic clock. 0 means that there is no clock, and nothing
+// that can expire is accepted. Besides the errors of rtpush.h they return those below; log them
+// (rtpush_access_strerror), but answer all of them with 401.
 
 enum {
     RTPUSH_ERR_TOKEN = -12,     // absent or malformed
     RTPUSH_ERR_ALGORITHM = -13, // the token names another algorithm, or crit
     RTPUSH_ERR_SIGNATURE = -14, // not signed with this key, or for another purpose
-    RTPUSH_ERR_EXPIRED = -15,   // its time is over, or it names none
-    RTPUSH_ERR_EARLY = -16,     // its time has not come (nbf)
+    RTPUSH_ERR_EXPIRED = -15,   // it has expired, or has no expiry
+    RTPUSH_ERR_EARLY = -16,     // not valid yet (nbf)
     RTPUSH_ERR_AUDIENCE = -17,  // for somebody else (aud), or from somebody else (iss)
-    RTPUSH_ERR_USED = -18       // a ticket that was redeemed, or is too old to tell
+    RTPUSH_ERR_USED = -18       // a ticket that was redeemed, or that is too old to know
 };
-const char *rtpush_access_strerror(int error); // of these; of others what rtpush_strerror says
+const char *rtpush_access_strerror(int error); // others as rtpush_strerror
 
-// SHA-256 (FIPS 180-4), HMAC (RFC 2104) and a comparison that takes the same time wherever the
-// difference is.
+// SHA-256 (FIPS 180-4), HMAC (RFC 2104) and a comparison in constant time.
 void rtpush_sha256(const void *data, size_t len, uint8_t out[32]);
 int rtpush_equal(const void *a, const void *b, size_t len);
 
@@ -91,8 +91,8 @@ void rtpush_hmac_sha256(const rtpush_key *key, const void *data, size_t len, uin
 enum { RTPUSH_CLAIM_ABSENT, RTPUSH_CLAIM_TEXT, RTPUSH_CLAIM_NUMBER, RTPUSH_CLAIM_OTHER };
 typedef struct rtpush_claim {
     const char *name;   // of at most 31 bytes
-    char *text;         // where a string goes, NUL-terminated; NULL: not wanted
-    uint16_t text_size; // bytes there; a string that does not fit: ERR_TOO_BIG
+    char *text;         // buffer for a string, NUL-terminated; NULL: not wanted
+    uint16_t text_size; // its size; a string that does not fit: ERR_TOO_BIG
     uint8_t kind;       // out: RTPUSH_CLAIM_...; ABSENT in a token that is refused
     uint32_t number;    // out, NUMBER: integers from 0 to 2^32 - 1; others are OTHER
 } rtpush_claim;
@@ -102,7 +102,7 @@ typedef struct rtpush_jwt {
     rtpush_key key;        // HS256, whatever the token says
     uint32_t now_s;        // Unix time
     uint16_t leeway_s;     // difference of clocks tolerated
-    uint8_t may_last;      // 1: a token without exp is accepted, for ever
+    uint8_t may_last;      // 1: a token without exp is accepted
     uint8_t claim_count;   // at most 16
     const char *aud;       // our name among the audiences; NULL: a token with aud is refused
     const char *iss;       // who must have issued it; NULL: whoever has the key
@@ -115,8 +115,8 @@ typedef struct rtpush_jwt {
     const void *ctx;
 } rtpush_jwt;
 
-// Verifies a JSON Web Token (RFC 7519) in compact form. The signature is judged first, so nothing
-// of a forged token is looked into. token may be NULL. RTPUSH_OK or an error.
+// Verifies a JSON Web Token (RFC 7519) in compact form. The signature is checked first, so a forged
+// token is not parsed further. token may be NULL. RTPUSH_OK or an error.
 int rtpush_jwt_verify(rtpush_jwt *jwt, const char *token);
 // The token of "Authorization: Bearer token" (RFC 6750 2.1), or NULL. authorization may be NULL.
 const char *rtpush_bearer(const char *authorization);
@@ -131,22 +131,22 @@ int rtpush_sign(const rtpush_key *key, const char *purpose, const char *value,
 // NULL.
 int rtpush_verify(const rtpush_key *key, const char *purpose, const char *text, uint32_t now_s,
                   char *value, size_t cap, uint32_t *left_s);
-// The value of a Set-Cookie field, out of reach for scripts and other sites: HttpOnly,
+// The value of a Set-Cookie field that scripts and other sites cannot use: HttpOnly,
 // SameSite=Strict, Path=/, and Secure. max_age_s 0 removes the cookie. Returns the length.
 int rtpush_cookie(const char *name, const char *value, uint32_t max_age_s, int secure, char *out,
                   size_t cap);
 
-// Tickets: an EventSource and a WebSocket cannot send a header, and what stands in a URL may be
-// seen by others; so "?ticket=" holds for seconds, once, and until the next boot.
-#define RTPUSH_TICKET_WINDOW 256u // tickets not yet redeemed: one more makes the oldest void
+// Tickets: an EventSource and a WebSocket cannot send a header, and others may see a URL. So
+// "?ticket=" is valid once, for seconds, and until the next boot.
+#define RTPUSH_TICKET_WINDOW 256u // tickets not yet redeemed; one more invalidates the oldest
 #define RTPUSH_TICKET_SIZE 55     // bytes of the text with its NUL
 typedef struct rtpush_tickets {
     rtpush_key key; // yours to set
     uint32_t epoch; // yours to set: as rtpush_desc.epoch, never the same at two boots
-    uint32_t next;  // the rest begins with 0
+    uint32_t next;  // this and the rest: 0 at the start
     uint32_t used[RTPUSH_TICKET_WINDOW / 32u];
 } rtpush_tickets;
-// topics and user are yours, and come back when it is redeemed. ERR_ARGUMENT: the key is short.
+// topics and user have no meaning here; redeeming returns them. ERR_ARGUMENT: the key is short.
 int rtpush_ticket_issue(rtpush_tickets *tickets, uint32_t topics, uint32_t user,
                         uint32_t expires_at_s, char out[RTPUSH_TICKET_SIZE]);
 int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now_s,
@@ -155,7 +155,7 @@ int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now
 // Basic credentials (RFC 7617): out becomes "user" NUL "password" NUL, *password points at the
 // second; NULL after an error. Returns the length of user. authorization may be NULL.
 int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const char **password);
-// Compares a given text with a secret one, in a time that depends on the given one alone.
+// Compares a given text with a secret one; the time depends only on the given one.
 int rtpush_equal_text(const char *given, const char *secret);
 
 #ifdef __cplusplus
@@ -184,20 +184,20 @@ const char *rtpush_access_strerror(int error) {
 }
 
 // >>text ------------------------------------------------------------------------------------------
-// Base64 is read strictly: one text alone for the same bytes (RFC 4648 3.5).
+// Base64 is strict: exactly one text is accepted for the same bytes (RFC 4648 3.5).
 
 // Bytes of a text in base64, one after the other.
 typedef struct rtpi_base64 {
     const char *at;
     const char *end;
-    uint32_t bits; // of which the lowest `have` are still to be given
+    uint32_t bits; // the lowest `have` bits are not returned yet
     uint8_t have;
     uint8_t url;
 } rtpi_base64;
 
 enum { RTPI_END = -1, RTPI_BAD = -2 }; // instead of a byte
 
-// 64: no character of it.
+// 64: not a base64 character.
 static unsigned rtpi_base64_value(uint8_t c, int url) {
     if (c >= '0' && c <= '9') {
         return c - '0' + 52u;
@@ -211,7 +211,7 @@ static unsigned rtpi_base64_value(uint8_t c, int url) {
 static int rtpi_base64_next(rtpi_base64 *b) {
     while (b->have < 8) {
         unsigned value;
-        if (b->at == b->end) { // what is left over is less than a character, and 0: RFC 4648 3.5
+        if (b->at == b->end) { // the remaining bits are less than a character, and 0: RFC 4648 3.5
             return b->have < 6 && (b->bits & ((1u << b->have) - 1u)) == 0 ? RTPI_END : RTPI_BAD;
         }
         value = rtpi_base64_value((uint8_t)*b->at++, b->url);
@@ -231,7 +231,7 @@ static unsigned rtpi_access_nibble(uint8_t c) {
     return c >= '0' && c <= '9' ? c - (unsigned)'0' : letter < 6 ? letter + 10u : 16u;
 }
 
-// Reads exactly 8 hexadecimal digits. Returns 0 at anything else, and looks no further.
+// Reads exactly 8 hexadecimal digits. Returns 0 at the first other character.
 static int rtpi_access_get_hex(const char *text, uint32_t *value) {
     unsigned i;
     *value = 0;
@@ -257,8 +257,8 @@ static int rtpi_access_end(rtpush_text *t) { // NUL-terminates; the length or ER
 
 // >>sha256 ----------------------------------------------------------------------------------------
 // FIPS 180-4 6.2 and RFC 2104. The schedule is a ring of 16 words: 64 bytes of
-// stack instead of 256. Nothing depends on the
-// data but the result: no table is indexed by it, no branch taken.
+// stack instead of 256. Time does not depend on the data: it selects no branch and indexes no
+// table.
 
 typedef struct rtpi_sha256 {
     uint32_t h[8];
@@ -411,7 +411,7 @@ void rtpush_hmac_sha256(const rtpush_key *key, const void *data, size_t len, uin
     rtpi_hmac_end(&s, key, out);
 }
 
-// volatile: the compiler must not find a way to be quicker.
+// volatile: the compiler must not add an early exit.
 int rtpush_equal(const void *a, const void *b, size_t len) {
     const volatile uint8_t *x = (const volatile uint8_t *)a;
     const volatile uint8_t *y = (const volatile uint8_t *)b;
@@ -435,8 +435,8 @@ int rtpush_equal_text(const char *given, const char *secret) {
     return differs == 0;
 }
 
-// Whatever is signed begins with what it is for ("rtpush.sign" NUL purpose NUL text), so no
-// signature of one kind is good for another, and none for a token, whose text has no NUL.
+// Signed text begins with its purpose ("rtpush.sign" NUL purpose NUL text), so a signature for one
+// purpose is not valid for another, and not for a token, whose text has no NUL.
 
 static int rtpi_key_good(const rtpush_key *key) {
     return key->bytes != NULL && key->len >= 32; // RFC 7518 3.2: as long as the hash at least
@@ -462,18 +462,18 @@ static int rtpi_mac_is(const char *text, const uint8_t *mac, size_t mac_len) {
 }
 
 // >>json ------------------------------------------------------------------------------------------
-// A token's JSON (RFC 8259) is read where it stands, in base64url, a byte at a time: no copy, no
-// recursion, 8 levels of nesting. A member that somebody asks for may come once; two parsers could
-// take different ones for the true one (RFC 8725 2.4).
+// A token's JSON (RFC 8259) is parsed in place, from base64url, a byte at a time: no copy, no
+// recursion, 8 levels of nesting. A duplicate of a member that the caller asks for is refused,
+// since two parsers could use different ones (RFC 8725 2.4).
 
 typedef struct rtpi_json {
     rtpi_base64 from;
-    int c;             // the byte to look at, RTPI_END or RTPI_BAD
+    int c;             // the current byte, RTPI_END or RTPI_BAD
     uint32_t number;   // the last one, without sign and fraction; saturates
-    uint8_t rough;     // RTPI_ROUGH_...: what that leaves out
+    uint8_t rough;     // RTPI_ROUGH_...: what `number` does not represent
     uint8_t differs;   // the last string is not `match`
-    const char *match; // compared with strings, or NULL
-    char *out;         // where strings go, as far as cap reaches
+    const char *match; // strings are compared with it, or NULL
+    char *out;         // buffer of cap bytes for strings
     size_t cap;
     size_t len; // of the last string
 } rtpi_json;
@@ -481,7 +481,7 @@ typedef struct rtpi_json {
 enum { RTPI_ROUGH_SIGN = 1, RTPI_ROUGH_FRACTION = 2, RTPI_ROUGH_POWER = 4, RTPI_ROUGH_BIG = 8 };
 
 #define RTPI_JSON_DEPTH 8u
-#define RTPI_CLAIM_ROUGH (RTPUSH_CLAIM_OTHER + 1) // a number that `number` alone does not say
+#define RTPI_CLAIM_ROUGH (RTPUSH_CLAIM_OTHER + 1) // a number that `number` does not represent
 
 static void rtpi_json_step(rtpi_json *j) {
     j->c = rtpi_base64_next(&j->from);
@@ -495,7 +495,7 @@ static void rtpi_json_begin(rtpi_json *j, const char *at, const char *end) {
     rtpi_json_step(j);
 }
 
-// Where the strings of the next value go.
+// Sets the buffer for the strings of the next value.
 static void rtpi_json_sink(rtpi_json *j, char *out, size_t cap, const char *match) {
     j->out = out;
     j->cap = cap;
@@ -509,7 +509,7 @@ static void rtpi_json_space(rtpi_json *j) {
     }
 }
 
-// Is the next byte this one? Then it is passed.
+// If the current byte is c, goes to the next one and returns 1.
 static int rtpi_json_pass(rtpi_json *j, int c) {
     rtpi_json_space(j);
     if (j->c != c) {
@@ -545,7 +545,7 @@ static unsigned rtpi_json_hex(rtpi_json *j) {
     return value;
 }
 
-// RFC 8259 7: what stands behind a backslash. NUL and lone surrogates are refused.
+// RFC 8259 7: an escape, after its backslash. NUL and lone surrogates are refused.
 static int rtpi_json_escape(rtpi_json *j) {
     static const char plain[] = "\"\\/bfnrt";
     static const char meaning[] = "\"\\/\b\f\n\r\t";
@@ -591,7 +591,7 @@ static int rtpi_json_escape(rtpi_json *j) {
     return 1;
 }
 
-// A string; j->c stands at its quotation mark.
+// A string; j->c is its first quotation mark.
 static int rtpi_json_string(rtpi_json *j) {
     unsigned utf8 = 0; // between characters
     j->len = 0;
@@ -674,7 +674,7 @@ static int rtpi_json_number(rtpi_json *j) {
     return 1;
 }
 
-// A value that is no object or array. Returns RTPUSH_CLAIM_..., ABSENT if it is malformed.
+// A value that is not an object or array. Returns RTPUSH_CLAIM_..., ABSENT if it is malformed.
 static int rtpi_json_scalar(rtpi_json *j) {
     const char *word = j->c == 't' ? "true" : j->c == 'f' ? "false" : "null";
     if (j->c == '"') {
@@ -699,7 +699,7 @@ static int rtpi_json_name(rtpi_json *j) {
     return rtpi_json_string(j) && rtpi_json_pass(j, ':');
 }
 
-// A value of any kind; what is in an object or array is looked through, not kept.
+// A value of any type; the contents of an object or array are checked, not kept.
 static int rtpi_json_value(rtpi_json *j) {
     uint32_t objects = 0; // a bit for each level: is it an object?
     unsigned depth = 0;
@@ -735,8 +735,8 @@ static int rtpi_json_value(rtpi_json *j) {
     return RTPUSH_CLAIM_OTHER;
 }
 
-// Goes to the next member of the object that is the text. 1: its value is next; 0: the text has
-// ended; negative: malformed. A name too long for cap is one that nobody asked for.
+// Goes to the next member of the object, which is the whole text. 1: its value is next; 0: the text
+// has ended; negative: malformed. A name too long for cap is not one of the caller's.
 static int rtpi_json_member(rtpi_json *j, int first, char *name, size_t cap) {
     if (first && !rtpi_json_pass(j, '{')) {
         return RTPUSH_ERR_TOKEN;
@@ -755,9 +755,9 @@ static int rtpi_json_member(rtpi_json *j, int first, char *name, size_t cap) {
 }
 
 // >>token -----------------------------------------------------------------------------------------
-// RFC 7515, 7519. The signature is judged before anything of the token is looked into.
+// RFC 7515, 7519. The signature is checked before the claims are parsed.
 
-// RFC 7515 4.1.1, 4.1.11: the algorithm is ours, and nothing in a header changes how it is read.
+// RFC 7515 4.1.1, 4.1.11: alg must be ours; crit is refused, and other members are ignored.
 static int rtpi_jwt_header(const char *at, const char *end, const char *ours) {
     rtpi_json j;
     char name[8];
@@ -780,7 +780,7 @@ static int rtpi_jwt_header(const char *at, const char *end, const char *ours) {
     return more < 0 ? more : seen & 2 ? 0 : RTPUSH_ERR_ALGORITHM;
 }
 
-// The claims that say whether a token is good.
+// The claims that decide whether a token is valid.
 typedef struct rtpi_claims {
     uint32_t seen; // a bit for each of rtpi_registered, then for each of the caller's
     uint32_t exp;
@@ -792,8 +792,8 @@ typedef struct rtpi_claims {
 enum { RTPI_CLAIM_EXP, RTPI_CLAIM_NBF, RTPI_CLAIM_AUD, RTPI_CLAIM_ISS, RTPI_CLAIM_USER };
 static const char rtpi_registered[4][4] = {"exp", "nbf", "aud", "iss"}; // RTPI_CLAIM_EXP ...
 
-// RFC 7519 2: a NumericDate may have a fraction, which is cut off. Not a power: nobody writes it,
-// and it would need floating point.
+// RFC 7519 2: a NumericDate may have a fraction, which is cut off. An exponent is refused: it is
+// not used in practice, and would need floating point.
 static int rtpi_jwt_date(const rtpi_json *j, int kind, uint32_t *date) {
     if ((kind != RTPUSH_CLAIM_NUMBER && kind != RTPI_CLAIM_ROUGH) ||
         (j->rough & RTPI_ROUGH_POWER)) {
@@ -863,7 +863,7 @@ static int rtpi_jwt_claim(const rtpush_jwt *jwt, rtpi_json *j, unsigned which, r
     return 0;
 }
 
-// RFC 7519 4.1.3 to 4.1.5: aud, exp, nbf. Sums of times that could pass 2^32 are differences.
+// RFC 7519 4.1.3 to 4.1.5: aud, exp, nbf. Differences, since sums of times could exceed 2^32.
 static int rtpi_jwt_judge(rtpush_jwt *jwt, const rtpi_claims *found) {
     uint32_t now = jwt->now_s;
     if (found->seen >> RTPI_CLAIM_AUD & 1u ? !found->aud : jwt->aud != NULL) {
@@ -920,7 +920,7 @@ static int rtpi_jwt_payload(rtpush_jwt *jwt, const char *at, const char *end) {
     return more < 0 ? more : rtpi_jwt_judge(jwt, &found);
 }
 
-// A refused token says nothing.
+// A refused token gives no claims.
 static void rtpi_jwt_forget(rtpush_jwt *jwt) {
     unsigned i;
     for (i = 0; i < jwt->claim_count; i++) {
@@ -934,7 +934,8 @@ static void rtpi_jwt_forget(rtpush_jwt *jwt) {
     jwt->left_s = 0;
 }
 
-// RFC 7518 3.4: a signature of ES256 has 64 bytes. One that is not base64url, or longer, is none.
+// RFC 7518 3.4: a signature of ES256 has 64 bytes. Other lengths, and text that is not base64url,
+// are refused.
 static int rtpi_jwt_checked(const rtpush_jwt *jwt, const uint8_t hash[32], const char *text) {
     uint8_t signature[64];
     size_t len = 0;
@@ -950,15 +951,15 @@ static int rtpi_jwt_checked(const rtpush_jwt *jwt, const uint8_t hash[32], const
     return byte == RTPI_END && jwt->check(jwt->ctx, hash, signature, len) == 1;
 }
 
-// Whether `signature` is that of the text before it. Apart, so that its memory is free again when
-// the claims are read.
+// Whether `signature` is that of the text before it. A separate function, so that its stack is free
+// when the claims are parsed.
 static int rtpi_jwt_signed(const rtpush_jwt *jwt, const char *token, const char *signature) {
     rtpi_sha256 s;
     uint8_t hash[32];
     if (jwt->alg) {
         rtpi_sha256_begin(&s);
     } else {
-        rtpi_hmac_begin(&s, &jwt->key); // not a call deeper: it is the deepest stack
+        rtpi_hmac_begin(&s, &jwt->key); // not in a function of its own: this is the deepest stack
     }
     rtpi_sha256_add(&s, token, (size_t)(signature - token));
     if (jwt->alg) {
@@ -991,14 +992,14 @@ int rtpush_jwt_verify(rtpush_jwt *jwt, const char *token) {
     return error;
 }
 
-// What stands behind a scheme (in lower case) in Authorization, or NULL. RFC 9110 11.4: schemes are
-// compared without case.
+// The text after a scheme (given in lower case) in Authorization, or NULL. RFC 9110 11.4: the case
+// of a scheme does not matter.
 static const char *rtpi_credentials(const char *authorization, const char *scheme) {
     const char *at = authorization;
     if (!at) {
         return NULL;
     }
-    for (; *scheme != '\0'; scheme++, at++) { // letters alone, so NUL is none of them
+    for (; *scheme != '\0'; scheme++, at++) { // letters only, so NUL does not match
         if ((*at | 0x20) != *scheme) {
             return NULL;
         }
@@ -1016,7 +1017,7 @@ int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const 
     size_t len = text ? strlen(text) : 0;
     size_t used = 0;
     size_t user = 0;
-    const char *second = NULL; // the password; given only with all of it
+    const char *second = NULL; // the password; returned only if all is valid
     rtpi_base64 b;
     int c;
     memset(&b, 0, sizeof b);
@@ -1046,9 +1047,9 @@ int rtpush_basic_decode(const char *authorization, char *out, size_t cap, const 
 }
 
 // >>signed ----------------------------------------------------------------------------------------
-// A value, when it ends and a signature over both; and tickets, which hold once.
+// A value, its expiry and a signature over both; and tickets, which are valid once.
 
-// RFC 6265 4.1.1: what may stand in a cookie's value.
+// RFC 6265 4.1.1: the characters that a cookie's value may have.
 static int rtpi_cookie_clean(const char *value) {
     for (; *value != '\0'; value++) {
         if (*value <= ' ' || *value > '~' || strchr("\",;\\", *value)) {
@@ -1130,7 +1131,7 @@ int rtpush_cookie(const char *name, const char *value, uint32_t max_age_s, int s
 }
 
 // A ticket: serial, end, topics and user as 8 digits each, then half of the signature, 16 bytes
-// (RFC 2104 5), in which the epoch stands for the purpose.
+// (RFC 2104 5), with the epoch as the purpose.
 #define RTPI_TICKET_TEXT 32u
 #define RTPI_TICKET_MAC 16u
 
@@ -1194,7 +1195,7 @@ int rtpush_ticket_redeem(rtpush_tickets *tickets, const char *text, uint32_t now
     }
     word = rtpi_ticket_word(tickets, field[0]);
     bit = (uint32_t)1 << field[0] % 32u;
-    // Beyond the window its bit belongs to a younger one: it can only be called used.
+    // Outside the window its bit belongs to a newer ticket: report it as used.
     if ((uint32_t)(tickets->next - 1 - field[0]) >= RTPUSH_TICKET_WINDOW || (*word & bit)) {
         return RTPUSH_ERR_USED;
     }

@@ -22,17 +22,17 @@
 //
 // FORMATS
 //     %q   a string of JSON with its quotes, NULL is null
-//     %s   a text as it is: a part of JSON that is made already
+//     %s   a text as it is: JSON that is already encoded
 //     %u   uint32_t      %d   int32_t      %U   uint64_t      %x   uint32_t, 8 hexadecimal digits
-//     %0 to %9           int32_t of which so many digits are decimals: -15 by %1 is -1.5
+//     %0 to %9           int32_t with that many decimals: -15 by %1 is -1.5
 //     %b   int: true or false              %%   a percent sign
-//     Arguments must have exactly these types: cast what is not, as with printf. What the format
-//     itself holds is not looked at: quotes, commas and brackets are yours.
+//     Arguments must have exactly these types: cast others, as with printf. The rest of the format
+//     is not checked: quotes, commas and brackets are yours.
 //
 // STRINGS
 //     RFC 8259 7      '"', '\' and the controls below U+0020 are escaped, and nothing else
 //     RFC 8259 8.1    the output is UTF-8: a byte of a string that is not part of a valid character
-//                     becomes U+FFFD, so that any memory may be printed and any reader takes it
+//                     becomes U+FFFD, so that any memory may be printed and any parser accepts it
 
 #ifndef RTPUSH_JSON_H
 #define RTPUSH_JSON_H
@@ -47,8 +47,8 @@
 extern "C" {
 #endif
 
-// A writer over `size` bytes. It never writes a NUL and never behind them. When something does not
-// fit, `over` is set, what fits of it is there, and nothing more is written.
+// A writer over `size` bytes. It writes no NUL, and never past the end. If something does not fit,
+// `over` is set, the part that fits is written, and nothing after it.
 static inline rtpush_text rtpush_json_begin(void *memory, size_t size) {
     rtpush_text text;
     text.data = (uint8_t *)memory;
@@ -61,15 +61,15 @@ static inline rtpush_text rtpush_json_begin(void *memory, size_t size) {
 void rtpush_json(rtpush_text *text, const char *format, ...);
 void rtpush_json_list(rtpush_text *text, const char *format, va_list args);
 
-// What the formats are made of.
+// The functions behind the formats.
 void rtpush_json_string(rtpush_text *text, const void *data, size_t len);     // with its quotes
 void rtpush_json_number(rtpush_text *text, int32_t value, unsigned decimals); // 0 to 9
 void rtpush_json_unsigned(rtpush_text *text, uint64_t value);
 
-// One event of an EVENT topic, printed where it lies in the log; `most` bytes must be enough. Loop
-// context. RTPUSH_OK; ERR_FULL: no room, as rtpush_reserve says; ERR_TOO_BIG: it was longer, and
-// nothing is published. In pieces: a writer over the room, and the end of it. Where there is no
-// room the writer takes nothing, and commit says so.
+// One event of an EVENT topic, written directly into the log; it may have up to `most` bytes. Loop
+// context. RTPUSH_OK; ERR_FULL: no room, as of rtpush_reserve; ERR_TOO_BIG: it was longer, and
+// nothing is published. The other two functions do it in steps: a writer over the reserved room,
+// and the end of it. If there is no room, the writer takes nothing and commit returns the error.
 rtpush_text rtpush_json_reserve(rtpush_server *srv, unsigned topic, size_t most);
 int rtpush_json_commit(rtpush_server *srv, const rtpush_text *text);
 int rtpush_json_event(rtpush_server *srv, unsigned topic, size_t most, const char *format, ...);
@@ -90,7 +90,7 @@ int rtpush_json_event(rtpush_server *srv, unsigned topic, size_t most, const cha
 extern "C" {
 #endif
 
-// As much as fits: a line of a log that was too long is still worth reading.
+// Writes as much as fits: the beginning of a log line that is too long is still useful.
 static void rtpi_json_put(rtpush_text *t, const void *data, size_t len) {
     size_t room = t->cap - t->len;
     rtpush_text_put(t, data, len < room ? len : room);

@@ -1,7 +1,7 @@
 // rtpush_multipart.h - v0.1 - rtpush.h: files and fields of a form - MIT-0 or public domain
 //
 // Reads multipart/form-data (RFC 7578), which forms and "curl -F" send, piece by piece as on_body
-// gets it. No allocation, no copy of the data, no recursion: a file of any length. 128 bytes a form
+// gets it. No allocation, no copy of the data, no recursion; files of any length. 128 bytes a form
 // on a 32-bit machine, and the memory for its names; 1.8 KB of flash (Cortex-M3, gcc 12 -Os).
 //
 // DO THIS
@@ -12,7 +12,7 @@
 //     #include "rtpush_multipart.h"        #include "rtpush_multipart.h"
 //
 // QUICK START
-//     static rtpush_multipart form; // one for each upload that may be under way
+//     static rtpush_multipart form; // one for each concurrent upload
 //     static char words[200];       // a name, a file name, a media type and one line of a part
 //
 //     static int on_part(void *ctx, int event, const rtpush_part *part, const uint8_t *data,
@@ -53,11 +53,11 @@
 //     RFC 7578 4.4      Content-Type of a part, as it came. Other fields of a part are skipped
 //     Refused: folded lines, control characters in a field, a parameter twice, a line of a field
 //     that does not fit the memory, more than 1 KiB of fields in a part, an end before the last
-//     boundary. Whatever the cut of the pieces, the events are the same (but for the cut of data).
+//     boundary. How the body is split into pieces changes the events only in how DATA is split.
 //
-//     A file name is given without a path: what is behind its last '/' or '\', and "" instead of
+//     A file name is given without a path: the part after its last '/' or '\', and "" instead of
 //     "." and ".." (RFC 7578 4.2: not to be used blindly). All strings are bytes as they came, most
-//     often UTF-8: nobody has checked it.
+//     often UTF-8, which is not checked.
 
 #ifndef RTPUSH_MULTIPART_H
 #define RTPUSH_MULTIPART_H
@@ -80,7 +80,7 @@ enum {
 
 enum { RTPUSH_PART_BEGIN, RTPUSH_PART_DATA, RTPUSH_PART_END };
 
-// Of the part under way. Strings end with its RTPUSH_PART_END.
+// The current part. Its strings are valid until its RTPUSH_PART_END returns.
 typedef struct rtpush_part {
     const char *name;
     const char *filename;     // "" if no file was chosen; NULL: a field, not a file
@@ -89,7 +89,7 @@ typedef struct rtpush_part {
 
 // BEGIN and END once for each part, DATA between them with len > 0, as often as it comes. Returns
 // RTPUSH_OK, or RTPUSH_LATER (or ERR_WOULD_BLOCK): the same event comes again; another negative
-// number ends it, and is what rtpush_multipart_read returns.
+// number ends the form, and rtpush_multipart_read returns it.
 typedef int (*rtpush_on_part)(void *ctx, int event, const rtpush_part *part, const uint8_t *data,
                               size_t len);
 
@@ -101,13 +101,13 @@ typedef struct rtpush_multipart {
     size_t size;
     size_t used;      // bytes of strings
     size_t line;      // bytes of the line
-    size_t handled;   // bytes of a piece that comes again, already seen
+    size_t handled;   // bytes already processed of a piece that comes again
     rtpush_part part;
     int error;        // sticky
     uint16_t head;    // bytes of fields in this part
     uint8_t state;    // RTPI_MP_...
     uint8_t match;    // bytes of the delimiter seen
-    uint8_t implied;  // of them those that are no data if it is none: CR LF of the line before
+    uint8_t implied;  // of them, bytes that are no data if the delimiter does not follow (CR LF)
     uint8_t len;      // bytes of the delimiter
     uint8_t over;     // the line does not fit
     char delimiter[4 + 70 + 1]; // CR LF "--" boundary NUL
@@ -115,12 +115,13 @@ typedef struct rtpush_multipart {
 
 // Begins. content_type is rtpush_request.content_type, and may be NULL. memory outlives the upload;
 // its `size` bytes hold the strings of a part and one line of its fields (here: content_type), each
-// with a NUL. RTPUSH_OK, or RTPUSH_MULTIPART_TYPE, which rtpush_multipart_read repeats, so that it
-// need not be looked at.
+// with a NUL. RTPUSH_OK, or RTPUSH_MULTIPART_TYPE; it need not be checked, since
+// rtpush_multipart_read returns it again.
 int rtpush_multipart_init(rtpush_multipart *m, const char *content_type, void *memory, size_t size,
                           rtpush_on_part on_part, void *ctx);
-// A piece of the body, as on_body gets it. RTPUSH_OK: taken, with `last` the form is whole.
-// RTPUSH_LATER: to be returned from on_body; the piece is offered again. Else an error, for good.
+// A piece of the body, as on_body gets it. RTPUSH_OK: taken; with `last` the form is complete.
+// RTPUSH_LATER: to be returned from on_body; the piece is offered again. Otherwise a
+// permanent error.
 int rtpush_multipart_read(rtpush_multipart *m, const uint8_t *data, size_t len, int last);
 int rtpush_multipart_status(int error); // 415, 400, 413; 500 for an error of on_part
 
@@ -140,14 +141,14 @@ int rtpush_multipart_status(int error); // 415, 400, 413; 500 for an error of on
 extern "C" {
 #endif
 
-// The states. The delimiter is CR LF "--" boundary (RFC 2046 5.1.1); the first one may do without
-// its CR LF, and behind the fields of a part their last CR LF may be the delimiter's.
+// The states. The delimiter is CR LF "--" boundary (RFC 2046 5.1.1); the first one may lack
+// its CR LF, and after the fields of a part their last CR LF may be the delimiter's.
 //
 //   PREAMBLE -delimiter-> AFTER         DATA -delimiter, END-> AFTER
 //   AFTER  white space; '-' -> DASH -'-'-> EPILOGUE; CR -> AFTER_LF -LF-> FIELDS
 //   FIELDS a line up to CR -> FIELDS_LF -LF-> FIELDS; after an empty line: BEGIN -> DATA
 //
-// An event that is refused leaves the state as it is before its byte, so it happens again with it.
+// If on_part does not take an event, the state stays as before the byte, and the byte comes again.
 enum {
     RTPI_MP_PREAMBLE,
     RTPI_MP_DATA,
@@ -170,7 +171,7 @@ static int rtpi_mp_is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
-// Does text begin with `lower` in any case? Returns what is behind it, or NULL.
+// If text begins with `lower` in any case, returns the text after it, else NULL.
 static char *rtpi_mp_after(char *text, const char *lower) {
     while (*lower != '\0' && rtpi_mp_lower(*text) == (uint8_t)*lower) {
         text++;
@@ -186,8 +187,8 @@ static char *rtpi_mp_skip_blank(char *at) {
     return at;
 }
 
-// A value at `at`, quoted or not; decoded in place and ended by NUL at *value. Returns what is
-// behind it, or NULL. `form` turns %22 into '"'.
+// A value at `at`, quoted or not; decoded in place and ended by NUL at *value. Returns the
+// text after it, or NULL. `form` turns %22 into '"'.
 static char *rtpi_mp_value(char *at, char **value, int form) {
     char *out = at;
     int quoted = *at == '"';
@@ -205,20 +206,20 @@ static char *rtpi_mp_value(char *at, char **value, int form) {
         }
     }
     if (quoted ? *at != '"' : out == *value || *at == '"') {
-        return NULL; // no end, or nothing
+        return NULL; // no end, or empty
     }
     at = rtpi_mp_skip_blank(at + quoted);
     if (*at != '\0' && *at != ';') {
         return NULL;
     }
-    at += *at == ';'; // where out may be
+    at += *at == ';'; // before the NUL: out may be here
     *out = '\0';
     return at;
 }
 
-// The place of a name of `len` bytes among names that stand one behind the other; their number if
-// it is none of them.
-static unsigned rtpi_mp_place(const char *names, char *name, size_t len) {
+// The index of a name of `len` bytes in `names`, a sequence of NUL-terminated names; their number
+// if it is none of them.
+static unsigned rtpi_mp_index(const char *names, char *name, size_t len) {
     unsigned i = 0;
     while (*names != '\0' && (strlen(names) != len || !rtpi_mp_after(name, names))) {
         names += strlen(names) + 1;
@@ -227,8 +228,8 @@ static unsigned rtpi_mp_place(const char *names, char *name, size_t len) {
     return i;
 }
 
-// The parameters of a field, from ';' or the end on. Fills value[] for each of names, which stand
-// one behind the other, `count` of them; others are skipped. 0: malformed, or one comes twice.
+// Parses the parameters of a field, beginning at ';' or the end. Fills value[] for each of the
+// `count` names; others are skipped. Returns 0: malformed, or one of them comes twice.
 static int rtpi_mp_params(char *at, const char *names, unsigned count, char **value, int form) {
     at = rtpi_mp_skip_blank(at);
     if (*at == '\0') {
@@ -241,7 +242,7 @@ static int rtpi_mp_params(char *at, const char *names, unsigned count, char **va
         char *name = at;
         char *text;
         size_t len = strcspn(at, "=;\" \t");
-        unsigned i = rtpi_mp_place(names, name, len);
+        unsigned i = rtpi_mp_index(names, name, len);
         if (len == 0 || at[len] != '=' || (i < count && value[i])) {
             return 0;
         }
@@ -287,7 +288,7 @@ int rtpush_multipart_init(rtpush_multipart *m, const char *content_type, void *m
     memcpy(m->delimiter, "\r\n--", 4);
     m->len = (uint8_t)(4 + strlen(boundary));
     memcpy(m->delimiter + 4, boundary, m->len - 3u);
-    m->match = m->implied = 2; // the first one stands at the begin of a line
+    m->match = m->implied = 2; // the first one is at the begin of a line
     m->error = RTPUSH_OK;
     return RTPUSH_OK;
 }
@@ -301,8 +302,8 @@ static int rtpi_mp_event(rtpush_multipart *m, int event, const void *data, size_
     return rtpi_mp_later(result) ? RTPUSH_LATER : result < 0 ? result : RTPUSH_OK;
 }
 
-// Keeps a string that stands in the line. Strings of a part stand before its line, and are never
-// longer than it was.
+// Keeps a string of the line. The strings of a part are stored before the line, which is never
+// shorter than the string.
 static const char *rtpi_mp_keep(rtpush_multipart *m, const char *text) {
     size_t len = strlen(text) + 1;
     char *kept = m->memory + m->used;
@@ -311,7 +312,7 @@ static const char *rtpi_mp_keep(rtpush_multipart *m, const char *text) {
     return kept;
 }
 
-// RFC 7578 4.2: no path, whatever system it is from.
+// RFC 7578 4.2: without the path, of any system.
 static char *rtpi_mp_base_name(char *path) {
     char *at;
     for (at = path; *at != '\0'; at++) {
@@ -331,7 +332,7 @@ static int rtpi_mp_disposition(rtpush_multipart *m, char *at) {
     if (value[1]) {
         value[1] = rtpi_mp_base_name(value[1]);
     }
-    // In the order they stand in, since the first is moved over the line.
+    // In the order in which they come, since the first is moved over the line.
     if (value[1] && value[1] < value[0]) {
         m->part.filename = rtpi_mp_keep(m, value[1]);
         value[1] = NULL;
@@ -405,7 +406,7 @@ static int rtpi_mp_fields_end(rtpush_multipart *m, char c) {
         return result;
     }
     if (!m->part.name) {
-        return RTPUSH_MULTIPART_MALFORMED; // RFC 7578 4.2: each part has one
+        return RTPUSH_MULTIPART_MALFORMED; // RFC 7578 4.2: each part must have one
     }
     result = rtpi_mp_event(m, RTPUSH_PART_BEGIN, NULL, 0);
     if (result == RTPUSH_OK) {
@@ -460,8 +461,8 @@ static int rtpi_mp_data(rtpush_multipart *m, const uint8_t *data, size_t len, si
         *n = 1;
         return RTPUSH_OK;
     }
-    // No delimiter: what looked like one is data. Its CR cannot be inside a boundary, so nothing
-    // of it can begin another one.
+    // Not the delimiter: the bytes that matched are data. A boundary has no CR, so none of them can
+    // begin another delimiter.
     if (m->match > m->implied && events) {
         result = rtpi_mp_event(m, RTPUSH_PART_DATA, m->delimiter + m->implied,
                                (size_t)m->match - m->implied);
@@ -507,7 +508,7 @@ static int rtpi_mp_step(rtpush_multipart *m, const uint8_t *data, size_t len, si
 }
 
 int rtpush_multipart_read(rtpush_multipart *m, const uint8_t *data, size_t len, int last) {
-    size_t at = m->handled; // of a piece that comes again; it may be cut shorter then
+    size_t at = m->handled; // of a piece that comes again; then it may be shorter
     m->handled = 0;
     if (at > len) {
         m->handled = at - len;

@@ -1,4 +1,4 @@
-// rtpush.js - v0.1 - the page's side of rtpush.h - MIT-0 or public domain
+// rtpush.js - v0.1 - the browser client of rtpush.h - MIT-0 or public domain
 //
 // One ES module without dependencies: receives what rtpush_publish sends, over the best transport
 // that works, reconnects by itself and resumes where it stopped. README.md beside this file has an
@@ -10,33 +10,33 @@
 // Terms. A *record* is one event or STATE value: topic, payload, id. A *notice* is the record with
 // the topic "rtpush" that begins every stream: "fresh 5", "replayed 3 5", "gap 12 5" or "reset 5";
 // its last word is the *period*: within so many seconds the server sends something, if only a
-// *keep-alive*, a notice without text. An *id* is a place in the server's log. It is opaque here:
-// kept, and given back when reconnecting.
+// *keep-alive*, a notice without text. An *id* is a position in the server's log; it is
+// opaque here: kept, and sent when reconnecting.
 //
 // A connection is "up" when its notice has arrived, not when the transport says open: only then is
-// it known that records come through, and not, say, end in a proxy's buffer. From then on it is
-// judged by what arrives on it, and by no other request: after two periods of silence it is silent,
-// after four it is given up.
+// it known that records arrive, and do not stay in a proxy's buffer, for example. From then on only
+// what arrives on the connection counts: after two periods without a byte it is silent, after four
+// it is dropped.
 //
 //     connecting --notice--> open --2 periods--> silent --4 periods--> waiting --> connecting
 //     open, silent --lost--> waiting --backoff--> connecting     silent --heard--> open
 //     connecting --401, 403--> refused --30 s and more--> connecting
 //     connecting --429, 503--> waiting, for the same transport: the server is full
-//     any --page hidden for hiddenMs, or put away--> hidden --shown again--> connecting
+//     any --page hidden for hiddenMs, or page cached--> hidden --shown again--> connecting
 //     any --close(), or 204--> closed
 //
-// Written for browsers from Safari 15 on, and for workers, which have no document. Where there are
-// no global events, no navigator and no address either, as in Node.js, what needs them is left out.
-// A page of plain http is no secure context: nothing here needs one.
+// For browsers as new as Safari 15, and for workers, which have no document. In Node.js there are
+// also no global events, no navigator and no location: functions that need them are left out. No
+// secure context is needed: a page of plain http has none.
 
 const TRANSPORTS = ['websocket', 'sse', 'poll']; // the order of falling back
 const NEEDED = ['fetch', 'URL', 'AbortController', 'TextDecoder'];
 const NOTICE = 'rtpush';
-const BUSY = [429, 503]; // the server has no room now: says nothing about the transport
+const BUSY = [429, 503]; // the server has no room now: no fault of the transport
 const NOT_NOW = /^retry: \d+\n\n$/; // the same to an EventSource, which 503 would end: a whole body
 const NOT_NOW_MS = 1000; // for that body, which comes with its head
 const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+)(?: ([\w.-]{1,32})\n|$)/; // id and topic of rtpush.1
-const RECORD_MAX = 96; // characters of that line, and some
+const RECORD_MAX = 96; // that line is shorter
 
 const DEFAULTS = {
     url: '',              // base that the paths are relative to; '' is the page's own address
@@ -46,21 +46,21 @@ const DEFAULTS = {
         poll: 'poll',
         control: 'control', // send() posts here where there is no WebSocket
     },
-    topics: [],           // names; an EventSource hears only the events it listens for
+    topics: [],           // names; an EventSource receives only events with a listener
     transport: 'auto',    // or one of TRANSPORTS
     lastEventId: '',      // resume from here; 'first': all that the log holds
     ticket: null,         // async () => text: asked before each connection, sent as ?ticket=
-    establishMs: 10000,   // for a connection to come up
+    establishMs: 10000,   // until a connection is up
     backoffMs: 500,       // first wait; doubles up to
     backoffMaxMs: 15000,
     refusedMs: 30000,     // first wait after 401 or 403; doubles up to ten times that
     stableMs: 5000,       // up for this long: the next loss starts again from backoffMs
-    hiddenMs: 120000,     // a hidden page gives its slot back after this; 0: never
+    hiddenMs: 120000,     // a hidden page closes its connection after this; 0: never
     // Callbacks, all of them optional. An error in one is reported, and changes nothing here.
     //   onEvent(topic, data, id)  data is text, or a Uint8Array for a binary topic
     //   onNotice(kind, n)         'fresh' | 'replayed' | 'gap' | 'reset' | 'expired'
     //   onGap(n)                  events this page will never see
-    //   onReset()                 the server started again: ids and events are new
+    //   onReset()                 the server has restarted: ids and events are new
     //   onMessage(data)           what rtpush_send gave to this connection alone: text, or bytes
     //   onRefused(status)         401 or 403, on any transport
     //   onState(status)           see Client.status
@@ -83,7 +83,7 @@ export function parseEvents(text, lastId, onRecord) {
     let topic = '';
     let data = [];
     let id = lastId;
-    // A block that the end of the text cuts off is not dispatched: the standard drops it too.
+    // An incomplete block at the end of the text is not dispatched (WHATWG HTML 9.2.6).
     const lines = text.split(/\r\n|\r|\n/);
     lines.pop();
     for (const line of lines) {
@@ -127,15 +127,15 @@ export function parseMessage(message) {
     return topic ? { id, topic, data: rest(begin.length) } : { id };
 }
 
-// Resolves to an answer, or to null for none. With the arguments right a fetch rejects for the
-// network alone, and when it is aborted: only it stands here, or an error of ours would read as
-// "the server is down".
+// Resolves to an answer, or to null for none. With correct arguments fetch rejects only for network
+// errors and when it is aborted. Nothing else is inside this catch, or an error of our own code
+// would count as "the server is down".
 const request = (url, signal) => fetch(url, { signal, cache: 'no-store' }).catch(() => null);
 
-// 401 stands for a redirect too: what it leads to is a page for people, a login.
+// A redirect counts as 401 too: it leads to a login page.
 const statusOf = (response) => (response?.redirected ? 401 : response?.status ?? 0);
 
-// Null where the browser has none, or a policy of the page forbids the address: a DOMException.
+// Null where the browser has none, or the page's policy forbids the address (DOMException).
 function create(name, ...args) {
     try {
         return new globalThis[name](...args);
@@ -150,8 +150,8 @@ function create(name, ...args) {
 // -- transports -----------------------------------------------------------------------------------
 // Each opens at once and reports to a sink: record(topic, data, id), direct(data), heard(lastId) (a
 // position, or '' for anything else that came), pending() (trying again by itself) and
-// down(status = 0), the last call. It returns { close, send? }, or null where it is not to be had;
-// after close() the sink hears nothing more. `extra` goes into the query.
+// down(status = 0), the last call. It returns { close, send? }, or null where it is not available;
+// after close() the sink is not called again. `extra` goes into the query.
 
 function openWebSocket(target, sink, extra) {
     const url = target.address('websocket', extra);
@@ -183,10 +183,10 @@ function openWebSocket(target, sink, extra) {
     };
 }
 
-// An EventSource comes back by itself after most failures, with the id it saw last (also the ids of
-// blocks without data, which a script never sees). It gives up for good on a status other than 200:
-// then it is CLOSED and the client opens another. With a ticket it must not come back by itself:
-// its address holds once.
+// An EventSource reconnects by itself after most failures, with the id it saw last (also the ids of
+// blocks without data, which a script never sees). A status other than 200 makes it CLOSED for
+// good, and the client opens another. With a ticket it must not reconnect by itself: its URL is
+// valid once.
 function openEvents(target, sink, extra) {
     const source = create('EventSource', target.address('sse', extra).href);
     const onRecord = ({ type, data, lastEventId }) => sink.record(type, data, lastEventId);
@@ -207,13 +207,13 @@ function openEvents(target, sink, extra) {
     return { close: () => source.close() };
 }
 
-// Each event has an id of its own; a STATE value has none, and shows the one before it.
+// Each event has a new id; a STATE value has none, and repeats the id before it.
 function countEvents(records) {
     return new Set(records.map(([, , id]) => id).filter(Boolean)).size;
 }
 
-// The text of an answer, or null if it was cut off. A long one on a slow line is heard of as it
-// comes.
+// The text of an answer, or null if it was cut off. Calls heard() at each part, so that a long
+// answer on a slow connection does not look silent.
 async function readText(response, heard) {
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
@@ -254,7 +254,7 @@ function openPoll(target, sink, extra) {
             }
             records.forEach((record) => sink.record(...record));
             sink.heard(id);
-            // Something between us and the server may answer at once with nothing, for ever.
+            // A proxy may answer every poll at once without records: do not poll in a tight loop.
             if (records.length === 0) {
                 await new Promise((done) => setTimeout(done, 250));
             }
@@ -266,8 +266,8 @@ function openPoll(target, sink, extra) {
 
 const OPEN = { websocket: openWebSocket, sse: openEvents, poll: openPoll };
 
-// Exponential, and spread over half of it: pages that a restart disconnected together must not
-// reconnect together.
+// Exponential backoff, randomized within its upper half: pages that a restart disconnected at the
+// same time must not reconnect at the same time.
 function spread(first, most, times) {
     return Math.min(most, first * 2 ** times) * (0.5 + Math.random() / 2);
 }
@@ -282,7 +282,7 @@ class Client {
     //   retryAt    Date.now() of the next attempt while waiting or refused, else 0
     //   offline    the browser says that there is no network
     //   received, replayed, missed   events since connect(): all, of those after a reconnect, lost
-    //   connects, resets             times up, times the server was found to have started again
+    //   connects, resets             times up, restarts of the server seen
     #status = {
         state: 'connecting', transport: 'websocket', refusal: 0, retryAt: 0,
         received: 0, replayed: 0, missed: 0, connects: 0, resets: 0,
@@ -296,14 +296,14 @@ class Client {
     #timer = 0;           // establish or backoff
     #attempts = 0;        // for the backoff
     #refusals = 0;        // in a row
-    #strikes = 0;         // failures in a row of this transport while the server was reachable
+    #failures = 0;        // in a row of this transport while the server was reachable
     #proven = new Set();  // transports that were up once on this network
     #upAt = 0;
     #heardAt = 0;
     #watchedAt = 0;
     #watcher = 0;
     #hider = 0;
-    #gone = new AbortController(); // removes the listeners
+    #listeners = new AbortController(); // removes them
 
     constructor(options) {
         this.#options = { ...DEFAULTS, ...options, paths: { ...DEFAULTS.paths, ...options.paths } };
@@ -313,7 +313,7 @@ class Client {
         this.#listen();
         this.#choose(this.#options.transport);
         this.#visibility();
-        // Not before the caller holds the client: its callbacks may want it.
+        // Not before the caller has the client: its callbacks may use it.
         queueMicrotask(() => this.#status.state === 'connecting' && this.#open());
     }
 
@@ -342,7 +342,7 @@ class Client {
     }
 
     close() {
-        this.#gone.abort();
+        this.#listeners.abort();
         clearTimeout(this.#hider);
         this.#drop();
         this.#enter('closed');
@@ -375,7 +375,7 @@ class Client {
         return this.#period;
     }
 
-    // What a new connection brings along: { ticket }, or nothing. Null: there is none to be had.
+    // Query parameters of a new connection: { ticket }, or none. Null: no ticket is available.
     async ticket() {
         const { ticket } = this.#options;
         try {
@@ -436,7 +436,7 @@ class Client {
             return; // closed, hidden or too late
         }
         if (!extra) {
-            this.#wait(this.#backoff()); // says nothing about the transport
+            this.#wait(this.#backoff()); // no fault of the transport
             return;
         }
         this.#link = OPEN[transport](this, this.#sink(generation), extra);
@@ -450,7 +450,7 @@ class Client {
         this.#timer = setTimeout(() => this.#lost(), this.#options.establishMs);
     }
 
-    // Ends the transport without a word; whatever it still says is of an earlier generation.
+    // Ends the transport without a report; its later callbacks are of an earlier generation.
     #drop() {
         this.#generation++;
         clearTimeout(this.#timer);
@@ -471,10 +471,10 @@ class Client {
         };
     }
 
-    // The notice has come: records come through.
+    // The notice has arrived: the connection is up.
     #came() {
         clearTimeout(this.#timer);
-        this.#strikes = 0;
+        this.#failures = 0;
         this.#refusals = 0;
         this.#proven.add(this.#status.transport);
         this.#upAt = this.#watchedAt = Date.now();
@@ -485,8 +485,8 @@ class Client {
         this.#enter('open');
     }
 
-    // Only the first failure starts the clock: while the server is down an EventSource tries at a
-    // fixed pace, and after establishMs the backoff takes over.
+    // Only the first failure starts the timer: while the server is down an EventSource retries at a
+    // fixed interval, and after establishMs our backoff replaces it.
     #pending() {
         if (this.#up) {
             clearInterval(this.#watcher);
@@ -495,10 +495,10 @@ class Client {
         }
     }
 
-    // The transport failed, or never came up. In 'auto', a transport that fails while a plain
-    // request to its route gets through is blocked somewhere on the way: try the next one. If
-    // nothing gets through the server is down, and if it answers 429 or 503 it is full: the same
-    // transport is right when it is back, or has room.
+    // The transport failed, or was never up. In 'auto', if a plain request to its route is
+    // answered, something on the path blocks this transport: try the next one. If there is no
+    // answer the server is down, and after 429 or 503 it is full: then the same transport is tried
+    // again.
     async #lost(status = 0) {
         const wasUp = this.#up;
         const { transport } = this.#status;
@@ -520,12 +520,12 @@ class Client {
             this.#refuse(status);
         } else {
             const moved = !wasUp && status > 0 && !BUSY.includes(status) &&
-                this.#options.transport === 'auto' && this.#strike();
+                this.#options.transport === 'auto' && this.#countFailure();
             this.#wait(moved ? 0 : this.#backoff());
         }
     }
 
-    // A script sees no status of a WebSocket or an EventSource, so the same route is asked once
+    // A script sees no status of a WebSocket or an EventSource, so the same route is requested once
     // more. 0: no answer.
     async #ask(transport) {
         const abort = new AbortController();
@@ -545,7 +545,7 @@ class Client {
         return status;
     }
 
-    // Whoever is refused stays so until somebody logs in.
+    // A refusal lasts until somebody logs in.
     #refuse(status) {
         const { refusedMs } = this.#options;
         this.#status.refusal = status;
@@ -553,16 +553,17 @@ class Client {
         this.#tell('onRefused', status);
     }
 
-    // One failure more; three for a transport that has worked here. True: move on at once.
-    #strike() {
+    // Counts a failure. After one, or three for a transport that was up here before, the next
+    // transport is chosen. True: try it at once.
+    #countFailure() {
         const { transport } = this.#status;
-        if (++this.#strikes < (this.#proven.has(transport) ? 3 : 1)) {
+        if (++this.#failures < (this.#proven.has(transport) ? 3 : 1)) {
             return false;
         }
-        this.#strikes = 0;
+        this.#failures = 0;
         const next = TRANSPORTS.indexOf(transport) + 1;
         this.#status.transport = TRANSPORTS[next % TRANSPORTS.length];
-        return next < TRANSPORTS.length; // after a whole round wait like everybody else
+        return next < TRANSPORTS.length; // all were tried: wait first
     }
 
     #backoff() {
@@ -581,7 +582,7 @@ class Client {
 
     #forget() {
         this.#proven.clear();
-        this.#strikes = 0;
+        this.#failures = 0;
         this.#attempts = 0;
     }
 
@@ -612,8 +613,8 @@ class Client {
         }
         const n = words.length > 1 ? Number(words[0]) : 0;
         this.#period = Number(words.pop()) || this.#period;
-        // Every answer of a long poll may have a notice of its own: what it calls replayed is
-        // simply what is new, unless we come from somewhere else.
+        // Every answer of a long poll may begin with a notice. "replayed" in the first one, before
+        // we are up, means events that were missed; in the others it means new events.
         const again = this.#status.transport === 'poll' && this.#up;
         if (kind === 'gap') {
             this.#status.missed += n;
@@ -644,8 +645,8 @@ class Client {
 
     // -- liveness --
 
-    // Each second while up. If our own timer stood still for long, the machine slept: what was
-    // heard before that says nothing of the connection, which is now silent or worse.
+    // Each second while up. If our own timer was late by much, the machine slept: what arrived
+    // before that proves nothing, and the connection is now silent or lost.
     #watch() {
         const now = Date.now();
         const most = 2000 * this.#period;
@@ -665,13 +666,13 @@ class Client {
     // -- the page, or a worker --
 
     #listen() {
-        const { signal } = this.#gone;
+        const { signal } = this.#listeners;
         const on = (target, name, handler) => (
             target.addEventListener?.(name, handler, { signal }));
         on(globalThis, 'offline', () => this.#tell('onState', this.status));
         on(globalThis, 'online', () => {
-            this.#forget(); // perhaps another network: what was blocked may work here, and what
-            this.#tell('onState', this.status); // was open is of the one before
+            this.#forget(); // perhaps another network: a blocked transport may work here, and an
+            this.#tell('onState', this.status); // open connection is of the earlier network
             if (this.#status.state !== 'hidden') {
                 this.reconnect();
             }
