@@ -843,20 +843,7 @@ typedef struct rtpush_hooks {
     // reset must let the transport deliver what it holds.
     uint32_t (*pending)(void *ctx, const rtpush_conn *conn, void *port);
     unsigned flags; // RTPUSH_COPIES ...
-    // &rtpush_shared_plans, or NULL. With it readers that stand at the same place are offered the
-    // same span, written once to plan_memory: each costs a few instructions, not a plan of its own.
-    // That are RTPUSH_PLANS times plan_size bytes, 8-byte aligned, for this server alone, the first
-    // 64 of each zero; plan_size is a multiple of 8, at least 256. A span has at most 65,532 bytes.
-    const struct rtpush_sharing *sharing;
-    void *plan_memory;
-    uint32_t plan_size;
 } rtpush_hooks;
-
-enum { RTPUSH_PLANS = 4 }; // so that transports and subscriptions do not displace one another
-
-// For rtpush_hooks.sharing. What a port does not name its linker drops.
-typedef struct rtpush_sharing rtpush_sharing;
-extern const rtpush_sharing rtpush_shared_plans;
 
 // rtpush_hooks.flags. COPIES: what rtpush_sent tells of was copied. So HOLD bytes need not last and
 // are acknowledged at once: that says then that the transport has room, not that the peer has
@@ -992,12 +979,6 @@ struct rtpush_kind {
                       struct rtpi_range *range);
 };
 
-struct rtpush_sharing {
-    int (*decide)(rtpush_server *srv, rtpush_conn *conn); // 1: a shared plan is next
-    int (*output)(rtpush_server *srv, const rtpush_conn *conn, rtpush_span *span);
-    int (*sent)(rtpush_server *srv, rtpush_conn *conn); // all of it was: as rtpush_sent
-};
-
 struct rtpush_topic_kind {
     uint8_t flags; // RTPI_TOPIC_...
     // Data that is checked; the log is not locked. `by`: RTPI_BY_...
@@ -1036,15 +1017,6 @@ typedef struct rtpi_plan { // what rtpush_output offers: the rest of a record or
     uint16_t tx;           // bytes from tx
     uint16_t records;      // records completed
 } rtpi_plan;
-
-typedef struct rtpi_shared { // a plan for all readers at one place, in hooks.plan_memory
-    uint32_t seq;            // the place: cursor,
-    uint32_t topics;         // subscription,
-    uint32_t limit_seq;      // how far readers may go,
-    uint32_t epoch;
-    uint32_t form;           // and form
-    rtpi_plan plan;          // total 0: no record fits; the bytes follow
-} rtpi_shared;
 
 typedef struct rtpi_answer { // an HTTP answer
     const uint8_t *body;    // static body, or NULL
@@ -1154,8 +1126,6 @@ struct rtpush_server {
     uint8_t shut;
     uint8_t turn; // sequence numbers are near their end
     uint8_t passes; // records that the call under way may still pass for nothing
-    uint8_t shared; // index of the shared plan used last
-    uint8_t carry_ms; // of the quarter second under way
 
     uint32_t quarter;  // quarter seconds since init
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
@@ -1192,7 +1162,6 @@ struct rtpush_server {
     uint32_t state_topics; // a bit for each STATE topic
 
     rtpi_plan plan; // of the last rtpush_output, for rtpush_sent
-    rtpush_conn *decided; // stands at the shared plan used last, and nothing has changed since
 
     rtpush_desc desc;
 
@@ -1208,7 +1177,9 @@ struct rtpush_server {
     uint32_t published;    // for the counters
     uint32_t full;
     uint32_t text_topics;  // a bit for each topic that is not binary
+    uint32_t all_topics;   // a bit for each topic
 
+    uint32_t carry_ms; // of the quarter second under way
     uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
     uint32_t random;
     rtpush_conn *sweep_at; // next slot to look at after a publish
@@ -1251,9 +1222,7 @@ extern "C" {
 #endif
 
 // Broken promises of this file or of its port, never the peer's input. Yours to define.
-#ifdef RTPUSH_ASSERT
-#define RTPI_ASSERTS
-#else
+#ifndef RTPUSH_ASSERT
 #define RTPUSH_ASSERT(condition) ((void)0)
 #endif
 
@@ -1289,8 +1258,6 @@ extern "C" {
 // 22 Two servers in one program are independent. [api_two_servers_do_not_know_each_other]
 // 23 A clock that wraps changes nothing, one that goes back only delays.
 //    [time_wraps_at_2_32_without_a_trace, time_going_back_only_delays]
-// 24 A shared plan has the planner's bytes.
-//    [rtpi_shared_right, plan_shared_changes_no_byte, m_check_settled]
 
 // Where size counts gcc puts a function with one caller, or a small one, into its callers, and runs
 // out of registers there. Those so marked are smaller apart, by 340 bytes together on a Cortex-M3.
@@ -1307,6 +1274,9 @@ extern "C" {
 #else
 #define RTPI_OWN_FRAME
 #endif
+
+// What must hold when this file is compiled: orders that two places rely on.
+#define RTPI_HOLDS(name, condition) typedef char rtpi_check_##name[(condition) ? 1 : -1]
 
 // >>text ------------------------------------------------------------------------------------------
 // A writer appends to memory of fixed size and remembers when something did not fit, so that a
@@ -1327,7 +1297,7 @@ static void rtpi_put_text(rtpush_text *t, const char *text) {
     rtpi_put(t, text, strlen(text));
 }
 
-static void rtpi_put_byte(rtpush_text *t, unsigned value) {
+RTPI_APART static void rtpi_put_byte(rtpush_text *t, unsigned value) {
     uint8_t byte = (uint8_t)value;
     rtpi_put(t, &byte, 1);
 }
@@ -1356,20 +1326,48 @@ static void rtpi_put_decimal(rtpush_text *t, uint32_t value) {
     rtpi_put(t, digits + i, sizeof digits - i);
 }
 
-// %s a text, %d a uint32_t in decimal, %x one in 8 hexadecimal digits. Nothing else.
+// %s a text, %d a uint32_t in decimal, %x one in 8 hexadecimal digits. What stands between %? and
+// %; is left out where the int for %? is 0. Nothing else.
 static void rtpi_format(rtpush_text *t, const char *format, ...) {
     va_list args;
+    int on = 1;
     va_start(args, format);
-    for (; *format; format++) {
-        if (*format != '%') {
-            rtpi_put_byte(t, (uint8_t)*format);
-        } else if (*++format == 's') {
-            rtpi_put_text(t, va_arg(args, const char *));
-        } else if (*format == 'd') {
-            rtpi_put_decimal(t, va_arg(args, uint32_t));
-        } else {
-            rtpi_put_hex(t, va_arg(args, uint32_t));
+    for (;;) {
+        const char *from = format;
+        const char *text;
+        uint32_t value;
+        while (*format != '\0' && *format != '%') {
+            format++;
         }
+        if (on) {
+            rtpi_put(t, from, (size_t)(format - from));
+        }
+        if (*format == '\0') {
+            break;
+        }
+        switch (*++format) {
+        case '?':
+            on = va_arg(args, int);
+            break;
+        case ';':
+            on = 1;
+            break;
+        case 's':
+            text = va_arg(args, const char *);
+            if (on) {
+                rtpi_put_text(t, text);
+            }
+            break;
+        default:
+            value = va_arg(args, uint32_t);
+            if (on && *format == 'd') {
+                rtpi_put_decimal(t, value);
+            } else if (on) {
+                rtpi_put_hex(t, value);
+            }
+            break;
+        }
+        format++;
     }
     va_end(args);
 }
@@ -1425,13 +1423,62 @@ static int rtpi_starts(const char *text, const char *lower, size_t len) {
     return i == len;
 }
 
-static int rtpi_is_alnum(uint8_t c) {
-    uint8_t lower = rtpi_lower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
+static void rtpi_lower_all(uint8_t *text, size_t len) {
+    size_t i;
+    for (i = 0; i < len; i++) {
+        text[i] = rtpi_lower(text[i]);
+    }
 }
 
-static int rtpi_is_tchar(uint8_t c) { // RFC 9110 5.6.2
-    return rtpi_is_alnum(c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+// Classes of bytes. NUL is in none of them.
+enum {
+    RTPI_C_VALUE = 1,  // RFC 9110 5.5: a field's value. No control character but the tab
+    RTPI_C_LIST = 2,   // ... but ',': an element of a list
+    RTPI_C_PAIRS = 4,  // ... but ';': a pair of Cookie
+    RTPI_C_TARGET = 8, // RFC 3986: what may stand in a request's target
+    RTPI_C_TOKEN = 16, // RFC 9110 5.6.2
+    RTPI_C_NAME = 32,  // A-Z a-z 0-9 - _ . as in the names of hosts and topics
+    RTPI_C_VALUES = RTPI_C_VALUE | RTPI_C_LIST | RTPI_C_PAIRS,
+    RTPI_C_X = RTPI_C_VALUES | RTPI_C_TARGET,
+    RTPI_C_T = RTPI_C_X | RTPI_C_TOKEN,
+    RTPI_C_N = RTPI_C_T | RTPI_C_NAME
+};
+
+static const uint8_t rtpi_classes[96] = { // from the blank on
+    RTPI_C_VALUES, RTPI_C_T, RTPI_C_X, RTPI_C_T - RTPI_C_TARGET, // blank ! " #
+    RTPI_C_T, RTPI_C_T, RTPI_C_T, RTPI_C_T, RTPI_C_X, RTPI_C_X, RTPI_C_T, RTPI_C_T, // $%&'()*+
+    RTPI_C_X - RTPI_C_LIST, RTPI_C_N, RTPI_C_N, RTPI_C_X,                           // , - . /
+    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // 0 to 7
+    RTPI_C_N, RTPI_C_N, RTPI_C_X, RTPI_C_X - RTPI_C_PAIRS,                          // 8 9 : ;
+    RTPI_C_X, RTPI_C_X, RTPI_C_X, RTPI_C_X, RTPI_C_X,                               // <=>?@
+    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // A to H
+    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // I to P
+    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // Q to X
+    RTPI_C_N, RTPI_C_N, RTPI_C_X, RTPI_C_X, RTPI_C_X, RTPI_C_T, RTPI_C_N, RTPI_C_T, // YZ[\]^_`
+    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // a to h
+    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // i to p
+    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // q to x
+    RTPI_C_N, RTPI_C_N, RTPI_C_X, RTPI_C_T, RTPI_C_X, RTPI_C_T,                     // yz{|}~
+};
+
+// How many of the bytes at data are of these classes.
+static size_t rtpi_run(const void *data, size_t len, unsigned classes) {
+    const uint8_t *at = (const uint8_t *)data;
+    size_t n = 0;
+    for (; n < len; n++) {
+        unsigned c = at[n] - 0x20u;
+        unsigned of = c < 96u ? rtpi_classes[c]
+                      : at[n] >= 0x80 || at[n] == '\t' ? (unsigned)RTPI_C_VALUES : 0u;
+        if (!(of & classes)) {
+            break;
+        }
+    }
+    return n;
+}
+
+// ... of a text that NUL ends.
+static size_t rtpi_text_run(const char *text, unsigned classes) {
+    return rtpi_run(text, ~(size_t)0, classes);
 }
 
 // Value of a hexadecimal digit, or 16.
@@ -1524,19 +1571,18 @@ static const char rtpi_letters[] =
 static void rtpi_put_base64(rtpush_text *t, const uint8_t *data, size_t len, int url) {
     size_t i;
     for (i = 0; i < len; i += 3) {
-        uint32_t bits = (uint32_t)data[i] << 16;
-        unsigned n;
-        bits |= (i + 1 < len) ? (uint32_t)data[i + 1] << 8 : 0;
-        bits |= (i + 2 < len) ? data[i + 2] : 0;
-        for (n = 0; n < 4; n++, bits <<= 6) {
-            if (i + n <= len) { // n bytes give n + 1 characters
-                unsigned value = (unsigned)(bits >> 18 & 63u);
-                rtpi_put_byte(t, (uint8_t)(url && value > 61 ? "-_"[value - 62]
-                                                             : rtpi_letters[value]));
-            } else if (!url) {
-                rtpi_put_byte(t, '=');
-            }
+        uint8_t text[4];
+        uint32_t bits = 0;
+        size_t n;
+        for (n = 0; n < 3; n++) {
+            bits = bits << 8 | (i + n < len ? data[i + n] : 0u);
         }
+        for (n = 0; n < 4; n++, bits <<= 6) { // n bytes give n + 1 characters
+            unsigned value = (unsigned)(bits >> 18 & 63u);
+            text[n] = (uint8_t)(i + n > len ? '='
+                                : url && value > 61 ? "-_"[value - 62] : rtpi_letters[value]);
+        }
+        rtpi_put(t, text, url && len - i < 3 ? len - i + 1 : 4);
     }
 }
 
@@ -1553,24 +1599,35 @@ static uint32_t rtpi_rotate_left(uint32_t x, unsigned n) {
     return (uint32_t)(x << n) | (x >> (32u - n));
 }
 
+// Where size does not count all rounds are unrolled, or the ring's indices take longer than they.
+#if defined(__OPTIMIZE_SIZE__) || !defined(__GNUC__)
+#define RTPI_UNROLLED
+#elif defined(__clang__)
+#define RTPI_UNROLLED _Pragma("clang loop unroll(full)")
+#elif __GNUC__ >= 8
+#define RTPI_UNROLLED _Pragma("GCC unroll 80")
+#else
+#define RTPI_UNROLLED
+#endif
+
 static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
     static const uint32_t k[4] = {0x5A827999u, 0x6ED9EBA1u, 0x8F1BBCDCu, 0xCA62C1D6u};
     uint32_t w[16];
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
-    uint32_t word = 0;
     unsigned i;
-    for (i = 0; i < 64; i++) {
-        word = word << 8 | block[i];
-        w[i / 4] = word; // whole after its fourth byte
+    for (i = 0; i < 16; i++, block += 4) {
+        w[i] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 |
+               block[3];
     }
+    RTPI_UNROLLED
     for (i = 0; i < 80; i++) {
+        uint32_t word = w[i & 15u];
         uint32_t f = b ^ c ^ d;
         if (i < 20) {
             f = d ^ (b & (c ^ d));
         } else if (i >= 40 && i < 60) {
             f = (b & c) | (d & (b | c));
         }
-        word = w[i & 15u];
         f += rtpi_rotate_left(a, 5) + e + k[i / 20] + word;
         // The word for 16 rounds later takes its place.
         w[i & 15u] = rtpi_rotate_left(w[(i + 13) & 15u] ^ w[(i + 8) & 15u] ^ w[(i + 2) & 15u] ^
@@ -1996,7 +2053,6 @@ static int rtpi_has_cursor(const rtpush_conn *c) {
 }
 
 static void rtpi_ready(rtpush_server *srv, rtpush_conn *c) {
-    srv->decided = NULL;
     if (rtpi_has(c, RTPI_F_READY)) {
         return;
     }
@@ -2434,10 +2490,6 @@ static void rtpi_unlock(const rtpush_server *srv) {
     }
 }
 
-static uint32_t rtpi_all_topics(const rtpush_server *srv) { // a bit for each
-    return srv->desc.topic_count < 32 ? ((uint32_t)1 << srv->desc.topic_count) - 1u : ~(uint32_t)0;
-}
-
 static rtpi_record *rtpi_record_at(const rtpush_server *srv, uint32_t off) {
     return (rtpi_record *)(void *)(srv->log + off);
 }
@@ -2545,7 +2597,6 @@ static void rtpi_sync(rtpush_server *srv) {
         srv->news = 0;
         srv->sweep_due = 1;
     }
-    srv->decided = NULL;
     srv->limit_seq = srv->done_seq;
     end = srv->done_rec;
     off = srv->done_off;
@@ -2672,7 +2723,6 @@ static int rtpi_evict(rtpush_server *srv) {
     srv->tail_seq = rtpi_record_at(srv, srv->tail)->seq;
     rtpi_unlock(srv);
     srv->evicted++;
-    srv->decided = NULL;
     return 1;
 }
 
@@ -3082,9 +3132,7 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpush_t
     } else {
         prefix_len = rtpi_prefix_len(form, topic, rec->len);
     }
-    if (!t || t != e->to) { // there it stands already
-        rtpi_emit_piece(e, prefix, prefix_len, RTPUSH_SPAN_COPY);
-    }
+    rtpi_emit_piece(e, prefix, prefix_len, RTPUSH_SPAN_COPY);
     if (form == RTPI_FORM_TAGGED) {
         rtpi_emit_piece(e, payload, rec->len, RTPUSH_SPAN_HOLD);
         return;
@@ -3173,7 +3221,7 @@ static void rtpi_reader_lose(rtpi_stream *s, uint32_t to) { // all numbers from 
 
 // May there be an event for this reader from its cursor to the limit, or one that was given up?
 static int rtpi_reader_expects(const rtpush_server *srv, const rtpi_stream *s) {
-    uint32_t topics = s->topics & rtpi_all_topics(srv) & ~srv->state_topics;
+    uint32_t topics = s->topics & srv->all_topics & ~srv->state_topics;
     int expects = s->seq < srv->limit_lost;
     unsigned i;
     for (i = 0; topics != 0 && !expects; i++, topics >>= 1) {
@@ -3290,11 +3338,6 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
     }
 }
 
-// Does it go on until it is closed? (Known once it was given its first notice.)
-static int rtpi_reader_endless(const rtpush_conn *c) {
-    return c->out.stream.stop == ~(uint32_t)0;
-}
-
 static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
     return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
 }
@@ -3313,14 +3356,18 @@ static int rtpi_stream_news(rtpush_server *srv, rtpush_conn *c) {
            rtpi_state_newer(srv, s);
 }
 
-// Has it nothing to send but records, each from its beginning?
-static int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
+// Has this stream anything to send, or to look at?
+static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_stream *s = &c->out.stream;
-    unsigned flags = c->flags & (RTPI_F_CLOSE_DUE | RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
-    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE);
-    return (rtpi_tx_queued(c) | s->part | s->gap_from | flags | todo | c->notice | c->sweep_i) ==
-               0 &&
-           (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
+    srv->passes = RTPI_PASSES;
+    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (c->todo & RTPI_TODO_NOW) ||
+        rtpi_has(c, RTPI_F_CLOSE_DUE)) {
+        return 1;
+    }
+    if (rtpi_reader_blocked(c)) {
+        return 0;
+    }
+    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_news(srv, c) || s->seq < srv->limit_seq;
 }
 
 // Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. Its id
@@ -3458,13 +3505,66 @@ static int rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
 // An answer is a head in tx, then a copied body in tx, a static one sent from where it lies, or one
 // that is pulled into tx piece by piece. What does not fit is refused before a byte of it is sent.
 
+// Fields of a request that this library reads: what they are called, and how their values are read.
+//   VALUE LIST PAIRS  whole, or an element of a list, or a pair, at a time: classes of bytes
+//   LOWER     case means nothing there: it is put in lower case
+//   SINGLE    RFC 9110 5.3: what is no list must not come twice. Of those that a route names the
+//             last line counts: a proxy adds one to what it was given
+//   OPTIONAL  one that does not fit rx_size is as if it were not there: elements nobody knows may
+//             be of any length. Of the others each that does not fit is refused, or whoever fills
+//             the arena, by a long query say, could hide what speaks against the request
+// The first are those of rtpush_request, in its order (RTPI_HOLDS at rtpi_request).
+#define RTPI_FIELDS(X) \
+    X(HOST, "host", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
+    X(ORIGIN, "origin", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
+    X(COOKIE, "cookie", RTPI_C_PAIRS) \
+    X(AUTHORIZATION, "authorization", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(CONTENT_TYPE, "content-type", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(KEY, "sec-websocket-key", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(LAST_EVENT_ID, "last-event-id", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(LENGTH, "content-length", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(TRANSFER_ENCODING, "transfer-encoding", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
+    X(EXPECT, "expect", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(CONNECTION, "connection", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(UPGRADE, "upgrade", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(VERSION, "sec-websocket-version", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(PROTOCOL, "sec-websocket-protocol", RTPI_C_LIST | RTPI_OPTIONAL) \
+    X(NONE_MATCH, "if-none-match", RTPI_C_LIST | RTPI_OPTIONAL) \
+    X(ACCEPT_ENCODING, "accept-encoding", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(RANGE, "range", RTPI_C_VALUE | RTPI_SINGLE | RTPI_OPTIONAL) \
+    X(IF_RANGE, "if-range", RTPI_C_VALUE | RTPI_SINGLE | RTPI_OPTIONAL) \
+    X(FETCH_SITE, "sec-fetch-site", RTPI_C_LIST) \
+    X(FETCH_DEST, "sec-fetch-dest", RTPI_C_LIST | RTPI_OPTIONAL)
+#define RTPI_FIELD_ENUM(field, name, rules) RTPI_H_##field,
+enum { RTPI_FIELDS(RTPI_FIELD_ENUM) RTPI_H_ROUTE }; // the first of the route's own
+#define RTPI_LOWER 8u
+#define RTPI_SINGLE 16u
+#define RTPI_OPTIONAL 32u
+
+// rtpi_http.header: the value is skipped.
+#define RTPI_H_UNKNOWN ((unsigned)RTPI_H_ROUTE + RTPUSH_ROUTE_HEADERS)
+
+// Values that are a bit, of rtpi_http.bits, then of rtpi_asked.site.
+#define RTPI_FIELD_WORDS(X) \
+    X(CONTINUE, EXPECT, "100-continue") \
+    X(CLOSE, CONNECTION, "close") \
+    X(UPGRADE, CONNECTION, "upgrade") \
+    X(WEBSOCKET, UPGRADE, "websocket") \
+    X(VERSION13, VERSION, "13") \
+    X(SAME_ORIGIN, FETCH_SITE, "same-origin") \
+    X(SAME_SITE, FETCH_SITE, "same-site") \
+    X(CROSS_SITE, FETCH_SITE, "cross-site") \
+    X(DOCUMENT, FETCH_DEST, "document")
+#define RTPI_WORD_ENUM(word, field, text) RTPI_W_##word,
+enum { RTPI_FIELD_WORDS(RTPI_WORD_ENUM) RTPI_W_COUNT };
+
 // rtpi_http.bits
 enum {
-    RTPI_B_CONTINUE = 0x0001,  // Expect: 100-continue; in the order of rtpi_words up to VERSION13
-    RTPI_B_CLOSE = 0x0002,     // Connection: close
-    RTPI_B_UPGRADE = 0x0004,   // Connection: upgrade
-    RTPI_B_WEBSOCKET = 0x0008, // Upgrade: websocket
-    RTPI_B_VERSION13 = 0x0010, // Sec-WebSocket-Version: 13
+    RTPI_B_CONTINUE = 1 << RTPI_W_CONTINUE,   // Expect: 100-continue
+    RTPI_B_CLOSE = 1 << RTPI_W_CLOSE,         // Connection: close
+    RTPI_B_UPGRADE = 1 << RTPI_W_UPGRADE,     // Connection: upgrade
+    RTPI_B_WEBSOCKET = 1 << RTPI_W_WEBSOCKET, // Upgrade: websocket
+    RTPI_B_VERSION13 = 1 << RTPI_W_VERSION13, // Sec-WebSocket-Version: 13
     RTPI_B_MATCH = 0x0040,      // If-None-Match names the asset's ETag
     RTPI_B_MATCH_GZIP = 0x0080, // ... that of its gzip form
     RTPI_B_HTTP10 = 0x0100,
@@ -3475,43 +3575,24 @@ enum {
     RTPI_B_CHUNKED = 0x2000,  // the answer is chunked
     RTPI_B_COOKIE = 0x4000    // desc.cookie is kept
 };
-// rtpi_asked.site, as W3C Fetch Metadata names it. "none", a user's own doing, and values that are
-// not known say nothing.
-enum {
-    RTPI_SITE_OWN = 1,     // same-origin
-    RTPI_SITE_FOREIGN = 6, // same-site or cross-site
-    RTPI_SITE_DOCUMENT = 8 // for the top of a tab: a link was followed, a form sent
-};
-
-// rtpi_asked.accepts
-enum { RTPI_ACCEPTS_GZIP, RTPI_ACCEPTS_ANY, RTPI_ACCEPTS_IDENTITY };
-
 // The body is the application's, and ends with on_close. No enumerator: int may have 16 bits.
 #define RTPI_B_HOLD 0x8000u
 
+// rtpi_asked.site, as W3C Fetch Metadata names it. "none", a user's own doing, and values that are
+// not known say nothing.
+#define RTPI_SITE_BIT (1u << RTPI_W_SAME_ORIGIN) // the words before are bits of rtpi_http.bits
+#define RTPI_SITE(word) (1 << (RTPI_W_##word - RTPI_W_SAME_ORIGIN))
 enum {
-    RTPI_H_HOST, // in the order of rtpush_request up to CONTENT_TYPE
-    RTPI_H_ORIGIN,
-    RTPI_H_COOKIE,
-    RTPI_H_AUTHORIZATION,
-    RTPI_H_CONTENT_TYPE,
-    RTPI_H_KEY,
-    RTPI_H_LAST_EVENT_ID,
-    RTPI_H_LENGTH,
-    RTPI_H_EXPECT, // those with a word in rtpi_words
-    RTPI_H_CONNECTION,
-    RTPI_H_UPGRADE,
-    RTPI_H_VERSION,
-    RTPI_H_TRANSFER_ENCODING,
-    RTPI_H_PROTOCOL,
-    RTPI_H_NONE_MATCH,
-    RTPI_H_ACCEPT_ENCODING,
-    RTPI_H_RANGE,
-    RTPI_H_IF_RANGE,
-    RTPI_H_FETCH_SITE,
-    RTPI_H_FETCH_DEST,
-    RTPI_H_ROUTE // the first of the route's own
+    RTPI_SITE_OWN = RTPI_SITE(SAME_ORIGIN),
+    RTPI_SITE_FOREIGN = RTPI_SITE(SAME_SITE) | RTPI_SITE(CROSS_SITE),
+    RTPI_SITE_DOCUMENT = RTPI_SITE(DOCUMENT) // for the top of a tab: a link was followed
 };
+
+// rtpi_asked.accepts: by the codings of Accept-Encoding.
+#define RTPI_CODINGS(X) X(GZIP, "gzip") X(ANY, "*") X(IDENTITY, "identity")
+#define RTPI_CODING_ENUM(coding, name) RTPI_ACCEPTS_##coding,
+#define RTPI_CODING_NAME(coding, name) name "\0"
+enum { RTPI_CODINGS(RTPI_CODING_ENUM) RTPI_ACCEPTS_COUNT };
 
 // The kept value of a header, or NULL. The arena: path NUL query NUL, then tag value NUL ...
 static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, unsigned header) {
@@ -3527,28 +3608,22 @@ static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, uns
     return NULL;
 }
 
-// Steps of the machine in >>http. The head's end with END, a chunked body with DONE.
+// rtpi_http.step: what is read, see >>http.
 enum {
-    RTPI_S_START,
-    RTPI_S_METHOD,
-    RTPI_S_TARGET,
-    RTPI_S_PROTOCOL,
-    RTPI_S_LF,
+    RTPI_S_METHOD, // a head: to a token
     RTPI_S_NAME,
+    RTPI_S_PROTOCOL,
+    RTPI_S_TARGET, // to the arena
     RTPI_S_VALUE,
-    RTPI_S_SKIP,
-    RTPI_S_END,
-    RTPI_S_SIZE,
+    RTPI_S_REQUEST, // it is complete
+    RTPI_S_SIZE,    // a chunked body
     RTPI_S_EXTENSION,
-    RTPI_S_SIZE_LF,
     RTPI_S_DATA,
-    RTPI_S_CHUNK_LF,
     RTPI_S_TRAILER,
     RTPI_S_TRAILER_NAME,
     RTPI_S_TRAILER_VALUE,
-    RTPI_S_TRAILER_LF,
-    RTPI_S_BODY_LF,
-    RTPI_S_DONE
+    RTPI_S_DONE,     // it is complete
+    RTPI_S_LF = 0x80 // CR was read: LF must follow, then comes the step beside this bit
 };
 
 static int rtpi_is_chunked(const rtpush_conn *c) {
@@ -3647,9 +3722,13 @@ RTPI_APART static uint8_t rtpi_refusal_why(unsigned refusal) {
     return whys[rtpi_status_index(refusal + 300u)];
 }
 
-// In the order of their bits, RTPUSH_GET first.
-static const char rtpi_methods[] = "GET\0HEAD\0POST\0PUT\0DELETE\0PATCH\0OPTIONS\0";
-#define RTPI_METHOD_COUNT 7u
+#define RTPI_METHODS(X) X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(PATCH) X(OPTIONS)
+#define RTPI_METHOD_ENUM(method) RTPI_M_##method,
+#define RTPI_METHOD_NAME(method) #method "\0"
+#define RTPI_METHOD_CHECK(method) RTPI_HOLDS(method, 1 << RTPI_M_##method == RTPUSH_##method);
+enum { RTPI_METHODS(RTPI_METHOD_ENUM) RTPI_METHOD_COUNT };
+static const char rtpi_methods[] = RTPI_METHODS(RTPI_METHOD_NAME);
+RTPI_METHODS(RTPI_METHOD_CHECK)
 
 // RFC 9110 10.2.1
 static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
@@ -3670,19 +3749,15 @@ static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
 static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
                                 const char *type, const char *cache, int cors) {
     rtpush_text *t = rtpi_tx_open(srv, c);
-    rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
-                rtpi_status_phrase(status), cache);
-    if (type) {
-        rtpi_format(t, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
-    }
-    if (!rtpi_has(c, RTPI_F_KEEP)) {
-        rtpi_put_text(t, "Connection: close\r\n");
-    }
-    if (cors) { // WHATWG Fetch 3.2.3
-        rtpi_format(t, "Access-Control-Allow-Origin: %s\r\n"
-                       "Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
-                    rtpi_kept(srv, c, RTPI_H_ORIGIN));
-    }
+    rtpi_format(t,
+                "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n"
+                "%?Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%;"
+                "%?Connection: close\r\n%;"
+                // WHATWG Fetch 3.2.3
+                "%?Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
+                "Vary: Origin\r\n%;",
+                (uint32_t)status, rtpi_status_phrase(status), cache, type != NULL, type,
+                !rtpi_has(c, RTPI_F_KEEP), cors, cors ? rtpi_kept(srv, c, RTPI_H_ORIGIN) : "");
     return t;
 }
 
@@ -3701,32 +3776,61 @@ static unsigned rtpi_route_methods(const rtpush_route *route) {
     return methods | RTPUSH_OPTIONS;
 }
 
+// What reasons are in words.
+#define RTPI_WHYS(X) \
+    X(NONE, "ended") \
+    X(APP, "ended by the application") \
+    X(PEER_CLOSED, "closed by the peer") \
+    X(TRANSPORT, "transport failed") \
+    X(SHUTDOWN, "shutdown") \
+    X(TIMEOUT_HEAD, "request head too slow") \
+    X(TIMEOUT_BODY, "request body too slow") \
+    X(TIMEOUT_IDLE, "idle too long") \
+    X(TIMEOUT_REPLY, "no answer from the application") \
+    X(TIMEOUT_PONG, "no pong") \
+    X(TIMEOUT_CLOSE, "closing too slow") \
+    X(STALLED, "stalled reader") \
+    X(EXPIRED, "access expired") \
+    X(EVICTED_SLOT, "slot given to another") \
+    X(EVICTED_LOG, "too slow for the log") \
+    X(NO_SLOT, "no slot free") \
+    X(PEER_LIMIT, "too many connections of this peer") \
+    X(STREAM_LIMIT, "too many streams") \
+    X(RATE, "too many requests") \
+    X(SYNTAX, "malformed request line, path, query or field") \
+    X(TOO_LONG, "request line or field too long: see desc.rx_size") \
+    X(VERSION, "HTTP version is not 1.0 or 1.1") \
+    X(METHOD, "method not known or not allowed here") \
+    X(NOT_FOUND, "no such path or topic") \
+    X(HOST, "unknown Host: add the name to desc.hosts") \
+    X(ORIGIN, "from another site: see desc.origins") \
+    X(CODING, "transfer coding is not chunked") \
+    X(BODY, "body too large") \
+    X(EXPECT, "Expect is not 100-continue") \
+    X(UPGRADE, "not a WebSocket upgrade") \
+    X(WS_PROTOCOL, "WebSocket protocol error") \
+    X(WS_UTF8, "text is not UTF-8") \
+    X(WS_TOO_BIG, "message too large") \
+    X(ENCODING, "Accept-Encoding excludes what there is") \
+    X(TLS, "TLS failed") \
+    X(TX_SIZE, "answer does not fit desc.tx_size") \
+    X(MEDIA_TYPE, "media type of the body")
+#define RTPI_WHY_ENUM(why, text) RTPI_WHY_##why,
+#define RTPI_WHY_TEXT(why, text) text "\0"
+#define RTPI_WHY_CHECK(why, text) RTPI_HOLDS(why, (int)RTPI_WHY_##why == (int)RTPUSH_WHY_##why);
+enum { RTPI_WHYS(RTPI_WHY_ENUM) RTPI_WHY_COUNT };
+RTPI_WHYS(RTPI_WHY_CHECK)
+RTPI_HOLDS(why_count, (int)RTPI_WHY_COUNT == (int)RTPUSH_WHY_COUNT);
+
 const char *rtpush_why(int why) {
     if (why < 0 || why >= RTPUSH_WHY_COUNT) {
         return "";
     }
-    return RTPI_TEXT(
-        "ended\0" "ended by the application\0" "closed by the peer\0" "transport failed\0"
-        "shutdown\0" "request head too slow\0" "request body too slow\0" "idle too long\0"
-        "no answer from the application\0" "no pong\0" "closing too slow\0" "stalled reader\0"
-        "access expired\0" "slot given to another\0" "too slow for the log\0"
-        "no slot free\0" "too many connections of this peer\0" "too many streams\0"
-        "too many requests\0" "malformed request line, path, query or field\0"
-        "request line or field too long: see desc.rx_size\0" "HTTP version is not 1.0 or 1.1\0"
-        "method not known or not allowed here\0" "no such path or topic\0"
-        "unknown Host: add the name to desc.hosts\0" "from another site: see desc.origins\0"
-        "transfer coding is not chunked\0" "body too large\0" "Expect is not 100-continue\0"
-        "not a WebSocket upgrade\0" "WebSocket protocol error\0" "text is not UTF-8\0"
-        "message too large\0" "Accept-Encoding excludes what there is\0" "TLS failed\0"
-        "answer does not fit desc.tx_size\0" "media type of the body",
-        (unsigned)why);
+    return RTPI_TEXT(RTPI_WHYS(RTPI_WHY_TEXT), (unsigned)why);
 }
 
 static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
-    while (((uint8_t)*text >= 0x20 && *text != 0x7F) || *text == '\t') {
-        text++;
-    }
-    return *text == '\0';
+    return text[rtpi_text_run(text, RTPI_C_VALUE)] == '\0';
 }
 
 // Fields that this library writes: the application's would stand beside ours and contradict them.
@@ -3750,11 +3854,8 @@ static int rtpi_is_one_of(const char *lower, const char *name) {
 }
 
 static int rtpi_field_name_ok(const char *name) { // RFC 9110 5.1: a token
-    const char *at = name;
-    while (rtpi_is_tchar((uint8_t)*at)) {
-        at++;
-    }
-    return at > name && *at == '\0' && !rtpi_is_one_of(rtpi_own_names, name);
+    size_t len = rtpi_text_run(name, RTPI_C_TOKEN);
+    return len > 0 && name[len] == '\0' && !rtpi_is_one_of(rtpi_own_names, name);
 }
 
 // May these fields be written? *cors is cleared if they take the place of ours.
@@ -3835,6 +3936,7 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
                                            rtpush_text *t, const rtpush_response *r, int own) {
     const rtpush_route *route = rtpi_route(srv, c);
     unsigned methods = rtpi_route_methods(route);
+    const char *format = "";
     const char *const *h;
     (void)own;
     switch (RTPI_NO(r->status)) {
@@ -3849,52 +3951,42 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
             rtpi_put_text(t, "\r\n");
         }
         rtpi_put_allow(t, "Allow", methods);
-        return;
-    case RTPI_NO(302):
-    case RTPI_NO(303):
-        rtpi_format(t, "Location: %s\r\n", srv->advice);
-        return;
-    case RTPI_NO(401): // RFC 9110 15.5.2: it must say how to do better
-        rtpi_format(t, "WWW-Authenticate: %s\r\n", srv->advice);
-        return;
+        break;
     case RTPI_NO(405): // RFC 9110 15.5.6
         rtpi_put_allow(t, "Allow", methods);
-        return;
+        break;
     case RTPI_NO(415): // RFC 9110 15.5.16, 12.5.1
         for (h = route->body_types; h && *h && t->len + strlen(*h) + 64u < t->cap; h++) {
             rtpi_format(t, "Accept: %s\r\n", *h);
         }
-        return;
+        break;
+    case RTPI_NO(302):
+    case RTPI_NO(303):
+        format = "Location: %s\r\n";
+        break;
+    case RTPI_NO(401): // RFC 9110 15.5.2: it must say how to do better
+        format = "WWW-Authenticate: %s\r\n";
+        break;
     case RTPI_NO(426): // RFC 9110 15.5.22, RFC 6455 4.2.2
-        rtpi_format(t, "%sUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-                    rtpi_has(c, RTPI_F_KEEP) ? "Connection: Upgrade\r\n" : "");
-        return;
+        format = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        break;
     case RTPI_NO(429):
     case RTPI_NO(503):
-        rtpi_put_text(t, "Retry-After: 2\r\n");
-        return;
+        format = "Retry-After: 2\r\n";
+        break;
     case RTPI_NO(200):
     case RTPI_NO(304):
         // An asset may be kept, so it varies by Origin also where none was sent: a cache must not
         // give the answer without Access-Control-Allow-Origin to a page that needs it.
-        rtpi_format(t, "Vary: Origin%s\r\n%s", route->asset->gzip ? ", Accept-Encoding" : "",
-                    own == RTPI_OWN_GZIP ? "Content-Encoding: gzip\r\n" : "");
-        return;
+        rtpi_format(t, "Vary: Origin%?, Accept-Encoding%;\r\n%?Content-Encoding: gzip\r\n%;",
+                    route->asset->gzip != NULL, own == RTPI_OWN_GZIP);
+        break;
     default:
-        return;
+        break;
     }
+    rtpi_format(t, format, srv->advice);
 }
 
-// What the fields say of the body. `range` is what is sent of `len` bytes.
-static void rtpi_put_length(rtpush_text *t, unsigned status, uint32_t len,
-                            const rtpi_range *range) {
-    if (status == 206) { // RFC 9110 14.4
-        rtpi_format(t, "Content-Range: bytes %d-%d/%d\r\n", range->from, range->to - 1u, len);
-    } else if (status == 416) {
-        rtpi_format(t, "Content-Range: bytes */%d\r\n", len);
-    }
-    rtpi_format(t, "Content-Length: %d\r\n", range->to - range->from);
-}
 
 // The answer's head is written: what follows it.
 static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own,
@@ -3959,15 +4051,13 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (own) {
         rtpi_put_own_fields(srv, c, t, r, own);
     }
-    if (ranged) {
-        rtpi_put_text(t, "Accept-Ranges: bytes\r\n"); // RFC 9110 14.3
-    }
-    if (chunked) {
-        rtpi_put_text(t, "Transfer-Encoding: chunked\r\n");
-    } else if (!unknown && !headless) {
-        rtpi_put_length(t, ranged ? status : 0, r->len, &range);
-    }
-    rtpi_put_text(t, "\r\n");
+    ranged = ranged ? (int)status : 0;
+    rtpi_format(t,
+                "%?Accept-Ranges: bytes\r\n%;%?Transfer-Encoding: chunked\r\n%;" // RFC 9110 14.3
+                "%?Content-Range: bytes %d-%d/%d\r\n%;%?Content-Range: bytes */%d\r\n%;" // 14.4
+                "%?Content-Length: %d\r\n%;\r\n",
+                ranged, chunked, ranged == 206, range.from, range.to - 1u, r->len, ranged == 416,
+                r->len, !unknown && !headless, range.to - range.from);
     if (!bodyless && !r->body_static && !r->pull) {
         rtpi_put(t, r->body, (size_t)r->len);
     }
@@ -3989,8 +4079,7 @@ static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked)
     rtpush_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
                                  c->in.http.bits & RTPI_B_CORS);
     // A proxy must not hold it back, neither nginx nor one that compresses (RFC 9111 5.2.2.6).
-    rtpi_format(t, "X-Accel-Buffering: no\r\n%s\r\n",
-                chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    rtpi_format(t, "X-Accel-Buffering: no\r\n%?Transfer-Encoding: chunked\r\n%;\r\n", chunked);
     return rtpi_tx_commit(c, t);
 }
 
@@ -4146,25 +4235,24 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // >>http ------------------------------------------------------------------------------------------
-// The request head is read a byte at a time. Tokens that are judged at once (method, version, field
-// names, the authority of an absolute target) stand in tx, which is empty until there is an answer.
-// What somebody will ask for is kept in an arena, the rx bytes: path NUL query NUL, then for each
-// kept value its tag and text. Values that are not kept pass through its free end or not at all.
+// A request's head is read by runs: bytes that belong together are found and copied at once, and
+// one byte ends them (blank, colon, CR, a list's separator). What the end of the input cuts goes on
+// with the next: the result does not depend on the cut. Method, version and field names stand in tx
+// until they are whole; it is empty until there is an answer. What somebody asks for is kept in
+// an arena, the rx bytes: path NUL query NUL, then for each kept value its tag and text. Values
+// that are judged at once, or are of no known field, use its free end.
 //
-//   START  an empty line before the request (RFC 9112 2.2)     -> METHOD
-//   METHOD -> TARGET -> PROTOCOL -> LF
-//   NAME   at line start: CR ends the head, else a field name  -> VALUE or SKIP
-//   VALUE  read whole, or a list element by element            SKIP  not known
-//   LF     after CR        -> NAME        END  LF after the last CR -> the request
+//   METHOD -> TARGET -> PROTOCOL -> LF   (before it an empty line may stand, RFC 9112 2.2)
+//   NAME   at line start: CR ends the head, LF -> REQUEST; else a field's name -> VALUE
+//   VALUE  read whole, or a list element by element; CR -> LF -> NAME
 //
 // A chunked body (RFC 9112 7.1) goes on with the same steps, a byte at a time but for the data:
 //
-//   SIZE   hexadecimal digits, at most 8              -> SIZE_LF, EXTENSION
-//   EXTENSION  behind ';', at most 64 bytes, skipped  -> SIZE_LF
-//   SIZE_LF    0 -> TRAILER, else -> DATA
-//   DATA       the data of the chunk and CR           -> CHUNK_LF -> SIZE
-//   TRAILER    at line start: CR -> BODY_LF -> DONE, else TRAILER_NAME -> TRAILER_VALUE
-//              -> TRAILER_LF -> TRAILER; at most 1 KiB together, discarded
+//   SIZE   hexadecimal digits, at most 8; ';' -> EXTENSION; CR -> LF -> DATA, of 0 TRAILER
+//   EXTENSION  at most 64 bytes, skipped; CR as above
+//   DATA       the data of the chunk, CR -> LF -> SIZE
+//   TRAILER    at line start: CR -> LF -> DONE, else TRAILER_NAME -> TRAILER_VALUE -> LF
+//              -> TRAILER; at most 1 KiB together, discarded
 //
 // Strict on purpose: whatever two parsers could read differently (bare LF, space before a colon,
 // folded lines, two lengths, a length beside Transfer-Encoding, a second coding) is refused, so
@@ -4175,55 +4263,50 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 // of desc.origins is told that it may see the status (WHATWG Fetch 3.2.3), not "network error".
 
 #define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
-#define RTPI_METHOD_MAX 16u  // longest unknown method answered 501 and not 400
 #define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
 #define RTPI_TOPIC_MAX 32u   // longest name of a topic
 #define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and RTPI_NO
 
-// In the order of RTPI_H_HOST ... RTPI_H_FETCH_DEST.
-static const char rtpi_names[] =
-    "host\0origin\0cookie\0authorization\0content-type\0sec-websocket-key\0last-event-id\0"
-    "content-length\0expect\0connection\0upgrade\0sec-websocket-version\0transfer-encoding\0"
-    "sec-websocket-protocol\0if-none-match\0accept-encoding\0range\0if-range\0sec-fetch-site\0"
-    "sec-fetch-dest\0";
+#define RTPI_FIELD_NAME(field, name, rules) name "\0"
+#define RTPI_FIELD_LEN(field, name, rules) (uint8_t)(sizeof name - 1u),
+#define RTPI_FIELD_RULES(field, name, rules) (uint8_t)(rules),
+static const char rtpi_names[] = RTPI_FIELDS(RTPI_FIELD_NAME);
+static const uint8_t rtpi_name_lens[] = {RTPI_FIELDS(RTPI_FIELD_LEN)};
+static const uint8_t rtpi_rules[] = {
+    RTPI_FIELDS(RTPI_FIELD_RULES) // then those of the route, and all others
+    RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE,
+    RTPI_C_VALUE | RTPI_OPTIONAL
+};
+RTPI_HOLDS(rules, sizeof rtpi_rules == RTPI_H_UNKNOWN + 1u);
 
-// Values that are a bit of rtpi_http.bits, then of rtpi_asked.site, each behind the tag of its
-// header (8 is EXPECT), as it stands in the arena.
-static const char rtpi_words[] =
-    "\010" "100-continue\0" "\011" "close\0" "\011" "upgrade\0" "\012" "websocket\0" "\013" "13\0"
-    "\022" "same-origin\0" "\022" "same-site\0" "\022" "cross-site\0" "\023" "document\0";
-#define RTPI_WORD_COUNT 5u // of rtpi_http.bits
+#define RTPI_WORD_FIELD(word, field, text) RTPI_H_##field,
+#define RTPI_WORD_TEXT(word, field, text) text "\0"
+static const uint8_t rtpi_word_fields[] = {RTPI_FIELD_WORDS(RTPI_WORD_FIELD)};
 
 #define RTPI_HEADER_BIT(header) ((uint32_t)1 << (header)) // int may have 16 bits
-
-// Lists, whose elements are judged one by one.
-#define RTPI_LISTS \
-    (RTPI_HEADER_BIT(RTPI_H_COOKIE) | RTPI_HEADER_BIT(RTPI_H_EXPECT) | \
-     RTPI_HEADER_BIT(RTPI_H_CONNECTION) | RTPI_HEADER_BIT(RTPI_H_UPGRADE) | \
-     RTPI_HEADER_BIT(RTPI_H_PROTOCOL) | RTPI_HEADER_BIT(RTPI_H_NONE_MATCH) | \
-     RTPI_HEADER_BIT(RTPI_H_ACCEPT_ENCODING) | RTPI_HEADER_BIT(RTPI_H_FETCH_SITE) | \
-     RTPI_HEADER_BIT(RTPI_H_FETCH_DEST))
-
-// Fields whose values are put in lower case, since case means nothing there.
-#define RTPI_ANY_CASE                                                                              \
-    (1u << RTPI_H_HOST | 1u << RTPI_H_ORIGIN | 1u << RTPI_H_EXPECT | 1u << RTPI_H_CONNECTION |     \
-     1u << RTPI_H_UPGRADE | 1u << RTPI_H_ACCEPT_ENCODING | 1u << RTPI_H_TRANSFER_ENCODING)
 
 static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
     return c == ' ' || c == '\t';
 }
 
-static int rtpi_is_list(unsigned header) {
-    return (int)(RTPI_LISTS >> header & 1u);
+// The field of a name in lower case; RTPI_H_ROUTE if it is none of ours.
+static unsigned rtpi_field(const char *name, size_t len) {
+    const char *known = rtpi_names;
+    unsigned i = 0;
+    while (i < RTPI_H_ROUTE && (rtpi_name_lens[i] != len || memcmp(known, name, len) != 0)) {
+        known += rtpi_name_lens[i++] + 1u;
+    }
+    return i;
 }
 
-// Appends a byte to the token. 0 if it is longer than `max`.
-static int rtpi_token_byte(const rtpush_server *srv, rtpush_conn *c, unsigned max, uint8_t byte) {
-    if (c->in.http.pos >= max) {
-        return 0;
+// The word of a field that a value is; RTPI_W_COUNT if it is none.
+static unsigned rtpi_field_word(unsigned header, const char *v) {
+    unsigned i = 0;
+    while (i < RTPI_W_COUNT && (rtpi_word_fields[i] != header ||
+                                strcmp(rtpi_nth(RTPI_FIELD_WORDS(RTPI_WORD_TEXT), i), v) != 0)) {
+        i++;
     }
-    rtpi_tx(srv, c)[c->in.http.pos++] = byte;
-    return 1;
+    return i;
 }
 
 // The token is complete.
@@ -4234,13 +4317,14 @@ static char *rtpi_token(const rtpush_server *srv, rtpush_conn *c) {
     return token;
 }
 
-// Appends a byte to the arena, leaving one for the NUL. 0 if it is full.
-static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, uint32_t limit, uint8_t byte) {
-    if (c->rx_used + 1u >= limit) {
-        return 0;
-    }
-    rtpi_rx(srv, c)[c->rx_used++] = byte;
-    return 1;
+// Appends to the arena what fits, leaving a byte for the NUL. Is that all?
+static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, const void *data, size_t len) {
+    uint32_t used = c->rx_used + 1u;
+    size_t room = srv->desc.rx_size > used ? (size_t)(srv->desc.rx_size - used) : 0;
+    size_t n = len < room ? len : room;
+    memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
+    c->rx_used = (uint16_t)(c->rx_used + n);
+    return n == len;
 }
 
 // The first of what is wrong is what the peer is told.
@@ -4250,25 +4334,19 @@ static void rtpi_refuse_at_end(rtpush_conn *c, unsigned refusal) {
     }
 }
 
-static unsigned rtpi_step_method(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+static unsigned rtpi_method_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
-    if (byte == ' ' && h->pos > 0) {
-        h->method = (uint8_t)(1u << rtpi_place(rtpi_methods, rtpi_token(srv, c)));
-        h->step = RTPI_S_TARGET;
-        return h->method < 1u << RTPI_METHOD_COUNT ? 0 : RTPI_NO(501);
-    }
-    if (!rtpi_is_tchar(byte)) {
-        return RTPI_NO(400); // also a TLS hello on the plain port
-    }
-    return rtpi_token_byte(srv, c, RTPI_METHOD_MAX, byte) ? 0 : RTPI_NO(501);
+    h->method = (uint8_t)(1u << rtpi_place(rtpi_methods, rtpi_token(srv, c)));
+    h->step = RTPI_S_TARGET;
+    return h->method < 1u << RTPI_METHOD_COUNT ? 0 : RTPI_NO(501);
 }
 
-// Decodes a path in place up to `end`, where no digit stands; returns its new end, or NULL.
+// Decodes the path from `at` up to `end`, where no digit stands, to `path`, which is not behind it;
+// returns its new end, or NULL.
 // Deviation: an escaped '/' is data (RFC 3986 2.2). Here it is refused: the application could not
 // tell it from a separator, and what a proxy forbids by path (/admin/) would be reached as
 // /admin%2F. So is '\', which a file system may take for a separator.
-static char *rtpi_path_decode(char *path, const char *end) {
-    const char *at = path;
+static char *rtpi_path_decode(char *path, const char *at, const char *end) {
     while (at < end) {
         int plain = *at == '/';
         int c = rtpi_unescape(&at);
@@ -4307,96 +4385,88 @@ static uint8_t rtpi_route_find(const rtpush_server *srv, const char *path) {
     return RTPI_NO_ROUTE;
 }
 
-// The length of the scheme of an absolute target, 0 if it has none that is ours.
-static size_t rtpi_scheme(const char *token, size_t len) {
-    size_t scheme = len >= 5 && token[4] == 's' ? 8 : 7;
-    return len >= scheme && strncmp(token, scheme == 8 ? "https://" : "http://", scheme) == 0
-               ? scheme : 0;
+// The length of the scheme an absolute target or an origin begins with, 0 if it is none of ours.
+static size_t rtpi_scheme(const char *text) {
+    return strncmp(text, "http://", 7) == 0 ? 7 : strncmp(text, "https://", 8) == 0 ? 8 : 0;
 }
 
-// The target is whole: cut it into path and query, decode the path, find the route.
+// The target is whole, in the arena: cut it into path and query, decode the path, find the route.
 RTPI_APART static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
+    const uint32_t size = srv->desc.rx_size;
     rtpi_http *h = &c->in.http;
-    size_t len = h->pos;
-    char *token = rtpi_token(srv, c);
     char *target = (char *)rtpi_rx(srv, c);
-    char *query;
-    char *end;
-    if (c->rx_used == 0) { // no path
-        if (strcmp(token, "*") == 0 && h->method == RTPUSH_OPTIONS) {
-            h->bits |= RTPI_B_STAR;
-            len = 0;
-        }
-        target[c->rx_used++] = len > 0 ? '/' : '*';
-    }
+    char *authority = (char *)rtpi_tx(srv, c);
+    const char *last = target + c->rx_used;
+    char *path = target;
+    const char *query;
+    size_t len = 0; // of the authority
     target[c->rx_used] = '\0';
-    query = strchr(target, '?');
-    query = query ? query : target + c->rx_used;
-    end = rtpi_path_decode(target, query);
-    if (!end) {
+    if (strcmp(path, "*") == 0 && h->method == RTPUSH_OPTIONS) {
+        h->bits |= RTPI_B_STAR;
+    } else if (*path != '/') { // RFC 9112 3.2.2: absolute, the authority counts as Host
+        rtpi_lower_all((uint8_t *)path, 8);
+        path += rtpi_scheme(path);
+        len = strcspn(path, "/?");
+        if (path == target || len == 0) {
+            return RTPI_NO(400);
+        }
+        if (len > RTPI_TOKEN_MAX) {
+            return RTPI_NO(414);
+        }
+        memcpy(authority, path, len);
+        rtpi_lower_all((uint8_t *)authority, len);
+        path += len;
+        if (*path != '/') {
+            *--path = '/';
+        }
+        h->bits |= RTPI_B_ABSOLUTE;
+    }
+    if (h->bits & RTPI_B_OVER || // the rest is for Host, Origin and the key
+        (uint32_t)(last - path) >= size / 4u * 3u - 4u) {
+        return RTPI_NO(414);
+    }
+    query = path + strcspn(path, "?");
+    path = rtpi_path_decode(target, path, query);
+    if (!path) {
         return RTPI_NO(400);
     }
     query += *query == '?';
-    *end = '\0';
-    memmove(end + 1, query, strlen(query) + 1);
-    c->rx_used = (uint16_t)(end - target + 1 + (ptrdiff_t)strlen(end + 1) + 1);
-    if (len > 0) { // RFC 9112 3.2.2: the authority counts as Host
-        size_t scheme = rtpi_scheme(token, len);
-        if (scheme == 0 || len == scheme) {
-            return RTPI_NO(400);
-        }
-        len += 1 - scheme; // with its NUL
-        if (c->rx_used + 1u + len > srv->desc.rx_size) {
+    *path++ = '\0';
+    memmove(path, query, (size_t)(last + 1 - query));
+    path += last + 1 - query;
+    if (len > 0) {
+        if ((size_t)(path - target) + len + 2u > size) {
             return RTPI_NO(414);
         }
-        target[c->rx_used] = RTPI_H_HOST;
-        memcpy(target + c->rx_used + 1, token + scheme, len);
-        c->rx_used = (uint16_t)(c->rx_used + 1u + len);
-        h->bits |= RTPI_B_ABSOLUTE;
+        *path++ = RTPI_H_HOST;
+        memcpy(path, authority, len);
+        path += len;
+        *path++ = '\0';
     }
-    if (!rtpi_path_plain(target)) {
+    c->rx_used = (uint16_t)(path - target);
+    c->route = rtpi_route_find(srv, target);
+    return rtpi_path_plain(target) ? 0 : RTPI_NO(400);
+}
+
+static unsigned rtpi_target_end(const rtpush_server *srv, rtpush_conn *c) {
+    if (c->rx_used == 0) {
         return RTPI_NO(400);
     }
-    c->route = rtpi_route_find(srv, target);
+    c->in.http.step = RTPI_S_PROTOCOL;
+    rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
+    c->in.http.bits &= (uint16_t)~RTPI_B_OVER;
+    if (c->out.asked.refusal) { // what is wrong with it is known, the rest is of no use
+        memset(rtpi_rx(srv, c), 0, 2);
+        c->rx_used = 2;
+        c->route = RTPI_NO_ROUTE;
+    }
     return 0;
 }
 
-// What stands before the path of an absolute target is a token, path and query go to the arena.
-static unsigned rtpi_step_target(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+static unsigned rtpi_protocol_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
-    uint32_t limit = srv->desc.rx_size / 4u * 3u - 4u; // the rest is for Host, Origin and the key
-    if (byte == ' ' && c->rx_used + h->pos > 0) {
-        h->step = RTPI_S_PROTOCOL;
-        rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
-        if (c->out.asked.refusal) { // what is wrong with it is known, the rest is of no use
-            memset(rtpi_rx(srv, c), 0, 2);
-            c->rx_used = 2;
-            c->route = RTPI_NO_ROUTE;
-        }
-        return 0;
-    }
-    if (byte <= 0x20 || byte >= 0x7F || byte == '#') { // RFC 3986: never in a request target
-        return RTPI_NO(400);
-    }
-    if (c->rx_used == 0 &&
-        !((byte == '/' && h->pos == 0) ||
-          ((byte == '/' || byte == '?') && rtpi_scheme((char *)rtpi_tx(srv, c), h->pos)))) {
-        return rtpi_token_byte(srv, c, RTPI_TOKEN_MAX, rtpi_lower(byte)) ? 0 : RTPI_NO(414);
-    }
-    if (c->rx_used == 0 && byte == '?') {
-        (void)rtpi_keep(srv, c, limit, '/');
-    }
-    return rtpi_keep(srv, c, limit, byte) ? 0 : RTPI_NO(414);
-}
-
-static unsigned rtpi_step_protocol(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    const char *v;
-    if (byte != '\r') {
-        return rtpi_token_byte(srv, c, 8, byte) ? 0 : RTPI_NO(400);
-    }
-    v = rtpi_token(srv, c);
-    h->step = RTPI_S_LF;
+    const char *v = rtpi_token(srv, c);
+    h->step = RTPI_S_LF | RTPI_S_NAME;
     if (strncmp(v, "HTTP/", 5) != 0 || rtpi_hex_value((uint8_t)v[5]) > 9 || v[6] != '.' ||
         rtpi_hex_value((uint8_t)v[7]) > 9) {
         return RTPI_NO(400);
@@ -4418,52 +4488,39 @@ static unsigned rtpi_body_disguise(unsigned method, const rtpush_route *route, c
 }
 
 // The name is complete: what is to be done with the value?
-static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
+    const uint32_t lengths =
+        RTPI_HEADER_BIT(RTPI_H_TRANSFER_ENCODING) | RTPI_HEADER_BIT(RTPI_H_LENGTH);
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
+    size_t len = h->pos;
     const char *name = rtpi_token(srv, c);
-    unsigned header = rtpi_place(rtpi_names, name);
+    unsigned header;
+    uint32_t bits;
+    rtpi_lower_all(rtpi_tx(srv, c), len);
+    header = rtpi_field(name, len);
+    h->step = RTPI_S_VALUE;
+    h->mark = c->rx_used++; // of its tag
+    h->header = (uint8_t)RTPI_H_UNKNOWN;
     if (header == RTPI_H_ROUTE) {
         int own = route ? rtpi_find(route->headers, name) : -1;
         if (own < 0) {
-            h->step = RTPI_S_SKIP;
             return rtpi_body_disguise(h->method, route, name);
         }
         header += (unsigned)own;
+    } else if (header == RTPI_H_COOKIE && !srv->desc.cookie) {
+        return 0;
     }
     // RFC 9112 6.3: a length beside a coding, and a coding in HTTP/1.0 (RFC 9112 6.1), may be
     // refused: two parsers would not agree where such a body ends.
-    if ((header == RTPI_H_TRANSFER_ENCODING && (h->bits & RTPI_B_HTTP10)) ||
-        ((header == RTPI_H_TRANSFER_ENCODING || header == RTPI_H_LENGTH) &&
-         (h->seen & (1u << RTPI_H_TRANSFER_ENCODING | 1u << RTPI_H_LENGTH)))) {
+    bits = RTPI_HEADER_BIT(header);
+    if (((rtpi_rules[header] & RTPI_SINGLE) &&
+         (h->seen & (bits & lengths ? lengths : bits))) ||
+        (header == RTPI_H_TRANSFER_ENCODING && (h->bits & RTPI_B_HTTP10))) {
         return RTPI_NO(400);
     }
-    // RFC 9110 5.3: of ours only lists may come twice. Of an application's the last line counts: a
-    // proxy adds one to what it was given.
-    if (header < RTPI_H_ROUTE && !rtpi_is_list(header) && (h->seen >> header & 1u)) {
-        return RTPI_NO(400);
-    }
-    h->seen |= (uint32_t)1 << header;
+    h->seen |= bits;
     h->header = (uint8_t)header;
-    h->mark = c->rx_used;
-    h->step = RTPI_S_VALUE;
-    return 0;
-}
-
-static unsigned rtpi_step_name(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    if (h->pos == 0 && byte == '\r') {
-        h->step = RTPI_S_END;
-        return 0;
-    }
-    if (h->pos > 0 && byte == ':') {
-        return rtpi_name_done(srv, c);
-    }
-    // RFC 9112 5.1 and 5.2: no space before the colon, no folded line, no empty name.
-    if (!rtpi_is_tchar(byte)) {
-        return RTPI_NO(400);
-    }
-    (void)rtpi_token_byte(srv, c, RTPI_TOKEN_MAX, rtpi_lower(byte)); // a longer one is not known
     return 0;
 }
 
@@ -4500,9 +4557,10 @@ RTPI_APART static void rtpi_accept_coding(rtpi_asked *asked, char *v) {
     unsigned weight = rtpi_weight(v + len);
     unsigned coding;
     v[len] = '\0';
-    coding = rtpi_place("gzip\0*\0identity\0x-gzip\0", v);
-    if (coding < 4) {
-        asked->accepts[coding % 3u] = (uint16_t)(weight + 1u); // RFC 9110 8.4.1.3: x-gzip is gzip
+    // RFC 9110 8.4.1.3: x-gzip is gzip, which is the first.
+    coding = rtpi_place(RTPI_CODINGS(RTPI_CODING_NAME) "x-gzip\0", v);
+    if (coding <= RTPI_ACCEPTS_COUNT) {
+        asked->accepts[coding % RTPI_ACCEPTS_COUNT] = (uint16_t)(weight + 1u);
     }
 }
 
@@ -4544,12 +4602,7 @@ static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *
 
 // How many bytes at text may stand in a host's or topic's name.
 static size_t rtpi_name_len(const char *text) {
-    size_t len = 0;
-    while (rtpi_is_alnum((uint8_t)text[len]) ||
-           (text[len] != '\0' && strchr("-._", text[len]) != NULL)) {
-        len++;
-    }
-    return len;
+    return rtpi_text_run(text, RTPI_C_NAME);
 }
 
 // Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
@@ -4569,14 +4622,12 @@ static size_t rtpi_host_name(const char *host) {
     return *port == '\0' ? len : 0;
 }
 
-// A whole value, or one element of a list, behind its tag. Some are only
-// looked at, the others stay in the arena.
-static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) {
+// A whole value, or one element of a list. Some are only looked at, the others stay in the arena.
+static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    char *v = tag + 1;
-    unsigned word = rtpi_place(rtpi_words, tag);
-    unsigned bits = word < RTPI_WORD_COUNT ? 1u << word : 0;
+    unsigned word = 1u << rtpi_field_word(h->header, v);
+    h->bits = (uint16_t)(h->bits | (word & (RTPI_SITE_BIT - 1u)));
     switch (h->header) {
     case RTPI_H_LENGTH: // RFC 9110 8.6: digits only
         if (!rtpi_get_decimal(v, &h->length)) {
@@ -4586,18 +4637,15 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
     case RTPI_H_TRANSFER_ENCODING: // RFC 9112 6.1; with a second coding it is not this text
         return strcmp(v, "chunked") == 0 ? 0 : RTPI_NO(501);
     case RTPI_H_EXPECT: // RFC 9110 10.1.1
-        if (bits == 0) {
-            return RTPI_NO(417);
-        }
-        break;
+        return word == RTPI_B_CONTINUE ? 0 : RTPI_NO(417);
     case RTPI_H_CONNECTION:
     case RTPI_H_UPGRADE:
     case RTPI_H_VERSION:
-        break;
+        return 0;
     case RTPI_H_FETCH_SITE:
     case RTPI_H_FETCH_DEST:
-        c->out.asked.site = (uint8_t)(c->out.asked.site | 1u << word >> RTPI_WORD_COUNT);
-        break;
+        c->out.asked.site = (uint8_t)(c->out.asked.site | word / RTPI_SITE_BIT);
+        return 0;
     case RTPI_H_ACCEPT_ENCODING:
     case RTPI_H_NONE_MATCH:
     case RTPI_H_PROTOCOL:
@@ -4613,117 +4661,130 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *tag) 
     case RTPI_H_IF_RANGE:
         return h->method == RTPUSH_GET && route && route->kind->range ? RTPI_KEEP : 0;
     default:
-        return RTPI_KEEP;
+        return h->header != RTPI_H_UNKNOWN;
     }
-    h->bits = (uint16_t)(h->bits | bits);
-    return 0;
 }
 
 // The end of a value or list element, which stands behind its tag at `mark`.
-static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
     char *tag = (char *)rtpi_rx(srv, c) + h->mark;
+    unsigned rules = rtpi_rules[h->header];
+    unsigned len = c->rx_used - (unsigned)h->mark; // with the tag
     unsigned over = h->bits & RTPI_B_OVER;
     unsigned verdict;
     h->bits &= (uint16_t)~RTPI_B_OVER;
-    if (c->rx_used == h->mark) {
-        if (rtpi_is_list(h->header)) { // RFC 9110 5.6.1: an empty element says nothing
-            return over && (h->header == RTPI_H_FETCH_SITE ||
-                            (h->header == RTPI_H_COOKIE && srv->desc.cookie))
-                       ? RTPI_NO(431) : 0u;
-        }
-        over |= !rtpi_keep(srv, c, srv->desc.rx_size, h->header);
-    }
-    // A list's unknown elements may be of any length. But who fills the arena, by a long query say,
-    // must not hide what speaks against the request.
-    if (over && h->header != RTPI_H_COOKIE) {
-        c->rx_used = h->mark;
-        return (rtpi_is_list(h->header) && h->header != RTPI_H_FETCH_SITE) ||
-                       h->header == RTPI_H_RANGE || h->header == RTPI_H_IF_RANGE
-                   ? 0 : RTPI_NO(431);
-    }
-    while (c->rx_used > h->mark + 1u && rtpi_is_blank((uint8_t)tag[c->rx_used - h->mark - 1u])) {
-        c->rx_used--;
-    }
-    tag[c->rx_used - h->mark] = '\0';
     c->rx_used = h->mark;
-    if (over && srv->desc.cookie && strncmp(tag + 1, srv->desc.cookie, strlen(tag + 1)) == 0) {
-        return RTPI_NO(431); // cut in its name: it may be the one to keep
-    }
-    verdict = rtpi_judge(srv, c, tag);
-    if (verdict == RTPI_KEEP && over) {
-        verdict = RTPI_NO(431);
-    } else if (verdict == RTPI_KEEP) {
-        c->rx_used = h->mark = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
-        verdict = 0;
-    }
-    return verdict;
-}
-
-static unsigned rtpi_step_value(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    uint32_t size = srv->desc.rx_size;
-    if (byte == '\r') {
-        h->step = RTPI_S_LF;
-        return rtpi_value_done(srv, c);
-    }
-    if (rtpi_is_list(h->header) && byte == (h->header == RTPI_H_COOKIE ? ';' : ',')) {
-        return rtpi_value_done(srv, c);
-    }
-    if (c->rx_used == h->mark) {
-        if (rtpi_is_blank(byte)) {
-            return 0; // white space before the value
+    if (len == 1 && !over) {
+        if (!(rules & RTPI_C_VALUE)) {
+            return 0; // RFC 9110 5.6.1: an empty element says nothing
         }
-        (void)rtpi_keep(srv, c, size, h->header);
+        over = h->mark + 2u > srv->desc.rx_size;
     }
-    if ((uint32_t)RTPI_ANY_CASE >> h->header & 1u) {
-        byte = rtpi_lower(byte);
+    // A pair of another name may be of any length; one that is cut in its name may be the wanted.
+    if (over && (h->header != RTPI_H_COOKIE ||
+                 strncmp(tag + 1, srv->desc.cookie, len - 1u) == 0)) {
+        return rules & RTPI_OPTIONAL ? 0 : RTPI_NO(431);
     }
-    if (!rtpi_keep(srv, c, size, byte)) {
-        h->bits |= RTPI_B_OVER;
+    while (len > 1 && rtpi_is_blank((uint8_t)tag[len - 1u])) {
+        len--;
     }
+    if (rules & RTPI_LOWER) {
+        rtpi_lower_all((uint8_t *)tag + 1, len - 1u);
+    }
+    *tag = (char)h->header;
+    tag[len] = '\0';
+    verdict = rtpi_judge(srv, c, tag + 1);
+    if (verdict != RTPI_KEEP) {
+        return verdict;
+    }
+    if (over) {
+        return RTPI_NO(431);
+    }
+    h->mark = c->rx_used = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
     return 0;
 }
 
-// One byte of the head. Returns 0 or RTPI_NO.
-RTPI_APART static unsigned rtpi_head_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+// More of a name, or of the first line to a token, of the target and of values to the arena. White
+// space before a value is none of it.
+RTPI_APART static unsigned rtpi_run_done(const rtpush_server *srv, rtpush_conn *c,
+                                         const uint8_t *data, size_t len) {
     rtpi_http *h = &c->in.http;
+    size_t room = RTPI_TOKEN_MAX - (size_t)h->pos;
+    if (h->step >= RTPI_S_TARGET) {
+        for (; c->rx_used == h->mark + 1u && len > 0 && rtpi_is_blank(*data); len--) {
+            data++;
+        }
+        if (!rtpi_keep(srv, c, data, len)) {
+            h->bits |= RTPI_B_OVER;
+        }
+        return 0;
+    }
+    len = len < room ? len : room; // a longer one is not known
+    memcpy(rtpi_tx(srv, c) + h->pos, data, len);
+    h->pos = (uint8_t)(h->pos + len);
+    return h->step == RTPI_S_PROTOCOL && h->pos > 8 ? RTPI_NO(400) : 0u; // "HTTP/1.1"
+}
+
+// A byte that ends a run, or a value or element. Returns 0 or RTPI_NO.
+RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    unsigned verdict;
+    if (h->step & RTPI_S_LF) { // RFC 9112 2.2: a bare CR is no line end
+        h->step &= (uint8_t)~RTPI_S_LF;
+        return byte == '\n' ? 0 : RTPI_NO(400);
+    }
     switch (h->step) {
-    case RTPI_S_START:
-        if (byte == '\r' && h->total == 0) {
-            return 0; // RFC 9112 2.2: an empty line before the request is ignored
-        }
-        h->step = RTPI_S_METHOD;
-        if (h->total == 1) {
-            return byte == '\n' ? 0 : RTPI_NO(400);
-        }
-        return rtpi_step_method(srv, c, byte);
     case RTPI_S_METHOD:
-        return rtpi_step_method(srv, c, byte);
-    case RTPI_S_TARGET:
-        return rtpi_step_target(srv, c, byte);
-    case RTPI_S_PROTOCOL:
-        return rtpi_step_protocol(srv, c, byte);
+        if (byte == ' ' && h->pos > 0) {
+            return rtpi_method_done(srv, c);
+        }
+        if (byte == '\r' && h->pos == 0 && h->total == 0) {
+            h->step = RTPI_S_LF | RTPI_S_METHOD; // RFC 9112 2.2: an empty line is ignored
+            return 0;
+        }
+        return RTPI_NO(400); // also a TLS hello on the plain port
     case RTPI_S_NAME:
-        return rtpi_step_name(srv, c, byte);
-    case RTPI_S_LF: // RFC 9112 2.2: a bare CR is no line end
-        h->step = RTPI_S_NAME;
-        return byte == '\n' ? 0 : RTPI_NO(400);
-    case RTPI_S_END:
-        return byte == '\n' ? 0 : RTPI_NO(400);
+        if (byte == '\r' && h->pos == 0) {
+            h->step = RTPI_S_LF | RTPI_S_REQUEST;
+            return 0;
+        }
+        // RFC 9112 5.1 and 5.2: no space before the colon, no folded line, no empty name.
+        return byte == ':' && h->pos > 0 ? rtpi_name_done(srv, c) : RTPI_NO(400);
+    case RTPI_S_TARGET: // RFC 3986: no other byte may stand in it
+        return byte == ' ' ? rtpi_target_end(srv, c) : RTPI_NO(400);
+    case RTPI_S_PROTOCOL:
+        return byte == '\r' ? rtpi_protocol_done(srv, c) : RTPI_NO(400);
     default:
         break;
     }
-    if ((byte < 0x20 && byte != '\r' && byte != '\t') || byte == 0x7F) {
-        return RTPI_NO(400); // RFC 9110 5.5: no control character in a value
-    }
-    if (h->step == RTPI_S_VALUE) {
-        return rtpi_step_value(srv, c, byte);
-    }
     if (byte == '\r') {
-        h->step = RTPI_S_LF;
+        h->step = RTPI_S_LF | RTPI_S_NAME;
+    } else if (!rtpi_run(&byte, 1, RTPI_C_VALUE)) {
+        return RTPI_NO(400);
     }
-    return 0;
+    verdict = rtpi_value_done(srv, c);
+    c->rx_used = (uint16_t)(c->rx_used + (byte != '\r')); // the tag of the next
+    return verdict;
+}
+
+// A run, and the byte behind it if there is one. Returns 0 or RTPI_NO; h->total says how far it is.
+RTPI_APART static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
+                                         const uint8_t *data, size_t len) {
+    static const uint8_t classes[] = {RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_TARGET, RTPI_C_TARGET};
+    rtpi_http *h = &c->in.http;
+    unsigned refusal = 0;
+    size_t n = 0;
+    if (h->step <= RTPI_S_VALUE) {
+        n = rtpi_run(data, len, h->step == RTPI_S_VALUE ? rtpi_rules[h->header] & RTPI_C_VALUES
+                                                        : classes[h->step]);
+        refusal = rtpi_run_done(srv, c, data, n);
+    }
+    if (n < len && refusal == 0) {
+        refusal = rtpi_head_cut(srv, c, data[n++]);
+    }
+    h->total = (uint16_t)(h->total + n);
+    return refusal;
 }
 
 // DNS rebinding: a page of evil.example whose name now points here is same-origin with us in its
@@ -4769,7 +4830,7 @@ static int rtpi_same_authority(const char *lower, const char *text, const char *
 // same authority (a proxy adds TLS) counts too.
 static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, const char *origin,
                              const char *host) {
-    size_t scheme = rtpi_scheme(origin, strlen(origin));
+    size_t scheme = rtpi_scheme(origin);
     const char *usual = scheme == 8 ? ":443" : scheme == 7 ? ":80" : "";
     const char *const *listed;
     for (listed = srv->desc.origins; listed && *listed; listed++) {
@@ -4781,6 +4842,15 @@ static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, con
     return scheme > 0 && host && rtpi_same_authority(origin + scheme, host, usual) &&
            (scheme == 8 || !rtpi_has(c, RTPI_F_SECURE));
 }
+
+// Where the request has the first fields of RTPI_FIELDS.
+#define RTPI_REQUEST_AT(tag) (offsetof(rtpush_request, host) + (tag) * sizeof(const char *))
+RTPI_HOLDS(origin, offsetof(rtpush_request, origin) == RTPI_REQUEST_AT(RTPI_H_ORIGIN));
+RTPI_HOLDS(cookie, offsetof(rtpush_request, cookie) == RTPI_REQUEST_AT(RTPI_H_COOKIE));
+RTPI_HOLDS(authorization,
+           offsetof(rtpush_request, authorization) == RTPI_REQUEST_AT(RTPI_H_AUTHORIZATION));
+RTPI_HOLDS(content_type,
+           offsetof(rtpush_request, content_type) == RTPI_REQUEST_AT(RTPI_H_CONTENT_TYPE));
 
 static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_request *req) {
     const rtpi_http *h = &c->in.http;
@@ -4804,8 +4874,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
         if (tag >= RTPI_H_ROUTE) {
             req->headers[tag - RTPI_H_ROUTE] = at;
         } else if (tag <= RTPI_H_CONTENT_TYPE) {
-            size_t field = offsetof(rtpush_request, host) + tag * sizeof at;
-            memcpy((uint8_t *)req + field, &at, sizeof at);
+            memcpy((uint8_t *)req + RTPI_REQUEST_AT(tag), &at, sizeof at);
         }
     }
     if (h->subprotocol == 255) {
@@ -4830,7 +4899,7 @@ static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t le
 // The topics a route allows: bytes have no form in an event stream.
 static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
     uint32_t topics =
-        route->kind->flags & RTPI_KIND_TWO_WAY ? rtpi_all_topics(srv) : srv->text_topics;
+        route->kind->flags & RTPI_KIND_TWO_WAY ? srv->all_topics : srv->text_topics;
     return route->topics ? topics & route->topics : topics;
 }
 
@@ -4979,10 +5048,8 @@ RTPI_OWN_FRAME static int rtpi_put_upgrade(rtpush_server *srv, rtpush_conn *c,
     rtpi_put_text(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
     rtpi_put_base64(t, digest, sizeof digest, 0);
-    if (req->subprotocol) {
-        rtpi_format(t, "\r\nSec-WebSocket-Protocol: %s", req->subprotocol);
-    }
-    rtpi_put_text(t, "\r\n\r\n");
+    rtpi_format(t, "\r\n%?Sec-WebSocket-Protocol: %s\r\n%;\r\n", req->subprotocol != NULL,
+                req->subprotocol);
     return rtpi_tx_commit(c, t);
 }
 
@@ -5271,33 +5338,35 @@ static void rtpi_refuse_head(rtpush_server *srv, rtpush_conn *c, unsigned refusa
 
 RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
                                              const uint8_t *data, size_t len) {
+    rtpi_http *h = &c->in.http;
     size_t i = 0;
+    if (h->total == 0) {
+        c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
+    }
     while (i < len && c->state == RTPI_HEAD) {
-        uint8_t step = c->in.http.step;
-        uint8_t byte = data[i];
+        unsigned before = h->total;
+        size_t most = RTPI_HEAD_MAX + 1u - before;
+        int last = h->step == (RTPI_S_LF | RTPI_S_REQUEST);
         unsigned refusal;
         // A newcomer has no more tokens than others of its address have left. Its first request
         // waits for the next second instead of a 429: else one busy connection would lock out all
         // others behind the same NAT or proxy.
-        if (step == RTPI_S_END && !rtpi_is_proved(c) && !rtpi_has_token(srv, c)) {
+        if (last && !rtpi_is_proved(c) && !rtpi_has_token(srv, c)) {
             break;
         }
-        i++;
-        refusal = rtpi_head_byte(srv, c, byte);
-        if (step == RTPI_S_START && c->in.http.total == 0) {
-            c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
-        }
+        refusal = rtpi_head_run(srv, c, data + i, len - i < most ? len - i : most);
+        i += h->total - before;
         if (refusal != RTPI_NO(400) && refusal != RTPI_NO(505)) {
             rtpi_refuse_at_end(c, refusal);
             refusal = 0;
         }
-        c->in.http.total++;
-        if (refusal == 0 && c->in.http.total > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
+        if (refusal == 0 && h->total > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
+            rtpi_refuse_at_end(c, h->step == RTPI_S_TARGET ? RTPI_NO(414) : 0u);
             refusal = c->out.asked.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
         }
         if (refusal) {
             rtpi_refuse_head(srv, c, refusal, rtpi_refusal_why(refusal));
-        } else if (step == RTPI_S_END) {
+        } else if (last) {
             rtpi_head_done(srv, c, &srv->request);
         }
     }
@@ -5345,88 +5414,51 @@ static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *da
     return 1;
 }
 
-// The size of a chunk is complete.
-static unsigned rtpi_chunk_size_done(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+// A byte of a chunked body that is no data. Returns 0, RTPI_BODY_END or RTPI_NO.
+static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    // By steps from SIZE on: what may stand there in any number, and what follows CR LF.
+    static const uint8_t classes[] = {0, RTPI_C_VALUE, 0, RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_VALUE};
+    static const uint8_t follows[] = {RTPI_S_DATA, RTPI_S_DATA, RTPI_S_SIZE, RTPI_S_DONE, 0,
+                                      RTPI_S_TRAILER};
     rtpi_http *h = &c->in.http;
-    h->pos = 0;
-    h->step = h->length == 0 ? RTPI_S_TRAILER : RTPI_S_DATA;
-    return byte != '\n' ? RTPI_NO(400) : rtpi_body_fits(srv, c, h->length) ? 0 : RTPI_NO(413);
-}
-
-static unsigned rtpi_step_chunk_size(rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
+    unsigned step = h->step & ~(unsigned)RTPI_S_LF;
     unsigned digit = rtpi_hex_value(byte);
-    if (digit < 16 && h->pos < RTPI_CHUNK_DIGITS) {
+    if (step >= RTPI_S_TRAILER && h->total++ > RTPI_TRAILER_MAX) { // and the LF before them
+        return RTPI_NO(431);
+    }
+    if (h->step & RTPI_S_LF) {
+        h->step = (uint8_t)step;
+        return byte != '\n'            ? RTPI_NO(400)
+               : step == RTPI_S_DONE ? RTPI_BODY_END
+               : step != RTPI_S_DATA || rtpi_body_fits(srv, c, h->length) ? 0u : RTPI_NO(413);
+    }
+    if (rtpi_run(&byte, 1, classes[step - RTPI_S_SIZE])) {
+        h->step = (uint8_t)(step + (step == RTPI_S_TRAILER)); // its name
+        return step == RTPI_S_EXTENSION && ++h->pos > RTPI_EXTENSION_MAX ? RTPI_NO(400) : 0u;
+    }
+    if (step == RTPI_S_SIZE && digit < 16 && h->pos < RTPI_CHUNK_DIGITS) {
         h->length = h->length << 4 | digit;
         h->pos++;
         return 0;
     }
     // Deviation: RFC 9112 7.1.1 allows white space before ';'. Nobody sends it but who looks for
     // parsers that differ.
-    h->step = byte == ';' ? RTPI_S_EXTENSION : RTPI_S_SIZE_LF;
-    if (h->pos == 0 || (byte != ';' && byte != '\r')) {
+    if ((step == RTPI_S_SIZE && byte == ';' && h->pos > 0) ||
+        (step == RTPI_S_TRAILER_NAME && byte == ':')) {
+        h->pos = 0;
+        h->step++;
+        return 0;
+    }
+    if (byte != '\r' || step == RTPI_S_TRAILER_NAME || (step == RTPI_S_SIZE && h->pos == 0)) {
         return RTPI_NO(400);
     }
     h->pos = 0;
+    h->step = follows[step - RTPI_S_SIZE];
+    if (h->step == RTPI_S_DATA && h->length == 0) {
+        h->step = RTPI_S_TRAILER; // of size 0 is the last chunk
+    }
+    h->step |= RTPI_S_LF;
     return 0;
-}
-
-// A byte of what is skipped up to CR, where `next` begins.
-static unsigned rtpi_step_line(rtpush_conn *c, uint8_t byte, uint8_t next) {
-    if (byte == '\r') {
-        c->in.http.step = next;
-        return 0;
-    }
-    return (byte < 0x20 && byte != '\t') || byte == 0x7F ? RTPI_NO(400) : 0u;
-}
-
-static unsigned rtpi_step_trailer(rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    if (h->step == RTPI_S_TRAILER && byte == '\r') {
-        h->step = RTPI_S_BODY_LF;
-    } else if (h->step == RTPI_S_TRAILER_NAME && byte == ':') {
-        h->step = RTPI_S_TRAILER_VALUE;
-    } else if (rtpi_is_tchar(byte)) {
-        h->step = RTPI_S_TRAILER_NAME;
-    } else {
-        return RTPI_NO(400);
-    }
-    return 0;
-}
-
-// A byte of a chunked body that is no data. Returns 0, RTPI_BODY_END or RTPI_NO.
-static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    uint8_t step = h->step;
-    if (step >= RTPI_S_TRAILER && ++h->total > RTPI_TRAILER_MAX) {
-        return RTPI_NO(431);
-    }
-    switch (step) {
-    case RTPI_S_SIZE:
-        return rtpi_step_chunk_size(c, byte);
-    case RTPI_S_EXTENSION:
-        if (byte != '\r' && ++h->pos > RTPI_EXTENSION_MAX) {
-            return RTPI_NO(400);
-        }
-        return rtpi_step_line(c, byte, RTPI_S_SIZE_LF);
-    case RTPI_S_SIZE_LF:
-        return rtpi_chunk_size_done(srv, c, byte);
-    case RTPI_S_DATA: // all of it was taken
-        h->step = RTPI_S_CHUNK_LF;
-        return byte == '\r' ? 0 : RTPI_NO(400);
-    case RTPI_S_CHUNK_LF:
-        h->step = RTPI_S_SIZE;
-        return byte == '\n' ? 0 : RTPI_NO(400);
-    case RTPI_S_TRAILER_VALUE:
-        return rtpi_step_line(c, byte, RTPI_S_TRAILER_LF);
-    case RTPI_S_TRAILER_LF:
-        h->step = RTPI_S_TRAILER;
-        return byte == '\n' ? 0 : RTPI_NO(400);
-    case RTPI_S_BODY_LF:
-        return byte == '\n' ? RTPI_BODY_END : RTPI_NO(400);
-    default:
-        return rtpi_step_trailer(c, byte);
-    }
 }
 
 // Data, of the body or of a chunk. Returns how much was taken.
@@ -5448,9 +5480,8 @@ static size_t rtpi_body_data(rtpush_server *srv, rtpush_conn *c, const uint8_t *
 static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *byte) {
     unsigned result = rtpi_chunk_byte(srv, c, *byte);
     if (result == RTPI_BODY_END) {
-        c->in.http.step = RTPI_S_DONE; // an answer given now keeps the connection
-        if (!rtpi_body_piece(srv, c, byte, 0, 1)) {
-            c->in.http.step = RTPI_S_BODY_LF; // it comes again, and counts once
+        if (!rtpi_body_piece(srv, c, byte, 0, 1)) { // an answer given now keeps the connection
+            c->in.http.step = RTPI_S_LF | RTPI_S_DONE; // it comes again, and counts once
             c->in.http.total--;
             return 0;
         }
@@ -5953,153 +5984,6 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
     }
 }
 
-// Plans that readers share. Readers with the same cursor, topics and form that have nothing to send
-// but records get the same bytes. So what the first of them is sent is written into memory of the
-// port, whole records only, and the others are offered the same span. Streams that end with what
-// there is (polls) have plans of their own. A plan is void when the log has gone on over its place,
-// the limit has moved, or another one was written there.
-//
-// rtpush_next decides: srv->decided is a connection that stands at the plan srv->shared, for
-// rtpush_output and rtpush_sent. Whatever may change that forgets it: rtpi_ready, which every event
-// of a connection comes to, rtpi_sync and rtpi_evict.
-
-// Of whole 64-bit words.
-static rtpi_shared *rtpi_shared_at(const rtpush_server *srv, unsigned i) {
-    return (rtpi_shared *)(void *)((uint8_t *)srv->hooks.plan_memory + i * srv->hooks.plan_size);
-}
-
-#ifdef RTPI_ASSERTS
-// Invariant 24: has the shared plan the bytes that a plan of this reader's own would have?
-static int rtpi_shared_right(rtpush_server *srv, const rtpush_conn *c, const rtpi_shared *shared) {
-    const uint8_t *bytes = (const uint8_t *)(shared + 1);
-    rtpi_stream at = c->out.stream;
-    uint32_t left = shared->plan.total;
-    srv->passes = RTPI_PASSES;
-    while (left > 0) {
-        uint8_t memory[RTPI_PREFIX_MAX];
-        rtpush_text prefix = {memory, sizeof memory, 0, 0};
-        const rtpi_record *rec = rtpi_reader_next(srv, &at);
-        rtpush_span span;
-        rtpi_emit e;
-        if (!rec || at.gap_from != 0) {
-            return 0;
-        }
-        memset(&e, 0, sizeof e);
-        e.spans = &span;
-        e.max = 1;
-        e.most = RTPI_SPAN_MAX;
-        e.form = c->form;
-        rtpi_emit_from(&e, at.part);
-        rtpi_wire(srv, rec, &prefix, &e);
-        if (e.count == 0 || span.len > left || memcmp(span.data, bytes, span.len) != 0) {
-            return 0;
-        }
-        bytes += span.len;
-        left -= span.len;
-        at.part = RTPI_PART(e.bytes, e.inserted);
-        if (!e.full) {
-            rtpi_reader_advance(&at, rec);
-        }
-    }
-    return rtpi_reader_quiet(srv, c) && at.part == 0 && at.seq == shared->plan.seq &&
-           at.off == shared->plan.off;
-}
-#endif
-
-// Writes the plan for a reader's place: as many records as fit.
-RTPI_OWN_FRAME static void rtpi_shared_write(rtpush_server *srv, const rtpush_conn *c,
-                                             rtpi_shared *shared) {
-    rtpi_stream at = c->out.stream;
-    rtpush_text t = {NULL, srv->hooks.plan_size - (uint32_t)sizeof *shared, 0, 0};
-    const rtpi_record *rec;
-    rtpi_emit e;
-    memset(&e, 0, sizeof e);
-    memset(&srv->plan, 0, sizeof srv->plan);
-    shared->epoch = srv->epoch;
-    shared->seq = at.seq;
-    shared->topics = at.topics;
-    shared->form = e.form = c->form;
-    shared->limit_seq = srv->limit_seq;
-    t.data = (uint8_t *)(shared + 1);
-    t.cap = t.cap < RTPI_SPAN_MAX ? t.cap : RTPI_SPAN_MAX;
-    e.to = &t;
-    e.max = 1;
-    srv->passes = RTPI_PASSES;
-    do {
-        srv->plan.total = t.len;
-        rec = rtpi_reader_next(srv, &at);
-    } while (rec && at.gap_from == 0 && rtpi_emit_record(srv, &at, rec, &t, &e));
-    shared->plan = srv->plan;
-}
-
-static int rtpi_shared_is(const rtpush_server *srv, const rtpush_conn *c,
-                          const rtpi_shared *shared) {
-    const rtpi_stream *s = &c->out.stream;
-    return shared->seq == s->seq && shared->limit_seq == srv->limit_seq &&
-           shared->form == c->form && shared->topics == s->topics && shared->epoch == srv->epoch;
-}
-
-// The plan of this place is not the one used last: another, or it is written now, in the place of
-// another than the one used last.
-RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_conn *c) {
-    unsigned i;
-    for (i = 1; i < RTPUSH_PLANS; i++) {
-        srv->shared = (uint8_t)((srv->shared + 1u) % RTPUSH_PLANS);
-        if (rtpi_shared_is(srv, c, rtpi_shared_at(srv, srv->shared))) {
-            return;
-        }
-    }
-    srv->shared = (uint8_t)((srv->shared + 2u) % RTPUSH_PLANS);
-    rtpi_shared_write(srv, c, rtpi_shared_at(srv, srv->shared));
-}
-
-// Is the plan of this reader's place what it is sent next?
-static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
-    if (c->out.stream.seq < srv->tail_seq || !rtpi_reader_endless(c) || srv->count.streams < 2 ||
-        !rtpi_reader_quiet(srv, c)) {
-        return 0;
-    }
-    if (!rtpi_shared_is(srv, c, rtpi_shared_at(srv, srv->shared))) {
-        rtpi_shared_find(srv, c);
-    }
-    if (rtpi_shared_at(srv, srv->shared)->plan.total == 0) {
-        return 0;
-    }
-    srv->decided = rtpi_filtered(c) ? NULL : c; // a filter asks for plain output itself
-    return 1;
-}
-
-static int rtpi_shared_output(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
-    const rtpi_shared *shared = rtpi_shared_at(srv, srv->shared);
-    (void)c;
-    RTPUSH_ASSERT(rtpi_shared_right(srv, c, shared));
-    srv->plan = shared->plan;
-    span->data = (const uint8_t *)(shared + 1);
-    span->len = (uint16_t)shared->plan.total;
-    span->kind = RTPUSH_SPAN_COPY;
-    return 1;
-}
-
-// Does this stream share a plan?
-static int rtpi_shares(rtpush_server *srv, rtpush_conn *c) {
-    return srv->hooks.sharing && c->out.stream.seq < srv->limit_seq &&
-           srv->hooks.sharing->decide(srv, c);
-}
-
-// Has this stream anything to send, or to look at?
-static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
-    const rtpi_stream *s = &c->out.stream;
-    srv->passes = RTPI_PASSES;
-    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (c->todo & RTPI_TODO_NOW) ||
-        rtpi_has(c, RTPI_F_CLOSE_DUE)) {
-        return 1;
-    }
-    if (rtpi_reader_blocked(c)) {
-        return 0;
-    }
-    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_news(srv, c) || s->seq < srv->limit_seq;
-}
-
 // Poll: the end of the answer. Its id holds the STATE revision too, or a page that asks again with
 // it would be answered at once, for ever.
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
@@ -6307,14 +6191,9 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     }
 }
 
-// Does a stream wait for room or for an acknowledgement?
-static int rtpi_progress_due(const rtpush_conn *c) {
-    return rtpi_has(c, RTPI_F_LATER) || (c->todo & (RTPI_TODO_PONG | RTPI_TODO_WRITABLE));
-}
-
 // After bytes went out or were acknowledged.
 static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
-    if (c->unacked == 0 && (c->state != RTPI_STREAM || !srv->hooks.pending) && rtpi_drained(c)) {
+    if (c->unacked == 0 && rtpi_drained(c)) {
         rtpi_settled(srv, c);
         if (c->state == RTPI_REPLY && !c->out.reply.pull) {
             rtpi_http_done(srv, c);
@@ -6322,7 +6201,7 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
             rtpi_ready(srv, c); // FIN is next
         }
     }
-    if (c->state == RTPI_STREAM && rtpi_progress_due(c) && rtpi_kind(srv, c)->progress) {
+    if (c->state == RTPI_STREAM && rtpi_kind(srv, c)->progress) {
         rtpi_kind(srv, c)->progress(srv, c);
     }
 }
@@ -6583,11 +6462,10 @@ static int rtpi_check_file(rtpush_server *srv, unsigned i) {
 // server that has no others: each request would be answered 404.
 static int rtpi_check_stream(rtpush_server *srv, unsigned i) {
     const rtpush_route *r = &srv->desc.routes[i];
-    int two_way = (r->kind->flags & RTPI_KIND_TWO_WAY) != 0;
-    uint32_t topics = two_way ? rtpi_all_topics(srv) : srv->text_topics;
+    uint32_t topics = r->kind->flags & RTPI_KIND_TWO_WAY ? srv->all_topics : srv->text_topics;
     return rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".topics", "topics there are"),
                       RTPI_SAY("others, or BINARY ones"),
-                      (r->topics & ~topics) == 0 && (topics != 0 || srv->desc.topic_count == 0));
+                      (r->topics & ~topics) == 0 && (topics != 0 || srv->all_topics == 0));
 }
 
 static int rtpi_check_websocket(rtpush_server *srv, unsigned i) {
@@ -6780,14 +6658,31 @@ const rtpush_kind rtpush_websocket = {
 // >>init ------------------------------------------------------------------------------------------
 // The rest of the checks, defaults, and the parts of the memory.
 
-#define RTPI_TIMES 10u // fields of rtpush_desc from head_ms to retry_ms, one behind the other
-#define RTPI_TIME_AT(i) (offsetof(rtpush_desc, head_ms) + (i) * sizeof(uint32_t))
+// The times of rtpush_desc, one behind the other, and their defaults in quarter seconds.
+#define RTPI_TIMES(X) \
+    X(head_ms, 40) \
+    X(body_ms, 120) \
+    X(idle_ms, 60) \
+    X(reply_ms, 120) \
+    X(ping_ms, 80) \
+    X(stall_ms, 80) \
+    X(close_ms, 8) \
+    X(keepalive_ms, 20) \
+    X(poll_ms, 100) \
+    X(retry_ms, 8)
+#define RTPI_TIME_ENUM(field, quarters) RTPI_T_##field,
+#define RTPI_TIME_DEFAULT(field, quarters) quarters,
+#define RTPI_TIME_NAME(field, quarters) #field "\0"
+#define RTPI_TIME_AT(i) (offsetof(rtpush_desc, head_ms) + (size_t)(i) * sizeof(uint32_t))
+#define RTPI_TIME_CHECK(field, quarters) \
+    RTPI_HOLDS(field, offsetof(rtpush_desc, field) == RTPI_TIME_AT(RTPI_T_##field));
+enum { RTPI_TIMES(RTPI_TIME_ENUM) RTPI_TIME_COUNT };
+RTPI_TIMES(RTPI_TIME_CHECK)
 
 RTPI_APART static void rtpi_defaults(rtpush_desc *d) {
-    // In quarter seconds, in the order of the fields from head_ms to retry_ms.
-    static const uint8_t times[RTPI_TIMES] = {40, 120, 60, 120, 80, 80, 8, 20, 100, 8};
+    static const uint8_t times[] = {RTPI_TIMES(RTPI_TIME_DEFAULT)};
     unsigned i;
-    for (i = 0; i < RTPI_TIMES; i++) {
+    for (i = 0; i < RTPI_TIME_COUNT; i++) {
         uint32_t ms;
         memcpy(&ms, (uint8_t *)d + RTPI_TIME_AT(i), sizeof ms);
         ms = ms ? ms : times[i] * 250u;
@@ -6809,6 +6704,7 @@ static void rtpi_topic_masks(rtpush_server *srv) {
     for (i = 0; i < srv->desc.topic_count; i++) {
         const rtpush_topic *t = &srv->desc.topics[i];
         uint32_t bit = (uint32_t)1 << i;
+        srv->all_topics |= bit;
         srv->text_topics |= t->flags & RTPUSH_BINARY ? 0u : bit;
         srv->state_topics |= t->kind->flags & RTPI_TOPIC_VALUE ? bit : 0u;
         srv->sweep = t->kind->sweep ? t->kind->sweep : srv->sweep;
@@ -6880,7 +6776,7 @@ static int rtpi_check_route(rtpush_server *srv, unsigned i) {
         if (!rtpi_in_range(srv, where, ".headers", (uint32_t)(headers - r->headers) + 1u, 0,
                            RTPUSH_ROUTE_HEADERS) ||
             !rtpi_valid(srv, where, RTPI_RULE(".headers", "lower case, not kept anyway"), *headers,
-                        rtpi_place(rtpi_names, *headers) == RTPI_H_ROUTE &&
+                        rtpi_field(*headers, strlen(*headers)) == RTPI_H_ROUTE &&
                             rtpi_is(*headers, strlen(*headers), *headers))) {
             return 0;
         }
@@ -6918,7 +6814,7 @@ static int rtpi_check_access(rtpush_server *srv) {
     return 1;
 }
 
-// The range of numbers that stand one behind the other in rtpush_desc.
+// The range of a number of rtpush_desc, or of several that stand one behind the other.
 typedef struct rtpi_limit {
     uint8_t at;    // where the first is: bytes
     uint8_t count; // 0: one that may also be RTPUSH_UNLIMITED
@@ -6926,21 +6822,24 @@ typedef struct rtpi_limit {
     uint32_t most;
 } rtpi_limit;
 
+#define RTPI_LIMITS(X) \
+    X(conn_count, 1, 1, ~(uint32_t)0) \
+    X(rx_size, 1, 256, 65532u) \
+    X(tx_size, 1, 256, 65532u) \
+    X(epoch, 1, 1, ~(uint32_t)0) \
+    X(rate_messages, 0, 1, 32000u) \
+    X(rate_bytes, 0, 1, RTPI_RATE_BYTES_MAX) \
+    X(route_count, 1, 1, 254) \
+    X(topic_count, 1, 0, 32)
+#define RTPI_LIMIT_ROW(field, count, least, most) \
+    {(uint8_t)offsetof(rtpush_desc, field), count, least, most},
+#define RTPI_LIMIT_NAME(field, count, least, most) #field "\0"
+
 static int rtpi_check_numbers(rtpush_server *srv) {
-    static const rtpi_limit limits[] = {
-        {offsetof(rtpush_desc, conn_count), 1, 1, ~(uint32_t)0},
-        {offsetof(rtpush_desc, rx_size), 2, 256, 65532u},
-        {offsetof(rtpush_desc, epoch), 1, 1, ~(uint32_t)0},
-        {offsetof(rtpush_desc, rate_messages), 0, 1, 32000u},
-        {offsetof(rtpush_desc, rate_bytes), 0, 1, RTPI_RATE_BYTES_MAX},
-        {offsetof(rtpush_desc, head_ms), RTPI_TIMES, 0, 8000000u},
-        {offsetof(rtpush_desc, route_count), 1, 1, 254},
-        {offsetof(rtpush_desc, topic_count), 1, 0, 32},
-    };
+    static const rtpi_limit limits[] = {RTPI_LIMITS(RTPI_LIMIT_ROW) // and all times
+                                        RTPI_LIMIT_ROW(head_ms, RTPI_TIME_COUNT, 0, 8000000u)};
     const rtpush_desc *d = &srv->desc;
-    const char *name = "conn_count\0rx_size\0tx_size\0epoch\0rate_messages\0rate_bytes\0"
-                       "head_ms\0body_ms\0idle_ms\0reply_ms\0ping_ms\0stall_ms\0close_ms\0"
-                       "keepalive_ms\0poll_ms\0retry_ms\0route_count\0topic_count";
+    const char *name = RTPI_LIMITS(RTPI_LIMIT_NAME) RTPI_TIMES(RTPI_TIME_NAME);
     const rtpi_limit *l;
     for (l = limits; l < limits + sizeof limits / sizeof limits[0]; l++) {
         const uint8_t *at = (const uint8_t *)d + l->at;
@@ -7064,14 +6963,32 @@ const char *rtpush_config_error(const rtpush_server *srv) {
 // >>public ----------------------------------------------------------------------------------------
 // Thin: check arguments, resolve the handle, call inward.
 
+// What errors are in words, from 0 down.
+#define RTPI_ERRORS(X) \
+    X(OK, "ok") \
+    X(ERR_WOULD_BLOCK, "no room now") \
+    X(ERR_FULL, "log full") \
+    X(ERR_TOO_BIG, "too big") \
+    X(ERR_STALE, "the connection has ended") \
+    X(ERR_STATE, "wrong state") \
+    X(ERR_ARGUMENT, "bad argument") \
+    X(ERR_UTF8, "not UTF-8") \
+    X(ERR_CONFIG, "bad configuration") \
+    X(ERR_VERSION, "built with another rtpush.h") \
+    X(LATER, "later") \
+    X(ERR_MALFORMED, "malformed, or given twice")
+#define RTPI_ERROR_ENUM(error, text) RTPI_E_##error,
+#define RTPI_ERROR_TEXT(error, text) text "\0"
+#define RTPI_ERROR_CHECK(error, text) \
+    RTPI_HOLDS(error, -(int)RTPI_E_##error == (int)RTPUSH_##error);
+enum { RTPI_ERRORS(RTPI_ERROR_ENUM) RTPI_ERROR_COUNT };
+RTPI_ERRORS(RTPI_ERROR_CHECK)
+
 const char *rtpush_strerror(int error) {
-    if (error > 0 || error < RTPUSH_ERR_MALFORMED) {
+    if (error > 0 || error <= -(int)RTPI_ERROR_COUNT) {
         return "";
     }
-    return RTPI_TEXT("ok\0" "no room now\0" "log full\0" "too big\0" "the connection has ended\0"
-                     "wrong state\0" "bad argument\0" "not UTF-8\0" "bad configuration\0"
-                     "built with another rtpush.h\0" "later\0" "malformed, or given twice",
-                     (unsigned)-error);
+    return RTPI_TEXT(RTPI_ERRORS(RTPI_ERROR_TEXT), (unsigned)-error);
 }
 
 void *rtpush_server_user(const rtpush_server *srv) {
@@ -7473,9 +7390,7 @@ void rtpush_shutdown(rtpush_server *srv) {
 
 int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock ||
-        (hooks->pending && !(hooks->flags & RTPUSH_COPIES)) ||
-        (hooks->sharing && (!hooks->plan_memory || hooks->plan_size < 256 ||
-                            hooks->plan_size % 8u != 0))) {
+        (hooks->pending && !(hooks->flags & RTPUSH_COPIES))) {
         return RTPUSH_ERR_ARGUMENT;
     }
     if (memcmp(&srv->hooks, hooks, sizeof *hooks) != 0) { // else other contexts may be publishing
@@ -7628,23 +7543,27 @@ static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
 }
 
 // Tokens belong to addresses, so that connecting again brings no new ones. A newcomer begins
-// with as few as any slot of its address has left, used or free.
+// with as few as any slot of its address has left, used or free. Those that were not looked at for
+// two seconds are full again.
 static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t peer) {
     rtpush_conn *c;
-    uint16_t tokens = rtpi_refilled(0, srv->desc.rate_messages, 2);
-    uint16_t byte_tokens = rtpi_refilled(0, srv->desc.rate_bytes / 64u + 1u, 2);
+    conn->peer = peer;
+    conn->token_at = (uint8_t)(srv->quarter / 4u - 2u);
+    conn->tokens = conn->byte_tokens = 0;
+    rtpi_tokens_refill(srv, conn);
     for (c = srv->conns; c < srv->slots_end && peer != 0; c++) {
-        // What has been free for so long is full, and token_at has only 8 bits.
-        if (c->peer == peer && (c->state != RTPI_FREE || srv->quarter - c->out.rank.since < 12u)) {
-            rtpi_tokens_refill(srv, c);
-            tokens = c->tokens < tokens ? c->tokens : tokens;
-            byte_tokens = c->byte_tokens < byte_tokens ? c->byte_tokens : byte_tokens;
+        // token_at has only 8 bits, so of a free one it says something for some time alone.
+        uint8_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at);
+        if (c->peer == peer && seconds < 2 &&
+            (c->state != RTPI_FREE || srv->quarter - c->out.rank.since < 12u)) {
+            if (seconds > 0) {
+                rtpi_tokens_refill(srv, c);
+            }
+            conn->tokens = c->tokens < conn->tokens ? c->tokens : conn->tokens;
+            conn->byte_tokens =
+                c->byte_tokens < conn->byte_tokens ? c->byte_tokens : conn->byte_tokens;
         }
     }
-    conn->peer = peer;
-    conn->tokens = tokens;
-    conn->byte_tokens = byte_tokens;
-    conn->token_at = (uint8_t)(srv->quarter / 4u);
 }
 
 static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int why) {
@@ -7785,9 +7704,7 @@ static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
     return RTPUSH_FIN;
 }
 
-// A plan of this connection's own.
-RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans,
-                                          int max) {
+int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     rtpi_emit e;
     memset(&e, 0, sizeof e);
     memset(&srv->plan, 0, sizeof srv->plan);
@@ -7816,26 +7733,15 @@ RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn,
     return e.count;
 }
 
-int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
-    if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
-        return srv->hooks.sharing->output(srv, conn, spans);
-    }
-    return rtpi_output_own(srv, conn, spans, max);
-}
-
-// The next keep-alive is later than it was. The scan for that comes, and goes on.
-static void rtpi_keepalive_later(const rtpush_server *srv, rtpush_conn *c) {
-    c->due = (uint16_t)(srv->quarter + rtpi_quarters(srv->desc.keepalive_ms) + 1u);
-}
-
 // What the transport took goes forward.
 static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
     srv->count.bytes_out += taken;
     c->unacked += taken;
     if (rtpi_has_cursor(c)) {
         rtpi_sent_stream(srv, c, taken);
-        if (rtpi_is_stream(c) && c->form == RTPI_FORM_SSE && rtpi_reader_endless(c)) {
-            rtpi_keepalive_later(srv, c);
+        // Later than it was: the scan for that comes, and goes on.
+        if (rtpi_is_stream(c) && rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW)) {
+            c->due = (uint16_t)(srv->quarter + rtpi_quarters(srv->desc.keepalive_ms) + 1u);
         }
     } else {
         uint32_t tx = taken < srv->plan.tx ? taken : srv->plan.tx;
@@ -7874,41 +7780,14 @@ static void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
 
 // May rtpush_output give something now?
 static int rtpi_has_output(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_is_stream(c) && rtpi_reader_endless(c)) {
+    if (rtpi_is_stream(c) && !rtpi_kind_has(srv, c, RTPI_KIND_ENDS)) {
         return rtpi_stream_work(srv, c);
     }
     return c->state >= RTPI_REPLY || rtpi_tx_queued(c) > 0;
 }
 
-// All of a shared plan was sent and is acknowledged: the port copies.
-static int rtpi_shared_sent(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream *s = &c->out.stream;
-    const rtpi_plan *plan = &srv->plan;
-    srv->count.bytes_out += plan->total;
-    srv->count.delivered += plan->records;
-    s->seq = plan->seq;
-    s->off = plan->off;
-    c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
-    if (c->form == RTPI_FORM_SSE) {
-        rtpi_keepalive_later(srv, c);
-    }
-    srv->decided = NULL;
-    rtpi_pending(srv, c);
-    if (rtpi_progress_due(c)) {
-        srv->busy = c;
-        rtpi_progress(srv, c);
-        srv->busy = NULL;
-        return rtpi_has_output(srv, c);
-    }
-    return s->seq < srv->limit_seq;
-}
-
-const rtpush_sharing rtpush_shared_plans = {rtpi_shared_decide, rtpi_shared_output,
-                                                  rtpi_shared_sent};
-
 int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     RTPUSH_ASSERT(taken <= srv->plan.total);
-    srv->decided = NULL;
     srv->busy = conn;
     if (taken > 0) {
         rtpi_take(srv, conn, (uint32_t)taken);
@@ -7942,12 +7821,8 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
 }
 
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
-    int count;
-    if (srv->decided == conn) {
-        return srv->hooks.sharing->output(srv, conn, spans);
-    }
-    count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
-                                : rtpush_plain_output(srv, conn, spans, max);
+    int count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
+                                    : rtpush_plain_output(srv, conn, spans, max);
     if (count == RTPUSH_FIN) {
         rtpi_set(conn, RTPI_F_FIN);
     }
@@ -7957,9 +7832,6 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
 int rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     if (srv->hooks.pending) {
         conn->mark.pending += (uint32_t)taken;
-        if (srv->decided == conn && taken == srv->plan.total && acked == taken) {
-            return srv->hooks.sharing->sent(srv, conn);
-        }
     }
     return rtpi_filtered(conn) ? srv->filter->sent(srv, conn, taken, acked)
                                : rtpush_plain_sent(srv, conn, taken, acked);
@@ -8016,7 +7888,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
         }
         while (srv->sweep_at < srv->slots_end) {
             c = srv->sweep_at++;
-            if (rtpi_is_stream(c) && (rtpi_shares(srv, c) || rtpi_stream_work(srv, c))) {
+            if (rtpi_is_stream(c) && rtpi_stream_work(srv, c)) {
                 return c;
             }
         }
@@ -8052,7 +7924,7 @@ uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms) {
     srv->now_ms = now_ms;
     elapsed += srv->carry_ms;
     srv->quarter += elapsed / 250u;
-    srv->carry_ms = (uint8_t)(elapsed % 250u);
+    srv->carry_ms = elapsed % 250u;
     if (srv->scan_armed && (uint32_t)(srv->quarter - srv->scan_at) < 0x80000000u) {
         rtpi_scan(srv);
     }

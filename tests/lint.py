@@ -16,7 +16,7 @@ RESERVED = re.compile(
     r"^(__cplusplus|__STDC_\w+|__GNUC\w*|__clang\w*|__has_\w+|__attribute__|__builtin_\w+|__linux__"
     r"|__atomic_\w+|__ATOMIC_\w+"
     r"|__APPLE__|__FILE__|__LINE__|__func__|__AVR\w*|__arm__|__ZEPHYR__|_MSC_VER|_WIN32"
-    r"|_Static_assert|_[A-Z_]+_SOURCE|__\w+__)$")
+    r"|_Static_assert|_Pragma|_[A-Z_]+_SOURCE|__\w+__)$")
 BANNED = re.compile(
     r"\b(malloc|calloc|realloc|free|alloca|strdup|v?s?n?printf|v?f?d?printf|puts|fputs|putchar"
     r"|fwrite|fopen|s?scanf|time|clock|gettimeofday|clock_gettime|exit|abort|assert|setjmp|longjmp"
