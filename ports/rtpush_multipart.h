@@ -365,7 +365,7 @@ static int rtpi_mp_field(rtpush_multipart *m) {
         if (m->over || m->part.content_type) {
             return m->over ? RTPUSH_MULTIPART_TOO_LONG : RTPUSH_MULTIPART_MALFORMED;
         }
-        while (len > 0 && rtpi_mp_is_blank(line[len - 1])) {
+        while (rtpi_mp_is_blank(line[len - 1])) { // not beyond the colon
             line[--len] = '\0';
         }
         m->part.content_type = rtpi_mp_keep(m, rtpi_mp_skip_blank(value));
@@ -399,7 +399,7 @@ static int rtpi_mp_fields_end(rtpush_multipart *m, char c) {
     if (c != '\n') {
         return RTPUSH_MULTIPART_MALFORMED;
     }
-    if (m->line > 0 || m->over) {
+    if (m->line > 0) { // also if it is over: lines are longer than what is kept of them
         result = rtpi_mp_field(m);
         m->over = 0;
         m->state = RTPI_MP_FIELDS;

@@ -2,12 +2,13 @@
 # Line and branch coverage of rtpush.h and of each port by unit tests, simulations, TLS tests and
 # client suites. The scripts of these run as they are, in a copy of the tree, with a compiler in
 # front of PATH that leaves out sanitizers and optimisation and adds --coverage. Prints a table and
-# the lines with branches that nothing reached (all: build/coverage/report.txt). Not a test: it
-# fails only if nothing was measured.
-# Usage: sh tests/coverage.sh [SUITE...]   of: unit posix tls lwip clients access threads slow
+# the lines with branches that nothing reached (all: build/coverage/report.txt). What cannot be
+# reached stands with its reason in coverage.py. Not a test: it fails only if nothing was measured.
+# Usage: sh tests/coverage.sh [SUITE...]
+# of: unit posix tls lwip lwip-threads clients access threads slow
 set -u
 cd "$(dirname "$0")/.." || exit 1
-suites="${*:-unit posix tls lwip clients access threads slow}"
+suites="${*:-unit posix tls lwip lwip-threads clients access threads slow}"
 top="$PWD/build/coverage"
 tree="$top/tree"
 rm -rf "$top"
@@ -48,12 +49,14 @@ command_of() {
             for b in 2.1-HEAP 2.2-SMALL; do build/lwip/sim-$b rules;
                 build/lwip/sim-$b allocs 1 9; build/lwip/sim-$b seeds 1 60; done
             build/lwip/sim-2.2-TINY seeds 1 30; build/lwip/sim-2.1-HEAP-TLS seeds 1 20' ;;
+        lwip-threads) echo 'sh tests/lwip/threads.sh' ;;
         *) echo "sh tests/run.sh $1" ;;
     esac
 }
 for suite in $suites; do
     echo "coverage: $suite"
-    (cd "$tree" && timeout 900 sh -c "$(command_of "$suite")") >"$top/$suite.log" 2>&1 </dev/null
+    (cd "$tree" && nice -n 5 timeout 900 sh -c "$(command_of "$suite")") \
+        >"$top/$suite.log" 2>&1 </dev/null
     tail -n 1 "$top/$suite.log"
 done
 

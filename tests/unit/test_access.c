@@ -450,6 +450,94 @@ static void access_jwt_judges_the_claims(U_STATE) {
     }
 }
 
+// A signature that another judges gets its bytes and the SHA-256 of what was signed.
+typedef struct judged {
+    int calls;
+    int says;
+    size_t len;
+    uint8_t signature[64];
+    uint8_t hash[32];
+} judged;
+
+static int judge_signature(const void *ctx, const uint8_t hash[32], const uint8_t *signature,
+                           size_t len) {
+    judged *seen = (judged *)(uintptr_t)ctx;
+    seen->calls++;
+    seen->len = len;
+    memcpy(seen->signature, signature, len);
+    memcpy(seen->hash, hash, 32);
+    return seen->says;
+}
+
+// RFC 7518 3.4: base64url of at most 64 bytes; all else is none, and nobody is asked.
+static void access_jwt_asks_another_for_the_signature(U_STATE) {
+    static const char header[] = "{\"alg\":\"ES256\"}";
+    uint8_t signature[70];
+    for (size_t len = 0; len <= sizeof signature; len++) {
+        t_buf token = {0};
+        judged seen = {0};
+        rtpush_jwt jwt = judge();
+        uint8_t hash[32];
+        rtpi_sha256 s;
+        signature[len - (len > 0)] = (uint8_t)(len * 7);
+        put_base64url(&token, header, sizeof header - 1);
+        t_puts(&token, ".");
+        put_base64url(&token, "{\"exp\":2000}", 12);
+        rtpi_sha256_begin(&s);
+        rtpi_sha256_add(&s, token.data, token.len);
+        rtpi_sha256_end(&s, hash);
+        t_puts(&token, ".");
+        put_base64url(&token, signature, len);
+        jwt.alg = "ES256";
+        jwt.check = judge_signature;
+        jwt.ctx = &seen;
+        seen.says = 1;
+        T_EQ(rtpush_jwt_verify(&jwt, t_text(&token)), len <= 64 ? 0 : RTPUSH_ERR_SIGNATURE);
+        T_EQ(seen.calls, len <= 64);
+        if (len <= 64) {
+            T_EQ(seen.len, len);
+            T_CHECK(memcmp(seen.signature, signature, len) == 0, "other bytes");
+            T_CHECK(memcmp(seen.hash, hash, 32) == 0, "the hash of something else");
+        }
+        for (seen.says = -1; seen.says <= 2; seen.says += seen.says == 0 ? 2 : 1) { // 1 alone
+            T_EQ(rtpush_jwt_verify(&jwt, t_text(&token)), RTPUSH_ERR_SIGNATURE);
+        }
+        seen.says = 1;
+        t_puts(&token, "!");
+        T_EQ(rtpush_jwt_verify(&jwt, t_text(&token)), RTPUSH_ERR_SIGNATURE);
+        jwt.check = NULL;
+        T_EQ(rtpush_jwt_verify(&jwt, t_text(&token)), RTPUSH_ERR_ARGUMENT);
+        t_buf_free(&token);
+    }
+}
+
+// An array is no text: who asks for the claim is told that it is something else.
+static void access_jwt_gives_an_array_of_audiences_as_other(U_STATE) {
+    char text[8] = "before";
+    rtpush_claim claim;
+    rtpush_jwt jwt = judge();
+    memset(&claim, 0, sizeof claim);
+    claim.name = "aud";
+    claim.text = text;
+    claim.text_size = sizeof text;
+    jwt.claims = &claim;
+    jwt.claim_count = 1;
+    jwt.aud = "me";
+    T_EQ(rtpush_jwt_verify(&jwt, token_of(HS256, "{\"exp\":2000,\"aud\":[\"you\",\"me\"]}")),
+         RTPUSH_OK);
+    T_EQ(claim.kind, RTPUSH_CLAIM_OTHER);
+    assert_string_equal(text, "");
+}
+
+static void access_errors_have_words(U_STATE) {
+    for (int error = RTPUSH_ERR_TOKEN; error >= RTPUSH_ERR_USED; error--) {
+        T_CHECK(rtpush_access_strerror(error)[0] != '\0', "error %d has none", error);
+    }
+    assert_string_equal(rtpush_access_strerror(RTPUSH_ERR_FULL), rtpush_strerror(RTPUSH_ERR_FULL));
+    assert_string_equal(rtpush_access_strerror(RTPUSH_ERR_USED - 1),
+                        rtpush_strerror(RTPUSH_ERR_USED - 1));
+}
+
 // A device that does not know the time must not take 1970 for it.
 static void access_without_a_clock_nothing_that_expires_is_accepted(U_STATE) {
     char text[100];
@@ -859,6 +947,23 @@ static void access_ticket_expires_and_is_not_used_up_by_that(U_STATE) {
     T_EQ(redeem(&tickets, text), RTPUSH_OK);
 }
 
+// Who has the key may sign anything: what is no ticket is malformed all the same.
+static void access_ticket_signed_but_malformed(U_STATE) {
+    for (size_t at = 0; at < RTPI_TICKET_TEXT; at++) {
+        char text[RTPUSH_TICKET_SIZE];
+        uint8_t mac[32];
+        t_buf end = {0};
+        rtpush_tickets tickets = {key, 7, 0, {0}};
+        T_EQ(rtpush_ticket_issue(&tickets, 5, 0xFFFFFFFFu, 1010, text), RTPUSH_OK);
+        text[at] = 'g';
+        rtpi_ticket_mac(&tickets, text, mac);
+        put_base64url(&end, mac, RTPI_TICKET_MAC);
+        memcpy(text + RTPI_TICKET_TEXT, end.data, end.len);
+        T_EQ(redeem(&tickets, text), RTPUSH_ERR_TOKEN);
+        t_buf_free(&end);
+    }
+}
+
 // Another boot, another key, another server: none of their tickets is good here.
 static void access_ticket_ends_with_the_boot(U_STATE) {
     char text[RTPUSH_TICKET_SIZE];
@@ -1031,6 +1136,9 @@ int main(void) {
         u_test(access_jwt_refuses_what_is_not_signed),
         u_test(access_jwt_algorithm_is_fixed),
         u_test(access_jwt_judges_the_claims),
+        u_test(access_jwt_asks_another_for_the_signature),
+        u_test(access_jwt_gives_an_array_of_audiences_as_other),
+        u_test(access_errors_have_words),
         u_test(access_without_a_clock_nothing_that_expires_is_accepted),
         u_test(access_jwt_gives_the_claims_asked_for),
         u_test(access_jwt_reads_json_strictly),
@@ -1045,6 +1153,7 @@ int main(void) {
         u_test(access_signed_value_notices_every_changed_bit),
         u_test(access_cookie_values_are_clean),
         u_test(access_ticket_holds_once),
+        u_test(access_ticket_signed_but_malformed),
         u_test(access_ticket_expires_and_is_not_used_up_by_that),
         u_test(access_ticket_ends_with_the_boot),
         u_test(access_ticket_window_forgets_the_oldest),

@@ -139,6 +139,7 @@ static void multipart_decodes_names(U_STATE) {
            "[a\"b\\c\\d;e=f|-|-][end]");
     expect(TYPE, ONE("Content-Disposition: form-data; filename=\"f\"; name=\"n\"", ""), 0,
            "[n|f|-][end]");
+    expect(TYPE, ONE(NAME("\"%2%20%2\"; filename=\"%23\""), ""), 0, "[%2%20%2|%23|-][end]");
     expect(TYPE, ONE(NAME("\"\xC3\xA9\xFF\"; filename*=UTF-8''evil; filename=\"\xE2\x82\xAC\""),
                      ""), 0,
            "[\xC3\xA9\xFF|\xE2\x82\xAC|-][end]");
@@ -289,6 +290,27 @@ static void multipart_bounds_the_fields(U_STATE) {
         T_CHECK(is == (size <= strlen(TYPE) ? RTPUSH_MULTIPART_TYPE : size < 64 ? LONG : 0),
                 "%lu bytes of memory: %d", (unsigned long)size, is);
         assert_string_equal(t_text(&s.log), is == 0 ? "[first|second|text/plain]1[end]" : "");
+        t_buf_free(&s.log);
+    }
+}
+
+// Names of every length in memory of every size: the part comes whole, or is too long.
+static void multipart_takes_names_of_every_length(U_STATE) {
+    const size_t strings = sizeof "XyZ" + sizeof "x"; // boundary and name
+    for (size_t size = 60; size < 120; size++) {
+        const size_t name = size - strings - sizeof "Content-Disposition: form-data; name=\"\"";
+        char body[400];
+        sink s = {{0}, 0, t_seed(1), 0, 0, 0};
+        t_put(&s.log, "", 0);
+        for (size_t len = 1; len <= name; len++) {
+            snprintf(body, sizeof body,
+                     "--XyZ\r\n" NAME("\"%0*d\"") "\r\nX: y\r\n\r\n1\r\n--XyZ--", (int)len, 0);
+            s.log.len = 0;
+            int is = read_form(TYPE, (const uint8_t *)body, strlen(body), 0, 0, size, &s);
+            T_CHECK(is == 0 || is == LONG, "%lu bytes, a name of %lu: %d", (unsigned long)size,
+                    (unsigned long)len, is);
+            T_CHECK((is == 0) == (s.log.len > 0), "a part of a form that is too long");
+        }
         t_buf_free(&s.log);
     }
 }
@@ -459,6 +481,7 @@ int main(void) {
         u_test(multipart_reads_boundaries),
         u_test(multipart_refuses_what_is_malformed),
         u_test(multipart_bounds_the_fields),
+        u_test(multipart_takes_names_of_every_length),
         u_test(multipart_gives_back_the_applications_error),
         u_test(multipart_is_the_same_at_every_cut),
         u_test(multipart_works_behind_on_body),
