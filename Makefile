@@ -9,7 +9,7 @@ SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 CORE := rtpush.h $(wildcard ports/*.h)
 EXAMPLES := $(wildcard examples/*/*.[ch])
 SECURE := $(wildcard examples/secure/*.[ch] examples/secure/*.sh examples/secure/page/*)
-PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browser/*)
+PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browser/* ports/*.sh)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -48,6 +48,9 @@ hub: build/hub
 ## make dashboard  build build/dashboard, the demo
 dashboard: build/dashboard
 
+## make widgets    build build/widgets, a dashboard from a table, without HTML
+widgets: build/widgets
+
 ## make secure     build build/secure, a device behind TLS and a login
 secure: build/secure
 
@@ -80,6 +83,14 @@ secure-firmware: build/secure-firmware/lm3s6965evb.elf build/secure-firmware/mps
 ## make secure-firmware-run  run it in QEMU on https://127.0.0.1:8443 (BOARD=lm3s6965evb)
 secure-firmware-run: build/secure-firmware/$(BOARD).elf
 	OUT=build/secure-firmware GUEST=$(or $(GUEST),443) sh examples/firmware/run.sh $(BOARD) 8443
+
+## make widgets-firmware      examples/widgets for lm3s6965evb, and its flash and RAM
+widgets-firmware: build/widgets-firmware/lm3s6965evb.elf
+	python3 examples/firmware/size.py build/widgets-firmware/lm3s6965evb.map
+
+## make widgets-firmware-run  run it in QEMU on http://127.0.0.1:8080 (PORT=8080)
+widgets-firmware-run: build/widgets-firmware/lm3s6965evb.elf
+	OUT=build/widgets-firmware sh examples/firmware/run.sh lm3s6965evb $(PORT)
 
 ## make secure-bench         instructions of a TLS handshake on a Cortex-M3
 secure-bench: build/secure-firmware/mps2-an385.elf
@@ -185,10 +196,21 @@ build/dashboard_assets.h: $(PAGE) | build
 	else echo "make: npm is missing (apt-get install npm): the page is built without charts"; fi
 	sh examples/dashboard/bundle.sh $@
 
+build/widgets_assets.h: $(PAGE) build/dashboard_assets.h | build
+	sh ports/dash.sh $@ $(wildcard examples/dashboard/node_modules/uplot)
+
+WIDGETS := examples/widgets/app.c examples/widgets/widgets.c
+
+build/widgets: $(EXAMPLES) $(CORE) build/widgets_assets.h Makefile
+	$(CC) $(C99) $(CFLAGS) $(WIDGETS) -o $@ -lpthread
+
+build/widgets-asan: $(EXAMPLES) $(CORE) build/widgets_assets.h Makefile
+	$(CC) $(C99) $(SANITIZE) $(WIDGETS) -o $@ -lpthread
+
 build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 	$(CC) $(C99) $(CFLAGS) examples/dashboard/*.c -o $@ -lpthread
 
-build/secure_assets.h: $(SECURE) ports/browser/rtpush.js | build
+build/secure_assets.h: $(SECURE) ports/browser/rtpush.js ports/assets.sh | build
 	sh examples/secure/bundle.sh $@
 
 SECURE_HOST := examples/secure/secure.c examples/secure/app.c
@@ -206,6 +228,12 @@ FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)
 $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) \
     build/dashboard_assets.h | firmware-tools
 	sh examples/firmware/build.sh $*
+
+# ... the dashboard of examples/widgets
+build/widgets-firmware/lm3s6965evb.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) build/widgets_assets.h | \
+    firmware-tools
+	SOURCES='examples/widgets/firmware.c examples/widgets/app.c' CFLAGS=-Iexamples/widgets \
+	    OUT=$(@D) sh examples/firmware/build.sh lm3s6965evb
 
 # ... over TLS: app.c and pages of examples/secure
 SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c

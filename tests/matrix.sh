@@ -158,13 +158,15 @@ for port in ports/rtpush_*.h; do
         grep -vx RTPUSH_IMPLEMENTATION | head -n 1)"
     name="$(basename "$port" .h)"
     case "$name" in
-        rtpush_posix | rtpush_multipart | rtpush_access | rtpush_json) ;;
+        rtpush_posix | rtpush_multipart | rtpush_access | rtpush_json | rtpush_dash) ;;
         *) continue ;; # needs its stack's headers: built by its own tests
     esac
-    printf '#define RTPUSH_IMPLEMENTATION\n#define %s\n#include "rtpush.h"\n#include "%s"\n' \
+    core='#include "rtpush.h"\n'
+    [ "$name" = rtpush_dash ] && core="$core"'#include "ports/rtpush_json.h"\n'
+    printf '#define RTPUSH_IMPLEMENTATION\n#define %s\n'"$core"'#include "%s"\n' \
         "${macro:-RTPUSH_IMPLEMENTATION}" "$port" | awk '!seen[$0]++' >"$out/$name.c"
     cp "$out/$name.c" "$out/$name.cpp"
-    printf '#include "rtpush.h"\n#include "%s"\nint rtpush_user_of_port;\n' "$port" \
+    printf "$core"'#include "%s"\nint rtpush_user_of_port;\n' "$port" \
         >"$out/${name}_user.c"
     for std in 'c99 -D_GNU_SOURCE' 'c99 -D_POSIX_C_SOURCE=200809L' gnu99 gnu11; do
         for poll in '' ' -DRTPUSH_POSIX_POLL'; do
@@ -197,7 +199,11 @@ cp @_assets.h @.d/${name}_assets.h
 "
     fi
     sources="$example*.c"
-    if [ "$name" = secure ]; then # TLS
+    if [ "$name" = widgets ]; then # its page is not its own
+        before="sh ports/dash.sh @.d/widgets_assets.h examples/dashboard/node_modules/uplot
+"
+        sources="$example/app.c $example/widgets.c" # firmware.c is built by tests/device
+    elif [ "$name" = secure ]; then # TLS
         sources="$example/secure.c $example/app.c -lbearssl"
     fi
     job "example $name, gcc" \

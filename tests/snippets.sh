@@ -118,12 +118,13 @@ done <"$out/compilers"
 
 # -- the examples as C++ ---------------------------------------------------------------------------
 # Designated initialisers are C++20, g++ has them before; those of arrays are an extension.
-make -s build/dashboard_assets.h build/secure_assets.h >"$out/log" 2>&1
+make -s build/dashboard_assets.h build/secure_assets.h build/widgets_assets.h >"$out/log" 2>&1
 for compiler in 'g++ -std=c++11' 'g++ -std=c++17' 'g++ -std=c++20' \
     'clang++ -std=c++11 -Wno-c++20-designator -Wno-c99-designator' \
     'clang++ -std=c++20 -Wno-c99-designator'; do
     for source in examples/echo/*.c examples/hub/*.c examples/dashboard/*.c \
-        examples/secure/app.c examples/secure/secure.c; do
+        examples/secure/app.c examples/secure/secure.c \
+        examples/widgets/app.c examples/widgets/widgets.c; do
         # shellcheck disable=SC2086
         check "$(echo "$compiler" | sed 's/ -Wno.*//') compiles $source" \
             $compiler -x c++ $warn -fsyntax-only -I. -Ibuild "$source"

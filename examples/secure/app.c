@@ -466,13 +466,13 @@ static void on_page(rtpush_server *srv, const rtpush_request *req) {
         redirect(srv, req);
         return;
     }
-    const int in = by_cookie(app_of(srv), req, &who);
+    const rtpush_asset *page =
+        by_cookie(app_of(srv), req, &who) ? &asset_dashboard_html : &asset_login_html;
     const rtpush_response answer = {.body_static = 1,
-                                    .content_type = "text/html; charset=utf-8",
+                                    .content_type = page->content_type,
                                     .headers = headers,
-                                    .body = in ? page_dashboard : page_login,
-                                    .len = (uint32_t)(in ? sizeof page_dashboard
-                                                         : sizeof page_login)};
+                                    .body = page->data,
+                                    .len = page->len};
     reply(srv, req, &answer);
 }
 

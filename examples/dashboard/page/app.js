@@ -2,7 +2,7 @@
 // browser is ready to. Nothing here knows which transport is in use.
 
 import { connect } from './rtpush.js';
-import { createChart } from './charts.js';
+import { createChart, roundUp } from './charts.js';
 
 const KEEP = 4000;       // samples
 const SPAN_MIN_S = 60;   // what the charts show: from one minute,
@@ -87,18 +87,20 @@ function draw() {
 const percent = (y) => `${y.toFixed(y < 10 ? 1 : 0)} %`;
 const percentAxis = (y, axis) => (axis ? `${y} %` : percent(y));
 const rate = (y) => bytesText(y, 'B/s');
+const toHundred = () => [0, 100];
+const fromZero = (low, high) => [0, roundUp(Math.max(1000, high))];
 
 const charts = {
     cpu: createChart($('cpu-chart'), {
-        name: 'Processor use', ceiling: 100, format: percentAxis,
+        name: 'Processor use', range: toHundred, format: percentAxis,
         series: [{ label: 'Processor', color: '--s1' }],
     }),
     mem: createChart($('mem-chart'), {
-        name: 'Memory use', ceiling: 100, format: percentAxis,
+        name: 'Memory use', range: toHundred, format: percentAxis,
         series: [{ label: 'Memory', color: '--s2' }],
     }),
     net: createChart($('net-chart'), {
-        name: 'Network', format: rate, axisSize: 62,
+        name: 'Network', format: rate, axisSize: 62, range: fromZero,
         series: [{ label: 'Received', color: '--s3' }, { label: 'Sent', color: '--s4' }],
     }),
 };
@@ -181,7 +183,7 @@ const DRAW = {
         if (samples[samples.length - 1].temp !== undefined) {
             $('temp-card').hidden = false;
             charts.temp ??= createChart($('temp-chart'), {
-                name: 'Temperature', ceiling: 100, format: (y) => `${y.toFixed(0)} °C`,
+                name: 'Temperature', range: toHundred, format: (y) => `${y.toFixed(0)} °C`,
                 series: [{ label: 'Hottest', color: '--s5' }],
             });
             charts.temp.update(...columns(['temp']));

@@ -1,7 +1,10 @@
 // One chart: lines by uPlot where the page was built with it, bars of plain elements where not.
 //
-//     const chart = createChart(element, { name, series: [{ label, color }], format, ceiling });
+//     const chart = createChart(element, { name, series: [{ label, color }], format, range });
 //     chart.update(x, [y, ...], span);   x in seconds, ascending; y may be null (a hole)
+//
+// color is a custom property of CSS. range(low, high) gives both ends of the axis from those of the
+// data; without it they are free. Its CSS is charts.css, after uPlot's.
 
 const BAR_COUNT = 60;
 
@@ -27,9 +30,15 @@ function clock(seconds, parts = { timeStyle: 'medium' }) {
 }
 
 // The next "round" number: 1, 2 or 5 times a power of ten.
-function roundUp(value) {
+export function roundUp(value) {
     const power = 10 ** Math.floor(Math.log10(value));
     return [1, 2, 5, 10].find((step) => step * power >= value) * power;
+}
+
+// Around the data, on round numbers.
+function freeRange(low, high) {
+    const step = roundUp(Math.max(high - low, Math.abs(high) / 50, 1e-9) / 2);
+    return [Math.floor(low / step) * step, Math.floor(high / step + 1) * step];
 }
 
 class Lines {
@@ -54,7 +63,7 @@ class Lines {
     }
 
     settings() {
-        const { series, format, ceiling } = this.options;
+        const { series, format, range = freeRange } = this.options;
         const axis = {
             stroke: () => this.color('--soft'),
             font: '12px system-ui, sans-serif', // uPlot scales whole pixels only
@@ -68,9 +77,7 @@ class Lines {
             cursor: { sync: { key: 'board' }, drag: { x: false, y: false }, points: { size: 7 } },
             scales: {
                 x: { time: true, range: () => this.range() },
-                y: {
-                    range: (plot, low, high) => [0, ceiling ?? roundUp(Math.max(1000, high ?? 0))],
-                },
+                y: { range: (plot, low, high) => range(low ?? 0, high ?? 0) },
             },
             axes: [
                 {
@@ -81,7 +88,7 @@ class Lines {
                 },
                 {
                     ...axis, size: this.options.axisSize ?? 50, space: 34, gap: 6,
-                    grid: { stroke: () => this.color('--grid'), width: 1 },
+                    grid: { stroke: () => this.color('--grid') || this.color('--line'), width: 1 },
                     values: (plot, at) => at.map((y) => format(y, true)),
                 },
             ],
@@ -187,12 +194,15 @@ class Bars {
 
     update(x, ys) {
         const recent = ys.map((y) => y.slice(-BAR_COUNT));
-        const most = this.options.ceiling ?? roundUp(Math.max(1000, ...recent.flat()));
+        const known = recent.flat().filter((y) => y !== null);
+        const { range = freeRange } = this.options;
+        const [low, high] = range(Math.min(...known), Math.max(...known));
         recent.forEach((values, row) => {
             const bars = this.rows[row].children;
             const first = BAR_COUNT - values.length;
             for (let i = 0; i < BAR_COUNT; i++) {
-                bars[i].style.height = `${(i < first ? 0 : values[i - first] ?? 0) / most * 100}%`;
+                const y = i < first ? low : values[i - first] ?? low;
+                bars[i].style.height = `${(y - low) / (high - low) * 100}%`;
             }
         });
         if (Date.now() - this.described > 10000) {
