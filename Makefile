@@ -139,7 +139,7 @@ fuzz-afl:
 
 ## make cert       a CA and certificates for development in build/cert
 cert:
-	sh tests/tls/cert.sh build/cert
+	sh ports/cert.sh build/cert
 
 ## make clean      remove build/
 clean:

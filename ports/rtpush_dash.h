@@ -31,23 +31,25 @@
 //     Three callbacks of routes pass on to it: rtpush_dash_table for "/dash.json",
 //     rtpush_dash_message for the WebSocket, rtpush_dash_control for POST "/control".
 //
-// THE KINDS     what it shows                         min, max                 it commands
-//     VALUE     a number or a text                    -                        -
-//     GAUGE     an arc                                its ends                 -
-//     BAR       a bar                                 its ends                 -
-//     CHART     a line over time, rtpush_dash_point   of its axis; equal: free -
-//     LOG       lines, rtpush_dash_log                -                        -
-//     SWITCH    on or off                             0, 1                     0 or 1
-//     SLIDER    a position                            its ends                 min to max
-//     BUTTON    its label; it needs no topic          -                        1
-//     TEXT      a text                                max: bytes, 0: read only  the text
-//     CHART and LOG are best EVENT topics: a page that opens gets what the log still holds, one that
-//     was away gets what it missed. The others are STATE topics of 16 bytes; texts as they are long.
+// THE KINDS   what it shows                        min, max                it commands
+//     VALUE   a number or a text                   -                       -
+//     GAUGE   an arc                               its ends                -
+//     BAR     a bar                                its ends                -
+//     CHART   a line over time: rtpush_dash_point  of its axis; equal: free   -
+//     LOG     lines: rtpush_dash_log               -                       -
+//     SWITCH  on or off                            -                       0 or 1
+//     SLIDER  a position                           its ends                min to max
+//     BUTTON  its label; it needs no topic         -                       1
+//     TEXT    a text                               max: bytes, 0: fixed    the text
+//     CHART and LOG are best EVENT topics: a page that opens gets what the log still holds, one
+//     that was away gets what it missed. The others are STATE topics of 16 bytes, texts of as many
+//     as they are long as JSON.
 //
 // A COMMAND is a message {"name":value}: the topic of a widget and a number, true, false or a text
-//     (RFC 8259, one member). It is checked against the table before on_command sees it. Deviation:
-//     no exponents (RFC 8259 6), no more decimals than the widget has. Names and not numbers: a page
-//     that is still open while the device starts with another table switches nothing else.
+//     (RFC 8259, one member). It is checked against the table before on_command sees it.
+//     Deviation: no exponents (RFC 8259 6), no more decimals than the widget has. Names and not
+//     numbers: a page that is still open while the device starts with another table switches
+//     nothing else.
 
 #ifndef RTPUSH_DASH_H
 #define RTPUSH_DASH_H
@@ -381,6 +383,7 @@ int rtpush_dash_parse(const rtpush_dash *dash, const void *data, size_t len,
     if (!rtpi_dash_take(&r, '{') || !rtpi_dash_string(&r, &text) || !rtpi_dash_take(&r, ':')) {
         return RTPUSH_DASH_MALFORMED;
     }
+    // RFC 8259 8.3: names are compared unescaped.
     found = text.over ? RTPUSH_DASH_UNKNOWN : rtpi_dash_find(dash, name);
     command->widget = found < 0 ? 0 : (unsigned)found;
     error = rtpi_dash_value(&r, found < 0 ? 0 : dash->widgets[found].decimals, command, &is_text);

@@ -17,7 +17,7 @@ git ls-files -co --exclude-standard -z | xargs -0 tar -cf - | tar -xf - -C "$tre
 # What was fetched, and the certificates.
 mkdir -p "$tree/build/lwip"
 sh tests/lwip/fetch.sh >/dev/null && cp -r build/lwip/2.1 build/lwip/2.2 "$tree/build/lwip/"
-sh tests/tls/cert.sh build/cert >/dev/null && cp -r build/cert "$tree/build/"
+sh ports/cert.sh build/cert >/dev/null && cp -r build/cert "$tree/build/"
 for folder in tests/clients tests/browser; do
     [ -d "$folder/node_modules" ] && ln -s "$PWD/$folder/node_modules" "$tree/$folder/node_modules"
 done

@@ -191,7 +191,7 @@ def programs_of(file):
         return [Program(name, "tests/posix/faults.c", flags, ["-lpthread"], [[]])
                 for name, flags in forms.items()]
     if file == "ports/rtpush_bearssl.h":
-        prepare("sh tests/tls/cert.sh build/cert")
+        prepare("sh ports/cert.sh build/cert")
         return [Program(name, f"tests/tls/{name}.c", [], ["-lcmocka", "-lbearssl"], [["60"]])
                 for name in ("test_tls", "sim")]
     if file == "ports/rtpush_lwip.h":

@@ -53,9 +53,13 @@ command_of() {
             node tests/browser/page.test.mjs build/page-server" ;;
         browser-firefox) echo "$make build/page-server &&
             RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
+        browser-widgets) echo "$make build/widgets-asan &&
+            node tests/browser/widgets.test.mjs build/widgets-asan" ;;
+        widgets-firefox) echo "$make build/widgets-asan && RTPUSH_BROWSER=firefox \
+            node tests/browser/widgets.test.mjs build/widgets-asan" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
-        wire | wire-tls | device | device-tls | pages | pages-tls | boards | secure-device | \
-            secure-app)
+        wire | wire-tls | device | device-tls | pages | pages-tls | widgets | boards | \
+            secure-device | secure-app)
             echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         mutants-self) echo "python3 tests/mutants.py selftest" ;;
@@ -101,10 +105,11 @@ case "${1:-test}" in
         at_a_time=3
         chains='
 matrix
-device pages
+device pages widgets
 lwip lwip-threads tls mutants
 secure-app secure-device
 browser browser-page browser-firefox
+browser-widgets widgets-firefox
 wire wire-tls device-tls pages-tls
 clients clients-tls clients-poll
 unit
@@ -128,7 +133,7 @@ began_all="$(date +%s)"
 if [ "${1:-test}" = test ]; then
     # What several chains need is made before they begin. If that fails, so do they, and say why.
     sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
-    $make hub build/dashboard build/hub-tls build/echo-tls build/dashboard-tls \
+    $make hub build/dashboard build/widgets-asan build/hub-tls build/echo-tls build/dashboard-tls \
         build/secure-asan firmware secure-firmware >>build/log/prepare.log 2>&1
 fi
 echo "$chains" | xargs -P "$at_a_time" -L 1 sh tests/run.sh only

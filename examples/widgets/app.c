@@ -75,6 +75,7 @@ rtpush_server *app_start(uint32_t epoch, const char *const *hosts, const char **
         (void)rtpush_dash_set(&server, &dash, LAMP, now[LAMP]);
         (void)rtpush_dash_set(&server, &dash, FAN, now[FAN]);
         (void)rtpush_dash_text(&server, &dash, NAME, "Greenhouse 1");
+        (void)rtpush_dash_log(&server, &dash, LOG, "good", "Started");
     }
     return result == RTPUSH_OK ? &server : NULL;
 }

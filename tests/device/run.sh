@@ -7,6 +7,7 @@
 #           (mps2-an500 differs from it in its processor, not in what TLS meets)
 #   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
 #   pages   its page in Chromium, from that board
+#   widgets examples/widgets in Chromium, from that board
 #   device-tls, pages-tls  both over TLS, side by side from this machine and from mps2-an385, which
 #           has RAM for TLS in every connection
 #   boards  the clients on the other boards, without what takes long
@@ -132,7 +133,7 @@ fresh() { # FOLDER
 # The records of a peer are as large as what takes them.
 wire_tls() {
     fresh "$out/tls"
-    build sh tests/tls/cert.sh &&
+    build sh ports/cert.sh &&
         build build_wire conformance-tls -DCONFORMANCE_TLS -lbearssl \
             -fsanitize=address,undefined -fno-sanitize-recover=all &&
         build env OUT="$out/tls" TLS=1 STACK=5K \
@@ -220,6 +221,12 @@ for part in "$@"; do
         pages)
             build_dashboard || continue
             run pages-lm3s6965evb node tests/browser/dashboard.test.mjs "$(device lm3s6965evb '')"
+            ;;
+        widgets)
+            build "${MAKE:-make}" --no-print-directory \
+                build/widgets-firmware/lm3s6965evb.elf || continue
+            run widgets-lm3s6965evb node tests/browser/widgets.test.mjs \
+                "$(device lm3s6965evb '' build/widgets-firmware)"
             ;;
         boards)
             build_dashboard || continue

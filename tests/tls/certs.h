@@ -1,4 +1,4 @@
-// certs.h - what tests/tls/cert.sh made, as BearSSL wants it. Needs ports/rtpush_bearssl.h.
+// certs.h - what ports/cert.sh made, as BearSSL wants it. Needs ports/rtpush_bearssl.h.
 
 #ifndef T_CERTS_H
 #define T_CERTS_H

@@ -1,6 +1,6 @@
 // peer.h - the other end: a TLS client by BearSSL's client side, joined in memory to the filter
 // under test, which stands between the port made of memory of tests/unit/harness.h and the core.
-// Certificates come from build/cert (tests/tls/cert.sh).
+// Certificates come from build/cert (ports/cert.sh).
 
 #ifndef T_PEER_H
 #define T_PEER_H

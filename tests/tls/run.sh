@@ -30,7 +30,7 @@ part() {
     failed=$((failed + $3))
 }
 
-if ! sh tests/tls/cert.sh build/cert; then
+if ! sh ports/cert.sh build/cert; then
     echo '0 passed, 1 failed'
     exit 1
 fi

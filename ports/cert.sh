@@ -1,5 +1,5 @@
 #!/bin/sh
-# Certificates for development and for the tests, by openssl, in build/cert or the folder given:
+# Certificates for development and for tests, by openssl, in build/cert or the folder given:
 #     ca.pem ca.key              the test CA; import ca.pem into a browser to trust the others
 #     ec.pem ec.key              server, ECDSA P-256
 #     dev_cert.h                 the same as C, for firmware: dev_chain, dev_key of BearSSL's types
@@ -7,9 +7,9 @@
 #     client.pem client.key      a client of the same CA
 #     stranger.pem stranger.key  a client that nobody signed but itself
 # Good for the names and addresses below and those in NAMES ("DNS:x,IP:y"); what exists is kept.
-# Usage: sh tests/tls/cert.sh [FOLDER]
+# A device in the field needs a key of its own, made in it or for it alone.
+# Usage: sh ports/cert.sh [FOLDER]
 set -eu
-cd "$(dirname "$0")/../.."
 out="${1:-build/cert}"
 names="DNS:localhost,DNS:rtpush.local,IP:127.0.0.1,IP:::1,IP:10.0.2.15${NAMES:+,$NAMES}"
 days=397 # the most that browsers take of a server's certificate

@@ -1,0 +1,341 @@
+// The dashboard that a table in the firmware describes (ports/browser/dash.js, rtpush_dash.h), in a
+// real browser: every kind moves and commands, the look, the size, what is loaded and when.
+//
+//     node tests/browser/widgets.test.mjs build/widgets-asan
+//     node tests/browser/widgets.test.mjs '{"board":"lm3s6965evb","elf":...}'
+//
+// The second is the same page from an emulated device. RTPUSH_BROWSER=firefox: in Firefox instead
+// of Chromium. Screenshots are left in build/widgets-shots. Last line: "N passed, N failed".
+
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { FIREFOX, launch } from './browsers.mjs';
+import { check, lowContrast, nameless, same, sleep } from './checks.mjs';
+
+const TOP = fileURLToPath(new URL('../../', import.meta.url));
+const PROGRAM = process.argv[2] ?? 'build/widgets-asan';
+const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
+const PAGE_MAX = 9000; // bytes of flash of the page without charts
+const WAIT_MS = 30000;
+const ALL_MS = 8 * 60000;
+
+let passed = 0;
+let failed = 0;
+let errors = []; // what the pages logged
+let server;
+let browser;
+
+// -- server ---------------------------------------------------------------------------------------
+
+async function startServer(port = 0) {
+    if (DEVICE) {
+        const { startTarget } = await import('../clients/device.mjs');
+        return startTarget(DEVICE);
+    }
+    const child = spawn(PROGRAM, [String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    process.on('exit', () => child.kill('SIGKILL'));
+    const [said] = await once(createInterface({ input: child.stdout }), 'line');
+    const found = /^listening on (http:\/\/127\.0\.0\.1:(\d+))$/.exec(said);
+    check(found, `server said: ${said}`);
+    return { child, url: found[1], port: Number(found[2]) };
+}
+
+async function stopServer({ child }) {
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    const [status] = await ended;
+    same(status, 0, 'exit status');
+}
+
+// -- pages ----------------------------------------------------------------------------------------
+
+async function until(what, condition) {
+    const end = Date.now() + WAIT_MS;
+    while (!(await condition())) {
+        check(Date.now() < end, `never came: ${what}`);
+        await sleep(50);
+    }
+}
+
+async function openPage({ scheme = 'light', width = 1280, prepare } = {}) {
+    const context = await browser.newContext({
+        viewport: { width, height: 844 }, colorScheme: scheme,
+    });
+    context.setDefaultTimeout(WAIT_MS);
+    const page = await context.newPage();
+    page.asked = [];
+    page.on('pageerror', (error) => errors.push(error.stack));
+    page.on('console', (message) => ['error', 'warning'].includes(message.type()) &&
+        errors.push(message.text()));
+    page.on('request', (request) => page.asked.push(new URL(request.url()).pathname));
+    await prepare?.(page);
+    await page.goto(`${server.url}/`);
+    return page;
+}
+
+const isLive = async (page) => (await page.getAttribute('body', 'data-state')) === 'open';
+const live = (page) => until('live', () => isLive(page));
+async function openLive(options) {
+    const page = await openPage(options);
+    await live(page);
+    await until('values', async () => (await page.textContent('.gauge .num')) !== '');
+    return page;
+}
+
+const changes = async (what, read) => {
+    const before = await read();
+    await until(`${what} other than ${before}`, async () => (await read()) !== before);
+};
+
+// -- tests ----------------------------------------------------------------------------------------
+
+async function test(name, body) {
+    errors = [];
+    try {
+        await body();
+        check(errors.length === 0, `console: ${errors.join('\n    ')}`);
+        passed++;
+        console.log(`ok   ${name}`);
+    } catch (error) {
+        failed++;
+        console.log(`FAIL ${name}\n    ${error.stack}`);
+    } finally {
+        for (const context of browser.contexts()) {
+            await context.close().catch(() => {});
+        }
+    }
+}
+
+async function every_kind_moves() {
+    const page = await openLive();
+    same(await page.textContent('h1'), 'Greenhouse (simulated)', 'title');
+    check(/^\d\d\.\d$/.test(await page.textContent('.gauge .num')), 'gauge shows tenths');
+    same(await page.textContent('.bar .name'), 'Humidity', 'label');
+    await until('pages', async () => (await page.textContent('.value .num')) === '1');
+    await page.click('.switch button'); // the lamp warms
+    await changes('gauge', () => page.textContent('.gauge .num'));
+    await changes('arc', () => page.evaluate(() => (
+        document.querySelector('.gauge path + path').style.strokeDasharray)));
+    await changes('bar', () => page.evaluate(() => (
+        document.querySelector('.track i').style.transform)));
+    await changes('number of the chart', () => page.textContent('.chart .num'));
+    await until('a drawing', async () => (await page.locator('.chart canvas, .chart .bars i')
+        .count()) > 0);
+    await until('a line of the log', async () => (await page.textContent('.log'))
+        .includes('Lamp on'));
+    await page.click('.switch button');
+    await until('the next above it', async () => (await page.textContent('.log li'))
+        .includes('Lamp off'));
+}
+
+async function every_control_commands_all_pages() {
+    const a = await openLive();
+    const b = await openLive({ width: 390 });
+    for (const wanted of ['true', 'false']) {
+        await a.click('.switch button');
+        for (const page of [a, b]) {
+            await until(`switch ${wanted}`, async () => (
+                await page.getAttribute('.switch button', 'aria-checked')) === wanted);
+        }
+    }
+    await a.fill('.slider input', '40');
+    await until('slider', async () => (await b.inputValue('.slider input')) === '40');
+    same(await b.textContent('.slider .num'), '40', 'number of the slider');
+    await a.focus('.slider input');
+    await a.keyboard.press('ArrowRight');
+    await until('slider by the keyboard', async () => (
+        await b.inputValue('.slider input')) === '41');
+    await b.fill('.text input', 'Zoë\'s "house" <b>\\');
+    await b.keyboard.press('Enter');
+    await until('text', async () => (
+        await a.inputValue('.text input')) === 'Zoë\'s "house" <b>\\');
+    await a.click('.button button');
+    await until('button', async () => (await b.textContent('.log li')).includes('Back to 20'));
+    await a.fill('.slider input', '0');
+    await until('slider back', async () => (await b.inputValue('.slider input')) === '0');
+}
+
+async function commands_are_posted_where_there_is_no_websocket() {
+    const page = await openLive({
+        prepare: (p) => p.routeWebSocket(/\/ws/, (socket) => socket.close()),
+    });
+    errors = []; // of the socket that was closed
+    check((await page.textContent('.pill')).includes('SSE'), 'not over SSE');
+    await page.click('.switch button');
+    await until('switch', async () => (
+        await page.getAttribute('.switch button', 'aria-checked')) === 'true');
+    await page.click('.switch button');
+    await until('switch', async () => (
+        await page.getAttribute('.switch button', 'aria-checked')) === 'false');
+    errors = errors.filter((text) => !/WebSocket/i.test(text));
+}
+
+async function a_refused_command_is_told() {
+    const page = await openLive();
+    const answer = await page.evaluate(async () => {
+        const { status } = await fetch('/control', { method: 'POST', body: '{"fan":101}' });
+        return status;
+    });
+    same(answer, 400, 'status');
+    await page.evaluate(() => { document.querySelector('.slider input').max = 200; });
+    await page.fill('.slider input', '150');
+    await until('a toast', async () => (await page.textContent('.toast')) === 'out of range');
+    check(await page.locator('.toast').isVisible(), 'not to be seen');
+    errors = []; // the browser reports the 400
+}
+
+async function what_the_device_says_is_text_not_markup() {
+    const evil = '<img src=x onerror="document.title=1">';
+    const page = await openLive({
+        prepare: (p) => p.route(/dash\.json/, async (route) => {
+            const table = await (await route.fetch()).json();
+            table.widgets.forEach((w) => { w.label = evil; w.unit = evil; });
+            await route.fulfill({ json: { ...table, title: evil } });
+        }),
+    });
+    same(await page.textContent('h1'), evil, 'title');
+    same(await page.locator('img').count(), 0, 'pictures');
+    check((await page.textContent('.bar .name')) === evil, 'label');
+}
+
+async function charts_are_loaded_for_a_chart_alone() {
+    const page = await openLive();
+    await until('charts.js', () => page.asked.includes('/charts.js'));
+    const without = await openLive({
+        prepare: (p) => p.route(/dash\.json/, async (route) => {
+            const table = await (await route.fetch()).json();
+            table.widgets = table.widgets.filter(({ kind }) => kind !== 'chart');
+            await route.fulfill({ json: table });
+        }),
+    });
+    await sleep(500);
+    check(!without.asked.some((name) => name.startsWith('/charts')), `asked ${without.asked}`);
+}
+
+async function a_table_that_does_not_come_is_asked_for_again() {
+    let times = 0;
+    await openLive({
+        prepare: (p) => p.route(/dash\.json/, (route) => (times++ === 0
+            ? route.fulfill({ status: 503, body: 'busy' }) : route.continue())),
+    });
+    check(times > 1, 'asked once');
+    errors = []; // the browser reports the 503
+}
+
+async function a_page_survives_a_restart_and_dims_meanwhile() {
+    const page = await openLive();
+    const opacity = () => page.evaluate(() => (
+        getComputedStyle(document.querySelector('.gauge')).opacity));
+    await until('bright', async () => (await opacity()) === '1');
+    const other = await openLive();
+    await stopServer(server);
+    await until('dimmed', async () => Number(await opacity()) < 0.6);
+    check(await page.locator('.switch button').isDisabled(), 'a control without a device');
+    // One page finds the table as it was, the other another one.
+    await other.route(/dash\.json/, async (route) => {
+        const table = await (await route.fetch()).json();
+        await route.fulfill({ json: { ...table, title: 'Another version' } });
+    });
+    server = await startServer(server.port);
+    await live(page);
+    await until('bright', async () => (await opacity()) === '1');
+    await changes('chart', () => page.textContent('.chart .num'));
+    await until('the other table', async () => (
+        await other.textContent('h1')) === 'Another version');
+    errors = []; // of connections refused
+}
+
+async function files_have_an_etag() {
+    for (const name of ['', 'dash.js', 'dash.css', 'charts.js', 'charts.css']) {
+        const first = await fetch(`${server.url}/${name}`);
+        const etag = first.headers.get('etag');
+        check(first.status === 200 && etag, `${name}: ${first.status}, ETag ${etag}`);
+        check(first.headers.get('content-encoding') === 'gzip', `${name} is not gzipped`);
+        await first.arrayBuffer();
+        const again = await fetch(`${server.url}/${name}`, { headers: { 'If-None-Match': etag } });
+        same(again.status, 304, `${name} again`);
+    }
+}
+
+async function the_page_is_small() {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rtpush-dash-'));
+    const header = path.join(folder, 'assets.h');
+    execFileSync('sh', [`${TOP}ports/dash.sh`, header, '-']);
+    const arrays = fs.readFileSync(header, 'utf8').match(/_gzip\[\] = \{[^}]*\}/g);
+    fs.rmSync(folder, { recursive: true });
+    const sizes = arrays.map((text) => text.match(/\d+,/g).length);
+    const sum = sizes.reduce((a, b) => a + b);
+    console.log(`     ${sizes.join(' + ')} = ${sum} bytes, of ${PAGE_MAX}`);
+    same(sizes.length, 3, 'files');
+    check(sum < PAGE_MAX, `${sum} bytes`);
+}
+
+// Runs in the page: boxes too narrow for what they hold.
+function overflowing() {
+    return [...document.querySelectorAll('.card, .w:not(.chart, .log), button')]
+        .filter((e) => e.scrollWidth > e.clientWidth + 1)
+        .map((e) => e.textContent.trim());
+}
+
+async function look(scheme, width) {
+    const page = await openLive({ scheme, width });
+    await until('a drawing', async () => (await page.locator('.chart canvas, .chart .bars i')
+        .count()) > 0);
+    await sleep(400); // what moves has come to rest
+    const name = `${FIREFOX ? 'firefox' : 'chromium'}-${scheme}-${width}.png`;
+    await page.screenshot({ path: `${TOP}build/widgets-shots/${name}`, fullPage: true });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    check(wide <= width, `${wide} pixels wide`);
+    same(await page.evaluate(overflowing), [], 'wider than its box');
+    same(await page.evaluate(lowContrast), [], 'low contrast');
+    same(await page.evaluate(nameless), [], 'without a name');
+    const back = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;
+    check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back}`);
+}
+
+// -- run ------------------------------------------------------------------------------------------
+
+function finish() {
+    console.log(`${passed} passed, ${failed} failed`);
+    process.exit(failed === 0 && passed > 0 ? 0 : 1);
+}
+
+setTimeout(() => {
+    console.log('FAIL all_tests_end_in_time');
+    failed++;
+    finish();
+}, ALL_MS).unref();
+
+const TESTS = [
+    every_kind_moves, every_control_commands_all_pages,
+    commands_are_posted_where_there_is_no_websocket, a_refused_command_is_told,
+    what_the_device_says_is_text_not_markup, charts_are_loaded_for_a_chart_alone,
+    a_table_that_does_not_come_is_asked_for_again, files_have_an_etag,
+    ...(DEVICE ? [] : [a_page_survives_a_restart_and_dims_meanwhile, the_page_is_small]),
+];
+try {
+    fs.mkdirSync(`${TOP}build/widgets-shots`, { recursive: true });
+    browser = await launch();
+    server = await startServer();
+    for (const body of TESTS) {
+        await test(body.name, body);
+    }
+    for (const scheme of ['light', 'dark']) {
+        for (const width of [320, 390, 768, 1280]) {
+            await test(`fits_${width}_pixels_in_${scheme}`, () => look(scheme, width));
+        }
+    }
+    await (DEVICE ? server.stop() : test('the_server_ends_when_asked', () => stopServer(server)));
+} catch (error) {
+    failed++;
+    console.log(`FAIL setting_up\n    ${error.stack}`);
+} finally {
+    await browser?.close().catch(() => {});
+    finish();
+}
