@@ -264,7 +264,7 @@ static const rtpush_asset file = {
     .content_type = "text/plain", .data = file_bytes, .len = FILE_LEN, .etag = "1"};
 static const rtpush_topic topics[] = {{.name = "a", .kind = &rtpush_topic_event},
                                       {.name = "s", .kind = &rtpush_topic_state, .max = STATE_MAX}};
-static const rtpush_route routes[] = {
+static rtpush_route routes[] = {
     {.path = "/", .kind = &rtpush_websocket, .flags = RTPUSH_STREAM_MESSAGES, .topics = 1,
      .on_message = on_message},
     {.path = "/events", .kind = &rtpush_events, .topics = 1},
@@ -289,6 +289,7 @@ static int start(uint32_t rx_size, uint32_t tx_size) {
                               .rate_bytes = RTPUSH_UNLIMITED};
     const rtpush_posix_desc port_desc = {.memory = port_memory,
                                          .memory_size = sizeof(port_memory)};
+    routes[0].piece = tx_size == WHOLE ? 16384 : 0; // whole, from the port's buffer
     if (rtpush_init(&srv, &desc) < 0) {
         fprintf(stderr, "instructions: %s\n", rtpush_config_error(&srv));
         return -1;
