@@ -1,5 +1,5 @@
-# rtpush: there is nothing to build before use, copy rtpush.h. This file runs the demo and the
-# tests. All that is made goes to build/.
+# rtpush: nothing needs to be built before use, copy rtpush.h. This file builds the demo and runs
+# the tests. All output goes to build/.
 
 CC ?= cc
 CFLAGS ?= -O2
@@ -34,7 +34,7 @@ test-long:
 	sh tests/install.sh test-long
 	sh tests/run.sh test-long
 
-## make check      the inner loop: lint, symbols, unit tests with sanitizers; under a minute
+## make check      the quick gate: lint, symbols, unit tests with sanitizers; under a minute
 check:
 	sh tests/install.sh check
 	RTPUSH_QUICK=1 sh tests/run.sh check
@@ -69,8 +69,8 @@ firmware-run: build/firmware/$(BOARD).elf
 firmware-size: build/firmware/$(BOARD).elf
 	python3 examples/firmware/size.py build/firmware/$(BOARD).map
 
-## make firmware-bench  instructions and memory of a broadcast and an echo on a Cortex-M3, and whose
-##                      they are (FUNCTIONS=20: the dearest functions too)
+## make firmware-bench  instructions and memory of a broadcast and an echo on a Cortex-M3, by part
+##                      (FUNCTIONS=20: also the 20 most expensive functions)
 firmware-bench: firmware-tools
 	SOURCES=tests/bench/firmware.c OUT=build/bench-firmware \
 	    sh examples/firmware/build.sh mps2-an385
@@ -119,7 +119,7 @@ coverage:
 	sh tests/install.sh test
 	sh tests/coverage.sh
 
-## make mutants    COUNT=N SECTION='ws wire' FILE=F: breaks of rtpush.h or a port that no test sees
+## make mutants    COUNT=N SECTION='ws wire' FILE=F: mutants of rtpush.h or a port that survive
 mutants:
 	python3 tests/mutants.py
 

@@ -1,6 +1,6 @@
 // rtpush_bearssl.h - v0.1 - rtpush.h: TLS 1.2 by BearSSL, a filter - MIT-0 or public domain
 //
-// Stands between any port and the core; the port does not know of it. No allocation: all memory is
+// A filter between any port and the core; the port needs no change. No allocation: all memory is
 // yours, and there are usually fewer TLS connections than connections.
 //
 // DO THIS
@@ -35,8 +35,8 @@
 //
 // NEEDS
 //     BearSSL 0.6 (Debian: libbearssl-dev). A source of random bytes: BearSSL's own on an operating
-//     system, else desc.entropy; without any rtpush_bearssl_init fails, since keys that can be
-//     guessed would only look like protection.
+//     system, else desc.entropy; without one rtpush_bearssl_init fails, since keys that can be
+//     guessed protect nothing.
 //
 // COSTS ("make size", Cortex-M3, gcc 12 -Os; BearSSL's part included)
 //     flash  everything                                     46,175
@@ -55,60 +55,61 @@
 //     and http/1.0; a client that offers only others is refused (RFC 7301 3.2). Server names are
 //     ignored: there is one certificate. Sessions resume from desc.sessions: no public-key work in
 //     a page's second connection. Client certificates are asked for where desc.anchors is set; then
-//     no session resumes, since it would outlive the certificate it was begun with.
+//     no session resumes, since a session could outlive the client's certificate.
 //
 // BUFFERS
-//     Two a TLS connection, apart from each other: shared ones deadlock when both sides wait.
+//     Two for each TLS connection, not shared: a shared one deadlocks when both sides wait.
 //     in_size   16,709 takes every record a peer may send (16,413 suffices for these ciphers).
-//               What fits is in_size - 29 bytes of plaintext in one record. A smaller one is a bet
-//               on the peer: a server cannot make a browser send small records (the extension of
-//               RFC 6066 4 is the client's to offer, and browsers do not). Browsers put a request
-//               head in one record (0.5 to 2 KB, with many cookies more), and send bodies and
-//               WebSocket messages in records as large as the message up to 16 KB. A larger record
-//               ends the connection with the alert record_overflow: nothing of it was acted upon.
-//               So: 16,709 where uploads or large messages are to be taken; 4,125 where pages only
-//               send heads and messages below 4 KB; 2,077 where they come without many cookies; 837
-//               is the least, for clients you write yourself.
+//               What fits is in_size - 29 bytes of plaintext in one record. A smaller one
+//               depends on the peer: a server cannot make a browser send small records (only the
+//               client can offer the extension of RFC 6066 4, and browsers do not). Browsers put a
+//               request head in one record (0.5 to 2 KB, with many cookies more), and send bodies
+//               and WebSocket messages in records as large as the message up to 16 KB. A larger
+//               record ends the connection with the alert record_overflow: nothing of it was acted
+//               upon. So: 16,709 where uploads or large messages are to be taken; 4,125 where pages
+//               only send heads and messages below 4 KB; 2,077 where they come without many
+//               cookies; 837 is the least, for clients you write yourself.
 //     out_size  records we send are as large as fits, at least 597: 512 bytes of plaintext in each.
 //               BearSSL knows the sizes 512, 1024, 2048, 4096, 16384 (+ 85), and takes the smaller
 //               of out_size - 85 and in_size - 325. Small costs 29 bytes a record, nothing else.
 //
 // THE POOL
-//     A connection of a secure listener needs a link (cheap); a slot only from its first byte of
-//     TLS until its end. No slot free: it waits, its bytes stay with the port. While any waits, one
-//     is ended by the rules of rtpush.h, SLOTS: a handshake, head or body that for give_way_ms did
-//     not come on, or one idle for a half second after an answer (its browser comes back by a
-//     resumed session), and of an address that holds most of them the oldest at any age. Streams
-//     and answers never give way. The youngest that waits has the next slot; the last sixteen
-//     addresses whose slot brought no request come after all others. Where one handshake takes a
-//     third of a second to compute or more, let give_way_ms be slot_count of them.
-//     What waits keeps its first flight with the port, 2 KB of Chromium. Over lwIP let the receive
-//     window be RTPUSH_LWIP_HOLD segments: then the peer waits with the rest of it. max_handshakes
-//     bounds the handshakes at a time. The deadline of a handshake is the core's idle_ms from
-//     accept, of all its parts together; so one byte a second does not help an attacker.
+//     A connection of a secure listener needs a link (small); it needs a slot only from its first
+//     byte of TLS until its end. If no slot is free it waits, and the port keeps its bytes. While a
+//     connection waits, another one gives way by the rules of rtpush.h, SLOTS: one whose handshake,
+//     head or body made no progress for give_way_ms; one that is idle for half a second after an
+//     answer (its browser can resume the session); or the oldest, at any age, of the address with
+//     the most slots. Streams and answers never give way. The youngest waiting connection gets the
+//     next slot; the last sixteen addresses whose slot brought no request come after all others. If
+//     a handshake takes a third of a second to compute or more, set give_way_ms to slot_count times
+//     that.
+//     The port keeps the first flight of a waiting connection, 2 KB from Chromium. Over lwIP set
+//     the receive window to RTPUSH_LWIP_HOLD segments: then the peer keeps the rest. max_handshakes
+//     limits the handshakes at a time. A handshake has the core's idle_ms from accept as its
+//     deadline, whatever arrives: one byte a second does not help an attacker.
 //
 // BACK-PRESSURE
-//     Decrypted bytes go into the core at once; what it leaves stays in the engine, and then no
-//     further ciphertext is taken from the port. Plaintext is asked of the core only if a record
-//     can be begun, as much as fits; the record is closed when the core has no more. The two
-//     directions never wait for each other. Plaintext counts as acknowledged for the core when the
+//     Decrypted bytes go into the core at once; what it does not take stays in the engine, and then
+//     no further ciphertext is taken from the port. The core is asked for plaintext only if a
+//     record can be begun, for as much as fits; the record is closed when the core has no more.
+//     Neither direction waits for the other. Plaintext counts as acknowledged for the core when the
 //     whole record that carries it was acknowledged by the transport.
 //
 // CLOSING
 //     FIN of the core becomes close_notify, then FIN when all is acknowledged. A peer's
 //     close_notify is answered, and what was not sent is discarded (RFC 5246 7.2.1). FIN without
 //     close_notify counts as the end of the peer's bytes: nothing that HTTP or WebSocket carries to
-//     a server is ended by it, so a cut body or message is never taken for whole.
-//     What is broken gets its alert, then FIN; reason RTPUSH_WHY_TLS. HTTP to this port gets a 400
-//     that says so.
+//     a server is ended by it, so a cut body or message is never taken as complete.
+//     A protocol error gets its alert, then FIN; reason RTPUSH_WHY_TLS. Plain HTTP to this port
+//     gets a 400 with an explanation.
 //
 // CERTIFICATES
-//     Plain, on the LAN      no TLS: who is in the network reads along. The core's checks of Host
-//                            and Origin protect from other web pages, not from neighbours.
+//     Plain, on the LAN      no TLS: anyone in the network can read the traffic. The core's checks
+//                            of Host and Origin protect only against other web pages.
 //     A private CA           "make cert" makes a CA and certificates for localhost, rtpush.local
 //                            and the names in NAMES (DNS:device.lan,IP:192.168.1.5). Import ca.pem
 //                            into each browser or phone, keep ca.key off the device. Without the
-//                            import a page warns once, and wss: fails without a word.
+//                            import a page warns once, and wss: fails without a message.
 //     A public name          a name in DNS that you own, its certificate by ACME's dns-01 on
 //                            another machine, brought to the device every 60 days. The name may
 //                            point to a private address. The chain: certificate, then issuers.
@@ -149,7 +150,7 @@ extern "C" {
 
 // What rtpush_bearssl_init and _pem return besides RTPUSH_OK.
 enum {
-    RTPUSH_BEARSSL_ERR_ENTROPY = -60, // no random bytes: TLS must not start
+    RTPUSH_BEARSSL_ERR_ENTROPY = -60, // no random bytes: TLS cannot start
     RTPUSH_BEARSSL_ERR_KEY = -61,     // no certificate, or not exactly one of the keys
     RTPUSH_BEARSSL_ERR_MEMORY = -62,  // slots, links, buffers or sessions missing or too small
     RTPUSH_BEARSSL_ERR_ATTACH = -63,  // the server has a filter
@@ -192,12 +193,12 @@ typedef struct rtpush_bearssl_desc {
     uint32_t max_handshakes; // (slot_count) at a time
     uint32_t give_way_ms;    // (1,000) see THE POOL above
 
-    // Client certificates: only those signed by one of these come in.
+    // Client certificates: only those signed by one of these are accepted.
     const br_x509_trust_anchor *anchors; // NULL: none is asked for
     size_t anchor_count;
     br_x509_minimal_context *x509; // slot_count of them
     // Days since 1 January of year 0 (1970: 719,528) and seconds of the day; returns 1, or 0 if the
-    // time is not known: then no client certificate is good. (the system's time if there is one)
+    // time is not known: then no client certificate is valid. (the system's time if there is one)
     int (*clock)(void *ctx, uint32_t *days, uint32_t *seconds);
 } rtpush_bearssl_desc;
 
@@ -206,7 +207,7 @@ typedef struct rtpush_bearssl_counters {
     uint32_t handshakes; // of them completed
     uint32_t resumed;    // of them without public-key work
     uint32_t failed;     // ended by a broken or refused protocol, see last_error
-    uint32_t plain;      // spoke something else than TLS
+    uint32_t plain;      // first byte was not TLS
     uint32_t gave_way;   // handshakes and idle connections ended for others
     uint32_t waited;     // times a connection found no slot at first
     uint32_t slots_used; // now
@@ -221,7 +222,7 @@ const char *rtpush_bearssl_strerror(int error);
 const rtpush_bearssl_counters *rtpush_bearssl_get_counters(const rtpush_bearssl *tls);
 
 // For rtpush_jwt.check with .alg "ES256" (RFC 7518 3.4): ctx is a br_ec_public_key of P-256. The
-// issuer alone can sign, unlike with HS256. Costs as much time as half a handshake.
+// issuer alone can sign, unlike with HS256. Takes as long as half a handshake.
 int rtpush_bearssl_es256(const void *ctx, const uint8_t hash[32], const uint8_t *signature,
                          size_t len);
 
@@ -246,9 +247,9 @@ struct rtpush_bearssl_link { // a connection
     void *port;              // first: rtpush.h
     rtpush_bearssl *tls;
     rtpush_conn *conn;         // NULL: free
-    rtpush_bearssl_slot *slot; // NULL: none, or none any more
+    rtpush_bearssl_slot *slot; // NULL: none yet, or given back
     rtpush_bearssl_link *next; // free list, or those that wait for a slot
-    uint32_t unacked;          // ciphertext the transport may still lose
+    uint32_t unacked;          // ciphertext that is not acknowledged
     uint16_t tail_at;          // of what is sent after the engine's end: an alert or the 400
     uint16_t tail_len;
     uint8_t flags; // RTPI_BEARSSL_...
@@ -271,8 +272,8 @@ struct rtpush_bearssl {
     rtpush_bearssl_link *free_first;
     rtpush_bearssl_link *wait_first; // the one that came last
     uint32_t handshakes;             // under way
-    uint32_t late_at;                // of late: which is overwritten next
-    uint32_t late[16];               // RTPI_BEARSSL_LATE addresses whose slot brought no request
+    uint32_t deferred_at;            // of deferred: which is overwritten next
+    uint32_t deferred[16];           // addresses whose slot brought no request
     rtpush_bearssl_counters count;
     const br_ssl_session_cache_class *cache; // counts, and asks lru
     br_ssl_session_cache_lru lru;
@@ -301,10 +302,11 @@ extern "C" {
 //                    |                                 |          |
 //                    +---------------------------------+----------+-> OVER -> FIN -> DONE
 //
-// OVER: the engine has ended, by an error, an alert or close_notify of the peer, or it never began
-// (plain HTTP). Then what the core still makes is discarded, as if sent and acknowledged, until
-// it asks for FIN; what is left to send is the tail: an alert, or the 400. FIN: the core has
-// finished; close_notify is on its way if the engine lives. DONE: the port was asked for FIN.
+// OVER: the engine has ended, by an error, an alert or close_notify of the peer, or was never
+// started (plain HTTP). Then further output of the core is discarded, as if sent and acknowledged,
+// until it asks for FIN; only the tail is still sent: an alert, or the 400. FIN: the core has
+// finished; close_notify is being sent if the engine has not ended. DONE: the port was asked for
+// FIN.
 //
 // Acknowledgements. Plaintext is in_engine until its record was handed over to the last byte, then
 // on_wire. One mark says that `marked` bytes are acknowledged with the next `left` bytes of
@@ -314,17 +316,17 @@ extern "C" {
 enum {
     RTPI_BEARSSL_WAIT = 1,     // in the list of those that wait
     RTPI_BEARSSL_OPEN = 2,     // the handshake is complete
-    RTPI_BEARSSL_EOF = 4,      // the transport's end came
+    RTPI_BEARSSL_EOF = 4,      // FIN of the peer arrived
     RTPI_BEARSSL_EOF_TOLD = 8, // ... and the core knows
     RTPI_BEARSSL_OVER = 16,
     RTPI_BEARSSL_FIN = 32,
     RTPI_BEARSSL_DONE = 64,
-    RTPI_BEARSSL_REFUSED = 128 // the port holds bytes that we did not take
+    RTPI_BEARSSL_REFUSED = 128 // the port holds bytes that were not taken
 };
 
 enum {
     RTPI_BEARSSL_SPANS = 8,
-    RTPI_BEARSSL_LATE = 16,
+    RTPI_BEARSSL_DEFERRED = 16,
     RTPI_BEARSSL_HANDSHAKE = 0x16, // RFC 5246 6.2.1: type of a record that carries a ClientHello
     RTPI_BEARSSL_ALERT = 21,
     RTPI_BEARSSL_LEAST_IN = 512 + 325, // BearSSL, ssl_engine.c: MAX_IN_OVERHEAD, MAX_OUT_OVERHEAD
@@ -502,7 +504,7 @@ static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     br_hmac_drbg_generate(&tls->random, seed, sizeof(seed));
     br_ssl_engine_inject_entropy(eng, seed, sizeof(seed));
     memset(seed, 0, sizeof(seed));
-    (void)br_ssl_server_reset(ssl); // it wants entropy, and has it
+    (void)br_ssl_server_reset(ssl); // sets BearSSL's flag that entropy was given
     // RFC 5246 E.1: the version of records before one is agreed on. BearSSL 0.6 leaves it 0, and a
     // client too old for us could not read the alert that tells it so.
     eng->version_out = BR_TLS10;
@@ -535,8 +537,8 @@ static uint8_t rtpi_bearssl_alert_of(int error) {
     return 40; // handshake_failure
 }
 
-// The engine failed without an alert: makes one. What it had begun to send goes first, or the
-// alert would stand in the middle of a record.
+// The engine failed without an alert: makes one. A record that it has begun to send is finished
+// first, or the alert would be in the middle of it.
 // This looks into BearSSL's context (0.6), which has no function for it.
 static void rtpi_bearssl_make_alert(rtpush_bearssl_link *link, int error) {
     br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
@@ -549,7 +551,7 @@ static void rtpi_bearssl_make_alert(rtpush_bearssl_link *link, int error) {
     link->tail_at = 0;
     link->tail_len = (uint16_t)rest;
     if (rest + 64u > eng->obuf_len) {
-        return; // 5 + 8 + 2 + 16 bytes, and BearSSL's margin: FIN must do
+        return; // 5 + 8 + 2 + 16 bytes, and BearSSL's margin: FIN alone
     }
     from = rest + 5u;
     eng->out.vtable->max_plaintext(&eng->out.vtable, &from, &end);
@@ -587,27 +589,28 @@ static void rtpi_bearssl_unwait(rtpush_bearssl_link *link) {
     link->flags &= (uint8_t)~RTPI_BEARSSL_WAIT;
 }
 
-static int rtpi_bearssl_is_late(const rtpush_bearssl_link *link) {
+static int rtpi_bearssl_is_deferred(const rtpush_bearssl_link *link) {
     const uint32_t peer = rtpush_filter_peer(link->conn);
-    int late = 0;
-    for (unsigned i = 0; i < RTPI_BEARSSL_LATE; i++) {
-        late |= peer != 0 && peer == link->tls->late[i];
+    int deferred = 0;
+    for (unsigned i = 0; i < RTPI_BEARSSL_DEFERRED; i++) {
+        deferred |= peer != 0 && peer == link->tls->deferred[i];
     }
-    return late;
+    return deferred;
 }
 
-// Who has the next slot. The youngest, since its peer is the most likely to be still there and not
-// to wait for all that came before; but addresses whose slot brought no request come after all
-// others, so that an attacker gets one slot an address, and then only what no other waits for.
+// The connection that gets the next slot: the youngest, since its peer is the most likely to be
+// still there, and should not wait for all earlier ones. Addresses whose slot brought no request
+// come after all others, so that an attacker gets one slot for each address, and then only slots
+// that no other connection waits for.
 static rtpush_bearssl_link *rtpi_bearssl_next(const rtpush_bearssl *tls) {
     rtpush_bearssl_link *link = tls->wait_first;
-    while (link != NULL && rtpi_bearssl_is_late(link)) {
+    while (link != NULL && rtpi_bearssl_is_deferred(link)) {
         link = link->next;
     }
     return link != NULL ? link : tls->wait_first;
 }
 
-// Has it what others wait for: a slot, or while some are free, one of max_handshakes?
+// Whether it holds what others wait for: a slot, or while slots are free, one of max_handshakes.
 static int rtpi_bearssl_holds(const rtpush_conn *conn) {
     const rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
     const rtpush_bearssl *tls = link->tls;
@@ -647,8 +650,8 @@ static void rtpi_bearssl_assign(rtpush_bearssl *tls) {
     }
 }
 
-// Its handshake counts no more.
-static void rtpi_bearssl_shook(rtpush_bearssl_link *link) {
+// Its handshake is complete or has ended: it no longer counts for max_handshakes.
+static void rtpi_bearssl_handshake_done(rtpush_bearssl_link *link) {
     if (!(link->flags & RTPI_BEARSSL_OPEN)) {
         link->flags |= RTPI_BEARSSL_OPEN;
         link->tls->handshakes--;
@@ -660,14 +663,14 @@ static void rtpi_bearssl_slot_give(rtpush_bearssl_link *link) {
     if (slot == NULL) {
         return;
     }
-    rtpi_bearssl_shook(link);
+    rtpi_bearssl_handshake_done(link);
     memset(slot, 0, sizeof(*slot)); // its keys too
     link->slot = NULL;
     link->tls->count.slots_used--;
     rtpi_bearssl_assign(link->tls);
 }
 
-// This one waits: another one ends, if the rules allow it.
+// This link waits: ends another connection, if the rules of SLOTS allow it.
 static void rtpi_bearssl_make_way(rtpush_bearssl_link *link) {
     rtpush_bearssl *tls = link->tls;
     rtpush_conn *conn = rtpush_filter_gives_way(tls->srv, link->conn, tls->desc.give_way_ms,
@@ -677,8 +680,8 @@ static void rtpi_bearssl_make_way(rtpush_bearssl_link *link) {
     }
     if (!(rtpi_bearssl_self(conn)->flags & (RTPI_BEARSSL_OVER | RTPI_BEARSSL_FIN))) {
         tls->count.gave_way++;
-        if (!rtpush_filter_idle(conn) && !rtpi_bearssl_is_late(rtpi_bearssl_self(conn))) {
-            tls->late[tls->late_at++ % RTPI_BEARSSL_LATE] = rtpush_filter_peer(conn);
+        if (!rtpush_filter_idle(conn) && !rtpi_bearssl_is_deferred(rtpi_bearssl_self(conn))) {
+            tls->deferred[tls->deferred_at++ % RTPI_BEARSSL_DEFERRED] = rtpush_filter_peer(conn);
         }
     }
     rtpush_filter_evict(tls->srv, conn);
@@ -686,7 +689,7 @@ static void rtpi_bearssl_make_way(rtpush_bearssl_link *link) {
 
 // >>pump -----------------------------------------------------------------------------------------
 
-// The engine has no future, or never had one. What the core was told to be under way is gone.
+// The engine has ended, or there was none. Plaintext that is not acknowledged is lost.
 static void rtpi_bearssl_over(rtpush_bearssl_link *link, int why) {
     rtpush_bearssl *tls = link->tls;
     rtpush_bearssl_slot *slot = link->slot;
@@ -695,13 +698,13 @@ static void rtpi_bearssl_over(rtpush_bearssl_link *link, int why) {
     if (slot != NULL) {                           // success
         const uint32_t lost = slot->in_engine + slot->on_wire + slot->marked;
         slot->in_engine = slot->on_wire = slot->marked = slot->left = 0;
-        rtpi_bearssl_shook(link);
+        rtpi_bearssl_handshake_done(link);
         rtpush_plain_acked(tls->srv, link->conn, lost);
     }
 }
 
-// After the engine was called, which is not over yet: has the handshake ended, or everything?
-// Returns 1 if it is over.
+// To be called after each call of the engine: notes the end of the handshake and of the engine.
+// Returns 1 if the engine has ended.
 static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
     rtpush_bearssl *tls = link->tls;
     br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
@@ -714,7 +717,7 @@ static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
     if ((state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) && !(link->flags & RTPI_BEARSSL_OPEN)) {
         rtpush_filter_moved(tls->srv, link->conn);
         tls->count.handshakes++;
-        rtpi_bearssl_shook(link);
+        rtpi_bearssl_handshake_done(link);
         rtpi_bearssl_assign(tls);
     }
     if (state != BR_SSL_CLOSED) {
@@ -763,8 +766,8 @@ static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
     return moved;
 }
 
-// Asks the core for plaintext: into the engine as much as fits, or, if there is no engine for it,
-// away. Before the handshake's end there is no room, and there can be only FIN. Returns 1 if
+// Asks the core for plaintext, as much as fits into the engine; without an engine it is discarded.
+// Before the end of the handshake there is no room, and the core can only ask for FIN. Returns 1 if
 // something moved.
 static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
     rtpush_server *srv = link->tls->srv;
@@ -793,7 +796,7 @@ static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
     }
     if (count == RTPUSH_FIN) {
         link->flags |= RTPI_BEARSSL_FIN;
-        rtpi_bearssl_unwait(link); // a slot would be lost on it
+        rtpi_bearssl_unwait(link); // it must not keep a slot
         if (!over) {
             br_ssl_engine_close(rtpi_bearssl_engine(link));
         }
@@ -856,7 +859,7 @@ static void rtpi_bearssl_close(void *self) {
 // The first bytes of a connection. Returns 1 if it has a slot now.
 static int rtpi_bearssl_begin(rtpush_bearssl_link *link, uint8_t first) {
     rtpush_bearssl *tls = link->tls;
-    const int news = !(link->flags & RTPI_BEARSSL_WAIT);
+    const int is_new = !(link->flags & RTPI_BEARSSL_WAIT);
     if (first != RTPI_BEARSSL_HANDSHAKE) {
         tls->count.plain++;
         link->tail_len = sizeof(rtpi_bearssl_hint) - 1u;
@@ -866,7 +869,7 @@ static int rtpi_bearssl_begin(rtpush_bearssl_link *link, uint8_t first) {
     rtpi_bearssl_wait(link);
     rtpi_bearssl_assign(tls);
     if (link->slot == NULL) {
-        tls->count.waited += news != 0;
+        tls->count.waited += is_new != 0;
         rtpi_bearssl_make_way(link);
         rtpush_filter_later(tls->srv, link->conn);
     }
@@ -909,7 +912,7 @@ static size_t rtpi_bearssl_input(rtpush_server *srv, rtpush_conn *conn, void *by
             }
         }
     }
-    return len; // all, or nobody wants the rest
+    return len; // all, or the rest is discarded
 }
 
 static void rtpi_bearssl_eof(rtpush_server *srv, rtpush_conn *conn) {
@@ -986,7 +989,7 @@ static void rtpi_bearssl_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) 
     }
 }
 
-// n bytes of what the port was given are with the transport.
+// The transport has taken n of the bytes given to the port.
 static void rtpi_bearssl_taken(rtpush_bearssl_link *link, size_t n) {
     size_t len = 0;
     link->unacked += (uint32_t)n;
@@ -1003,8 +1006,8 @@ static void rtpi_bearssl_taken(rtpush_bearssl_link *link, size_t n) {
     (void)rtpi_bearssl_look(link);
 }
 
-// The answer is always "ask again": the engine holds more, or the core may have it, and to look
-// costs little beside a record.
+// Always returns that there may be more: in the engine, or in the core. Asking again costs little
+// compared with a record.
 static int rtpi_bearssl_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     if (taken > 0) {
         rtpi_bearssl_taken(rtpi_bearssl_self(conn), taken);
@@ -1044,7 +1047,7 @@ static int rtpi_bearssl_is_key(const char *name) {
            strcmp(name, "RSA PRIVATE KEY") == 0;
 }
 
-// Begins a block. 0 if it is one too many.
+// Begins a block. 0 if there are too many.
 static int rtpi_bearssl_block(rtpush_bearssl_identity *id, br_pem_decoder_context *pem,
                               rtpi_bearssl_sink *sink) {
     const char *name = br_pem_decoder_name(pem);

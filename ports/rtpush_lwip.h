@@ -29,21 +29,21 @@
 // NEEDS
 //     lwIP 2.1 or 2.2: LWIP_TCP and LWIP_CALLBACK_API 1, TCP_SND_BUF of two TCP_MSS or more,
 //     sys_now(). Its tcp headers only: no sockets, no netconn, no altcp.
-//     TCP_LISTEN_BACKLOG 1 is advised. With 0, lwIP's default, desc.backlog counts for nothing:
-//     connections that are never established may take every PCB, and before that the idle
-//     keep-alive ones (lwIP ends those for a newcomer), for 20 s each. Streams stay.
+//     TCP_LISTEN_BACKLOG 1 is advised. With 0, lwIP's default, desc.backlog has no effect:
+//     half-open connections may take every free PCB and those of idle keep-alive connections (lwIP
+//     aborts these for a new one), for 20 s each. Streams stay.
 //     Here: 3.0 KB of flash (Cortex-M3, -Os), 380 bytes and 24 for each slot.
 //     A recipe for lwipopts.h, for C connections that each may have S records under way:
-//         MEMP_NUM_TCP_PCB   C + 2    those of TIME_WAIT are given up first by lwIP itself. With
-//                            C alone, such as 5 for the default of 5, a page that loads while old
-//                            connections are closing may find one of its own refused, and retries
+//         MEMP_NUM_TCP_PCB   C + 2    lwIP reuses those in TIME_WAIT first. With C alone, such as 5
+//                            for the default of 5, one connection of a page that loads while old
+//                            ones are closing may be refused, and the browser retries
 //         MEMP_NUM_TCP_SEG   C * TCP_SND_BUF / TCP_MSS, and at least TCP_SND_QUEUELEN
 //         MEMP_NUM_PBUF      C * S    each reference to the log or to flash costs one
 //         MEM_SIZE           C * (S * 120 + the bytes copied)
 //         TCP_WND            RTPUSH_LWIP_HOLD * TCP_MSS: more may be refused, and what lwIP drops
 //                            behind that costs the peer a retransmission timeout
 //         PBUF_POOL_SIZE     2 + twice what one TCP_WND needs
-//     Too little is slow, never wrong: what found no memory is tried again.
+//     Too little memory makes it slow, never wrong: a failed allocation is tried again.
 //     The log should hold 2 * rate * (RTO + RTT): its bytes are kept until acknowledged, and lwIP
 //     begins with an RTO of 3 s.
 //
@@ -51,13 +51,13 @@
 //     Everything here and in rtpush.h is called where lwIP's core may be called: the main loop with
 //     NO_SYS=1, else tcpip_thread or with LOCK_TCPIP_CORE held; LWIP_ASSERT_CORE_LOCKED checks it.
 //     The exception is rtpush_publish_from(): set desc.publish_from, see there. With NO_SYS=1 it
-//     needs desc.lock and unlock of yours: what lwIP has there may do nothing (the Pico SDK's
-//     sys_arch_protect is `return 0`) or not nest. Without, rtpush_lwip_init says so
-//     (rtpush_lwip_config_error), and rtpush_publish_from answers RTPUSH_ERR_STATE.
-//     rtpush_lwip_poll() does what nobody else does: timers, what was published, retries. Call it
-//     in every turn of the main loop and after publishing. Or set desc.timer and lwIP's timers do:
-//     at once for what your callbacks publish; elsewhere use rtpush_publish_from, which wakes them,
-//     or call rtpush_lwip_poll after rtpush_publish.
+//     needs your desc.lock and desc.unlock: lwIP's own may do nothing there (the Pico SDK's
+//     sys_arch_protect is `return 0`) or may not nest. Without them rtpush_lwip_init fails
+//     (rtpush_lwip_config_error), and rtpush_publish_from returns RTPUSH_ERR_STATE.
+//     rtpush_lwip_poll() does the rest: timers, sending what was published, retries. Call it in
+//     every iteration of the main loop and after publishing. Or set desc.timer, and lwIP's timers
+//     call it: at once for what your callbacks publish; elsewhere use rtpush_publish_from, which
+//     wakes the port, or call rtpush_lwip_poll after rtpush_publish.
 //     Inside a callback of this port it returns 0 and does nothing.
 //
 // COPIES
@@ -65,30 +65,31 @@
 //         it is STATIC (flash), or
 //         it is HOLD (the log) and lwipopts.h says `#define PBUF_NEEDS_COPY(p) 1`.
 //     That line makes lwIP's ARP queue copy. Without it the queue may still refer to the log after
-//     tcp_abort, and the bytes of another event would leave in a valid segment; so then the log is
-//     copied. The same danger is in a driver that sends after linkoutput returned (DMA): with such
-//     a driver leave the line out, or let it copy. LWIP_NETIF_TX_SINGLE_PBUF makes lwIP copy all.
-//     What is smaller is gathered in RTPUSH_LWIP_GATHER bytes of the port and copied by one
-//     tcp_write: a reference would cost a pbuf and nearly the same time.
+//     tcp_abort, and bytes of another event would be sent in a valid segment; so without it the log
+//     is copied. A driver that sends after linkoutput returned (DMA) has the same problem: with
+//     such a driver leave the line out, or let the driver copy. LWIP_NETIF_TX_SINGLE_PBUF makes
+//     lwIP copy all. Smaller spans are gathered in RTPUSH_LWIP_GATHER bytes of the port and copied
+//     by one tcp_write: a reference would cost a pbuf and nearly the same time.
 //
 // MEMORY, BACK-PRESSURE
-//     ERR_MEM loses nothing: the bytes stay where they are and are tried again when something of
-//     that connection was acknowledged, by tcp_poll, and by rtpush_lwip_poll every
-//     RTPUSH_LWIP_RETRY_MS. (With nothing in flight lwIP would never call.) References that find no
-//     pbuf are tried once more as one copied segment.
-//     Bytes that arrive go into the core at once; tcp_recved tells of exactly those it took. The
-//     rest stays in its pbufs, at most RTPUSH_LWIP_HOLD for a connection; what comes then is
-//     refused, and lwIP brings it again. When all together hold RTPUSH_LWIP_HOLD_ALL pbufs (half
-//     the pool: others must be able to receive ACKs), the connection that would hold more is reset.
+//     ERR_MEM loses nothing: the bytes stay where they are and are tried again when bytes of that
+//     connection are acknowledged, by tcp_poll, and by rtpush_lwip_poll every RTPUSH_LWIP_RETRY_MS.
+//     (With nothing in flight lwIP calls no callback.) If there is no pbuf for references, they are
+//     tried once more as one copied segment.
+//     Bytes that arrive go into the core at once; tcp_recved is called for exactly those it took.
+//     The rest stays in its pbufs, at most RTPUSH_LWIP_HOLD for a connection; further pbufs are
+//     refused, and lwIP delivers them again. When all together hold RTPUSH_LWIP_HOLD_ALL pbufs
+//     (half the pool: others must be able to receive ACKs), the connection that would hold more is
+//     reset.
 //
 // CLOSING
-//     FIN from the core is tcp_shutdown(tx), then reading goes on. With both FINs there the PCB is
-//     lwIP's alone: a PCB in TIME_WAIT is freed without a callback. A drop with reset is tcp_abort;
-//     without, when all was acknowledged and the peer does not finish, tcp_close. In the error
-//     callback lwIP has freed the PCB already: only the reference is cleared.
+//     FIN from the core is tcp_shutdown(tx), then reading continues. After both FINs the port no
+//     longer uses the PCB, since lwIP frees one in TIME_WAIT without a callback. A drop with reset
+//     is tcp_abort; without, when all was acknowledged and the peer sends no FIN, tcp_close. In the
+//     error callback lwIP has freed the PCB already: only the reference is cleared.
 //     A PCB has TCP_PRIO_MIN until it carries a stream and TCP_PRIO_NORMAL then, that of a new one:
 //     if lwIP runs out of PCBs it ends idle keep-alive connections, not streams.
-//     FIN_WAIT_2 has no timeout in lwIP without tcp_close; the core's close_ms is it.
+//     FIN_WAIT_2 has no timeout in lwIP without tcp_close; the core's close_ms replaces it.
 //
 // OPTIONS (where the implementation is compiled)
 //     RTPUSH_LWIP_REFER     (256) smallest span given by reference; 65,536 copies everything
@@ -156,7 +157,7 @@ extern "C" {
 #define RTPUSH_LWIP_GATHER 256
 #endif
 
-// 1: lwIP's own lock can be trusted. It may be macros without functions behind them.
+// 1: lwIP's own lock works. It may be macros without functions.
 #if !NO_SYS && SYS_LIGHTWEIGHT_PROT
 #define RTPI_LWIP_PROTECT 1
 #else
@@ -188,7 +189,7 @@ typedef struct rtpush_lwip_desc {
     // It need not nest. (With NO_SYS=0: SYS_ARCH_PROTECT)
     void (*lock)(void *ctx);
     void (*unlock)(void *ctx);
-    // Something was published: make rtpush_lwip_poll run soon; perhaps in an interrupt. (with
+    // Something was published: make rtpush_lwip_poll run soon; may be called in an interrupt. (with
     // desc.timer and NO_SYS=0: a message to tcpip_thread, by tasks only; else nothing)
     void (*wake)(void *ctx);
     void *ctx;
@@ -198,16 +199,16 @@ typedef struct rtpush_lwip_desc {
 err_t rtpush_lwip_init(rtpush_lwip *port, const rtpush_lwip_desc *desc);
 const char *rtpush_lwip_config_error(const rtpush_lwip *port); // "" if none
 // Accepts connections for srv. addr: local address, NULL any. flags: RTPUSH_LISTENER_SECURE if
-// something in front of it speaks TLS. ERR_MEM, ERR_ARG: over RTPUSH_LWIP_LISTENERS, or ERR_USE:
+// TLS is terminated in front of it. ERR_MEM, ERR_ARG: over RTPUSH_LWIP_LISTENERS, or ERR_USE:
 // without SO_REUSE in lwipopts.h also while old connections are in TIME_WAIT.
 err_t rtpush_lwip_listen(rtpush_lwip *port, rtpush_server *srv, const ip_addr_t *addr,
                          uint16_t number, unsigned flags);
-// One turn: timers, what was published, what found no memory. Returns the milliseconds until it
-// must be called again at the latest.
+// One step: timers, sending what was published, retries after ERR_MEM. Returns the milliseconds
+// until it must be called again at the latest.
 uint32_t rtpush_lwip_poll(rtpush_lwip *port);
 // Resets every connection and gives every PCB back; on_close is called. Not inside a callback. Then
-// rtpush_lwip_listen may be called again. Others may publish all the time; the port must stay where
-// it is while they do, and until tcpip_thread has had what they sent it.
+// rtpush_lwip_listen may be called again. Other contexts may publish meanwhile; the memory of the
+// port must stay valid while they do, and until tcpip_thread has processed their messages.
 void rtpush_lwip_close(rtpush_lwip *port);
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
@@ -215,7 +216,7 @@ void rtpush_lwip_close(rtpush_lwip *port);
 struct rtpush_lwip_slot { // one connection
     rtpush_lwip *port;
     rtpush_conn *conn;
-    struct tcp_pcb *pcb; // NULL: lwIP needs us no more, the core has not dropped it yet
+    struct tcp_pcb *pcb; // NULL: detached from its PCB, and the core has not dropped it yet
     struct pbuf *held;   // bytes the core left
     rtpush_lwip_slot *next; // free list
     uint16_t pbufs;      // counted in port->held: those held, and those refused last
@@ -235,10 +236,10 @@ struct rtpush_lwip {
     const char *config_error;
     rtpush_lwip_slot *free_first;
     uint32_t retry_ms;    // when blocked slots are tried again
-    uint32_t retry_at;    // slot to begin with: no one is always the last
-    uint32_t blocked;     // slots that found no memory
+    uint32_t retry_at;    // slot to begin with, so that none is always the last
+    uint32_t blocked;     // slots that wait for memory
     uint32_t held;        // pbufs
-    uint32_t doomed;      // slots whose PCB is to be aborted
+    uint32_t abort_count; // slots whose PCB is to be aborted
     uint8_t depth;        // callbacks under way
     uint8_t refer;        // 1: lwIP may refer to the log
     uint8_t soon;         // 1: the timer is set to now
@@ -294,24 +295,24 @@ extern "C" {
 //
 // Who may free a PCB, and when we know:
 //     lwIP, on reset, timeout or want of PCBs    on_error is called, the PCB is gone already
-//     lwIP, in TIME_WAIT or LAST_ACK             without a word: so the slot lets go of its PCB
-//                                                (detach) as soon as both sides have sent FIN
+//     lwIP, in TIME_WAIT or LAST_ACK             without a callback: so the slot is detached from
+//                                                its PCB as soon as both sides have sent FIN
 //     we, in the drop hook                       never for the PCB whose callback is under way: the
 //                                                core does not drop the connection it is called
 //                                                for, and rtpush_lwip_poll does nothing inside
-//     we, when it holds too much or lwIP does    by the next rtpush_lwip_poll (doom), so never
-//     not want to go on                          inside a callback
+//     we, when it holds too much or tcp_write    by the next rtpush_lwip_poll (schedule_abort), so
+//     fails                                      never inside a callback
 //
 // Invariants. pcb->rcv_wnd and the bytes held or refused add up to TCP_WND. No FIN while lwIP
 // refers to a byte of ours (the core waits for that). held is not empty only if the core refused
 // its first byte since the last progress.
 
 enum {
-    RTPI_LWIP_BLOCKED = 1,  // found no memory: counted in port->blocked
+    RTPI_LWIP_BLOCKED = 1,  // waits for memory: counted in port->blocked
     RTPI_LWIP_PEER_FIN = 2, // the peer has finished, perhaps behind bytes held
     RTPI_LWIP_EOF = 4,      // the core was told
     RTPI_LWIP_FIN = 8,      // we have finished
-    RTPI_LWIP_DOOMED = 16,  // to be aborted: counted in port->doomed
+    RTPI_LWIP_ABORT = 16,   // to be aborted: counted in port->abort_count
     RTPI_LWIP_REFERS = 32   // lwIP refers to bytes of ours until all is acknowledged
 };
 
@@ -365,7 +366,7 @@ static uint32_t rtpi_lwip_clen(const struct pbuf *p) {
     return p != NULL ? pbuf_clen(p) : 0u;
 }
 
-// Counts what is held, by us and, refused, by lwIP; refused is what lwIP is about to keep.
+// Counts the pbufs held by us, and those that lwIP keeps because we refused them (`refused`).
 static void rtpi_lwip_recount(rtpush_lwip_slot *slot, uint32_t refused) {
     rtpi_lwip_count(slot, rtpi_lwip_clen(slot->held) +
                               rtpi_lwip_clen(slot->pcb->refused_data) + refused);
@@ -379,9 +380,9 @@ static void rtpi_lwip_slot_clear(rtpush_lwip_slot *slot) {
     }
     rtpi_lwip_count(slot, 0);
     rtpi_lwip_set_blocked(slot, 0);
-    if (slot->flags & RTPI_LWIP_DOOMED) {
-        slot->flags &= (uint8_t)~RTPI_LWIP_DOOMED;
-        slot->port->doomed--;
+    if (slot->flags & RTPI_LWIP_ABORT) {
+        slot->flags &= (uint8_t)~RTPI_LWIP_ABORT;
+        slot->port->abort_count--;
     }
 }
 
@@ -414,14 +415,14 @@ static void rtpi_lwip_detach(rtpush_lwip_slot *slot) {
     (void)tcp_shutdown(rtpi_lwip_release(slot), 1, 0);
 }
 
-// This connection has no future. Its PCB is aborted by the next rtpush_lwip_poll, outside of all
-// callbacks: lwIP reads a PCB after its recv callback returned ERR_ABRT for bytes that were refused
-// before (tcp_in.c, 2.1.3 and 2.2.1). The core is told then, not now: until the abort lwIP may send
-// again what it refers to, and the core would let others write there.
-static void rtpi_lwip_doom(rtpush_lwip_slot *slot) {
+// Schedules an abort: the next rtpush_lwip_poll aborts the PCB, outside of all callbacks, since
+// lwIP reads a PCB after its recv callback returned ERR_ABRT for bytes that were refused before
+// (tcp_in.c, 2.1.3 and 2.2.1). The core gets rtpush_gone then, not now: until the abort lwIP may
+// retransmit bytes it refers to, and the core would let others overwrite them.
+static void rtpi_lwip_schedule_abort(rtpush_lwip_slot *slot) {
     rtpi_lwip_slot_clear(slot);
-    slot->flags |= RTPI_LWIP_DOOMED;
-    slot->port->doomed++;
+    slot->flags |= RTPI_LWIP_ABORT;
+    slot->port->abort_count++;
 }
 
 // >>hooks ----------------------------------------------------------------------------------------
@@ -433,7 +434,7 @@ static void rtpi_lwip_on_drop(void *ctx, rtpush_conn *conn, void *memory, int re
     (void)conn;
     rtpi_lwip_slot_give(slot);
     // Not a reset where all was sent: it is acknowledged, but the peer may still be reading it. The
-    // PCB has TCP_PRIO_MIN, so it goes before any other when lwIP runs out of them.
+    // PCB has TCP_PRIO_MIN, so lwIP frees it before any other when it runs out of them.
     if (pcb != NULL && (reset || tcp_close(pcb) != ERR_OK)) {
         tcp_abort(pcb);
     }
@@ -463,9 +464,10 @@ static void rtpi_lwip_on_unlock(void *ctx) {
 
 // >>input ----------------------------------------------------------------------------------------
 
-// Takes n bytes from the first pbuf of a chain. One that is empty then goes, also for n = 0: lwIP
-// brings such where a driver splits headers from data, and where it cut off what it had already.
-static struct pbuf *rtpi_lwip_eat(struct pbuf *first, uint16_t n) {
+// Removes n bytes from the first pbuf of a chain, and frees an empty one, also for n = 0: lwIP
+// passes empty ones if a driver splits headers from data, and after trimming bytes that it had
+// already.
+static struct pbuf *rtpi_lwip_consume(struct pbuf *first, uint16_t n) {
     struct pbuf *next = first->next;
     if (n < first->len) {
         (void)pbuf_remove_header(first, n);
@@ -484,7 +486,7 @@ static void rtpi_lwip_feed(rtpush_lwip_slot *slot) {
         const struct pbuf *first = slot->held;
         const uint16_t len = first->len;
         const size_t taken = len ? rtpush_input(srv, slot->conn, first->payload, len) : 0u;
-        slot->held = rtpi_lwip_eat(slot->held, (uint16_t)taken);
+        slot->held = rtpi_lwip_consume(slot->held, (uint16_t)taken);
         sum += (uint32_t)taken;
         if (taken < len) {
             break;
@@ -493,7 +495,7 @@ static void rtpi_lwip_feed(rtpush_lwip_slot *slot) {
     rtpi_lwip_recount(slot, 0);
     // Exactly what was taken, once: it is the flow control.
     if (sum > 0) {
-#if LWIP_WND_SCALE // else no more than a window of 65,535 bytes was held
+#if LWIP_WND_SCALE // otherwise at most a window of 65,535 bytes was held
         for (; sum > 0xFFFFu; sum -= 0xFFFFu) {
             tcp_recved(slot->pcb, 0xFFFFu);
         }
@@ -511,9 +513,9 @@ static void rtpi_lwip_feed(rtpush_lwip_slot *slot) {
 // TCP_WRITE_FLAG_MORE (no PSH, more follows at once) goes with references only: with a copy it
 // makes lwIP allocate a whole segment in advance, which on a small heap costs more than a PSH does.
 
-// 1 if what waits to be sent ends where the next byte goes. tcp_write adds to the last segment that
-// waits and does not look (2.1.3, 2.2.1): after a fast retransmit that the driver refused this one
-// lies before others that were sent, and our bytes would go to the wrong place of the stream.
+// 1 if the unsent segments end at the next byte of the stream. tcp_write appends to the last unsent
+// segment without a check (2.1.3, 2.2.1): after a fast retransmit that the driver refused, that
+// segment comes before others that were sent, and our bytes would get a wrong sequence number.
 static int rtpi_lwip_in_order(const struct tcp_pcb *pcb) {
     const struct tcp_seg *last = pcb->unsent;
     while (last != NULL && last->next != NULL) {
@@ -522,7 +524,7 @@ static int rtpi_lwip_in_order(const struct tcp_pcb *pcb) {
     return last == NULL || lwip_ntohl(last->tcphdr->seqno) + last->len == pcb->snd_lbb;
 }
 
-// Writes len bytes or fewer. Returns how many, RTPI_LWIP_FAILED if the connection has no future.
+// Writes len bytes or fewer. Returns how many, RTPI_LWIP_FAILED if the connection must be aborted.
 static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t want, int refer,
                            int more) {
     struct tcp_pcb *pcb = slot->pcb;
@@ -538,7 +540,7 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
         flags = more && len == want ? TCP_WRITE_FLAG_MORE : 0;
     }
     if (!rtpi_lwip_in_order(pcb)) {
-        (void)tcp_output(pcb); // again: then it waits no more
+        (void)tcp_output(pcb); // a retry: it may succeed
         if (!rtpi_lwip_in_order(pcb)) {
             rtpi_lwip_set_blocked(slot, 1);
             return 0;
@@ -546,7 +548,7 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     }
     err = tcp_write(pcb, data, len, flags);
     if (err == ERR_MEM && (!(flags & TCP_WRITE_FLAG_COPY) || len > tcp_mss(pcb))) {
-        // tcp_write is all or nothing: where there is not enough for all, one segment may pass.
+        // tcp_write takes all or nothing: if memory is short, one segment may still succeed.
         len = len < tcp_mss(pcb) ? len : tcp_mss(pcb);
         flags = TCP_WRITE_FLAG_COPY;
         err = tcp_write(pcb, data, len, flags);
@@ -620,7 +622,7 @@ static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
     int moved = 0;
     int more = 1;
     rtpi_lwip_set_blocked(slot, 0);
-    while (more && tcp_sndbuf(slot->pcb) > 0) { // else `sent` comes
+    while (more && tcp_sndbuf(slot->pcb) > 0) { // otherwise the sent callback comes
         uint32_t total = 0;
         const int count = rtpush_output(srv, slot->conn, spans, RTPI_LWIP_SPANS);
         int sent = 0;
@@ -646,12 +648,12 @@ static int rtpi_lwip_flush(rtpush_lwip_slot *slot) {
         }
     }
     if (moved) {
-        (void)tcp_output(slot->pcb); // what fails is sent by lwIP's timers
+        (void)tcp_output(slot->pcb); // if it fails, lwIP's timers send
     }
     return moved;
 }
 
-// A stream must survive where an idle keep-alive connection may go. Returns 1 for a stream.
+// lwIP must abort idle keep-alive connections before streams. Returns 1 for a stream.
 static int rtpi_lwip_is_stream(const rtpush_lwip_slot *slot) {
     rtpush_server *srv = rtpi_lwip_server(slot);
     const rtpush_handle own = rtpush_conn_handle(srv, slot->conn);
@@ -665,15 +667,15 @@ static int rtpi_lwip_is_stream(const rtpush_lwip_slot *slot) {
     return found.serial != 0 && found.index == own.index;
 }
 
-// Input and output of one connection until neither moves; TCP_SND_BUF bounds it. acked: bytes that
-// lwIP has freed just now.
+// Input and output of one connection until neither makes progress; TCP_SND_BUF limits it. acked:
+// bytes that lwIP has freed just now.
 static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
     int moved;
     // Without a PCB both sides have finished, and the core only has to reap it.
-    if ((slot->flags & RTPI_LWIP_DOOMED) || slot->pcb == NULL) {
+    if ((slot->flags & RTPI_LWIP_ABORT) || slot->pcb == NULL) {
         return;
     }
-    // A callback of the application may make a PCB, and lwIP may look for one to end: not ours.
+    // A callback of the application may allocate a PCB, and lwIP must not abort this one for it.
     tcp_setprio(slot->pcb, TCP_PRIO_NORMAL);
     slot->port->depth++;
     if (acked > 0) {
@@ -685,7 +687,7 @@ static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
     } while (moved > 0 && slot->held != NULL);
     slot->port->depth--;
     if (moved < 0) {
-        rtpi_lwip_doom(slot);
+        rtpi_lwip_schedule_abort(slot);
         return;
     }
     if (!rtpi_lwip_is_stream(slot)) {
@@ -698,7 +700,7 @@ static void rtpi_lwip_serve(rtpush_lwip_slot *slot, uint32_t acked) {
 
 // >>turn -----------------------------------------------------------------------------------------
 
-// Tries again what found no memory. Which one was first last time is last now.
+// Retries connections that wait for memory, beginning with another one each time.
 static void rtpi_lwip_retry(rtpush_lwip *port, uint32_t now_ms) {
     if (port->blocked == 0 || !rtpi_lwip_reached(now_ms, port->retry_ms)) {
         return;
@@ -714,10 +716,10 @@ static void rtpi_lwip_retry(rtpush_lwip *port, uint32_t now_ms) {
     }
 }
 
-static void rtpi_lwip_abort_doomed(rtpush_lwip *port) {
-    for (uint32_t i = 0; i < port->desc.slot_count && port->doomed > 0; i++) {
+static void rtpi_lwip_abort_scheduled(rtpush_lwip *port) {
+    for (uint32_t i = 0; i < port->desc.slot_count && port->abort_count > 0; i++) {
         rtpush_lwip_slot *slot = &port->desc.slots[i];
-        if (slot->flags & RTPI_LWIP_DOOMED) {
+        if (slot->flags & RTPI_LWIP_ABORT) {
             rtpush_server *srv = rtpi_lwip_server(slot);
             rtpush_conn *conn = slot->conn;
             struct tcp_pcb *pcb = rtpi_lwip_release(slot);
@@ -754,7 +756,7 @@ uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
             continue;
         }
         (void)rtpush_tick(srv, now_ms);
-        // Bounded, or one reader faster than its log could keep the others waiting for ever.
+        // Bounded: one reader faster than its log could otherwise starve the others.
         for (uint32_t left = 2u * port->desc.slot_count; left > 0; left--) {
             rtpush_conn *conn = rtpush_next(srv);
             if (conn == NULL) {
@@ -764,7 +766,7 @@ uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
         }
     }
     rtpi_lwip_retry(port, now_ms);
-    rtpi_lwip_abort_doomed(port);
+    rtpi_lwip_abort_scheduled(port);
     for (uint32_t i = 0; i < port->listener_count; i++) {
         rtpush_server *srv = rtpi_lwip_nth_server(port, i);
         const uint32_t ms = srv != NULL ? rtpush_tick(srv, now_ms) : due_ms;
@@ -772,7 +774,7 @@ uint32_t rtpush_lwip_poll(rtpush_lwip *port) {
     }
     port->depth--;
     if (port->blocked > 0 && port->retry_ms - now_ms < due_ms) {
-        due_ms = port->retry_ms - now_ms; // to come: if it was reached, it was set anew
+        due_ms = port->retry_ms - now_ms; // in the future: one that was reached was set again
     }
     return due_ms;
 }
@@ -821,21 +823,21 @@ static void rtpi_lwip_on_wake(void *ctx) {
 #endif
 }
 
-// >>callbacks: what lwIP tells -------------------------------------------------------------------
+// >>callbacks: called by lwIP --------------------------------------------------------------------
 
 static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
     rtpush_lwip *port = slot->port;
-    const uint32_t news = rtpi_lwip_clen(p);
+    const uint32_t arrived = rtpi_lwip_clen(p);
     uint32_t before;
     (void)pcb;
     (void)err; // always ERR_OK
-    rtpi_lwip_recount(slot, 0); // what was refused is here again, not kept
+    rtpi_lwip_recount(slot, 0); // lwIP delivers again what was refused
     before = slot->pbufs;
     if (p == NULL) {
         slot->flags |= RTPI_LWIP_PEER_FIN;
     }
-    if (slot->flags & RTPI_LWIP_DOOMED) {
+    if (slot->flags & RTPI_LWIP_ABORT) {
         if (p != NULL) {
             pbuf_free(p);
         } else if (slot->flags & RTPI_LWIP_FIN) { // TIME_WAIT now: lwIP may free it
@@ -844,14 +846,14 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
         return ERR_OK;
     }
     if (before >= RTPUSH_LWIP_HOLD && p != NULL) {
-        if (port->held + news > RTPUSH_LWIP_HOLD_ALL) {
-            rtpi_lwip_doom(slot);
+        if (port->held + arrived > RTPUSH_LWIP_HOLD_ALL) {
+            rtpi_lwip_schedule_abort(slot);
             rtpi_lwip_left(port);
             pbuf_free(p);
             return ERR_OK;
         }
-        rtpi_lwip_recount(slot, news);
-        return ERR_MEM; // lwIP keeps it and brings it again
+        rtpi_lwip_recount(slot, arrived);
+        return ERR_MEM; // lwIP keeps it and delivers it again
     }
     if (slot->held != NULL && p != NULL) {
         pbuf_cat(slot->held, p);
@@ -860,16 +862,16 @@ static err_t rtpi_lwip_on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, e
     }
     rtpi_lwip_serve(slot, 0);
     rtpi_lwip_left(port);
-    // Attack: many connections that each make us hold a little, until nobody's ACK finds a pbuf.
+    // Attack: many connections make us hold some pbufs each, until none is left to receive an ACK.
     if (slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL) {
-        rtpi_lwip_doom(slot);
+        rtpi_lwip_schedule_abort(slot);
     }
     return ERR_OK;
 }
 
 static err_t rtpi_lwip_on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
     rtpush_lwip_slot *slot = (rtpush_lwip_slot *)arg;
-    // len counts whole segments that lwIP has freed: it refers to none of these bytes any more.
+    // len counts whole segments that lwIP has freed: it no longer refers to these bytes.
     if (pcb->unacked == NULL && pcb->unsent == NULL) {
         slot->flags &= (uint8_t)~RTPI_LWIP_REFERS;
     }
@@ -898,8 +900,8 @@ static void rtpi_lwip_on_error(void *arg, err_t err) {
     rtpi_lwip_left(slot->port); // it is to be reaped
 }
 
-// Equal for peers of one network: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
-// what one subscriber has to choose addresses from. Never 0.
+// Equal for peers of one network: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, the
+// network from which one subscriber can choose addresses. Never 0.
 static uint32_t rtpi_lwip_peer(const ip_addr_t *from) {
     uint32_t peer = 0;
 #if LWIP_IPV6
@@ -1021,7 +1023,7 @@ static void rtpi_lwip_attach(rtpush_lwip *port, rtpush_server *srv) {
         hooks.lock = rtpi_lwip_on_lock;
         hooks.unlock = rtpi_lwip_on_unlock;
     }
-    (void)rtpush_attach(srv, &hooks); // it refuses incomplete hooks alone
+    (void)rtpush_attach(srv, &hooks); // fails only for incomplete hooks
     (void)rtpush_tick(srv, sys_now());
 }
 
@@ -1079,15 +1081,15 @@ void rtpush_lwip_close(rtpush_lwip *port) {
     }
     for (uint32_t i = 0; i < port->desc.slot_count; i++) {
         if (port->desc.slots[i].conn != NULL &&
-            !(port->desc.slots[i].flags & RTPI_LWIP_DOOMED)) {
-            rtpi_lwip_doom(&port->desc.slots[i]);
+            !(port->desc.slots[i].flags & RTPI_LWIP_ABORT)) {
+            rtpi_lwip_schedule_abort(&port->desc.slots[i]);
         }
     }
-    rtpi_lwip_abort_doomed(port);
+    rtpi_lwip_abort_scheduled(port);
     for (uint32_t i = 0; i < port->listener_count; i++) {
         rtpush_server *srv = rtpi_lwip_nth_server(port, i);
         if (srv != NULL) {
-            (void)rtpush_next(srv); // the dead are reaped, and nobody lives
+            (void)rtpush_next(srv); // reaps all: no connection is left
         }
     }
     port->listener_count = 0;

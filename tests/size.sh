@@ -14,8 +14,8 @@ printf '#include "rtpush.h"\n#define RTPUSH_ACCESS_IMPLEMENTATION\n#include "%s"
 passed=0
 failed=0
 
-# Goals are what we want to reach, limits what was reached: a limit is tested, and only raised with
-# a commit that says for what. A goal that is missed is printed as missed.
+# A goal is to be reached, a limit was reached: limits are tested, and one is raised only with a
+# commit that says why. A goal that is missed is printed as missed.
 # Flash of reference images, bytes: goal and limit with words and checks, then without both.
 IMAGES='
 everything   23457 35456 20993 30592

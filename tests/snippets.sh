@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a reader copies: the first example (README.md, and QUICK START of rtpush.h, which are the
+# The code that users copy: the first example (README.md, and QUICK START of rtpush.h, which are the
 # same), every other block of C in README.md and in the manual, and the programs under examples/.
 # Each is compiled as C99 and as C++11, C++17 and C++20 by gcc and clang without a warning; the
 # first example also runs, and must serve its page and its events.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the compiled core asks of a system, and what it leaves there: it may call mem* and str* and
+# The symbols of the compiled core: it may call mem* and str* and
 # the compiler's own arithmetic helpers, it defines rtpush_* only, it has no .data and no .bss.
 set -u
 cd "$(dirname "$0")/.." || exit 1

@@ -1,6 +1,6 @@
-// What a server can hardly leave out, to compare with: one recv and one send a message, frames
+// The minimum that a server must do, to compare with: one recv and one send a message, frames
 // unmasked a word at a time; for fan-out one send of prepared bytes a reader. No HTTP, no limits,
-// no checks, memory without bound for peers that do not read. load.c drives it beside the others.
+// no checks, memory without bound for peers that do not read. load.c drives it like the others.
 // Prints "listening on http://127.0.0.1:PORT".
 //
 //     /                      a WebSocket that echoes

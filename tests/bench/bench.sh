@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures; a gate for nothing: it fails only where something is broken. README.md says what the
+# Measures, and is not a gate: it fails only where something is broken. README.md says what the
 # numbers mean. Usage:
 #   sh tests/bench/bench.sh                        everything
 #   sh tests/bench/bench.sh instructions [NAME ..] instructions a message: all rows, or these

@@ -20,7 +20,7 @@ typedef struct pattern {
     int opcode;
 } pattern;
 
-// Random enough for anything that looks at bytes, and the same in each run.
+// Arbitrary bytes, the same in each run.
 static const uint8_t frame_mask[4] = {0x37, 0xFA, 0x21, 0x3D};
 
 static inline void stamp_write(uint8_t *out, uint32_t stamp) {
@@ -245,7 +245,7 @@ typedef struct alive_filter {
 } alive_filter;
 enum { BLOCK_BEGIN, BLOCK_DATA, BLOCK_ALIVE };
 
-// RFC 6455 5.5: control frames stand between frames of messages. Returns the bytes used of `data`,
+// RFC 6455 5.5: control frames come between frames of messages. Returns the bytes used of `data`,
 // all of one frame; *keep tells whether they are of a message. -1: the server closes.
 static inline int ws_alive_step(alive_filter *f, const uint8_t *data, size_t len, int *keep) {
     if (f->left == 0) {
@@ -276,8 +276,8 @@ static inline int ws_alive_step(alive_filter *f, const uint8_t *data, size_t len
     return (int)n;
 }
 
-// A comment, or what rtpush sends: an event named rtpush without data. Those that tell of events
-// are left in, and fail as wrong bytes. Up to the end of a line at once.
+// A comment, or what rtpush sends: an event named rtpush without data. Notices about
+// events are left in, and fail as wrong bytes. Up to the end of a line at once.
 static inline int sse_alive_step(alive_filter *f, const uint8_t *data, size_t len, int *keep) {
     static const char alive[] = "event:rtpush\ndata\n\n";
     if (f->block_place == BLOCK_BEGIN) {

@@ -1,5 +1,5 @@
-// Server CPU a message, over real sockets: starts servers, drives them in turns, and prints what a
-// message cost each and the ratio to the first one. bench.sh builds and runs this.
+// Server CPU a message, over real sockets: starts servers, drives them alternately, and prints what
+// a message cost each and the ratio to the first one. bench.sh builds and runs this.
 //
 // Usage: load [-t SLICE_MS] [-n SLICES] [-w WORD] [-o CSV] [-m] NAME[:echo|:push]=COMMAND ...
 //        -w  only rows whose title has WORD
@@ -9,7 +9,7 @@
 //
 // {conns} in a COMMAND becomes how many connections there may be. A server prints a line that ends
 // with ":PORT" and has the paths of bare.c. Server and client have a processor each, if there are
-// two. A slice ends when every answer is in, so CPU time and messages belong together. Every byte
+// two. A slice ends when every answer has arrived, so CPU time and messages match. Every byte
 // is checked.
 
 #ifndef _GNU_SOURCE
@@ -612,7 +612,7 @@ static void measure_slice(side *w, uint64_t (*slice)(side *, int), int depth, in
     }
 }
 
-// Slices of all servers in turns, so that a noisy machine is noisy for all.
+// Alternating slices of all servers, so that other load on the machine affects all of them.
 static void measure(const char *title, uint64_t (*slice)(side *, int), int depth) {
     printf("%-40s", title);
     fflush(stdout);

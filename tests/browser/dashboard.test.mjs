@@ -335,8 +335,8 @@ async function restarts(server) {
     }
 }
 
-// A device starts again so quickly that nothing on the way notices: no request fails, no connection
-// is refused. Each page must find out by itself.
+// A device restarts so quickly that nothing in between notices: no request fails, no connection is
+// refused. Each page must detect it by itself.
 async function reboots(server) {
     await test('pages_find_out_that_the_device_has_started_again', async () => {
         const pages = [];

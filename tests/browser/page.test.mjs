@@ -1,11 +1,11 @@
-// ports/browser/rtpush.js by itself, in a real browser: what a page and a worker learn of a
-// connection that dies, is refused, or was never there.
+// ports/browser/rtpush.js by itself, in a real browser: what it reports to a page and a worker of a
+// connection that dies, is refused, or was never established.
 //
 //     node tests/browser/page.test.mjs build/page-server
 //
-// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. The server's keep-alive period is 1 s,
-// and the page knows it by the first notice alone, so that dead links show in seconds. Every wait
-// is bounded; no test relies on this machine being quick. Last line: "N passed, N failed".
+// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. The server's keep-alive period is 1 s, as
+// its first notice says, so that dead links are detected in seconds. Every wait is bounded;
+// no test relies on this machine being quick. Last line: "N passed, N failed".
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -158,8 +158,8 @@ const state = (page, name, wanted) => until(`${name} to be ${wanted}`,
 const was = (page, name, wanted) => until(`${name} to have been ${wanted}`,
     async () => (await look(page, name)).states.includes(wanted));
 
-// The browser reports a request that is refused or fails, and nobody can keep it from it. Firefox
-// has a word of its own for a WebSocket.
+// The browser logs a request that is refused or fails; this cannot be turned off. Firefox has
+// another message for a WebSocket.
 const OUTAGE = /Failed to load|WebSocket connection|net::ERR|Firefox can.t establish|interrupted/;
 
 async function test(name, body, allowed = null) {
@@ -248,7 +248,7 @@ async function deadLinks() {
         same(ids[5], '0000000a-00000007', 'the id of a position');
     });
 
-    // The clock jumps, as when a laptop was closed: what was heard before proves nothing.
+    // The clock jumps, as after sleep: what arrived before proves nothing.
     const jump = () => {
         const now = Date.now;
         globalThis.sleepFor = (ms) => { Date.now = () => now() + ms; };

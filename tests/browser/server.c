@@ -1,5 +1,5 @@
 // What tests/browser/page.test.mjs connects to: each kind of stream, a page without content, the
-// page's script, and who is let in can be changed while it runs.
+// page's script; what is refused can be changed while it runs.
 //     cc -std=c99 -I. tests/browser/server.c -o build/page-server
 //     build/page-server --port 0 --keepalive 1000
 #define _GNU_SOURCE

@@ -1,11 +1,11 @@
-// A server that lets in whom it knows, for access.test.mjs: Basic, a session cookie, tokens,
-// tickets for the streams, and decisions that take a while.
+// A server with authentication, for access.test.mjs: Basic, a session cookie, tokens, tickets for
+// the streams, and decisions that come later.
 //
 //   GET  /login       Basic alice:open sesame -> Set-Cookie sid, signed, for SESSION_S seconds
 //   GET  /me          cookie or token -> the name
 //   POST /ticket      cookie or token -> a ticket for TICKET_S seconds
 //   GET  /events /ws /poll   cookie, token or ?ticket=; alice reads all topics, others a
-//   GET  /later/N     decided after N turns of the loop: N even lets in, odd refuses 403
+//   GET  /later/N     decided after N steps of the loop: N even accepts, odd refuses 403
 //   POST /publish/a   open, for the test
 //   GET  /stats       open: refusals by reason
 //
@@ -43,7 +43,7 @@ static uint32_t now_s(void) {
     return (uint32_t)time(NULL);
 }
 
-// -- who is it: the name, and how long it holds; or negative --------------------------------------
+// -- authentication: the name, and how long it is valid; or negative ------------------------------
 
 typedef struct identity {
     char name[32];
@@ -169,7 +169,7 @@ static void on_ticket(rtpush_server *srv, const rtpush_request *req) {
     rtpush_reply_text(srv, req->conn, 200, text);
 }
 
-// What a proxy made of the fields that name the client, the host and the page.
+// The fields for client, host and page, as a proxy passes them on.
 static void on_seen(rtpush_server *srv, const rtpush_request *req) {
     char text[400];
     snprintf(text, sizeof(text), "for=%s host=%s origin=%s",

@@ -1,5 +1,5 @@
-// Who may come in, against a server on real sockets (access.c): what an attacker would send, other
-// programs' signatures, tickets with rtpush.js, decisions that take a while, floods.
+// Authentication and authorization on real sockets (access.c): what an attacker would send, other
+// programs' signatures, tickets with rtpush.js, decisions that come later, floods.
 //     node tests/clients/access.test.mjs build/access [PART OF A TEST NAME]
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -101,7 +101,7 @@ server('a cookie is taken as others sign it, and not otherwise', async (s) => {
   ]) {
     equal((await me(s, { Cookie: `sid=${value}` })).status, 401, what);
   }
-  // Tossed in: the first of the name counts, and 200 others do not disturb it.
+  // Cookie tossing: the first of the name counts, and 200 others do not matter.
   const many = [...Array(200).keys()].map((i) => `c${i}=${i}`).join('; ');
   equal((await me(s, { Cookie: `${many}; sid=${good}` })).status, 200, '200 pairs before it');
   equal((await me(s, { Cookie: `sid=${good}; ${many}; sid=evil` })).status, 200, 'twice');

@@ -128,7 +128,7 @@ async function qmp(at, command) {
 // emulated, stop(); a board also reset().
 export const startTarget = (how) => (how.binary ? startHost(how) : startBoard(how));
 
-// -- readers: each checks by itself that it sees every event once, or is told ---------------------
+// -- readers: each checks that it gets every event once, or a gap notice --------------------------
 
 // QEMU's forwarding accepts one connection at a time: what is refused is tried again.
 async function patiently(what, attempt) {
@@ -152,7 +152,7 @@ export class Ledger {
     this.seq = null;
     this.epoch = null;
     this.events = 0;
-    this.told = 0; // missed, and told so
+    this.told = 0; // missed, and reported by a gap notice
     this.notices = [];
     this.bursts = []; // numbers of burst events
     this.last = {}; // newest value of each topic

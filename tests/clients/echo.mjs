@@ -1,4 +1,4 @@
-// WebSocket echo: what goes in comes out, whatever its size and however it is cut.
+// WebSocket echo: every message comes back, of any size and however it is split.
 import crypto from 'node:crypto';
 import WebSocket from 'ws';
 import {

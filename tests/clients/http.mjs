@@ -1,4 +1,4 @@
-// HTTP as the hub speaks it: what it answers, what it refuses and how, and who may come in.
+// HTTP of the hub: what it answers, what it refuses and how, and Host and Origin.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import {

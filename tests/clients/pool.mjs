@@ -1,4 +1,4 @@
-// More clients than slots: everybody gets an answer that fits, and nobody is hurt.
+// More clients than slots: every client gets the right answer, and streams are not affected.
 import {
   ask, call, check, connect, equal, openEvents, parseAnswer, request, test, until, withServer,
 } from './harness.mjs';

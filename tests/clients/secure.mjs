@@ -1,5 +1,5 @@
-// What the tests of examples/secure share: the device, on this machine or emulated, who logs in,
-// and the server of somebody else that signs tokens.
+// What the tests of examples/secure share: the device, on this machine or emulated, logins, and
+// another site's server that signs tokens.
 import { createHmac } from 'node:crypto';
 import process from 'node:process';
 import { startTarget } from './device.mjs';
@@ -68,7 +68,7 @@ export async function ticketOf(s, headers) {
   return answer.body;
 }
 
-// -- the server of somebody else ------------------------------------------------------------------
+// -- another site's server ------------------------------------------------------------------------
 
 const base64url = (data) => Buffer.from(data).toString('base64url');
 export const now = () => Math.floor(Date.now() / 1000);
@@ -81,7 +81,7 @@ export function token(key, claims = {}, header = { alg: 'HS256', typ: 'JWT' }) {
 
 export const bearer = (text) => ({ Authorization: `Bearer ${text}` });
 
-// A device without a clock takes no token until an admin has told it the time.
+// A device without a clock accepts no token until an admin has set the time.
 export async function setClock(s) {
   const admin = await login(s, 'admin');
   if (!JSON.parse((await session(s, admin)).body).clock) {

@@ -23,7 +23,7 @@ if (!target || !process.env.NODE_EXTRA_CA_CERTS) {
 const how = target.startsWith('{') ? JSON.parse(target) : { binary: target };
 const CA = process.env.NODE_EXTRA_CA_CERTS;
 
-// A device of its own for each test. At its end nothing that lets in may stand in its log.
+// A device of its own for each test. At its end its log must not hold a secret.
 const device = (name, use, { args, env, ms = 40_000 } = {}) => test(name, async () => {
   const s = await startSecure(how, args, env);
   await use(s);
@@ -208,7 +208,7 @@ device('guessing is stopped with 429, others are not, and it ends', async (s) =>
   equal((await tryPassword(s, 'guess')).status, 401, 'ten seconds later');
 }, { ms: 90_000 });
 
-// Behind one address somebody guesses all the time, as often as a password is looked at.
+// Behind the same address somebody guesses all the time, as often as a password is checked.
 device('the right password comes in while others behind the same address guess', async (s) => {
   for (let i = 0; i < 6; i++) {
     await tryPassword(s, `guess ${i}`);

@@ -40,7 +40,7 @@ const openssl = (s, args, more) => run('openssl', ['s_client', '-connect', `127.
 
 const count = (s, words) => s.log().split(words).length - 1;
 
-// The pools, as the device reports them when everybody has gone: "lwip: heap 0, ...".
+// The pools, as the device reports them when no connection is left: "lwip: heap 0, ...".
 async function pools(s) {
   const found = await until('everybody to be gone', () => (
     /connections 0, .*\n.* tls: (slots \d+), .*\n.* (lwip: .*)\n$/.exec(s.log())
@@ -84,7 +84,7 @@ device('curl gets the page over TLS, and from the other port the way to it', asy
 
 // -- streams --------------------------------------------------------------------------------------
 
-// Ids of one stream: what is not a state follows without a hole, or a notice told of it.
+// Ids of one stream: events follow without a gap, or a notice reports the gap.
 class Ids {
   constructor(name) {
     Object.assign(this, { name, seq: null, events: 0, states: 0, told: 0, wrong: null });
@@ -170,8 +170,8 @@ device('two TLS streams get every event and go on, while others come and go', as
 
 // -- breaks ---------------------------------------------------------------------------------------
 
-// Shakes hands through a proxy that cuts after so many bytes, of both directions together.
-function shakeAndCut(s, bytes) {
+// A handshake through a proxy that cuts after so many bytes, of both directions together.
+function handshakeAndCut(s, bytes) {
   return new Promise((done) => {
     let left = bytes;
     const proxy = net.createServer((near) => {
@@ -207,7 +207,7 @@ device(`${CUTS} handshakes cut at any byte leave all pools as they were`, async 
   for (let i = 0; i < CUTS; i++) {
     random = (random * 1103515245 + 12345) % 2147483648;
     const bytes = 1 + (random >> 8) % 1400;
-    await within(20_000, `a cut after ${bytes} bytes`, shakeAndCut(s, bytes));
+    await within(20_000, `a cut after ${bytes} bytes`, handshakeAndCut(s, bytes));
   }
   equal((await call(`${s.url}/`)).status, 200, 'the page afterwards');
   equal(await pools(s), FREE, 'pools afterwards');

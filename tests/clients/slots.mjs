@@ -1,5 +1,5 @@
-// Every slot held by something unfinished, from one address and from as many as there are slots:
-// somebody else still gets a page, within the time that the manual promises.
+// Every slot is taken by something unfinished, from one address and from as many as there are
+// slots: another client still gets a page, within the time that the manual promises.
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -106,7 +106,7 @@ export default function suite(binary) {
       }
       end();
       times.sort((a, b) => a - b);
-      // A machine that does other things too may be late once.
+      // On a busy machine one of them may be late.
       check(times[2] <= limit, `a page took ${times} ms`);
       check(!reader.closed, 'the stream was lost');
       reader.close();

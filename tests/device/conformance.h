@@ -1,6 +1,6 @@
 // conformance.h - the application that the transcripts of tests/unit/transcripts.h talk to, without
-// the checks of tests/unit/fixture.h: small enough for a device, so that the same conversations can
-// be had over a real wire.
+// the checks of tests/unit/fixture.h: small enough for a device, so that the same transcripts can
+// run over a real network.
 
 #ifndef CONFORMANCE_H
 #define CONFORMANCE_H

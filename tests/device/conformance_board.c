@@ -21,7 +21,7 @@ enum { INTERRUPT_EVENTS = 2000, LOG_TOPIC = 0 };
 static rtpush_lwip port;
 static rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(CONFORMANCE_CONNS)];
 
-// newlib's snprintf names malloc, and must not have it.
+// newlib's snprintf refers to malloc, which must fail.
 void *_sbrk(ptrdiff_t more);
 void *_sbrk(ptrdiff_t more) {
     (void)more;
@@ -58,7 +58,7 @@ void clock_on_tick(void) {
         for (int i = 3; i >= 0; i--, n /= 10) {
             digits[i] = (char)('0' + n % 10);
         }
-        // What finds no room is a gap to the readers, and they are told.
+        // For an event without room in the log the readers get a gap notice.
         (void)rtpush_publish_from(&conformance_server, LOG_TOPIC, digits, sizeof digits);
     }
 }

@@ -49,7 +49,7 @@ run() { # NAME COMMAND...
     finish
 }
 
-# Starts a server and has every conversation with it. The server is ended by its own process id.
+# Starts a server and runs every transcript against it. The server is ended by its process id.
 converse() { # PORT TLS COMMAND...
     port="$1"
     tls="$2"

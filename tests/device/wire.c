@@ -1,7 +1,7 @@
 // wire - the transcripts of tests/unit/transcripts.h over a real TCP connection, plain or by TLS
 //
-// Each conversation is had whole, cut in two, byte by byte where it is short, and broken off in the
-// middle. What comes back must match as it does in the unit tests, and the connection must end or
+// Each conversation is sent whole, split in two, byte by byte if it is short, and broken off half
+// way. What comes back must match as it does in the unit tests, and the connection must end or
 // stay as the transcript says. At the end the server's pools must be as they were at the start.
 //
 // Over TLS a piece is a record (cut further where it is longer than RECORD), so the server gets
@@ -210,7 +210,7 @@ static void peer_write(peer *p, const uint8_t *data, size_t len) {
 
 // -- a connection ---------------------------------------------------------------------------------
 
-// Patient: an emulated network's backlog is one connection, and what is over it is reset.
+// Tries again: the backlog of an emulated network is one connection, and others are reset.
 static int dial(peer *p) {
     const uint32_t began = clock_ms();
     struct sockaddr_in to;
@@ -275,7 +275,7 @@ static int peer_open(peer *p) {
     return 0;
 }
 
-// The end of a peer that has lost interest. Plain: FIN or reset; by TLS also with close_notify.
+// The peer ends the connection. Plain: FIN or reset; by TLS also with close_notify.
 static void peer_close(peer *p, uint32_t random) {
     if (random & 1u) {
         const struct linger now = {1, 0};
@@ -354,7 +354,7 @@ static void converse(const t_script *s, const t_buf *in, int way, uint32_t rando
     peer_close(&p, random);
 }
 
-// Says a part of it, and is gone: by FIN or by reset.
+// Sends a part of it and ends, by FIN or by reset.
 static void break_off(const t_buf *in, uint32_t random) {
     peer p;
     if (peer_open(&p)) {

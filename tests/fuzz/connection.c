@@ -51,7 +51,7 @@ typedef struct f_peer {
     uint32_t serial; // of the reader the following is about
     uint32_t topics; // it subscribed to; 0: it changed, nothing is known
     uint32_t last;   // newest id it was given
-    int begun;       // there is one
+    int begun;       // there is such a reader
     uint32_t told;   // missed, by the notice under way
     int tagged;
 } f_peer;
@@ -75,7 +75,8 @@ static f_peer *f_peer_of(t_client *cl) {
 
 // -- ids never hide a gap -------------------------------------------------------------------------
 // Of the numbers between two ids each must be: delivered, of a topic not subscribed to, or among
-// those told as missed. An id that skips others hides them: who resumes from it never gets them.
+// those reported as missed. An id that skips others hides them: a reader that resumes from it never
+// gets them.
 
 static void f_on_id(f_peer *r, const char *id, int delivered, int forgiven) {
     char *end;
@@ -187,7 +188,7 @@ static void f_act(rtpush_handle self) {
     size_t size = action <= C_PUBLISH_FROM ? f_byte(&f.in) * 2u : 0;
     uint32_t next = f.w->srv.seq_next;
     if (action == C_SHUTDOWN && f_byte(&f.in) < 200) {
-        return; // it ends everything: rarely
+        return; // shutdown: rarely
     }
     if (f.interrupts && action == C_PUBLISH_BYTES) {
         action = C_PUBLISH;

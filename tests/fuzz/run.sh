@@ -70,7 +70,7 @@ case "$1" in
     suite | long)
         replay || failed=$((failed + 1))
         one build-libfuzzer build libfuzzer
-        mkdir -p "$out/suite" # what is found here is forgotten: each run is the same
+        mkdir -p "$out/suite" # what is found here is not kept: each run is the same
         rm -f "$out"/suite/*
         if [ "$1" = suite ]; then
             one libfuzzer libfuzzer 15 -seed=1 "$out/suite"

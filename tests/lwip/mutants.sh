@@ -1,6 +1,6 @@
 #!/bin/sh
 # Are the rules of the lwIP port tested? Each mutant is ports/rtpush_lwip.h with one rule broken by
-# a sed expression (-z: a line end is \n). The simulation's tests must notice: `killed NAME: ...`.
+# a sed expression (-z: a line end is \n). The simulation's tests must fail: `killed NAME: ...`.
 # A mutant that lives, does not compile, or whose expression no longer applies is a failure.
 # The last line is `N passed, N failed`.  Usage: sh tests/lwip/mutants.sh [NAME]
 set -u
@@ -39,11 +39,11 @@ no_copy_where_references_run_out 2.1-SMALL
 log_held_though_copied 2.1-HEAP s/rtpush_copied\(srv, slot->conn\);/;/
 log_freed_though_referred 2.1-HEAP s/if \(!\(slot->flags & RTPI_LWIP_REFERS\)\)/if (1)/
 references_forgotten 2.1-HEAP s/pcb->unacked == NULL && pcb->unsent == NULL/1/
-doomed_gone_at_once 2.1-HEAP
-    s/(slot->port->doomed\+\+;\n)\}/\1 rtpush_gone(rtpi_lwip_server(slot), slot->conn);\n}/; s/
+abort_reported_at_once 2.1-HEAP
+    s/(slot->port->abort_count\+\+;\n)\}/\1 rtpush_gone(rtpi_lwip_server(slot), slot->conn);\n}/; s/
     tcp_abort\(pcb\);\n            \}\n            rtpush_gone\(srv, conn\);/tcp_abort(pcb);
     \n            }\n            (void)srv; (void)conn;/
-doomed_still_served 2.1-HEAP s/\(slot->flags & RTPI_LWIP_DOOMED\) \|\| (slot->pcb)/\1/
+abort_still_served 2.1-HEAP s/\(slot->flags & RTPI_LWIP_ABORT\) \|\| (slot->pcb)/\1/
 finished_still_served 2.1-HEAP s/ \|\| slot->pcb == NULL//
 # tcp_recved: once, for what was taken, and a FIN behind it
 recved_never 2.1-HEAP s/tcp_recved\(slot->pcb, \(u16_t\)sum\);//
@@ -54,13 +54,13 @@ eof_before_held_bytes 2.1-HEAP
     s/if \(slot->held == NULL && \(slot->flags & RTPI_LWIP_PEER_FIN\)/
     if ((slot->flags \& RTPI_LWIP_PEER_FIN)/
 eof_never 2.1-HEAP s/rtpush_eof\(srv, slot->conn\);/;/
-empty_pbuf_kept 2.1-HEAP s/rtpi_lwip_eat\(slot->held,/pbuf_free_header(slot->held,/
+empty_pbuf_kept 2.1-HEAP s/rtpi_lwip_consume\(slot->held,/pbuf_free_header(slot->held,/
 held_bytes_forgotten 2.1-HEAP s/pbuf_cat\(slot->held, p\);/pbuf_free(p);/
 # pbufs held are few
 no_limit_for_one 2.1-SMALL s/before >= RTPUSH_LWIP_HOLD && p != NULL/0/
-no_limit_for_all 2.1-SMALL s/port->held \+ news > RTPUSH_LWIP_HOLD_ALL/0/
+no_limit_for_all 2.1-SMALL s/port->held \+ arrived > RTPUSH_LWIP_HOLD_ALL/0/
 no_limit_for_the_first 2.1-SMALL s/slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL/0/
-refused_not_counted 2.1-HEAP s/rtpi_lwip_recount\(slot, news\);//
+refused_not_counted 2.1-HEAP s/rtpi_lwip_recount\(slot, arrived\);//
 refused_forgotten 2.1-HEAP
     s/ \+ rtpi_lwip_clen\(kept\) \+ refused/ + refused/; s/const struct pbuf \*kept = [^;]*;//
 # ERR_MEM is normal: nothing is lost, and it is tried again
@@ -92,9 +92,10 @@ gone_not_told 2.1-HEAP
 callbacks_kept_by_abort 2.1-HEAP s/tcp_err\(pcb, NULL\);//
 callbacks_kept_by_detach 2.1-HEAP s/tcp_poll\(pcb, NULL, 0\);//
 abort_in_its_own_callback 2.1-HEAP
-    s/if \(moved < 0\) \{\n        rtpi_lwip_doom\(slot\);/
-    if (moved < 0) {\n        rtpi_lwip_doom(slot); rtpi_lwip_abort_doomed(slot->port);/; s/
-    static void rtpi_lwip_serve/static void rtpi_lwip_abort_doomed(rtpush_lwip *port);
+    s/if \(moved < 0\) \{\n        rtpi_lwip_schedule_abort\(slot\);/
+    if (moved < 0) {\n        rtpi_lwip_schedule_abort(slot);
+    rtpi_lwip_abort_scheduled(slot->port);/; s/
+    static void rtpi_lwip_serve/static void rtpi_lwip_abort_scheduled(rtpush_lwip *port);
     \nstatic void rtpi_lwip_serve/
 time_wait_kept 2.1-HEAP
     s/\(slot->flags & RTPI_LWIP_PEER_FIN\) && \(slot->flags & RTPI_LWIP_FIN\)/0/
@@ -105,7 +106,7 @@ close_is_an_abort 2.1-HEAP s/\(reset \|\| tcp_close\(pcb\) != ERR_OK\)/1/
 drop_keeps_the_slot 2.1-HEAP s/(\(void\)conn;)\n    rtpi_lwip_slot_give\(slot\);/\1/
 held_bytes_leak 2.1-HEAP s/pbuf_free\(slot->held\);\n        slot->held = NULL;/slot->held = NULL;/
 close_keeps_listeners 2.1-HEAP s/\(void\)tcp_close\(port->listeners\[i\].pcb\);//
-close_keeps_connections 2.1-HEAP s/rtpi_lwip_doom\(&port->desc.slots\[i\]\);/;/
+close_keeps_connections 2.1-HEAP s/rtpi_lwip_schedule_abort\(&port->desc.slots\[i\]\);/;/
 # one PCB for each connection, priorities
 accept_without_a_slot 2.1-HEAP
     s/if \(slot->conn == NULL\) \{\n        rtpi_lwip_slot_give\(slot\);\n        return ERR_MEM;/

@@ -1,4 +1,4 @@
-// peers.c - the other end: connections over the second lwIP, told what to do by sim.c.
+// peers.c - the peers: connections over the second lwIP, controlled by sim.c.
 #include "sim.h"
 
 #include <string.h>
@@ -29,7 +29,7 @@ static struct tcp_pcb *release(peer_conn *peer)
     return pcb;
 }
 
-// With both there, lwIP frees the PCB without a word.
+// After both, lwIP frees the PCB without a callback.
 static void count_fin(peer_conn *peer)
 {
     if (++peer->fins == 2) {
@@ -107,7 +107,7 @@ int peer_connect(int number, int address, uint16_t local_port, uint32_t window)
         peer_abort(number);
         return -1;
     }
-    if (window < pcb->rcv_wnd) { // the SYN has told more; what is told next counts
+    if (window < pcb->rcv_wnd) { // the SYN announced more; the next announcement counts
         pcb->rcv_wnd = (tcpwnd_size_t)window;
         pcb->rcv_ann_wnd = (tcpwnd_size_t)window;
     }

@@ -1,4 +1,4 @@
-// rules.h - one test for each rule of the port. A test ends with world_end: nothing is left.
+// rules.h - one test for each rule of the port. Each ends with world_end: nothing may be left.
 
 #ifndef SIM_RULES_H
 #define SIM_RULES_H
@@ -86,9 +86,9 @@ static void r_small_is_copied(void)
     world_end();
 }
 
-// What lwIP has copied holds nothing: a reader that cannot acknowledge while the log goes on over
-// its last events stays, and is told of the gap.
-static void r_copies_spare_the_log(void)
+// What lwIP has copied reserves no log: a reader that cannot acknowledge while its last events are
+// evicted is kept, and gets a gap notice.
+static void r_copies_reserve_no_log(void)
 {
     r_world(8, 1500);
     s_peer *p = r_ready(M_RAW);
@@ -131,9 +131,9 @@ static void r_flash_by_reference(void)
     world_end();
 }
 
-// The first transmission is lost; the log is written all over; the second must bring the event, or
-// the connection must have been given up.
-static void r_referred_bytes_stay(void)
+// The first transmission is lost, and the log is overwritten. The retransmission must have the
+// right bytes, or the connection must have been aborted.
+static void r_referenced_bytes_stay(void)
 {
     r_world(8, 1500);
     s_peer *p = world_peer(M_RAW, 1u << M_A);
@@ -174,9 +174,9 @@ static void r_nothing_follows_a_retransmission(void)
     world_end();
 }
 
-// The same with a connection that lwIP refused to go on with in a callback: it is aborted by the
-// next rtpush_lwip_poll, and lwIP may send again until then.
-static void r_doomed_bytes_stay(void)
+// The same with a connection whose tcp_write failed in a callback: it is aborted by the next
+// rtpush_lwip_poll, and lwIP may retransmit until then.
+static void r_bytes_of_a_connection_to_abort_stay(void)
 {
     r_world(8, 1500);
     s_peer *p = r_ready(M_RAW);
@@ -188,7 +188,7 @@ static void r_doomed_bytes_stay(void)
     the->write_error = ERR_CONN;
     t_frame(&p->out, 0x89, "?", 1); // the pong finds the error
     run_for(10);
-    T_CHECK(the->write_errors == 1 && the->port.doomed == 1, "nothing was doomed");
+    T_CHECK(the->write_errors == 1 && the->port.abort_count == 1, "no abort is scheduled");
     r_overwrite_the_log(300);
     run_for(5000);
     the->no_poll = 0;
@@ -198,7 +198,7 @@ static void r_doomed_bytes_stay(void)
     world_end();
 }
 
-static void r_doomed_is_not_served(void)
+static void r_connection_to_abort_is_not_served(void)
 {
     r_world(8, 1500);
     s_peer *p = r_ready(M_RAW);
@@ -401,7 +401,7 @@ static void r_more_than_fits(void)
 
 // -- no memory ------------------------------------------------------------------------------------
 
-static s_peer *r_starve(void)
+static s_peer *r_without_memory(void)
 {
     r_world(8, 1500);
     s_peer *p = r_ready(M_RAW);
@@ -415,7 +415,7 @@ static s_peer *r_starve(void)
 
 static void r_no_memory_poll(void)
 {
-    s_peer *p = r_starve();
+    s_peer *p = r_without_memory();
     the->fail_to = 0;
     const rtpush_lwip_slot *slot = NULL;
     for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
@@ -429,7 +429,7 @@ static void r_no_memory_poll(void)
 
 static void r_no_memory_tcp_poll(void)
 {
-    s_peer *p = r_starve();
+    s_peer *p = r_without_memory();
     the->fail_to = 0;
     the->no_poll = 1;
     run_for(1100);
@@ -609,18 +609,18 @@ static void r_close_that_fails_is_a_reset(void)
 }
 
 // The connection is to be aborted, and its peer finishes before that: lwIP may free the PCB now.
-static void r_doomed_finishes_by_itself(int port_closes)
+static void r_finishes_before_the_abort(int port_closes)
 {
     r_world(8, 1500);
     s_peer *p = r_peer(S_GET);
     p->out.len = 0;
     the->shutdown_error = ERR_MEM;
     t_puts(&p->out, "GET /file HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n");
-    for (int i = 0; i < 500 && the->port.doomed == 0; i++) {
+    for (int i = 0; i < 500 && the->port.abort_count == 0; i++) {
         the->no_poll = p->answers > 0; // or it is aborted at once
         run_for(5);
     }
-    T_CHECK(the->port.doomed == 1 && p->answers == 1, "nothing was doomed");
+    T_CHECK(the->port.abort_count == 1 && p->answers == 1, "no abort is scheduled");
     the->shutdown_error = 0;
     run_for(100);
     T_CHECK(p->fin, "FIN did not come");
@@ -643,14 +643,14 @@ static void r_doomed_finishes_by_itself(int port_closes)
     world_end();
 }
 
-static void r_doomed_and_finished(void)
+static void r_abort_and_finished(void)
 {
-    r_doomed_finishes_by_itself(0);
+    r_finishes_before_the_abort(0);
 }
 
-static void r_doomed_and_port_closes(void)
+static void r_abort_and_port_closes(void)
 {
-    r_doomed_finishes_by_itself(1);
+    r_finishes_before_the_abort(1);
 }
 
 static void r_close(int peer_first)
@@ -707,9 +707,9 @@ static void r_close_second(void)
     r_close(1);
 }
 
-// Who has everything and does not finish is let go after close_ms without a reset (RFC 9112 9.6):
-// it may still be reading, and some systems discard what was received when a reset comes.
-static void r_no_reset_for_who_does_not_finish(void)
+// A peer that has everything and sends no FIN is closed after close_ms without a reset (RFC 9112
+// 9.6): it may still be reading, and some systems discard received data when a reset comes.
+static void r_no_reset_for_a_peer_that_sends_no_fin(void)
 {
     r_world(8, 1500);
     s_peer *p = r_peer(S_GET);
@@ -834,7 +834,7 @@ static void r_port_is_full(void)
 }
 
 // lwIP finds no memory for a PCB, and says so in the accept callback.
-static void r_no_pcb_for_a_newcomer(void)
+static void r_no_pcb_for_a_new_connection(void)
 {
     r_world(8, 1500);
     s_peer *stream = r_ready(M_RAW);
@@ -923,7 +923,7 @@ static void r_ipv6_over_ethernet(void)
     r_ipv6(1);
 }
 
-// One subscriber chooses addresses of a /64 at will: they share one cap. Another /64 is another's.
+// One subscriber can use all addresses of a /64: they share one limit. Another /64 has its own.
 static void r_network_is_one_peer(void)
 {
     static const int address[4] = {SIM_V6_A1, SIM_V6_A2, SIM_V6_B, SIM_V4};
@@ -1203,14 +1203,14 @@ static void r_bad_arguments(void)
 
 static const s_rule rules[] = {
     {"log_is_sent_by_reference", r_log_by_reference},
-    {"copies_spare_the_log", r_copies_spare_the_log},
+    {"copies_spare_the_log", r_copies_reserve_no_log},
     {"small_spans_are_copied", r_small_is_copied},
     {"log_is_copied_if_the_arp_queue_does_not", r_log_is_copied_if_need_be},
     {"flash_is_sent_by_reference", r_flash_by_reference},
-    {"bytes_referred_to_stay_until_acknowledged", r_referred_bytes_stay},
+    {"bytes_referred_to_stay_until_acknowledged", r_referenced_bytes_stay},
     {"nothing_is_added_to_a_retransmission", r_nothing_follows_a_retransmission},
-    {"bytes_of_a_doomed_connection_stay_too", r_doomed_bytes_stay},
-    {"doomed_connection_is_not_served", r_doomed_is_not_served},
+    {"bytes_of_a_connection_to_abort_stay_too", r_bytes_of_a_connection_to_abort_stay},
+    {"connection_to_abort_is_not_served", r_connection_to_abort_is_not_served},
     {"bytes_that_wait_for_arp_stay", r_arp_copies},
     {"log_is_copied_if_arp_does_not_copy", r_arp_does_not_copy},
     {"answer_is_copied_if_arp_does_not_copy", r_arp_does_not_copy_an_answer},
@@ -1234,19 +1234,19 @@ static const s_rule rules[] = {
     {"reset_by_the_peer_frees_the_slot", r_reset_by_the_peer},
     {"abort_is_a_reset", r_abort_is_a_reset},
     {"close_that_fails_is_a_reset", r_close_that_fails_is_a_reset},
-    {"doomed_connection_may_finish_by_itself", r_doomed_and_finished},
-    {"port_closes_a_doomed_connection", r_doomed_and_port_closes},
+    {"connection_to_abort_may_finish_by_itself", r_abort_and_finished},
+    {"port_closes_a_connection_to_abort", r_abort_and_port_closes},
     {"close_is_no_reset", r_close_first},
     {"close_after_the_peer_is_no_reset", r_close_second},
     {"finished_connection_is_not_served", r_finished_is_not_served},
-    {"who_does_not_finish_is_not_reset", r_no_reset_for_who_does_not_finish},
+    {"who_does_not_finish_is_not_reset", r_no_reset_for_a_peer_that_sends_no_fin},
     {"reading_goes_on_after_fin", r_reading_goes_on_after_fin},
     {"poll_inside_a_callback_does_nothing", r_poll_inside_a_callback},
     {"many_short_connections", r_many_short_connections},
     {"port_closes_everything", r_port_closes},
     {"full_pool_resets_the_newcomer", r_pool_is_full},
     {"full_port_resets_the_newcomer", r_port_is_full},
-    {"no_pcb_for_a_newcomer_harms_nobody", r_no_pcb_for_a_newcomer},
+    {"no_pcb_for_a_newcomer_harms_nobody", r_no_pcb_for_a_new_connection},
     {"half_open_connections_are_few", r_half_open},
 #if LWIP_IPV6
     {"ipv6_carries_events", r_ipv6_without_ethernet},

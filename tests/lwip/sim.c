@@ -106,7 +106,7 @@ static void s_act(int busy)
     the->poll_asked = 1;
 }
 
-// Everything subscribed must have arrived, or have been told.
+// Every subscribed event must have arrived, or have been reported as missed.
 static int s_has_all(s_peer *p, int say)
 {
     m_reader *r = &p->m;
@@ -149,7 +149,7 @@ static int s_has_all(s_peer *p, int say)
            r->echo_in == r->echo_out && r->ping_in == r->ping_out;
 }
 
-// Faults end, nothing more is published: every peer must get what it is owed.
+// No more faults and events: every peer must get the rest.
 static void s_settle(void)
 {
     const uint32_t began_ms = the->t.now_ms;

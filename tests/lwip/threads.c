@@ -6,8 +6,8 @@
 // every sequence number is an event it gets once, or one it is told as missed.
 //
 // The tests:
-//     - time stands still: what other threads publish arrives by the wake alone, and what a
-//       callback publishes reaches everybody
+//     - time is stopped: what other threads publish arrives by the wake alone, and what a callback
+//       publishes reaches every reader
 //     - full speed: FULL results, holes and gaps add up for every reader
 //     - the port closes and listens again while publishers run; readers resume
 //     - a function of the port called in the wrong thread is an assertion
@@ -868,7 +868,7 @@ static void full_speed(world *w, reader *readers) {
     judge_counts(w);
 }
 
-// The server vanishes and comes back, again and again, while publishers go on.
+// The port closes and listens again, several times, while publishers continue.
 static void close_and_reopen(world *w, reader *readers) {
     publisher publishers[PUBLISHERS];
     uint32_t connects = 0;

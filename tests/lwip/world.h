@@ -130,7 +130,7 @@ typedef struct s_world {
     int strict;       // 1: every request must succeed
     int mute;         // 1: packets to the peers are lost
     int timer;        // desc.timer of the port
-    int hog;          // 1: the application takes every PCB there is in a callback
+    int hog;          // 1: the application allocates every free PCB in a callback
 } s_world;
 
 static s_world *the;
@@ -741,7 +741,7 @@ static int s_is_stream(const rtpush_conn *c)
 static void s_check_slot(const rtpush_lwip_slot *slot)
 {
     const struct tcp_pcb *pcb = slot->pcb;
-    if (slot->flags & RTPI_LWIP_DOOMED) {
+    if (slot->flags & RTPI_LWIP_ABORT) {
         return; // only waits to be aborted
     }
     const uint32_t unsent = (uint32_t)(TCP_SND_BUF - pcb->snd_buf);
@@ -765,7 +765,7 @@ static void s_check_port(void)
 {
     uint32_t held = 0;
     uint32_t blocked = 0;
-    uint32_t doomed = 0;
+    uint32_t aborts = 0;
     T_CHECK(the->port.depth == 0, "depth");
     for (uint32_t i = 0; i < the->port.desc.slot_count; i++) {
         const rtpush_lwip_slot *slot = &the->slots[i];
@@ -775,7 +775,7 @@ static void s_check_port(void)
         S_CHECK(slot, rtpush_port(slot->conn) == slot, "the core has another port pointer");
         held += slot->pbufs;
         blocked += (slot->flags & RTPI_LWIP_BLOCKED) != 0;
-        doomed += (slot->flags & RTPI_LWIP_DOOMED) != 0;
+        aborts += (slot->flags & RTPI_LWIP_ABORT) != 0;
         if (slot->pcb != NULL) {
             s_check_slot(slot);
         }
@@ -784,7 +784,7 @@ static void s_check_port(void)
             (unsigned long)the->port.held, (unsigned long)held);
     T_CHECK(held <= PBUF_POOL_SIZE / 2, "%lu pbufs are held", (unsigned long)held);
     T_CHECK(blocked == the->port.blocked, "blocked slots: counted wrongly");
-    T_CHECK(doomed == the->port.doomed, "doomed slots: counted wrongly");
+    T_CHECK(aborts == the->port.abort_count, "abort_count is wrong");
 }
 
 // The priority follows at the next service, so this is looked at when nothing is ready.

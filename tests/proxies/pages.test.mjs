@@ -19,8 +19,8 @@ if (!access) {
 }
 
 // -- proxies --------------------------------------------------------------------------------------
-// `denies` is a rule for a path, as somebody writes it who wants nobody outside to publish; `host`
-// what nginx tells as Host.
+// `denies` is a rule for a path, to keep clients outside from publishing; `host` is what nginx
+// sends as Host.
 
 const proxies = {
   nginx: {

@@ -1,5 +1,5 @@
-# readers.py - slow but honest readers of tests/slow/server.c, each on a link of its own, all at the
-# same time; and stalled ones. Run by run.sh, which makes the links.
+# readers.py - slow readers of tests/slow/server.c that acknowledge, each on its own link, all at
+# the same time; and stalled ones. Run by run.sh, which makes the links.
 # Usage: readers.py LINK...    LINK: NAME,SERVER,HOST,DIRECT,PORT,RATE: the server's address at this
 # link and at one without a limit; bytes a second of the link, 0 for no limit
 # Every byte must arrive (RFC 9112 9.6, RFC 6455 7.1.1); a stalled reader is reset after stall_ms.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Slow but honest readers over real TCP: servers in one network namespace, readers in another,
+# Slow readers over real TCP that acknowledge: servers in one network namespace, readers in another,
 # joined by links that tc holds to 1, 4 and 25 KB/s (200 kbit/s), one link a case, all at the same
 # time. The deadlines are scaled down (6 s idle, 0.5 s closing, 6 s stalled), and for the cases
 # that were seen to fail as they are by default. Needs to be root, or user namespaces. The last

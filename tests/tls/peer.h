@@ -186,7 +186,7 @@ static p_peer *p_make(t_conn *c) {
     return peer;
 }
 
-static void p_shake(p_peer *peer, int resume) {
+static void p_handshake(p_peer *peer, int resume) {
     T_CHECK(br_ssl_client_reset(&peer->ssl, "localhost", resume), "the client does not start");
 }
 
@@ -315,12 +315,12 @@ static void p_say(p_peer *peer, const char *text) {
     p_run(peer);
 }
 
-// Shakes hands up to its Finished and writes text behind it, without waiting for the server's, as
-// browsers do (RFC 7918). BearSSL's client does not; its context is made to.
+// Does the handshake up to its Finished and writes text after it, without waiting for the server's,
+// as browsers do (RFC 7918). BearSSL's client cannot; the test changes its context.
 static void p_false_start(p_peer *peer, const char *text) {
     br_ssl_engine_context *eng = p_engine(peer);
     t_buf plain = {0};
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     peer->writes = 0;
     while (p_write(peer)) {
     }
@@ -348,10 +348,10 @@ static void p_false_start(p_peer *peer, const char *text) {
     t_buf_free(&plain);
 }
 
-// Connects and shakes hands.
+// Connects and does the handshake.
 static p_peer *p_connect(t_world *w) {
     p_peer *peer = p_dial(w);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     T_CHECK(p_open(peer), "no handshake: error %d", p_error(peer));
     return peer;

@@ -38,7 +38,7 @@ static void s_dial(s_run *r, s_client *c) {
     c->peer->record = 1 + s_below(r, p.desc.in_size < 16709 ? (uint32_t)p.desc.in_size - 29u
                                                             : 16384u);
     c->peer->slow = s_below(r, 3) ? 0 : 1 + s_below(r, 400);
-    p_shake(c->peer, 0);
+    p_handshake(c->peer, 0);
 }
 
 static void s_leave(s_client *c) {
@@ -155,7 +155,7 @@ static void s_turn(s_run *r) {
     s_compare(c);
 }
 
-// Everything open, until nothing moves: all that was sent must have come back.
+// Runs without accidents until nothing moves: all that was sent must have come back.
 static void s_calm(s_run *r) {
     t_world *w = r->w;
     w->bite = 0;

@@ -119,7 +119,7 @@ static void try_suite(uint16_t suite, int curve, const p_identity *identity) {
     both.supported_curves = (uint32_t)1 << curve;
     br_ssl_engine_set_suites(p_engine(peer), &suite, 1);
     br_ssl_engine_set_ec(p_engine(peer), &both);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     T_CHECK(p_open(peer), "suite %04x, curve %d: error %d", suite, curve, p_error(peer));
     T_EQ(peer->ssl.eng.session.cipher_suite, suite);
@@ -159,7 +159,7 @@ static void refuses_every_other_suite_with_handshake_failure(U_STATE) {
         for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
             p_peer *peer = p_dial(w);
             br_ssl_engine_set_suites(p_engine(peer), &suites[i], 1);
-            p_shake(peer, 0);
+            p_handshake(peer, 0);
             p_run(peer);
             T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 40);
             T_CHECK(t_ended(peer->c), "the connection is still there");
@@ -177,7 +177,7 @@ static void refuses_old_versions_with_protocol_version(U_STATE) {
         t_world *w = p_begin();
         p_peer *peer = p_dial(w);
         br_ssl_engine_set_versions(p_engine(peer), version, version);
-        p_shake(peer, 0);
+        p_handshake(peer, 0);
         p_run(peer);
         T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 70);
         T_CHECK(t_ended(peer->c), "the connection is still there");
@@ -222,7 +222,7 @@ static void hello_changed_on_the_way_gets_decrypt_error(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_dial(w);
     peer->writes = 0;
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     (void)p_write(peer);
     T_CHECK(peer->wire.len > 46 && peer->wire.data[43] == 0, "not the hello of a new session");
     const size_t suites = (size_t)peer->wire.data[44] << 8 | peer->wire.data[45];
@@ -244,14 +244,14 @@ static void chooses_http_1_1_and_refuses_other_protocols(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_dial(w);
     br_ssl_engine_set_protocol_names(p_engine(peer), both, 2);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     T_CHECK(p_open(peer), "error %d", p_error(peer));
     assert_string_equal(br_ssl_engine_get_selected_protocol(p_engine(peer)), "http/1.1");
     p_hang_up(peer);
     peer = p_dial(w);
     br_ssl_engine_set_protocol_names(p_engine(peer), other, 1);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 120);
     p_hang_up(peer);
@@ -288,7 +288,7 @@ static p_peer *again(t_world *w, const p_peer *before) {
     br_ssl_engine_get_session_parameters(&before->ssl.eng, &session);
     p_peer *peer = p_dial(w);
     br_ssl_engine_set_session_parameters(p_engine(peer), &session);
-    p_shake(peer, 1);
+    p_handshake(peer, 1);
     p_run(peer);
     T_CHECK(p_open(peer), "error %d", p_error(peer));
     p_say(peer, "{GET /hello}");
@@ -435,7 +435,7 @@ static size_t cut_client(size_t at, int how) {
     snprintf(t_where, sizeof t_where, "cut after %lu bytes, kind %d", (unsigned long)at, how);
     p_peer *peer = p_dial(w);
     peer->writes = at;
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_say(peer, "{GET /hello}");
     size_t whole = peer->written + peer->wire.len;
     if (how == CUT_RESET) {
@@ -471,7 +471,7 @@ static void server_flight_stuck_at_every_byte_leaves_all_free(U_STATE) {
         snprintf(t_where, sizeof t_where, "stuck after %lu bytes", (unsigned long)at);
         p_peer *peer = p_dial(w);
         peer->c->window = at;
-        p_shake(peer, 0);
+        p_handshake(peer, 0);
         p_say(peer, "{GET /hello}");
         if (p_open(peer) && peer->got.len > 0) {
             total = 0; // all of it arrived
@@ -645,8 +645,8 @@ static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(U_STATE) 
     p_finish(w);
 }
 
-// An alert that nobody reads stands before all the core has to say. That is a stall like any other:
-// an answer, or a stream that is only kept alive, must not wait behind it for ever.
+// An alert that the peer does not read is sent before all bytes of the core. That is a stall like
+// any other: an answer, or a stream with keep-alives only, must not wait for it for ever.
 static void alert_that_nobody_reads_does_not_keep_the_connection(U_STATE) {
     static const char *const texts[] = {"{GET /hello}", "{GET /events?topics=log}"};
     for (int i = 0; i < 2; i++) {
@@ -795,7 +795,7 @@ static void without_room_for_an_alert_the_connection_ends(U_STATE) {
     p_start(w);
     p_peer *peer = p_dial(w);
     br_ssl_engine_set_suites(p_engine(peer), &suite, 1);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     T_CHECK(p_open(peer), "error %d", p_error(peer));
     peer->c->window = 0;
@@ -814,7 +814,7 @@ static void without_room_for_an_alert_the_connection_ends(U_STATE) {
     p_finish(w);
 }
 
-// What the core still had to say goes nowhere, and the end does not wait for it.
+// The remaining bytes of the core are discarded, and the end does not wait for them.
 static void what_is_queued_behind_an_alert_is_discarded(U_STATE) {
     t_world *w = p_world();
     p.desc.in_size = 837;
@@ -872,7 +872,7 @@ static void many_small_events_pass_through_a_small_buffer(U_STATE) {
     p_finish(w);
 }
 
-static void input_of_nothing_is_nothing(U_STATE) {
+static void empty_input_has_no_effect(U_STATE) {
     t_world *w = p_begin();
     t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
     t_conn *plain = t_connect(w);
@@ -919,7 +919,7 @@ static void renegotiation_is_refused_and_the_connection_goes_on(U_STATE) {
 }
 
 // A part of a hello, and later the rest: what is to be said is said in between and afterwards.
-static void half_a_renegotiation_holds_nothing_back(U_STATE) {
+static void incomplete_renegotiation_delays_nothing(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "{GET /events?topics=log}");
@@ -950,7 +950,7 @@ static void other_records_after_the_handshake_get_unexpected_message(U_STATE) {
     p_finish(w);
 }
 
-// Another filter in between is what a user gets who mistakes the port.
+// A user who opens the TLS port by http must get an explanation.
 static void http_to_the_tls_port_is_answered_400(U_STATE) {
     t_world *w = p_begin();
     const char *const texts[] = {"{GET /}", "{WS /ws}", "G", "\r\n", "{hex 00}", "{rep 5000 x}"};
@@ -989,7 +989,7 @@ static void tls_to_the_plain_port_is_refused(U_STATE) {
     t_world *w = p_begin();
     t_conn *c = t_connect(w);
     p_peer *peer = p_make(c);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     T_EQ(p_error(peer), BR_ERR_UNSUPPORTED_VERSION); // "HTTP/" is no record
     T_CHECK(t_ended(c), "the connection is still there");
@@ -1057,7 +1057,7 @@ static void close_of_the_server_sends_close_notify_before_fin(U_STATE) {
     p_finish(w);
 }
 
-static void peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin(U_STATE) {
+static void peer_that_ends_before_it_acknowledged_our_close_notify_gets_fin(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     peer->c->hold_acks = 1;
@@ -1091,8 +1091,8 @@ static void input_is_delivered_without_output(U_STATE) {
     p_finish(w);
 }
 
-// FIN alone may be an attacker's: what it cuts is not taken for whole.
-static void fin_without_close_notify_cuts_nothing_short(U_STATE) {
+// FIN alone may be an attacker's: a message cut by it is not taken as complete.
+static void fin_without_close_notify_is_a_truncation(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_say(peer, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 10\r\n\r\nhalf");
@@ -1132,12 +1132,12 @@ static void eof_comes_after_what_the_core_refused(U_STATE) {
     p_finish(w);
 }
 
-static void shutdown_says_goodbye_inside_and_outside(U_STATE) {
+static void shutdown_sends_close_and_close_notify(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_connect(w);
     p_peer *half = p_dial(w); // in the middle of its handshake
     half->writes = 20;
-    p_shake(half, 0);
+    p_handshake(half, 0);
     p_run(half);
     p_say(peer, "{WS /ws}");
     p_expect(peer, "HTTP/1.1 101 ");
@@ -1162,7 +1162,7 @@ static void shutdown_says_goodbye_inside_and_outside(U_STATE) {
 static p_peer *half_open(t_world *w, size_t bytes) {
     p_peer *peer = p_dial(w);
     peer->writes = bytes;
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     return peer;
 }
@@ -1177,9 +1177,9 @@ static p_peer *only_slot_taken(t_world *w, const char *text) {
 }
 
 // A client that has sent what it can of a handshake.
-static p_peer *comes_too(t_world *w) {
+static p_peer *another_client(t_world *w) {
     p_peer *peer = p_dial(w);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     return peer;
 }
@@ -1187,7 +1187,7 @@ static p_peer *comes_too(t_world *w) {
 static void connection_waits_for_a_slot_and_gets_it(U_STATE) {
     t_world *w = p_world();
     p_peer *first = only_slot_taken(w, "{WS /ws}");
-    p_peer *second = comes_too(w);
+    p_peer *second = another_client(w);
     T_CHECK(!p_open(second) && !t_ended(second->c), "it does not wait");
     T_EQ(p.tls.count.waited, 1);
     t_advance(w, 10000); // a stream never gives way
@@ -1202,10 +1202,10 @@ static void connection_waits_for_a_slot_and_gets_it(U_STATE) {
     p_finish(w);
 }
 
-static void who_waits_too_long_is_closed(U_STATE) {
+static void connection_that_waits_too_long_is_closed(U_STATE) {
     t_world *w = p_world();
     p_peer *first = only_slot_taken(w, "{WS /ws}");
-    p_peer *second = comes_too(w);
+    p_peer *second = another_client(w);
     t_advance(w, 20000);
     T_CHECK(t_ended(second->c), "it still waits");
     T_CHECK(p.tls.wait_first == NULL, "it is still in the list");
@@ -1214,17 +1214,17 @@ static void who_waits_too_long_is_closed(U_STATE) {
     p_finish(w);
 }
 
-// Its own end is still to be acknowledged, but it gets no slot any more: the next in the line does.
-static void who_waited_too_long_gets_no_slot(U_STATE) {
+// Its FIN is not acknowledged yet, but it gets no slot any more; the next in the queue does.
+static void connection_that_waited_too_long_gets_no_slot(U_STATE) {
     t_world *w = p_world();
     w->desc.close_ms = 8000;
     p_peer *first = only_slot_taken(w, "{WS /ws}");
     p_peer *second = p_dial(w);
     second->c->manual_close = 1;
-    p_shake(second, 0);
+    p_handshake(second, 0);
     p_run(second);
     t_advance(w, 10000);
-    p_peer *third = comes_too(w);
+    p_peer *third = another_client(w);
     t_advance(w, 6000);
     T_CHECK(second->c->fin && second->c->conn != NULL, "the second was not asked to end");
     t_cut(first->c);
@@ -1238,14 +1238,14 @@ static void who_waited_too_long_gets_no_slot(U_STATE) {
     p_finish(w);
 }
 
-// A peer that vanished acknowledges no farewell. That is waited for only close_ms: until stall_ms
-// those that wait for the slot would be closed themselves (idle_ms is shorter).
-static void slot_of_a_vanished_peer_is_not_kept_for_its_farewell(U_STATE) {
+// A peer that vanished does not acknowledge close_notify. The slot waits for that only close_ms: by
+// stall_ms those that wait for the slot would be closed themselves (idle_ms is shorter).
+static void slot_of_a_vanished_peer_is_freed_after_close_ms(U_STATE) {
     t_world *w = p_world();
     p_peer *first = only_slot_taken(w, "{GET /hello}");
     first->c->hold_acks = 1;
     p_peer *second = p_dial(w);
-    p_shake(second, 0);
+    p_handshake(second, 0);
     for (int quarters = 0; quarters < 24 && !p_open(second); quarters++) {
         p_run(second);
         t_advance(w, 250);
@@ -1263,7 +1263,7 @@ static int quarters_until_it_gives_way(const char *text) {
     t_world *w = p_world();
     int quarters = 0;
     p_peer *first = only_slot_taken(w, text);
-    p_peer *second = comes_too(w);
+    p_peer *second = another_client(w);
     T_CHECK(!p_open(second), "it does not wait");
     for (; quarters < 30 && !p_open(second); quarters++) { // both sides live on
         t_advance(w, 250);
@@ -1290,7 +1290,7 @@ static void request_under_way_has_give_way_ms(U_STATE) {
     p.desc.give_way_ms = 2000;
     p_peer *first = only_slot_taken(w, "{GET /hello}");
     p_say(first, "GET /hel"); // the next one, not yet whole
-    p_peer *second = comes_too(w);
+    p_peer *second = another_client(w);
     for (int i = 0; i < 7; i++) {
         t_advance(w, 250);
         p_run(first);
@@ -1304,8 +1304,8 @@ static void request_under_way_has_give_way_ms(U_STATE) {
     p_finish(w);
 }
 
-// After its handshake it sends what it likes and stops: whoever waits is served soon.
-static void what_does_not_come_on_gives_way(U_STATE) {
+// After its handshake it sends something and stops: a waiting connection soon gets the slot.
+static void connection_without_progress_gives_way(U_STATE) {
     const char *const kinds[] = {
         "G", "GET /hello HTTP/1.1\r\nHost: lo",
         "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nx",
@@ -1325,13 +1325,13 @@ enum { P_MALLORY = 66, P_MANY = 1000, P_CONNS = 16 };
 static p_peer *attacker(t_world *w, uint32_t address) {
     p_peer *peer = p_dial_from(w, address);
     if (peer != NULL) {
-        p_shake(peer, 0);
+        p_handshake(peer, 0);
         p_run(peer);
     }
     return peer;
 }
 
-// Each time anything happened: who has its slot says "G"; who lost it comes again.
+// After each event: an attacker with a slot sends "G"; one that lost its slot connects again.
 static void attackers_go_on(t_world *w, p_peer *peers[P_CONNS], int addresses) {
     for (int i = 0; i < P_CONNS; i++) {
         if (peers[i] != NULL && t_ended(peers[i]->c)) {
@@ -1418,7 +1418,7 @@ static void six_connections_of_a_browser_share_three_slots(U_STATE) {
     p_start(w);
     for (int i = 0; i < 6; i++) {
         peers[i] = p_dial(w);
-        p_shake(peers[i], 0);
+        p_handshake(peers[i], 0);
     }
     int served = 0;
     for (int quarters = 0; quarters < 20 && served < 6; quarters++) {
@@ -1447,8 +1447,8 @@ static void one_gives_way_at_a_time(U_STATE) {
     p_start(w);
     p_peer *first = p_connect(w);
     p_peer *second = p_connect(w);
-    first->c->hold_acks = second->c->hold_acks = 1; // its farewell takes a while
-    p_peer *third = comes_too(w);
+    first->c->hold_acks = second->c->hold_acks = 1; // its close_notify stays unacknowledged
+    p_peer *third = another_client(w);
     for (int i = 0; i < 16; i++) {
         t_advance(w, 250);
     }
@@ -1471,7 +1471,7 @@ static void half_handshakes_on_every_slot_give_way_to_a_real_one(U_STATE) {
         }
         T_EQ(p.tls.count.slots_used, 4);
         p_peer *peer = p_dial(w);
-        p_shake(peer, 0);
+        p_handshake(peer, 0);
         p_run(peer);
         t_advance(w, 750); // they have give_way_ms for it
         T_EQ(p.tls.count.gave_way, 0);
@@ -1508,7 +1508,7 @@ static void a_thousand_half_open_handshakes_hurt_no_stream(U_STATE) {
         t_advance(w, 300);
         if (i % 100 == 99) {
             p_peer *peer = p_dial(w);
-            p_shake(peer, 0);
+            p_handshake(peer, 0);
             for (int j = 0; j < 40 && peer->c->conn != NULL && peer->got.len == 0; j++) {
                 p_say(peer, p_open(peer) ? "{GET /hello}" : "");
                 t_advance(w, 250);
@@ -1538,7 +1538,7 @@ static void handshake_a_byte_a_second_ends_at_the_deadline(U_STATE) {
     t_world *w = p_begin();
     p_peer *peer = p_dial(w);
     peer->slow = 1;
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     int seconds = 0;
     while (peer->c->conn != NULL && seconds < 100) {
         p_step(peer);
@@ -1575,7 +1575,7 @@ static void no_more_handshakes_at_a_time_than_asked_for(U_STATE) {
     p_start(w);
     p_peer *half = half_open(w, 50);
     p_peer *peer = p_dial(w);
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     T_CHECK(!p_open(peer), "two at a time");
     T_EQ(p.tls.handshakes, 1);
@@ -1587,7 +1587,7 @@ static void no_more_handshakes_at_a_time_than_asked_for(U_STATE) {
     t_advance(w, 1000); // the open ones are idle for longer
     p_peer *stale = half_open(w, 50);
     p_peer *third = p_dial(w);
-    p_shake(third, 0);
+    p_handshake(third, 0);
     for (int i = 0; i < 20; i++) {
         p_run(third);
         t_advance(w, 250);
@@ -1602,21 +1602,21 @@ static void no_more_handshakes_at_a_time_than_asked_for(U_STATE) {
     p_finish(w);
 }
 
-// Peers without an address are not one address: who lost a slot is not taken for the next one.
-static void nobody_is_late_for_another_without_an_address(U_STATE) {
+// Peers without an address do not share one: the loss of a slot by one does not count for another.
+static void peers_without_an_address_are_not_one_address(U_STATE) {
     for (uint32_t address = 0; address < 2; address++) {
         t_world *w = p_world();
         p.desc.slot_count = 1;
         p_start(w);
         p_peer *half = p_dial_from(w, address);
         half->writes = 50;
-        p_shake(half, 0);
+        p_handshake(half, 0);
         p_run(half);
         p_peer *older = p_dial_from(w, 7);
-        p_shake(older, 0);
+        p_handshake(older, 0);
         p_run(older);
         p_peer *youngest = p_dial_from(w, address);
-        p_shake(youngest, 0);
+        p_handshake(youngest, 0);
         for (int i = 0; i < 8 && p.tls.count.begun < 2; i++) {
             p_run(older);
             p_run(youngest);
@@ -1675,12 +1675,12 @@ static p_peer *dial_as(t_world *w, const p_identity *who) {
                                     br_skey_decoder_get_ec(&who->id.key), BR_KEYTYPE_SIGN,
                                     BR_KEYTYPE_EC, &br_ec_p256_m31, br_ecdsa_i31_sign_asn1);
     }
-    p_shake(peer, 0);
+    p_handshake(peer, 0);
     p_run(peer);
     return peer;
 }
 
-static void client_certificate_of_our_ca_comes_in(U_STATE) {
+static void client_certificate_of_our_ca_is_accepted(U_STATE) {
     t_world *w = world_with_client_certificates();
     p_start(w);
     p_peer *peer = dial_as(w, &p_client);
@@ -1691,8 +1691,8 @@ static void client_certificate_of_our_ca_comes_in(U_STATE) {
     p_finish(w);
 }
 
-// A session says nothing of how long the certificate it was begun with is good.
-static void client_certificate_that_is_over_is_not_outlived_by_a_session(U_STATE) {
+// A session does not know until when the client's certificate is valid.
+static void session_does_not_outlive_its_client_certificate(U_STATE) {
     t_world *w = world_with_client_certificates();
     p_start(w);
     p_peer *peer = dial_as(w, &p_client);
@@ -1705,7 +1705,7 @@ static void client_certificate_that_is_over_is_not_outlived_by_a_session(U_STATE
     br_ssl_client_set_single_ec(&later->ssl, p_client.id.chain, p_client.id.chain_len,
                                 br_skey_decoder_get_ec(&p_client.id.key), BR_KEYTYPE_SIGN,
                                 BR_KEYTYPE_EC, &br_ec_p256_m31, br_ecdsa_i31_sign_asn1);
-    p_shake(later, 1);
+    p_handshake(later, 1);
     p_run(later);
     T_CHECK(!p_open(later) || t_ended(later->c), "it came in");
     T_EQ(p.tls.count.handshakes, 1);
@@ -1714,7 +1714,7 @@ static void client_certificate_that_is_over_is_not_outlived_by_a_session(U_STATE
     p_finish(w);
 }
 
-// RFC 5246 7.4.8: who shows our certificate must have its key: decrypt_error.
+// RFC 5246 7.4.8: a client must prove that it has the key of its certificate: decrypt_error.
 static void stolen_client_certificate_gets_decrypt_error(U_STATE) {
     p_identity thief = p_client;
     t_world *w = world_with_client_certificates();
@@ -1778,7 +1778,7 @@ static void without_entropy_it_does_not_start_and_says_why(U_STATE) {
 }
 
 // Without desc.entropy the system's, if it has one and that works.
-static void entropy_comes_from_the_system_or_it_does_not_start(U_STATE) {
+static void without_system_entropy_it_does_not_start(U_STATE) {
     br_hmac_drbg_context first = {0};
     for (int i = 0; i < 2; i++) {
         t_world *w = p_world();
@@ -2017,10 +2017,10 @@ int main(void) {
         u_test(without_room_for_an_alert_the_connection_ends),
         u_test(what_is_queued_behind_an_alert_is_discarded),
         u_test(many_small_events_pass_through_a_small_buffer),
-        u_test(input_of_nothing_is_nothing),
+        u_test(empty_input_has_no_effect),
         u_test(changed_record_gets_bad_record_mac),
         u_test(renegotiation_is_refused_and_the_connection_goes_on),
-        u_test(half_a_renegotiation_holds_nothing_back),
+        u_test(incomplete_renegotiation_delays_nothing),
         u_test(other_records_after_the_handshake_get_unexpected_message),
         u_test(http_to_the_tls_port_is_answered_400),
         u_test(hint_passes_through_the_smallest_window),
@@ -2028,18 +2028,18 @@ int main(void) {
         u_test(close_notify_of_the_client_is_answered),
         u_test(close_notify_ends_a_stream_in_the_middle),
         u_test(close_of_the_server_sends_close_notify_before_fin),
-        u_test(peer_that_finishes_before_our_farewell_is_acknowledged_gets_fin),
+        u_test(peer_that_ends_before_it_acknowledged_our_close_notify_gets_fin),
         u_test(input_is_delivered_without_output),
-        u_test(fin_without_close_notify_cuts_nothing_short),
+        u_test(fin_without_close_notify_is_a_truncation),
         u_test(eof_comes_after_what_the_core_refused),
-        u_test(shutdown_says_goodbye_inside_and_outside),
+        u_test(shutdown_sends_close_and_close_notify),
         u_test(connection_waits_for_a_slot_and_gets_it),
-        u_test(who_waits_too_long_is_closed),
-        u_test(who_waited_too_long_gets_no_slot),
-        u_test(slot_of_a_vanished_peer_is_not_kept_for_its_farewell),
+        u_test(connection_that_waits_too_long_is_closed),
+        u_test(connection_that_waited_too_long_gets_no_slot),
+        u_test(slot_of_a_vanished_peer_is_freed_after_close_ms),
         u_test(idle_connection_gives_way_soon_after_its_answer_and_late_before),
         u_test(request_under_way_has_give_way_ms),
-        u_test(what_does_not_come_on_gives_way),
+        u_test(connection_without_progress_gives_way),
         u_test(one_address_on_every_slot_keeps_nobody_out),
         u_test(many_addresses_on_every_slot_keep_nobody_out_for_long),
         u_test(six_connections_of_a_browser_share_three_slots),
@@ -2049,15 +2049,15 @@ int main(void) {
         u_test(handshake_a_byte_a_second_ends_at_the_deadline),
         u_test(connections_that_say_nothing_take_no_slot),
         u_test(no_more_handshakes_at_a_time_than_asked_for),
-        u_test(nobody_is_late_for_another_without_an_address),
+        u_test(peers_without_an_address_are_not_one_address),
         u_test(without_a_link_the_connection_is_reset),
-        u_test(client_certificate_of_our_ca_comes_in),
-        u_test(client_certificate_that_is_over_is_not_outlived_by_a_session),
+        u_test(client_certificate_of_our_ca_is_accepted),
+        u_test(session_does_not_outlive_its_client_certificate),
         u_test(stolen_client_certificate_gets_decrypt_error),
         u_test(without_a_clock_the_system_s_time_counts),
         u_test(other_clients_are_refused),
         u_test(without_entropy_it_does_not_start_and_says_why),
-        u_test(entropy_comes_from_the_system_or_it_does_not_start),
+        u_test(without_system_entropy_it_does_not_start),
         u_test(sizes_of_0_are_the_documented_ones),
         u_test(two_curves_are_as_among_all),
         u_test(es256_takes_the_example_of_rfc_7515),

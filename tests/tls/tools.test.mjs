@@ -1,4 +1,4 @@
-// What others' tools say of the TLS port: openssl s_client, curl, sslscan, node's own TLS. The
+// Other programs against the TLS port: openssl s_client, curl, sslscan, node's own TLS. The
 // server is the hub over the filter (Makefile: build/hub-tls), certificates are of build/cert.
 //     node tests/tls/tools.test.mjs build/hub-tls build/hub [PART OF A TEST NAME]
 import { readFileSync } from 'node:fs';

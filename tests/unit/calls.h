@@ -1,5 +1,5 @@
-// calls.h - an application whose every callback hands over to a hook first, and one function that
-// makes any call of the API on any connection. test_callbacks.c runs each in each; the fuzz target
+// calls.h - an application whose callbacks all call a hook first, and one function that makes any
+// call of the API on any connection. test_callbacks.c runs each in each; the fuzz target
 // lets its input choose.
 
 #ifndef T_CALLS_H

@@ -1,4 +1,4 @@
-// client.h - the other side: reads every byte the server sends and refuses what a standard forbids.
+// client.h - the client: reads every byte the server sends and refuses what a standard forbids.
 //
 // One t_client reads one connection byte by byte: HTTP/1.1 answers (RFC 9112), an event stream
 // (WHATWG HTML 9.2.6), WebSocket frames (RFC 6455 5). It is strict: a byte that a careful client
@@ -273,7 +273,7 @@ static void t_sse_line(t_client *cl) {
     T_CHECK(colon != NULL, "a field without a colon in the event stream: %.40s", line);
     size_t name = (size_t)(colon - line);
     const char *value = colon + 1;
-    // Everything else has one space; without it a leading space of the data would be eaten.
+    // Everything else has one space; without it a leading space of the data would be lost.
     T_CHECK(*value == ' ' || (alive && line[0] != 'd'), "no space after the colon: %.40s", line);
     value += *value == ' ';
     size_t value_len = len - (size_t)(value - line);

@@ -1,5 +1,5 @@
-// Who may come in: the functions of strings, each against vectors of the standards, against what
-// other programs make of the same input, and against what an attacker would send.
+// rtpush_access.h: each function against vectors of the standards, against the results of other
+// programs for the same input, and against what an attacker would send.
 #include "unit.h"
 #define RTPUSH_ACCESS_IMPLEMENTATION
 #include "../../ports/rtpush_access.h"

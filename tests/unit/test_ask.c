@@ -1,5 +1,5 @@
-// Who may come in, asked of the application: what authorize sees, what it may answer and when, what
-// a stream may read later; and what those can do who are not let in.
+// Authorization: what authorize sees, what it may answer and when, which topics a stream may read
+// later; and what clients can do that are refused.
 #include "unit.h"
 
 static int decide(t_world *w, rtpush_handle conn, int status, const rtpush_grant *grant) {
@@ -554,7 +554,7 @@ static void ask_preflight_names_what_the_route_takes(U_STATE) {
 
 // Section 12.5.5 of RFC 9110: what may be kept and depends on Origin says so, also to those whose
 // request had none.
-static void ask_kept_answers_vary_by_origin(U_STATE) {
+static void ask_cacheable_answers_vary_by_origin(U_STATE) {
     t_world *w = t_begin();
     t_conn *c = t_open(w, "{GET /}");
     t_expect(c, "\r\nVary: Origin, Accept-Encoding\r\n");
@@ -621,7 +621,7 @@ static void ask_a_flood_from_one_address_meets_its_cap(U_STATE) {
     T_CHECK(t_connect_peer(w, 0, 666) != NULL, "refused for ever");
 }
 
-// From many addresses: whoever has said nothing useful goes first, streams never.
+// From many addresses: connections without a request are evicted first, streams never.
 static void ask_a_flood_from_many_addresses_hurts_no_stream(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 8;
@@ -661,7 +661,7 @@ static void ask_a_flood_from_many_addresses_hurts_no_stream(U_STATE) {
     }
 }
 
-// Slots that wait for the application are taken until reply_ms, not longer, and streams go on.
+// Slots that wait for the application are taken until reply_ms, not longer; streams are unaffected.
 static void ask_questions_without_an_answer_end(U_STATE) {
     t_world *w = t_fixture();
     w->desc.conn_count = 6;
@@ -778,7 +778,7 @@ int main(void) {
         u_test(ask_401_carries_a_challenge),
         u_test(ask_refusals_carry_cors),
         u_test(ask_preflight_names_what_the_route_takes),
-        u_test(ask_kept_answers_vary_by_origin),
+        u_test(ask_cacheable_answers_vary_by_origin),
         u_test(ask_a_refusal_does_not_repeat_the_query),
         u_test(ask_a_flood_from_one_address_meets_its_cap),
         u_test(ask_a_flood_from_many_addresses_hurts_no_stream),

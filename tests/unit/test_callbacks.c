@@ -3,7 +3,7 @@
 
 #include "calls.h"
 
-// -- what a connection is owed does not depend on the message under way ---------------------------
+// -- pending callbacks do not depend on the message under way -----------------------------
 
 // Sends until it would block.
 static void fill(t_world *w, rtpush_handle conn) {

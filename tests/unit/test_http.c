@@ -695,7 +695,7 @@ static void http_406_when_gzip_is_excluded(U_STATE) {
 }
 
 // WHATWG Fetch 3.2: a listed origin is told that it may read; a foreign one hears nothing of it.
-static void http_cors_is_answered_for_listed_origins_only(U_STATE) {
+static void http_cors_headers_are_for_listed_origins_only(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "OPTIONS /echo HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n"
                           "Access-Control-Request-Method: PUT\r\n\r\n");
@@ -975,7 +975,7 @@ int main(void) {
         u_test(http_query_reads_parameters),
         u_test(http_gzip_form_has_its_own_etag),
         u_test(http_406_when_gzip_is_excluded),
-        u_test(http_cors_is_answered_for_listed_origins_only),
+        u_test(http_cors_headers_are_for_listed_origins_only),
         u_test(http_body_must_fit_beside_its_head),
         u_test(http_upload_may_be_answered_after_its_end),
         u_test(http_streamed_upload_may_be_answered_after_its_end),

@@ -458,7 +458,7 @@ static void log_unacknowledged_bytes_are_not_overwritten(U_STATE) {
 
 // A transport that copies refers to nothing, so a reader that does not acknowledge in time stays,
 // and is told what it missed once it can be told.
-static void log_copied_bytes_hold_nothing(U_STATE) {
+static void log_copied_bytes_reserve_no_log(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{GET /events?topics=log}");
     p->c->hold_acks = 1;
@@ -511,7 +511,7 @@ static void log_a_reader_with_nothing_unacknowledged_is_not_stalled(U_STATE) {
     T_CHECK(!t_ended(p->c), "it was dropped");
 }
 
-static void log_acknowledged_bytes_hold_nothing(U_STATE) {
+static void log_acknowledged_bytes_reserve_no_log(U_STATE) {
     t_world *w = small_log(1024);
     u_peer *p = u_stream(w, "{WS /ws}");
     p->c->hold_acks = 1;
@@ -593,8 +593,8 @@ static void publish_big(rtpush_server *srv, rtpush_handle conn) {
     }
 }
 
-// The connection being served is never dropped under the port's hands.
-static void log_publishing_inside_callbacks_spares_the_connection_being_served(U_STATE) {
+// The connection being served is never dropped during its own service.
+static void log_publishing_inside_callbacks_never_drops_the_connection_being_served(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_WS].on_writable = publish_big;
     w->desc.log_size = 1024;
@@ -1112,13 +1112,13 @@ int main(void) {
         u_test(log_stalled_reader_changes_nothing_for_others),
         u_test(log_rest_of_a_record_moves_into_tx),
         u_test(log_unacknowledged_bytes_are_not_overwritten),
-        u_test(log_copied_bytes_hold_nothing),
+        u_test(log_copied_bytes_reserve_no_log),
         u_test(log_copied_bytes_must_be_acknowledged_in_time),
         u_test(log_a_reader_with_nothing_unacknowledged_is_not_stalled),
-        u_test(log_acknowledged_bytes_hold_nothing),
+        u_test(log_acknowledged_bytes_reserve_no_log),
         u_test(log_partial_acknowledgements_release_in_the_end),
         u_test(log_reader_inside_a_large_record_is_dropped_and_resumes),
-        u_test(log_publishing_inside_callbacks_spares_the_connection_being_served),
+        u_test(log_publishing_inside_callbacks_never_drops_the_connection_being_served),
         u_test(log_publish_from_says_full_and_readers_hear_of_it),
         u_test(log_try_publish_from_spends_no_number),
         u_test(log_keeps_a_quarter_free_for_other_contexts),

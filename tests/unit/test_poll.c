@@ -22,7 +22,7 @@ static void poll_first_answer_is_fresh_and_ends_with_an_id(U_STATE) {
     t_expect_events(w, "open /poll|close NONE");
 }
 
-static void poll_waits_until_there_is_news(U_STATE) {
+static void poll_waits_for_an_event(U_STATE) {
     t_world *w = t_begin();
     t_publish_text(w, T_TEMP, "21");
     u_peer *p = u_open(w, "{GET /poll}");
@@ -321,7 +321,7 @@ static void poll_answer_goes_on_over_records_of_other_topics(U_STATE) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(poll_first_answer_is_fresh_and_ends_with_an_id),
-        u_test(poll_waits_until_there_is_news),
+        u_test(poll_waits_for_an_event),
         u_test(poll_does_not_spin),
         u_test(poll_ends_empty_after_poll_ms_with_the_id),
         u_test(poll_may_ask_to_wait_less),

@@ -1,5 +1,5 @@
-// Sentences of promise in >>api that no other program here holds to account: each test is one of
-// them, in the order of the header.
+// Promises in >>api that no other program here tests: each test is one sentence, in the order of
+// the header.
 #include "unit.h"
 
 static rtpush_request p_request; // as the last callback saw it; its strings were copied here:

@@ -392,7 +392,7 @@ static void security_body_ends_where_its_length_says(U_STATE) {
     }
 }
 
-// The first of two cookies counts: a sibling domain can only toss in one behind it.
+// The first of two cookies counts: cookie tossing from a sibling subdomain adds a later one.
 static void security_second_cookie_of_the_name_is_ignored(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_open(w, "GET /keep HTTP/1.1\r\n" T_HOST "Cookie: sid=good; sid=evil\r\n\r\n");

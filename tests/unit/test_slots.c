@@ -1,4 +1,4 @@
-// Slots: who gives way to a newcomer, in which order and when, and what an address may spend.
+// Slots: which connection gives way to a new one, in which order and when; tokens by address.
 
 #include "unit.h"
 
@@ -68,7 +68,8 @@ static void slots_the_oldest_goes_first_without_a_clock(U_STATE) {
     T_CHECK(from(w, GUEST, "") == NULL, "one of this very moment gave way");
 }
 
-// Bytes alone achieve nothing: whoever sends one now and then is as old as its last request.
+// Bytes alone are no progress: a connection that sends one now and then has the age of its last
+// request.
 static void slots_bytes_without_a_request_keep_no_slot(U_STATE) {
     t_world *w = begin(4);
     t_conn *slow = from(w, MANY, HALF);
@@ -136,7 +137,7 @@ static void slots_six_connections_at_once_do_not_evict_one_another(U_STATE) {
 
 // -- the rules ------------------------------------------------------------------------------------
 
-static void slots_who_waits_for_the_peers_fin_goes_first(U_STATE) {
+static void slots_a_connection_that_waits_for_fin_goes_first(U_STATE) {
     t_world *w = begin(3);
     t_conn *idle = from(w, ALICE, "{GET /hello}");
     t_conn *silent = from(w, BOB, "");
@@ -192,7 +193,7 @@ static void slots_a_young_connection_between_requests_gives_way(U_STATE) {
     T_EQ(evicted(w), 36);
 }
 
-static void slots_a_single_connection_has_its_second(U_STATE) {
+static void slots_a_single_connection_is_kept_for_a_second(U_STATE) {
     t_world *w = begin(2);
     peer_from(w, ALICE, "{GET /events}");
     t_conn *first = from(w, BOB, "");
@@ -205,7 +206,7 @@ static void slots_a_single_connection_has_its_second(U_STATE) {
 
 // While fewer than three quarters of the places are unproved the proved make room, oldest first;
 // from then on those that are not proved do.
-static void slots_a_quarter_is_kept_for_those_who_showed_something(U_STATE) {
+static void slots_a_quarter_is_kept_for_proved_connections(U_STATE) {
     t_world *w = begin(8);
     t_conn *proved[4];
     t_conn *unproved[4];
@@ -360,7 +361,7 @@ static int served(t_world *w, uint32_t peer, int requests) {
     return n;
 }
 
-static void slots_who_connects_again_has_no_new_tokens(U_STATE) {
+static void slots_reconnecting_gives_no_new_tokens(U_STATE) {
     t_world *w = begin_rates(32);
     T_EQ(served(w, MALLORY, 50), 20); // the burst
     T_EQ(served(w, GUEST, 5), 5);     // another address has its own
@@ -373,8 +374,8 @@ static void slots_who_connects_again_has_no_new_tokens(U_STATE) {
     T_EQ(served(w, MALLORY, 50), 20);
 }
 
-// A second connection, kept rich by doing little, is no way to get more.
-static void slots_a_rich_connection_gives_its_address_nothing(U_STATE) {
+// A second connection that saves tokens does not give its address more.
+static void slots_saved_tokens_do_not_add_up_for_an_address(U_STATE) {
     t_world *w = begin_rates(8);
     t_conn *rich = from(w, MALLORY, "{GET /hello}");
     int all = 0;
@@ -453,18 +454,18 @@ int main(void) {
         u_test(slots_bytes_without_a_request_keep_no_slot),
         u_test(slots_an_upload_that_moves_is_not_the_oldest),
         u_test(slots_six_connections_at_once_do_not_evict_one_another),
-        u_test(slots_who_waits_for_the_peers_fin_goes_first),
+        u_test(slots_a_connection_that_waits_for_fin_goes_first),
         u_test(slots_the_oldest_of_the_address_that_has_most_goes_at_any_age),
         u_test(slots_unknown_addresses_have_no_majority),
         u_test(slots_a_young_connection_between_requests_gives_way),
-        u_test(slots_a_single_connection_has_its_second),
-        u_test(slots_a_quarter_is_kept_for_those_who_showed_something),
+        u_test(slots_a_single_connection_is_kept_for_a_second),
+        u_test(slots_a_quarter_is_kept_for_proved_connections),
         u_test(slots_what_is_never_taken),
         u_test(slots_a_known_sender_counts_as_proved),
         u_test(slots_an_attack_from_one_address_keeps_nobody_out),
         u_test(slots_an_attack_from_many_addresses_keeps_nobody_out_for_long),
-        u_test(slots_who_connects_again_has_no_new_tokens),
-        u_test(slots_a_rich_connection_gives_its_address_nothing),
+        u_test(slots_reconnecting_gives_no_new_tokens),
+        u_test(slots_saved_tokens_do_not_add_up_for_an_address),
         u_test(slots_a_busy_connection_does_not_lock_out_its_address),
         u_test(slots_tokens_fill_up_over_reconnects),
         u_test(slots_bytes_are_counted_over_reconnects),

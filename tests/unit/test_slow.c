@@ -1,6 +1,6 @@
-// Slow but honest readers, where the transport is a kernel that takes bytes long before the peer
-// has them (rtpush_hooks.pending). Virtual time, the default deadlines. RFC 9112 9.6 and RFC 6455
-// 7.1.1: a connection is closed in stages, so that the last bytes arrive.
+// Slow readers that acknowledge, where the transport is a kernel that takes bytes long before the
+// peer has them (rtpush_hooks.pending). Virtual time, the default deadlines. RFC 9112 9.6 and RFC
+// 6455 7.1.1: a connection is closed in stages, so that the last bytes arrive.
 #include "unit.h"
 
 enum { KERNEL = 60000, FILE_SIZE = 70000, PULL_SIZE = 101000, EVENTS = 60, EVENT_SIZE = 1000 };

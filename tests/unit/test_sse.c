@@ -171,8 +171,8 @@ static void sse_carries_nul_bytes_as_they_are(U_STATE) {
     T_CHECK(t_find(p->seen.data, p->seen.len, (const uint8_t *)"a\0b", 3) != NULL, "a NUL is lost");
 }
 
-// Wire bytes are a function of the record: taken in bites of any size they are the same.
-static void sse_bytes_do_not_depend_on_the_bites(U_STATE) {
+// Wire bytes depend only on the record: they are the same whatever sizes are taken at a time.
+static void sse_bytes_do_not_depend_on_output_sizes(U_STATE) {
     static const char *const texts[] = {"one", "two\nlines", "", "three\r\n\r\nlines", "\n"};
     t_buf whole = {0};
     for (size_t bite = 0; bite < 90; bite++) {
@@ -475,7 +475,7 @@ static void sse_resume_after_a_cut_at_any_byte(U_STATE) {
 
 // -- silence --------------------------------------------------------------------------------------
 
-// A comment would do for proxies, but no script sees one: a page could not tell silence from death.
+// A comment would be enough for proxies, but scripts do not see it, nor a dead link by its absence.
 // WHATWG HTML 9.2.6: a field without a colon has an empty value, and empty data is an event.
 static void sse_keep_alive_is_seen_by_scripts_and_keeps_the_id_fresh(U_STATE) {
     t_world *w = t_begin();
@@ -539,7 +539,7 @@ static void sse_keep_alive_follows_the_configuration(U_STATE) {
 // -- the cap --------------------------------------------------------------------------------------
 
 // An EventSource does not reconnect after any status but 200 (WHATWG HTML 9.2.3).
-static void sse_over_the_cap_gets_200_and_retry(U_STATE) {
+static void sse_over_max_streams_gets_200_and_retry(U_STATE) {
     t_world *w = t_fixture();
     w->desc.max_streams = 2;
     w->desc.conn_count = 6;
@@ -579,7 +579,7 @@ static void sse_peer_that_half_closes_is_gone(U_STATE) {
     t_expect_events(w, "close PEER_CLOSED");
 }
 
-static void sse_what_the_reader_sends_is_thrown_away(U_STATE) {
+static void sse_bytes_from_the_reader_are_discarded(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     t_say(p->c, "{GET /hello}{rep 5000 x}");
@@ -714,7 +714,7 @@ int main(void) {
         u_test(sse_inserts_data_behind_each_line_end),
         u_test(sse_many_lines_cost_their_number),
         u_test(sse_carries_nul_bytes_as_they_are),
-        u_test(sse_bytes_do_not_depend_on_the_bites),
+        u_test(sse_bytes_do_not_depend_on_output_sizes),
         u_test(sse_resume_replays_what_was_missed),
         u_test(sse_resume_with_nothing_missed_says_so),
         u_test(sse_resume_from_the_first_notice),
@@ -727,9 +727,9 @@ int main(void) {
         u_test(sse_resume_after_a_cut_at_any_byte),
         u_test(sse_keep_alive_is_seen_by_scripts_and_keeps_the_id_fresh),
         u_test(sse_keep_alive_follows_the_configuration),
-        u_test(sse_over_the_cap_gets_200_and_retry),
+        u_test(sse_over_max_streams_gets_200_and_retry),
         u_test(sse_peer_that_half_closes_is_gone),
-        u_test(sse_what_the_reader_sends_is_thrown_away),
+        u_test(sse_bytes_from_the_reader_are_discarded),
         u_test(sse_topics_are_read_however_they_are_written),
         u_test(sse_topic_names_are_not_cut),
         u_test(sse_id_that_cannot_be_read_is_reset),

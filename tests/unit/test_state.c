@@ -110,7 +110,7 @@ static void state_slow_reader_gets_the_newest(U_STATE) {
 }
 
 // Values given only when they can be taken: what waits in tx is bounded and grows no older.
-static void state_slow_reader_is_not_fed_stale_values(U_STATE) {
+static void state_slow_reader_gets_no_stale_values(U_STATE) {
     t_world *w = t_begin();
     u_peer *p = u_stream(w, "{GET /events}");
     int last = -1;
@@ -136,7 +136,7 @@ static void state_slow_reader_is_not_fed_stale_values(U_STATE) {
 }
 
 // Alternate one state value, one record: a flood of either does not starve the other.
-static void state_and_events_take_turns(U_STATE) {
+static void state_and_events_alternate(U_STATE) {
     t_world *w = t_fixture();
     w->desc.log_size = 2048;
     t_start(w);
@@ -291,8 +291,8 @@ int main(void) {
         u_test(state_never_published_is_not_sent),
         u_test(state_fast_reader_gets_every_value),
         u_test(state_slow_reader_gets_the_newest),
-        u_test(state_slow_reader_is_not_fed_stale_values),
-        u_test(state_and_events_take_turns),
+        u_test(state_slow_reader_gets_no_stale_values),
+        u_test(state_and_events_alternate),
         u_test(state_after_quiet_everyone_has_the_value),
         u_test(state_resume_brings_the_values_again),
         u_test(state_from_an_interrupt),

@@ -207,7 +207,7 @@ static void time_authorisation_expires(U_STATE) {
     T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EXPIRED], 2);
 }
 
-// Invariant 23: the same story at any position of the clock, also over the wrap at 2^32.
+// Invariant 23: the same events at any position of the clock, also over the wrap at 2^32.
 static void story(uint32_t start_ms, t_buf *out, t_buf *events) {
     t_world *w = t_fixture();
     w->now_ms = start_ms;

@@ -1,6 +1,6 @@
 // lwipopts.h - lwIP in the simulation. SIM_CLIENT is the peers' stack. The server's comes in four:
 //     SIM_HEAP   every allocation is one of the sanitizer's heap; IPv4 and IPv6
-//     SIM_SMALL  real pools, as on a microcontroller with 64 KB: ERR_MEM is everyday; IPv4 alone
+//     SIM_SMALL  real pools, as on a microcontroller with 64 KB: ERR_MEM is common; IPv4 alone
 //     SIM_COPY   as SMALL, with LWIP_NETIF_TX_SINGLE_PBUF: lwIP copies everything
 //     SIM_TINY   as SMALL, with what lwIP and many boards have by default: 5 PCBs, no backlog
 // SIM_MACROS (compile.sh): as in arduino-pico lwIP's lock is macros with no function behind them.

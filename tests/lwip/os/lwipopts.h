@@ -21,7 +21,7 @@
 #define IP_FRAG 0
 #define LWIP_HAVE_LOOPIF 1
 #define LWIP_NETIF_LOOPBACK 1
-#define SO_REUSE 1 // the server comes back while connections of its last life are in TIME_WAIT
+#define SO_REUSE 1 // the server listens again while its earlier connections are in TIME_WAIT
 #define MEM_ALIGNMENT 8
 #define TCP_LISTEN_BACKLOG 1
 #define TCP_MSL 1000

@@ -1,5 +1,5 @@
-// sys_arch.c - lwIP's operating system is POSIX threads. Two things are made for tests: time can
-// stand still, so that nothing can happen by a timer; and a core function called from the wrong
+// sys_arch.c - lwIP's operating system is POSIX threads. Two things are for the tests: time can
+// be stopped, so that nothing happens by a timer; and a core function called from the wrong
 // thread is an assertion (LWIP_ASSERT_CORE_LOCKED).
 
 #define _GNU_SOURCE
@@ -12,11 +12,11 @@
 #include "lwip/sys.h"
 #include "lwip/tcpip.h"
 
-enum { SLICE_MS = 20 }; // longest wait before time is looked at again
+enum { SLICE_MS = 20 }; // longest wait before time is read again
 
 static pthread_mutex_t protect = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_mutex_t clock_mutex = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t clock_lost; // ms that stood still
+static uint32_t clock_lost; // ms for which time was stopped
 static uint32_t clock_still_at;
 static int clock_still;
 static pthread_t tcpip_thread_id;

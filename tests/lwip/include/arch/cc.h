@@ -1,4 +1,4 @@
-// cc.h - what lwIP wants of the compiler and the platform, on the host.
+// cc.h - what lwIP needs from the compiler and the platform, on the host.
 #ifndef SIM_CC_H
 #define SIM_CC_H
 

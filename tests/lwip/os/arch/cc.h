@@ -1,4 +1,4 @@
-// cc.h - what lwIP wants of the compiler and the platform, on the host with threads.
+// cc.h - what lwIP needs from the compiler and the platform, on the host with threads.
 #ifndef OS_CC_H
 #define OS_CC_H
 

@@ -26,7 +26,7 @@ void os_mark_tcpip_thread(void);
 #define LWIP_MARK_TCPIP_THREAD() os_mark_tcpip_thread()
 int os_in_tcpip_thread(void);
 
-// 1: time stands still, sys_now() does not move and no wait ends by its timeout. 0: goes on.
+// 1: time is stopped: sys_now() does not change and no wait ends by its timeout. 0: it continues.
 void os_freeze(int still);
 
 #endif // OS_SYS_ARCH_H
