@@ -1288,7 +1288,7 @@ static void rtpi_put(rtpush_text *t, const void *data, size_t len) {
         return;
     }
     if (len > 0) {
-        memcpy(t->data + t->len, data, len);
+        memmove(t->data + t->len, data, len); // rtpi_put_value: from further on in the same memory
     }
     t->len += (uint32_t)len;
 }
@@ -2726,14 +2726,16 @@ static int rtpi_evict(rtpush_server *srv) {
     return 1;
 }
 
-// Evicts until `need` bytes fit, or nothing more can go. Leaves the log locked, or another context
-// would take the room before it is claimed.
-static void rtpi_make_room(rtpush_server *srv, uint32_t need) {
+// Evicts until `need` bytes fit, or nothing more can go. Returns where they go, or ~0. Leaves the
+// log locked, or another context would take the room before it is claimed.
+static uint32_t rtpi_make_room(rtpush_server *srv, uint32_t need) {
     int more = 1;
     for (;;) {
+        uint32_t off;
         rtpi_lock(srv);
-        if (!more || rtpi_log_fit(srv, need) != ~(uint32_t)0) {
-            return;
+        off = rtpi_log_fit(srv, need);
+        if (!more || off != ~(uint32_t)0) {
+            return off;
         }
         rtpi_unlock(srv);
         rtpi_sync(srv);
@@ -2741,10 +2743,9 @@ static void rtpi_make_room(rtpush_server *srv, uint32_t need) {
     }
 }
 
-// Under the lock: takes space and then a sequence number, or neither.
-static rtpi_record *rtpi_claim(rtpush_server *srv, unsigned topic, uint32_t len) {
+// Under the lock: takes the space at `off`, where there is some, and then a sequence number.
+static rtpi_record *rtpi_claim(rtpush_server *srv, uint32_t off, unsigned topic, uint32_t len) {
     uint32_t size = rtpi_record_size(len);
-    uint32_t off = rtpi_log_fit(srv, size);
     rtpi_record *rec;
     if (off == ~(uint32_t)0) {
         return NULL;
@@ -2857,13 +2858,16 @@ enum {
 
 // Once topic and data are checked.
 static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, size_t len, int by) {
+    uint32_t size = rtpi_record_size((uint32_t)len);
     rtpi_record *rec;
+    uint32_t off;
     if (by == RTPI_BY_LOOP) {
-        rtpi_make_room(srv, rtpi_record_size((uint32_t)len));
+        off = rtpi_make_room(srv, size);
     } else {
         rtpi_lock(srv);
+        off = rtpi_log_fit(srv, size);
     }
-    rec = rtpi_claim(srv, topic, (uint32_t)len);
+    rec = rtpi_claim(srv, off, topic, (uint32_t)len);
     if (!rec && by == RTPI_BY_ANY) {
         rtpi_give_up(srv);
     }
@@ -3409,21 +3413,31 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     return rtpi_stands(c) == before;
 }
 
-// Writes one STATE value into tx if it is newer than the last sweep. 0: no room now.
+// Writes one STATE value into tx if it is newer than the last sweep. 0: no room now. Under the lock
+// its bytes are only copied, to the end of tx; from there they are written where they belong. What
+// is written never comes to a byte that is still to be read, if all of it fits.
 static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
-    rtpi_stream *s = &c->out.stream;
     const rtpi_value *v = rtpi_value_at(srv, topic);
-    int done = 1;
+    const rtpush_text *t = rtpi_tx_open(srv, c);
+    uint8_t *copy = t->data + t->cap;
+    uint32_t len;
+    int newer;
+    int fits;
     rtpi_lock(srv);
-    if (v->rev > s->sweep_prev) {
-        done = rtpi_put_event(srv, c, &srv->desc.topics[topic], rtpi_value_data(srv, v), v->len);
-        if (done) {
-            srv->count.states_sent++;
-            c->todo |= RTPI_TODO_RECORD;
-        }
+    newer = v->rev > c->out.stream.sweep_prev;
+    len = v->len;
+    fits = newer && len <= t->cap - t->len;
+    if (fits && len > 0) {
+        copy -= len;
+        memcpy(copy, rtpi_value_data(srv, v), (size_t)len);
     }
     rtpi_unlock(srv);
-    return done;
+    if (!fits || !rtpi_put_event(srv, c, &srv->desc.topics[topic], copy, len)) {
+        return !newer;
+    }
+    srv->count.states_sent++;
+    c->todo |= RTPI_TODO_RECORD;
+    return 1;
 }
 
 // Copies values newer than the last sweep into tx while they fit. Where a record waits too, they
@@ -7063,8 +7077,8 @@ void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
         cap > rtpi_record_max(srv)) {
         return NULL;
     }
-    rtpi_make_room(srv, rtpi_record_size((uint32_t)cap));
-    rec = rtpi_claim(srv, topic, (uint32_t)cap);
+    rec = rtpi_claim(srv, rtpi_make_room(srv, rtpi_record_size((uint32_t)cap)), topic,
+                     (uint32_t)cap);
     rtpi_unlock(srv);
     if (!rec) {
         return NULL;
@@ -7903,7 +7917,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
         }
         // The ready list is empty: make the room that rtpush_publish_from needs.
         if (srv->hooks.lock && srv->desc.log_size > 0) {
-            rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
+            (void)rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);
         }
         if (!srv->ready_first) {

@@ -282,6 +282,36 @@ static void state_of_long_lines_fits_or_is_refused(U_STATE) {
     T_CHECK(stored > 10, "only %d", stored);
 }
 
+static const t_conn *watched;
+static uint16_t queued_at_lock;
+
+static void watch_lock(void *ctx) {
+    t_hook_lock(ctx);
+    queued_at_lock = watched->conn ? watched->conn->tx_len : 0;
+}
+
+static void watch_unlock(void *ctx) {
+    T_CHECK(!watched->conn || watched->conn->tx_len == queued_at_lock, "formatted under the lock");
+    t_hook_unlock(ctx);
+}
+
+// Interrupts are masked while the log is locked: a value is copied there, and formatted later.
+static void state_is_formatted_outside_the_lock(void **state) {
+    (void)state;
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events}");
+    rtpush_hooks hooks = w->srv.hooks;
+    watched = p->c;
+    hooks.lock = watch_lock;
+    hooks.unlock = watch_unlock;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_OK);
+    T_EQ(t_publish_text(w, T_TEMP, "2\n1.5"), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "temp: 2\n1.5\n");
+    u_free(p);
+    t_finish(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(state_value_is_stored_and_read_back),
@@ -298,6 +328,7 @@ int main(void) {
         u_test(state_from_an_interrupt),
         u_test(state_subscribing_later_brings_the_value),
         u_test(state_of_long_lines_fits_or_is_refused),
+        u_test(state_is_formatted_outside_the_lock),
     };
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);
 }
