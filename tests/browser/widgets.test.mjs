@@ -87,6 +87,10 @@ async function openLive(options) {
     return page;
 }
 
+// Firefox draws only the page in front, and a click waits for a drawing.
+const press = (page, selector) => (FIREFOX ? page.dispatchEvent(selector, 'click')
+    : page.click(selector));
+
 const changes = async (what, read) => {
     const before = await read();
     await until(`${what} other than ${before}`, async () => (await read()) !== before);
@@ -117,7 +121,7 @@ async function every_kind_moves() {
     check(/^\d\d\.\d$/.test(await page.textContent('.gauge .num')), 'gauge shows tenths');
     same(await page.textContent('.bar .name'), 'Humidity', 'label');
     await until('pages', async () => (await page.textContent('.value .num')) === '1');
-    await page.click('.switch button'); // the lamp warms
+    await press(page, '.switch button'); // the lamp warms
     await changes('gauge', () => page.textContent('.gauge .num'));
     await changes('arc', () => page.evaluate(() => (
         document.querySelector('.gauge path + path').style.strokeDasharray)));
@@ -128,7 +132,7 @@ async function every_kind_moves() {
         .count()) > 0);
     await until('a line of the log', async () => (await page.textContent('.log'))
         .includes('Lamp on'));
-    await page.click('.switch button');
+    await press(page, '.switch button');
     await until('the next above it', async () => (await page.textContent('.log li'))
         .includes('Lamp off'));
 }
@@ -137,7 +141,7 @@ async function every_control_commands_all_pages() {
     const a = await openLive();
     const b = await openLive({ width: 390 });
     for (const wanted of ['true', 'false']) {
-        await a.click('.switch button');
+        await press(a, '.switch button');
         for (const page of [a, b]) {
             await until(`switch ${wanted}`, async () => (
                 await page.getAttribute('.switch button', 'aria-checked')) === wanted);
@@ -154,7 +158,7 @@ async function every_control_commands_all_pages() {
     await b.keyboard.press('Enter');
     await until('text', async () => (
         await a.inputValue('.text input')) === 'Zoë\'s "house" <b>\\');
-    await a.click('.button button');
+    await press(a, '.button button');
     await until('button', async () => (await b.textContent('.log li')).includes('Back to 20'));
     await a.fill('.slider input', '0');
     await until('slider back', async () => (await b.inputValue('.slider input')) === '0');
@@ -166,10 +170,10 @@ async function commands_are_posted_where_there_is_no_websocket() {
     });
     errors = []; // of the socket that was closed
     check((await page.textContent('.pill')).includes('SSE'), 'not over SSE');
-    await page.click('.switch button');
+    await press(page, '.switch button');
     await until('switch', async () => (
         await page.getAttribute('.switch button', 'aria-checked')) === 'true');
-    await page.click('.switch button');
+    await press(page, '.switch button');
     await until('switch', async () => (
         await page.getAttribute('.switch button', 'aria-checked')) === 'false');
     errors = errors.filter((text) => !/WebSocket/i.test(text));
@@ -312,12 +316,16 @@ setTimeout(() => {
     finish();
 }, ALL_MS).unref();
 
+// Firefox, driven by WebDriver BiDi, does without those that answer in the device's place.
 const TESTS = [
-    every_kind_moves, every_control_commands_all_pages,
-    commands_are_posted_where_there_is_no_websocket, a_refused_command_is_told,
-    what_the_device_says_is_text_not_markup, charts_are_loaded_for_a_chart_alone,
-    a_table_that_does_not_come_is_asked_for_again, files_have_an_etag,
-    ...(DEVICE ? [] : [a_page_survives_a_restart_and_dims_meanwhile, the_page_is_small]),
+    every_kind_moves, every_control_commands_all_pages, a_refused_command_is_told,
+    files_have_an_etag,
+    ...(FIREFOX ? [] : [
+        commands_are_posted_where_there_is_no_websocket, what_the_device_says_is_text_not_markup,
+        charts_are_loaded_for_a_chart_alone, a_table_that_does_not_come_is_asked_for_again,
+    ]),
+    ...(DEVICE || FIREFOX ? [] : [a_page_survives_a_restart_and_dims_meanwhile]),
+    ...(DEVICE ? [] : [the_page_is_small]),
 ];
 try {
     fs.mkdirSync(`${TOP}build/widgets-shots`, { recursive: true });
