@@ -487,6 +487,25 @@ static void promise_hooks_may_be_attached_again(U_STATE) {
     u_expect(p, "log: one\n");
 }
 
+// "yours: rtpush_server_user()"
+static void promise_user_of_the_desc_is_the_servers(U_STATE) {
+    t_world *w = t_begin();
+    T_CHECK(rtpush_server_user(&w->srv) == w->srv.desc.user, "another");
+    rtpush_desc desc = w->desc;
+    rtpush_server other;
+    int mine;
+    desc.memory_size = w->srv.desc.memory_size;
+    desc.memory = malloc(desc.memory_size);
+    desc.user = &mine;
+    T_EQ(rtpush_init(&other, &desc), RTPUSH_OK);
+    T_CHECK(rtpush_server_user(&other) == &mine, "not what the desc said");
+    desc.user = NULL;
+    T_EQ(rtpush_init(&other, &desc), RTPUSH_OK);
+    T_CHECK(rtpush_server_user(&other) == NULL, "what another desc said");
+    free(desc.memory);
+    t_finish(w);
+}
+
 // "{0,0} names nobody."
 static void promise_the_zero_handle_names_nobody(U_STATE) {
     t_world *w = t_begin();
@@ -559,6 +578,7 @@ int main(void) {
         u_test(promise_a_body_that_is_not_static_is_copied),
         u_test(promise_a_filter_is_attached_once),
         u_test(promise_hooks_may_be_attached_again),
+        u_test(promise_user_of_the_desc_is_the_servers),
         u_test(promise_the_zero_handle_names_nobody),
         u_test(promise_of_a_topic_added_to_a_reader_that_is_behind),
         u_test(promise_of_header_values_without_control_characters),
