@@ -293,6 +293,8 @@ async function look(scheme, width) {
     await sleep(400); // what moves has come to rest
     const name = `${FIREFOX ? 'firefox' : 'chromium'}-${scheme}-${width}.png`;
     await page.screenshot({ path: `${TOP}build/widgets-shots/${name}`, fullPage: true });
+    // Of Playwright's own style, which the page's policy refuses; Firefox logs it.
+    errors = errors.filter((text) => !(FIREFOX && /Content-Security-Policy/.test(text)));
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     check(wide <= width, `${wide} pixels wide`);
     same(await page.evaluate(overflowing), [], 'wider than its box');
@@ -334,7 +336,8 @@ try {
     for (const body of TESTS) {
         await test(body.name, body);
     }
-    for (const scheme of ['light', 'dark']) {
+    // Over WebDriver BiDi Playwright cannot set the theme.
+    for (const scheme of FIREFOX ? ['light'] : ['light', 'dark']) {
         for (const width of [320, 390, 768, 1280]) {
             await test(`fits_${width}_pixels_in_${scheme}`, () => look(scheme, width));
         }
