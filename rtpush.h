@@ -843,7 +843,20 @@ typedef struct rtpush_hooks {
     // reset must let the transport deliver what it holds.
     uint32_t (*pending)(void *ctx, const rtpush_conn *conn, void *port);
     unsigned flags; // RTPUSH_COPIES ...
+    // &rtpush_shared_plans, or NULL. With it readers that stand at the same place are offered the
+    // same span, written once to plan_memory: each costs a few instructions, not a plan of its own.
+    // That are RTPUSH_PLANS times plan_size bytes, 8-byte aligned, for this server alone, the first
+    // 64 of each zero; plan_size is a multiple of 8, at least 256. A span has at most 65,532 bytes.
+    const struct rtpush_sharing *sharing;
+    void *plan_memory;
+    uint32_t plan_size;
 } rtpush_hooks;
+
+enum { RTPUSH_PLANS = 4 }; // so that transports and subscriptions do not displace one another
+
+// For rtpush_hooks.sharing. What a port does not name its linker drops.
+typedef struct rtpush_sharing rtpush_sharing;
+extern const rtpush_sharing rtpush_shared_plans;
 
 // rtpush_hooks.flags. COPIES: what rtpush_sent tells of was copied. So HOLD bytes need not last and
 // are acknowledged at once: that says then that the transport has room, not that the peer has
@@ -979,6 +992,12 @@ struct rtpush_kind {
                       struct rtpi_range *range);
 };
 
+struct rtpush_sharing {
+    int (*decide)(rtpush_server *srv, rtpush_conn *conn); // 1: a shared plan is next
+    int (*output)(rtpush_server *srv, const rtpush_conn *conn, rtpush_span *span);
+    int (*sent)(rtpush_server *srv, rtpush_conn *conn); // all of it was: as rtpush_sent
+};
+
 struct rtpush_topic_kind {
     uint8_t flags; // RTPI_TOPIC_...
     // Data that is checked; the log is not locked. `by`: RTPI_BY_...
@@ -1017,6 +1036,15 @@ typedef struct rtpi_plan { // what rtpush_output offers: the rest of a record or
     uint16_t tx;           // bytes from tx
     uint16_t records;      // records completed
 } rtpi_plan;
+
+typedef struct rtpi_shared { // a plan for all readers at one place, in hooks.plan_memory
+    uint32_t seq;            // the place: cursor,
+    uint32_t topics;         // subscription,
+    uint32_t limit_seq;      // how far readers may go,
+    uint32_t epoch;
+    uint32_t form;           // and form
+    rtpi_plan plan;          // total 0: no record fits; the bytes follow
+} rtpi_shared;
 
 typedef struct rtpi_answer { // an HTTP answer
     const uint8_t *body;    // static body, or NULL
@@ -1126,6 +1154,8 @@ struct rtpush_server {
     uint8_t shut;
     uint8_t turn; // sequence numbers are near their end
     uint8_t passes; // records that the call under way may still pass for nothing
+    uint8_t shared; // index of the shared plan used last
+    uint8_t carry_ms; // of the quarter second under way
 
     uint32_t quarter;  // quarter seconds since init
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
@@ -1162,6 +1192,7 @@ struct rtpush_server {
     uint32_t state_topics; // a bit for each STATE topic
 
     rtpi_plan plan; // of the last rtpush_output, for rtpush_sent
+    rtpush_conn *decided; // stands at the shared plan used last, and nothing has changed since
 
     rtpush_desc desc;
 
@@ -1177,9 +1208,7 @@ struct rtpush_server {
     uint32_t published;    // for the counters
     uint32_t full;
     uint32_t text_topics;  // a bit for each topic that is not binary
-    uint32_t all_topics;   // a bit for each topic
 
-    uint32_t carry_ms; // of the quarter second under way
     uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
     uint32_t random;
     rtpush_conn *sweep_at; // next slot to look at after a publish
@@ -1222,7 +1251,9 @@ extern "C" {
 #endif
 
 // Broken promises of this file or of its port, never the peer's input. Yours to define.
-#ifndef RTPUSH_ASSERT
+#ifdef RTPUSH_ASSERT
+#define RTPI_ASSERTS
+#else
 #define RTPUSH_ASSERT(condition) ((void)0)
 #endif
 
@@ -1258,6 +1289,8 @@ extern "C" {
 // 22 Two servers in one program are independent. [api_two_servers_do_not_know_each_other]
 // 23 A clock that wraps changes nothing, one that goes back only delays.
 //    [time_wraps_at_2_32_without_a_trace, time_going_back_only_delays]
+// 24 A shared plan has the planner's bytes.
+//    [rtpi_shared_right, plan_shared_changes_no_byte, m_check_settled]
 
 // Where size counts gcc puts a function with one caller, or a small one, into its callers, and runs
 // out of registers there. Those so marked are smaller apart, by 340 bytes together on a Cortex-M3.
@@ -2053,6 +2086,7 @@ static int rtpi_has_cursor(const rtpush_conn *c) {
 }
 
 static void rtpi_ready(rtpush_server *srv, rtpush_conn *c) {
+    srv->decided = NULL;
     if (rtpi_has(c, RTPI_F_READY)) {
         return;
     }
@@ -2490,6 +2524,10 @@ static void rtpi_unlock(const rtpush_server *srv) {
     }
 }
 
+static uint32_t rtpi_all_topics(const rtpush_server *srv) { // a bit for each
+    return srv->desc.topic_count < 32 ? ((uint32_t)1 << srv->desc.topic_count) - 1u : ~(uint32_t)0;
+}
+
 static rtpi_record *rtpi_record_at(const rtpush_server *srv, uint32_t off) {
     return (rtpi_record *)(void *)(srv->log + off);
 }
@@ -2597,6 +2635,7 @@ static void rtpi_sync(rtpush_server *srv) {
         srv->news = 0;
         srv->sweep_due = 1;
     }
+    srv->decided = NULL;
     srv->limit_seq = srv->done_seq;
     end = srv->done_rec;
     off = srv->done_off;
@@ -2723,6 +2762,7 @@ static int rtpi_evict(rtpush_server *srv) {
     srv->tail_seq = rtpi_record_at(srv, srv->tail)->seq;
     rtpi_unlock(srv);
     srv->evicted++;
+    srv->decided = NULL;
     return 1;
 }
 
@@ -3136,7 +3176,9 @@ static void rtpi_wire(const rtpush_server *srv, const rtpi_record *rec, rtpush_t
     } else {
         prefix_len = rtpi_prefix_len(form, topic, rec->len);
     }
-    rtpi_emit_piece(e, prefix, prefix_len, RTPUSH_SPAN_COPY);
+    if (!t || t != e->to) { // there it stands already
+        rtpi_emit_piece(e, prefix, prefix_len, RTPUSH_SPAN_COPY);
+    }
     if (form == RTPI_FORM_TAGGED) {
         rtpi_emit_piece(e, payload, rec->len, RTPUSH_SPAN_HOLD);
         return;
@@ -3225,7 +3267,7 @@ static void rtpi_reader_lose(rtpi_stream *s, uint32_t to) { // all numbers from 
 
 // May there be an event for this reader from its cursor to the limit, or one that was given up?
 static int rtpi_reader_expects(const rtpush_server *srv, const rtpi_stream *s) {
-    uint32_t topics = s->topics & srv->all_topics & ~srv->state_topics;
+    uint32_t topics = s->topics & rtpi_all_topics(srv) & ~srv->state_topics;
     int expects = s->seq < srv->limit_lost;
     unsigned i;
     for (i = 0; topics != 0 && !expects; i++, topics >>= 1) {
@@ -3342,6 +3384,11 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
     }
 }
 
+// Does it go on until it is closed? (Known once it was given its first notice.)
+static int rtpi_reader_endless(const rtpush_conn *c) {
+    return c->out.stream.stop == ~(uint32_t)0;
+}
+
 static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
     return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
 }
@@ -3360,18 +3407,14 @@ static int rtpi_stream_news(rtpush_server *srv, rtpush_conn *c) {
            rtpi_state_newer(srv, s);
 }
 
-// Has this stream anything to send, or to look at?
-static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
+// Has it nothing to send but records, each from its beginning?
+static int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
     const rtpi_stream *s = &c->out.stream;
-    srv->passes = RTPI_PASSES;
-    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (c->todo & RTPI_TODO_NOW) ||
-        rtpi_has(c, RTPI_F_CLOSE_DUE)) {
-        return 1;
-    }
-    if (rtpi_reader_blocked(c)) {
-        return 0;
-    }
-    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_news(srv, c) || s->seq < srv->limit_seq;
+    unsigned flags = c->flags & (RTPI_F_CLOSE_DUE | RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
+    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE);
+    return (rtpi_tx_queued(c) | s->part | s->gap_from | flags | todo | c->notice | c->sweep_i) ==
+               0 &&
+           (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
 }
 
 // Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. Its id
@@ -4913,7 +4956,7 @@ static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t le
 // The topics a route allows: bytes have no form in an event stream.
 static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
     uint32_t topics =
-        route->kind->flags & RTPI_KIND_TWO_WAY ? srv->all_topics : srv->text_topics;
+        route->kind->flags & RTPI_KIND_TWO_WAY ? rtpi_all_topics(srv) : srv->text_topics;
     return route->topics ? topics & route->topics : topics;
 }
 
@@ -5998,6 +6041,153 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
     }
 }
 
+// Plans that readers share. Readers with the same cursor, topics and form that have nothing to send
+// but records get the same bytes. So what the first of them is sent is written into memory of the
+// port, whole records only, and the others are offered the same span. Streams that end with what
+// there is (polls) have plans of their own. A plan is void when the log has gone on over its place,
+// the limit has moved, or another one was written there.
+//
+// rtpush_next decides: srv->decided is a connection that stands at the plan srv->shared, for
+// rtpush_output and rtpush_sent. Whatever may change that forgets it: rtpi_ready, which every event
+// of a connection comes to, rtpi_sync and rtpi_evict.
+
+// Of whole 64-bit words.
+static rtpi_shared *rtpi_shared_at(const rtpush_server *srv, unsigned i) {
+    return (rtpi_shared *)(void *)((uint8_t *)srv->hooks.plan_memory + i * srv->hooks.plan_size);
+}
+
+#ifdef RTPI_ASSERTS
+// Invariant 24: has the shared plan the bytes that a plan of this reader's own would have?
+static int rtpi_shared_right(rtpush_server *srv, const rtpush_conn *c, const rtpi_shared *shared) {
+    const uint8_t *bytes = (const uint8_t *)(shared + 1);
+    rtpi_stream at = c->out.stream;
+    uint32_t left = shared->plan.total;
+    srv->passes = RTPI_PASSES;
+    while (left > 0) {
+        uint8_t memory[RTPI_PREFIX_MAX];
+        rtpush_text prefix = {memory, sizeof memory, 0, 0};
+        const rtpi_record *rec = rtpi_reader_next(srv, &at);
+        rtpush_span span;
+        rtpi_emit e;
+        if (!rec || at.gap_from != 0) {
+            return 0;
+        }
+        memset(&e, 0, sizeof e);
+        e.spans = &span;
+        e.max = 1;
+        e.most = RTPI_SPAN_MAX;
+        e.form = c->form;
+        rtpi_emit_from(&e, at.part);
+        rtpi_wire(srv, rec, &prefix, &e);
+        if (e.count == 0 || span.len > left || memcmp(span.data, bytes, span.len) != 0) {
+            return 0;
+        }
+        bytes += span.len;
+        left -= span.len;
+        at.part = RTPI_PART(e.bytes, e.inserted);
+        if (!e.full) {
+            rtpi_reader_advance(&at, rec);
+        }
+    }
+    return rtpi_reader_quiet(srv, c) && at.part == 0 && at.seq == shared->plan.seq &&
+           at.off == shared->plan.off;
+}
+#endif
+
+// Writes the plan for a reader's place: as many records as fit.
+RTPI_OWN_FRAME static void rtpi_shared_write(rtpush_server *srv, const rtpush_conn *c,
+                                             rtpi_shared *shared) {
+    rtpi_stream at = c->out.stream;
+    rtpush_text t = {NULL, srv->hooks.plan_size - (uint32_t)sizeof *shared, 0, 0};
+    const rtpi_record *rec;
+    rtpi_emit e;
+    memset(&e, 0, sizeof e);
+    memset(&srv->plan, 0, sizeof srv->plan);
+    shared->epoch = srv->epoch;
+    shared->seq = at.seq;
+    shared->topics = at.topics;
+    shared->form = e.form = c->form;
+    shared->limit_seq = srv->limit_seq;
+    t.data = (uint8_t *)(shared + 1);
+    t.cap = t.cap < RTPI_SPAN_MAX ? t.cap : RTPI_SPAN_MAX;
+    e.to = &t;
+    e.max = 1;
+    srv->passes = RTPI_PASSES;
+    do {
+        srv->plan.total = t.len;
+        rec = rtpi_reader_next(srv, &at);
+    } while (rec && at.gap_from == 0 && rtpi_emit_record(srv, &at, rec, &t, &e));
+    shared->plan = srv->plan;
+}
+
+static int rtpi_shared_is(const rtpush_server *srv, const rtpush_conn *c,
+                          const rtpi_shared *shared) {
+    const rtpi_stream *s = &c->out.stream;
+    return shared->seq == s->seq && shared->limit_seq == srv->limit_seq &&
+           shared->form == c->form && shared->topics == s->topics && shared->epoch == srv->epoch;
+}
+
+// The plan of this place is not the one used last: another, or it is written now, in the place of
+// another than the one used last.
+RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_conn *c) {
+    unsigned i;
+    for (i = 1; i < RTPUSH_PLANS; i++) {
+        srv->shared = (uint8_t)((srv->shared + 1u) % RTPUSH_PLANS);
+        if (rtpi_shared_is(srv, c, rtpi_shared_at(srv, srv->shared))) {
+            return;
+        }
+    }
+    srv->shared = (uint8_t)((srv->shared + 2u) % RTPUSH_PLANS);
+    rtpi_shared_write(srv, c, rtpi_shared_at(srv, srv->shared));
+}
+
+// Is the plan of this reader's place what it is sent next?
+static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
+    if (c->out.stream.seq < srv->tail_seq || !rtpi_reader_endless(c) || srv->count.streams < 2 ||
+        !rtpi_reader_quiet(srv, c)) {
+        return 0;
+    }
+    if (!rtpi_shared_is(srv, c, rtpi_shared_at(srv, srv->shared))) {
+        rtpi_shared_find(srv, c);
+    }
+    if (rtpi_shared_at(srv, srv->shared)->plan.total == 0) {
+        return 0;
+    }
+    srv->decided = rtpi_filtered(c) ? NULL : c; // a filter asks for plain output itself
+    return 1;
+}
+
+static int rtpi_shared_output(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
+    const rtpi_shared *shared = rtpi_shared_at(srv, srv->shared);
+    (void)c;
+    RTPUSH_ASSERT(rtpi_shared_right(srv, c, shared));
+    srv->plan = shared->plan;
+    span->data = (const uint8_t *)(shared + 1);
+    span->len = (uint16_t)shared->plan.total;
+    span->kind = RTPUSH_SPAN_COPY;
+    return 1;
+}
+
+// Does this stream share a plan?
+static int rtpi_shares(rtpush_server *srv, rtpush_conn *c) {
+    return srv->hooks.sharing && c->out.stream.seq < srv->limit_seq &&
+           srv->hooks.sharing->decide(srv, c);
+}
+
+// Has this stream anything to send, or to look at?
+static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
+    const rtpi_stream *s = &c->out.stream;
+    srv->passes = RTPI_PASSES;
+    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (c->todo & RTPI_TODO_NOW) ||
+        rtpi_has(c, RTPI_F_CLOSE_DUE)) {
+        return 1;
+    }
+    if (rtpi_reader_blocked(c)) {
+        return 0;
+    }
+    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_news(srv, c) || s->seq < srv->limit_seq;
+}
+
 // Poll: the end of the answer. Its id holds the STATE revision too, or a page that asks again with
 // it would be answered at once, for ever.
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
@@ -6205,9 +6395,14 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     }
 }
 
+// Does a stream wait for room or for an acknowledgement?
+static int rtpi_progress_due(const rtpush_conn *c) {
+    return rtpi_has(c, RTPI_F_LATER) || (c->todo & (RTPI_TODO_PONG | RTPI_TODO_WRITABLE));
+}
+
 // After bytes went out or were acknowledged.
 static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
-    if (c->unacked == 0 && rtpi_drained(c)) {
+    if (c->unacked == 0 && (c->state != RTPI_STREAM || !srv->hooks.pending) && rtpi_drained(c)) {
         rtpi_settled(srv, c);
         if (c->state == RTPI_REPLY && !c->out.reply.pull) {
             rtpi_http_done(srv, c);
@@ -6215,7 +6410,7 @@ static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
             rtpi_ready(srv, c); // FIN is next
         }
     }
-    if (c->state == RTPI_STREAM && rtpi_kind(srv, c)->progress) {
+    if (c->state == RTPI_STREAM && rtpi_progress_due(c) && rtpi_kind(srv, c)->progress) {
         rtpi_kind(srv, c)->progress(srv, c);
     }
 }
@@ -6476,10 +6671,11 @@ static int rtpi_check_file(rtpush_server *srv, unsigned i) {
 // server that has no others: each request would be answered 404.
 static int rtpi_check_stream(rtpush_server *srv, unsigned i) {
     const rtpush_route *r = &srv->desc.routes[i];
-    uint32_t topics = r->kind->flags & RTPI_KIND_TWO_WAY ? srv->all_topics : srv->text_topics;
+    int two_way = (r->kind->flags & RTPI_KIND_TWO_WAY) != 0;
+    uint32_t topics = two_way ? rtpi_all_topics(srv) : srv->text_topics;
     return rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".topics", "topics there are"),
                       RTPI_SAY("others, or BINARY ones"),
-                      (r->topics & ~topics) == 0 && (topics != 0 || srv->all_topics == 0));
+                      (r->topics & ~topics) == 0 && (topics != 0 || srv->desc.topic_count == 0));
 }
 
 static int rtpi_check_websocket(rtpush_server *srv, unsigned i) {
@@ -6718,7 +6914,6 @@ static void rtpi_topic_masks(rtpush_server *srv) {
     for (i = 0; i < srv->desc.topic_count; i++) {
         const rtpush_topic *t = &srv->desc.topics[i];
         uint32_t bit = (uint32_t)1 << i;
-        srv->all_topics |= bit;
         srv->text_topics |= t->flags & RTPUSH_BINARY ? 0u : bit;
         srv->state_topics |= t->kind->flags & RTPI_TOPIC_VALUE ? bit : 0u;
         srv->sweep = t->kind->sweep ? t->kind->sweep : srv->sweep;
@@ -7404,7 +7599,9 @@ void rtpush_shutdown(rtpush_server *srv) {
 
 int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock ||
-        (hooks->pending && !(hooks->flags & RTPUSH_COPIES))) {
+        (hooks->pending && !(hooks->flags & RTPUSH_COPIES)) ||
+        (hooks->sharing && (!hooks->plan_memory || hooks->plan_size < 256 ||
+                            hooks->plan_size % 8u != 0))) {
         return RTPUSH_ERR_ARGUMENT;
     }
     if (memcmp(&srv->hooks, hooks, sizeof *hooks) != 0) { // else other contexts may be publishing
@@ -7718,7 +7915,9 @@ static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
     return RTPUSH_FIN;
 }
 
-int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+// A plan of this connection's own.
+RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans,
+                                          int max) {
     rtpi_emit e;
     memset(&e, 0, sizeof e);
     memset(&srv->plan, 0, sizeof srv->plan);
@@ -7747,15 +7946,26 @@ int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *span
     return e.count;
 }
 
+int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+    if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
+        return srv->hooks.sharing->output(srv, conn, spans);
+    }
+    return rtpi_output_own(srv, conn, spans, max);
+}
+
+// The next keep-alive is later than it was. The scan for that comes, and goes on.
+static void rtpi_keepalive_later(const rtpush_server *srv, rtpush_conn *c) {
+    c->due = (uint16_t)(srv->quarter + rtpi_quarters(srv->desc.keepalive_ms) + 1u);
+}
+
 // What the transport took goes forward.
 static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
     srv->count.bytes_out += taken;
     c->unacked += taken;
     if (rtpi_has_cursor(c)) {
         rtpi_sent_stream(srv, c, taken);
-        // Later than it was: the scan for that comes, and goes on.
-        if (rtpi_is_stream(c) && rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW)) {
-            c->due = (uint16_t)(srv->quarter + rtpi_quarters(srv->desc.keepalive_ms) + 1u);
+        if (rtpi_is_stream(c) && c->form == RTPI_FORM_SSE && rtpi_reader_endless(c)) {
+            rtpi_keepalive_later(srv, c);
         }
     } else {
         uint32_t tx = taken < srv->plan.tx ? taken : srv->plan.tx;
@@ -7794,14 +8004,41 @@ static void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
 
 // May rtpush_output give something now?
 static int rtpi_has_output(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_is_stream(c) && !rtpi_kind_has(srv, c, RTPI_KIND_ENDS)) {
+    if (rtpi_is_stream(c) && rtpi_reader_endless(c)) {
         return rtpi_stream_work(srv, c);
     }
     return c->state >= RTPI_REPLY || rtpi_tx_queued(c) > 0;
 }
 
+// All of a shared plan was sent and is acknowledged: the port copies.
+static int rtpi_shared_sent(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    const rtpi_plan *plan = &srv->plan;
+    srv->count.bytes_out += plan->total;
+    srv->count.delivered += plan->records;
+    s->seq = plan->seq;
+    s->off = plan->off;
+    c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
+    if (c->form == RTPI_FORM_SSE) {
+        rtpi_keepalive_later(srv, c);
+    }
+    srv->decided = NULL;
+    rtpi_pending(srv, c);
+    if (rtpi_progress_due(c)) {
+        srv->busy = c;
+        rtpi_progress(srv, c);
+        srv->busy = NULL;
+        return rtpi_has_output(srv, c);
+    }
+    return s->seq < srv->limit_seq;
+}
+
+const rtpush_sharing rtpush_shared_plans = {rtpi_shared_decide, rtpi_shared_output,
+                                                  rtpi_shared_sent};
+
 int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     RTPUSH_ASSERT(taken <= srv->plan.total);
+    srv->decided = NULL;
     srv->busy = conn;
     if (taken > 0) {
         rtpi_take(srv, conn, (uint32_t)taken);
@@ -7835,8 +8072,12 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
 }
 
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
-    int count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
-                                    : rtpush_plain_output(srv, conn, spans, max);
+    int count;
+    if (srv->decided == conn) {
+        return srv->hooks.sharing->output(srv, conn, spans);
+    }
+    count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
+                                : rtpush_plain_output(srv, conn, spans, max);
     if (count == RTPUSH_FIN) {
         rtpi_set(conn, RTPI_F_FIN);
     }
@@ -7846,6 +8087,9 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
 int rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     if (srv->hooks.pending) {
         conn->mark.pending += (uint32_t)taken;
+        if (srv->decided == conn && taken == srv->plan.total && acked == taken) {
+            return srv->hooks.sharing->sent(srv, conn);
+        }
     }
     return rtpi_filtered(conn) ? srv->filter->sent(srv, conn, taken, acked)
                                : rtpush_plain_sent(srv, conn, taken, acked);
@@ -7902,7 +8146,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
         }
         while (srv->sweep_at < srv->slots_end) {
             c = srv->sweep_at++;
-            if (rtpi_is_stream(c) && rtpi_stream_work(srv, c)) {
+            if (rtpi_is_stream(c) && (rtpi_shares(srv, c) || rtpi_stream_work(srv, c))) {
                 return c;
             }
         }
@@ -7938,7 +8182,7 @@ uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms) {
     srv->now_ms = now_ms;
     elapsed += srv->carry_ms;
     srv->quarter += elapsed / 250u;
-    srv->carry_ms = elapsed % 250u;
+    srv->carry_ms = (uint8_t)(elapsed % 250u);
     if (srv->scan_armed && (uint32_t)(srv->quarter - srv->scan_at) < 0x80000000u) {
         rtpi_scan(srv);
     }

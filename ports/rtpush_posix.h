@@ -40,13 +40,15 @@
 //     buffer is free at once. What the core leaves stays in the buffer, held by that connection and
 //     offered again after progress; until then nothing more is read from it, the kernel's buffer
 //     fills and TCP slows the peer down.
-//     Sending: one sendmsg of up to 64 spans. Only where one read brings more than the core's small
-//     buffers answer at once, the answers are gathered in a second buffer of the pool, so that one
-//     read is still answered by one write. The kernel copies, so the log may go on over bytes as
-//     soon as it took them. A short write means that its buffer (send_buffer) is full: nothing more
-//     is asked of the core for that connection until the socket is writable again, which is when a
-//     third of the buffer is free. send_buffer is small on purpose: megabytes there would be stale
-//     data.
+//     Sending: one send, or sendmsg of up to 64 spans. What many readers are sent alike is written
+//     once, into memory of the port (128 KB for the first server on the loop, hardly touched where
+//     there are no streams), and each of them is one send. Only where one read brings more than the
+//     core's small buffers answer at once, the answers are gathered in a second buffer of the pool,
+//     so that one read is still answered by one write. The kernel copies, so the log may go on over
+//     bytes as soon as it took them. A short write means that its buffer (send_buffer) is full:
+//     nothing more is asked of the core for that connection until the socket is writable again,
+//     which is when a third of the buffer is free. send_buffer is small on purpose: megabytes there
+//     would be stale data.
 //     Given to the kernel is not delivered. When a deadline comes, or a connection is to be
 //     evicted, the core asks how much the peer has not acknowledged (Linux: SIOCOUTQ; FIONWRITE or
 //     SO_NWRITE where they exist). A reader is stalled when in the core's stall_ms not one byte was
@@ -174,9 +176,10 @@ typedef struct rtpi_posix_listener {
 } rtpi_posix_listener;
 
 #define RTPI_POSIX_FIXED ((size_t)RTPUSH_POSIX_LISTENERS + 1u) // polled besides connections
+#define RTPI_POSIX_PLAN_SIZE 32768u // bytes of a shared plan (rtpush_hooks.plan_memory)
 #define RTPUSH_POSIX_SIZE(conns, buffers, buffer_size) \
     (((size_t)(conns) + 1u) * (sizeof(rtpi_posix_slot) + sizeof(struct pollfd)) + \
-     RTPI_POSIX_FIXED * sizeof(struct pollfd) + \
+     RTPI_POSIX_FIXED * sizeof(struct pollfd) + (size_t)RTPUSH_PLANS * RTPI_POSIX_PLAN_SIZE + \
      (size_t)(buffers) * (sizeof(rtpi_posix_buffer) + (size_t)(buffer_size)))
 #define RTPUSH_POSIX_WORDS(conns) ((RTPUSH_POSIX_SIZE(conns, 8u, 32768u) + 7u) / 8u)
 
@@ -185,6 +188,7 @@ struct rtpush_posix {
     struct pollfd *polls; // poll(): one a slot, after those in use the waker and the listeners
     rtpi_posix_buffer *buffers;
     uint8_t *bytes; // of all buffers
+    uint8_t *plans; // shared plans of the first server
     uint32_t slot_count;
     uint32_t slots_top;   // slots from here on were never used
     uint32_t slots_free;  // first of the free list
@@ -657,11 +661,7 @@ static int rtpi_posix_feed(rtpush_posix *port, rtpi_posix_slot *slot, int *budge
 // >>output ---------------------------------------------------------------------------------------
 
 // Hands spans to the kernel. Returns what it took or -1 and errno; *total is what there was.
-static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, size_t *total) {
-    if (count == 1) {
-        *total = spans[0].len;
-        return send(fd, spans[0].data, spans[0].len, RTPI_POSIX_NOSIGNAL);
-    }
+static ssize_t rtpi_posix_send_many(int fd, const rtpush_span *spans, int count, size_t *total) {
     struct iovec parts[RTPI_POSIX_SPANS];
     struct msghdr message;
     size_t sum = 0;
@@ -677,32 +677,46 @@ static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, size
     return sendmsg(fd, &message, RTPI_POSIX_NOSIGNAL);
 }
 
+static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, size_t *total) {
+    if (count == 1) {
+        *total = spans[0].len;
+        return send(fd, spans[0].data, spans[0].len, RTPI_POSIX_NOSIGNAL);
+    }
+    return rtpi_posix_send_many(fd, spans, count, total);
+}
+
 // 1 if a send failed for good, not just for now.
 static int rtpi_posix_failed(ssize_t n) {
     return n < 0 && !rtpi_posix_not_now() && errno != ENOBUFS;
 }
 
-// One write. Returns the bytes sent, 0 if the kernel is full, -1 if the connection is gone; *more:
-// what rtpush_sent returned.
-static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
-                            int count, int *more) {
-    rtpush_server *srv = rtpi_posix_server(port, slot);
-    size_t total = 0;
-    ssize_t n = 0;
-    do {
-        n = rtpi_posix_send(slot->fd, spans, count, &total);
-    } while (n < 0 && errno == EINTR);
+// After a write of n of total bytes, or -1 and errno. Returns the bytes sent, 0 if the kernel is
+// full, -1 if the connection is gone; *more: what rtpush_sent returned.
+static int rtpi_posix_wrote(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n, size_t total,
+                            int *more) {
     const int failed = rtpi_posix_failed(n);
     const size_t sent = n > 0 ? (size_t)n : 0;
     if (sent < total) {
         slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel tells of room
     }
-    *more = rtpush_sent(srv, slot->conn, sent, sent); // the kernel has its own copy
+    // The kernel has its own copy.
+    *more = rtpush_sent(rtpi_posix_server(port, slot), slot->conn, sent, sent);
     if (failed) {
         rtpi_posix_gone(port, slot);
         return -1;
     }
     return (int)sent;
+}
+
+// One write. Returns as rtpi_posix_wrote.
+static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
+                            int count, int *more) {
+    size_t total = 0;
+    ssize_t n = 0;
+    do {
+        n = rtpi_posix_send(slot->fd, spans, count, &total);
+    } while (n < 0 && errno == EINTR);
+    return rtpi_posix_wrote(port, slot, n, total, more);
 }
 
 // Writes what is staged. -1 if the connection is gone.
@@ -764,6 +778,14 @@ static int rtpi_posix_stage(rtpush_posix *port, rtpi_posix_slot *slot, const rtp
     return (int)taken;
 }
 
+// The core has nothing to be sent now, or asks for FIN.
+static void rtpi_posix_nothing(rtpi_posix_slot *slot, int count) {
+    if (count == RTPUSH_FIN) {
+        slot->flags |= RTPI_POSIX_FIN;
+        (void)shutdown(slot->fd, SHUT_WR); // an error shows at the next read
+    }
+}
+
 // Sends until the core has nothing more, the kernel is full or the budget is used up. Returns 1 if
 // bytes moved, 0 if not, -1 if the connection is gone.
 static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budget) {
@@ -774,10 +796,7 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
     while (more && *budget > 0 && (slot->flags & RTPI_POSIX_WRITE)) {
         const int count = rtpush_output(srv, slot->conn, spans, RTPI_POSIX_SPANS);
         if (count <= 0) {
-            if (count == RTPUSH_FIN) {
-                slot->flags |= RTPI_POSIX_FIN;
-                (void)shutdown(slot->fd, SHUT_WR); // an error shows at the next read
-            }
+            rtpi_posix_nothing(slot, count);
             break;
         }
         // Bytes still to be offered most likely bring more to send.
@@ -806,6 +825,37 @@ static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
     entry->events = (short)events;
     entry->fd = events ? slot->fd : -1; // POLLHUP cannot be masked otherwise
 #endif
+}
+
+// The usual turn of a reader: nothing is held, staged or to be read, and what there is goes with
+// one system call. Returns 0 if there is more to do.
+static int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
+    const int flags = RTPI_POSIX_READ | RTPI_POSIX_WRITE | RTPI_POSIX_REFUSED | RTPI_POSIX_ERROR;
+    rtpush_span spans[RTPI_POSIX_SPANS];
+    int more = 0;
+    if ((slot->flags & flags) != RTPI_POSIX_WRITE || (slot->held | slot->staged) != 0) {
+        return 0;
+    }
+    rtpush_server *srv = rtpi_posix_server(port, slot);
+    const int count = rtpush_output(srv, slot->conn, spans, RTPI_POSIX_SPANS);
+    if (count == 1) {
+        const size_t len = spans[0].len;
+        const ssize_t n = send(slot->fd, spans[0].data, len, RTPI_POSIX_NOSIGNAL);
+        if (n == (ssize_t)len) {
+            return !rtpush_sent(srv, slot->conn, len, len);
+        }
+        const int again = n < 0 && errno == EINTR;
+        if (rtpi_posix_wrote(port, slot, again ? 0 : n, len, &more) < 0) {
+            return 1;
+        }
+        slot->flags |= again ? RTPI_POSIX_WRITE : 0;
+    } else if (count <= 0) {
+        rtpi_posix_nothing(slot, count);
+    } else if (rtpi_posix_write(port, slot, spans, count, &more) < 0) {
+        return 1;
+    }
+    rtpi_posix_rearm(port, slot);
+    return !more;
 }
 
 // Input and output of one connection until neither moves or the budget is used up; then it waits
@@ -1099,7 +1149,10 @@ static void rtpi_posix_drain(rtpush_posix *port) {
             if (conn == NULL) {
                 break;
             }
-            rtpi_posix_serve(port, (rtpi_posix_slot *)rtpush_port(conn));
+            rtpi_posix_slot *slot = (rtpi_posix_slot *)rtpush_port(conn);
+            if (!rtpi_posix_deliver(port, slot)) {
+                rtpi_posix_serve(port, slot);
+            }
         }
     }
 }
@@ -1250,7 +1303,11 @@ static int rtpi_posix_divide(rtpush_posix *port, const rtpush_posix_desc *desc) 
     // One slot more than connections: rtpush_accept may evict only once the new one has its slot.
     port->slot_count = conns + 1u;
     port->buffer_size = size;
-    port->slots = (rtpi_posix_slot *)desc->memory;
+    port->plans = (uint8_t *)desc->memory;
+    for (uint32_t i = 0; i < RTPUSH_PLANS; i++) { // the rest stays untouched
+        memset(port->plans + i * RTPI_POSIX_PLAN_SIZE, 0, 64);
+    }
+    port->slots = (rtpi_posix_slot *)(void *)(port->plans + RTPUSH_PLANS * RTPI_POSIX_PLAN_SIZE);
     port->buffers = (rtpi_posix_buffer *)(void *)(port->slots + port->slot_count);
     port->polls = (struct pollfd *)(void *)(port->buffers + buffers);
     port->bytes = (uint8_t *)(port->polls + port->slot_count + RTPI_POSIX_FIXED);
@@ -1312,6 +1369,11 @@ static int rtpi_posix_server_index(rtpush_posix *port, rtpush_server *srv) {
     hooks.unlock = rtpi_posix_on_unlock;
     hooks.pending = rtpi_posix_on_pending;
     hooks.flags = RTPUSH_COPIES;
+    if (port->server_count == 0) {
+        hooks.sharing = &rtpush_shared_plans;
+        hooks.plan_memory = port->plans;
+        hooks.plan_size = RTPI_POSIX_PLAN_SIZE;
+    }
     (void)rtpush_attach(srv, &hooks); // it refuses incomplete hooks alone
     (void)rtpush_tick(srv, port->now_ms);
     port->servers[port->server_count] = srv;

@@ -257,6 +257,8 @@ typedef struct t_world {
     void (*on_unlock)(struct t_world *w); // an interrupt's chance: runs after each unlock
     int quiet;                            // 1: callbacks of the fixture write no events
     uint64_t work;                        // calls made, to find endless loops
+    uint32_t plan_size; // 0, or bytes of each shared plan
+    void *plans;
     size_t kernel; // 0, or the transport is a kernel with so large a buffer for each connection:
                    // it copies, and its `pending` says what has not arrived (t_arrive)
     unsigned asked; // times it was
@@ -928,6 +930,12 @@ static void t_start(t_world *w) {
     if (w->input_const) {
         hooks.flags |= RTPUSH_INPUT_CONST;
     }
+    if (w->plan_size > 0) {
+        w->plans = calloc(RTPUSH_PLANS, w->plan_size);
+        hooks.sharing = &rtpush_shared_plans;
+        hooks.plan_memory = w->plans;
+        hooks.plan_size = w->plan_size;
+    }
     t_enter(w, T_IN_ATTACH, NULL);
     T_CHECK(rtpush_attach(&w->srv, &hooks) == RTPUSH_OK, "rtpush_attach failed");
     t_leave(w);
@@ -944,6 +952,7 @@ static void t_free(t_world *w) {
         free(w->memory[i]);
     }
     t_buf_free(&w->events);
+    free(w->plans);
     free(w->lives);
     free(w);
 }

@@ -1080,6 +1080,7 @@ static void m_setup(m_sim *sim) {
     w->bite = t_below(&sim->rng, 2) ? 0 : 1 + t_below(&sim->rng, 60);
     w->max_spans = 1 + (int)t_below(&sim->rng, 6);
     w->now_ms = t_below(&sim->rng, 4) ? 1000 : 0xFFFFFFFFu - t_below(&sim->rng, 20000);
+    w->plan_size = t_below(&sim->rng, 3) ? 256 + 8 * t_below(&sim->rng, 100) : 0;
     w->extra = sim;
     w->on_unlock = m_unlock;
     sim->interrupts = t_below(&sim->rng, 2) ? 0 : 5 + (int)t_below(&sim->rng, 60);

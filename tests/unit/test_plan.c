@@ -1,0 +1,202 @@
+// Plans of output that readers at the same place share (rtpush_hooks.sharing). Each use of one is
+// compared with what the planner would make for that reader: RTPUSH_ASSERT in rtpi_shared_output.
+#include "unit.h"
+
+static t_world *shared_world(uint32_t log_size, uint32_t plan_size) {
+    t_world *w = t_fixture();
+    w->desc.log_size = log_size;
+    w->desc.conn_count = 8;
+    w->plan_size = plan_size;
+    t_start(w);
+    return w;
+}
+
+// What rtpush_output offers this connection; nothing of it is taken.
+static int offered(t_conn *c, rtpush_span *spans, int max) {
+    t_world *w = c->world;
+    t_enter(w, T_IN_OUTPUT, c);
+    int count = rtpush_output(&w->srv, c->conn, spans, max);
+    if (count > 0) {
+        T_EQ(rtpush_sent(&w->srv, c->conn, 0, 0), 1);
+    }
+    t_leave(w);
+    return count;
+}
+
+static void plan_is_one_span_for_all_at_a_place(void **state) {
+    (void)state;
+    t_world *w = shared_world(4096, 1024);
+    static const char *const hellos[] = {"{GET /events}", "{GET /events}", "{WS /ws}", "{WS /ws}",
+                                         "{GET /events?topics=log}"};
+    t_conn *c[5];
+    rtpush_span spans[5][4];
+    for (int i = 0; i < 5; i++) {
+        c[i] = t_open(w, hellos[i]);
+    }
+    T_EQ(t_publish_text(w, T_LOG, "one\ntwo"), RTPUSH_OK);
+    T_EQ(t_publish_text(w, T_LOG, "three"), RTPUSH_OK);
+    t_tick(w);
+    for (int i = 0; i < 5; i++) {
+        T_EQ(offered(c[i], spans[i], 4), 1);
+        T_EQ(spans[i][0].kind, RTPUSH_SPAN_COPY);
+    }
+    assert_ptr_equal(spans[0][0].data, spans[1][0].data);
+    assert_ptr_equal(spans[2][0].data, spans[3][0].data);
+    assert_ptr_not_equal(spans[0][0].data, spans[2][0].data);
+    assert_ptr_not_equal(spans[0][0].data, spans[4][0].data); // another subscription
+    T_EQ(spans[2][0].len, 2 + 7 + 2 + 5);
+    t_run(w);
+    for (int i = 0; i < 5; i++) {
+        t_forget(c[i]);
+    }
+    t_finish(w);
+}
+
+// Something else is to be sent to this reader: a plan of its own.
+static void plan_is_for_quiet_readers_only(void **state) {
+    (void)state;
+    t_world *w = shared_world(4096, 1024);
+    rtpush_span spans[4];
+    t_conn *a = t_open(w, "{WS /ws}");
+    t_conn *b = t_open(w, "{WS /ws}");
+    T_EQ(rtpush_send(&w->srv, b->handle, RTPUSH_TEXT_MESSAGE, "direct", 6), RTPUSH_OK);
+    T_EQ(t_publish_text(w, T_LOG, "all"), RTPUSH_OK);
+    t_tick(w);
+    T_EQ(offered(a, spans, 4), 1);
+    T_EQ(spans[0].kind, RTPUSH_SPAN_COPY);
+    T_EQ(offered(b, spans, 4), 2);
+    T_EQ(spans[1].kind, RTPUSH_SPAN_HOLD);
+    t_run(w);
+    t_forget(a);
+    t_forget(b);
+    t_finish(w);
+}
+
+// Alone a reader is not planned for in memory that nobody else looks at.
+static void plan_of_the_only_reader_is_not_shared(void **state) {
+    (void)state;
+    t_world *w = shared_world(4096, 1024);
+    rtpush_span spans[4];
+    t_conn *c = t_open(w, "{WS /ws}");
+    T_EQ(t_publish_text(w, T_LOG, "x"), RTPUSH_OK);
+    t_tick(w);
+    T_EQ(offered(c, spans, 4), 1);
+    T_EQ(spans[0].kind, RTPUSH_SPAN_HOLD);
+    t_run(w);
+    t_forget(c);
+    t_finish(w);
+}
+
+// A record that does not fit into the memory is planned for each reader, and so is no other.
+static void plan_memory_may_be_too_small_for_a_record(void **state) {
+    (void)state;
+    static char text[300];
+    t_world *w = shared_world(4096, 256);
+    rtpush_span spans[4];
+    memset(text, 'x', sizeof text);
+    t_conn *a = t_open(w, "{WS /ws}");
+    t_conn *b = t_open(w, "{WS /ws}");
+    T_EQ(t_publish(w, T_LOG, text, sizeof text), RTPUSH_OK);
+    t_tick(w);
+    T_EQ(offered(a, spans, 4), 1);
+    T_EQ(spans[0].kind, RTPUSH_SPAN_HOLD);
+    t_run(w);
+    T_EQ(t_publish(w, T_LOG, text, 100), RTPUSH_OK);
+    T_EQ(t_publish(w, T_LOG, text, 200), RTPUSH_OK);
+    t_tick(w);
+    T_EQ(offered(b, spans, 4), 1);
+    T_EQ(spans[0].len, 2 + 100); // whole records only
+    t_run(w);
+    T_EQ(a->out_total, b->out_total);
+    t_forget(a);
+    t_forget(b);
+    t_finish(w);
+}
+
+enum { READERS = 7 };
+
+// Random events, short writes, readers that stop and go on, in a small log: what each reader got.
+static void script(uint32_t seed, uint32_t plan_size, t_buf got[READERS]) {
+    static const char *const hellos[READERS] = {
+        "{GET /events}", "{GET /events}", "{GET /events}", "{GET /events?topics=chat}",
+        "{GET /events?topics=chat}", "{WS /ws}", "{WS /ws}"};
+    t_world *w = shared_world(1024 + 64 * (seed % 7), plan_size);
+    t_rng rng = t_seed(seed);
+    t_conn *c[READERS];
+    for (int i = 0; i < READERS; i++) {
+        c[i] = t_open(w, hellos[i]);
+    }
+    for (int step = 0; step < 120; step++) {
+        char text[64];
+        size_t len = t_below(&rng, 60);
+        for (size_t k = 0; k < len; k++) {
+            text[k] = "abc\nd\re"[t_below(&rng, 7)];
+        }
+        T_EQ(t_publish(w, t_below(&rng, 8) ? t_below(&rng, 2) ? T_LOG : T_CHAT : T_TEMP, text,
+                       len < 24 ? len : t_below(&rng, 2) ? len : 24) >= -10, 1);
+        t_conn *some = c[t_below(&rng, READERS)];
+        some->window = t_below(&rng, 3) ? SIZE_MAX : t_below(&rng, 200);
+        if (t_below(&rng, 3) > 0) {
+            t_run(w);
+        }
+    }
+    for (int i = 0; i < READERS; i++) {
+        c[i]->window = SIZE_MAX;
+    }
+    t_run(w);
+    for (int i = 0; i < READERS; i++) {
+        t_put(&got[i], c[i]->out.data, c[i]->out.len);
+        t_forget(c[i]);
+    }
+    t_finish(w);
+}
+
+static void plan_shared_changes_no_byte(void **state) {
+    (void)state;
+    for (uint32_t seed = 1; seed <= 60; seed++) {
+        t_buf own[READERS];
+        t_buf shared[READERS];
+        memset(own, 0, sizeof own);
+        memset(shared, 0, sizeof shared);
+        script(seed, 0, own);
+        script(seed, 256 + 64 * (seed % 5), shared);
+        for (int i = 0; i < READERS; i++) {
+            T_CHECK(own[i].len == shared[i].len &&
+                        memcmp(own[i].data, shared[i].data, own[i].len) == 0,
+                    "seed %lu, reader %d", (unsigned long)seed, i);
+            t_buf_free(&own[i]);
+            t_buf_free(&shared[i]);
+        }
+    }
+}
+
+static void plan_memory_is_checked(void **state) {
+    (void)state;
+    static uint64_t memory[4 * 32];
+    t_world *w = shared_world(1024, 0);
+    rtpush_hooks hooks = w->srv.hooks;
+    hooks.sharing = &rtpush_shared_plans;
+    hooks.plan_memory = memory;
+    hooks.plan_size = 248;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
+    hooks.plan_size = 257;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
+    hooks.plan_size = 256;
+    hooks.plan_memory = NULL;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
+    hooks.plan_memory = memory;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_OK);
+    t_finish(w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        u_test(plan_is_one_span_for_all_at_a_place),
+        u_test(plan_is_for_quiet_readers_only),
+        u_test(plan_of_the_only_reader_is_not_shared),
+        u_test(plan_memory_may_be_too_small_for_a_record),
+        u_test(plan_shared_changes_no_byte),
+        u_test(plan_memory_is_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
