@@ -1366,19 +1366,17 @@ static void rtpi_format(rtpush_text *t, const char *format, ...) {
     int on = 1;
     va_start(args, format);
     for (;;) {
-        const char *from = format;
+        const char *next = strchr(format, '%');
         const char *text;
         uint32_t value;
-        while (*format != '\0' && *format != '%') {
-            format++;
-        }
         if (on) {
-            rtpi_put(t, from, (size_t)(format - from));
+            rtpi_put(t, format, next ? (size_t)(next - format) : strlen(format));
         }
-        if (*format == '\0') {
+        if (!next) {
             break;
         }
-        switch (*++format) {
+        format = next + 1;
+        switch (*format) {
         case '?':
             on = va_arg(args, int);
             break;
@@ -3794,7 +3792,8 @@ static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
     rtpi_put_text(t, name);
     for (i = 0; i < RTPI_METHOD_COUNT; i++) {
         if (methods >> i & 1u) {
-            rtpi_format(t, "%s%s", comma, rtpi_nth(rtpi_methods, i));
+            rtpi_put_text(t, comma);
+            rtpi_put_text(t, rtpi_nth(rtpi_methods, i));
             comma = ", ";
         }
     }
@@ -3806,14 +3805,16 @@ static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
 static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
                                 const char *type, const char *cache, int cors) {
     rtpush_text *t = rtpi_tx_open(srv, c);
+    // In parts: all arguments together take more stack.
+    rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
+                rtpi_status_phrase(status), cache);
+    rtpi_format(t, "%?Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%;", type != NULL,
+                type);
     rtpi_format(t,
-                "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n"
-                "%?Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%;"
                 "%?Connection: close\r\n%;"
                 // WHATWG Fetch 3.2.3
                 "%?Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
                 "Vary: Origin\r\n%;",
-                (uint32_t)status, rtpi_status_phrase(status), cache, type != NULL, type,
                 !rtpi_has(c, RTPI_F_KEEP), cors, cors ? rtpi_kept(srv, c, RTPI_H_ORIGIN) : "");
     return t;
 }
@@ -4109,12 +4110,13 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         rtpi_put_own_fields(srv, c, t, r, own);
     }
     ranged = ranged ? (int)status : 0;
-    rtpi_format(t,
-                "%?Accept-Ranges: bytes\r\n%;%?Transfer-Encoding: chunked\r\n%;" // RFC 9110 14.3
-                "%?Content-Range: bytes %d-%d/%d\r\n%;%?Content-Range: bytes */%d\r\n%;" // 14.4
-                "%?Content-Length: %d\r\n%;\r\n",
-                ranged, chunked, ranged == 206, range.from, range.to - 1u, r->len, ranged == 416,
-                r->len, !unknown && !headless, range.to - range.from);
+    // RFC 9110 14.3, 14.4
+    rtpi_format(t, "%?Accept-Ranges: bytes\r\n%;%?Transfer-Encoding: chunked\r\n%;",
+                ranged, chunked);
+    rtpi_format(t, "%?Content-Range: bytes %d-%d/%d\r\n%;", ranged == 206,
+                range.from, range.to - 1u, r->len);
+    rtpi_format(t, "%?Content-Range: bytes */%d\r\n%;%?Content-Length: %d\r\n%;\r\n",
+                ranged == 416, r->len, !unknown && !headless, range.to - range.from);
     if (!bodyless && !r->body_static && !r->pull) {
         rtpi_put(t, r->body, (size_t)r->len);
     }
@@ -4826,8 +4828,8 @@ RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *
 }
 
 // A run, and the byte behind it if there is one. Returns 0 or RTPI_NO; h->total says how far it is.
-RTPI_APART static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
-                                         const uint8_t *data, size_t len) {
+RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
+                                             const uint8_t *data, size_t len) {
     static const uint8_t classes[] = {RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_TARGET, RTPI_C_TARGET};
     rtpi_http *h = &c->in.http;
     unsigned refusal = 0;
