@@ -13,13 +13,14 @@ break that changes nothing. Not part of `make test`.
     JOBS=2                      at a time
     SANITIZE=0                  survivors are not tried with sanitizers
 
-A mutant of rtpush.h is compiled once. The unit programs are compiled before, with the functions of
-the implementation weak, so that those of the mutant replace them when both are linked; that is 10
-times as fast as compiling each program. Of a port the programs are compiled anew. The program that
-killed most mutants of the section runs first; the first failure ends it. What survives is tried
-again with sanitizers. A mutant whose object code is that of the original is equivalent and not
-counted. All results: build/mutants/*.results. The last line is `N killed, N survived, N not
+A mutant of rtpush.h is compiled once, its private functions without `static`, and linked with the
+unit programs, which were compiled before with declarations in place of the implementation's
+functions. Of a port the programs are compiled anew. The program that killed most mutants of the
+section runs first; the first failure ends it. What survives is tried again with sanitizers. A
+mutant whose object code is that of the original is equivalent and not counted.
+All results: build/mutants/*.results. The last line is `N killed, N survived, N not
 compiled`."""
+import bisect
 import collections
 import concurrent.futures
 import hashlib
@@ -135,7 +136,8 @@ def changes(text, code):
     depth = 0
     for i, (token, start, end) in enumerate(tokens):
         for new in changes_of_token(token, code, text, start, end):
-            yield start, end, new
+            if new != "2" or [t[0] for t in tokens[i - 1:i + 2]] != ["return", "1", ";"]:
+                yield start, end, new  # 2 is as true as 1
         if token in ("if", "while") and tokens[i + 1][0] == "(":
             last = closing(code, tokens[i + 1][1])
             yield tokens[i + 1][1], last + 1, f"(!{text[tokens[i + 1][1]:last + 1]})"
@@ -162,13 +164,14 @@ def changed_line(text, start, end, new):
 
 def mutants_of(text):
     code = implementation(text)
+    line_starts = [0] + [m.end() for m in re.finditer("\n", text)]
     names = {}
     for name, first, lines, _ in lint.functions(text):
         names.update((line, name) for line in range(first, first + lines))
     sections = [(m.start(), m.group(1)) for m in re.finditer(r"^// >>(\w+) -+$", text, flags=re.M)]
     found = {}
     for start, end, new in changes(text, code):
-        line = lint.line_of(text, start)
+        line = bisect.bisect(line_starts, start)
         section = [name for at, name in sections if at < start][-1:] or [""]
         found[start, end, new] = Mutant(start, end, new, line, names.get(line, "-"), section[0],
                                         changed_line(text, start, end, new))
@@ -258,14 +261,17 @@ class Tree:
         return self.compile(out, *flags, "-DRTPUSH_IMPLEMENTATION", "-include", "assert.h",
                             "-DRTPUSH_ASSERT(c)=assert(c)", "-x", "c", "-c", self.run.file)
 
-    def original_code(self, *flags):
-        """The bytes that the compiler makes of what is mutated."""
+    def code(self, optimise):
+        """The bytes that the compiler makes of what is mutated; None if it refuses."""
         if self.run.file == "rtpush.h":
-            done = self.core("code.o", *flags)
+            done = self.core("core.o", optimise)
         else:
             p = self.run.programs[0]
-            done = self.compile("code.o", *flags, *p.flags, "-c", p.source)
-        return open(f"{self.path}/code.o", "rb").read() if done else None
+            done = self.compile("core.o", optimise, *p.flags, "-c", p.source)
+        if not done:
+            return None
+        with open(f"{self.path}/core.o", "rb") as f:
+            return f.read()
 
     def link(self, p, kind):
         """Builds a program with the file as it is in the tree."""
@@ -283,21 +289,22 @@ class Tree:
                     libraries.append(os.path.abspath(lib) if lib.endswith(".o") else lib)
             return self.compile(out, "-O0", *flags, *p.flags, p.source, stop, *libraries)
         extra = object_flags(p.source)
-        core = f"core{kind}-{len(extra) and p.name}.o"
-        if core not in self.objects:
-            self.core(core, "-O1", *flags, *extra)
-            self.objects.add(core)
-        return self.do(self.run.cc, *flags, f"{self.run.out}/{p.name}.o", core, stop,
-                       *p.libraries, "-o", out)
+        core = "core.o"
+        if kind or extra:
+            core = f"core{kind}-{len(extra) and p.name}.o"
+            if core not in self.objects:
+                self.core(core, "-O0", *flags, *extra)
+                self.objects.add(core)
+        # Constants of the implementation are in both objects: the first counts, the mutant's.
+        return self.do(self.run.cc, *flags, "-Wl,-z,muldefs", core, f"{self.run.out}/{p.name}.o",
+                       stop, *p.libraries, "-o", out)
 
     def build(self, p):
-        """Compiles a unit program so that the implementation in it can be replaced."""
-        # -fPIC: what the linker may replace is not put into its callers. Names that the program
-        # only uses do not become weak: they would not ask for the library that has them.
-        out = f"{self.run.out}/{p.name}.o"
-        return self.compile(out, "-O1", "-fPIC", "-c", p.source) and \
-            self.do("sh", "-c", 'nm -g --defined-only -j "$1" >"$1.names" && '
-                    'objcopy --weaken-symbols="$1.names" "$1"', "sh", out)
+        """Compiles a unit program without the bodies of the implementation's functions."""
+        self.write(self.run.declarations)
+        done = self.compile(f"{self.run.out}/{p.name}.o", "-O1", "-c", p.source)
+        self.write(self.run.text)
+        return done
 
     def passes(self, p, kind):
         """Whether a program is built and passes; self.spent is its CPU time."""
@@ -320,18 +327,18 @@ class Tree:
             return "equivalent"
         self.objects = set()
         self.write(run.text[:mutant.start] + mutant.new + run.text[mutant.end:])
-        code = self.original_code("-O1")
+        code = self.code("-O0")
         if code is None:
             return "not compiled"
-        if code == run.code["-O1"]:
+        if code == run.code["-O0"]:
             return "equivalent"
         for kind in run.kinds:
-            if kind and self.original_code("-O2") == run.code["-O2"]:
-                return "equivalent"
             for p in run.order(mutant.section):
                 if not self.passes(p, kind):
                     run.kills[mutant.section, p.name] += 1
                     return f"killed by {p.name}{kind}"
+            if not kind and self.code("-O2") == run.code["-O2"]:
+                return "equivalent"
         return "survived"
 
 
@@ -348,7 +355,7 @@ class Run:
         self.took = {}
         self.text = lint.read(file)
         if file == "rtpush.h":
-            self.text = self.open_up(self.text)
+            self.text, self.declarations = self.open_up(self.text)
         shutil.rmtree(f"{self.out}/trees", ignore_errors=True)
         os.makedirs(f"{self.out}/trees")
         with open(f"{self.out}/stop.c", "w", encoding="utf-8") as f:
@@ -358,20 +365,28 @@ class Run:
         self.trees = queue.Queue()
         for i in range(self.jobs):
             self.trees.put(Tree(self, f"{self.out}/trees/{i}"))
+        self.code = dict(self.each(lambda tree, o: (o, tree.code(o)), ("-O2", "-O0")))
         for wrong in filter(None, self.each(self.prepare, programs)):
             sys.exit(f"mutants: {wrong}")
-        self.code = dict(self.each(lambda tree, o: (o, tree.original_code(o)), ("-O1", "-O2")))
 
     @staticmethod
     def open_up(text):
-        """The implementation's functions without `static`, at the same offsets."""
+        """The implementation's functions without `static`, at the same offsets; and the same with
+        declarations in their place."""
         lines = text.split("\n")
         begin = lint.line_of(text, text.index("#ifdef RTPUSH_IMPLEMENTATION"))
-        for name, first, _, _ in lint.functions(text):
-            if first > begin and name.startswith("rtpi_"):
+        ends = {}
+        for name, first, count, _ in lint.functions(text):
+            if first > begin:
+                ends[first - 1] = first - 2 + count
                 lines[first - 1] = re.sub(r"\bstatic (inline )?", lambda m: " " * len(m.group(0)),
                                           lines[first - 1], count=1)
-        return "\n".join(lines)
+        opened = "\n".join(lines)
+        for first, last in ends.items():
+            at = next(i for i in range(first, last + 1) if re.search(r"\) \{( *//.*)?$", lines[i]))
+            lines[at] = re.sub(r"\{( *//.*)?$", ";", lines[at])
+            lines[at + 1:last + 1] = [""] * (last - at)
+        return opened, "\n".join(lines)
 
     def each(self, function, things):
         """function(tree, thing) of each thing, several at a time."""
@@ -392,7 +407,10 @@ class Run:
         path = f"{self.out}/{p.name}.stamp"
         last = lint.read(path).split() if os.path.exists(path) else [""]
         if last[0] != stamp:  # else an earlier run did this
-            if (self.file == "rtpush.h" and not tree.build(p)) or not tree.passes(p, ""):
+            if self.file == "rtpush.h":
+                if not tree.build(p) or tree.code("-O0") is None:
+                    return f"{p.name} is not compiled, see {tree.path}/log"
+            if not tree.passes(p, ""):
                 return f"{p.name} fails with nothing changed, see {tree.path}/log"
             last = [stamp, str(tree.spent)]
             with open(path, "w", encoding="utf-8") as f:
