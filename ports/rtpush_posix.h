@@ -55,9 +55,10 @@
 //     acknowledged, and is then reset; one that takes 1 KB/s is served to its end. A system that
 //     cannot say knows no such readers: there a connection is closed as usual after close_ms, and
 //     the kernel delivers what it holds for as long as it wants.
-//     While only one buffer of the pool is free, connections look at their bytes in the kernel
-//     (MSG_PEEK), remove what was taken and send without gathering: slower, and right with a pool
-//     of one.
+//     While only one buffer of the pool is free, connections are read when another is given back.
+//     If none was for 20 ms, or the pool is of one, they look at their bytes in the kernel
+//     (MSG_PEEK), remove what was taken and send without gathering: slower, and whoever holds the
+//     buffers, by not reading what is sent, cannot keep the others from being served.
 //
 // CLOSING
 //     FIN from the core is shutdown(SHUT_WR), which the kernel sends behind what it holds, then
@@ -198,6 +199,8 @@ struct rtpush_posix {
     uint32_t buffer_size;
     uint32_t buffers_first; // first free
     uint32_t buffers_free;  // count
+    uint32_t waiting;       // connections in the ready queue for which no buffer was free, at most
+    uint32_t given_ms;      // when one was given back that they may take
     uint32_t now_ms;
     uint32_t pause_ms; // when accepting goes on, if paused
     uint32_t stop_at_ms;
@@ -300,7 +303,8 @@ enum {
     RTPI_POSIX_ACCEPTS = 64,   // of one listener and turn
     RTPI_POSIX_BUDGET = 65536, // bytes of one connection and turn
     RTPI_POSIX_CALL = 1024,    // bytes a system call counts for at least
-    RTPI_POSIX_PAUSE_MS = 100  // without descriptors
+    RTPI_POSIX_PAUSE_MS = 100, // without descriptors
+    RTPI_POSIX_WAIT_MS = 20    // for a buffer
 };
 
 #define RTPI_POSIX_NONE 0xFFFFFFFFu
@@ -414,6 +418,7 @@ static void rtpi_posix_dequeue(rtpush_posix *port, rtpi_posix_slot *slot) {
         port->slots[slot->next].prev = slot->prev;
     }
     port->ready_count--;
+    port->waiting -= port->waiting > 0; // perhaps it did
 }
 
 static uint32_t rtpi_posix_buffer_take(rtpush_posix *port) {
@@ -427,6 +432,10 @@ static void rtpi_posix_buffer_give(rtpush_posix *port, uint32_t index) {
     port->buffers[index].next = port->buffers_first;
     port->buffers_first = index;
     port->buffers_free++;
+    if (port->buffers_free > 1) { // who waits for one may go on
+        port->waiting = 0;
+        port->given_ms = port->now_ms;
+    }
 }
 
 static uint8_t *rtpi_posix_buffer_data(const rtpush_posix *port, uint32_t index) {
@@ -603,6 +612,11 @@ static int rtpi_posix_remove(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t 
 // -1 if the connection is gone.
 static int rtpi_posix_read(rtpush_posix *port, rtpi_posix_slot *slot) {
     const int peek = port->buffers_free == 1;
+    if (peek && port->now_ms - port->given_ms < (uint32_t)RTPI_POSIX_WAIT_MS) {
+        port->waiting += !(slot->flags & RTPI_POSIX_QUEUED);
+        rtpi_posix_enqueue(port, slot);
+        return 0;
+    }
     const uint32_t index = rtpi_posix_buffer_take(port);
     uint8_t *data = rtpi_posix_buffer_data(port, index);
     const ssize_t got = recv(slot->fd, data, port->buffer_size, peek ? MSG_PEEK : 0);
@@ -1165,8 +1179,11 @@ static int rtpi_posix_settle(rtpush_posix *port) {
         rtpi_posix_drain(port);
         due_ms = rtpi_posix_tick(port);
     }
-    if (port->ready_count > 0) {
+    if (port->ready_count > port->waiting) {
         return 0;
+    }
+    if (port->waiting > 0 && due_ms > (uint32_t)RTPI_POSIX_WAIT_MS) {
+        due_ms = (uint32_t)RTPI_POSIX_WAIT_MS;
     }
     for (uint32_t i = 0; i < port->listener_count; i++) {
         const uint32_t retry_ms = port->paused ? (uint32_t)RTPI_POSIX_PAUSE_MS : 0u;
@@ -1188,6 +1205,7 @@ static int rtpi_posix_turn(rtpush_posix *port, int wait_ms) {
     // The core must know the time before it stamps what happens now: it may have slept for long.
     port->now_ms = rtpi_posix_clock_ms();
     (void)rtpi_posix_tick(port);
+    port->waiting = 0;
     for (uint32_t left = port->ready_count; left > 0 && port->ready_count > 0; left--) {
         rtpi_posix_slot *slot = &port->slots[port->ready_first];
         rtpi_posix_dequeue(port, slot);

@@ -928,6 +928,40 @@ static void pool_of_one_buffer_serves(void) {
     }
 }
 
+// While the others hold all buffers but one a connection waits for one of them, without work, and
+// if none comes it is served all the same.
+static void connections_wait_for_a_buffer(void) {
+    for (int way = 0; way < 2; way++) {
+        rtpush_posix_desc desc = port_desc();
+        desc.buffer_count = 2;
+        no_clock = 1;
+        begin_with(&desc, NULL);
+        const int holder = dial();
+        const int other = dial();
+        CHECK(says_hello(other));
+        say(holder, GET("/later")); // what follows is refused and stays in the buffer
+        say(holder, GET("/hello"));
+        steps(3);
+        CHECK(port.buffers_free == 1);
+        say(other, GET("/hello"));
+        steps(5);
+        CHECK(port.waiting == 1 && recv(other, text, sizeof text, 0) < 0);
+        CHECK(rtpush_posix_step(&port, 0) == 20); // not at once
+        if (way == 0) {
+            CHECK(rtpush_reply_text(&srv, waiting, 200, "late") == RTPUSH_OK);
+        } else {
+            port.given_ms = port.now_ms - 20u;
+        }
+        CHECK(drain(other, text, sizeof text, &error) > 0);
+        CHECK(strstr(text, "hello") != NULL && port.waiting == 0);
+        CHECK(port.buffers_free == (way == 0 ? 2u : 1u));
+        close(holder);
+        close(other);
+        no_clock = 0;
+        end();
+    }
+}
+
 // The socket fails while the core holds bytes: nobody would read the error from it.
 static void error_behind_held_bytes_ends_the_connection(void) {
     for (int one = 0; one < 2; one++) {
@@ -1306,6 +1340,7 @@ static const struct {
     TEST(request_and_end_in_one_segment),
     TEST(full_kernel_and_held_bytes),
     TEST(pool_of_one_buffer_serves),
+    TEST(connections_wait_for_a_buffer),
     TEST(error_behind_held_bytes_ends_the_connection),
     TEST(waiting_fails),
     TEST(addresses_of_ipv6_and_mapped_ones),
