@@ -7918,41 +7918,44 @@ static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // A plan of this connection's own.
+// The spans of what is next. Apart, so that its frame is not below what fills tx.
 RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans,
                                           int max) {
     rtpi_emit e;
     memset(&e, 0, sizeof e);
-    memset(&srv->plan, 0, sizeof srv->plan);
     e.spans = spans;
     e.max = max;
     e.most = RTPI_SPAN_MAX;
-    srv->passes = RTPI_PASSES;
-    srv->busy = conn;
-    if (rtpi_output_fill(srv, conn)) {
-        if (rtpi_has_cursor(conn)) {
-            rtpi_output_stream(srv, conn, &e);
-        } else if (conn->state < RTPI_STREAM) {
-            rtpi_emit_tx(srv, conn, &e);
-            if (conn->state == RTPI_REPLY && conn->out.reply.body) {
-                rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
-                                conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
-                                                                 : RTPUSH_SPAN_STATIC);
-            }
+    if (rtpi_has_cursor(conn)) {
+        rtpi_output_stream(srv, conn, &e);
+    } else if (conn->state < RTPI_STREAM) {
+        rtpi_emit_tx(srv, conn, &e);
+        if (conn->state == RTPI_REPLY && conn->out.reply.body) {
+            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
+                            conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
+                                                             : RTPUSH_SPAN_STATIC);
         }
     }
     srv->plan.total = e.given;
-    if (e.count == 0) {
-        e.count = rtpi_output_nothing(srv, conn);
-    }
-    srv->busy = NULL;
     return e.count;
 }
 
 int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+    int count = 0;
     if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
         return srv->hooks.sharing->output(srv, conn, spans);
     }
-    return rtpi_output_own(srv, conn, spans, max);
+    memset(&srv->plan, 0, sizeof srv->plan);
+    srv->passes = RTPI_PASSES;
+    srv->busy = conn;
+    if (rtpi_output_fill(srv, conn)) {
+        count = rtpi_output_own(srv, conn, spans, max);
+    }
+    if (count == 0) {
+        count = rtpi_output_nothing(srv, conn);
+    }
+    srv->busy = NULL;
+    return count;
 }
 
 // The next keep-alive is later than it was. The scan for that comes, and goes on.
