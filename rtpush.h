@@ -114,17 +114,17 @@
 //     log         a ring of records, each encoded once for all readers
 //     reader      an open stream: a cursor into the log and a sweep over the values. Costs no
 //                 memory a message, however slow it is
-//     gap         what a reader missed because the log had to go on; it is told how many
-//     notice      how a stream begins ("fresh", "replayed n", "gap n", "reset") or is interrupted
-//                 ("gap n"): an event named rtpush. One more word tells keepalive_ms in seconds,
-//                 rounded up: "replayed 3 5". Raw WebSockets get no notice, on_gap tells the
-//                 application
+//     gap         events that a reader missed because they were evicted; it gets their number
+//     notice      an event named rtpush that begins a stream ("fresh", "replayed n", "gap n",
+//                 "reset") or reports a later gap ("gap n"). Its last word is keepalive_ms in
+//                 seconds, rounded up: "replayed 3 5". Raw WebSockets get no notice: on_gap is
+//                 called
 //     keep-alive  after keepalive_ms of silence: an event named rtpush without data, or an empty
 //                 message of rtpush.1; with the reader's id if that has moved
 //     epoch       differs at each boot, so an id of the last boot is recognised: "reset"
 //
-//     Which transport: WebSocket where both sides talk, SSE where the server mainly pushes (the
-//     browser reconnects and resumes by itself), polling where a proxy lets nothing else through.
+//     Which transport: WebSocket where both sides send, SSE where the server mainly sends (the
+//     browser reconnects and resumes by itself), polling where a proxy blocks the other two.
 //     On a WebSocket a message is the bare payload, or has the form of the subprotocol rtpush.1
 //     (below). In an event stream the event's name is the topic.
 //     A stream takes ?topics=a,b and ?last_event_id=ID; a poll ?timeout=S too, and is asked again
@@ -132,8 +132,8 @@
 //     events, because it also says which STATE values were given. last_event_id=first begins at the
 //     oldest event of the log. Names and values of a query are percent-decoded; ?topics=a&topics=b
 //     is ?topics=a,b. An unknown topic is answered 404; broken escapes, a timeout given twice or
-//     not as a number of whole seconds 400. An id that was given and cannot be read, or is of
-//     another epoch, is told "reset", and the stream begins now.
+//     not as a number of whole seconds 400. If an id cannot be parsed, or is of another epoch, the
+//     notice is "reset", and the stream begins now.
 //
 //     rtpush.1, from the server, text or binary, one message each:
 //         id SP topic LF payload   a record, a STATE value, or a notice (topic rtpush)
@@ -141,17 +141,16 @@
 //         (nothing)                keep-alive
 //         = data                   what the application sent: rtpush_send writes the "=" before
 //                                  its data, so these can look like nothing of the above
-//     What a client sends is the application's own and has no prefix: this file reads none of it.
+//     Messages of a client have no prefix and go to the application as they are.
 //
-//     Liveness. Every keepalive_ms at least an event stream and a WebSocket with rtpush.1 carry
-//     something that a page's script sees, so a page that saw nothing for twice that may say so,
-//     and after four times it connects anew (ports/browser/rtpush.js does). An event that takes
-//     longer than that to arrive, and a message sent in parts, look like silence. A raw WebSocket
-//     carries the application's messages only: its script sees nothing of pings. These, and
-//     acknowledgements, are how the server judges its peers.
+//     Liveness. On an event stream and a WebSocket with rtpush.1 a page's script sees something at
+//     least every keepalive_ms. A page that saw nothing for twice that can show it, and after four
+//     times it reconnects (ports/browser/rtpush.js does). An event that takes longer than that to
+//     arrive, and a message sent in parts, look like silence. On a raw WebSocket a script sees only
+//     the application's messages. The server detects dead peers by pings and acknowledgements.
 //
 // MEMORY
-//     Yours, one block handed over once at rtpush_init: RTPUSH_WORDS counts it from plain numbers.
+//     One block of yours, given to rtpush_init: RTPUSH_WORDS computes its size from plain numbers.
 //     On 32-bit Cortex-M, in bytes:
 //         server       about 800, beside the block
 //         connection   124 + rx_size + tx_size
@@ -160,9 +159,9 @@
 //         stack        deepest call under 512, callbacks not counted ("make stack")
 //     Eight clients with 512 + 512 and a log of 8 KiB: 17 KiB. "make size" prints the flash.
 //     rx_size bounds what is kept of a request head (path, query, Host, Origin, Authorization, one
-//     cookie, the headers a route names; all else passes by, so a browser's long head fits; a token
-//     takes 200 bytes and more) and whole WebSocket messages (rx_size - 125). tx_size bounds the
-//     answer's head, a STATE value and one direct send.
+//     cookie, the headers a route names; other fields are discarded, so a browser's long head fits;
+//     a token takes 200 bytes and more) and whole WebSocket messages (rx_size - 125). tx_size
+//     bounds the answer's head, a STATE value and one direct send.
 //
 // LIFETIMES AND CONTEXT
 //     Everything the desc points to outlives the server. Strings of a request and bytes of a
@@ -175,25 +174,25 @@
 //     Several servers in one program share nothing.
 //
 // ACCESS
-//     Without an authorize hook everybody on the network may read and call everything; only pages
-//     of other sites are kept out (Host, Origin, Sec-Fetch-Site). With it each request that a route
-//     takes (no 404, 405, 413, 415, OPTIONS) is judged before a byte is written: 0, a status, or
-//     RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files too. Answer all failures
+//     Without an authorize hook anyone on the network may read and call everything; only pages of
+//     other sites are refused (Host, Origin, Sec-Fetch-Site). With it each request that a route
+//     accepts (no 404, 405, 413, 415, OPTIONS) is authorized before a byte is written: 0, a status,
+//     or RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files too. Answer all failures
 //     alike, 401 (or 303 to the login page, where a person opens a page), and count them by
-//     req->peer: 5, then one more every 10 s; beyond that 429. Only failures count, and one try a
-//     second is judged all the same, or whoever fails every 10 s keeps out all others behind the
+//     req->peer: 5, then one more every 10 s; beyond that 429. Count only failures, and still check
+//     one try a second: otherwise a client that fails every 10 s locks out all others behind the
 //     same address (examples/secure).
 //
 //     Other sites. Host must be a literal address, localhost or one of desc.hosts (421); Origin, if
 //     there is one, our own or one of desc.origins (403). Images, scripts and links of other sites
-//     have no Origin. There browsers say Sec-Fetch-Site, and what it calls cross-site or same-site
-//     reaches files (ASSET, by GET) alone; a link that is followed (GET with Sec-Fetch-Dest:
-//     document) pages of a HANDLER too. Browsers send it to https and localhost, and not to
+//     have no Origin, but browsers send Sec-Fetch-Site with them. Requests that are cross-site or
+//     same-site reach only files (ASSET, by GET); a link that is followed (GET with Sec-Fetch-Dest:
+//     document) also reaches a HANDLER. Browsers send this field to https and localhost, and not to
 //     http://192.168.1.5: there any site can make its visitors send a GET. So a GET must change
-//     nothing; let POST do that, whose Origin is always judged.
+//     nothing; use POST for that, whose Origin is always checked.
 //
-//     Signed cookies, tickets, JSON Web Tokens and Basic credentials to judge them by stand in
-//     ports/rtpush_access.h, which says what each risks. With a signed cookie:
+//     ports/rtpush_access.h has signed cookies, tickets, JSON Web Tokens and Basic credentials, and
+//     says what each risks. With a signed cookie:
 //
 //         int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
 //             char name[32];
@@ -220,27 +219,32 @@
 //             if (topic < 0 || rtpush_subscribe(srv, conn, now | 1u << topic) < 0) refuse();
 //         }
 //     expires_s ends a stream: a WebSocket with 4401, an event stream with "expired" as a notice, a
-//     poll with its answer. What was a 401 for an EventSource stays one: it does not try again.
-//     ports/browser/rtpush.js does, with a new ticket each time.
+//     poll with its answer. An EventSource does not reconnect after a 401; ports/browser/rtpush.js
+//     does, with a new ticket each time.
 //
 // SLOTS
-//     A newcomer without a free slot gets that of another connection, the first of: one that only
-//     waits for the peer's FIN; where more than half of those between requests or with an
-//     unfinished TLS handshake, head or body are of one address, not the newcomer's: the oldest of
-//     these; while those that never completed a request have less than three quarters of the slots
-//     that are no streams: the oldest idle one; else the oldest that never completed one. The
-//     oldest is who achieved nothing for longest: a request, 4 KiB of a body, a flight of a
-//     handshake. Of the latter nobody younger than a second: else the newcomer is reset. Streams,
-//     answers under way and what waits for the application are never taken; max_streams keeps slots
-//     for all others. So with every slot held by something unfinished a page opens at once where
-//     one address does it, within seconds where as many addresses do. A sender whom authorize knows
-//     (grant->known) counts as one that completed a request.
+//     If no slot is free, a new connection gets the slot of another one, which gives way: it is
+//     closed. A connection can give way between requests, or with an unfinished TLS handshake, head
+//     or body. The first of these that exists gives way:
+//       1. one that only waits for the peer's FIN;
+//       2. if more than half of those that can give way are of one address, which is not the new
+//          one's: the oldest of that address;
+//       3. while connections that never completed a request have less than three quarters of the
+//          slots that are not streams: the oldest idle one;
+//       4. the oldest that never completed a request, if it is older than a second.
+//     Otherwise the new connection is reset. Age counts from the last progress: a request, 4 KiB of
+//     a body, a flight of a handshake. Streams, answers under way and requests that wait for the
+//     application never give way; max_streams reserves slots for other connections. So if one
+//     address holds every slot with something unfinished, a page opens at once; if as many
+//     addresses as slots do, within seconds. A sender that authorize knows (grant->known) counts as
+//     one that completed a request.
 //
 // ERRORS
-//     Functions return RTPUSH_OK or more, or a negative RTPUSH_ERR_...: what YOU did or must wait
-//     for. What the PEER did never is a return code: a bad request is answered with its status, a
-//     bad frame with its close code, and the reason (RTPUSH_WHY_...) goes to on_refuse or on_close
-//     and is counted. RTPUSH_ASSERT(condition) catches broken promises of a port; define it.
+//     Functions return RTPUSH_OK or more, or a negative RTPUSH_ERR_...: your mistake, or something
+//     you must wait for. The PEER's mistakes are never return codes: a bad request is answered with
+//     its status, a bad frame with its close code, and the reason (RTPUSH_WHY_...) goes to
+//     on_refuse or on_close and is counted. RTPUSH_ASSERT(condition) finds mistakes of a port;
+//     define it.
 //
 // CONFORMANCE
 //     RFC 9112 HTTP/1.1     done: 1.0 and 1.1, keep-alive, pipelining, absolute-form, chunked
@@ -282,7 +286,7 @@
 //     nobody calls, are left out by the linker (-ffunction-sections -fdata-sections,
 //     -Wl,--gc-sections).
 //     RTPUSH_ASSERT(c)      (nothing) called with what must hold
-//     RTPUSH_NO_TEXT        leaves out words: rtpush_why, rtpush_strerror and status phrases are
+//     RTPUSH_NO_TEXT        leaves out texts: rtpush_why, rtpush_strerror and status phrases are
 //                           "", rtpush_config_error gives the field alone
 //     RTPUSH_NO_CHECKS      leaves out rtpush_init's checks but that of the memory: for an image
 //                           whose desc, routes and topics have passed them
@@ -336,10 +340,10 @@ enum {
     RTPUSH_WHY_TIMEOUT_PONG,     // no pong and no other byte for ping_ms after a ping
     RTPUSH_WHY_TIMEOUT_CLOSE,    // the peer did not finish closing in close_ms
     RTPUSH_WHY_STALLED,          // bytes queued and none acknowledged for stall_ms
-    RTPUSH_WHY_EXPIRED,          // the authorisation's time is over (WebSocket 4401)
+    RTPUSH_WHY_EXPIRED,          // the authorization expired (WebSocket 4401)
     RTPUSH_WHY_EVICTED_SLOT,     // idle, or its head or body does not come: a new one has its slot
-    RTPUSH_WHY_EVICTED_LOG,      // stood in the middle of a record that had to leave the log
-    RTPUSH_WHY_NO_SLOT,          // nobody could give way, see SLOTS: reset at accept
+    RTPUSH_WHY_EVICTED_LOG,      // was sent part of a record that had to be evicted
+    RTPUSH_WHY_NO_SLOT,          // no connection could give way, see SLOTS: reset at accept
     RTPUSH_WHY_PEER_LIMIT,       // more than max_per_peer connections: reset at accept
     RTPUSH_WHY_STREAM_LIMIT,     // max_streams reached (503, or 200 and a retry: for SSE)
     RTPUSH_WHY_RATE,             // too many requests (429)
@@ -368,7 +372,7 @@ typedef struct rtpush_server rtpush_server;
 typedef struct rtpush_conn rtpush_conn;
 
 // Names a connection for the application. A handle outlives its connection safely: used later it
-// gives RTPUSH_ERR_STALE, also when the slot serves somebody else. {0,0} names nobody.
+// gives RTPUSH_ERR_STALE, also when the slot has a new connection. {0,0} is no connection.
 typedef struct rtpush_handle {
     uint32_t serial;
     uint32_t index;
@@ -592,7 +596,7 @@ typedef struct rtpush_desc {
     uint32_t epoch;      // differs at each boot (clock, boot counter, random), never 0
     uint32_t seed;       // any; spreads retry times. (epoch)
 
-    // Who may come in.
+    // Authorization and origins.
     const char *const *hosts;   // names this device answers to besides IP literals and localhost,
                                 // without ports, ended by NULL. "*" turns the check off: DNS
                                 // rebinding
@@ -667,7 +671,7 @@ typedef struct rtpush_counters {
     uint32_t bytes_in;     // taken by rtpush_input
     uint32_t bytes_out;    // reported by rtpush_sent
     uint32_t published;    // records and STATE values accepted
-    uint32_t full;         // events given up by rtpush_publish_from, which found no room
+    uint32_t full;         // events dropped by rtpush_publish_from, since there was no room
     uint32_t delivered;    // records completed to readers
     uint32_t states_sent;  // STATE values given to readers
     uint32_t gaps;         // times a reader was told of a gap
@@ -697,7 +701,7 @@ const char *rtpush_config_error(const rtpush_server *srv);
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
 // evicts. RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up:
-// the event is given up, and readers of its topic are told of a gap. ERR_STATE: the port has no
+// the event is dropped, and readers of its topic get a gap. ERR_STATE: the port has no
 // lock hook (rtpush_lwip.h: set desc.publish_from).
 int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // The same for a caller that tries again: with RTPUSH_ERR_FULL nothing happened.
@@ -735,10 +739,10 @@ int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpu
 // Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics; without an
 // authorize hook: not of this route).
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics);
-// A graceful close: WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
+// A graceful close: a WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason);
 int rtpush_abort(rtpush_server *srv, rtpush_handle conn); // ends it at once, with a reset
-// Offers again what a callback left with RTPUSH_LATER; needed only to be quicker than 250 ms.
+// Offers again what a callback answered with RTPUSH_LATER; only needed to be faster than 250 ms.
 int rtpush_resume(rtpush_server *srv, rtpush_handle conn);
 
 // Fills buf with more of a long answer. RTPUSH_LATER: nothing yet (rtpush_resume when there is).
@@ -789,8 +793,8 @@ const rtpush_counters *rtpush_get_counters(rtpush_server *srv);
 // Iterates over open streams: start with {0,0}; returns {0,0} at the end.
 rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after);
 
-// Begins the end: new connections are refused, WebSockets get 1001, SSE a jittered retry:, the rest
-// finish what they do. Done when rtpush_get_counters()->slots_used is 0.
+// Begins shutdown: new connections are refused, WebSockets get 1001, SSE a jittered retry:, the
+// rest finish what they do. Done when rtpush_get_counters()->slots_used is 0.
 void rtpush_shutdown(rtpush_server *srv);
 const char *rtpush_strerror(int error); // RTPUSH_ERR_...
 const char *rtpush_why(int why);        // RTPUSH_WHY_...
@@ -852,7 +856,7 @@ typedef struct rtpush_hooks {
     uint32_t plan_size;
 } rtpush_hooks;
 
-enum { RTPUSH_PLANS = 4 }; // so that transports and subscriptions do not displace one another
+enum { RTPUSH_PLANS = 4 }; // one for each transport and set of topics
 
 // For rtpush_hooks.sharing. What a port does not name its linker drops.
 typedef struct rtpush_sharing rtpush_sharing;
@@ -895,10 +899,10 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
 int rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked);
 void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n); // acknowledged later
 // May follow rtpush_sent, for a port that copies some spans and refers to others: it has copied
-// every HOLD byte of this connection that is not acknowledged, so the log may go on over them.
-// Without it (or RTPUSH_COPIES) a reader that is slow to acknowledge is dropped when the log comes
-// round to what it was sent last; with it, it is told of a gap. rtpush_acked is due all the same:
-// stalled readers are known by it.
+// every HOLD byte of this connection that is not acknowledged, so these bytes may be evicted.
+// Without it (or RTPUSH_COPIES) a reader that is slow to acknowledge is dropped when its last
+// records are evicted; with it, it gets a gap notice. rtpush_acked is required all the same:
+// stalled readers are detected by it.
 void rtpush_copied(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn);            // the transport has died
 // Next connection that has something to do (output, or held input to offer again), or NULL.
@@ -945,12 +949,12 @@ void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn); // ... within a
 // Begins a graceful close for a reason RTPUSH_WHY_...: what is queued, then FIN.
 void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why);
 // For a pool of the filter's own, smaller than the server's (TLS):
-void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn); // its handshake came on
+void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn); // its handshake made progress
 int rtpush_filter_idle(const rtpush_conn *conn);                 // 1: between requests
 uint32_t rtpush_filter_peer(const rtpush_conn *conn);
-// Who gives way to conn, which waits, by the rules of SLOTS among those connections of the filter
-// for which `of` gives 1. least_ms stands for the second there; an idle one has half a second.
-// NULL: nobody, or one ends already.
+// The connection that gives way to conn, which waits, by the rules of SLOTS among the filter's
+// connections for which `of` returns 1. least_ms replaces the second there; for an idle one it is
+// half a second. NULL: none, or one ends already.
 rtpush_conn *rtpush_filter_gives_way(rtpush_server *srv, const rtpush_conn *conn,
                                      uint32_t least_ms, int (*of)(const rtpush_conn *conn));
 // Ends it: gracefully, or at once if only its peer's end is waited for.
@@ -972,7 +976,7 @@ struct rtpush_kind {
     unsigned (*field)(const rtpush_server *srv, rtpush_conn *conn, unsigned header, char *value);
     // The head is complete, nobody was asked: 0, or what it is refused with. (0)
     unsigned (*judge)(rtpush_server *srv, rtpush_conn *conn, rtpush_request *req);
-    // It is authorised: answers, waits, or becomes a stream. 0, or what it is refused with.
+    // It is authorized: answers, waits, or becomes a stream. 0, or what it is refused with.
     unsigned (*open)(rtpush_server *srv, rtpush_conn *conn, rtpush_request *req);
     // Bytes of a body or for a stream: how many were taken; len 0: again what was left. (discarded)
     size_t (*input)(rtpush_server *srv, rtpush_conn *conn, uint8_t *data, size_t len);
@@ -1054,8 +1058,8 @@ typedef struct rtpi_answer { // an HTTP answer
     uint32_t to;   // behind the last byte to be pulled; 0: not known
 } rtpi_answer;
 
-typedef struct rtpi_rank { // whose slot a newcomer gets: rtpi_gives_way
-    uint32_t order; // HEAD to WAIT: srv->serial at what the connection achieved last
+typedef struct rtpi_rank { // the order of giving way: rtpi_gives_way
+    uint32_t order; // HEAD to WAIT: srv->serial at the last progress of the connection
     uint32_t since; // ... and the quarter second of it. FREE, LINGER: when that began
     uint8_t proved; // ... a request was completed on it
     uint8_t known;  // ... authorize knows who sends this request
@@ -1142,7 +1146,7 @@ struct rtpush_conn {
     } mark;
 };
 
-// What is used most stands first, as above: words up to offset 124.
+// Hot fields first, as above: 32-bit loads reach offset 124.
 struct rtpush_server {
     uint8_t config;    // RTPI_CONFIG_...: written by rtpush_init, which may not know the rest
     uint8_t reserved;  // 1: between reserve and commit
@@ -1192,7 +1196,7 @@ struct rtpush_server {
     uint32_t state_topics; // a bit for each STATE topic
 
     rtpi_plan plan; // of the last rtpush_output, for rtpush_sent
-    rtpush_conn *decided; // stands at the shared plan used last, and nothing has changed since
+    rtpush_conn *decided; // at the shared plan used last, unchanged since
 
     rtpush_desc desc;
 
@@ -1200,7 +1204,7 @@ struct rtpush_server {
     uint32_t limit_wrap;
     uint32_t limit_rev;
     uint32_t limit_lost;
-    uint32_t lost;         // number after the newest one that was given up; 0 none
+    uint32_t lost;         // number after the newest dropped event; 0 none
     uint32_t ring_size;    // bytes of the log that hold records; behind them stands the index
     uint32_t noted;        // records up to the limit, since the epoch began
     uint32_t evicted;      // of them
@@ -1212,7 +1216,7 @@ struct rtpush_server {
     uint32_t scan_at;  // quarter of the next scan; scan_armed says whether there is one
     uint32_t random;
     rtpush_conn *sweep_at; // next slot to look at after a publish
-    uint32_t serial; // counts what connections achieve; the last one given
+    uint32_t serial; // counter of progress; the last number given
     rtpush_conn *ready_last;
     rtpush_conn *free_last;
     const char *advice;     // of the refusal being written: challenge of a 401, else location
@@ -1250,7 +1254,7 @@ static inline int rtpush_init(rtpush_server *srv, const rtpush_desc *desc) {
 extern "C" {
 #endif
 
-// Broken promises of this file or of its port, never the peer's input. Yours to define.
+// Errors of this file or of its port, never of the peer's input. You may define it.
 #ifdef RTPUSH_ASSERT
 #define RTPI_ASSERTS
 #else
@@ -1292,16 +1296,16 @@ extern "C" {
 // 24 A shared plan has the planner's bytes.
 //    [rtpi_shared_right, plan_shared_changes_no_byte, m_check_settled]
 
-// Where size counts gcc puts a function with one caller, or a small one, into its callers, and runs
-// out of registers there. Those so marked are smaller apart, by 340 bytes together on a Cortex-M3.
+// With -Os gcc inlines a function with one caller, or a small one, and then spills registers. The
+// functions with this mark are smaller if not inlined, by 340 bytes together on a Cortex-M3.
 #if defined(__GNUC__) && defined(__OPTIMIZE_SIZE__)
 #define RTPI_APART __attribute__((noinline))
 #else
 #define RTPI_APART
 #endif
 
-// Buffers of a function that is put into its caller stand on the stack below all else that the
-// caller calls. Those so marked have a frame of their own, which has ended by then.
+// The buffers of an inlined function stay on the stack while its caller calls others. The functions
+// with this mark have a frame of their own, which has ended by then.
 #if defined(__GNUC__)
 #define RTPI_OWN_FRAME __attribute__((noinline))
 #else
@@ -1312,8 +1316,8 @@ extern "C" {
 #define RTPI_HOLDS(name, condition) typedef char rtpi_check_##name[(condition) ? 1 : -1]
 
 // >>text ------------------------------------------------------------------------------------------
-// A writer appends to memory of fixed size and remembers when something did not fit, so that a
-// whole block of text is written first and judged once: rtpush_text.over means throw it away.
+// A writer appends to memory of fixed size and remembers if something did not fit, so that a whole
+// text is written first and checked once: if rtpush_text.over is set, discard it.
 
 static void rtpi_put(rtpush_text *t, const void *data, size_t len) {
     if (t->over || len > t->cap - t->len) {
@@ -1403,7 +1407,7 @@ static void rtpi_format(rtpush_text *t, const char *format, ...) {
     va_end(args);
 }
 
-// The n-th of texts that stand one behind the other: smaller than a table of pointers to them.
+// The n-th of a sequence of NUL-terminated texts, which is smaller than a table of pointers.
 static const char *rtpi_nth(const char *texts, unsigned n) {
     while (n-- > 0) {
         texts += strlen(texts) + 1;
@@ -1411,7 +1415,7 @@ static const char *rtpi_nth(const char *texts, unsigned n) {
     return texts;
 }
 
-// The place of a text among them; how many there are if it is none of them. An empty one ends them.
+// The index of a text in such a sequence; its length if it is none. An empty text ends it.
 static unsigned rtpi_place(const char *texts, const char *text) {
     unsigned i = 0;
     while (*texts != '\0' && strcmp(texts, text) != 0) {
@@ -1519,7 +1523,7 @@ static unsigned rtpi_hex_value(uint8_t c) {
     return digit < 10 ? digit : letter < 6 ? letter + 10 : 16u;
 }
 
-// Reads exactly `digits` hexadecimal digits. Returns 0 at anything else, and looks no further.
+// Reads exactly `digits` hexadecimal digits. Returns 0 at the first other character.
 static int rtpi_get_hex(const char *text, unsigned digits, uint32_t *value) {
     *value = 0;
     while (digits-- > 0) {
@@ -1697,8 +1701,8 @@ static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
 }
 
 // >>utf8 ------------------------------------------------------------------------------------------
-// What looks at every byte of a message: unmasking and UTF-8. Where size does not count and words
-// have 64 bits they take 16 bytes and more a step.
+// The loops over every byte of a message: unmasking and UTF-8. If size does not matter and words
+// have 64 bits, a step takes 16 bytes or more.
 
 #ifndef RTPI_WIDE
 #if !defined(__OPTIMIZE_SIZE__) && SIZE_MAX > 0xFFFFFFFFu
@@ -1889,7 +1893,7 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
 }
 
 // >>conn ------------------------------------------------------------------------------------------
-// A slot's life, and who ends each state:
+// The states of a slot, and what ends each:
 //
 //   state    what it waits for           left by                          to
 //   FREE     a connection                rtpush_accept                    HEAD
@@ -1904,8 +1908,8 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
 //   DEAD     the reaper, which closes    rtpush_next, _accept             FREE
 //   RESET    ... which resets            rtpush_next, _accept             FREE
 //
-// Every request is refused by REPLY. Beside these there are two ways out: gracefully, from every
-// state before CLOSING (rtpi_end: to CLOSING, or first what is owed), and at once, from all but
+// Every refusal goes to REPLY. There are two ways to end a connection: gracefully, from every state
+// before CLOSING (rtpi_end: to CLOSING, after the answer under way), and at once, from all but
 // FREE, DEAD and RESET (rtpi_end_at_once: to DEAD or RESET). Bytes queued of which none is
 // acknowledged for stall_ms end each state at once.
 //
@@ -1938,11 +1942,11 @@ enum {
 // rtpush_conn.flags
 enum {
     RTPI_F_READY = 0x0001,      // in the ready list
-    RTPI_F_OPENED = 0x0002,     // on_close is owed
+    RTPI_F_OPENED = 0x0002,     // on_close must still be called
     RTPI_F_REFUSED = 0x0004,    // the port holds input for us
     RTPI_F_LATER = 0x0008,      // a callback said LATER
     RTPI_F_THROTTLED = 0x0010,  // out of tokens
-    RTPI_F_PENDING = 0x0020,    // bytes are on their way: `moved` counts
+    RTPI_F_PENDING = 0x0020,    // bytes are not acknowledged: `moved` counts
     RTPI_F_CLOSE_DUE = 0x0040,  // a WebSocket Close waits for room
     RTPI_F_CLOSE_SENT = 0x0080, // it is queued: no data frame may follow
     RTPI_F_PARTS = 0x0100,      // a fragmented direct message is open
@@ -2023,7 +2027,7 @@ static int rtpi_is_dead(const rtpush_conn *c) {
     return c->state >= RTPI_DEAD;
 }
 
-// The connection of a handle, also one that is dead and not yet reaped, or NULL.
+// The connection of a handle, also in DEAD or RESET before it is reaped, or NULL.
 static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
     rtpush_conn *c = h.index < srv->desc.conn_count ? &srv->conns[h.index] : NULL;
     return (c && h.serial != 0 && c->serial == h.serial) ? c : NULL;
@@ -2073,12 +2077,12 @@ static int rtpi_filtered(const rtpush_conn *c) {
     return rtpi_has(c, RTPI_F_FILTERED);
 }
 
-// Proved: it completed a request, or authorize knows who sends the one under way.
+// Proved: it completed a request, or authorize knows the sender of the one under way.
 static int rtpi_is_proved(const rtpush_conn *c) {
     return c->out.rank.proved || c->out.rank.known;
 }
 
-// Is `out` a stream? A connection that closes may still owe the rest of a record.
+// Is `out` a stream? A connection that closes may still have to send the rest of a record.
 static int rtpi_has_cursor(const rtpush_conn *c) {
     return c->state >= RTPI_STREAM && c->state <= RTPI_CLOSING;
 }
@@ -2136,7 +2140,7 @@ static void rtpi_state(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint32
 }
 
 static void rtpi_set_why(rtpush_conn *c, uint8_t why) {
-    if (c->why == RTPUSH_WHY_NONE) { // the first cause is the true one
+    if (c->why == RTPUSH_WHY_NONE) { // keep the first reason
         c->why = why;
     }
 }
@@ -2153,7 +2157,8 @@ static void rtpi_stream_ended(rtpush_server *srv, const rtpush_conn *c) {
 #define RTPI_CHECKED
 #endif
 
-// What a caller relies on over a callback: who it is, its state, and whether data may begin.
+// What a caller may rely on after a callback: the connection, its state, and whether data may
+// begin.
 static uint32_t rtpi_stands(const rtpush_conn *c) {
     const unsigned blocks = RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE | RTPI_F_PARTS;
     return c->serial << 12 ^ (c->flags & blocks) ^ c->state;
@@ -2164,7 +2169,7 @@ static void *rtpi_port(const rtpush_conn *c) {
     return rtpi_filtered(c) ? *(void **)c->port : c->port;
 }
 
-// Takes the filter out, for good. The port's own pointer remains.
+// Removes the filter for good. The port's own pointer remains.
 static void rtpi_unfilter(rtpush_server *srv, rtpush_conn *c) {
     void *self = c->port;
     if (rtpi_filtered(c)) {
@@ -2203,7 +2208,7 @@ static uint32_t rtpi_tx_queued(const rtpush_conn *c) {
     return (uint32_t)c->tx_len - c->tx_head;
 }
 
-// Is all that was made for the peer with the transport?
+// Has the transport taken all output?
 static int rtpi_drained(const rtpush_conn *c) {
     if (rtpi_tx_queued(c) > 0) {
         return 0;
@@ -2214,14 +2219,14 @@ static int rtpi_drained(const rtpush_conn *c) {
     return !rtpi_has_cursor(c) || c->out.stream.part == 0;
 }
 
-// The quarter of the next look at `moved`: where acknowledgements are told, when stall_ms is over;
-// where the port must be asked for them, four times in that.
+// The quarter second of the next check of `moved`: after stall_ms if the port reports
+// acknowledgements, four times in it if the port must be asked.
 static uint16_t rtpi_look_at(const rtpush_server *srv, const rtpush_conn *c) {
     uint32_t ms = srv->desc.stall_ms;
     return (uint16_t)(c->moved + rtpi_quarters(srv->hooks.pending ? ms / 4u : ms) + 1u);
 }
 
-// Something is made for the peer. From now on, until all has reached it, `moved` counts.
+// There is output for the peer. `moved` counts until all of it is acknowledged.
 static void rtpi_pending(rtpush_server *srv, rtpush_conn *c) {
     if (!rtpi_has(c, RTPI_F_PENDING)) {
         rtpi_set(c, RTPI_F_PENDING);
@@ -2230,17 +2235,17 @@ static void rtpi_pending(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-// All of it was acknowledged, as far as the port tells. If it copies it must be asked.
+// All was acknowledged, as far as the port reports. If it copies it must be asked.
 static void rtpi_settled(const rtpush_server *srv, rtpush_conn *c) {
     if (!srv->hooks.pending) {
         rtpi_clear(c, RTPI_F_PENDING);
     }
 }
 
-// Has everything that was made for the peer reached it? Given to a kernel is not delivered: the
-// port is asked, and what was acknowledged since the last look is progress. A deadline that could
-// cut something off (RFC 9112 9.6, RFC 6455 7.1.1) begins again as long as the answer is no, and a
-// connection is not evicted; stall_ms ends those where nothing moves.
+// Has the peer acknowledged all output? Bytes in a kernel's buffer are not delivered: the port is
+// asked, and new acknowledgements since the last check are progress. While the answer is no, a
+// deadline that could cut off output (RFC 9112 9.6, RFC 6455 7.1.1) begins again, and the
+// connection does not give way; without progress stall_ms ends it.
 static int rtpi_arrived(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_has(c, RTPI_F_PENDING) && srv->hooks.pending) {
         uint32_t left = srv->hooks.pending(srv->hooks.ctx, c, rtpi_port(c));
@@ -2255,7 +2260,7 @@ static int rtpi_arrived(rtpush_server *srv, rtpush_conn *c) {
     return !rtpi_has(c, RTPI_F_PENDING);
 }
 
-// All that is to be sent is queued: the end follows it.
+// All output is queued: CLOSING ends after it.
 static void rtpi_begin_closing(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
     if (c->state == RTPI_FREE || c->state >= RTPI_CLOSING) {
         return;
@@ -2348,13 +2353,13 @@ static void rtpi_slot_free(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
     rtpi_drop(srv, c, c->state == RTPI_RESET);
     srv->count.why[c->why]++;
-    if (rtpi_say_closed(srv, c)) { // always: nothing changes the dead
+    if (rtpi_say_closed(srv, c)) { // always: the state does not change after DEAD
         rtpi_slot_free(srv, c);
         srv->count.slots_used--;
     }
 }
 
-static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: spreads retries, protects nothing
+static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: randomizes retries only
     uint32_t x = srv->random;
     x ^= x << 13;
     x ^= x >> 17;
@@ -2401,9 +2406,10 @@ static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) 
     return (uint16_t)(tokens > 2 * rate ? 2 * rate : tokens);
 }
 
-// Token buckets, refilled as a second of the server begins; what is unlimited is never looked at.
-// Spending below zero is not possible: a frame is paid when its header is complete, its bytes as
-// they pass. A route with a rate of its own uses the bucket of the connection, filled at that rate.
+// Token buckets, refilled at each second of the server's clock; unlimited ones are not used.
+// They never go below zero: a frame takes its token when its header is complete, its bytes take
+// theirs as they arrive. A route with a rate of its own uses the bucket of the connection, filled
+// at that rate.
 #define RTPI_RATE_BYTES_MAX 2000000u // twice that is 62,500 blocks
 
 static uint32_t rtpi_rate_bytes(const rtpush_server *srv, const rtpush_conn *c) {
@@ -2447,8 +2453,9 @@ static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
     return 1;
 }
 
-// How many of n bytes from `at` on may pass now; they are paid. Each 64 from byte 0 on cost a
-// token, so it does not matter where they are cut. rtpi_tokens_refill goes before.
+// Returns how many of n bytes from `at` on are allowed now, and takes their tokens. Each block of
+// 64 bytes, counted from byte 0, takes one token, so splitting does not matter. Call
+// rtpi_tokens_refill first.
 static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_t at, size_t n) {
     uint32_t rate = rtpi_rate_bytes(srv, c);
     uint32_t paid = (0u - at) % 64u; // the rest of the block begun before
@@ -2479,14 +2486,14 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_t at, s
 // is a binary search there and at most 16 records on (32 where the log is below 2 KiB), also where
 // numbers jump. Index and newest number of each topic are noted in rtpi_sync, by the loop alone.
 //
-// Who may touch what. rtpush_publish_from may interrupt the loop at any point: between lock and
+// Access. rtpush_publish_from may interrupt the loop at any point: between lock and
 // unlock it claims a sequence number and space, copies outside, and marks the record DONE under the
 // lock again. Readers stop at the first record that is not DONE (invariant 10); the loop takes its
 // own copy of that limit in rtpi_sync, once a step, and works without the lock below it.
 //
 // Sequence numbers decide everything; offsets are only caches. Room is looked for before a number
-// is taken, so an event that is tried again spends one number. One that rtpush_publish_from gives
-// up spends its number without a record: a gap to readers, as is a record evicted before they came.
+// is taken, so a retried event uses one number. An event that rtpush_publish_from drops uses its
+// number without a record: a gap to readers, like a record that was evicted before they read it.
 //
 // Holders: a transport may still refer to bytes of records it was given (HOLD spans), and a reader
 // in the middle of a record needs the rest. Evicting a record drops the connections that still need
@@ -2503,7 +2510,7 @@ typedef struct rtpi_record {
     uint8_t ws[4];
 } rtpi_record;
 
-enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2 }; // rtpi_record.flags; VOID: nobody's
+enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2 }; // rtpi_record.flags; VOID: no reader gets it
 
 // Sequence numbers and revisions end well before 2^32: then a new epoch begins.
 #ifndef RTPI_SEQ_END
@@ -2719,7 +2726,7 @@ static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
     }
 }
 
-// Frees record `seq`, or all, of its holders. 0 if one of them is being served and cannot go now.
+// Drops the connections that hold record `seq`, or any. 0 if one of them is being served now.
 static int rtpi_release(rtpush_server *srv, uint32_t seq) {
     uint32_t floor = ~(uint32_t)0;
     rtpush_conn *c;
@@ -2729,7 +2736,7 @@ static int rtpi_release(rtpush_server *srv, uint32_t seq) {
                 return 0;
             }
             rtpi_end_at_once(srv, c, RTPUSH_WHY_EVICTED_LOG);
-            rtpi_drop(srv, c, 1); // now: the bytes change
+            rtpi_drop(srv, c, 1); // at once: the bytes will change
         } else {
             uint32_t held = rtpi_held(c);
             held = held > seq ? held : seq + 1;
@@ -2806,7 +2813,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, uint32_t off, unsigned topic,
     return rec;
 }
 
-// Under the lock: the event there was no room for is given up. Its number is spent.
+// Under the lock: drops an event that has no room. Its number is used.
 static void rtpi_give_up(rtpush_server *srv) {
     srv->lost = ++srv->seq_next;
     srv->full++;
@@ -2887,7 +2894,7 @@ static int rtpi_topic_check(const rtpush_server *srv, unsigned topic, const void
     return RTPUSH_OK;
 }
 
-// Who publishes, which decides what happens without room.
+// The caller of publish, which decides what happens if there is no room.
 enum {
     RTPI_BY_LOOP, // evicts; the caller tries again
     RTPI_BY_TRY,  // any context; the caller tries again
@@ -2966,8 +2973,8 @@ static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, 
     return RTPUSH_OK;
 }
 
-// Is any of this reader's values newer than its last sweep? Mostly not, and that needs no lock. If
-// not, that was a sweep which found nothing.
+// Is any of this reader's values newer than its last sweep? Usually not, which needs no lock and
+// counts as a sweep without values.
 static int rtpi_state_newer(const rtpush_server *srv, rtpi_stream *s) {
     uint32_t wanted = s->sweep_prev < srv->limit_rev ? s->topics & srv->state_topics : 0;
     int newer = 0;
@@ -2984,7 +2991,7 @@ static int rtpi_state_newer(const rtpush_server *srv, rtpi_stream *s) {
 }
 
 // >>wire ------------------------------------------------------------------------------------------
-// How one record, value or notice looks on each transport. For records it is a pure function
+// The encoding of a record, value or notice on each transport. For records it is a pure function
 // (record, form, what is already sent) -> spans.
 //
 //   RAW     frame header and payload as they stand in the log
@@ -2997,7 +3004,7 @@ static int rtpi_state_newer(const rtpush_server *srv, rtpi_stream *s) {
 // record is stored: bytes sent of prefix and record, and of the insert due there (6: all of it).
 // Nothing is scanned but what is offered next.
 
-// rtpush_conn.notice: what a reader is told first
+// rtpush_conn.notice: the notice that a reader gets first
 enum {
     RTPI_NOTICE_NONE,
     RTPI_NOTICE_REPLAYED, // a poll that missed nothing waits: no reason to answer
@@ -3198,7 +3205,7 @@ static void rtpi_emit_from(rtpi_emit *e, uint32_t part) {
 
 // The last id this reader may be given: all up to it was delivered, told as a gap, or is not for
 // this reader. Inside a record it is that record's: the id is sent behind its end. An id beyond a
-// gap that is not told would hide the gap from a reader that resumes there (invariant 2).
+// gap that was not reported would hide it from a reader that resumes there (invariant 2).
 static uint32_t rtpi_reader_id(const rtpi_stream *s) {
     RTPUSH_ASSERT(s->gap_from < s->seq && (s->part == 0 || s->gap_from == 0));
     return s->part > 0 ? s->seq : (s->gap_from ? s->gap_from : s->seq) - 1;
@@ -3347,7 +3354,7 @@ static uint32_t rtpi_keepalive_ms(const rtpush_server *srv, uint8_t form) {
     return form == RTPI_FORM_RAW ? srv->desc.ping_ms : srv->desc.keepalive_ms;
 }
 
-// Reads "epoch-seq", or of a poll "epoch-seq-rev", whole. rev stays if there is none.
+// Parses "epoch-seq", or for a poll "epoch-seq-rev". rev is unchanged if there is none.
 static int rtpi_get_id(const char *text, rtpush_id *id, uint32_t *rev) {
     size_t len = strlen(text);
     return (len == 17 || (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, rev))) &&
@@ -3355,8 +3362,8 @@ static int rtpi_get_id(const char *text, rtpush_id *id, uint32_t *rev) {
            rtpi_get_hex(text + 9, 8, &id->seq);
 }
 
-// Places a new reader. `text` is what it brings to resume from: an id, "first", or NULL. What is no
-// id, or one that was never given, is a reset: where this reader stood is not known.
+// Sets the position of a new reader. `text` is what it resumes from: an id, "first", or NULL. Any
+// other text, and an id that was never given, is a reset: its earlier position is not known.
 static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *text) {
     rtpi_stream *s = &c->out.stream;
     int first = text && strcmp(text, "first") == 0;
@@ -3382,7 +3389,7 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
     }
 }
 
-// Does it go on until it is closed? (Known once it was given its first notice.)
+// Does it stay open until it is closed? (Known after its first notice.)
 static int rtpi_reader_endless(const rtpush_conn *c) {
     return c->out.stream.stop == ~(uint32_t)0;
 }
@@ -3398,14 +3405,14 @@ static int rtpi_stream_news(rtpush_server *srv, rtpush_conn *c) {
         return 1;
     }
     if (s->seq < srv->limit_seq) {
-        srv->sweep_due = 1; // others first, then it goes on from there
+        srv->sweep_due = 1; // others first; then it continues from there
     }
     return c->notice > (rtpi_kind_has(srv, c, RTPI_KIND_ENDS) ? RTPI_NOTICE_REPLAYED
                                                              : RTPI_NOTICE_NONE) ||
            rtpi_state_newer(srv, s);
 }
 
-// Has it nothing to send but records, each from its beginning?
+// Are whole records all it has to send?
 static int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
     const rtpi_stream *s = &c->out.stream;
     unsigned flags = c->flags & (RTPI_F_CLOSE_DUE | RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
@@ -3415,9 +3422,9 @@ static int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
            (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
 }
 
-// Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. Its id
-// lies behind the gap it tells. A gap behind a reset is told after it. The application hears of
-// gaps in on_gap, raw WebSocket readers only there.
+// Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. Its id is
+// after the gap that it reports. A gap after a reset is reported separately. on_gap reports gaps to
+// the application, for raw WebSockets it is the only report.
 RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_stream *s = &c->out.stream;
@@ -3481,8 +3488,8 @@ static int rtpi_put_value(rtpush_server *srv, rtpush_conn *c, unsigned topic) {
     return 1;
 }
 
-// Copies values newer than the last sweep into tx while they fit. Where a record waits too, they
-// take turns, one value, one record: neither delays the other for long.
+// Copies values newer than the last sweep into tx while they fit. If records wait too, values and
+// records alternate, one each, so that neither delays the other for long.
 static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_record *rec;
@@ -3514,9 +3521,10 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
 
 const rtpush_topic_kind rtpush_topic_state = {RTPI_TOPIC_VALUE, rtpi_state_set, rtpi_put_values};
 
-// What a script sees, unlike a comment or a ping: in an event stream 19 bytes and, with an id, 21
-// more (WHATWG HTML 9.2.6: a data field without a value is data), over rtpush.1 a message of 2
-// bytes or 19. It also keeps proxies awake, and the id fresh where nothing concerned this reader.
+// A keep-alive that a script sees, unlike a comment or a ping: in an event stream 19 bytes and,
+// with an id, 21 more (WHATWG HTML 9.2.6: a data field without a value is data), over rtpush.1 a
+// message of 2 bytes or 19. It also prevents timeouts of proxies, and updates the id if no event
+// was for this reader.
 static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
     rtpush_text *t = rtpi_tx_open(srv, c);
     int moved = (c->todo & RTPI_TODO_ID) != 0;
@@ -3541,7 +3549,7 @@ static int rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_reader_blocked(c)) {
         return 1;
     }
-    (void)rtpi_next_record(srv, c); // finds out what is missed
+    (void)rtpi_next_record(srv, c); // computes the number of missed events
     while ((c->notice != RTPI_NOTICE_NONE || s->gap_from != 0) && s->part == 0) {
         if (!rtpi_put_notice(srv, c)) {
             return 1;
@@ -4022,7 +4030,7 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
     case RTPI_NO(303):
         format = "Location: %s\r\n";
         break;
-    case RTPI_NO(401): // RFC 9110 15.5.2: it must say how to do better
+    case RTPI_NO(401): // RFC 9110 15.5.2: it must name a challenge
         format = "WWW-Authenticate: %s\r\n";
         break;
     case RTPI_NO(426): // RFC 9110 15.5.22, RFC 6455 4.2.2
@@ -4142,7 +4150,7 @@ static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked)
     return rtpi_tx_commit(c, t);
 }
 
-// "retry: ms LF LF", spread over `times` the usual time, so that not all come back at once.
+// "retry: ms LF LF", randomized up to `times` the usual time, so that not all reconnect at once.
 static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
     rtpush_text *t = rtpi_tx_open(srv, c);
     rtpi_format(t, "retry: %d\n\n",
@@ -4150,8 +4158,8 @@ static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
     (void)rtpi_tx_commit(c, t);
 }
 
-// An EventSource that meets any status but 200 gives up for ever (WHATWG HTML 9.2.3). "Not now" is
-// therefore a 200 that says when to come back, and ends.
+// An EventSource never reconnects after a status other than 200 (WHATWG HTML 9.2.3). So "not now"
+// is a 200 with a retry time, which then ends.
 static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
     if (!rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW) ||
         (refusal != RTPI_NO(429) && refusal != RTPI_NO(503))) {
@@ -4168,7 +4176,7 @@ static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
     return 1;
 }
 
-// What the peer's user is told. Why an application refuses is its own matter: there the phrase.
+// The text for the peer's user. For a refusal by the application it is only the phrase.
 static const char *rtpi_refusal_text(unsigned status, uint8_t why) {
     return why != RTPUSH_WHY_APP ? rtpush_why(why)
            : status == 401       ? RTPI_TEXT("log in: this needs credentials", 0)
@@ -4255,7 +4263,7 @@ static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-// This connection achieved something: a number for it, which no connection had before.
+// This connection made progress: gives it the next number of srv->serial.
 static uint32_t rtpi_achieved(rtpush_server *srv, rtpush_conn *c) {
     if (++srv->serial == 0) {
         srv->serial = 1; // 0 names nobody
@@ -4313,13 +4321,13 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
 //   TRAILER    at line start: CR -> LF -> DONE, else TRAILER_NAME -> TRAILER_VALUE -> LF
 //              -> TRAILER; at most 1 KiB together, discarded
 //
-// Strict on purpose: whatever two parsers could read differently (bare LF, space before a colon,
+// Deliberately strict: what two parsers could read differently (bare LF, space before a colon,
 // folded lines, two lengths, a length beside Transfer-Encoding, a second coding) is refused, so
 // nothing can be smuggled past a proxy in front of us (RFC 9112 11.2). Every refusal in the head or
 // in the body closes the connection.
-// Broken framing, another major version and a head over 16 KiB are refused at once. All else that
-// is wrong waits in rtpi_asked.refusal for the end of the head: by then Origin was read, and a page
-// of desc.origins is told that it may see the status (WHATWG Fetch 3.2.3), not "network error".
+// Broken framing, another major version and a head over 16 KiB are refused at once. Other refusals
+// wait in rtpi_asked.refusal for the end of the head: then Origin is known, and a page of
+// desc.origins can read the status (WHATWG Fetch 3.2.3) instead of "network error".
 
 #define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
 #define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
@@ -4514,7 +4522,7 @@ static unsigned rtpi_target_end(const rtpush_server *srv, rtpush_conn *c) {
     c->in.http.step = RTPI_S_PROTOCOL;
     rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
     c->in.http.bits &= (uint16_t)~RTPI_B_OVER;
-    if (c->out.asked.refusal) { // what is wrong with it is known, the rest is of no use
+    if (c->out.asked.refusal) { // it is refused already, the rest is not needed
         memset(rtpi_rx(srv, c), 0, 2);
         c->rx_used = 2;
         c->route = RTPI_NO_ROUTE;
@@ -4546,7 +4554,7 @@ static unsigned rtpi_body_disguise(unsigned method, const rtpush_route *route, c
                ? RTPI_NO(415) : 0u; // RFC 9110 8.4
 }
 
-// The name is complete: what is to be done with the value?
+// The name is complete: decides what to do with the value.
 RTPI_APART static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
     const uint32_t lengths =
         RTPI_HEADER_BIT(RTPI_H_TRANSFER_ENCODING) | RTPI_HEADER_BIT(RTPI_H_LENGTH);
@@ -5132,8 +5140,8 @@ static unsigned rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_req
     return 0;
 }
 
-// A slot is held for long only by those whom the application knows: nobody else may withhold a body
-// for longer than a head.
+// Only senders that the application knows may take body_ms for a body; others have head_ms, so that
+// they cannot hold a slot for long.
 static uint32_t rtpi_body_ms(const rtpush_server *srv, const rtpush_conn *c) {
     const rtpush_desc *d = &srv->desc;
     return c->out.rank.known || d->body_ms < d->head_ms ? d->body_ms : d->head_ms;
@@ -5229,7 +5237,7 @@ static unsigned rtpi_site_check(const rtpush_conn *c, const rtpush_request *req,
                                                                                   : RTPI_NO(403);
 }
 
-// Who the request is for and who sent it, which is judged before all else: no callback before.
+// Host and Origin of the request, checked before everything else and before any callback.
 static unsigned rtpi_sender_check(const rtpush_server *srv, rtpush_conn *c,
                                   const rtpush_request *req) {
     int origin = req->origin ? rtpi_cors_check(srv, c, req->origin, req->host) : 1;
@@ -5382,7 +5390,7 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
     }
 }
 
-// A head that does not come to its end. Of Origin it is known what was read by now.
+// A head that was not complete in time. Origin counts only if it was read before.
 static void rtpi_refuse_head(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t why) {
     const char *origin = NULL;
     if (c->in.http.seen >> RTPI_H_ORIGIN & 1u) { // so the target is whole
@@ -5407,9 +5415,9 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
         size_t most = RTPI_HEAD_MAX + 1u - before;
         int last = h->step == (RTPI_S_LF | RTPI_S_REQUEST);
         unsigned refusal;
-        // A newcomer has no more tokens than others of its address have left. Its first request
-        // waits for the next second instead of a 429: else one busy connection would lock out all
-        // others behind the same NAT or proxy.
+        // A new connection has no more tokens than others of its address have left. Its first
+        // request waits for the next second instead of a 429: else one busy connection would lock
+        // out all others behind the same NAT or proxy.
         if (last && !rtpi_is_proved(c) && !rtpi_has_token(srv, c)) {
             break;
         }
@@ -5639,7 +5647,7 @@ static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, unsigned code,
     return 1;
 }
 
-// Both sides have said Close, or we gave the peer up: the server ends TCP (RFC 6455 7.1.1).
+// Both sides have sent Close, or we failed the connection: the server ends TCP (RFC 6455 7.1.1).
 static void rtpi_ws_closed(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_has(c, RTPI_F_CLOSE_SENT) && (c->in.ws.bits & RTPI_WS_CLOSED)) {
         rtpi_begin_closing(srv, c, c->why);
@@ -6043,11 +6051,11 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
     }
 }
 
-// Plans that readers share. Readers with the same cursor, topics and form that have nothing to send
-// but records get the same bytes. So what the first of them is sent is written into memory of the
-// port, whole records only, and the others are offered the same span. Streams that end with what
-// there is (polls) have plans of their own. A plan is void when the log has gone on over its place,
-// the limit has moved, or another one was written there.
+// Shared plans. Readers with the same cursor, topics and form that have nothing but records to send
+// get the same bytes. So the bytes for the first of them are written into memory of the port, whole
+// records only, and the others are offered the same span. Streams that end with the records there
+// are (polls) have their own plans. A plan is void when its records were evicted, the limit has
+// moved, or another plan was written over it.
 //
 // rtpush_next decides: srv->decided is a connection that stands at the plan srv->shared, for
 // rtpush_output and rtpush_sent. Whatever may change that forgets it: rtpi_ready, which every event
@@ -6129,8 +6137,8 @@ static int rtpi_shared_is(const rtpush_server *srv, const rtpush_conn *c,
            shared->form == c->form && shared->topics == s->topics && shared->epoch == srv->epoch;
 }
 
-// The plan of this place is not the one used last: another, or it is written now, in the place of
-// another than the one used last.
+// The plan of this position is not the one used last: finds it, or writes it over a plan that is
+// not the one used last.
 RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_conn *c) {
     unsigned i;
     for (i = 1; i < RTPUSH_PLANS; i++) {
@@ -6143,7 +6151,7 @@ RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_con
     rtpi_shared_write(srv, c, rtpi_shared_at(srv, srv->shared));
 }
 
-// Is the plan of this reader's place what it is sent next?
+// Is the plan of this position the next output of this reader?
 static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
     if (c->out.stream.seq < srv->tail_seq || !rtpi_reader_endless(c) || srv->count.streams < 2 ||
         !rtpi_reader_quiet(srv, c)) {
@@ -6176,7 +6184,7 @@ static int rtpi_shares(rtpush_server *srv, rtpush_conn *c) {
            srv->hooks.sharing->decide(srv, c);
 }
 
-// Has this stream anything to send, or to look at?
+// Has this stream anything to send, or records to examine?
 static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_stream *s = &c->out.stream;
     srv->passes = RTPI_PASSES;
@@ -6190,8 +6198,8 @@ static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_news(srv, c) || s->seq < srv->limit_seq;
 }
 
-// Poll: the end of the answer. Its id holds the STATE revision too, or a page that asks again with
-// it would be answered at once, for ever.
+// Poll: the end of the answer. Its id has the STATE revision too: without it the next poll would be
+// answered at once, and so on for ever.
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     rtpush_text *t = rtpi_tx_open(srv, c);
@@ -6231,7 +6239,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
     }
     rec = rtpi_reader_next(srv, s);
     if (s->gap_from != 0 || s->seq < s->stop) {
-        if (rec == NULL) { // nothing to send, and more to look at: others first, then it goes on
+        if (rec == NULL) { // more records to examine: others first
             srv->sweep_due = 1;
         }
     } else if (rtpi_put_poll_end(srv, c)) {
@@ -6266,7 +6274,7 @@ RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
             return 1;
         }
         if (n < 0 || (uint32_t)n > room || (n == 0 && r->to > 0)) {
-            // Cut short: the peer must not take it for whole.
+            // Cut short: the peer must not take it as complete.
             rtpi_end_at_once(srv, c, RTPUSH_WHY_APP);
             return 1;
         }
@@ -6461,7 +6469,7 @@ static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         break;
     case RTPI_BODY:
         rtpi_clear(c, RTPI_F_KEEP);
-        if (rtpi_has(c, RTPI_F_REFUSED)) { // it is us who do not read: on_body said later
+        if (rtpi_has(c, RTPI_F_REFUSED)) { // not the peer's fault: on_body answered LATER
             rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_TIMEOUT_REPLY);
         } else {
             rtpi_refuse_why(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_BODY);
@@ -6537,7 +6545,7 @@ static void rtpi_scan(rtpush_server *srv) {
     }
 }
 
-// Sequence numbers near their end: everything begins anew under the next epoch.
+// Sequence numbers are near their end: begins a new epoch.
 static void rtpi_new_epoch(rtpush_server *srv) {
     rtpush_conn *c;
     unsigned topic;
@@ -6574,8 +6582,8 @@ static void rtpi_new_epoch(rtpush_server *srv) {
 }
 
 // >>check -----------------------------------------------------------------------------------------
-// The configuration is checked once and as a whole: what the rest relies on, and what could never
-// work as it was meant (a path no request can have, an origin no browser sends, a limit beyond what
+// The configuration is checked once and as a whole: what the rest relies on, and what can never
+// work (a path no request can have, an origin no browser sends, a limit beyond what
 // the memory holds). Each error names the field, what is needed and what was given. Its text stands
 // in the memory of the server, which is not started: in srv->prefix.
 
@@ -6695,8 +6703,8 @@ static int rtpi_check_websocket(rtpush_server *srv, unsigned i) {
 #endif // RTPUSH_NO_CHECKS
 
 // >>kinds -----------------------------------------------------------------------------------------
-// What routes can be. Nothing above calls these but through the route's kind, and nothing of a kind
-// is linked that no route names.
+// The kinds of routes. The sections above call them only through route->kind, and a kind that no
+// route names is not linked.
 
 // -- HANDLER
 
@@ -6798,7 +6806,7 @@ const rtpush_kind rtpush_poll = {
 
 // -- WEBSOCKET
 
-// A WebSocket that was silent for ping_ms is pinged; silent for as long after that, it is over.
+// After ping_ms of silence a WebSocket gets a ping; after as long again it is ended at once.
 static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
     uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
     if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
@@ -7161,7 +7169,7 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
     rtpi_log_clear(srv);
     srv->hold_floor = ~(uint32_t)0;
     rtpi_sync(srv);
-    srv->sweep_due = 0; // nobody is there
+    srv->sweep_due = 0; // no connection is open
     return RTPUSH_OK;
 }
 
@@ -7172,7 +7180,7 @@ const char *rtpush_config_error(const rtpush_server *srv) {
 }
 
 // >>public ----------------------------------------------------------------------------------------
-// Thin: check arguments, resolve the handle, call inward.
+// These check arguments, resolve the handle, and call the sections above.
 
 // What errors are in words, from 0 down.
 #define RTPI_ERRORS(X) \
@@ -7438,8 +7446,8 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     return RTPUSH_OK;
 }
 
-// The peer finishes sending where more of it is expected, or nobody is left to read: the end. A
-// half-closed client still gets its answer (RFC 9112 9.6).
+// The peer has sent FIN. If more of a request was expected, or the peer reads no more of a stream,
+// the connection ends. A half-closed client still gets its answer (RFC 9112 9.6).
 static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
     if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
         rtpi_end(srv, c, 1006, NULL, RTPUSH_WHY_PEER_CLOSED); // a poll's answer is whole
@@ -7612,10 +7620,10 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     return RTPUSH_OK;
 }
 
-// -- whose slot a newcomer gets
+// -- the slot of a new connection
 
-// May its slot be taken? In the middle of a head or a body, or between requests. What waits for us,
-// an answer, also if it is only on its way, and a stream are never cut off.
+// Can it give way? Yes within a head or a body, or between requests. No if it waits for the
+// application, is a stream, or has an answer that is not acknowledged.
 static int rtpi_may_take(rtpush_server *srv, rtpush_conn *c) {
     return (c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED))) &&
            rtpi_arrived(srv, c);
@@ -7662,9 +7670,9 @@ static int rtpi_is_idle(const rtpush_conn *c) {
     return c->state == RTPI_HEAD && c->in.http.total == 0 && c->out.rank.proved;
 }
 
-// Is it older than so many quarter seconds? One between requests need not be: its peer repeats on a
-// new connection what it had just begun (RFC 9112 9.3.1), while a newcomer that is reset shows an
-// error. In a pool it has half a second, since a new handshake costs more.
+// Is it older than so many quarter seconds? One between requests need not be: its peer can repeat a
+// request on another connection (RFC 9112 9.3.1), while the user of a new connection that is reset
+// sees an error. In a pool it has half a second, since a new handshake costs more.
 RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
                                   uint32_t young) {
     if (!of && rtpi_is_idle(c) && rtpi_is_proved(c)) {
@@ -7673,16 +7681,16 @@ RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c
     return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
 }
 
-// Who gives way to a newcomer of this address (RFC 9112 9.5: at any time). The order is that of
-// what they achieved last, so nobody keeps a slot by sending a byte now and then. In this order:
-//   1  who only waits for the peer's FIN, everything having arrived there;
-//   2  where most of those that may be taken belong to one other address: the oldest of these;
-//   3  while the unproved have less than three quarters of the slots that are no streams: the
-//      oldest that is proved, so that whoever completed a request leaves room;
-//   4  the oldest that is not proved.
-// In 4 nobody younger than a second, in 3 nobody whose request is under way: the connections that a
-// browser opens at once do not take the slots of one another. NULL: nobody gives way, or one of the
-// pool ends already.
+// The connection that gives way to a new one of this address (RFC 9112 9.5: at any time). Age
+// counts from the last progress, so a byte now and then keeps no slot. The first of these that
+// exists:
+//   1  one that only waits for the peer's FIN, with all output acknowledged;
+//   2  if most of those that can give way belong to one other address: the oldest of these;
+//   3  while the unproved have less than three quarters of the slots that are not streams: the
+//      oldest proved one;
+//   4  the oldest unproved one.
+// In 4 none younger than a second, in 3 none with a request under way: connections that a browser
+// opens at the same time do not evict one another. NULL: none, or one of the pool ends already.
 static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those of,
                                    uint32_t young) {
     rtpush_conn *oldest[2] = {NULL, NULL}; // not proved, proved
@@ -7720,7 +7728,7 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those
     return oldest[1] && unproved * 4u < places * 3u ? oldest[1] : oldest[0];
 }
 
-// Reaps all of the dead; the living go back to the ready list in their order.
+// Reaps all in DEAD and RESET; the others go back to the ready list in their order.
 static void rtpi_reap_dead(rtpush_server *srv) {
     rtpush_conn *last = srv->ready_last;
     rtpush_conn *c;
@@ -7755,7 +7763,7 @@ static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
     return c;
 }
 
-// Tokens belong to addresses, so that connecting again brings no new ones. A newcomer begins
+// Tokens belong to addresses, so that reconnecting gives no new ones. A new connection begins
 // with as few as any slot of its address has left, used or free. Those that were not looked at for
 // two seconds are full again.
 static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t peer) {
@@ -7886,7 +7894,7 @@ void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = NULL;
 }
 
-// Puts into tx what goes before all else, as its kind has it. 0: nothing is to be sent now.
+// Puts into tx what route->kind sends before records. 0: nothing is to be sent now.
 static int rtpi_output_fill(rtpush_server *srv, rtpush_conn *c) {
     if ((rtpi_is_stream(c) || (c->state == RTPI_REPLY && c->out.reply.pull)) &&
         rtpi_kind(srv, c)->fill) {
@@ -7895,7 +7903,7 @@ static int rtpi_output_fill(rtpush_server *srv, rtpush_conn *c) {
     return 1;
 }
 
-// Nothing is to be sent. The end of one that closes, if it has come.
+// Nothing is to be sent; returns RTPUSH_FIN if a closing connection is complete.
 static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
     if (c->unacked > 0) {
         return 0;
@@ -7907,7 +7915,7 @@ static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
     if (c->state != RTPI_CLOSING || !rtpi_drained(c)) {
         return 0;
     }
-    // A filter's FIN follows its own last bytes (close_notify); it reports the end again then.
+    // A filter sends its own last bytes (close_notify) before FIN, and then reports the end again.
     rtpi_state(srv, c, RTPI_LINGER, srv->desc.close_ms);
     c->out.rank.since = srv->quarter;
     if (rtpi_has(c, RTPI_F_EOF) && !rtpi_filtered(c)) {
@@ -7963,7 +7971,7 @@ static void rtpi_keepalive_later(const rtpush_server *srv, rtpush_conn *c) {
     c->due = (uint16_t)(srv->quarter + rtpi_quarters(srv->desc.keepalive_ms) + 1u);
 }
 
-// What the transport took goes forward.
+// Advances by the bytes that the transport took.
 static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
     srv->count.bytes_out += taken;
     c->unacked += taken;
@@ -7982,7 +7990,7 @@ static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
     }
 }
 
-// Bytes that the transport refers to no more.
+// Bytes that the transport no longer refers to.
 static void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
     uint32_t acked = n > c->unacked ? c->unacked : (uint32_t)n;
     c->unacked -= acked;
@@ -8007,7 +8015,7 @@ static void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
     }
 }
 
-// May rtpush_output give something now?
+// Could rtpush_output have bytes now?
 static int rtpi_has_output(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_is_stream(c) && rtpi_reader_endless(c)) {
         return rtpi_stream_work(srv, c);
@@ -8142,7 +8150,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             if (!rtpi_flush(srv, c)) {
                 continue;
             }
-            // An echo, say, is out before its turn comes.
+            // An echo, for example, may already have been sent.
             if (rtpi_is_stream(c) && !rtpi_has(c, RTPI_F_REFUSED) &&
                 !rtpi_kind_has(srv, c, RTPI_KIND_ENDS) && !rtpi_stream_work(srv, c)) {
                 continue;
@@ -8164,7 +8172,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             srv->sweep_at = srv->conns;
             continue;
         }
-        // The ready list is empty: make the room that rtpush_publish_from needs.
+        // The ready list is empty: evict records, to make room for rtpush_publish_from.
         if (srv->hooks.lock && srv->desc.log_size > 0) {
             (void)rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);

@@ -40,37 +40,38 @@
 //     buffer is free at once. What the core leaves stays in the buffer, held by that connection and
 //     offered again after progress; until then nothing more is read from it, the kernel's buffer
 //     fills and TCP slows the peer down.
-//     Sending: one send, or sendmsg of up to 64 spans. What many readers are sent alike is written
-//     once, into memory of the port (128 KB for the first server on the loop, hardly touched where
-//     there are no streams), and each of them is one send. Only where one read brings more than the
-//     core's small buffers answer at once, the answers are gathered in a second buffer of the pool,
-//     so that one read is still answered by one write. The kernel copies, so the log may go on over
-//     bytes as soon as it took them. A short write means that its buffer (send_buffer) is full:
-//     nothing more is asked of the core for that connection until the socket is writable again,
-//     which is when a third of the buffer is free. send_buffer is small on purpose: megabytes there
-//     would be stale data.
+//     Sending: one send, or sendmsg of up to 64 spans. Bytes that are the same for many readers are
+//     written once, into memory of the port (128 KB for the first server on the loop, of which
+//     almost no page is touched without streams), and sent to each of them by one send. If one read
+//     gives more input than the core's small buffers can answer at once, the answers are gathered
+//     in a second buffer of the pool, so that one read is still answered by one write. The kernel
+//     copies, so sent bytes of the log may be evicted at once. A short write means that its buffer
+//     (send_buffer) is full: nothing more is asked of the core for that connection until the socket
+//     is writable again, which is when a third of the buffer is free. send_buffer is small on
+//     purpose: megabytes there would be stale data.
 //     Given to the kernel is not delivered. When a deadline comes, or a connection is to be
 //     evicted, the core asks how much the peer has not acknowledged (Linux: SIOCOUTQ; FIONWRITE or
 //     SO_NWRITE where they exist). A reader is stalled when in the core's stall_ms not one byte was
-//     acknowledged, and is then reset; one that takes 1 KB/s is served to its end. A system that
-//     cannot say knows no such readers: there a connection is closed as usual after close_ms, and
-//     the kernel delivers what it holds for as long as it wants.
-//     While only one buffer of the pool is free, connections are read when another is given back.
-//     If none was for 20 ms, or the pool is of one, they look at their bytes in the kernel
-//     (MSG_PEEK), remove what was taken and send without gathering: slower, and whoever holds the
-//     buffers, by not reading what is sent, cannot keep the others from being served.
+//     acknowledged, and is then reset; one that takes 1 KB/s is served to its end. On a system that
+//     cannot report this, stalled readers are not detected: a connection is closed as usual after
+//     close_ms, and the kernel delivers the rest for as long as it decides.
+//     While only one buffer of the pool is free, connections wait for another one before they are
+//     read. If none is given back for 20 ms, or the pool has only one, they peek at their bytes in
+//     the kernel (MSG_PEEK), remove what the core took and send without gathering. That is slower,
+//     but peers that hold buffers because they do not read cannot block the other connections.
 //
 // CLOSING
-//     FIN from the core is shutdown(SHUT_WR), which the kernel sends behind what it holds, then
-//     reading goes on until the core drops the connection. A reset is SO_LINGER {1, 0} and close,
-//     for what must not look complete; else it is close alone. A peer's FIN reaches the core after
-//     all its bytes were taken; an error ends the connection at once.
+//     FIN from the core is shutdown(SHUT_WR), which the kernel sends after the bytes it holds, then
+//     reading continues until the core drops the connection. A reset is SO_LINGER {1, 0} and close,
+//     for answers that must not look complete; otherwise close alone. A peer's FIN reaches the core
+//     after all its bytes were taken; an error ends the connection at once.
 //     TCP_USER_TIMEOUT (user_timeout_ms) is off by default: it also counts the time in which a slow
 //     reader keeps its window closed (tcp(7)), and resets it. If set, let it be above stall_ms.
 //
 // FAIRNESS
-//     A connection moves about 64 KiB a turn, then the others come. A turn takes at most 256
-//     events and 64 new connections a listener. Out of descriptors: accepting pauses for 100 ms.
+//     A connection moves about 64 KiB in one step, then the others are served. A step takes at most
+//     256 events, and 64 new connections for each listener. When descriptors run out, accepting
+//     pauses for 100 ms.
 //
 // OPTIONS (where the implementation is compiled)
 //     RTPUSH_POSIX_POLL     poll() on Linux too. rtpush_posix_fd() gives -1.
@@ -124,30 +125,31 @@ int rtpush_posix_init(rtpush_posix *port, const rtpush_posix_desc *desc);
 int rtpush_posix_add(rtpush_posix *port, rtpush_server *srv);
 // Accepts connections for srv. host: an IPv4 or IPv6 address; NULL: 127.0.0.1, this machine only;
 // "0.0.0.0" all IPv4; "::" all of both. number: the TCP port, 0 picks a free one. flags:
-// RTPUSH_LISTENER_SECURE if something in front of it speaks TLS. Returns the TCP port, or -1 and
+// RTPUSH_LISTENER_SECURE if TLS is terminated in front of it. Returns the TCP port, or -1 and
 // errno.
 int rtpush_posix_listen(rtpush_posix *port, rtpush_server *srv, const char *host, unsigned number,
                         unsigned flags);
 // Readable when rtpush_posix_step has something to do; -1 with poll().
 int rtpush_posix_fd(const rtpush_posix *port);
-// One turn: timers, I/O, what was published. Waits at most max_wait_ms (0 not at all, -1 as long
-// as nothing is due). Returns the milliseconds until it must be called again at the latest, or -1:
-// errno 0 after rtpush_posix_stop, else what the system said.
+// One step of the loop: timers, I/O, what was published. Waits at most max_wait_ms (0 not at all,
+// -1 until something is due). Returns the milliseconds until it must be called again at the latest,
+// or -1: errno 0 after rtpush_posix_stop, else what the system said.
 int rtpush_posix_step(rtpush_posix *port, int max_wait_ms);
-// Turns until rtpush_posix_stop and the end of all connections: 0. -1 and errno: the system failed.
+// Runs steps until rtpush_posix_stop and the end of all connections: 0. -1 and errno: the system
+// failed.
 int rtpush_posix_run(rtpush_posix *port);
-// Any thread or signal handler: begins the end. Listeners close, rtpush_shutdown tells the peers,
+// Any thread or signal handler: begins shutdown. Listeners close, rtpush_shutdown tells the peers,
 // and after stop_ms what is left is reset. Called twice: reset at once.
 void rtpush_posix_stop(rtpush_posix *port);
 // Ends what is still open (on_close is called) and gives every descriptor back: a reset, but for
-// connections that were told everything; what these have not received is left to the kernel. No
-// other thread may be publishing or stopping any more: the mutex and the waker are gone.
+// connections whose data was all sent; what these have not received is left to the kernel. No other
+// thread may still publish or stop: the mutex and the waker are destroyed.
 void rtpush_posix_close(rtpush_posix *port);
 
 // Random, never 0: for rtpush_desc.epoch.
 uint32_t rtpush_posix_epoch(void);
 // Raises the limit of open files (RLIMIT_NOFILE) for `conns` connections as far as allowed.
-// Returns how many connections it is good for.
+// Returns for how many connections it suffices.
 uint32_t rtpush_posix_raise_files(uint32_t conns);
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
@@ -193,7 +195,7 @@ struct rtpush_posix {
     uint32_t slot_count;
     uint32_t slots_top;   // slots from here on were never used
     uint32_t slots_free;  // first of the free list
-    uint32_t ready_first; // connections to serve in this or the next turn
+    uint32_t ready_first; // connections to serve in this or the next step
     uint32_t ready_last;
     uint32_t ready_count;
     uint32_t buffer_size;
@@ -278,8 +280,8 @@ extern "C" {
 // Terms. A slot is this port's record of one connection. The flags READ and WRITE say that the
 // socket may have bytes or room; epoll tells changes only (EPOLLET), so they stay set until a
 // system call has shown otherwise: no epoll_ctl after the first, and an echo is one recv and one
-// send. Marking a slot ready never calls into the core and never frees one, so all events of a turn
-// are noted first and no event can meet a slot that was reused.
+// send. Marking a slot ready never calls into the core and never frees one, so all events of a step
+// are noted first, and no event can be for a slot that was reused.
 //
 // Invariants. A slot is in the ready queue if and only if QUEUED. Nothing is read while the core
 // has left bytes (held or REFUSED): they are offered again when rtpush_next names the connection
@@ -300,8 +302,8 @@ enum {
 enum {
     RTPI_POSIX_SPANS = 64,     // of one sendmsg; far below IOV_MAX everywhere
     RTPI_POSIX_EVENTS = 256,   // of one epoll_wait
-    RTPI_POSIX_ACCEPTS = 64,   // of one listener and turn
-    RTPI_POSIX_BUDGET = 65536, // bytes of one connection and turn
+    RTPI_POSIX_ACCEPTS = 64,   // of one listener and step
+    RTPI_POSIX_BUDGET = 65536, // bytes of one connection and step
     RTPI_POSIX_CALL = 1024,    // bytes a system call counts for at least
     RTPI_POSIX_PAUSE_MS = 100, // without descriptors
     RTPI_POSIX_WAIT_MS = 20    // for a buffer
@@ -357,7 +359,7 @@ static int rtpi_posix_not_now(void) {
 }
 
 static void rtpi_posix_option(int fd, int level, int name, int value) {
-    // A refusal costs only speed: there is nothing better to do than to go on.
+    // A failure costs only speed, so it is ignored.
     (void)setsockopt(fd, level, name, &value, (socklen_t)sizeof(value));
 }
 
@@ -591,7 +593,7 @@ static int rtpi_posix_read_end(rtpush_posix *port, rtpi_posix_slot *slot, ssize_
     return -1;
 }
 
-// After a look at the kernel's bytes: removes those the core took. The data buffer is free for it.
+// After MSG_PEEK: removes the bytes that the core took. The data buffer is free for it.
 static int rtpi_posix_remove(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t *data,
                              size_t taken) {
     while (taken > 0) {
@@ -711,7 +713,7 @@ static int rtpi_posix_wrote(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n
     const int failed = rtpi_posix_failed(n);
     const size_t sent = n > 0 ? (size_t)n : 0;
     if (sent < total) {
-        slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel tells of room
+        slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel reports room
     }
     // The kernel has its own copy.
     *more = rtpush_sent(rtpi_posix_server(port, slot), slot->conn, sent, sent);
@@ -760,9 +762,9 @@ static int rtpi_posix_push(rtpush_posix *port, rtpi_posix_slot *slot) {
     return 0;
 }
 
-// Copies spans into the connection's buffer, so that one write can take the answers to everything
-// that one read brought. The core may go on as if they were acknowledged, but for one byte: as long
-// as that is missing it does not ask for FIN, and its stall timer runs. Returns what
+// Copies spans into the connection's buffer, so that one write can send all answers to one
+// read. The core gets them acknowledged except for one byte: until that is acknowledged too it does
+// not ask for FIN, and its stall timer runs. Returns what
 // rtpi_posix_write does.
 static int rtpi_posix_stage(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
                             int count, int *more) {
@@ -813,7 +815,7 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
             rtpi_posix_nothing(slot, count);
             break;
         }
-        // Bytes still to be offered most likely bring more to send.
+        // Bytes still to be offered will most likely produce more output.
         const int stage = slot->staged > 0 || (slot->held > 0 && port->buffers_free > 1);
         const int sent = stage ? rtpi_posix_stage(port, slot, spans, count, &more)
                                : rtpi_posix_write(port, slot, spans, count, &more);
@@ -826,8 +828,8 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
     return moved;
 }
 
-// Level-triggered poll() asks only for what is not known yet, for nothing at all if there is no
-// question. epoll reports changes by itself: nothing to do.
+// Level-triggered poll() must ask only for events that are not known yet, or for none. epoll
+// reports changes by itself: nothing to do.
 static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
 #if RTPI_POSIX_EPOLL
     (void)port;
@@ -841,8 +843,8 @@ static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
 #endif
 }
 
-// The usual turn of a reader: nothing is held, staged or to be read, and what there is goes with
-// one system call. Returns 0 if there is more to do.
+// The usual case of a reader: nothing is held, staged or to be read, and one system call sends all
+// its output. Returns 0 if there is more to do.
 static int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
     const int flags = RTPI_POSIX_READ | RTPI_POSIX_WRITE | RTPI_POSIX_REFUSED | RTPI_POSIX_ERROR;
     rtpush_span spans[RTPI_POSIX_SPANS];
@@ -872,11 +874,11 @@ static int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
     return !more;
 }
 
-// Input and output of one connection until neither moves or the budget is used up; then it waits
-// for its next turn.
+// Input and output of one connection until neither makes progress or the budget is used up; then it
+// is queued for the next step.
 static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
     int budget = RTPI_POSIX_BUDGET;
-    if (slot->staged > 0 && rtpi_posix_push(port, slot) < 0) { // from an earlier turn
+    if (slot->staged > 0 && rtpi_posix_push(port, slot) < 0) { // from an earlier step
         return;
     }
     for (int first = 1;; first = 0) {
@@ -906,16 +908,16 @@ static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
     rtpi_posix_rearm(port, slot);
 }
 
-// >>events: what the system tells ----------------------------------------------------------------
+// >>events: what the system reports --------------------------------------------------------------
 
-// Notes an event; the core is called later. A connection whose bytes the core refused does not
-// become ready by more of them.
-static void rtpi_posix_mark(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t news) {
+// Notes events; the core is called later. A connection whose bytes the core refused does not become
+// ready when more arrive.
+static void rtpi_posix_mark(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t seen) {
     const uint8_t before = slot->flags;
-    slot->flags |= news;
+    slot->flags |= seen;
     const int stuck = slot->held > 0 || (before & (RTPI_POSIX_EOF | RTPI_POSIX_REFUSED));
-    if (((news & RTPI_POSIX_READ) && !stuck) || (news & RTPI_POSIX_ERROR) ||
-        ((news & RTPI_POSIX_WRITE) && !(before & RTPI_POSIX_WRITE))) {
+    if (((seen & RTPI_POSIX_READ) && !stuck) || (seen & RTPI_POSIX_ERROR) ||
+        ((seen & RTPI_POSIX_WRITE) && !(before & RTPI_POSIX_WRITE))) {
         rtpi_posix_enqueue(port, slot);
     }
 }
@@ -947,20 +949,20 @@ static void rtpi_posix_event(rtpush_posix *port, const struct epoll_event *event
         return;
     }
     const uint32_t ends = (uint32_t)EPOLLHUP | EPOLLERR;
-    uint8_t news = 0;
+    uint8_t seen = 0;
     if (event->events & (EPOLLIN | EPOLLRDHUP | ends)) {
-        news |= RTPI_POSIX_READ;
+        seen |= RTPI_POSIX_READ;
     }
     if (event->events & (EPOLLOUT | ends)) {
-        news |= RTPI_POSIX_WRITE;
+        seen |= RTPI_POSIX_WRITE;
     }
     if (event->events & (EPOLLRDHUP | ends)) {
-        news |= RTPI_POSIX_HUP;
+        seen |= RTPI_POSIX_HUP;
     }
     if (event->events & EPOLLERR) {
-        news |= RTPI_POSIX_ERROR;
+        seen |= RTPI_POSIX_ERROR;
     }
-    rtpi_posix_mark(port, &port->slots[id], news);
+    rtpi_posix_mark(port, &port->slots[id], seen);
 }
 
 static int rtpi_posix_wait(rtpush_posix *port, int wait_ms) {
@@ -984,17 +986,17 @@ static int rtpi_posix_watch(rtpush_posix *port, const rtpi_posix_slot *slot) {
 
 static void rtpi_posix_event(rtpush_posix *port, rtpi_posix_slot *slot, int events) {
     const int ends = POLLHUP | POLLERR | POLLNVAL;
-    uint8_t news = 0;
+    uint8_t seen = 0;
     if (events & (POLLIN | ends)) {
-        news |= RTPI_POSIX_READ;
+        seen |= RTPI_POSIX_READ;
     }
     if (events & (POLLOUT | ends)) {
-        news |= RTPI_POSIX_WRITE;
+        seen |= RTPI_POSIX_WRITE;
     }
     if (events & (POLLERR | POLLNVAL)) {
-        news |= RTPI_POSIX_ERROR;
+        seen |= RTPI_POSIX_ERROR;
     }
-    rtpi_posix_mark(port, slot, news);
+    rtpi_posix_mark(port, slot, seen);
     rtpi_posix_rearm(port, slot);
 }
 
@@ -1033,8 +1035,8 @@ static int rtpi_posix_wait(rtpush_posix *port, int wait_ms) {
 
 // >>accept ---------------------------------------------------------------------------------------
 
-// Equal for peers of one network: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, which is
-// what one subscriber has to choose addresses from. Never 0.
+// Equal for peers of one network: an IPv4 address, or for IPv6 a hash (FNV-1a) of the /64, the
+// network from which one subscriber can choose addresses. Never 0.
 static uint32_t rtpi_posix_peer(const struct sockaddr_storage *from) {
     uint32_t peer = 0;
     if (from->ss_family == AF_INET) {
@@ -1118,7 +1120,7 @@ static void rtpi_posix_admit(rtpush_posix *port, const rtpi_posix_listener *list
     }
 }
 
-// Accepts until nobody waits or the turn's share is used up; `pending` stays set in that case.
+// Accepts until no connection waits or the limit of a step is reached; then `pending` stays set.
 static void rtpi_posix_accept(rtpush_posix *port, rtpi_posix_listener *listener) {
     for (int i = 0; i < RTPI_POSIX_ACCEPTS; i++) {
         struct sockaddr_storage from;
@@ -1157,7 +1159,7 @@ static uint32_t rtpi_posix_tick(rtpush_posix *port) {
 // Serves what the core names.
 static void rtpi_posix_drain(rtpush_posix *port) {
     for (uint32_t i = 0; i < port->server_count; i++) {
-        // Bounded, or one reader faster than its log could keep the others waiting for ever.
+        // Bounded: one reader faster than its log could otherwise starve the others.
         for (uint32_t left = port->slot_count; left > 0; left--) {
             rtpush_conn *conn = rtpush_next(port->servers[i]);
             if (conn == NULL) {
@@ -1202,7 +1204,7 @@ static int rtpi_posix_turn(rtpush_posix *port, int wait_ms) {
     if (rtpi_posix_wait(port, wait_ms == INT_MAX ? -1 : wait_ms) < 0) {
         return -1;
     }
-    // The core must know the time before it stamps what happens now: it may have slept for long.
+    // The core must know the time before it records these events: the wait may have been long.
     port->now_ms = rtpi_posix_clock_ms();
     (void)rtpi_posix_tick(port);
     port->waiting = 0;
@@ -1240,11 +1242,11 @@ static void rtpi_posix_reset_all(rtpush_posix *port) {
         }
     }
     for (uint32_t i = 0; i < port->server_count && any; i++) {
-        (void)rtpush_next(port->servers[i]); // reaps all: on_close is called, and nobody lives
+        (void)rtpush_next(port->servers[i]); // reaps all: on_close is called
     }
 }
 
-// After rtpush_posix_stop: begins the end and looks for it. Returns 1 when it has come.
+// After rtpush_posix_stop: begins shutdown. Returns 1 when it is complete.
 static int rtpi_posix_stopped(rtpush_posix *port) {
     if (rtpi_posix_stop_get(port) == 0) {
         return 0;
@@ -1392,7 +1394,7 @@ static int rtpi_posix_server_index(rtpush_posix *port, rtpush_server *srv) {
         hooks.plan_memory = port->plans;
         hooks.plan_size = RTPI_POSIX_PLAN_SIZE;
     }
-    (void)rtpush_attach(srv, &hooks); // it refuses incomplete hooks alone
+    (void)rtpush_attach(srv, &hooks); // fails only for incomplete hooks
     (void)rtpush_tick(srv, port->now_ms);
     port->servers[port->server_count] = srv;
     port->server_count++;
@@ -1561,7 +1563,7 @@ uint32_t rtpush_posix_epoch(void) {
         }
         (void)close(fd);
     }
-    if (epoch == 0) { // no such device: two starts in one microsecond share an epoch
+    if (epoch == 0) { // no such device: two starts in the same microsecond have the same epoch
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
         epoch = (uint32_t)now.tv_sec * 1000003u + (uint32_t)now.tv_nsec / 1000u;

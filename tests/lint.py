@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The rules of the house that a machine can check. Each rule is one test; each offence is printed
-as file:line so that an editor can jump there. Usage: python3 tests/lint.py [RULE ...]"""
+as file:line so that an editor can open it. Usage: python3 tests/lint.py [RULE ...]"""
 import os
 import re
 import subprocess
@@ -11,7 +11,7 @@ COLUMNS = 100
 FUNCTION_LINES = 70  # a function is shorter than this
 NESTING = 4  # blocks inside blocks of a function are fewer than this
 CODE = (".h", ".c", ".sh", ".py", ".mjs", ".js")
-# Names that belong to the compiler or the system, which code may use but not make.
+# Names reserved for the compiler or the system, which code may use but not define.
 RESERVED = re.compile(
     r"^(__cplusplus|__STDC_\w+|__GNUC\w*|__clang\w*|__has_\w+|__attribute__|__builtin_\w+|__linux__"
     r"|__atomic_\w+|__ATOMIC_\w+"

@@ -1,6 +1,6 @@
 // faults.c - each system call of ports/rtpush_posix.h fails in turn, and what the port promises
-// holds: an error with its errno and no descriptor lost, or the others are served on. Client and
-// server take turns in one thread. Built with epoll, with poll, with a pipe as waker and without
+// holds: an error with its errno and no descriptor lost, or the others are still served. Client and
+// server alternate in one thread. Built with epoll, with poll, with a pipe as waker and without
 // accept4 (run.sh). The last line is `N passed, N failed`.
 
 #ifndef FAULTS_POSIX_2008
@@ -51,7 +51,7 @@ static void fault(const char *name, int skip, int times, int error, long result)
     fault_hits = 0;
 }
 
-static int strikes(const char *name) {
+static int fault_is_due(const char *name) {
     if (strcmp(name, fault_name) != 0 || fault_skip-- > 0 || fault_times-- <= 0) {
         return 0;
     }
@@ -63,7 +63,7 @@ static int strikes(const char *name) {
 // The system call NAME, or the fault.
 #define FAULT(type, name, parameters, arguments) \
     static type fault_##name parameters { \
-        return strikes(#name) ? (type)fault_result : (type)name arguments; \
+        return fault_is_due(#name) ? (type)fault_result : (type)name arguments; \
     }
 
 static int odd_fd = -1;     // a socket that takes odd_room bytes more and sends nothing
@@ -86,13 +86,13 @@ static ssize_t fault_send(int fd, const void *data, size_t len, int flags) {
     if (fd == odd_fd) {
         return odd_send(len);
     }
-    return strikes("send") ? fault_result : send(fd, data, always_short ? 1 : len, flags);
+    return fault_is_due("send") ? fault_result : send(fd, data, always_short ? 1 : len, flags);
 }
 
 static ssize_t fault_sendmsg(int fd, const struct msghdr *message, int flags) {
     size_t sum = 0;
     if (fd != odd_fd) {
-        return strikes("sendmsg") ? fault_result : sendmsg(fd, message, flags);
+        return fault_is_due("sendmsg") ? fault_result : sendmsg(fd, message, flags);
     }
     for (size_t i = 0; i < message->msg_iovlen; i++) {
         sum += message->msg_iov[i].iov_len;
@@ -106,11 +106,11 @@ static int fault_fcntl(int fd, int what, ...) {
     va_start(list, what);
     value = what == F_GETFL ? 0 : va_arg(list, int);
     va_end(list);
-    return strikes("fcntl") ? (int)fault_result : fcntl(fd, what, value);
+    return fault_is_due("fcntl") ? (int)fault_result : fcntl(fd, what, value);
 }
 
 static int fault_accept4(int fd, struct sockaddr *from, socklen_t *len, int flags) {
-    int made = strikes("accept") ? (int)fault_result : accept(fd, from, len);
+    int made = fault_is_due("accept") ? (int)fault_result : accept(fd, from, len);
     if (made >= 0 && (flags & SOCK_NONBLOCK)) {
         fcntl(made, F_SETFL, O_NONBLOCK);
         fcntl(made, F_SETFD, FD_CLOEXEC);
@@ -120,12 +120,12 @@ static int fault_accept4(int fd, struct sockaddr *from, socklen_t *len, int flag
 
 static int fault_epoll_wait(int poller, struct epoll_event *events, int most, int wait_ms) {
     waited_ms = wait_ms;
-    return strikes("wait") ? (int)fault_result : epoll_wait(poller, events, most, wait_ms);
+    return fault_is_due("wait") ? (int)fault_result : epoll_wait(poller, events, most, wait_ms);
 }
 
 static int fault_poll(struct pollfd *entries, nfds_t count, int wait_ms) {
     waited_ms = wait_ms;
-    return strikes("wait") ? (int)fault_result : poll(entries, count, wait_ms);
+    return fault_is_due("wait") ? (int)fault_result : poll(entries, count, wait_ms);
 }
 
 static int fault_clock_gettime(clockid_t which, struct timespec *now) {
@@ -140,18 +140,18 @@ static int fault_clock_gettime(clockid_t which, struct timespec *now) {
 }
 
 static int fault_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *how) {
-    return strikes("mutex") ? (int)fault_result : pthread_mutex_init(mutex, how);
+    return fault_is_due("mutex") ? (int)fault_result : pthread_mutex_init(mutex, how);
 }
 
 static int fault_getrlimit(int what, struct rlimit *limit) {
     (void)what;
     *limit = files;
-    return strikes("getrlimit") ? (int)fault_result : 0;
+    return fault_is_due("getrlimit") ? (int)fault_result : 0;
 }
 
 static int fault_setrlimit(int what, const struct rlimit *limit) {
     (void)what;
-    if (strikes("setrlimit")) {
+    if (fault_is_due("setrlimit")) {
         return (int)fault_result;
     }
     files = *limit;
@@ -679,7 +679,7 @@ static void connection_that_cannot_be_watched_is_reset(void) {
     }
 }
 
-static void newcomer_to_full_slots_is_reset(void) {
+static void new_connection_is_reset_when_slots_are_full(void) {
     int fds[CONNS + 2];
     begin();
     for (int i = 0; i < CONNS; i++) {
@@ -698,7 +698,7 @@ static void newcomer_to_full_slots_is_reset(void) {
 }
 
 // The pool has room for fewer slots than the server: the port refuses by itself.
-static void newcomer_to_a_full_port_is_reset(void) {
+static void new_connection_is_reset_when_the_port_is_full(void) {
     rtpush_posix_desc desc = port_desc();
     desc.conn_count = 1;
     begin_with(&desc, NULL);
@@ -799,10 +799,10 @@ static void gathered_answers_survive_faults(void) {
     end();
 }
 
-// A reader stands inside a record that is too long for tx. Another connection's message brings so
-// many events that this record must go: the reader is dropped while it waits in the ready queue,
-// alone or behind another.
-static void reader_is_evicted_while_it_waits_for_its_turn(void) {
+// A reader has got part of a record that is too long for tx. A message of another connection
+// publishes so many events that this record is evicted: the reader is dropped while it waits in the
+// ready queue, alone or behind another.
+static void reader_is_evicted_while_it_is_in_the_ready_queue(void) {
     for (int between = 0; between < 2; between++) {
         begin();
         const int busy = dial();
@@ -1057,8 +1057,8 @@ static void reset_of_an_idle_connection(void) {
     end();
 }
 
-// More newcomers than one turn accepts: those left over come in the next, without an event.
-static void crowd_is_accepted_in_turns(void) {
+// More new connections than one step accepts: the rest are accepted in the next, without an event.
+static void accepts_are_limited_in_each_step(void) {
     enum { CROWD = RTPI_POSIX_ACCEPTS + 6 };
     int fds[CROWD];
     int served = 0;
@@ -1279,7 +1279,7 @@ static void files_are_raised_as_far_as_allowed(void) {
 
 // Each message brings an event, so its connection always has something to do, and the kernel takes
 // all of it: a step ends nevertheless, and others are served in it.
-static void endless_work_of_one_lets_others_in(void) {
+static void endless_work_of_one_connection_does_not_starve_others(void) {
     enum { MESSAGE = 26 + 22 + EVENT + 4, TURN = RTPI_POSIX_BUDGET / MESSAGE };
     size_t at = 0;
     begin();
@@ -1306,7 +1306,7 @@ static void endless_work_of_one_lets_others_in(void) {
 }
 
 // More to do than a turn allows: a large answer and a crowd.
-static void turns_are_bounded(void) {
+static void steps_are_bounded(void) {
     begin();
     const int fd = dial();
     const int other = dial();
@@ -1331,12 +1331,12 @@ static const struct {
     TEST(accept_pauses_without_descriptors),
     TEST(accept_goes_on_after_an_aborted_connection),
     TEST(connection_that_cannot_be_watched_is_reset),
-    TEST(newcomer_to_full_slots_is_reset),
-    TEST(newcomer_to_a_full_port_is_reset),
+    TEST(new_connection_is_reset_when_slots_are_full),
+    TEST(new_connection_is_reset_when_the_port_is_full),
     TEST(read_is_tried_again_or_ends),
     TEST(write_is_tried_again_or_ends),
     TEST(gathered_answers_survive_faults),
-    TEST(reader_is_evicted_while_it_waits_for_its_turn),
+    TEST(reader_is_evicted_while_it_is_in_the_ready_queue),
     TEST(request_and_end_in_one_segment),
     TEST(full_kernel_and_held_bytes),
     TEST(pool_of_one_buffer_serves),
@@ -1346,7 +1346,7 @@ static const struct {
     TEST(addresses_of_ipv6_and_mapped_ones),
     TEST(gathered_answers_that_fill_the_buffer),
     TEST(reset_of_an_idle_connection),
-    TEST(crowd_is_accepted_in_turns),
+    TEST(accepts_are_limited_in_each_step),
     TEST(pause_does_not_delay_deadlines),
     TEST(wakes_are_read_whole),
     TEST(loop_without_servers_waits_for_a_wake),
@@ -1358,8 +1358,8 @@ static const struct {
     TEST(options_may_be_left_to_the_kernel),
     TEST(epoch_is_never_0),
     TEST(files_are_raised_as_far_as_allowed),
-    TEST(turns_are_bounded),
-    TEST(endless_work_of_one_lets_others_in),
+    TEST(steps_are_bounded),
+    TEST(endless_work_of_one_connection_does_not_starve_others),
 };
 
 int main(void) {

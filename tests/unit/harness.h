@@ -9,7 +9,7 @@
 //   - on_open comes first, on_close once and last, and all slots are free at the end.
 //
 // The clock is virtual. Input may be offered whole, byte by byte, split once or at random; output
-// may be taken in small bites, acknowledged late, or not at all. Everything is deterministic.
+// may be taken in small pieces, acknowledged late, or not at all. Everything is deterministic.
 //
 // Include it after rtpush.h with RTPUSH_IMPLEMENTATION. Define T_ABORT() first to say how a failed
 // check ends the test (the default is exit).
