@@ -10,25 +10,32 @@
 //     And a port that moves the bytes:              #include "ports/rtpush_posix.h"
 //
 // CONTENTS
-//     >>api      types, options of a server, functions; the port's side; sizes
+//     >>api      types, options of a server, functions; the port's side; kinds; sizes
 //     >>text     a writer over fixed memory, small text helpers
 //     >>base64   of the opening handshake and for the application
 //     >>sha1     the opening handshake's answer
 //     >>utf8     a validator that can stop at any byte
-//     >>conn     slots, their states, the ready list, tx bytes, token buckets
+//     >>time     quarter seconds
+//     >>conn     the states of a connection, two ways to end one, the ready list, tx bytes
+//     >>slots    whose slot a newcomer gets; tokens
 //     >>log      the ring of events: who may touch what, readers, holders, eviction
 //     >>state    the newest value of each STATE topic
 //     >>wire     how a record looks on each transport
-//     >>stream   a reader: cursor, sweep, notices
+//     >>reader   cursor, sweep, notices
+//     >>plan     spans for the port, and what was sent
+//     >>head     the request head, by fields
 //     >>reply    answers and refusals
-//     >>http     the request head as a state machine; from a request to a stream
-//     >>ws       frames, control frames, the closing handshake
-//     >>output   spans for the port, and what was sent
-//     >>time     deadlines
-//     >>check    the configuration: what must hold
-//     >>kinds    handler, upload, file, download, events, poll, websocket
-//     >>init     the configuration: defaults, the parts of the memory
-//     >>public   the functions of >>api
+//     >>request  from a complete head to what the kind of the route does
+//     >>check    what must hold of a configuration
+//       the kinds of routes; a program's own needs no change elsewhere:
+//     >>handler  rtpush_handler, rtpush_upload; bodies
+//     >>file     rtpush_file, rtpush_download
+//     >>events   rtpush_events
+//     >>poll     rtpush_poll
+//     >>websocket  rtpush_websocket: frames, control frames, the closing handshake
+//     >>init     defaults, the rest of the checks, the parts of the memory
+//     >>serve    the port's side: input, output, sent, next, tick
+//     >>public   the functions of >>api for the application
 //     "grep -n '>>' rtpush.h" finds them.
 //
 // QUICK START
@@ -177,11 +184,11 @@
 //     Without an authorize hook anyone on the network may read and call everything; only pages of
 //     other sites are refused (Host, Origin, Sec-Fetch-Site). With it each request that a route
 //     accepts (no 404, 405, 413, 415, OPTIONS) is authorized before a byte is written: 0, a status,
-//     or RTPUSH_LATER and rtpush_decide within reply_ms. It runs for files too. Answer all failures
-//     alike, 401 (or 303 to the login page, where a person opens a page), and count them by
-//     req->peer: 5, then one more every 10 s; beyond that 429. Count only failures, and still check
-//     one try a second: otherwise a client that fails every 10 s locks out all others behind the
-//     same address (examples/secure).
+//     or RTPUSH_PENDING and rtpush_authorize within reply_ms. It runs for files too. Answer all
+//     failures alike, 401 (or 303 to the login page, where a person opens a page), and count them
+//     by req->peer: 5, then one more every 10 s; beyond that 429. Count only failures, and still
+//     check one try a second: otherwise a client that fails every 10 s locks out all others behind
+//     the same address (examples/secure).
 //
 //     Other sites. Host must be a literal address, localhost or one of desc.hosts (421); Origin, if
 //     there is one, our own or one of desc.origins (403). Images, scripts and links of other sites
@@ -242,7 +249,7 @@
 // ERRORS
 //     Functions return RTPUSH_OK or more, or a negative RTPUSH_ERR_...: your mistake, or something
 //     you must wait for. The PEER's mistakes are never return codes: a bad request is answered with
-//     its status, a bad frame with its close code, and the reason (RTPUSH_WHY_...) goes to
+//     its status, a bad frame with its close code, and the reason (RTPUSH_REASON_...) goes to
 //     on_refuse or on_close and is counted. RTPUSH_ASSERT(condition) finds mistakes of a port;
 //     define it.
 //
@@ -286,8 +293,8 @@
 //     nobody calls, are left out by the linker (-ffunction-sections -fdata-sections,
 //     -Wl,--gc-sections).
 //     RTPUSH_ASSERT(c)      (nothing) called with what must hold
-//     RTPUSH_NO_TEXT        leaves out texts: rtpush_why, rtpush_strerror and status phrases are
-//                           "", rtpush_config_error gives the field alone
+//     RTPUSH_NO_TEXT        leaves out texts: rtpush_reason_text, rtpush_strerror and status
+//                           phrases are "", rtpush_config_error gives the field alone
 //     RTPUSH_NO_CHECKS      leaves out rtpush_init's checks but that of the memory: for an image
 //                           whose desc, routes and topics have passed them
 
@@ -309,7 +316,8 @@ extern "C" {
 // rtpush_strerror() turns it into words.
 enum {
     RTPUSH_OK = 0,
-    RTPUSH_LATER = -10,           // a callback's answer: not now, offer it again after progress
+    RTPUSH_RETRY = -10,           // a callback's answer: not taken, offer it again after progress
+    RTPUSH_PENDING = -21,         // authorize's answer: rtpush_authorize tells it later
     RTPUSH_ERR_WOULD_BLOCK = -1,  // no room in the connection's tx bytes now; on_writable follows
     RTPUSH_ERR_FULL = -2,         // the log has no room now: see the function that returns it
     RTPUSH_ERR_TOO_BIG = -3,      // can never fit: the message names the limit in its comment
@@ -324,48 +332,48 @@ enum {
     RTPUSH_FIN = -20              // rtpush_output: finish sending (shut down the write side)
 };
 
-// Why a request was refused or a connection ended. Index of rtpush_counters.why[]; given to
+// Why a request was refused or a connection ended. Index of rtpush_counters.reasons[]; given to
 // on_refuse and on_close. The peer's mistakes appear only here, never as a return code.
 enum {
-    RTPUSH_WHY_NONE,             // ended as both sides wanted
-    RTPUSH_WHY_APP,              // the application closed, aborted or refused it
-    RTPUSH_WHY_PEER_CLOSED,      // the peer ended the transport
-    RTPUSH_WHY_TRANSPORT,        // the transport failed (reset, network error)
-    RTPUSH_WHY_SHUTDOWN,         // rtpush_shutdown
-    RTPUSH_WHY_TIMEOUT_HEAD,     // request head not complete in head_ms (408)
-    RTPUSH_WHY_TIMEOUT_BODY,     // body slower than body_ms allows (408)
-    RTPUSH_WHY_TIMEOUT_IDLE,     // keep-alive connection unused for idle_ms
-    RTPUSH_WHY_TIMEOUT_REPLY,    // the application did not answer in reply_ms, or left a body for
+    RTPUSH_REASON_NONE,             // ended as both sides wanted
+    RTPUSH_REASON_APP,              // the application closed, aborted or refused it
+    RTPUSH_REASON_PEER_CLOSED,      // the peer ended the transport
+    RTPUSH_REASON_TRANSPORT,        // the transport failed (reset, network error)
+    RTPUSH_REASON_SHUTDOWN,         // rtpush_shutdown
+    RTPUSH_REASON_TIMEOUT_HEAD,     // request head not complete in head_ms (408)
+    RTPUSH_REASON_TIMEOUT_BODY,     // body slower than body_ms allows (408)
+    RTPUSH_REASON_TIMEOUT_IDLE,     // keep-alive connection unused for idle_ms
+    RTPUSH_REASON_TIMEOUT_REPLY,   // the application did not answer in reply_ms, or left a body for
                                  // later until its deadline (503)
-    RTPUSH_WHY_TIMEOUT_PONG,     // no pong and no other byte for ping_ms after a ping
-    RTPUSH_WHY_TIMEOUT_CLOSE,    // the peer did not finish closing in close_ms
-    RTPUSH_WHY_STALLED,          // bytes queued and none acknowledged for stall_ms
-    RTPUSH_WHY_EXPIRED,          // the authorization expired (WebSocket 4401)
-    RTPUSH_WHY_EVICTED_SLOT,     // idle, or its head or body does not come: a new one has its slot
-    RTPUSH_WHY_EVICTED_LOG,      // was sent part of a record that had to be evicted
-    RTPUSH_WHY_NO_SLOT,          // no connection could give way, see SLOTS: reset at accept
-    RTPUSH_WHY_PEER_LIMIT,       // more than max_per_peer connections: reset at accept
-    RTPUSH_WHY_STREAM_LIMIT,     // max_streams reached (503, or 200 and a retry: for SSE)
-    RTPUSH_WHY_RATE,             // too many requests (429)
-    RTPUSH_WHY_SYNTAX,           // the head breaks RFC 9112, or path or query cannot be read (400)
-    RTPUSH_WHY_TOO_LONG,         // target (414), header or head (431)
-    RTPUSH_WHY_VERSION,          // major HTTP version not 1 (505)
-    RTPUSH_WHY_METHOD,           // unknown method (501) or not this route's (405)
-    RTPUSH_WHY_NOT_FOUND,        // no such route or topic (404)
-    RTPUSH_WHY_HOST,             // foreign Host: DNS rebinding (421)
-    RTPUSH_WHY_ORIGIN,           // foreign Origin or Sec-Fetch-Site: cross-site request (403)
-    RTPUSH_WHY_CODING,           // a transfer coding other than chunked (501)
-    RTPUSH_WHY_BODY,             // body larger than the route takes (413)
-    RTPUSH_WHY_EXPECT,           // Expect other than 100-continue (417)
-    RTPUSH_WHY_UPGRADE,          // WebSocket route without a valid upgrade (400, 426)
-    RTPUSH_WHY_WS_PROTOCOL,      // RFC 6455 broken by the peer (close 1002)
-    RTPUSH_WHY_WS_UTF8,          // text message not UTF-8 (close 1007)
-    RTPUSH_WHY_WS_TOO_BIG,       // message larger than the route takes (close 1009)
-    RTPUSH_WHY_ENCODING,         // the asset has no form that the client accepts (406)
-    RTPUSH_WHY_TLS,              // a filter: the peer broke or failed its protocol, RFC 5246 7.2.2
-    RTPUSH_WHY_TX_SIZE,          // an answer's head does not fit desc.tx_size (500)
-    RTPUSH_WHY_MEDIA_TYPE,       // a body of a type that the route does not take (415)
-    RTPUSH_WHY_COUNT
+    RTPUSH_REASON_TIMEOUT_PONG,     // no pong and no other byte for ping_ms after a ping
+    RTPUSH_REASON_TIMEOUT_CLOSE,    // the peer did not finish closing in close_ms
+    RTPUSH_REASON_STALLED,          // bytes queued and none acknowledged for stall_ms
+    RTPUSH_REASON_EXPIRED,          // the authorization expired (WebSocket 4401)
+    RTPUSH_REASON_EVICTED_SLOT,   // idle, or its head or body does not come: a new one has its slot
+    RTPUSH_REASON_EVICTED_LOG,      // was sent part of a record that had to be evicted
+    RTPUSH_REASON_NO_SLOT,          // no connection could give way, see SLOTS: reset at accept
+    RTPUSH_REASON_PEER_LIMIT,       // more than max_per_peer connections: reset at accept
+    RTPUSH_REASON_STREAM_LIMIT,     // max_streams reached (503, or 200 and a retry: for SSE)
+    RTPUSH_REASON_RATE,             // too many requests (429)
+    RTPUSH_REASON_SYNTAX,         // the head breaks RFC 9112, or path or query cannot be read (400)
+    RTPUSH_REASON_TOO_LONG,         // target (414), header or head (431)
+    RTPUSH_REASON_VERSION,          // major HTTP version not 1 (505)
+    RTPUSH_REASON_METHOD,           // unknown method (501) or not this route's (405)
+    RTPUSH_REASON_NOT_FOUND,        // no such route or topic (404)
+    RTPUSH_REASON_HOST,             // foreign Host: DNS rebinding (421)
+    RTPUSH_REASON_ORIGIN,           // foreign Origin or Sec-Fetch-Site: cross-site request (403)
+    RTPUSH_REASON_CODING,           // a transfer coding other than chunked (501)
+    RTPUSH_REASON_BODY,             // body larger than the route takes (413)
+    RTPUSH_REASON_EXPECT,           // Expect other than 100-continue (417)
+    RTPUSH_REASON_UPGRADE,          // WebSocket route without a valid upgrade (400, 426)
+    RTPUSH_REASON_WS_PROTOCOL,      // RFC 6455 broken by the peer (close 1002)
+    RTPUSH_REASON_WS_UTF8,          // text message not UTF-8 (close 1007)
+    RTPUSH_REASON_WS_TOO_BIG,       // message larger than the route takes (close 1009)
+    RTPUSH_REASON_ENCODING,         // the asset has no form that the client accepts (406)
+    RTPUSH_REASON_TLS,            // a filter: the peer broke or failed its protocol, RFC 5246 7.2.2
+    RTPUSH_REASON_TX_SIZE,          // an answer's head does not fit desc.tx_size (500)
+    RTPUSH_REASON_MEDIA_TYPE,       // a body of a type that the route does not take (415)
+    RTPUSH_REASON_COUNT
 };
 
 typedef struct rtpush_server rtpush_server;
@@ -503,10 +511,10 @@ typedef struct rtpush_message {
 
 // How a stream or a HANDLER request ended.
 typedef struct rtpush_closed {
-    uint8_t why;         // RTPUSH_WHY_...
-    uint16_t code;       // WebSocket: the peer's close code, 1005 none given, 1006 no close frame
-    const char *reason;  // WebSocket: the peer's reason, UTF-8, not terminated
-    uint8_t reason_len;  // bytes of it, at most 123
+    uint8_t reason;         // RTPUSH_REASON_...
+    uint16_t close_code;   // WebSocket: the peer's close code, 1005 none given, 1006 no close frame
+    const char *close_reason;  // WebSocket: the peer's reason, UTF-8, not terminated
+    uint8_t close_reason_len;  // bytes of it, at most 123
 } rtpush_closed;
 
 // Callbacks run inside rtpush_input, _sent, _tick, _next or the call that caused them, never from
@@ -549,14 +557,14 @@ typedef struct rtpush_route {
     // (content_length 0) brings no on_body: answer it here.
     void (*on_request)(rtpush_server *srv, const rtpush_request *req);
     // rtpush_upload: a piece of the body as it arrives; last is 1 on the last one, which for a
-    // chunked body is empty: only then the end is known. RTPUSH_LATER or RTPUSH_ERR_WOULD_BLOCK:
+    // chunked body is empty: only then the end is known. RTPUSH_RETRY or RTPUSH_ERR_WOULD_BLOCK:
     // not taken, it comes again after progress. Whatever else it returns: taken. An answer given
     // early ends the upload.
     int (*on_body)(rtpush_server *srv, const rtpush_request *req, const uint8_t *data, size_t len,
                    int last);
     // Streams: open, the first bytes may be sent. Closing from here is allowed.
     void (*on_open)(rtpush_server *srv, const rtpush_request *req);
-    // WEBSOCKET: RTPUSH_LATER or RTPUSH_ERR_WOULD_BLOCK: not taken, it comes again after progress
+    // WEBSOCKET: RTPUSH_RETRY or RTPUSH_ERR_WOULD_BLOCK: not taken, it comes again after progress
     // and nothing more is read meanwhile. Whatever else it returns: taken. So an echo is
     // "return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len)". One that was left is lost
     // with the connection, also where the peer ends TCP without a Close (RFC 6455 7.1.5: 1006).
@@ -604,13 +612,13 @@ typedef struct rtpush_desc {
                                 // scheme, host and port, and nothing behind
     const char *cookie;         // the one cookie to keep
     // Every request before a byte is written: 0 accepts, or a status from 400 to 599, or 302 or 303
-    // with grant->location (for what a person opens; not for streams and scripts). RTPUSH_LATER:
-    // the request waits for rtpush_decide, at most reply_ms, then it is answered 503. (429 and 503
-    // become 200 and a retry: on an EVENTS route, or an EventSource would never come again.)
+    // with grant->location (for what a person opens; not for streams and scripts). RTPUSH_PENDING:
+    // the request waits for rtpush_authorize, at most reply_ms, then it is answered 503. (429 and
+    // 503 become 200 and a retry: on an EVENTS route, or an EventSource would never come again.)
     int (*authorize)(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant);
     // A request was refused or a connection not accepted: for logs. status 0: no answer possible.
-    // The answer is made already: rtpush_reply and rtpush_decide give ERR_STATE.
-    void (*on_refuse)(rtpush_server *srv, uint32_t peer, int status, int why);
+    // The answer is made already: rtpush_reply and rtpush_authorize give ERR_STATE.
+    void (*on_refuse)(rtpush_server *srv, uint32_t peer, int status, int reason);
 
     // Limits.
     uint32_t max_streams;   // (conn_count - 1, at least 1) WebSocket + SSE + waiting polls; at most
@@ -682,7 +690,7 @@ typedef struct rtpush_counters {
     uint32_t slots_high;   // most so far
     uint32_t streams;      // streams now
     uint32_t streams_high; // most so far
-    uint32_t why[RTPUSH_WHY_COUNT]; // refusals and ends, by reason
+    uint32_t reasons[RTPUSH_REASON_COUNT]; // refusals and ends, by reason
 } rtpush_counters;
 
 // Prepares srv over the memory in desc; nothing to release. desc is copied.
@@ -733,19 +741,19 @@ size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn);
 // with a grant, whose topics are yours to set here (those asked for, or more: see rtpush_grant), or
 // what authorize may answer; then grant may be NULL, unless it names a location. ERR_STALE: the
 // peer has left; ERR_STATE: it does not wait any more.
-int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant);
+int rtpush_authorize(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant);
 // Streams: changes the subscription. Newly added STATE topics bring their value; EVENT topics begin
 // where this reader stands: now, or, if it is behind, with the first event that it has not come to.
 // Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics; without an
 // authorize hook: not of this route).
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics);
 // A graceful close: a WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
-int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason);
+int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *close_reason);
 int rtpush_abort(rtpush_server *srv, rtpush_handle conn); // ends it at once, with a reset
-// Offers again what a callback answered with RTPUSH_LATER; only needed to be faster than 250 ms.
-int rtpush_resume(rtpush_server *srv, rtpush_handle conn);
+// Offers again what a callback answered with RTPUSH_RETRY; only needed to be faster than 250 ms.
+int rtpush_retry(rtpush_server *srv, rtpush_handle conn);
 
-// Fills buf with more of a long answer. RTPUSH_LATER: nothing yet (rtpush_resume when there is).
+// Fills buf with more of a long answer. RTPUSH_RETRY: nothing yet (rtpush_retry when there is).
 // Else the bytes written, at least 1 and at most cap; 0 at the end, or a negative number to abort.
 // offset: of the next byte, which is not 0 at first where a range was asked for. Of an answer with
 // a length no more than that is asked for; an end before it aborts the connection.
@@ -797,7 +805,7 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after);
 // rest finish what they do. Done when rtpush_get_counters()->slots_used is 0.
 void rtpush_shutdown(rtpush_server *srv);
 const char *rtpush_strerror(int error); // RTPUSH_ERR_...
-const char *rtpush_why(int why);        // RTPUSH_WHY_...
+const char *rtpush_reason_text(int reason);        // RTPUSH_REASON_...
 
 // -- text: a writer over memory of yours ----------------------------------------------------------
 // Appends to it, and remembers when something did not fit: write all of a text first, then look at
@@ -946,8 +954,8 @@ void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n);
 // Serve it soon: rtpush_next will name it, and the port offers again what was not taken.
 void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn); // ... within about 250 ms
-// Begins a graceful close for a reason RTPUSH_WHY_...: what is queued, then FIN.
-void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why);
+// Begins a graceful close for a reason RTPUSH_REASON_...: what is queued, then FIN.
+void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int reason);
 // For a pool of the filter's own, smaller than the server's (TLS):
 void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn); // its handshake made progress
 int rtpush_filter_idle(const rtpush_conn *conn);                 // 1: between requests
@@ -985,8 +993,8 @@ struct rtpush_kind {
     // The scan of deadlines visits an open stream; `due` may have come. (nothing)
     void (*timer)(rtpush_server *srv, rtpush_conn *conn);
     // Ends an open stream gracefully. (what is queued, then the end)
-    void (*close)(rtpush_server *srv, rtpush_conn *conn, uint16_t code, const char *reason,
-                  uint8_t why);
+    void (*close)(rtpush_server *srv, rtpush_conn *conn, uint16_t code, const char *close_reason,
+                  uint8_t reason);
     // Bytes of an open stream were sent or acknowledged. (nothing)
     void (*progress)(rtpush_server *srv, rtpush_conn *conn);
     // Adds to what on_close is told. (nothing)
@@ -1105,7 +1113,7 @@ typedef struct rtpi_ws { // the frame as it arrives
 struct rtpush_conn {
     uint8_t state; // RTPI_FREE ...
     uint8_t route; // index, 255 none
-    uint8_t why;   // RTPUSH_WHY_... once it ends
+    uint8_t reason;   // RTPUSH_REASON_... once it ends
     uint8_t token_at; // second of the last refill of tokens
     uint8_t sweep_i; // a stream: next topic of the sweep
     uint8_t notice;  // ... RTPI_NOTICE_...
@@ -1150,13 +1158,13 @@ struct rtpush_conn {
 struct rtpush_server {
     uint8_t config;    // RTPI_CONFIG_...: written by rtpush_init, which may not know the rest
     uint8_t reserved;  // 1: between reserve and commit
-    uint8_t news;      // a STATE value was stored since the last look (under the lock)
+    uint8_t state_changed;      // a STATE value was stored since the last look (under the lock)
     uint8_t sweep_due; // streams are to be looked through
     uint8_t woken;     // wake was called since the last look
     uint8_t started;   // the clock was set
     uint8_t scan_armed;
     uint8_t shut;
-    uint8_t turn; // sequence numbers are near their end
+    uint8_t epoch_due; // sequence numbers are near their end
     uint8_t passes; // records that the call under way may still pass for nothing
     uint8_t shared; // index of the shared plan used last
     uint8_t carry_ms; // of the quarter second under way
@@ -1183,7 +1191,7 @@ struct rtpush_server {
     uint32_t tail;         // oldest record
     uint32_t wrap;         // where the ring jumps to 0; ring_size if it does not
     uint32_t used;         // records
-    uint32_t undone;       // records from done_off on
+    uint32_t open_records;       // records from done_off on
     uint32_t done_seq;     // every record before it is complete
     uint32_t done_rec;     // sequence number after the last complete record
     uint32_t done_off;
@@ -1261,6 +1269,31 @@ extern "C" {
 #define RTPUSH_ASSERT(condition) ((void)0)
 #endif
 
+// THE MAP
+// Sections stand bottom up: each uses only those above it, and what differs between kinds of routes
+// and topics is called through their constants (rtpush_kind, rtpush_topic_kind). So a further kind
+// is a section of its own, between >>request and >>serve, and changes no other. The table of the
+// states of a connection and of the two ways to end one opens >>conn.
+//
+// From the transport to the application:
+//   rtpush_input              a filter, if there is one, and then                    >>serve
+//     rtpi_input              what the state of the connection says:
+//       HEAD                  rtpi_head_input: fields to the arena                   >>head
+//                             rtpi_head_done: who asks, what for; authorize          >>request
+//                             kind->open: an answer, a body to read, or a stream
+//       BODY                  kind->input: rtpi_body_input, then on_body               >>handler
+//       STREAM                kind->input: rtpi_ws_input, then on_message            >>websocket
+//   rtpush_send, rtpush_reply write to the tx bytes and make the connection ready    >>public
+//
+// From a publish to the wire:
+//   rtpush_publish            kind->publish of the topic: a record in the log        >>log
+//                             or a value, under the lock                             >>state
+//   rtpush_next               takes over how far the log goes (rtpi_sync), names who is
+//                             ready and then the streams that have something new     >>serve
+//   rtpush_output             kind->fill: notice, control frames, values go to tx;   >>reader
+//                             then spans over the rest of a record, tx and records   >>plan
+//   rtpush_sent, _acked       move the cursor; free what the log held for the peer   >>plan
+//
 // INVARIANTS
 // Comments and tests cite these by number. In brackets: the function that asserts it, or the test.
 //  1 Each number below a reader's cursor is exactly one of: delivered, of a topic it does not
@@ -1334,12 +1367,7 @@ static void rtpi_put_text(rtpush_text *t, const char *text) {
     rtpi_put(t, text, strlen(text));
 }
 
-RTPI_APART static void rtpi_put_byte(rtpush_text *t, unsigned value) {
-    uint8_t byte = (uint8_t)value;
-    rtpi_put(t, &byte, 1);
-}
-
-static void rtpi_hex(uint8_t out[8], uint32_t value) {
+RTPI_APART static void rtpi_hex(uint8_t out[8], uint32_t value) {
     unsigned i = 8;
     while (i > 0) {
         out[--i] = (uint8_t)"0123456789abcdef"[value & 15u];
@@ -1408,7 +1436,7 @@ static void rtpi_format(rtpush_text *t, const char *format, ...) {
 }
 
 // The n-th of a sequence of NUL-terminated texts, which is smaller than a table of pointers.
-static const char *rtpi_nth(const char *texts, unsigned n) {
+static const char *rtpi_strlist_at(const char *texts, unsigned n) {
     while (n-- > 0) {
         texts += strlen(texts) + 1;
     }
@@ -1416,7 +1444,7 @@ static const char *rtpi_nth(const char *texts, unsigned n) {
 }
 
 // The index of a text in such a sequence; its length if it is none. An empty text ends it.
-static unsigned rtpi_place(const char *texts, const char *text) {
+static unsigned rtpi_strlist_index(const char *texts, const char *text) {
     unsigned i = 0;
     while (*texts != '\0' && strcmp(texts, text) != 0) {
         texts += strlen(texts) + 1;
@@ -1621,11 +1649,6 @@ static void rtpi_put_base64(rtpush_text *t, const uint8_t *data, size_t len, int
     }
 }
 
-// RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
-static int rtpi_ws_key_valid(const char *key) {
-    return strspn(key, rtpi_letters) == 22 && strcmp(key + 22, "==") == 0;
-}
-
 // >>sha1 ------------------------------------------------------------------------------------------
 // FIPS 180-4 6.1, for Sec-WebSocket-Accept only, where it protects nothing (RFC 6455 10.8). The
 // message schedule is kept as a ring of 16 words: 64 bytes of stack instead of 320.
@@ -1763,29 +1786,6 @@ static size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint
 }
 #endif
 
-// RFC 6455 5.3: copies and unmasks; `out` may be `in`. The mask is a word as it lies in memory, its
-// first byte is for the next byte of payload. Returns the mask for what follows.
-static uint32_t rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint32_t mask) {
-    uint8_t twice[8];
-    size_t i = 0;
-#if RTPI_WIDE
-    i = rtpi_unmask_wide(out, in, len, (uint64_t)mask << 32 | mask);
-#endif
-    for (; len - i >= 4; i += 4) {
-        uint32_t word;
-        memcpy(&word, in + i, 4);
-        word ^= mask;
-        memcpy(out + i, &word, 4);
-    }
-    memcpy(twice, &mask, 4);
-    memcpy(twice + 4, &mask, 4);
-    for (; i < len; i++) {
-        out[i] = (uint8_t)(in[i] ^ twice[i & 3u]);
-    }
-    memcpy(&mask, twice + (len & 3u), 4); // turned to the byte behind them
-    return mask;
-}
-
 // RFC 3629 4 (and Unicode table 3-7): a validator that can stop at any byte. Its state says what
 // the next byte must be; the four special states exclude overlong forms, surrogates and what lies
 // above U+10FFFF at the first byte where that shows, so bad text fails fast (RFC 6455 8.1).
@@ -1892,6 +1892,38 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
     return state;
 }
 
+// >>time ------------------------------------------------------------------------------------------
+// Time is an argument of rtpush_tick. Deadlines are quarter seconds in 16 bits; activity only
+// stamps them, and one scan visits the slots when the nearest deadline comes (>>serve).
+
+// Deadlines are quarter seconds in 16 bits, compared by difference: right for 2 hours 16 minutes.
+static uint16_t rtpi_quarters(uint32_t ms) {
+    return (uint16_t)((ms + 249u) / 250u);
+}
+
+static int rtpi_passed(const rtpush_server *srv, uint16_t quarter) {
+    return (uint16_t)((uint16_t)srv->quarter - quarter) < 0x8000u;
+}
+
+static void rtpi_scan_by(rtpush_server *srv, uint32_t quarter) {
+    if (!srv->scan_armed || (uint32_t)(srv->scan_at - quarter) < 0x80000000u) {
+        srv->scan_at = quarter;
+        srv->scan_armed = 1;
+    }
+}
+
+// One quarter more than asked: the quarter under way has partly passed.
+static uint16_t rtpi_after(rtpush_server *srv, uint32_t ms) {
+    uint32_t quarter = srv->quarter + rtpi_quarters(ms) + 1u;
+    rtpi_scan_by(srv, quarter);
+    return (uint16_t)quarter;
+}
+
+static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
+    uint16_t wait = (uint16_t)(quarter - (uint16_t)srv->quarter);
+    rtpi_scan_by(srv, srv->quarter + (wait == 0 || wait >= 0x8000u ? 1u : wait));
+}
+
 // >>conn ------------------------------------------------------------------------------------------
 // The states of a slot, and what ends each:
 //
@@ -1944,7 +1976,7 @@ enum {
     RTPI_F_READY = 0x0001,      // in the ready list
     RTPI_F_OPENED = 0x0002,     // on_close must still be called
     RTPI_F_REFUSED = 0x0004,    // the port holds input for us
-    RTPI_F_LATER = 0x0008,      // a callback said LATER
+    RTPI_F_RETRY = 0x0008,      // a callback answered RETRY
     RTPI_F_THROTTLED = 0x0010,  // out of tokens
     RTPI_F_PENDING = 0x0020,    // bytes are not acknowledged: `moved` counts
     RTPI_F_CLOSE_DUE = 0x0040,  // a WebSocket Close waits for room
@@ -1985,20 +2017,8 @@ enum {
 
 enum { RTPI_TOPIC_VALUE = 1 }; // rtpush_topic_kind.flags: the newest value counts
 
-// rtpi_ws.bits: of the message under way. What the connection owes is in rtpush_conn.todo.
-enum {
-    RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
-    RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
-    RTPI_WS_CLOSED = 4   // the peer's Close came, or it is given up: nothing is read any more
-};
-
 // rtpush_conn.form, see >>wire
 enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
-
-enum {
-    RTPI_YOUNG = 4,      // quarter seconds in which a slot is not taken: rtpi_gives_way
-    RTPI_REMEMBERED = 16 // free slots, each with an address: if memory never used is left
-};
 
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
@@ -2111,37 +2131,14 @@ static rtpush_conn *rtpi_ready_pop(rtpush_server *srv) {
     return c;
 }
 
-// Deadlines are quarter seconds in 16 bits, compared by difference: right for 2 hours 16 minutes.
-static uint16_t rtpi_quarters(uint32_t ms) {
-    return (uint16_t)((ms + 249u) / 250u);
-}
-
-static int rtpi_passed(const rtpush_server *srv, uint16_t quarter) {
-    return (uint16_t)((uint16_t)srv->quarter - quarter) < 0x8000u;
-}
-
-static void rtpi_scan_by(rtpush_server *srv, uint32_t quarter) {
-    if (!srv->scan_armed || (uint32_t)(srv->scan_at - quarter) < 0x80000000u) {
-        srv->scan_at = quarter;
-        srv->scan_armed = 1;
-    }
-}
-
-// One quarter more than asked: the quarter under way has partly passed.
-static uint16_t rtpi_after(rtpush_server *srv, uint32_t ms) {
-    uint32_t quarter = srv->quarter + rtpi_quarters(ms) + 1u;
-    rtpi_scan_by(srv, quarter);
-    return (uint16_t)quarter;
-}
-
 static void rtpi_state(rtpush_server *srv, rtpush_conn *c, uint8_t state, uint32_t ms) {
     c->state = state;
     c->due = rtpi_after(srv, ms);
 }
 
-static void rtpi_set_why(rtpush_conn *c, uint8_t why) {
-    if (c->why == RTPUSH_WHY_NONE) { // keep the first reason
-        c->why = why;
+static void rtpi_set_reason(rtpush_conn *c, uint8_t reason) {
+    if (c->reason == RTPUSH_REASON_NONE) { // keep the first reason
+        c->reason = reason;
     }
 }
 
@@ -2191,7 +2188,7 @@ static void rtpi_drop(rtpush_server *srv, rtpush_conn *c, int reset) {
 // transport, since the port may be working on it. Where nothing is left to be sent that is no
 // reset: the peer may still be reading what it has received, and some systems discard that when a
 // reset comes. (What a filter has on its way in HEAD only a port that copies knows.)
-static void rtpi_end_at_once(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
+static void rtpi_end_at_once(rtpush_server *srv, rtpush_conn *c, uint8_t reason) {
     int all_sent = c->state == RTPI_LINGER
                        ? rtpi_has(c, RTPI_F_FIN)
                        : c->state == RTPI_HEAD && (!rtpi_filtered(c) || srv->hooks.pending);
@@ -2199,8 +2196,8 @@ static void rtpi_end_at_once(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
         return;
     }
     rtpi_stream_ended(srv, c);
-    rtpi_set_why(c, why);
-    c->state = all_sent && why != RTPUSH_WHY_STALLED ? RTPI_DEAD : RTPI_RESET;
+    rtpi_set_reason(c, reason);
+    c->state = all_sent && reason != RTPUSH_REASON_STALLED ? RTPI_DEAD : RTPI_RESET;
     rtpi_ready(srv, c);
 }
 
@@ -2261,7 +2258,7 @@ static int rtpi_arrived(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // All output is queued: CLOSING ends after it.
-static void rtpi_begin_closing(rtpush_server *srv, rtpush_conn *c, uint8_t why) {
+static void rtpi_begin_closing(rtpush_server *srv, rtpush_conn *c, uint8_t reason) {
     if (c->state == RTPI_FREE || c->state >= RTPI_CLOSING) {
         return;
     }
@@ -2269,7 +2266,7 @@ static void rtpi_begin_closing(rtpush_server *srv, rtpush_conn *c, uint8_t why) 
     if (!rtpi_is_stream(c)) {
         memset(&c->out, 0, sizeof c->out); // from here on `out` is a stream, perhaps an empty one
     }
-    rtpi_set_why(c, why);
+    rtpi_set_reason(c, reason);
     rtpi_state(srv, c, RTPI_CLOSING, srv->desc.stall_ms);
     rtpi_pending(srv, c);
     rtpi_ready(srv, c);
@@ -2278,14 +2275,14 @@ static void rtpi_begin_closing(rtpush_server *srv, rtpush_conn *c, uint8_t why) 
 // The second: gracefully, from every state before CLOSING. A stream ends as its kind does, a poll
 // that waits by its answer, and an answer under way comes first. `code` and `reason` are for a
 // WebSocket.
-static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
-                     uint8_t why) {
+static void rtpi_end(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *close_reason,
+                     uint8_t reason) {
     if (c->state == RTPI_STREAM && rtpi_kind(srv, c)->close) {
-        rtpi_kind(srv, c)->close(srv, c, code, reason, why);
+        rtpi_kind(srv, c)->close(srv, c, code, close_reason, reason);
     } else if (c->state == RTPI_REPLY) {
         rtpi_ready(srv, c);
     } else {
-        rtpi_begin_closing(srv, c, why);
+        rtpi_begin_closing(srv, c, reason);
     }
 }
 
@@ -2295,16 +2292,16 @@ static void rtpi_high(uint32_t *most, uint32_t now) {
     }
 }
 
-// A callback said LATER: it is asked again after progress, and in any case by the next scan.
-static void rtpi_later(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_set(c, RTPI_F_LATER);
+// A callback answered RETRY: it is asked again after progress, and in any case by the next scan.
+static void rtpi_retry_later(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_set(c, RTPI_F_RETRY);
     rtpi_scan_by(srv, srv->quarter + 1u);
 }
 
 // What on_message and on_body answer: may it come again? A send that would block says so too, or
 // what "return rtpush_send(...)" was to echo would be lost.
 static int rtpi_not_taken(int answer) {
-    return answer == RTPUSH_LATER || answer == RTPUSH_ERR_WOULD_BLOCK;
+    return answer == RTPUSH_RETRY || answer == RTPUSH_ERR_WOULD_BLOCK;
 }
 
 // on_close, once, if it is owed. Is the state what it was?
@@ -2317,7 +2314,7 @@ RTPI_CHECKED static int rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
     }
     rtpi_clear(c, RTPI_F_OPENED);
     memset(&closed, 0, sizeof closed);
-    closed.why = c->why;
+    closed.reason = c->reason;
     if (route->kind->closed) {
         route->kind->closed(srv, c, &closed);
     }
@@ -2352,7 +2349,7 @@ static void rtpi_slot_free(rtpush_server *srv, rtpush_conn *c) {
 // The one place where a connection becomes a free slot.
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
     rtpi_drop(srv, c, c->state == RTPI_RESET);
-    srv->count.why[c->why]++;
+    srv->count.reasons[c->reason]++;
     if (rtpi_say_closed(srv, c)) { // always: the state does not change after DEAD
         rtpi_slot_free(srv, c);
         srv->count.slots_used--;
@@ -2399,6 +2396,26 @@ static int rtpi_tx_commit(rtpush_conn *c, const rtpush_text *t) {
     }
     return !t->over;
 }
+
+// A deadline that begins when everything has arrived has come. 0: it has not, and is set anew.
+static int rtpi_over(rtpush_server *srv, rtpush_conn *c, uint32_t ms) {
+    if (!rtpi_arrived(srv, c)) {
+        c->due = rtpi_after(srv, ms);
+        return 0;
+    }
+    c->due = (uint16_t)(c->moved + rtpi_quarters(ms) + 1u);
+    return rtpi_passed(srv, c->due);
+}
+
+// >>slots -----------------------------------------------------------------------------------------
+// Which connection loses its slot to a new one: the chapter SLOTS has the rules. What a connection
+// achieved last decides, so a byte now and then keeps no slot. Tokens limit what a peer may cost.
+// They belong to addresses, so connecting again brings no new ones.
+
+enum {
+    RTPI_YOUNG = 4,      // quarter seconds in which a slot is not taken: rtpi_gives_way
+    RTPI_REMEMBERED = 16 // free slots, each with an address: if memory never used is left
+};
 
 static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) {
     rate = rate < 32767u ? rate : 32767u; // unlimited: a route with a rate begins with a full one
@@ -2469,6 +2486,171 @@ static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_t at, s
     }
     c->byte_tokens = (uint16_t)(c->byte_tokens - (n - paid + 63u) / 64u);
     return n;
+}
+
+// Can it give way? Yes within a head or a body, or between requests. No if it waits for the
+// application, is a stream, or has an answer that is not acknowledged.
+static int rtpi_may_take(rtpush_server *srv, rtpush_conn *c) {
+    return (c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED))) &&
+           rtpi_arrived(srv, c);
+}
+
+// Those of a filter's pool; without one all.
+typedef int (*rtpi_those)(const rtpush_conn *conn);
+
+static int rtpi_is_of(const rtpush_conn *c, rtpi_those of) {
+    return !of || (rtpi_filtered(c) && of(c));
+}
+
+// The address that more than half of those come from whose slots may be taken, of two at least; 0
+// none. Boyer and Moore's majority vote: two passes, no memory.
+static uint32_t rtpi_majority(rtpush_server *srv, rtpi_those of) {
+    rtpush_conn *c;
+    uint32_t peer = 0;
+    int32_t votes = 0;
+    uint32_t all = 0;
+    uint32_t same = 0;
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        if (rtpi_is_of(c, of) && rtpi_may_take(srv, c)) {
+            if (votes == 0) {
+                peer = c->peer;
+            }
+            votes += peer == c->peer ? 1 : -1;
+            all++;
+        }
+    }
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        same += rtpi_is_of(c, of) && rtpi_may_take(srv, c) && c->peer == peer;
+    }
+    return same > 1 && same > all / 2u ? peer : 0;
+}
+
+static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
+    if (!*oldest || (*oldest)->out.rank.order - c->out.rank.order < 0x80000000u) {
+        *oldest = c;
+    }
+}
+
+// Is it between requests?
+static int rtpi_is_idle(const rtpush_conn *c) {
+    return c->state == RTPI_HEAD && c->in.http.total == 0 && c->out.rank.proved;
+}
+
+// Is it older than so many quarter seconds? One between requests need not be: its peer can repeat a
+// request on another connection (RFC 9112 9.3.1), while the user of a new connection that is reset
+// sees an error. In a pool it has half a second, since a new handshake costs more.
+RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
+                                  uint32_t young) {
+    if (!of && rtpi_is_idle(c) && rtpi_is_proved(c)) {
+        return 1;
+    }
+    return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
+}
+
+// The connection that gives way to a new one of this address (RFC 9112 9.5: at any time). Age
+// counts from the last progress, so a byte now and then keeps no slot. The first of these that
+// exists:
+//   1  one that only waits for the peer's FIN, with all output acknowledged;
+//   2  if most of those that can give way belong to one other address: the oldest of these;
+//   3  while the unproved have less than three quarters of the slots that are not streams: the
+//      oldest proved one;
+//   4  the oldest unproved one.
+// In 4 none younger than a second, in 3 none with a request under way: connections that a browser
+// opens at the same time do not evict one another. NULL: none, or one of the pool ends already.
+static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those of,
+                                   uint32_t young) {
+    rtpush_conn *oldest[2] = {NULL, NULL}; // not proved, proved
+    rtpush_conn *of_many = NULL;
+    rtpush_conn *c;
+    uint32_t many = rtpi_majority(srv, of);
+    uint32_t places = 0;
+    uint32_t unproved = 0;
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        if (!rtpi_is_of(c, of)) {
+            continue;
+        }
+        if (c->state == RTPI_LINGER && (!of || srv->quarter - c->out.rank.since > 1)) {
+            if (rtpi_arrived(srv, c)) {
+                return c;
+            }
+        } else if (of && (rtpi_is_dead(c) || (c->state >= RTPI_CLOSING &&
+                                                    c->unacked == 0 && rtpi_drained(c)))) {
+            return NULL;
+        }
+        places += !rtpi_is_stream(c);
+        if (rtpi_may_take(srv, c)) {
+            unproved += !rtpi_is_proved(c);
+            if (c->peer == many) {
+                rtpi_older(&of_many, c);
+            }
+            if (rtpi_is_old(srv, c, of, young)) {
+                rtpi_older(&oldest[rtpi_is_proved(c)], c);
+            }
+        }
+    }
+    if (of_many && many != 0 && many != peer) {
+        return of_many;
+    }
+    return oldest[1] && unproved * 4u < places * 3u ? oldest[1] : oldest[0];
+}
+
+// Reaps all in DEAD and RESET; the others go back to the ready list in their order.
+static void rtpi_reap_dead(rtpush_server *srv) {
+    rtpush_conn *last = srv->ready_last;
+    rtpush_conn *c;
+    do {
+        c = rtpi_ready_pop(srv);
+        if (c && rtpi_is_dead(c)) {
+            rtpi_reap(srv, c);
+        } else if (c) {
+            rtpi_ready(srv, c);
+        }
+    } while (c && c != last);
+}
+
+static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
+    rtpush_conn *c;
+    uint32_t touched = (uint32_t)(srv->slots_end - srv->conns);
+    if (touched < srv->desc.conn_count && touched - srv->count.slots_used < RTPI_REMEMBERED) {
+        return srv->slots_end++;
+    }
+    if (!srv->free_first) {
+        rtpi_reap_dead(srv);
+    }
+    if (!srv->free_first && (c = rtpi_gives_way(srv, peer, NULL, RTPI_YOUNG)) != NULL) {
+        rtpi_end_at_once(srv, c, RTPUSH_REASON_EVICTED_SLOT);
+        rtpi_reap_dead(srv);
+    }
+    c = srv->free_first;
+    if (c) {
+        srv->free_first = c->next;
+        c->next = NULL;
+    }
+    return c;
+}
+
+// Tokens belong to addresses, so that reconnecting gives no new ones. A new connection begins
+// with as few as any slot of its address has left, used or free. Those that were not looked at for
+// two seconds are full again.
+static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t peer) {
+    rtpush_conn *c;
+    conn->peer = peer;
+    conn->token_at = (uint8_t)(srv->quarter / 4u - 2u);
+    conn->tokens = conn->byte_tokens = 0;
+    rtpi_tokens_refill(srv, conn);
+    for (c = srv->conns; c < srv->slots_end && peer != 0; c++) {
+        // token_at has only 8 bits, so of a free one it says something for some time alone.
+        uint8_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at);
+        if (c->peer == peer && seconds < 2 &&
+            (c->state != RTPI_FREE || srv->quarter - c->out.rank.since < 12u)) {
+            if (seconds > 0) {
+                rtpi_tokens_refill(srv, c);
+            }
+            conn->tokens = c->tokens < conn->tokens ? c->tokens : conn->tokens;
+            conn->byte_tokens =
+                c->byte_tokens < conn->byte_tokens ? c->byte_tokens : conn->byte_tokens;
+        }
+    }
 }
 
 // >>log -------------------------------------------------------------------------------------------
@@ -2636,8 +2818,8 @@ static void rtpi_sync(rtpush_server *srv) {
     uint32_t end;
     uint32_t off;
     rtpi_lock(srv);
-    if (srv->news || srv->limit_seq != srv->done_seq) {
-        srv->news = 0;
+    if (srv->state_changed || srv->limit_seq != srv->done_seq) {
+        srv->state_changed = 0;
         srv->sweep_due = 1;
     }
     srv->decided = NULL;
@@ -2648,7 +2830,8 @@ static void rtpi_sync(rtpush_server *srv) {
     srv->limit_lost = srv->lost;
     srv->limit_rev = srv->rev;
     srv->woken = 0;
-    srv->turn = srv->undone == 0 && (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END);
+    srv->epoch_due = srv->open_records == 0 &&
+                     (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END);
     srv->count.published = srv->published;
     srv->count.full = srv->full;
     srv->count.log_used = srv->used == 0 ? 0
@@ -2735,7 +2918,7 @@ static int rtpi_release(rtpush_server *srv, uint32_t seq) {
             if (c == srv->busy) {
                 return 0;
             }
-            rtpi_end_at_once(srv, c, RTPUSH_WHY_EVICTED_LOG);
+            rtpi_end_at_once(srv, c, RTPUSH_REASON_EVICTED_LOG);
             rtpi_drop(srv, c, 1); // at once: the bytes will change
         } else {
             uint32_t held = rtpi_held(c);
@@ -2797,7 +2980,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, uint32_t off, unsigned topic,
     }
     if (off == 0 && srv->head != 0) {
         srv->wrap = srv->head;
-        if (srv->undone == 0) {
+        if (srv->open_records == 0) {
             srv->done_off = 0;
         }
     }
@@ -2809,7 +2992,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, uint32_t off, unsigned topic,
     rec->flags = 0;
     srv->head = off + size;
     srv->used++;
-    srv->undone++;
+    srv->open_records++;
     return rec;
 }
 
@@ -2817,7 +3000,7 @@ static rtpi_record *rtpi_claim(rtpush_server *srv, uint32_t off, unsigned topic,
 static void rtpi_give_up(rtpush_server *srv) {
     srv->lost = ++srv->seq_next;
     srv->full++;
-    if (srv->undone == 0) {
+    if (srv->open_records == 0) {
         srv->done_seq = srv->seq_next; // at the end: nothing to wait for
     }
 }
@@ -2859,7 +3042,7 @@ static void rtpi_encode(const rtpush_server *srv, rtpi_record *rec) {
 // Under the lock: the record is complete; readers may go on to the next one that is not.
 static void rtpi_done(rtpush_server *srv, rtpi_record *rec) {
     rec->flags |= RTPI_REC_DONE;
-    while (srv->undone > 0) {
+    while (srv->open_records > 0) {
         const rtpi_record *next;
         if (srv->done_off == srv->wrap) {
             srv->done_off = 0;
@@ -2871,7 +3054,7 @@ static void rtpi_done(rtpush_server *srv, rtpi_record *rec) {
         srv->done_rec = next->seq + 1;
         srv->done_seq = next->seq + 1;
         srv->done_off += (uint32_t)next->size4 * 4u;
-        srv->undone--;
+        srv->open_records--;
     }
     srv->done_seq = srv->seq_next;
 }
@@ -2968,7 +3151,7 @@ static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, 
     v->len = (uint32_t)len;
     v->rev = ++srv->rev;
     srv->published++;
-    srv->news = 1;
+    srv->state_changed = 1;
     rtpi_unlock(srv);
     return RTPUSH_OK;
 }
@@ -3245,7 +3428,7 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
     return 1;
 }
 
-// >>stream ----------------------------------------------------------------------------------------
+// >>reader ----------------------------------------------------------------------------------------
 // A reader: a cursor in the log, a sweep over the STATE values, and one notice that has to be told
 // first.
 //
@@ -3399,7 +3582,7 @@ static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begi
 }
 
 // Is there anything new for this reader?
-static int rtpi_stream_news(rtpush_server *srv, rtpush_conn *c) {
+static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     if (rtpi_next_record(srv, c) != NULL || s->gap_from != 0) {
         return 1;
@@ -3564,2426 +3747,7 @@ static int rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     return 1;
 }
 
-// >>reply -----------------------------------------------------------------------------------------
-// An answer is a head in tx, then a copied body in tx, a static one sent from where it lies, or one
-// that is pulled into tx piece by piece. What does not fit is refused before a byte of it is sent.
-
-// Fields of a request that this library reads: what they are called, and how their values are read.
-//   VALUE LIST PAIRS  whole, or an element of a list, or a pair, at a time: classes of bytes
-//   LOWER     case means nothing there: it is put in lower case
-//   SINGLE    RFC 9110 5.3: what is no list must not come twice. Of those that a route names the
-//             last line counts: a proxy adds one to what it was given
-//   OPTIONAL  one that does not fit rx_size is as if it were not there: elements nobody knows may
-//             be of any length. Of the others each that does not fit is refused, or whoever fills
-//             the arena, by a long query say, could hide what speaks against the request
-// The first are those of rtpush_request, in its order (RTPI_HOLDS at rtpi_request).
-#define RTPI_FIELDS(X) \
-    X(HOST, "host", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
-    X(ORIGIN, "origin", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
-    X(COOKIE, "cookie", RTPI_C_PAIRS) \
-    X(AUTHORIZATION, "authorization", RTPI_C_VALUE | RTPI_SINGLE) \
-    X(CONTENT_TYPE, "content-type", RTPI_C_VALUE | RTPI_SINGLE) \
-    X(KEY, "sec-websocket-key", RTPI_C_VALUE | RTPI_SINGLE) \
-    X(LAST_EVENT_ID, "last-event-id", RTPI_C_VALUE | RTPI_SINGLE) \
-    X(LENGTH, "content-length", RTPI_C_VALUE | RTPI_SINGLE) \
-    X(TRANSFER_ENCODING, "transfer-encoding", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
-    X(EXPECT, "expect", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
-    X(CONNECTION, "connection", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
-    X(UPGRADE, "upgrade", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
-    X(VERSION, "sec-websocket-version", RTPI_C_VALUE | RTPI_SINGLE) \
-    X(PROTOCOL, "sec-websocket-protocol", RTPI_C_LIST | RTPI_OPTIONAL) \
-    X(NONE_MATCH, "if-none-match", RTPI_C_LIST | RTPI_OPTIONAL) \
-    X(ACCEPT_ENCODING, "accept-encoding", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
-    X(RANGE, "range", RTPI_C_VALUE | RTPI_SINGLE | RTPI_OPTIONAL) \
-    X(IF_RANGE, "if-range", RTPI_C_VALUE | RTPI_SINGLE | RTPI_OPTIONAL) \
-    X(FETCH_SITE, "sec-fetch-site", RTPI_C_LIST) \
-    X(FETCH_DEST, "sec-fetch-dest", RTPI_C_LIST | RTPI_OPTIONAL)
-#define RTPI_FIELD_ENUM(field, name, rules) RTPI_H_##field,
-enum { RTPI_FIELDS(RTPI_FIELD_ENUM) RTPI_H_ROUTE }; // the first of the route's own
-#define RTPI_LOWER 8u
-#define RTPI_SINGLE 16u
-#define RTPI_OPTIONAL 32u
-
-// rtpi_http.header: the value is skipped.
-#define RTPI_H_UNKNOWN ((unsigned)RTPI_H_ROUTE + RTPUSH_ROUTE_HEADERS)
-
-// Values that are a bit, of rtpi_http.bits, then of rtpi_asked.site.
-#define RTPI_FIELD_WORDS(X) \
-    X(CONTINUE, EXPECT, "100-continue") \
-    X(CLOSE, CONNECTION, "close") \
-    X(UPGRADE, CONNECTION, "upgrade") \
-    X(WEBSOCKET, UPGRADE, "websocket") \
-    X(VERSION13, VERSION, "13") \
-    X(SAME_ORIGIN, FETCH_SITE, "same-origin") \
-    X(SAME_SITE, FETCH_SITE, "same-site") \
-    X(CROSS_SITE, FETCH_SITE, "cross-site") \
-    X(DOCUMENT, FETCH_DEST, "document")
-#define RTPI_WORD_ENUM(word, field, text) RTPI_W_##word,
-enum { RTPI_FIELD_WORDS(RTPI_WORD_ENUM) RTPI_W_COUNT };
-
-// rtpi_http.bits
-enum {
-    RTPI_B_CONTINUE = 1 << RTPI_W_CONTINUE,   // Expect: 100-continue
-    RTPI_B_CLOSE = 1 << RTPI_W_CLOSE,         // Connection: close
-    RTPI_B_UPGRADE = 1 << RTPI_W_UPGRADE,     // Connection: upgrade
-    RTPI_B_WEBSOCKET = 1 << RTPI_W_WEBSOCKET, // Upgrade: websocket
-    RTPI_B_VERSION13 = 1 << RTPI_W_VERSION13, // Sec-WebSocket-Version: 13
-    RTPI_B_MATCH = 0x0040,      // If-None-Match names the asset's ETag
-    RTPI_B_MATCH_GZIP = 0x0080, // ... that of its gzip form
-    RTPI_B_HTTP10 = 0x0100,
-    RTPI_B_OVER = 0x0200,     // the value being read did not fit
-    RTPI_B_CORS = 0x0400,     // a foreign origin from desc.origins
-    RTPI_B_STAR = 0x0800,     // OPTIONS *
-    RTPI_B_ABSOLUTE = 0x1000, // the target named the host (RFC 9112 3.2.2)
-    RTPI_B_CHUNKED = 0x2000,  // the answer is chunked
-    RTPI_B_COOKIE = 0x4000    // desc.cookie is kept
-};
-// The body is the application's, and ends with on_close. No enumerator: int may have 16 bits.
-#define RTPI_B_HOLD 0x8000u
-
-// rtpi_asked.site, as W3C Fetch Metadata names it. "none", a user's own doing, and values that are
-// not known say nothing.
-#define RTPI_SITE_BIT (1u << RTPI_W_SAME_ORIGIN) // the words before are bits of rtpi_http.bits
-#define RTPI_SITE(word) (1 << (RTPI_W_##word - RTPI_W_SAME_ORIGIN))
-enum {
-    RTPI_SITE_OWN = RTPI_SITE(SAME_ORIGIN),
-    RTPI_SITE_FOREIGN = RTPI_SITE(SAME_SITE) | RTPI_SITE(CROSS_SITE),
-    RTPI_SITE_DOCUMENT = RTPI_SITE(DOCUMENT) // for the top of a tab: a link was followed
-};
-
-// rtpi_asked.accepts: by the codings of Accept-Encoding.
-#define RTPI_CODINGS(X) X(GZIP, "gzip") X(ANY, "*") X(IDENTITY, "identity")
-#define RTPI_CODING_ENUM(coding, name) RTPI_ACCEPTS_##coding,
-#define RTPI_CODING_NAME(coding, name) name "\0"
-enum { RTPI_CODINGS(RTPI_CODING_ENUM) RTPI_ACCEPTS_COUNT };
-
-// The kept value of a header, or NULL. The arena: path NUL query NUL, then tag value NUL ...
-static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, unsigned header) {
-    const char *at = (const char *)rtpi_rx(srv, c);
-    const char *end = at + c->in.http.mark;
-    at = rtpi_nth(at, 2);
-    while (at < end) {
-        if ((uint8_t)*at == header) {
-            return at + 1;
-        }
-        at += strlen(at) + 1;
-    }
-    return NULL;
-}
-
-// rtpi_http.step: what is read, see >>http.
-enum {
-    RTPI_S_METHOD, // a head: to a token
-    RTPI_S_NAME,
-    RTPI_S_PROTOCOL,
-    RTPI_S_TARGET, // to the arena
-    RTPI_S_VALUE,
-    RTPI_S_REQUEST, // it is complete
-    RTPI_S_SIZE,    // a chunked body
-    RTPI_S_EXTENSION,
-    RTPI_S_DATA,
-    RTPI_S_TRAILER,
-    RTPI_S_TRAILER_NAME,
-    RTPI_S_TRAILER_VALUE,
-    RTPI_S_DONE,     // it is complete
-    RTPI_S_LF = 0x80 // CR was read: LF must follow, then comes the step beside this bit
-};
-
-static int rtpi_is_chunked(const rtpush_conn *c) {
-    return (int)(c->in.http.seen >> RTPI_H_TRANSFER_ENCODING & 1u);
-}
-
-// Is some of the body still to come?
-static int rtpi_body_due(const rtpush_conn *c) {
-    return c->in.http.length > 0 || (rtpi_is_chunked(c) && c->in.http.step != RTPI_S_DONE);
-}
-
-// Statuses with a phrase, and why this library refuses with them: RFC 9110 15, RFC 6585, RFC 7725,
-// 423 and 507 of RFC 4918.
-#define RTPI_STATUSES(X) \
-    X(200, APP, "OK") \
-    X(201, APP, "Created") \
-    X(202, APP, "Accepted") \
-    X(203, APP, "Non-Authoritative Information") \
-    X(204, APP, "No Content") \
-    X(205, APP, "Reset Content") \
-    X(206, APP, "Partial Content") \
-    X(300, APP, "Multiple Choices") \
-    X(301, APP, "Moved Permanently") \
-    X(302, APP, "Found") \
-    X(303, APP, "See Other") \
-    X(304, APP, "Not Modified") \
-    X(305, APP, "Use Proxy") \
-    X(307, APP, "Temporary Redirect") \
-    X(308, APP, "Permanent Redirect") \
-    X(400, SYNTAX, "Bad Request") \
-    X(401, APP, "Unauthorized") \
-    X(402, APP, "Payment Required") \
-    X(403, ORIGIN, "Forbidden") \
-    X(404, NOT_FOUND, "Not Found") \
-    X(405, METHOD, "Method Not Allowed") \
-    X(406, ENCODING, "Not Acceptable") \
-    X(407, APP, "Proxy Authentication Required") \
-    X(408, TIMEOUT_HEAD, "Request Timeout") \
-    X(409, APP, "Conflict") \
-    X(410, APP, "Gone") \
-    X(411, APP, "Length Required") \
-    X(412, APP, "Precondition Failed") \
-    X(413, BODY, "Content Too Large") \
-    X(414, TOO_LONG, "URI Too Long") \
-    X(415, MEDIA_TYPE, "Unsupported Media Type") \
-    X(416, APP, "Range Not Satisfiable") \
-    X(417, EXPECT, "Expectation Failed") \
-    X(421, HOST, "Misdirected Request") \
-    X(422, APP, "Unprocessable Content") \
-    X(423, APP, "Locked") \
-    X(426, UPGRADE, "Upgrade Required") \
-    X(428, APP, "Precondition Required") \
-    X(429, RATE, "Too Many Requests") \
-    X(431, TOO_LONG, "Request Header Fields Too Large") \
-    X(451, APP, "Unavailable For Legal Reasons") \
-    X(500, TX_SIZE, "Internal Server Error") \
-    X(501, METHOD, "Not Implemented") \
-    X(502, APP, "Bad Gateway") \
-    X(503, STREAM_LIMIT, "Service Unavailable") \
-    X(504, APP, "Gateway Timeout") \
-    X(505, VERSION, "HTTP Version Not Supported") \
-    X(507, APP, "Insufficient Storage") \
-    X(511, APP, "Network Authentication Required")
-#define RTPI_STATUS_CODE(status, why, phrase) status,
-#define RTPI_STATUS_WHY(status, why, phrase) RTPUSH_WHY_##why,
-#define RTPI_STATUS_PHRASE(status, why, phrase) phrase "\0"
-
-static const uint16_t rtpi_statuses[] = {RTPI_STATUSES(RTPI_STATUS_CODE)};
-#define RTPI_STATUS_COUNT (sizeof rtpi_statuses / sizeof rtpi_statuses[0])
-
-static unsigned rtpi_status_index(unsigned status) {
-    unsigned i = 0;
-    while (i < RTPI_STATUS_COUNT && rtpi_statuses[i] != status) {
-        i++;
-    }
-    return i;
-}
-
-#ifdef RTPUSH_NO_TEXT
-#define RTPI_TEXT(texts, n) ((void)(n), "")
-#else
-#define RTPI_TEXT(texts, n) rtpi_nth(texts, n)
-#endif
-
-static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
-    return RTPI_TEXT(RTPI_STATUSES(RTPI_STATUS_PHRASE), rtpi_status_index(status));
-}
-
-// What the functions below return: 0, or the status to refuse with, less 300: a Thumb instruction
-// holds a constant of 8 bits.
-#define RTPI_NO(status) ((status) - 300u)
-#define RTPI_NO_FOR(refusal, why) ((refusal) | (unsigned)(why) << 9) // not for the status's own
-
-RTPI_APART static uint8_t rtpi_refusal_why(unsigned refusal) {
-    static const uint8_t whys[] = {RTPI_STATUSES(RTPI_STATUS_WHY) RTPUSH_WHY_APP};
-    return whys[rtpi_status_index(refusal + 300u)];
-}
-
-#define RTPI_METHODS(X) X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(PATCH) X(OPTIONS)
-#define RTPI_METHOD_ENUM(method) RTPI_M_##method,
-#define RTPI_METHOD_NAME(method) #method "\0"
-#define RTPI_METHOD_CHECK(method) RTPI_HOLDS(method, 1 << RTPI_M_##method == RTPUSH_##method);
-enum { RTPI_METHODS(RTPI_METHOD_ENUM) RTPI_METHOD_COUNT };
-static const char rtpi_methods[] = RTPI_METHODS(RTPI_METHOD_NAME);
-RTPI_METHODS(RTPI_METHOD_CHECK)
-
-// RFC 9110 10.2.1
-static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
-    const char *comma = ": ";
-    unsigned i;
-    rtpi_put_text(t, name);
-    for (i = 0; i < RTPI_METHOD_COUNT; i++) {
-        if (methods >> i & 1u) {
-            rtpi_put_text(t, comma);
-            rtpi_put_text(t, rtpi_nth(rtpi_methods, i));
-            comma = ", ";
-        }
-    }
-    rtpi_put_text(t, "\r\n");
-}
-
-// Opens tx with the status line and the fields every answer has. The caller adds its own and the
-// empty line.
-static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
-                                const char *type, const char *cache, int cors) {
-    rtpush_text *t = rtpi_tx_open(srv, c);
-    // In parts: all arguments together take more stack.
-    rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
-                rtpi_status_phrase(status), cache);
-    rtpi_format(t, "%?Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%;", type != NULL,
-                type);
-    rtpi_format(t,
-                "%?Connection: close\r\n%;"
-                // WHATWG Fetch 3.2.3
-                "%?Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
-                "Vary: Origin\r\n%;",
-                !rtpi_has(c, RTPI_F_KEEP), cors, cors ? rtpi_kept(srv, c, RTPI_H_ORIGIN) : "");
-    return t;
-}
-
-static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream_ended(srv, c);
-    memset(&c->out, 0, sizeof c->out);
-    rtpi_set(c, RTPI_F_ANSWER);
-    rtpi_clear(c, RTPI_F_LATER); // of on_body: nothing waits for it any more
-    rtpi_state(srv, c, RTPI_REPLY, srv->desc.stall_ms);
-    rtpi_ready(srv, c);
-}
-
-static unsigned rtpi_route_methods(const rtpush_route *route) {
-    unsigned methods = !route          ? RTPUSH_GET | RTPUSH_HEAD
-                       : route->methods ? route->methods : route->kind->methods;
-    return methods | RTPUSH_OPTIONS;
-}
-
-// What reasons are in words.
-#define RTPI_WHYS(X) \
-    X(NONE, "ended") \
-    X(APP, "ended by the application") \
-    X(PEER_CLOSED, "closed by the peer") \
-    X(TRANSPORT, "transport failed") \
-    X(SHUTDOWN, "shutdown") \
-    X(TIMEOUT_HEAD, "request head too slow") \
-    X(TIMEOUT_BODY, "request body too slow") \
-    X(TIMEOUT_IDLE, "idle too long") \
-    X(TIMEOUT_REPLY, "no answer from the application") \
-    X(TIMEOUT_PONG, "no pong") \
-    X(TIMEOUT_CLOSE, "closing too slow") \
-    X(STALLED, "stalled reader") \
-    X(EXPIRED, "access expired") \
-    X(EVICTED_SLOT, "slot given to another") \
-    X(EVICTED_LOG, "too slow for the log") \
-    X(NO_SLOT, "no slot free") \
-    X(PEER_LIMIT, "too many connections of this peer") \
-    X(STREAM_LIMIT, "too many streams") \
-    X(RATE, "too many requests") \
-    X(SYNTAX, "malformed request line, path, query or field") \
-    X(TOO_LONG, "request line or field too long: see desc.rx_size") \
-    X(VERSION, "HTTP version is not 1.0 or 1.1") \
-    X(METHOD, "method not known or not allowed here") \
-    X(NOT_FOUND, "no such path or topic") \
-    X(HOST, "unknown Host: add the name to desc.hosts") \
-    X(ORIGIN, "from another site: see desc.origins") \
-    X(CODING, "transfer coding is not chunked") \
-    X(BODY, "body too large") \
-    X(EXPECT, "Expect is not 100-continue") \
-    X(UPGRADE, "not a WebSocket upgrade") \
-    X(WS_PROTOCOL, "WebSocket protocol error") \
-    X(WS_UTF8, "text is not UTF-8") \
-    X(WS_TOO_BIG, "message too large") \
-    X(ENCODING, "Accept-Encoding excludes what there is") \
-    X(TLS, "TLS failed") \
-    X(TX_SIZE, "answer does not fit desc.tx_size") \
-    X(MEDIA_TYPE, "media type of the body")
-#define RTPI_WHY_ENUM(why, text) RTPI_WHY_##why,
-#define RTPI_WHY_TEXT(why, text) text "\0"
-#define RTPI_WHY_CHECK(why, text) RTPI_HOLDS(why, (int)RTPI_WHY_##why == (int)RTPUSH_WHY_##why);
-enum { RTPI_WHYS(RTPI_WHY_ENUM) RTPI_WHY_COUNT };
-RTPI_WHYS(RTPI_WHY_CHECK)
-RTPI_HOLDS(why_count, (int)RTPI_WHY_COUNT == (int)RTPUSH_WHY_COUNT);
-
-const char *rtpush_why(int why) {
-    if (why < 0 || why >= RTPUSH_WHY_COUNT) {
-        return "";
-    }
-    return RTPI_TEXT(RTPI_WHYS(RTPI_WHY_TEXT), (unsigned)why);
-}
-
-static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
-    return text[rtpi_text_run(text, RTPI_C_VALUE)] == '\0';
-}
-
-// Fields that this library writes: the application's would stand beside ours and contradict them.
-// Of two lengths each side of a connection could believe another one (RFC 9112 6.2, 6.3).
-static const char rtpi_own_names[] =
-    "content-length\0transfer-encoding\0connection\0upgrade\0content-type\0"
-    "x-content-type-options\0cache-control\0etag\0accept-ranges\0content-range\0";
-// ... but for these: an answer of an application that gives one of them gets none of ours.
-static const char rtpi_cors_names[] =
-    "access-control-allow-origin\0access-control-allow-credentials\0";
-
-// Is the name one of texts that stand one behind the other, in any case?
-static int rtpi_is_one_of(const char *lower, const char *name) {
-    size_t len;
-    for (; (len = strlen(lower)) > 0; lower += len + 1) {
-        if (rtpi_is(lower, len, name)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int rtpi_field_name_ok(const char *name) { // RFC 9110 5.1: a token
-    size_t len = rtpi_text_run(name, RTPI_C_TOKEN);
-    return len > 0 && name[len] == '\0' && !rtpi_is_one_of(rtpi_own_names, name);
-}
-
-// May these fields be written? *cors is cleared if they take the place of ours.
-RTPI_APART static int rtpi_headers_check(const rtpush_response *r, int *cors) {
-    const char *const *h;
-    for (h = r->headers; h && h[0]; h += 2) {
-        if (!rtpi_field_name_ok(h[0]) || !h[1] || !rtpi_header_clean(h[1])) {
-            return 0; // also a name without a value
-        }
-        *cors &= !rtpi_is_one_of(rtpi_cors_names, h[0]);
-    }
-    return (!r->content_type || rtpi_header_clean(r->content_type)) &&
-           (!r->cache_control || rtpi_header_clean(r->cache_control)) &&
-           (!r->etag || (rtpi_header_clean(r->etag) && !strchr(r->etag, '"')));
-}
-
-// Is v the strong tag of this form? RFC 9110 8.8.3: each coding is a representation of its own.
-static int rtpi_is_etag(const char *v, const char *etag, int gzip) {
-    size_t len = etag ? strlen(etag) : 0;
-    return len > 0 && v[0] == '"' && strncmp(v + 1, etag, len) == 0 &&
-           strcmp(v + 1 + len, gzip ? "-gz\"" : "\"") == 0;
-}
-
-// What of a body is sent: bytes from .. to - 1.
-typedef struct rtpi_range {
-    uint32_t from;
-    uint32_t to;
-} rtpi_range;
-
-// RFC 9110 14.1.2, one range alone of `len` bytes. 206, 416, or 200 for all: it is malformed or of
-// another unit, or there are several, which would have to be answered with a form of their own.
-static unsigned rtpi_range_read(const char *v, uint32_t len, rtpi_range *range) {
-    uint32_t first, last;
-    const char *dash;
-    const char *end;
-    if (!rtpi_starts(v, "bytes=", 6)) {
-        return 200;
-    }
-    v += 6;
-    dash = rtpi_digits(v, &first);
-    if (*dash != '-') {
-        return 200;
-    }
-    end = rtpi_digits(dash + 1, &last);
-    if (*end != '\0' || (dash == v ? end == dash + 1 || len == 0
-                                   : end > dash + 1 && last < first)) {
-        return 200;
-    }
-    if (dash == v ? last == 0 : first >= len) {
-        return 416;
-    }
-    if (dash == v) { // the last bytes
-        range->from = last < len ? len - last : 0;
-    } else {
-        range->from = first;
-        range->to = end > dash + 1 && last < len ? last + 1u : len;
-    }
-    return 206;
-}
-
-// The range that a GET asks for, of a body that is answered 200. RFC 9110 13.1.5: with If-Range
-// only if the tag is the body's; a date never is.
-RTPI_APART static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c,
-                                            const char *etag, int gzip, rtpi_range *range) {
-    const char *asked = rtpi_kept(srv, c, RTPI_H_RANGE);
-    const char *tag = rtpi_kept(srv, c, RTPI_H_IF_RANGE);
-    if (!asked || ((c->in.http.seen >> RTPI_H_IF_RANGE & 1u) &&
-                   (!tag || !rtpi_is_etag(tag, etag, gzip)))) {
-        return 200;
-    }
-    return rtpi_range_read(asked, range->to, range);
-}
-
-enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip form of a file
-
-// What the library's own answers say beside the common fields.
-RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c,
-                                           rtpush_text *t, const rtpush_response *r, int own) {
-    const rtpush_route *route = rtpi_route(srv, c);
-    unsigned methods = rtpi_route_methods(route);
-    const char *format = "";
-    const char *const *h;
-    (void)own;
-    switch (RTPI_NO(r->status)) {
-    case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also the preflight of an origin in desc.origins
-        if (c->in.http.bits & RTPI_B_CORS) {
-            rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
-            rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
-                             "Authorization");
-            for (h = route ? route->headers : NULL; h && *h; h++) {
-                rtpi_format(t, ", %s", *h);
-            }
-            rtpi_put_text(t, "\r\n");
-        }
-        rtpi_put_allow(t, "Allow", methods);
-        break;
-    case RTPI_NO(405): // RFC 9110 15.5.6
-        rtpi_put_allow(t, "Allow", methods);
-        break;
-    case RTPI_NO(415): // RFC 9110 15.5.16, 12.5.1
-        for (h = route->body_types; h && *h && t->len + strlen(*h) + 64u < t->cap; h++) {
-            rtpi_format(t, "Accept: %s\r\n", *h);
-        }
-        break;
-    case RTPI_NO(302):
-    case RTPI_NO(303):
-        format = "Location: %s\r\n";
-        break;
-    case RTPI_NO(401): // RFC 9110 15.5.2: it must name a challenge
-        format = "WWW-Authenticate: %s\r\n";
-        break;
-    case RTPI_NO(426): // RFC 9110 15.5.22, RFC 6455 4.2.2
-        format = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
-        break;
-    case RTPI_NO(429):
-    case RTPI_NO(503):
-        format = "Retry-After: 2\r\n";
-        break;
-    case RTPI_NO(200):
-    case RTPI_NO(304):
-        // An asset may be kept, so it varies by Origin also where none was sent: a cache must not
-        // give the answer without Access-Control-Allow-Origin to a page that needs it.
-        rtpi_format(t, "Vary: Origin%?, Accept-Encoding%;\r\n%?Content-Encoding: gzip\r\n%;",
-                    route->asset->gzip != NULL, own == RTPI_OWN_GZIP);
-        break;
-    default:
-        break;
-    }
-    rtpi_format(t, format, srv->advice);
-}
-
-
-// The answer's head is written: what follows it.
-static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own,
-                            const rtpi_range *range) {
-    rtpi_answer *answer = &c->out.reply;
-    if (r->pull) {
-        answer->pull = r->pull;
-        answer->user = r->user;
-        answer->left = range->from;
-        answer->to = range->to;
-        c->due = rtpi_after(srv, srv->desc.reply_ms);
-    } else if (r->body_static) {
-        answer->body = (const uint8_t *)r->body + range->from;
-        answer->left = range->to - range->from;
-        c->in.http.bits |= own ? 0 : RTPI_B_HOLD;
-    }
-}
-
-// May it be given? *cors is cleared if its fields take the place of ours.
-static int rtpi_reply_check(const rtpush_response *r, unsigned status, int *cors) {
-    return status >= 200 && status <= 599 && rtpi_headers_check(r, cors) &&
-           (r->len == 0 || r->body || r->pull) &&
-           (status != 205 || (r->len == 0 && !r->pull)); // RFC 9110 15.3.6: it has no content
-}
-
-// Writes an answer, the application's or, with `own`, the library's.
-static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own) {
-    unsigned status = r->status ? r->status : 200u;
-    int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
-    int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
-    int unknown = r->pull && r->len == 0 && !headless; // until it ends; RFC 9112 6.1
-    int chunked = unknown && !(c->in.http.bits & RTPI_B_HTTP10);
-    const rtpush_kind *kind = c->route != RTPI_NO_ROUTE ? rtpi_kind(srv, c) : NULL;
-    int ranged = status == 200 && !unknown && (r->pull || r->body_static) && kind && kind->range;
-    int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
-    rtpi_range range = {0, r->len};
-    const char *const *h;
-    rtpush_text *t;
-    if (!rtpi_reply_check(r, status, &cors)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    if (ranged) {
-        status = kind->range(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
-    }
-    if (ranged && status == 416) {
-        bodyless = 1;
-        range.to = 0;
-    }
-    if (chunked != unknown || rtpi_body_due(c)) {
-        rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
-    }
-    t = rtpi_put_head(srv, c, status,
-                      headless          ? NULL
-                      : r->content_type ? r->content_type : "text/plain; charset=utf-8",
-                      r->cache_control ? r->cache_control : "no-store", cors);
-    for (h = r->headers; h && h[0]; h += 2) {
-        rtpi_format(t, "%s: %s\r\n", h[0], h[1]);
-    }
-    if (r->etag) {
-        rtpi_format(t, "ETag: \"%s%s\"\r\n", r->etag, own == RTPI_OWN_GZIP ? "-gz" : "");
-    }
-    if (own) {
-        rtpi_put_own_fields(srv, c, t, r, own);
-    }
-    ranged = ranged ? (int)status : 0;
-    // RFC 9110 14.3, 14.4
-    rtpi_format(t, "%?Accept-Ranges: bytes\r\n%;%?Transfer-Encoding: chunked\r\n%;",
-                ranged, chunked);
-    rtpi_format(t, "%?Content-Range: bytes %d-%d/%d\r\n%;", ranged == 206,
-                range.from, range.to - 1u, r->len);
-    rtpi_format(t, "%?Content-Range: bytes */%d\r\n%;%?Content-Length: %d\r\n%;\r\n",
-                ranged == 416, r->len, !unknown && !headless, range.to - range.from);
-    if (!bodyless && !r->body_static && !r->pull) {
-        rtpi_put(t, r->body, (size_t)r->len);
-    }
-    if (!rtpi_tx_commit(c, t)) {
-        return RTPUSH_ERR_TOO_BIG;
-    }
-    rtpi_begin_reply(srv, c);
-    if (!bodyless) {
-        rtpi_reply_body(srv, c, r, own, &range);
-        if (chunked) {
-            c->in.http.bits |= RTPI_B_CHUNKED;
-        }
-    }
-    return RTPUSH_OK;
-}
-
-// The head of an SSE or poll answer.
-static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
-    rtpush_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
-                                 c->in.http.bits & RTPI_B_CORS);
-    // A proxy must not hold it back, neither nginx nor one that compresses (RFC 9111 5.2.2.6).
-    rtpi_format(t, "X-Accel-Buffering: no\r\n%?Transfer-Encoding: chunked\r\n%;\r\n", chunked);
-    return rtpi_tx_commit(c, t);
-}
-
-// "retry: ms LF LF", randomized up to `times` the usual time, so that not all reconnect at once.
-static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
-    rtpush_text *t = rtpi_tx_open(srv, c);
-    rtpi_format(t, "retry: %d\n\n",
-                srv->desc.retry_ms + rtpi_random(srv) % (times * srv->desc.retry_ms + 1u));
-    (void)rtpi_tx_commit(c, t);
-}
-
-// An EventSource never reconnects after a status other than 200 (WHATWG HTML 9.2.3). So "not now"
-// is a 200 with a retry time, which then ends.
-static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    if (!rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW) ||
-        (refusal != RTPI_NO(429) && refusal != RTPI_NO(503))) {
-        return 0;
-    }
-    rtpi_clear(c, RTPI_F_KEEP);
-    if (!rtpi_put_stream_head(srv, c, 0)) {
-        return 0;
-    }
-    if (c->in.http.method != RTPUSH_HEAD) {
-        rtpi_put_retry(srv, c, 4);
-    }
-    rtpi_begin_reply(srv, c);
-    return 1;
-}
-
-// The text for the peer's user. For a refusal by the application it is only the phrase.
-static const char *rtpi_refusal_text(unsigned status, uint8_t why) {
-    return why != RTPUSH_WHY_APP ? rtpush_why(why)
-           : status == 401       ? RTPI_TEXT("log in: this needs credentials", 0)
-                                 : rtpi_status_phrase(status);
-}
-
-// Answers with an error, for the reason given. The rest of what the peer sends with this request is
-// never interpreted where the connection does not keep. RFC 9112 9.3.2: one answer a request. So
-// on_refuse comes last: by then it is answered, and cannot be answered or decided once more.
-static void rtpi_refuse_why(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t why) {
-    unsigned status = refusal + 300u;
-    rtpush_response r;
-    srv->count.why[why]++;
-    if (rtpi_has(c, RTPI_F_OPENED)) {
-        rtpi_set_why(c, why); // for on_close
-    }
-    memset(&r, 0, sizeof r);
-    r.status = (uint16_t)status;
-    r.body_static = 1;
-    r.body = rtpi_refusal_text(status, why);
-    r.len = (uint32_t)strlen((const char *)r.body);
-    if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
-        r.status = 500; // without what does not fit: a long challenge or location
-        if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
-            rtpi_begin_closing(srv, c, why);
-        }
-    }
-    if (srv->desc.on_refuse) {
-        srv->desc.on_refuse(srv, c->peer, (int)r.status, why);
-    }
-}
-
-static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    int coding = refusal == RTPI_NO(501) && c->in.http.method < 1u << RTPI_METHOD_COUNT;
-    uint8_t why = (uint8_t)(refusal >> 9);
-    refusal &= 511u;
-    rtpi_refuse_why(srv, c, refusal,
-                    why ? why : coding ? (uint8_t)RTPUSH_WHY_CODING : rtpi_refusal_why(refusal));
-}
-
-// An answer head did not fit tx_size.
-static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_refuse(srv, c, RTPI_NO(500));
-}
-
-// RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
-// RFC 9110 12.5.3: of the forms there are, the one the client weighs more, gzip where it weighs
-// them alike. Without the field all are acceptable. Identity, if it is not named, comes last.
-// Returns 0, or why it is refused.
-RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c,
-                                                const rtpush_asset *a) {
-    const uint16_t *accepts = c->out.asked.accepts;
-    unsigned any = accepts[RTPI_ACCEPTS_ANY];
-    unsigned zipped = accepts[RTPI_ACCEPTS_GZIP] ? accepts[RTPI_ACCEPTS_GZIP] : any;
-    unsigned plain = accepts[RTPI_ACCEPTS_IDENTITY] ? accepts[RTPI_ACCEPTS_IDENTITY] : any;
-    unsigned bits = c->in.http.bits;
-    int gzip;
-    rtpush_response r;
-    if (!(c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
-        gzip = !a->data;
-    } else {
-        gzip = a->gzip && zipped > 1 && (!a->data || zipped >= plain);
-    }
-    if (!gzip && (!a->data || plain == 1)) { // 1: a weight of 0
-        return RTPI_NO(406);
-    }
-    memset(&r, 0, sizeof r);
-    r.status = bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH) ? 304 : 200;
-    r.body_static = 1;
-    r.content_type = a->content_type;
-    r.cache_control = a->cache_control ? a->cache_control : "no-cache";
-    r.body = gzip ? a->gzip : a->data;
-    r.len = gzip ? a->gzip_len : a->len;
-    r.etag = a->etag;
-    return rtpi_reply(srv, c, &r, gzip ? RTPI_OWN_GZIP : RTPI_OWN) == RTPUSH_OK ? 0 : RTPI_NO(500);
-}
-
-static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
-    rtpush_response r;
-    memset(&r, 0, sizeof r);
-    r.status = 204;
-    if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
-        rtpi_refuse_size(srv, c);
-    }
-}
-
-// This connection made progress: gives it the next number of srv->serial.
-static uint32_t rtpi_achieved(rtpush_server *srv, rtpush_conn *c) {
-    if (++srv->serial == 0) {
-        srv->serial = 1; // 0 names nobody
-    }
-    c->out.rank.order = srv->serial;
-    c->out.rank.since = srv->quarter;
-    return srv->serial;
-}
-
-// Ready for the next request on this connection; proved: for one that is not the first.
-static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c, int proved) {
-    memset(&c->in, 0, sizeof c->in);
-    memset(&c->out, 0, sizeof c->out);
-    c->route = RTPI_NO_ROUTE;
-    c->rx_used = c->tx_head = c->tx_len = 0;
-    c->why = RTPUSH_WHY_NONE;
-    c->user = NULL;
-    c->out.rank.proved = (uint8_t)proved;
-    c->serial = rtpi_achieved(srv, c);
-    rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_LATER | RTPI_F_EXPIRES);
-    rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
-}
-
-// The answer is out.
-static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
-    if (!rtpi_say_closed(srv, c)) {
-        return; // on_close ended it
-    }
-    if (rtpi_has(c, RTPI_F_KEEP) && !srv->shut && !rtpi_has(c, RTPI_F_EOF)) {
-        rtpi_await_request(srv, c, 1);
-        rtpi_ready(srv, c); // the port may hold the next request
-    } else {
-        c->why = RTPUSH_WHY_NONE; // a refusal was counted when it was given
-        rtpi_begin_closing(srv, c, RTPUSH_WHY_NONE);
-    }
-}
-
-// >>http ------------------------------------------------------------------------------------------
-// A request's head is read by runs: bytes that belong together are found and copied at once, and
-// one byte ends them (blank, colon, CR, a list's separator). What the end of the input cuts goes on
-// with the next: the result does not depend on the cut. Method, version and field names stand in tx
-// until they are whole; it is empty until there is an answer. What somebody asks for is kept in
-// an arena, the rx bytes: path NUL query NUL, then for each kept value its tag and text. Values
-// that are judged at once, or are of no known field, use its free end.
-//
-//   METHOD -> TARGET -> PROTOCOL -> LF   (before it an empty line may stand, RFC 9112 2.2)
-//   NAME   at line start: CR ends the head, LF -> REQUEST; else a field's name -> VALUE
-//   VALUE  read whole, or a list element by element; CR -> LF -> NAME
-//
-// A chunked body (RFC 9112 7.1) goes on with the same steps, a byte at a time but for the data:
-//
-//   SIZE   hexadecimal digits, at most 8; ';' -> EXTENSION; CR -> LF -> DATA, of 0 TRAILER
-//   EXTENSION  at most 64 bytes, skipped; CR as above
-//   DATA       the data of the chunk, CR -> LF -> SIZE
-//   TRAILER    at line start: CR -> LF -> DONE, else TRAILER_NAME -> TRAILER_VALUE -> LF
-//              -> TRAILER; at most 1 KiB together, discarded
-//
-// Deliberately strict: what two parsers could read differently (bare LF, space before a colon,
-// folded lines, two lengths, a length beside Transfer-Encoding, a second coding) is refused, so
-// nothing can be smuggled past a proxy in front of us (RFC 9112 11.2). Every refusal in the head or
-// in the body closes the connection.
-// Broken framing, another major version and a head over 16 KiB are refused at once. Other refusals
-// wait in rtpi_asked.refusal for the end of the head: then Origin is known, and a page of
-// desc.origins can read the status (WHATWG Fetch 3.2.3) instead of "network error".
-
-#define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
-#define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
-#define RTPI_TOPIC_MAX 32u   // longest name of a topic
-#define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and RTPI_NO
-
-#define RTPI_FIELD_NAME(field, name, rules) name "\0"
-#define RTPI_FIELD_LEN(field, name, rules) (uint8_t)(sizeof name - 1u),
-#define RTPI_FIELD_RULES(field, name, rules) (uint8_t)(rules),
-static const char rtpi_names[] = RTPI_FIELDS(RTPI_FIELD_NAME);
-static const uint8_t rtpi_name_lens[] = {RTPI_FIELDS(RTPI_FIELD_LEN)};
-static const uint8_t rtpi_rules[] = {
-    RTPI_FIELDS(RTPI_FIELD_RULES) // then those of the route, and all others
-    RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE,
-    RTPI_C_VALUE | RTPI_OPTIONAL
-};
-RTPI_HOLDS(rules, sizeof rtpi_rules == RTPI_H_UNKNOWN + 1u);
-
-#define RTPI_WORD_FIELD(word, field, text) RTPI_H_##field,
-#define RTPI_WORD_TEXT(word, field, text) text "\0"
-static const uint8_t rtpi_word_fields[] = {RTPI_FIELD_WORDS(RTPI_WORD_FIELD)};
-
-#define RTPI_HEADER_BIT(header) ((uint32_t)1 << (header)) // int may have 16 bits
-
-static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
-    return c == ' ' || c == '\t';
-}
-
-// The field of a name in lower case; RTPI_H_ROUTE if it is none of ours.
-static unsigned rtpi_field(const char *name, size_t len) {
-    const char *known = rtpi_names;
-    unsigned i = 0;
-    while (i < RTPI_H_ROUTE && (rtpi_name_lens[i] != len || memcmp(known, name, len) != 0)) {
-        known += rtpi_name_lens[i++] + 1u;
-    }
-    return i;
-}
-
-// The word of a field that a value is; RTPI_W_COUNT if it is none.
-static unsigned rtpi_field_word(unsigned header, const char *v) {
-    unsigned i = 0;
-    while (i < RTPI_W_COUNT && (rtpi_word_fields[i] != header ||
-                                strcmp(rtpi_nth(RTPI_FIELD_WORDS(RTPI_WORD_TEXT), i), v) != 0)) {
-        i++;
-    }
-    return i;
-}
-
-// The token is complete.
-static char *rtpi_token(const rtpush_server *srv, rtpush_conn *c) {
-    char *token = (char *)rtpi_tx(srv, c);
-    token[c->in.http.pos] = '\0';
-    c->in.http.pos = 0;
-    return token;
-}
-
-// Appends to the arena what fits, leaving a byte for the NUL. Is that all?
-static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, const void *data, size_t len) {
-    uint32_t used = c->rx_used + 1u;
-    size_t room = srv->desc.rx_size > used ? (size_t)(srv->desc.rx_size - used) : 0;
-    size_t n = len < room ? len : room;
-    memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
-    c->rx_used = (uint16_t)(c->rx_used + n);
-    return n == len;
-}
-
-// The first of what is wrong is what the peer is told.
-static void rtpi_refuse_at_end(rtpush_conn *c, unsigned refusal) {
-    if (c->out.asked.refusal == 0) {
-        c->out.asked.refusal = (uint8_t)refusal;
-    }
-}
-
-static unsigned rtpi_method_done(const rtpush_server *srv, rtpush_conn *c) {
-    rtpi_http *h = &c->in.http;
-    h->method = (uint8_t)(1u << rtpi_place(rtpi_methods, rtpi_token(srv, c)));
-    h->step = RTPI_S_TARGET;
-    return h->method < 1u << RTPI_METHOD_COUNT ? 0 : RTPI_NO(501);
-}
-
-// Decodes the path from `at` up to `end`, where no digit stands, to `path`, which is not behind it;
-// returns its new end, or NULL.
-// Deviation: an escaped '/' is data (RFC 3986 2.2). Here it is refused: the application could not
-// tell it from a separator, and what a proxy forbids by path (/admin/) would be reached as
-// /admin%2F. So is '\', which a file system may take for a separator.
-static char *rtpi_path_decode(char *path, const char *at, const char *end) {
-    while (at < end) {
-        int plain = *at == '/';
-        int c = rtpi_unescape(&at);
-        if (c < 0 || c == '\\' || (c == '/' && !plain)) {
-            return NULL;
-        }
-        *path++ = (char)c;
-    }
-    return path;
-}
-
-static int rtpi_path_plain(const char *path) { // no "." or ".." segment: clients remove them
-    while ((path = strchr(path, '/')) != NULL) { // not strstr: 1 KB of newlib
-        path++;
-        if (*path != '.') {
-            continue;
-        }
-        path += path[1] == '.' ? 2 : 1;
-        if (*path == '/' || *path == '\0') {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static uint8_t rtpi_route_find(const rtpush_server *srv, const char *path) {
-    unsigned i;
-    for (i = 0; i < srv->desc.route_count; i++) {
-        const char *pattern = srv->desc.routes[i].path;
-        size_t len = strlen(pattern) - 1; // it begins with '/'
-        if (strcmp(pattern, path) == 0 ||
-            (pattern[len] == '*' && strncmp(pattern, path, len) == 0)) {
-            return (uint8_t)i;
-        }
-    }
-    return RTPI_NO_ROUTE;
-}
-
-// The length of the scheme an absolute target or an origin begins with, 0 if it is none of ours.
-static size_t rtpi_scheme(const char *text) {
-    return strncmp(text, "http://", 7) == 0 ? 7 : strncmp(text, "https://", 8) == 0 ? 8 : 0;
-}
-
-// The target is whole, in the arena: cut it into path and query, decode the path, find the route.
-RTPI_APART static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
-    const uint32_t size = srv->desc.rx_size;
-    rtpi_http *h = &c->in.http;
-    char *target = (char *)rtpi_rx(srv, c);
-    char *authority = (char *)rtpi_tx(srv, c);
-    const char *last = target + c->rx_used;
-    char *path = target;
-    const char *query;
-    size_t len = 0; // of the authority
-    target[c->rx_used] = '\0';
-    if (strcmp(path, "*") == 0 && h->method == RTPUSH_OPTIONS) {
-        h->bits |= RTPI_B_STAR;
-    } else if (*path != '/') { // RFC 9112 3.2.2: absolute, the authority counts as Host
-        rtpi_lower_all((uint8_t *)path, 8);
-        path += rtpi_scheme(path);
-        len = strcspn(path, "/?");
-        if (path == target || len == 0) {
-            return RTPI_NO(400);
-        }
-        if (len > RTPI_TOKEN_MAX) {
-            return RTPI_NO(414);
-        }
-        memcpy(authority, path, len);
-        rtpi_lower_all((uint8_t *)authority, len);
-        path += len;
-        if (*path != '/') {
-            *--path = '/';
-        }
-        h->bits |= RTPI_B_ABSOLUTE;
-    }
-    if (h->bits & RTPI_B_OVER || // the rest is for Host, Origin and the key
-        (uint32_t)(last - path) >= size / 4u * 3u - 4u) {
-        return RTPI_NO(414);
-    }
-    query = path + strcspn(path, "?");
-    path = rtpi_path_decode(target, path, query);
-    if (!path) {
-        return RTPI_NO(400);
-    }
-    query += *query == '?';
-    *path++ = '\0';
-    memmove(path, query, (size_t)(last + 1 - query));
-    path += last + 1 - query;
-    if (len > 0) {
-        if ((size_t)(path - target) + len + 2u > size) {
-            return RTPI_NO(414);
-        }
-        *path++ = RTPI_H_HOST;
-        memcpy(path, authority, len);
-        path += len;
-        *path++ = '\0';
-    }
-    c->rx_used = (uint16_t)(path - target);
-    c->route = rtpi_route_find(srv, target);
-    return rtpi_path_plain(target) ? 0 : RTPI_NO(400);
-}
-
-static unsigned rtpi_target_end(const rtpush_server *srv, rtpush_conn *c) {
-    if (c->rx_used == 0) {
-        return RTPI_NO(400);
-    }
-    c->in.http.step = RTPI_S_PROTOCOL;
-    rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
-    c->in.http.bits &= (uint16_t)~RTPI_B_OVER;
-    if (c->out.asked.refusal) { // it is refused already, the rest is not needed
-        memset(rtpi_rx(srv, c), 0, 2);
-        c->rx_used = 2;
-        c->route = RTPI_NO_ROUTE;
-    }
-    return 0;
-}
-
-static unsigned rtpi_protocol_done(const rtpush_server *srv, rtpush_conn *c) {
-    rtpi_http *h = &c->in.http;
-    const char *v = rtpi_token(srv, c);
-    h->step = RTPI_S_LF | RTPI_S_NAME;
-    if (strncmp(v, "HTTP/", 5) != 0 || rtpi_hex_value((uint8_t)v[5]) > 9 || v[6] != '.' ||
-        rtpi_hex_value((uint8_t)v[7]) > 9) {
-        return RTPI_NO(400);
-    }
-    if (v[7] == '0') {
-        h->bits |= RTPI_B_HTTP10;
-    }
-    return v[5] == '1' ? 0 : RTPI_NO(505); // RFC 9110 2.5: a higher minor version is served as 1.1
-}
-
-// Fields that change what the bytes of a body are, where the application does not ask for them: a
-// part of a file, or a compressed one, is not to be stored as the whole.
-static unsigned rtpi_body_disguise(unsigned method, const rtpush_route *route, const char *name) {
-    if (method == RTPUSH_PUT && strcmp(name, "content-range") == 0) {
-        return RTPI_NO(400); // RFC 9110 14.5
-    }
-    return route && route->body_types && strcmp(name, "content-encoding") == 0
-               ? RTPI_NO(415) : 0u; // RFC 9110 8.4
-}
-
-// The name is complete: decides what to do with the value.
-RTPI_APART static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
-    const uint32_t lengths =
-        RTPI_HEADER_BIT(RTPI_H_TRANSFER_ENCODING) | RTPI_HEADER_BIT(RTPI_H_LENGTH);
-    rtpi_http *h = &c->in.http;
-    const rtpush_route *route = rtpi_route(srv, c);
-    size_t len = h->pos;
-    const char *name = rtpi_token(srv, c);
-    unsigned header;
-    uint32_t bits;
-    rtpi_lower_all(rtpi_tx(srv, c), len);
-    header = rtpi_field(name, len);
-    h->step = RTPI_S_VALUE;
-    h->mark = c->rx_used++; // of its tag
-    h->header = (uint8_t)RTPI_H_UNKNOWN;
-    if (header == RTPI_H_ROUTE) {
-        int own = route ? rtpi_find(route->headers, name) : -1;
-        if (own < 0) {
-            return rtpi_body_disguise(h->method, route, name);
-        }
-        header += (unsigned)own;
-    } else if (header == RTPI_H_COOKIE && !srv->desc.cookie) {
-        return 0;
-    }
-    // RFC 9112 6.3: a length beside a coding, and a coding in HTTP/1.0 (RFC 9112 6.1), may be
-    // refused: two parsers would not agree where such a body ends.
-    bits = RTPI_HEADER_BIT(header);
-    if (((rtpi_rules[header] & RTPI_SINGLE) &&
-         (h->seen & (bits & lengths ? lengths : bits))) ||
-        (header == RTPI_H_TRANSFER_ENCODING && (h->bits & RTPI_B_HTTP10))) {
-        return RTPI_NO(400);
-    }
-    h->seen |= bits;
-    h->header = (uint8_t)header;
-    return 0;
-}
-
-// An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
-static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
-    if (strcmp(v, "*") == 0) {
-        return RTPI_B_MATCH | RTPI_B_MATCH_GZIP;
-    }
-    v += v[0] == 'W' && v[1] == '/' ? 2 : 0;
-    return rtpi_is_etag(v, a->etag, 0)   ? (unsigned)RTPI_B_MATCH
-           : rtpi_is_etag(v, a->etag, 1) ? (unsigned)RTPI_B_MATCH_GZIP : 0u;
-}
-
-// The weight of a list's element in thousandths, from its parameters (RFC 9110 12.4.2). What is no
-// weight is 0.
-static unsigned rtpi_weight(const char *parameters) {
-    const char *at = strchr(parameters, '=');
-    unsigned weight = 0;
-    unsigned unit = 1000;
-    if (!at) {
-        return unit;
-    }
-    while (unit > 0 && rtpi_hex_value((uint8_t)*++at) < 10) {
-        weight += unit * rtpi_hex_value((uint8_t)*at);
-        unit /= 10u;
-        at += at[1] == '.';
-    }
-    return weight > 1000 ? 1000 : weight;
-}
-
-// An element of Accept-Encoding (RFC 9110 12.5.3), to its place in rtpi_asked.
-RTPI_APART static void rtpi_accept_coding(rtpi_asked *asked, char *v) {
-    size_t len = strcspn(v, "; \t");
-    unsigned weight = rtpi_weight(v + len);
-    unsigned coding;
-    v[len] = '\0';
-    // RFC 9110 8.4.1.3: x-gzip is gzip, which is the first.
-    coding = rtpi_place(RTPI_CODINGS(RTPI_CODING_NAME) "x-gzip\0", v);
-    if (coding <= RTPI_ACCEPTS_COUNT) {
-        asked->accepts[coding % RTPI_ACCEPTS_COUNT] = (uint16_t)(weight + 1u);
-    }
-}
-
-// What forms of a file the client takes, and has.
-static unsigned rtpi_file_field(const rtpush_server *srv, rtpush_conn *c, unsigned header,
-                                char *v) {
-    if (header == RTPI_H_ACCEPT_ENCODING) {
-        rtpi_accept_coding(&c->out.asked, v);
-    } else if (header == RTPI_H_NONE_MATCH) {
-        c->in.http.bits = (uint16_t)(c->in.http.bits |
-                                     rtpi_match_etag(rtpi_route(srv, c)->asset, v));
-    }
-    return 0;
-}
-
-// RFC 6455 4.2.2: the client's first that we know.
-static unsigned rtpi_websocket_field(const rtpush_server *srv, rtpush_conn *c, unsigned header,
-                                     char *v) {
-    rtpi_http *h = &c->in.http;
-    if (header == RTPI_H_PROTOCOL && h->subprotocol == 0) {
-        int i = rtpi_find(rtpi_route(srv, c)->subprotocols, v);
-        h->subprotocol = i >= 0 ? (uint8_t)(i + 1) : strcmp(v, "rtpush.1") == 0 ? 255 : 0;
-    }
-    return 0;
-}
-
-// The first pair of that name counts: a host of the same domain may have set the second (RFC 6265
-// 8.6).
-static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *v) {
-    const char *name = srv->desc.cookie;
-    size_t len = name ? strlen(name) : 0;
-    if (len == 0 || (h->bits & RTPI_B_COOKIE) || strncmp(v, name, len) != 0 || v[len] != '=') {
-        return 0;
-    }
-    h->bits |= RTPI_B_COOKIE;
-    memmove(v, v + len + 1, strlen(v + len));
-    return RTPI_KEEP;
-}
-
-// How many bytes at text may stand in a host's or topic's name.
-static size_t rtpi_name_len(const char *text) {
-    return rtpi_text_run(text, RTPI_C_NAME);
-}
-
-// Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
-static size_t rtpi_host_name(const char *host) {
-    size_t len = rtpi_name_len(host);
-    const char *port;
-    if (host[0] == '[') {
-        len = strspn(host + 1, "0123456789abcdef:.") + 2;
-        if (len < 4 || host[len - 1] != ']') {
-            return 0;
-        }
-    }
-    port = host + len;
-    if (*port == ':') {
-        port += 1 + strspn(port + 1, "0123456789");
-    }
-    return *port == '\0' ? len : 0;
-}
-
-// A whole value, or one element of a list. Some are only looked at, the others stay in the arena.
-static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
-    rtpi_http *h = &c->in.http;
-    const rtpush_route *route = rtpi_route(srv, c);
-    unsigned word = 1u << rtpi_field_word(h->header, v);
-    h->bits = (uint16_t)(h->bits | (word & (RTPI_SITE_BIT - 1u)));
-    switch (h->header) {
-    case RTPI_H_LENGTH: // RFC 9110 8.6: digits only
-        if (!rtpi_get_decimal(v, &h->length)) {
-            return RTPI_NO(400);
-        }
-        return h->length == ~(uint32_t)0 ? RTPI_NO(413) : 0;
-    case RTPI_H_TRANSFER_ENCODING: // RFC 9112 6.1; with a second coding it is not this text
-        return strcmp(v, "chunked") == 0 ? 0 : RTPI_NO(501);
-    case RTPI_H_EXPECT: // RFC 9110 10.1.1
-        return word == RTPI_B_CONTINUE ? 0 : RTPI_NO(417);
-    case RTPI_H_CONNECTION:
-    case RTPI_H_UPGRADE:
-    case RTPI_H_VERSION:
-        return 0;
-    case RTPI_H_FETCH_SITE:
-    case RTPI_H_FETCH_DEST:
-        c->out.asked.site = (uint8_t)(c->out.asked.site | word / RTPI_SITE_BIT);
-        return 0;
-    case RTPI_H_ACCEPT_ENCODING:
-    case RTPI_H_NONE_MATCH:
-    case RTPI_H_PROTOCOL:
-        return route && route->kind->field ? route->kind->field(srv, c, h->header, v) : 0;
-    case RTPI_H_COOKIE:
-        return rtpi_match_cookie(srv, h, v);
-    case RTPI_H_HOST:
-        // RFC 9112 3.2: an invalid one is refused also where the target's counts (3.2.2).
-        return !(h->bits & RTPI_B_ABSOLUTE) ? RTPI_KEEP : rtpi_host_name(v) > 0 ? 0 : RTPI_NO(400);
-    case RTPI_H_CONTENT_TYPE:
-        return rtpi_kind_has(srv, c, RTPI_KIND_BODY) ? RTPI_KEEP : 0;
-    case RTPI_H_RANGE: // RFC 9110 14.2: of GET alone; and of what may have a range
-    case RTPI_H_IF_RANGE:
-        return h->method == RTPUSH_GET && route && route->kind->range ? RTPI_KEEP : 0;
-    default:
-        return h->header != RTPI_H_UNKNOWN;
-    }
-}
-
-// The end of a value or list element, which stands behind its tag at `mark`.
-RTPI_APART static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
-    rtpi_http *h = &c->in.http;
-    char *tag = (char *)rtpi_rx(srv, c) + h->mark;
-    unsigned rules = rtpi_rules[h->header];
-    unsigned len = c->rx_used - (unsigned)h->mark; // with the tag
-    unsigned over = h->bits & RTPI_B_OVER;
-    unsigned verdict;
-    h->bits &= (uint16_t)~RTPI_B_OVER;
-    c->rx_used = h->mark;
-    if (len == 1 && !over) {
-        if (!(rules & RTPI_C_VALUE)) {
-            return 0; // RFC 9110 5.6.1: an empty element says nothing
-        }
-        over = h->mark + 2u > srv->desc.rx_size;
-    }
-    // A pair of another name may be of any length; one that is cut in its name may be the wanted.
-    if (over && (h->header != RTPI_H_COOKIE ||
-                 strncmp(tag + 1, srv->desc.cookie, len - 1u) == 0)) {
-        return rules & RTPI_OPTIONAL ? 0 : RTPI_NO(431);
-    }
-    while (len > 1 && rtpi_is_blank((uint8_t)tag[len - 1u])) {
-        len--;
-    }
-    if (rules & RTPI_LOWER) {
-        rtpi_lower_all((uint8_t *)tag + 1, len - 1u);
-    }
-    *tag = (char)h->header;
-    tag[len] = '\0';
-    verdict = rtpi_judge(srv, c, tag + 1);
-    if (verdict != RTPI_KEEP) {
-        return verdict;
-    }
-    if (over) {
-        return RTPI_NO(431);
-    }
-    h->mark = c->rx_used = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
-    return 0;
-}
-
-// More of a name, or of the first line to a token, of the target and of values to the arena. White
-// space before a value is none of it.
-RTPI_APART static unsigned rtpi_run_done(const rtpush_server *srv, rtpush_conn *c,
-                                         const uint8_t *data, size_t len) {
-    rtpi_http *h = &c->in.http;
-    size_t room = RTPI_TOKEN_MAX - (size_t)h->pos;
-    if (h->step >= RTPI_S_TARGET) {
-        for (; c->rx_used == h->mark + 1u && len > 0 && rtpi_is_blank(*data); len--) {
-            data++;
-        }
-        if (!rtpi_keep(srv, c, data, len)) {
-            h->bits |= RTPI_B_OVER;
-        }
-        return 0;
-    }
-    len = len < room ? len : room; // a longer one is not known
-    memcpy(rtpi_tx(srv, c) + h->pos, data, len);
-    h->pos = (uint8_t)(h->pos + len);
-    return h->step == RTPI_S_PROTOCOL && h->pos > 8 ? RTPI_NO(400) : 0u; // "HTTP/1.1"
-}
-
-// A byte that ends a run, or a value or element. Returns 0 or RTPI_NO.
-RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    rtpi_http *h = &c->in.http;
-    unsigned verdict;
-    if (h->step & RTPI_S_LF) { // RFC 9112 2.2: a bare CR is no line end
-        h->step &= (uint8_t)~RTPI_S_LF;
-        return byte == '\n' ? 0 : RTPI_NO(400);
-    }
-    switch (h->step) {
-    case RTPI_S_METHOD:
-        if (byte == ' ' && h->pos > 0) {
-            return rtpi_method_done(srv, c);
-        }
-        if (byte == '\r' && h->pos == 0 && h->total == 0) {
-            h->step = RTPI_S_LF | RTPI_S_METHOD; // RFC 9112 2.2: an empty line is ignored
-            return 0;
-        }
-        return RTPI_NO(400); // also a TLS hello on the plain port
-    case RTPI_S_NAME:
-        if (byte == '\r' && h->pos == 0) {
-            h->step = RTPI_S_LF | RTPI_S_REQUEST;
-            return 0;
-        }
-        // RFC 9112 5.1 and 5.2: no space before the colon, no folded line, no empty name.
-        return byte == ':' && h->pos > 0 ? rtpi_name_done(srv, c) : RTPI_NO(400);
-    case RTPI_S_TARGET: // RFC 3986: no other byte may stand in it
-        return byte == ' ' ? rtpi_target_end(srv, c) : RTPI_NO(400);
-    case RTPI_S_PROTOCOL:
-        return byte == '\r' ? rtpi_protocol_done(srv, c) : RTPI_NO(400);
-    default:
-        break;
-    }
-    if (byte == '\r') {
-        h->step = RTPI_S_LF | RTPI_S_NAME;
-    } else if (!rtpi_run(&byte, 1, RTPI_C_VALUE)) {
-        return RTPI_NO(400);
-    }
-    verdict = rtpi_value_done(srv, c);
-    c->rx_used = (uint16_t)(c->rx_used + (byte != '\r')); // the tag of the next
-    return verdict;
-}
-
-// A run, and the byte behind it if there is one. Returns 0 or RTPI_NO; h->total says how far it is.
-RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
-                                             const uint8_t *data, size_t len) {
-    static const uint8_t classes[] = {RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_TARGET, RTPI_C_TARGET};
-    rtpi_http *h = &c->in.http;
-    unsigned refusal = 0;
-    size_t n = 0;
-    if (h->step <= RTPI_S_VALUE) {
-        n = rtpi_run(data, len, h->step == RTPI_S_VALUE ? rtpi_rules[h->header] & RTPI_C_VALUES
-                                                        : classes[h->step]);
-        refusal = rtpi_run_done(srv, c, data, n);
-    }
-    if (n < len && refusal == 0) {
-        refusal = rtpi_head_cut(srv, c, data[n++]);
-    }
-    h->total = (uint16_t)(h->total + n);
-    return refusal;
-}
-
-// DNS rebinding: a page of evil.example whose name now points here is same-origin with us in its
-// browser, but its requests still say Host: evil.example. Literal addresses cannot be rebound.
-static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
-    const char *const *listed = srv->desc.hosts;
-    size_t len = rtpi_host_name(host);
-    if (len == 0) {
-        return RTPI_NO(400);
-    }
-    if (host[0] == '[' || (host[0] != '.' && strspn(host, "0123456789.") == len) ||
-        rtpi_find(listed, "*") >= 0) {
-        return 0;
-    }
-    if (len > 1 && host[len - 1] == '.') { // the root's dot changes no name
-        len--;
-    }
-    for (; listed && *listed; listed++) {
-        if (rtpi_is(host, len, *listed)) {
-            return 0;
-        }
-    }
-    return rtpi_is(host, len, "localhost") ? 0 : RTPI_NO(421);
-}
-
-// Are both, in any case, the same host and port? `usual` is the port where none is given, with its
-// colon.
-static int rtpi_same_authority(const char *lower, const char *text, const char *usual) {
-    size_t len = strcspn(lower, lower[0] == '[' ? "]" : ":");
-    len += lower[len] == ']';
-    if (!rtpi_starts(text, lower, len)) {
-        return 0;
-    }
-    // RFC 3986 3.2.3: an empty port is the usual one.
-    lower += len + (strcmp(lower + len, ":") == 0);
-    text += len + (strcmp(text + len, ":") == 0);
-    lower = *lower != '\0' ? lower : usual;
-    return rtpi_is(lower, strlen(lower), *text != '\0' ? text : usual);
-}
-
-// 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4 and 5: scheme, host and port all count,
-// and a port that is not named is that of the scheme. Over a plain listener an https page of the
-// same authority (a proxy adds TLS) counts too.
-static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, const char *origin,
-                             const char *host) {
-    size_t scheme = rtpi_scheme(origin);
-    const char *usual = scheme == 8 ? ":443" : scheme == 7 ? ":80" : "";
-    const char *const *listed;
-    for (listed = srv->desc.origins; listed && *listed; listed++) {
-        if (rtpi_starts(*listed, origin, scheme) &&
-            rtpi_same_authority(origin + scheme, *listed + scheme, usual)) {
-            return 2;
-        }
-    }
-    return scheme > 0 && host && rtpi_same_authority(origin + scheme, host, usual) &&
-           (scheme == 8 || !rtpi_has(c, RTPI_F_SECURE));
-}
-
-// Where the request has the first fields of RTPI_FIELDS.
-#define RTPI_REQUEST_AT(tag) (offsetof(rtpush_request, host) + (tag) * sizeof(const char *))
-RTPI_HOLDS(origin, offsetof(rtpush_request, origin) == RTPI_REQUEST_AT(RTPI_H_ORIGIN));
-RTPI_HOLDS(cookie, offsetof(rtpush_request, cookie) == RTPI_REQUEST_AT(RTPI_H_COOKIE));
-RTPI_HOLDS(authorization,
-           offsetof(rtpush_request, authorization) == RTPI_REQUEST_AT(RTPI_H_AUTHORIZATION));
-RTPI_HOLDS(content_type,
-           offsetof(rtpush_request, content_type) == RTPI_REQUEST_AT(RTPI_H_CONTENT_TYPE));
-
-static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_request *req) {
-    const rtpi_http *h = &c->in.http;
-    const rtpush_route *route = rtpi_route(srv, c);
-    const char *at = (const char *)rtpi_rx(srv, c);
-    const char *end = at + h->mark;
-    size_t prefix = route ? strlen(route->path) : 0;
-    memset(req, 0, sizeof *req);
-    req->conn = rtpi_handle(srv, c);
-    req->route = route;
-    req->method = h->method;
-    req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
-    req->content_length = rtpi_is_chunked(c) ? RTPUSH_LENGTH_UNKNOWN : h->length;
-    req->peer = c->peer;
-    req->path = at;
-    req->body = (const uint8_t *)"";
-    req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? at + prefix - 1 : "";
-    req->query = rtpi_nth(at, 1);
-    for (at = rtpi_nth(at, 2); at < end; at += strlen(at) + 1) {
-        unsigned tag = (uint8_t)*at++;
-        if (tag >= RTPI_H_ROUTE) {
-            req->headers[tag - RTPI_H_ROUTE] = at;
-        } else if (tag <= RTPI_H_CONTENT_TYPE) {
-            memcpy((uint8_t *)req + RTPI_REQUEST_AT(tag), &at, sizeof at);
-        }
-    }
-    if (h->subprotocol == 255) {
-        req->subprotocol = "rtpush.1";
-    } else if (h->subprotocol > 0) {
-        req->subprotocol = route->subprotocols[h->subprotocol - 1];
-    }
-}
-
-// The index of a topic, or -1.
-static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t len) {
-    int i;
-    for (i = 0; i < (int)srv->desc.topic_count; i++) {
-        const char *known = srv->desc.topics[i].name;
-        if (strncmp(known, name, len) == 0 && known[len] == '\0') {
-            return i;
-        }
-    }
-    return -1;
-}
-
-// The topics a route allows: bytes have no form in an event stream.
-static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
-    uint32_t topics =
-        route->kind->flags & RTPI_KIND_TWO_WAY ? rtpi_all_topics(srv) : srv->text_topics;
-    return route->topics ? topics & route->topics : topics;
-}
-
-// ?topics=a,b as bits, of all parameters of that name together; all of the route's if there is
-// none. Returns 0, or why it is refused.
-static unsigned rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *route,
-                                  const char *query, uint32_t *topics) {
-    uint32_t allowed = rtpi_route_topics(srv, route);
-    const char *at = rtpi_query_find(query, "topics");
-    char name[RTPI_TOPIC_MAX + 1]; // a longer one is none of ours
-    *topics = at ? 0 : allowed;
-    while (at) {
-        size_t n = 0;
-        int c; // browsers write a comma as %2C
-        while ((c = rtpi_query_byte(&at, '&')) > 0 && c != ',' && n < sizeof name) {
-            name[n++] = (char)c;
-        }
-        if (c < 0) {
-            return RTPI_NO(400);
-        }
-        if (n > 0) {
-            int i = rtpi_topic_find(srv, name, n);
-            if (i < 0 || !(allowed >> i & 1u)) {
-                return RTPI_NO(404);
-            }
-            *topics |= (uint32_t)1 << i;
-        }
-        at = c == 0 ? rtpi_query_find(at, "topics") : at;
-    }
-    return 0;
-}
-
-// The id a client resumes from: the header wins, it is newer than the page's URL.
-static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c,
-                                  const char *query, char out[27]) {
-    const char *id = rtpi_kept(srv, c, RTPI_H_LAST_EVENT_ID);
-    int n;
-    if (id && *id) {
-        return id;
-    }
-    n = rtpush_query(query, "last_event_id", out, 27);
-    // One that cannot be read is an id all the same, and none of ours: reset.
-    return n > 0 ? out : n < 0 && n != RTPUSH_ERR_ARGUMENT ? "" : NULL;
-}
-
-static int rtpi_stream_room(const rtpush_server *srv) {
-    return !srv->shut && srv->count.streams < srv->desc.max_streams;
-}
-
-// Turns the request into a reader. tx already holds the head; `ms` is its first deadline.
-static unsigned rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t form, uint32_t ms,
-                                 const rtpush_request *req) {
-    char id[27];
-    const char *resume = rtpi_resume_id(srv, c, req->query, id);
-    memset(&c->out, 0, sizeof c->out);
-    rtpi_sync(srv);
-    c->out.stream.topics = req->topics;
-    c->form = form;
-    c->todo = c->sweep_i = 0;
-    rtpi_reader_start(srv, c, resume);
-    if (form <= RTPI_FORM_TAGGED) { // frames take the place of the request
-        memset(&c->in, 0, sizeof c->in);
-        c->rx_used = 0;
-        c->heard = (uint16_t)srv->quarter;
-        c->in.ws.code = 1006;
-        (void)rtpi_after(srv, srv->desc.ping_ms);
-    }
-    rtpi_set(c, RTPI_F_OPENED);
-    srv->count.streams++;
-    rtpi_high(&srv->count.streams_high, srv->count.streams);
-    rtpi_state(srv, c, RTPI_STREAM, ms);
-    rtpi_ready(srv, c);
-    if (req->route->on_open) {
-        req->route->on_open(srv, req);
-    }
-    return 0;
-}
-
-static unsigned rtpi_open_events(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
-    if (!rtpi_put_stream_head(srv, c, 0)) {
-        return RTPI_NO(500);
-    }
-    if (req->method == RTPUSH_HEAD) { // RFC 9110 9.3.2
-        rtpi_begin_reply(srv, c);
-        return 0;
-    }
-    return rtpi_stream_open(srv, c, RTPI_FORM_SSE, srv->desc.keepalive_ms, req);
-}
-
-// How long ?timeout=S, in whole seconds, lets a poll wait. 0 if it is none.
-RTPI_OWN_FRAME static int rtpi_poll_wait(const rtpush_server *srv, const char *query,
-                                         uint32_t *wait_ms) {
-    char text[12];
-    uint32_t seconds;
-    int len = rtpush_query(query, "timeout", text, sizeof text);
-    *wait_ms = srv->desc.poll_ms;
-    if (len == RTPUSH_ERR_ARGUMENT) {
-        return 1; // absent
-    }
-    if (len <= 0 || !rtpi_get_decimal(text, &seconds)) {
-        return 0;
-    }
-    if (seconds <= *wait_ms / 1000u) {
-        *wait_ms = seconds * 1000u;
-    }
-    return 1;
-}
-
-static unsigned rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    int chunked = !(c->in.http.bits & RTPI_B_HTTP10);
-    uint32_t wait_ms;
-    (void)rtpi_poll_wait(srv, req->query, &wait_ms); // judged before
-    if (!chunked) {
-        rtpi_clear(c, RTPI_F_KEEP);
-    }
-    if (req->method == RTPUSH_HEAD && rtpi_put_stream_head(srv, c, chunked)) {
-        rtpi_begin_reply(srv, c);
-        return 0;
-    }
-    return rtpi_stream_open(srv, c, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, wait_ms, req);
-}
-
-// RFC 6455 4.2.1: what a valid opening handshake has.
-static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *c) {
-    unsigned bits = c->in.http.bits;
-    const char *key = rtpi_kept(srv, c, RTPI_H_KEY);
-    if (!(bits & RTPI_B_VERSION13) && (c->in.http.seen >> RTPI_H_VERSION & 1u)) {
-        return RTPI_NO(426); // RFC 6455 4.4
-    }
-    return (bits & (RTPI_B_HTTP10 | RTPI_B_UPGRADE | RTPI_B_VERSION13)) ==
-                       (RTPI_B_UPGRADE | RTPI_B_VERSION13) &&
-                   c->in.http.length == 0 && key && rtpi_ws_key_valid(key)
-               ? 0 : RTPI_NO(400);
-}
-
-RTPI_OWN_FRAME static int rtpi_put_upgrade(rtpush_server *srv, rtpush_conn *c,
-                                           const rtpush_request *req) {
-    uint8_t digest[20];
-    // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
-    // 256 at least).
-    rtpush_text *t = rtpi_tx_open(srv, c);
-    rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
-    rtpi_sha1(t->data, (size_t)t->len, digest);
-    t->len = 0;
-    rtpi_put_text(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                     "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
-    rtpi_put_base64(t, digest, sizeof digest, 0);
-    rtpi_format(t, "\r\n%?Sec-WebSocket-Protocol: %s\r\n%;\r\n", req->subprotocol != NULL,
-                req->subprotocol);
-    return rtpi_tx_commit(c, t);
-}
-
-static unsigned rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
-    if (!(c->in.http.bits & RTPI_B_WEBSOCKET)) { // RFC 9110 15.5.22
-        return RTPI_NO(426);
-    }
-    return rtpi_put_upgrade(srv, c, req)
-               ? rtpi_stream_open(srv, c, form, rtpi_keepalive_ms(srv, form), req)
-               : RTPI_NO(500);
-}
-
-static unsigned rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    const rtpush_route *route = req->route;
-    rtpi_set(c, RTPI_F_OPENED);
-    rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
-    if (route->on_request) {
-        route->on_request(srv, req);
-    }
-    return 0;
-}
-
-// Only senders that the application knows may take body_ms for a body; others have head_ms, so that
-// they cannot hold a slot for long.
-static uint32_t rtpi_body_ms(const rtpush_server *srv, const rtpush_conn *c) {
-    const rtpush_desc *d = &srv->desc;
-    return c->out.rank.known || d->body_ms < d->head_ms ? d->body_ms : d->head_ms;
-}
-
-// RFC 9110 10.1.1: only when a body is still to come and will be read.
-static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
-    rtpush_text *t = rtpi_tx_open(srv, c);
-    rtpi_put_text(t, "HTTP/1.1 100 Continue\r\n\r\n");
-    (void)rtpi_tx_commit(c, t);
-    rtpi_ready(srv, c);
-}
-
-static unsigned rtpi_open_file(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    return rtpi_reply_asset(srv, c, req->route->asset);
-}
-
-static unsigned rtpi_open_upload(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    const rtpush_route *route = req->route;
-    if (!rtpi_body_due(c)) {
-        return rtpi_open_handler(srv, c, req);
-    }
-    rtpi_state(srv, c, RTPI_BODY, rtpi_body_ms(srv, c));
-    c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
-    c->in.http.total = 0;
-    if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
-        rtpi_put_continue(srv, c);
-    }
-    if (route->on_body) { // else on_request comes with the whole body
-        rtpi_set(c, RTPI_F_OPENED);
-        if (route->on_request) {
-            route->on_request(srv, req);
-        }
-    }
-    return 0;
-}
-
-// What is authorised goes to its kind. 0, or what it is refused with.
-static unsigned rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    if (rtpi_kind_has(srv, c, RTPI_KIND_STREAM) && !rtpi_stream_room(srv)) {
-        return RTPI_NO(503);
-    }
-    return req->route->kind->open(srv, c, req);
-}
-
-// Does the route take that much more of a body?
-static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32_t more) {
-    const rtpush_route *route = rtpi_route(srv, c);
-    return more <= route->max_body - c->in.http.taken &&
-           (route->on_body || more == 0 || // a NUL follows the whole body
-            more < srv->desc.rx_size - (uint32_t)c->rx_used);
-}
-
-// Is the body of a type that the route takes? RFC 9110 8.3: without Content-Type a recipient may
-// assume application/octet-stream.
-static int rtpi_type_fits(const rtpush_request *req) {
-    const char *const *known = req->route->body_types;
-    const char *type = req->content_type ? req->content_type : "application/octet-stream";
-    size_t len = strcspn(type, "; \t");
-    while (known && *known && !(strlen(*known) == len && rtpi_starts(type, *known, len))) {
-        known++;
-    }
-    return !known || *known;
-}
-
-// Does a page of desc.origins ask? Then it may read the answer, whatever that is.
-static int rtpi_cors_check(const rtpush_server *srv, rtpush_conn *c, const char *origin,
-                           const char *host) {
-    int known = rtpi_origin_check(srv, c, origin, host);
-    if (known == 2) {
-        c->in.http.bits |= RTPI_B_CORS;
-    }
-    return known;
-}
-
-// Cross-site requests: forged ones, hijacked WebSockets. Files may be shown everywhere; a link to
-// what a HANDLER answers must work, and a GET is safe (RFC 9110 9.2.1) or should be.
-static unsigned rtpi_site_check(const rtpush_conn *c, const rtpush_request *req, int origin) {
-    const rtpush_route *route = req->route;
-    unsigned site = c->out.asked.site;
-    int safe = (req->method & (RTPUSH_GET | RTPUSH_HEAD)) != 0;
-    if (origin == 2 || (route && ((route->flags & RTPUSH_ANY_ORIGIN) ||
-                                  ((route->kind->flags & RTPI_KIND_FOREIGN) && safe)))) {
-        return 0;
-    }
-    if (site & RTPI_SITE_FOREIGN) { // also without Origin: <img>, <script>, <form method=get>
-        return (site & RTPI_SITE_DOCUMENT) && safe && !req->origin &&
-                       (!route || (route->kind->flags & RTPI_KIND_LINKED))
-                   ? 0 : RTPI_NO(403);
-    }
-    // A form under Referrer-Policy: no-referrer says "null" of our own page as of others.
-    return origin || ((site & RTPI_SITE_OWN) && strcmp(req->origin, "null") == 0) ? 0
-                                                                                  : RTPI_NO(403);
-}
-
-// Host and Origin of the request, checked before everything else and before any callback.
-static unsigned rtpi_sender_check(const rtpush_server *srv, rtpush_conn *c,
-                                  const rtpush_request *req) {
-    int origin = req->origin ? rtpi_cors_check(srv, c, req->origin, req->host) : 1;
-    unsigned refusal = 0;
-    if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
-        return RTPI_NO(400); // RFC 9112 3.2: also where the target names the host
-    }
-    if (req->host) {
-        refusal = rtpi_host_check(srv, req->host);
-    }
-    return refusal ? refusal : rtpi_site_check(c, req, origin);
-}
-
-// What the route does not take.
-RTPI_APART static unsigned rtpi_request_check(const rtpush_conn *c, const rtpush_request *req) {
-    const rtpush_route *route = req->route;
-    if (c->in.http.bits & RTPI_B_STAR) {
-        return 0;
-    }
-    if (!route) {
-        return RTPI_NO(404);
-    }
-    if (!(req->method & rtpi_route_methods(route))) {
-        return RTPI_NO(405);
-    }
-    return rtpi_body_due(c) && !(route->kind->flags & RTPI_KIND_BODY) ? RTPI_NO(413) : 0u;
-}
-
-// Is the body one that the route takes? Of a chunked one it is known that it must take one.
-static unsigned rtpi_judge_upload(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    if (!rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.length)) {
-        return RTPI_NO(413);
-    }
-    return rtpi_body_due(c) && !rtpi_type_fits(req) ? RTPI_NO(415) : 0u;
-}
-
-// A stream names topics that are there.
-RTPI_OWN_FRAME static unsigned rtpi_judge_stream(rtpush_server *srv, rtpush_conn *c,
-                                                 rtpush_request *req) {
-    unsigned refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
-    int two_way = rtpi_kind_has(srv, c, RTPI_KIND_TWO_WAY);
-    if (refusal) {
-        return refusal;
-    }
-    return req->topics == 0 && srv->desc.topic_count > 0 && (!two_way || *req->query)
-               ? RTPI_NO(404) : 0u;
-}
-
-// ... and a poll a time.
-static unsigned rtpi_judge_poll(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    uint32_t wait_ms;
-    return rtpi_poll_wait(srv, req->query, &wait_ms) ? rtpi_judge_stream(srv, c, req)
-                                                     : RTPI_NO(400);
-}
-
-// Without an upgrade it is judged all the same, and refused later: a page that is not told the
-// status of a WebSocket learns by a plain request whether it is let in.
-static unsigned rtpi_judge_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    unsigned refusal = c->in.http.bits & RTPI_B_WEBSOCKET ? rtpi_upgrade_check(srv, c) : 0;
-    return refusal ? RTPI_NO_FOR(refusal, RTPUSH_WHY_UPGRADE) : rtpi_judge_stream(srv, c, req);
-}
-
-static int rtpi_is_redirect(int status) { // RFC 9110 15.4.3, 15.4.4
-    return status == 302 || status == 303;
-}
-
-// What a request may be refused with: an error, or where the login page is.
-static int rtpi_may_refuse(int status, const rtpush_grant *grant) {
-    return rtpi_is_redirect(status)
-               ? grant && grant->location && *grant->location && rtpi_header_clean(grant->location)
-               : status >= 400 && status <= 599;
-}
-
-// Does the request go on? As the grant says; else it was refused.
-static int rtpi_decided(rtpush_server *srv, rtpush_conn *c, rtpush_request *req, int status,
-                        const rtpush_grant *grant) {
-    if (status == 0 && req->topics != 0) {
-        req->topics &= grant->topics;
-        status = req->topics == 0 ? 403 : 0;
-    }
-    if (status != 0) {
-        srv->advice = rtpi_is_redirect(status) && grant ? grant->location
-                      : grant && grant->challenge && rtpi_header_clean(grant->challenge)
-                          ? grant->challenge : "Bearer";
-        rtpi_refuse_why(srv, c, RTPI_NO(rtpi_may_refuse(status, grant) ? (unsigned)status : 500u),
-                        RTPUSH_WHY_APP);
-        return 0;
-    }
-    c->granted = grant->topics & rtpi_route_topics(srv, req->route);
-    c->user = grant->user;
-    c->out.rank.known = grant->known;
-    if (grant->expires_s > 0) {
-        c->expires = rtpi_after(srv, grant->expires_s > 8000u ? 8000000u
-                                                              : grant->expires_s * 1000u);
-        rtpi_set(c, RTPI_F_EXPIRES);
-    }
-    return 1;
-}
-
-static int rtpi_ask(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    rtpush_grant grant;
-    int status = 0;
-    memset(&grant, 0, sizeof grant);
-    grant.topics = ~(uint32_t)0;
-    rtpi_state(srv, c, RTPI_ASK, srv->desc.reply_ms);
-    c->granted = req->topics; // asked for: for rtpush_decide
-    if (srv->desc.authorize) {
-        grant.topics = req->topics;
-        status = srv->desc.authorize(srv, req, &grant);
-    }
-    return status != RTPUSH_LATER && c->state == RTPI_ASK && // else it decided or ended it itself
-           rtpi_decided(srv, c, req, status, &grant);
-}
-
-// The head is complete.
-static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    rtpi_http *h = &c->in.http;
-    unsigned refusal;
-    int options; // answered here
-    h->mark = c->rx_used;
-    srv->count.requests++;
-    if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE)) && !srv->shut) {
-        rtpi_set(c, RTPI_F_KEEP);
-    }
-    rtpi_request(srv, c, req);
-    options = req->method == RTPUSH_OPTIONS &&
-              (!req->route || !(req->route->methods & RTPUSH_OPTIONS));
-    refusal = rtpi_sender_check(srv, c, req);
-    if (!options && !rtpi_token_take(srv, c)) { // a preflight is no request of its own
-        rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
-        refusal = RTPI_NO(429);
-    } else if (c->out.asked.refusal) {
-        rtpi_clear(c, RTPI_F_KEEP);
-        refusal = c->out.asked.refusal; // first: the host of a refused target is not known
-    } else if (refusal == 0) {
-        refusal = rtpi_request_check(c, req);
-    }
-    if (refusal == 0 && options) {
-        rtpi_reply_options(srv, c);
-        return;
-    }
-    if (refusal == 0 && req->route->kind->judge) {
-        refusal = req->route->kind->judge(srv, c, req);
-    }
-    if (refusal == 0 && rtpi_ask(srv, c, req)) {
-        refusal = rtpi_take_request(srv, c, req);
-    }
-    if (refusal) {
-        rtpi_refuse(srv, c, refusal);
-    }
-}
-
-// A head that was not complete in time. Origin counts only if it was read before.
-static void rtpi_refuse_head(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t why) {
-    const char *origin = NULL;
-    if (c->in.http.seen >> RTPI_H_ORIGIN & 1u) { // so the target is whole
-        origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
-    }
-    if (origin) {
-        (void)rtpi_cors_check(srv, c, origin, NULL);
-    }
-    rtpi_clear(c, RTPI_F_KEEP);
-    rtpi_refuse_why(srv, c, refusal, why);
-}
-
-RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
-                                             const uint8_t *data, size_t len) {
-    rtpi_http *h = &c->in.http;
-    size_t i = 0;
-    if (h->total == 0) {
-        c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
-    }
-    while (i < len && c->state == RTPI_HEAD) {
-        unsigned before = h->total;
-        size_t most = RTPI_HEAD_MAX + 1u - before;
-        int last = h->step == (RTPI_S_LF | RTPI_S_REQUEST);
-        unsigned refusal;
-        // A new connection has no more tokens than others of its address have left. Its first
-        // request waits for the next second instead of a 429: else one busy connection would lock
-        // out all others behind the same NAT or proxy.
-        if (last && !rtpi_is_proved(c) && !rtpi_has_token(srv, c)) {
-            break;
-        }
-        refusal = rtpi_head_run(srv, c, data + i, len - i < most ? len - i : most);
-        i += h->total - before;
-        if (refusal != RTPI_NO(400) && refusal != RTPI_NO(505)) {
-            rtpi_refuse_at_end(c, refusal);
-            refusal = 0;
-        }
-        if (refusal == 0 && h->total > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
-            rtpi_refuse_at_end(c, h->step == RTPI_S_TARGET ? RTPI_NO(414) : 0u);
-            refusal = c->out.asked.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
-        }
-        if (refusal) {
-            rtpi_refuse_head(srv, c, refusal, rtpi_refusal_why(refusal));
-        } else if (last) {
-            rtpi_head_done(srv, c, &srv->request);
-        }
-    }
-    return i;
-}
-
-#define RTPI_CHUNK_DIGITS 8u     // a size of 32 bits; leading zeros count
-#define RTPI_EXTENSION_MAX 64u   // RFC 9112 7.1.1: a limit to what is skipped
-#define RTPI_TRAILER_MAX 1024u   // RFC 9112 7.1.2: may be discarded
-#define RTPI_BODY_END 1u         // the byte ends the body: beside 0 and RTPI_NO
-
-// A piece of the body, to on_body or into the arena. 0: the application takes it later.
-static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
-                           int last) {
-    rtpush_request *req = &srv->request;
-    rtpi_http *h = &c->in.http;
-    const rtpush_route *route = rtpi_route(srv, c);
-    rtpi_request(srv, c, req);
-    req->content_length = last ? 0 : req->content_length;
-    if (!route->on_body) {
-        memcpy(rtpi_rx(srv, c) + c->rx_used, data, len);
-        c->rx_used = (uint16_t)(c->rx_used + len);
-    } else if (rtpi_not_taken(route->on_body(srv, req, data, len, last)) &&
-               c->state == RTPI_BODY) { // once answered there is nothing to wait for
-        rtpi_later(srv, c);
-        return 0;
-    }
-    if (c->state != RTPI_BODY) {
-        return 1;
-    }
-    h->taken += (uint32_t)len;
-    if (h->taken / 4096u != (h->taken - (uint32_t)len) / 4096u) {
-        c->due = rtpi_after(srv, rtpi_body_ms(srv, c)); // slowloris: 4 KiB in each body_ms
-        (void)rtpi_achieved(srv, c);
-    }
-    if (last && route->on_body) {
-        rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
-    } else if (last) {
-        req->body = rtpi_rx(srv, c) + h->mark;
-        rtpi_rx(srv, c)[c->rx_used] = '\0'; // rtpi_body_fits left room for it
-        req->body_len = (uint16_t)(c->rx_used - h->mark);
-        req->content_length = req->body_len;
-        (void)rtpi_open_handler(srv, c, req);
-    }
-    return 1;
-}
-
-// A byte of a chunked body that is no data. Returns 0, RTPI_BODY_END or RTPI_NO.
-static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
-    // By steps from SIZE on: what may stand there in any number, and what follows CR LF.
-    static const uint8_t classes[] = {0, RTPI_C_VALUE, 0, RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_VALUE};
-    static const uint8_t follows[] = {RTPI_S_DATA, RTPI_S_DATA, RTPI_S_SIZE, RTPI_S_DONE, 0,
-                                      RTPI_S_TRAILER};
-    rtpi_http *h = &c->in.http;
-    unsigned step = h->step & ~(unsigned)RTPI_S_LF;
-    unsigned digit = rtpi_hex_value(byte);
-    if (step >= RTPI_S_TRAILER && h->total++ > RTPI_TRAILER_MAX) { // and the LF before them
-        return RTPI_NO(431);
-    }
-    if (h->step & RTPI_S_LF) {
-        h->step = (uint8_t)step;
-        return byte != '\n'            ? RTPI_NO(400)
-               : step == RTPI_S_DONE ? RTPI_BODY_END
-               : step != RTPI_S_DATA || rtpi_body_fits(srv, c, h->length) ? 0u : RTPI_NO(413);
-    }
-    if (rtpi_run(&byte, 1, classes[step - RTPI_S_SIZE])) {
-        h->step = (uint8_t)(step + (step == RTPI_S_TRAILER)); // its name
-        return step == RTPI_S_EXTENSION && ++h->pos > RTPI_EXTENSION_MAX ? RTPI_NO(400) : 0u;
-    }
-    if (step == RTPI_S_SIZE && digit < 16 && h->pos < RTPI_CHUNK_DIGITS) {
-        h->length = h->length << 4 | digit;
-        h->pos++;
-        return 0;
-    }
-    // Deviation: RFC 9112 7.1.1 allows white space before ';'. Nobody sends it but who looks for
-    // parsers that differ.
-    if ((step == RTPI_S_SIZE && byte == ';' && h->pos > 0) ||
-        (step == RTPI_S_TRAILER_NAME && byte == ':')) {
-        h->pos = 0;
-        h->step++;
-        return 0;
-    }
-    if (byte != '\r' || step == RTPI_S_TRAILER_NAME || (step == RTPI_S_SIZE && h->pos == 0)) {
-        return RTPI_NO(400);
-    }
-    h->pos = 0;
-    h->step = follows[step - RTPI_S_SIZE];
-    if (h->step == RTPI_S_DATA && h->length == 0) {
-        h->step = RTPI_S_TRAILER; // of size 0 is the last chunk
-    }
-    h->step |= RTPI_S_LF;
-    return 0;
-}
-
-// Data, of the body or of a chunk. Returns how much was taken.
-static size_t rtpi_body_data(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                             size_t len) {
-    rtpi_http *h = &c->in.http;
-    uint32_t before = h->length;
-    if (len > before) {
-        len = (size_t)before;
-    }
-    h->length -= (uint32_t)len;
-    if (!rtpi_body_piece(srv, c, data, len, h->length == 0 && !rtpi_is_chunked(c))) {
-        h->length = before;
-        return 0;
-    }
-    return len;
-}
-
-static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *byte) {
-    unsigned result = rtpi_chunk_byte(srv, c, *byte);
-    if (result == RTPI_BODY_END) {
-        if (!rtpi_body_piece(srv, c, byte, 0, 1)) { // an answer given now keeps the connection
-            c->in.http.step = RTPI_S_LF | RTPI_S_DONE; // it comes again, and counts once
-            c->in.http.total--;
-            return 0;
-        }
-    } else if (result != 0) {
-        rtpi_clear(c, RTPI_F_KEEP);
-        rtpi_refuse(srv, c, result);
-    }
-    return 1;
-}
-
-static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
-                              size_t len) {
-    int limited = rtpi_rate_bytes(srv, c) != RTPUSH_UNLIMITED;
-    size_t paid;
-    size_t n = 1;
-    size_t i = 0;
-    if (!rtpi_is_chunked(c) && len > c->in.http.length) {
-        len = (size_t)c->in.http.length; // the next request is behind it
-    }
-    rtpi_tokens_refill(srv, c);
-    paid = rtpi_bytes_take(srv, c, 0, len);
-    while (i < paid && n > 0 && c->state == RTPI_BODY) {
-        n = c->in.http.length > 0 && c->in.http.step == RTPI_S_DATA
-                ? rtpi_body_data(srv, c, data + i, paid - i)
-                : rtpi_chunk_input(srv, c, data + i);
-        i += n;
-    }
-    if (limited) { // only so many were taken
-        c->byte_tokens = (uint16_t)(c->byte_tokens + (paid + 63u) / 64u - (i + 63u) / 64u);
-    }
-    return i;
-}
-
-// >>ws --------------------------------------------------------------------------------------------
-// RFC 6455 5. rtpi_ws_header reads a frame's header from the bytes that are there. It judges each
-// byte as soon as it is, so a broken peer is told at once, and it does not matter where the input
-// is cut: what is there of a header waits in the last 125 of the rx bytes. Those else hold the
-// payload of a control frame, which may come between the fragments of a message (5.4); while a pong
-// waits for room in tx nothing is read. The other rx bytes gather data.
-//
-//   left 0    a header is next -> rtpi_ws_frame
-//   else      payload: of a control frame -> kept, and acted on at its end
-//                      of a message -> given from the input where it stands, if nothing waits in rx
-//                      and it is the rest of the message or, with STREAM_MESSAGES, fills rx at
-//                      least; else gathered in rx until it is so
-//
-// What the application does not take now waits in rx; a piece that is larger is masked again and
-// stays with the port. No further byte is read then: TCP holds the peer back, and with it our own
-// pong deadline. After each step the state is read again: rtpi_ws_input.
-
-#define RTPI_WS_HEADER_MAX 14u // 2, length 8, mask 4
-
-static uint32_t rtpi_ws_room(const rtpush_server *srv) {
-    return srv->desc.rx_size - RTPI_CONTROL_MAX;
-}
-
-// The bytes for the payload of a control frame, or for a header.
-static uint8_t *rtpi_ws_kept(const rtpush_server *srv, const rtpush_conn *c) {
-    return rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
-}
-
-// May a piece be handed over from the input? Nothing stands before it, and it may be written to.
-static int rtpi_ws_may_give(const rtpush_server *srv, const rtpush_conn *c) {
-    return c->rx_used == 0 && (rtpi_filtered(c) || !(srv->hooks.flags & RTPUSH_INPUT_CONST));
-}
-
-// Queues a frame. Returns where the caller writes its payload at once. NULL: no room now.
-static uint8_t *rtpi_ws_put(const rtpush_server *srv, rtpush_conn *c, unsigned first,
-                            uint32_t len) {
-    uint32_t size = 2u + rtpi_length_bytes(len) + len;
-    uint8_t *end;
-    if (size > srv->desc.tx_size - rtpi_tx_queued(c)) {
-        return NULL;
-    }
-    end = rtpi_tx_front(srv, c) + c->tx_len + size;
-    c->tx_len = (uint16_t)(c->tx_len + size);
-    (void)rtpi_frame_header(end - len, first, len);
-    return end - len;
-}
-
-// Queues a Close frame (RFC 6455 5.5.1). Code 1005: one without a body.
-static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, unsigned code,
-                             const char *reason) {
-    uint32_t len = reason ? (uint32_t)strlen(reason) : 0;
-    uint8_t *to = rtpi_ws_put(srv, c, 0x88, code == 1005 ? 0 : len + 2u);
-    if (!to) {
-        return 0;
-    }
-    if (code != 1005) {
-        to[0] = (uint8_t)(code >> 8);
-        to[1] = (uint8_t)code;
-        memcpy(to + 2, reason ? reason : "", len);
-    }
-    rtpi_set(c, RTPI_F_CLOSE_SENT);
-    rtpi_clear(c, RTPI_F_CLOSE_DUE);
-    return 1;
-}
-
-// Both sides have sent Close, or we failed the connection: the server ends TCP (RFC 6455 7.1.1).
-static void rtpi_ws_closed(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_has(c, RTPI_F_CLOSE_SENT) && (c->in.ws.bits & RTPI_WS_CLOSED)) {
-        rtpi_begin_closing(srv, c, c->why);
-    }
-}
-
-// Begins or answers the closing handshake. Without room now it is sent, bare, when there is.
-static void rtpi_ws_close(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
-                          uint8_t why) {
-    if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
-        rtpi_set_why(c, why);
-        if (!rtpi_ws_put_close(srv, c, code, reason)) {
-            rtpi_set(c, RTPI_F_CLOSE_DUE);
-            c->in.ws.close_code = code;
-        }
-        c->due = rtpi_after(srv, srv->desc.close_ms);
-        rtpi_pending(srv, c);
-        rtpi_ready(srv, c);
-    }
-    rtpi_ws_closed(srv, c);
-}
-
-// RFC 6455 7.1.7: fail the connection. What came before the fault has been answered.
-static void rtpi_ws_fail(rtpush_server *srv, rtpush_conn *c, unsigned code) {
-    uint8_t why = code == 1007   ? RTPUSH_WHY_WS_UTF8
-                  : code == 1009 ? RTPUSH_WHY_WS_TOO_BIG : RTPUSH_WHY_WS_PROTOCOL;
-    c->in.ws.bits = RTPI_WS_CLOSED;
-    rtpi_ws_close(srv, c, (uint16_t)code, NULL, why);
-}
-
-// RFC 6455 7.4.1 and 7.4.2: codes that may stand in a frame; 1012 to 1014 came by the registry.
-static int rtpi_ws_code_valid(unsigned code) {
-    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
-           (code >= 3000 && code <= 4999);
-}
-
-static uint32_t rtpi_ws_max(const rtpush_server *srv, const rtpush_route *route) {
-    uint32_t room = rtpi_ws_room(srv);
-    if (route->max_message > 0) {
-        return (route->flags & RTPUSH_STREAM_MESSAGES) || route->max_message < room
-                   ? route->max_message : room;
-    }
-    return (route->flags & RTPUSH_STREAM_MESSAGES) ? ~(uint32_t)0 : room;
-}
-
-// Reads the header of a frame from the bytes there are; `open` is the opcode of the message under
-// way, 0 none. Returns the bytes of the header, 0 if more are needed, or the close code to fail
-// with.
-static unsigned rtpi_ws_header(const uint8_t *at, size_t len, unsigned open, uint32_t *left) {
-    const unsigned opcode = at[0] & 15u;
-    const unsigned allowed = open ? 0x0701u : 0x0706u; // 5.4: a continuation only inside a message
-    unsigned size = 2;
-    unsigned i;
-    if ((at[0] & 0x70) || !(allowed >> opcode & 1u) || (opcode >= 8 && !(at[0] & 0x80))) {
-        return 1002; // RFC 6455 5.2: RSV without an extension, a reserved opcode; 5.5: a control
-    }                // frame in fragments
-    if (len < 2) {
-        return 0;
-    }
-    *left = at[1] & 127u;
-    if (!(at[1] & 0x80) || (opcode >= 8 && *left > RTPI_CONTROL_MAX)) {
-        return 1002; // RFC 6455 5.1: a client must mask; 5.5
-    }
-    if (*left > 125) { // 5.2: network order, the shortest form only
-        size = *left == 126 ? 4u : 10u;
-        for (*left = 0, i = 2; i < size && i < len; i++) {
-            *left = *left << 8 | at[i];
-            if (size == 10 && i < 6 && *left > 0) { // the first bit must be 0; 1009: over 32 bits
-                return i == 2 && *left > 127 ? 1002 : 1009;
-            }
-        }
-        if (i == size && *left < (size == 4 ? 126u : 65536u)) {
-            return 1002;
-        }
-    }
-    return len < size + 4 ? 0 : size + 4;
-}
-
-// Do n more bytes end the message?
-static unsigned rtpi_ws_last(const rtpi_ws *w, size_t n) {
-    return w->left == n && w->first >= 0x80;
-}
-
-// Hands a piece to the application. 0: not taken, or the stream has ended.
-RTPI_CHECKED static int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                                     size_t len, unsigned last) {
-    rtpi_ws *w = &c->in.ws;
-    const rtpush_route *route = &srv->desc.routes[c->route];
-    rtpush_message m;
-    m.data = data;
-    m.len = len;
-    m.opcode = w->opcode;
-    m.first = !(w->bits & RTPI_WS_PIECE);
-    m.last = (uint8_t)last;
-    if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
-        rtpi_not_taken(route->on_message(srv, rtpi_handle(srv, c), &m))) {
-        rtpi_later(srv, c);
-        return 0;
-    }
-    if (c->state != RTPI_STREAM) {
-        return 0;
-    }
-    w->bits = RTPI_WS_PIECE;
-    if (last) {
-        srv->count.messages_in++;
-        w->opcode = 0;
-    }
-    return 1;
-}
-
-// Hands over or sends what waits.
-static void rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
-    const rtpi_ws *w = &c->in.ws;
-    if (w->bits & RTPI_WS_DELIVER) {
-        if (!rtpi_ws_give(srv, c, rtpi_rx(srv, c), c->rx_used, rtpi_ws_last(w, 0))) {
-            return;
-        }
-        c->rx_used = 0;
-    }
-    if (c->todo & RTPI_TODO_PONG) { // RFC 6455 5.5.3: the ping's own payload
-        if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) {
-            uint8_t *to = rtpi_ws_put(srv, c, 0x8A, w->control_len);
-            if (!to) {
-                return;
-            }
-            memcpy(to, rtpi_ws_kept(srv, c), w->control_len);
-        }
-        c->todo &= (uint8_t)~RTPI_TODO_PONG;
-        rtpi_ready(srv, c);
-    }
-}
-
-// RFC 6455 5.5.1: the peer's Close.
-static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c, const uint8_t *payload) {
-    size_t len = c->in.ws.control_len;
-    unsigned code = 1005;
-    unsigned fail = len == 1 ? 1002 : 0;
-    if (len >= 2) {
-        code = (unsigned)payload[0] << 8 | payload[1];
-        fail = !rtpi_ws_code_valid(code) ? 1002
-               : rtpi_utf8(RTPI_UTF8_OK, payload + 2, len - 2) != RTPI_UTF8_OK ? 1007 : 0u;
-    }
-    if (fail) {
-        rtpi_ws_fail(srv, c, fail);
-        return;
-    }
-    c->in.ws.code = (uint16_t)code;
-    c->in.ws.bits = RTPI_WS_CLOSED;
-    rtpi_ws_close(srv, c, (uint16_t)code, NULL, RTPUSH_WHY_NONE);
-}
-
-// Takes n bytes of a control frame and acts on one that is whole.
-static void rtpi_ws_control(rtpush_server *srv, rtpush_conn *c, const uint8_t *from, size_t n) {
-    rtpi_ws *w = &c->in.ws;
-    uint8_t *p = rtpi_ws_kept(srv, c);
-    w->mask = rtpi_unmask(p + w->control_len, from, n, w->mask);
-    w->control_len = (uint8_t)(w->control_len + n);
-    w->left -= (uint32_t)n;
-    if (w->left > 0) {
-        return;
-    }
-    if (w->first == 0x88) {
-        rtpi_ws_close_frame(srv, c, p);
-    } else if (w->first == 0x89) {
-        c->todo |= RTPI_TODO_PONG;
-        rtpi_ws_flush(srv, c);
-    } else if (w->control_len == 4) { // RFC 6455 5.5.3: an answer to our ping, or to none
-        uint32_t rtt;
-        memcpy(&rtt, p, sizeof rtt);
-        rtt = srv->now_ms - rtt;
-        w->rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : w->rtt_ms;
-    }
-}
-
-// Begins the frame whose header is complete. 0: its message is larger than the route takes.
-static int rtpi_ws_begin(const rtpush_server *srv, rtpush_conn *c, uint8_t first,
-                              uint32_t left) {
-    rtpi_ws *w = &c->in.ws;
-    uint32_t max = rtpi_ws_max(srv, &srv->desc.routes[c->route]);
-    w->first = first;
-    w->left = left;
-    w->header_len = w->control_len = 0;
-    if (first & 8) {
-        return 1;
-    }
-    if (first & 15) {
-        w->opcode = first & 15;
-        w->utf8 = RTPI_UTF8_OK;
-        w->total = 0;
-        w->bits = 0;
-    }
-    if (max != ~(uint32_t)0 && left > max - w->total) {
-        return 0; // total never passes max
-    }
-    w->total += left;
-    return 1;
-}
-
-// Takes data of a message, of which n bytes are there: in place, or to rx. Returns how many.
-static size_t rtpi_ws_data(rtpush_server *srv, rtpush_conn *c, uint8_t *from, size_t n) {
-    rtpi_ws *w = &c->in.ws;
-    const rtpush_route *route = &srv->desc.routes[c->route];
-    const uint32_t room = rtpi_ws_room(srv) - c->rx_used;
-    const uint16_t tokens = c->byte_tokens;
-    uint32_t most = room;
-    uint8_t *rx = rtpi_rx(srv, c);
-    uint8_t *to = rx + c->rx_used;
-    uint8_t utf8 = w->utf8;
-    uint32_t mask;
-    unsigned last, piece;
-    if (rtpi_ws_may_give(srv, c)) {
-        most = route->piece > room ? route->piece : room;
-        to = from;
-    }
-    n = rtpi_bytes_take(srv, c, w->total - w->left, n < most ? n : most);
-    last = rtpi_ws_last(w, n);
-    piece = last || (n >= room && (route->flags & RTPUSH_STREAM_MESSAGES));
-    to = piece ? to : rx + c->rx_used;
-    mask = rtpi_unmask(to, from, n, w->mask);
-    if (w->opcode == RTPUSH_TEXT_MESSAGE) {
-        utf8 = rtpi_utf8(utf8, to, n);
-    }
-    if (utf8 == RTPI_UTF8_BAD || (last && utf8 != RTPI_UTF8_OK)) {
-        rtpi_ws_fail(srv, c, 1007);
-        return n;
-    }
-    if (to == from) {
-        piece = 0; // handed over, or for later
-        if (!rtpi_ws_give(srv, c, from, n, last)) {
-            if (n > room) { // as it came
-                (void)rtpi_unmask(from, from, n, w->mask);
-                c->byte_tokens = tokens;
-                return 0;
-            }
-            memcpy(rx, from, n);
-            c->rx_used = (uint16_t)n;
-            w->bits |= RTPI_WS_DELIVER;
-        }
-    } else {
-        c->rx_used = (uint16_t)(c->rx_used + n);
-    }
-    w->mask = mask;
-    w->utf8 = utf8;
-    w->left -= (uint32_t)n;
-    if (piece) {
-        w->bits |= RTPI_WS_DELIVER;
-        rtpi_ws_flush(srv, c);
-    }
-    return n;
-}
-
-// Reads a header, as far as it is there. Returns how many bytes it took.
-static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
-    rtpi_ws *w = &c->in.ws;
-    const uint8_t *header = data;
-    unsigned before = w->header_len;
-    uint32_t left;
-    unsigned size;
-    if (before > 0 || len < RTPI_WS_HEADER_MAX) {
-        uint8_t *kept = rtpi_ws_kept(srv, c);
-        len = len < RTPI_WS_HEADER_MAX - before ? len : RTPI_WS_HEADER_MAX - before;
-        memcpy(kept + before, header, len);
-        header = kept;
-    }
-    size = rtpi_ws_header(header, before + len, w->opcode, &left);
-    if (size == 0) {
-        w->header_len = (uint8_t)(before + len);
-        return len;
-    }
-    if (size > RTPI_WS_HEADER_MAX) {
-        rtpi_ws_fail(srv, c, size);
-        return len;
-    }
-    if (!rtpi_token_take(srv, c)) {
-        return 0; // a frame is paid when its header is complete
-    }
-    memcpy(&w->mask, header + size - 4, 4);
-    if (!rtpi_ws_begin(srv, c, header[0], left)) {
-        rtpi_ws_fail(srv, c, 1009);
-    }
-    return size - before;
-}
-
-// Is nothing more to be read now? After a callback anything may have happened.
-static int rtpi_ws_stopped(const rtpush_conn *c) {
-    return c->state != RTPI_STREAM || (c->todo & RTPI_TODO_PONG) ||
-           (c->in.ws.bits & (RTPI_WS_DELIVER | RTPI_WS_CLOSED));
-}
-
-static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
-    const rtpi_ws *w = &c->in.ws;
-    size_t i = 0;
-    size_t n;
-    rtpi_tokens_refill(srv, c);
-    rtpi_ws_flush(srv, c);
-    while (i < len && !rtpi_ws_stopped(c)) {
-        if (w->left == 0) {
-            n = rtpi_ws_frame(srv, c, data + i, len - i);
-            i += n;
-            if (n == 0 || w->header_len > 0 || (w->bits & RTPI_WS_CLOSED)) {
-                break;
-            }
-        }
-        n = len - i < w->left ? len - i : (size_t)w->left; // 0: an empty frame, or no more input
-        if (w->first & 8) {
-            rtpi_ws_control(srv, c, data + i, n);
-        } else {
-            n = rtpi_ws_data(srv, c, data + i, n);
-        }
-        i += n;
-        if (n == 0 && w->left > 0) {
-            break;
-        }
-    }
-    if (c->state != RTPI_STREAM || (w->bits & RTPI_WS_CLOSED)) {
-        return len; // the rest is discarded
-    }
-    return i;
-}
-
-// Control frames of our own that are due.
-static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_has(c, RTPI_F_CLOSE_DUE) &&
-        rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
-        rtpi_ws_closed(srv, c);
-    } else if ((c->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
-        uint8_t *to = rtpi_ws_put(srv, c, 0x89, 4);
-        if (to) {
-            memcpy(to, &srv->now_ms, 4); // comes back in the pong: the round-trip time
-            c->todo = (uint8_t)((c->todo & ~RTPI_TODO_NOW) | RTPI_TODO_DONE);
-            c->heard = (uint16_t)srv->quarter;
-        }
-    }
-}
-
-// >>output ----------------------------------------------------------------------------------------
+// >>plan ------------------------------------------------------------------------------------------
 // rtpush_output makes spans and remembers in the server what they stand for, the plan; rtpush_sent,
 // which must follow, moves the connection by as much as the transport took. All of it is the common
 // case and costs a few assignments; of part of it the lengths of records say where the reader is.
@@ -6195,104 +3959,7 @@ static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_reader_blocked(c)) {
         return 0;
     }
-    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_news(srv, c) || s->seq < srv->limit_seq;
-}
-
-// Poll: the end of the answer. Its id has the STATE revision too: without it the next poll would be
-// answered at once, and so on for ever.
-static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream *s = &c->out.stream;
-    rtpush_text *t = rtpi_tx_open(srv, c);
-    int chunked = c->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
-    rtpi_format(t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
-                srv->epoch, rtpi_reader_id(s), s->sweep_prev);
-    return rtpi_tx_commit(c, t);
-}
-
-// Begins or ends the answer to a poll. 0: not yet.
-static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream *s = &c->out.stream;
-    const rtpi_record *rec;
-    srv->passes = RTPI_PASSES;
-    if (!rtpi_has(c, RTPI_F_ANSWER)) {
-        if (!(c->todo & RTPI_TODO_NOW) && !rtpi_stream_news(srv, c)) {
-            return 0;
-        }
-        if (!rtpi_put_stream_head(srv, c, c->form == RTPI_FORM_CHUNK)) {
-            rtpi_refuse_size(srv, c);
-            return 1;
-        }
-        rtpi_set(c, RTPI_F_ANSWER);
-        c->todo = srv->sweep ? 0 : RTPI_TODO_SWEPT;
-    }
-    if (c->notice != RTPI_NOTICE_NONE) { // so once: the first notice
-        (void)rtpi_reader_next(srv, s);
-        if (!rtpi_put_notice(srv, c)) {
-            return 1;
-        }
-        s->stop = srv->limit_seq;
-    }
-    rtpi_stream_fill(srv, c);
-    if (c->state != RTPI_STREAM || s->part > 0 || c->notice != RTPI_NOTICE_NONE ||
-        s->gap_from != 0 || !(c->todo & RTPI_TODO_SWEPT)) {
-        return 1;
-    }
-    rec = rtpi_reader_next(srv, s);
-    if (s->gap_from != 0 || s->seq < s->stop) {
-        if (rec == NULL) { // more records to examine: others first
-            srv->sweep_due = 1;
-        }
-    } else if (rtpi_put_poll_end(srv, c)) {
-        rtpi_begin_reply(srv, c);
-    }
-    return 1;
-}
-
-// Calls the application for more of a long answer, while tx has room worth asking for.
-RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_answer *r = &c->out.reply;
-    int chunked = (c->in.http.bits & RTPI_B_CHUNKED) != 0;
-    uint32_t head = chunked ? 10u : 0;      // 8 digits and "\r\n"
-    uint32_t tail = chunked ? 2u + 5u : 0u; // "\r\n" and the last chunk
-    while (r->pull && !rtpi_has(c, RTPI_F_LATER)) {
-        rtpush_text *t = rtpi_tx_open(srv, c);
-        uint32_t room = t->cap - t->len;
-        int n;
-        if (room < head + tail + srv->desc.tx_size / 4u) {
-            return 1;
-        }
-        room -= head + tail;
-        room = room > 32767u ? 32767u : room;
-        room = r->to > 0 && room > r->to - r->left ? r->to - r->left : room;
-        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t->data + t->len + head,
-                    (size_t)room);
-        if (c->state != RTPI_REPLY) {
-            return 1;
-        }
-        if (n == RTPUSH_LATER) {
-            rtpi_later(srv, c);
-            return 1;
-        }
-        if (n < 0 || (uint32_t)n > room || (n == 0 && r->to > 0)) {
-            // Cut short: the peer must not take it as complete.
-            rtpi_end_at_once(srv, c, RTPUSH_WHY_APP);
-            return 1;
-        }
-        c->due = rtpi_after(srv, srv->desc.reply_ms);
-        r->left += (uint32_t)n;
-        t = rtpi_tx_open(srv, c); // the callback may have written elsewhere
-        if (n == 0 || (r->to > 0 && r->left == r->to)) {
-            r->pull = NULL;
-        } else if (chunked) {
-            rtpi_format(t, "%x\r\n", (uint32_t)n);
-        }
-        t->len += (uint32_t)n;
-        if (chunked) {
-            rtpi_put_text(t, n == 0 ? "0\r\n\r\n" : "\r\n");
-        }
-        (void)rtpi_tx_commit(c, t);
-    }
-    return 1;
+    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_changed(srv, c) || s->seq < srv->limit_seq;
 }
 
 // Counts what is left of the record at a reader's cursor, up to `most` bytes: e->full if there is
@@ -6407,178 +4074,1621 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
 
 // Does a stream wait for room or for an acknowledgement?
 static int rtpi_progress_due(const rtpush_conn *c) {
-    return rtpi_has(c, RTPI_F_LATER) || (c->todo & (RTPI_TODO_PONG | RTPI_TODO_WRITABLE));
+    return rtpi_has(c, RTPI_F_RETRY) || (c->todo & (RTPI_TODO_PONG | RTPI_TODO_WRITABLE));
 }
 
-// After bytes went out or were acknowledged.
-static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
-    if (c->unacked == 0 && (c->state != RTPI_STREAM || !srv->hooks.pending) && rtpi_drained(c)) {
-        rtpi_settled(srv, c);
-        if (c->state == RTPI_REPLY && !c->out.reply.pull) {
-            rtpi_http_done(srv, c);
-        } else if (c->state == RTPI_CLOSING) {
-            rtpi_ready(srv, c); // FIN is next
+// >>head ------------------------------------------------------------------------------------------
+// A request's head is read by runs: bytes that belong together are found and copied at once, and
+// one byte ends them (blank, colon, CR, a list's separator). What the end of the input cuts goes on
+// with the next: the result does not depend on the cut. Method, version and field names stand in tx
+// until they are whole; it is empty until there is an answer. What somebody asks for is kept in
+// an arena, the rx bytes: path NUL query NUL, then for each kept value its tag and text. Values
+// that are judged at once, or are of no known field, use its free end.
+//
+//   METHOD -> TARGET -> PROTOCOL -> LF   (before it an empty line may stand, RFC 9112 2.2)
+//   NAME   at line start: CR ends the head, LF -> REQUEST; else a field's name -> VALUE
+//   VALUE  read whole, or a list element by element; CR -> LF -> NAME
+//
+// A chunked body (RFC 9112 7.1) goes on with the same steps, a byte at a time but for the data:
+//
+//   SIZE   hexadecimal digits, at most 8; ';' -> EXTENSION; CR -> LF -> DATA, of 0 TRAILER
+//   EXTENSION  at most 64 bytes, skipped; CR as above
+//   DATA       the data of the chunk, CR -> LF -> SIZE
+//   TRAILER    at line start: CR -> LF -> DONE, else TRAILER_NAME -> TRAILER_VALUE -> LF
+//              -> TRAILER; at most 1 KiB together, discarded
+//
+// Deliberately strict: what two parsers could read differently (bare LF, space before a colon,
+// folded lines, two lengths, a length beside Transfer-Encoding, a second coding) is refused, so
+// nothing can be smuggled past a proxy in front of us (RFC 9112 11.2). Every refusal in the head or
+// in the body closes the connection.
+// Broken framing, another major version and a head over 16 KiB are refused at once. Other refusals
+// wait in rtpi_asked.refusal for the end of the head: then Origin is known, and a page of
+// desc.origins can read the status (WHATWG Fetch 3.2.3) instead of "network error".
+
+// Fields of a request that this library reads: what they are called, and how their values are read.
+//   VALUE LIST PAIRS  whole, or an element of a list, or a pair, at a time: classes of bytes
+//   LOWER     case means nothing there: it is put in lower case
+//   SINGLE    RFC 9110 5.3: what is no list must not come twice. Of those that a route names the
+//             last line counts: a proxy adds one to what it was given
+//   OPTIONAL  one that does not fit rx_size is as if it were not there: elements nobody knows may
+//             be of any length. Of the others each that does not fit is refused, or whoever fills
+//             the arena, by a long query say, could hide what speaks against the request
+// The first are those of rtpush_request, in its order (RTPI_HOLDS at rtpi_request).
+#define RTPI_FIELDS(X) \
+    X(HOST, "host", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
+    X(ORIGIN, "origin", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
+    X(COOKIE, "cookie", RTPI_C_PAIRS) \
+    X(AUTHORIZATION, "authorization", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(CONTENT_TYPE, "content-type", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(KEY, "sec-websocket-key", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(LAST_EVENT_ID, "last-event-id", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(LENGTH, "content-length", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(TRANSFER_ENCODING, "transfer-encoding", RTPI_C_VALUE | RTPI_LOWER | RTPI_SINGLE) \
+    X(EXPECT, "expect", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(CONNECTION, "connection", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(UPGRADE, "upgrade", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(VERSION, "sec-websocket-version", RTPI_C_VALUE | RTPI_SINGLE) \
+    X(PROTOCOL, "sec-websocket-protocol", RTPI_C_LIST | RTPI_OPTIONAL) \
+    X(NONE_MATCH, "if-none-match", RTPI_C_LIST | RTPI_OPTIONAL) \
+    X(ACCEPT_ENCODING, "accept-encoding", RTPI_C_LIST | RTPI_LOWER | RTPI_OPTIONAL) \
+    X(RANGE, "range", RTPI_C_VALUE | RTPI_SINGLE | RTPI_OPTIONAL) \
+    X(IF_RANGE, "if-range", RTPI_C_VALUE | RTPI_SINGLE | RTPI_OPTIONAL) \
+    X(FETCH_SITE, "sec-fetch-site", RTPI_C_LIST) \
+    X(FETCH_DEST, "sec-fetch-dest", RTPI_C_LIST | RTPI_OPTIONAL)
+#define RTPI_FIELD_ENUM(field, name, rules) RTPI_H_##field,
+enum { RTPI_FIELDS(RTPI_FIELD_ENUM) RTPI_H_ROUTE }; // the first of the route's own
+#define RTPI_LOWER 8u
+#define RTPI_SINGLE 16u
+#define RTPI_OPTIONAL 32u
+
+// rtpi_http.header: the value is skipped.
+#define RTPI_H_UNKNOWN ((unsigned)RTPI_H_ROUTE + RTPUSH_ROUTE_HEADERS)
+
+// Values that are a bit, of rtpi_http.bits, then of rtpi_asked.site.
+#define RTPI_FIELD_WORDS(X) \
+    X(CONTINUE, EXPECT, "100-continue") \
+    X(CLOSE, CONNECTION, "close") \
+    X(UPGRADE, CONNECTION, "upgrade") \
+    X(WEBSOCKET, UPGRADE, "websocket") \
+    X(VERSION13, VERSION, "13") \
+    X(SAME_ORIGIN, FETCH_SITE, "same-origin") \
+    X(SAME_SITE, FETCH_SITE, "same-site") \
+    X(CROSS_SITE, FETCH_SITE, "cross-site") \
+    X(DOCUMENT, FETCH_DEST, "document")
+#define RTPI_WORD_ENUM(word, field, text) RTPI_W_##word,
+enum { RTPI_FIELD_WORDS(RTPI_WORD_ENUM) RTPI_W_COUNT };
+
+// rtpi_http.bits
+enum {
+    RTPI_B_CONTINUE = 1 << RTPI_W_CONTINUE,   // Expect: 100-continue
+    RTPI_B_CLOSE = 1 << RTPI_W_CLOSE,         // Connection: close
+    RTPI_B_UPGRADE = 1 << RTPI_W_UPGRADE,     // Connection: upgrade
+    RTPI_B_WEBSOCKET = 1 << RTPI_W_WEBSOCKET, // Upgrade: websocket
+    RTPI_B_VERSION13 = 1 << RTPI_W_VERSION13, // Sec-WebSocket-Version: 13
+    RTPI_B_MATCH = 0x0040,      // If-None-Match names the asset's ETag
+    RTPI_B_MATCH_GZIP = 0x0080, // ... that of its gzip form
+    RTPI_B_HTTP10 = 0x0100,
+    RTPI_B_OVER = 0x0200,     // the value being read did not fit
+    RTPI_B_CORS = 0x0400,     // a foreign origin from desc.origins
+    RTPI_B_STAR = 0x0800,     // OPTIONS *
+    RTPI_B_ABSOLUTE = 0x1000, // the target named the host (RFC 9112 3.2.2)
+    RTPI_B_CHUNKED = 0x2000,  // the answer is chunked
+    RTPI_B_COOKIE = 0x4000    // desc.cookie is kept
+};
+// The body is the application's, and ends with on_close. No enumerator: int may have 16 bits.
+#define RTPI_B_HOLD 0x8000u
+
+// rtpi_asked.site, as W3C Fetch Metadata names it. "none", a user's own doing, and values that are
+// not known say nothing.
+#define RTPI_SITE_BIT (1u << RTPI_W_SAME_ORIGIN) // the words before are bits of rtpi_http.bits
+#define RTPI_SITE(word) (1 << (RTPI_W_##word - RTPI_W_SAME_ORIGIN))
+enum {
+    RTPI_SITE_OWN = RTPI_SITE(SAME_ORIGIN),
+    RTPI_SITE_FOREIGN = RTPI_SITE(SAME_SITE) | RTPI_SITE(CROSS_SITE),
+    RTPI_SITE_DOCUMENT = RTPI_SITE(DOCUMENT) // for the top of a tab: a link was followed
+};
+
+// rtpi_asked.accepts: by the codings of Accept-Encoding.
+#define RTPI_CODINGS(X) X(GZIP, "gzip") X(ANY, "*") X(IDENTITY, "identity")
+#define RTPI_CODING_ENUM(coding, name) RTPI_ACCEPTS_##coding,
+#define RTPI_CODING_NAME(coding, name) name "\0"
+enum { RTPI_CODINGS(RTPI_CODING_ENUM) RTPI_ACCEPTS_COUNT };
+
+// The kept value of a header, or NULL. The arena: path NUL query NUL, then tag value NUL ...
+static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, unsigned header) {
+    const char *at = (const char *)rtpi_rx(srv, c);
+    const char *end = at + c->in.http.mark;
+    at = rtpi_strlist_at(at, 2);
+    while (at < end) {
+        if ((uint8_t)*at == header) {
+            return at + 1;
+        }
+        at += strlen(at) + 1;
+    }
+    return NULL;
+}
+
+// rtpi_http.step: what is read, see >>head.
+enum {
+    RTPI_S_METHOD, // a head: to a token
+    RTPI_S_NAME,
+    RTPI_S_PROTOCOL,
+    RTPI_S_TARGET, // to the arena
+    RTPI_S_VALUE,
+    RTPI_S_REQUEST, // it is complete
+    RTPI_S_SIZE,    // a chunked body
+    RTPI_S_EXTENSION,
+    RTPI_S_DATA,
+    RTPI_S_TRAILER,
+    RTPI_S_TRAILER_NAME,
+    RTPI_S_TRAILER_VALUE,
+    RTPI_S_DONE,     // it is complete
+    RTPI_S_LF = 0x80 // CR was read: LF must follow, then comes the step beside this bit
+};
+
+static int rtpi_is_chunked(const rtpush_conn *c) {
+    return (int)(c->in.http.seen >> RTPI_H_TRANSFER_ENCODING & 1u);
+}
+
+// Is some of the body still to come?
+static int rtpi_body_due(const rtpush_conn *c) {
+    return c->in.http.length > 0 || (rtpi_is_chunked(c) && c->in.http.step != RTPI_S_DONE);
+}
+
+// What the functions below return: 0, or the status to refuse with, less 300: a Thumb instruction
+// holds a constant of 8 bits.
+#define RTPI_NO(status) ((status) - 300u)
+// ... for another reason than that of the status
+#define RTPI_NO_FOR(refusal, reason) ((refusal) | (unsigned)(reason) << 9)
+
+#define RTPI_METHODS(X) X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(PATCH) X(OPTIONS)
+#define RTPI_METHOD_ENUM(method) RTPI_M_##method,
+#define RTPI_METHOD_NAME(method) #method "\0"
+#define RTPI_METHOD_CHECK(method) RTPI_HOLDS(method, 1 << RTPI_M_##method == RTPUSH_##method);
+enum { RTPI_METHODS(RTPI_METHOD_ENUM) RTPI_METHOD_COUNT };
+static const char rtpi_methods[] = RTPI_METHODS(RTPI_METHOD_NAME);
+RTPI_METHODS(RTPI_METHOD_CHECK)
+
+#define RTPI_HEAD_MAX 16384u // bytes of a whole head, kept or not
+#define RTPI_TOKEN_MAX 254u  // with its NUL it fits the smallest tx_size
+#define RTPI_TOPIC_MAX 32u   // longest name of a topic
+#define RTPI_KEEP 1u         // a value's verdict beside 0 (forget it) and RTPI_NO
+
+#define RTPI_FIELD_NAME(field, name, rules) name "\0"
+#define RTPI_FIELD_LEN(field, name, rules) (uint8_t)(sizeof name - 1u),
+#define RTPI_FIELD_RULES(field, name, rules) (uint8_t)(rules),
+static const char rtpi_names[] = RTPI_FIELDS(RTPI_FIELD_NAME);
+static const uint8_t rtpi_name_lens[] = {RTPI_FIELDS(RTPI_FIELD_LEN)};
+static const uint8_t rtpi_rules[] = {
+    RTPI_FIELDS(RTPI_FIELD_RULES) // then those of the route, and all others
+    RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE, RTPI_C_VALUE,
+    RTPI_C_VALUE | RTPI_OPTIONAL
+};
+RTPI_HOLDS(rules, sizeof rtpi_rules == RTPI_H_UNKNOWN + 1u);
+
+#define RTPI_WORD_FIELD(word, field, text) RTPI_H_##field,
+#define RTPI_WORD_TEXT(word, field, text) text "\0"
+static const uint8_t rtpi_word_fields[] = {RTPI_FIELD_WORDS(RTPI_WORD_FIELD)};
+
+#define RTPI_HEADER_BIT(header) ((uint32_t)1 << (header)) // int may have 16 bits
+
+static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
+    return c == ' ' || c == '\t';
+}
+
+// The field of a name in lower case; RTPI_H_ROUTE if it is none of ours.
+static unsigned rtpi_field(const char *name, size_t len) {
+    const char *known = rtpi_names;
+    unsigned i = 0;
+    while (i < RTPI_H_ROUTE && (rtpi_name_lens[i] != len || memcmp(known, name, len) != 0)) {
+        known += rtpi_name_lens[i++] + 1u;
+    }
+    return i;
+}
+
+// The word of a field that a value is; RTPI_W_COUNT if it is none.
+static unsigned rtpi_field_word(unsigned header, const char *v) {
+    unsigned i = 0;
+    while (i < RTPI_W_COUNT && (rtpi_word_fields[i] != header ||
+                                strcmp(rtpi_strlist_at(RTPI_FIELD_WORDS(RTPI_WORD_TEXT), i),
+                                       v) != 0)) {
+        i++;
+    }
+    return i;
+}
+
+// The token is complete.
+static char *rtpi_token(const rtpush_server *srv, rtpush_conn *c) {
+    char *token = (char *)rtpi_tx(srv, c);
+    token[c->in.http.pos] = '\0';
+    c->in.http.pos = 0;
+    return token;
+}
+
+// Appends to the arena what fits, leaving a byte for the NUL. Is that all?
+static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, const void *data, size_t len) {
+    uint32_t used = c->rx_used + 1u;
+    size_t room = srv->desc.rx_size > used ? (size_t)(srv->desc.rx_size - used) : 0;
+    size_t n = len < room ? len : room;
+    memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
+    c->rx_used = (uint16_t)(c->rx_used + n);
+    return n == len;
+}
+
+// The first of what is wrong is what the peer is told.
+static void rtpi_refuse_at_end(rtpush_conn *c, unsigned refusal) {
+    if (c->out.asked.refusal == 0) {
+        c->out.asked.refusal = (uint8_t)refusal;
+    }
+}
+
+static unsigned rtpi_method_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    h->method = (uint8_t)(1u << rtpi_strlist_index(rtpi_methods, rtpi_token(srv, c)));
+    h->step = RTPI_S_TARGET;
+    return h->method < 1u << RTPI_METHOD_COUNT ? 0 : RTPI_NO(501);
+}
+
+// Decodes the path from `at` up to `end`, where no digit stands, to `path`, which is not behind it;
+// returns its new end, or NULL.
+// Deviation: an escaped '/' is data (RFC 3986 2.2). Here it is refused: the application could not
+// tell it from a separator, and what a proxy forbids by path (/admin/) would be reached as
+// /admin%2F. So is '\', which a file system may take for a separator.
+static char *rtpi_path_decode(char *path, const char *at, const char *end) {
+    while (at < end) {
+        int plain = *at == '/';
+        int c = rtpi_unescape(&at);
+        if (c < 0 || c == '\\' || (c == '/' && !plain)) {
+            return NULL;
+        }
+        *path++ = (char)c;
+    }
+    return path;
+}
+
+static int rtpi_path_plain(const char *path) { // no "." or ".." segment: clients remove them
+    while ((path = strchr(path, '/')) != NULL) { // not strstr: 1 KB of newlib
+        path++;
+        if (*path != '.') {
+            continue;
+        }
+        path += path[1] == '.' ? 2 : 1;
+        if (*path == '/' || *path == '\0') {
+            return 0;
         }
     }
-    if (c->state == RTPI_STREAM && rtpi_progress_due(c) && rtpi_kind(srv, c)->progress) {
-        rtpi_kind(srv, c)->progress(srv, c);
+    return 1;
+}
+
+static uint8_t rtpi_route_find(const rtpush_server *srv, const char *path) {
+    unsigned i;
+    for (i = 0; i < srv->desc.route_count; i++) {
+        const char *pattern = srv->desc.routes[i].path;
+        size_t len = strlen(pattern) - 1; // it begins with '/'
+        if (strcmp(pattern, path) == 0 ||
+            (pattern[len] == '*' && strncmp(pattern, path, len) == 0)) {
+            return (uint8_t)i;
+        }
     }
+    return RTPI_NO_ROUTE;
 }
 
-// >>time ------------------------------------------------------------------------------------------
-// Every state that is not an open stream has a deadline in `due` (invariant 17); streams have their
-// keep-alive there, and a WebSocket a second one, for pings, by `heard`. Activity only stamps; one
-// scan visits all slots when the nearest deadline comes, at most four times a second.
-
-static void rtpi_scan_at16(rtpush_server *srv, uint16_t quarter) {
-    uint16_t wait = (uint16_t)(quarter - (uint16_t)srv->quarter);
-    rtpi_scan_by(srv, srv->quarter + (wait == 0 || wait >= 0x8000u ? 1u : wait));
+// The length of the scheme an absolute target or an origin begins with, 0 if it is none of ours.
+static size_t rtpi_scheme(const char *text) {
+    return strncmp(text, "http://", 7) == 0 ? 7 : strncmp(text, "https://", 8) == 0 ? 8 : 0;
 }
 
-static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_clear(c, RTPI_F_EXPIRES);
-    if (rtpi_is_stream(c)) {
-        rtpi_end(srv, c, 4401, "expired", RTPUSH_WHY_EXPIRED);
+// The target is whole, in the arena: cut it into path and query, decode the path, find the route.
+RTPI_APART static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
+    const uint32_t size = srv->desc.rx_size;
+    rtpi_http *h = &c->in.http;
+    char *target = (char *)rtpi_rx(srv, c);
+    char *authority = (char *)rtpi_tx(srv, c);
+    const char *last = target + c->rx_used;
+    char *path = target;
+    const char *query;
+    size_t len = 0; // of the authority
+    target[c->rx_used] = '\0';
+    if (strcmp(path, "*") == 0 && h->method == RTPUSH_OPTIONS) {
+        h->bits |= RTPI_B_STAR;
+    } else if (*path != '/') { // RFC 9112 3.2.2: absolute, the authority counts as Host
+        rtpi_lower_all((uint8_t *)path, 8);
+        path += rtpi_scheme(path);
+        len = strcspn(path, "/?");
+        if (path == target || len == 0) {
+            return RTPI_NO(400);
+        }
+        if (len > RTPI_TOKEN_MAX) {
+            return RTPI_NO(414);
+        }
+        memcpy(authority, path, len);
+        rtpi_lower_all((uint8_t *)authority, len);
+        path += len;
+        if (*path != '/') {
+            *--path = '/';
+        }
+        h->bits |= RTPI_B_ABSOLUTE;
     }
+    if (h->bits & RTPI_B_OVER || // the rest is for Host, Origin and the key
+        (uint32_t)(last - path) >= size / 4u * 3u - 4u) {
+        return RTPI_NO(414);
+    }
+    query = path + strcspn(path, "?");
+    path = rtpi_path_decode(target, path, query);
+    if (!path) {
+        return RTPI_NO(400);
+    }
+    query += *query == '?';
+    *path++ = '\0';
+    memmove(path, query, (size_t)(last + 1 - query));
+    path += last + 1 - query;
+    if (len > 0) {
+        if ((size_t)(path - target) + len + 2u > size) {
+            return RTPI_NO(414);
+        }
+        *path++ = RTPI_H_HOST;
+        memcpy(path, authority, len);
+        path += len;
+        *path++ = '\0';
+    }
+    c->rx_used = (uint16_t)(path - target);
+    c->route = rtpi_route_find(srv, target);
+    return rtpi_path_plain(target) ? 0 : RTPI_NO(400);
 }
 
-// A deadline that begins when everything has arrived has come. 0: it has not, and is set anew.
-static int rtpi_over(rtpush_server *srv, rtpush_conn *c, uint32_t ms) {
-    if (!rtpi_arrived(srv, c)) {
-        c->due = rtpi_after(srv, ms);
+static unsigned rtpi_target_end(const rtpush_server *srv, rtpush_conn *c) {
+    if (c->rx_used == 0) {
+        return RTPI_NO(400);
+    }
+    c->in.http.step = RTPI_S_PROTOCOL;
+    rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
+    c->in.http.bits &= (uint16_t)~RTPI_B_OVER;
+    if (c->out.asked.refusal) { // it is refused already, the rest is not needed
+        memset(rtpi_rx(srv, c), 0, 2);
+        c->rx_used = 2;
+        c->route = RTPI_NO_ROUTE;
+    }
+    return 0;
+}
+
+static unsigned rtpi_protocol_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    const char *v = rtpi_token(srv, c);
+    h->step = RTPI_S_LF | RTPI_S_NAME;
+    if (strncmp(v, "HTTP/", 5) != 0 || rtpi_hex_value((uint8_t)v[5]) > 9 || v[6] != '.' ||
+        rtpi_hex_value((uint8_t)v[7]) > 9) {
+        return RTPI_NO(400);
+    }
+    if (v[7] == '0') {
+        h->bits |= RTPI_B_HTTP10;
+    }
+    return v[5] == '1' ? 0 : RTPI_NO(505); // RFC 9110 2.5: a higher minor version is served as 1.1
+}
+
+// Fields that change what the bytes of a body are, where the application does not ask for them: a
+// part of a file, or a compressed one, is not to be stored as the whole.
+static unsigned rtpi_body_disguise(unsigned method, const rtpush_route *route, const char *name) {
+    if (method == RTPUSH_PUT && strcmp(name, "content-range") == 0) {
+        return RTPI_NO(400); // RFC 9110 14.5
+    }
+    return route && route->body_types && strcmp(name, "content-encoding") == 0
+               ? RTPI_NO(415) : 0u; // RFC 9110 8.4
+}
+
+// The name is complete: decides what to do with the value.
+RTPI_APART static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn *c) {
+    const uint32_t lengths =
+        RTPI_HEADER_BIT(RTPI_H_TRANSFER_ENCODING) | RTPI_HEADER_BIT(RTPI_H_LENGTH);
+    rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    size_t len = h->pos;
+    const char *name = rtpi_token(srv, c);
+    unsigned header;
+    uint32_t bits;
+    rtpi_lower_all(rtpi_tx(srv, c), len);
+    header = rtpi_field(name, len);
+    h->step = RTPI_S_VALUE;
+    h->mark = c->rx_used++; // of its tag
+    h->header = (uint8_t)RTPI_H_UNKNOWN;
+    if (header == RTPI_H_ROUTE) {
+        int own = route ? rtpi_find(route->headers, name) : -1;
+        if (own < 0) {
+            return rtpi_body_disguise(h->method, route, name);
+        }
+        header += (unsigned)own;
+    } else if (header == RTPI_H_COOKIE && !srv->desc.cookie) {
         return 0;
     }
-    c->due = (uint16_t)(c->moved + rtpi_quarters(ms) + 1u);
-    return rtpi_passed(srv, c->due);
+    // RFC 9112 6.3: a length beside a coding, and a coding in HTTP/1.0 (RFC 9112 6.1), may be
+    // refused: two parsers would not agree where such a body ends.
+    bits = RTPI_HEADER_BIT(header);
+    if (((rtpi_rules[header] & RTPI_SINGLE) &&
+         (h->seen & (bits & lengths ? lengths : bits))) ||
+        (header == RTPI_H_TRANSFER_ENCODING && (h->bits & RTPI_B_HTTP10))) {
+        return RTPI_NO(400);
+    }
+    h->seen |= bits;
+    h->header = (uint8_t)header;
+    return 0;
 }
 
-// From its deadline on an answer is watched (rtpi_pending) also if nobody asked for it: a filter's
-// own bytes may stand before it, with a peer that reads none.
-static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
-    switch (c->state) {
-    case RTPI_HEAD:
-        if (c->in.http.total == 0 && !rtpi_over(srv, c, srv->desc.idle_ms)) {
-            break;
+// The first pair of that name counts: a host of the same domain may have set the second (RFC 6265
+// 8.6).
+static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *v) {
+    const char *name = srv->desc.cookie;
+    size_t len = name ? strlen(name) : 0;
+    if (len == 0 || (h->bits & RTPI_B_COOKIE) || strncmp(v, name, len) != 0 || v[len] != '=') {
+        return 0;
+    }
+    h->bits |= RTPI_B_COOKIE;
+    memmove(v, v + len + 1, strlen(v + len));
+    return RTPI_KEEP;
+}
+
+// How many bytes at text may stand in a host's or topic's name.
+static size_t rtpi_name_len(const char *text) {
+    return rtpi_text_run(text, RTPI_C_NAME);
+}
+
+// Splits "name[:port]". Returns the length of the name, 0 if it is no valid host (RFC 3986 3.2.2).
+static size_t rtpi_host_name(const char *host) {
+    size_t len = rtpi_name_len(host);
+    const char *port;
+    if (host[0] == '[') {
+        len = strspn(host + 1, "0123456789abcdef:.") + 2;
+        if (len < 4 || host[len - 1] != ']') {
+            return 0;
         }
-        rtpi_clear(c, RTPI_F_KEEP);
-        if (c->in.http.total == 0) {
-            rtpi_begin_closing(srv, c, RTPUSH_WHY_TIMEOUT_IDLE);
-        } else {
-            rtpi_refuse_head(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_HEAD);
+    }
+    port = host + len;
+    if (*port == ':') {
+        port += 1 + strspn(port + 1, "0123456789");
+    }
+    return *port == '\0' ? len : 0;
+}
+
+// A whole value, or one element of a list. Some are only looked at, the others stay in the arena.
+static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
+    rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    unsigned word = 1u << rtpi_field_word(h->header, v);
+    h->bits = (uint16_t)(h->bits | (word & (RTPI_SITE_BIT - 1u)));
+    switch (h->header) {
+    case RTPI_H_LENGTH: // RFC 9110 8.6: digits only
+        if (!rtpi_get_decimal(v, &h->length)) {
+            return RTPI_NO(400);
+        }
+        return h->length == ~(uint32_t)0 ? RTPI_NO(413) : 0;
+    case RTPI_H_TRANSFER_ENCODING: // RFC 9112 6.1; with a second coding it is not this text
+        return strcmp(v, "chunked") == 0 ? 0 : RTPI_NO(501);
+    case RTPI_H_EXPECT: // RFC 9110 10.1.1
+        return word == RTPI_B_CONTINUE ? 0 : RTPI_NO(417);
+    case RTPI_H_CONNECTION:
+    case RTPI_H_UPGRADE:
+    case RTPI_H_VERSION:
+        return 0;
+    case RTPI_H_FETCH_SITE:
+    case RTPI_H_FETCH_DEST:
+        c->out.asked.site = (uint8_t)(c->out.asked.site | word / RTPI_SITE_BIT);
+        return 0;
+    case RTPI_H_ACCEPT_ENCODING:
+    case RTPI_H_NONE_MATCH:
+    case RTPI_H_PROTOCOL:
+        return route && route->kind->field ? route->kind->field(srv, c, h->header, v) : 0;
+    case RTPI_H_COOKIE:
+        return rtpi_match_cookie(srv, h, v);
+    case RTPI_H_HOST:
+        // RFC 9112 3.2: an invalid one is refused also where the target's counts (3.2.2).
+        return !(h->bits & RTPI_B_ABSOLUTE) ? RTPI_KEEP : rtpi_host_name(v) > 0 ? 0 : RTPI_NO(400);
+    case RTPI_H_CONTENT_TYPE:
+        return rtpi_kind_has(srv, c, RTPI_KIND_BODY) ? RTPI_KEEP : 0;
+    case RTPI_H_RANGE: // RFC 9110 14.2: of GET alone; and of what may have a range
+    case RTPI_H_IF_RANGE:
+        return h->method == RTPUSH_GET && route && route->kind->range ? RTPI_KEEP : 0;
+    default:
+        return h->header != RTPI_H_UNKNOWN;
+    }
+}
+
+// The end of a value or list element, which stands behind its tag at `mark`.
+RTPI_APART static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
+    rtpi_http *h = &c->in.http;
+    char *tag = (char *)rtpi_rx(srv, c) + h->mark;
+    unsigned rules = rtpi_rules[h->header];
+    unsigned len = c->rx_used - (unsigned)h->mark; // with the tag
+    unsigned over = h->bits & RTPI_B_OVER;
+    unsigned verdict;
+    h->bits &= (uint16_t)~RTPI_B_OVER;
+    c->rx_used = h->mark;
+    if (len == 1 && !over) {
+        if (!(rules & RTPI_C_VALUE)) {
+            return 0; // RFC 9110 5.6.1: an empty element says nothing
+        }
+        over = h->mark + 2u > srv->desc.rx_size;
+    }
+    // A pair of another name may be of any length; one that is cut in its name may be the wanted.
+    if (over && (h->header != RTPI_H_COOKIE ||
+                 strncmp(tag + 1, srv->desc.cookie, len - 1u) == 0)) {
+        return rules & RTPI_OPTIONAL ? 0 : RTPI_NO(431);
+    }
+    while (len > 1 && rtpi_is_blank((uint8_t)tag[len - 1u])) {
+        len--;
+    }
+    if (rules & RTPI_LOWER) {
+        rtpi_lower_all((uint8_t *)tag + 1, len - 1u);
+    }
+    *tag = (char)h->header;
+    tag[len] = '\0';
+    verdict = rtpi_judge(srv, c, tag + 1);
+    if (verdict != RTPI_KEEP) {
+        return verdict;
+    }
+    if (over) {
+        return RTPI_NO(431);
+    }
+    h->mark = c->rx_used = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
+    return 0;
+}
+
+// More of a name, or of the first line to a token, of the target and of values to the arena. White
+// space before a value is none of it.
+RTPI_APART static unsigned rtpi_run_done(const rtpush_server *srv, rtpush_conn *c,
+                                         const uint8_t *data, size_t len) {
+    rtpi_http *h = &c->in.http;
+    size_t room = RTPI_TOKEN_MAX - (size_t)h->pos;
+    if (h->step >= RTPI_S_TARGET) {
+        for (; c->rx_used == h->mark + 1u && len > 0 && rtpi_is_blank(*data); len--) {
+            data++;
+        }
+        if (!rtpi_keep(srv, c, data, len)) {
+            h->bits |= RTPI_B_OVER;
+        }
+        return 0;
+    }
+    len = len < room ? len : room; // a longer one is not known
+    memcpy(rtpi_tx(srv, c) + h->pos, data, len);
+    h->pos = (uint8_t)(h->pos + len);
+    return h->step == RTPI_S_PROTOCOL && h->pos > 8 ? RTPI_NO(400) : 0u; // "HTTP/1.1"
+}
+
+// A byte that ends a run, or a value or element. Returns 0 or RTPI_NO.
+RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    rtpi_http *h = &c->in.http;
+    unsigned verdict;
+    if (h->step & RTPI_S_LF) { // RFC 9112 2.2: a bare CR is no line end
+        h->step &= (uint8_t)~RTPI_S_LF;
+        return byte == '\n' ? 0 : RTPI_NO(400);
+    }
+    switch (h->step) {
+    case RTPI_S_METHOD:
+        if (byte == ' ' && h->pos > 0) {
+            return rtpi_method_done(srv, c);
+        }
+        if (byte == '\r' && h->pos == 0 && h->total == 0) {
+            h->step = RTPI_S_LF | RTPI_S_METHOD; // RFC 9112 2.2: an empty line is ignored
+            return 0;
+        }
+        return RTPI_NO(400); // also a TLS hello on the plain port
+    case RTPI_S_NAME:
+        if (byte == '\r' && h->pos == 0) {
+            h->step = RTPI_S_LF | RTPI_S_REQUEST;
+            return 0;
+        }
+        // RFC 9112 5.1 and 5.2: no space before the colon, no folded line, no empty name.
+        return byte == ':' && h->pos > 0 ? rtpi_name_done(srv, c) : RTPI_NO(400);
+    case RTPI_S_TARGET: // RFC 3986: no other byte may stand in it
+        return byte == ' ' ? rtpi_target_end(srv, c) : RTPI_NO(400);
+    case RTPI_S_PROTOCOL:
+        return byte == '\r' ? rtpi_protocol_done(srv, c) : RTPI_NO(400);
+    default:
+        break;
+    }
+    if (byte == '\r') {
+        h->step = RTPI_S_LF | RTPI_S_NAME;
+    } else if (!rtpi_run(&byte, 1, RTPI_C_VALUE)) {
+        return RTPI_NO(400);
+    }
+    verdict = rtpi_value_done(srv, c);
+    c->rx_used = (uint16_t)(c->rx_used + (byte != '\r')); // the tag of the next
+    return verdict;
+}
+
+// A run, and the byte behind it if there is one. Returns 0 or RTPI_NO; h->total says how far it is.
+RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
+                                             const uint8_t *data, size_t len) {
+    static const uint8_t classes[] = {RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_TARGET, RTPI_C_TARGET};
+    rtpi_http *h = &c->in.http;
+    unsigned refusal = 0;
+    size_t n = 0;
+    if (h->step <= RTPI_S_VALUE) {
+        n = rtpi_run(data, len, h->step == RTPI_S_VALUE ? rtpi_rules[h->header] & RTPI_C_VALUES
+                                                        : classes[h->step]);
+        refusal = rtpi_run_done(srv, c, data, n);
+    }
+    if (n < len && refusal == 0) {
+        refusal = rtpi_head_cut(srv, c, data[n++]);
+    }
+    h->total = (uint16_t)(h->total + n);
+    return refusal;
+}
+
+// >>reply -----------------------------------------------------------------------------------------
+// An answer is a head in tx, then a copied body in tx, a static one sent from where it lies, or one
+// that is pulled into tx piece by piece. What does not fit is refused before a byte of it is sent.
+
+// Statuses with a phrase, and why this library refuses with them: RFC 9110 15, RFC 6585, RFC 7725,
+// 423 and 507 of RFC 4918.
+#define RTPI_STATUSES(X) \
+    X(200, APP, "OK") \
+    X(201, APP, "Created") \
+    X(202, APP, "Accepted") \
+    X(203, APP, "Non-Authoritative Information") \
+    X(204, APP, "No Content") \
+    X(205, APP, "Reset Content") \
+    X(206, APP, "Partial Content") \
+    X(300, APP, "Multiple Choices") \
+    X(301, APP, "Moved Permanently") \
+    X(302, APP, "Found") \
+    X(303, APP, "See Other") \
+    X(304, APP, "Not Modified") \
+    X(305, APP, "Use Proxy") \
+    X(307, APP, "Temporary Redirect") \
+    X(308, APP, "Permanent Redirect") \
+    X(400, SYNTAX, "Bad Request") \
+    X(401, APP, "Unauthorized") \
+    X(402, APP, "Payment Required") \
+    X(403, ORIGIN, "Forbidden") \
+    X(404, NOT_FOUND, "Not Found") \
+    X(405, METHOD, "Method Not Allowed") \
+    X(406, ENCODING, "Not Acceptable") \
+    X(407, APP, "Proxy Authentication Required") \
+    X(408, TIMEOUT_HEAD, "Request Timeout") \
+    X(409, APP, "Conflict") \
+    X(410, APP, "Gone") \
+    X(411, APP, "Length Required") \
+    X(412, APP, "Precondition Failed") \
+    X(413, BODY, "Content Too Large") \
+    X(414, TOO_LONG, "URI Too Long") \
+    X(415, MEDIA_TYPE, "Unsupported Media Type") \
+    X(416, APP, "Range Not Satisfiable") \
+    X(417, EXPECT, "Expectation Failed") \
+    X(421, HOST, "Misdirected Request") \
+    X(422, APP, "Unprocessable Content") \
+    X(423, APP, "Locked") \
+    X(426, UPGRADE, "Upgrade Required") \
+    X(428, APP, "Precondition Required") \
+    X(429, RATE, "Too Many Requests") \
+    X(431, TOO_LONG, "Request Header Fields Too Large") \
+    X(451, APP, "Unavailable For Legal Reasons") \
+    X(500, TX_SIZE, "Internal Server Error") \
+    X(501, METHOD, "Not Implemented") \
+    X(502, APP, "Bad Gateway") \
+    X(503, STREAM_LIMIT, "Service Unavailable") \
+    X(504, APP, "Gateway Timeout") \
+    X(505, VERSION, "HTTP Version Not Supported") \
+    X(507, APP, "Insufficient Storage") \
+    X(511, APP, "Network Authentication Required")
+#define RTPI_STATUS_CODE(status, reason, phrase) status,
+#define RTPI_STATUS_REASON(status, reason, phrase) RTPUSH_REASON_##reason,
+#define RTPI_STATUS_PHRASE(status, reason, phrase) phrase "\0"
+
+static const uint16_t rtpi_statuses[] = {RTPI_STATUSES(RTPI_STATUS_CODE)};
+#define RTPI_STATUS_COUNT (sizeof rtpi_statuses / sizeof rtpi_statuses[0])
+
+static unsigned rtpi_status_index(unsigned status) {
+    unsigned i = 0;
+    while (i < RTPI_STATUS_COUNT && rtpi_statuses[i] != status) {
+        i++;
+    }
+    return i;
+}
+
+#ifdef RTPUSH_NO_TEXT
+#define RTPI_TEXT(texts, n) ((void)(n), "")
+#else
+#define RTPI_TEXT(texts, n) rtpi_strlist_at(texts, n)
+#endif
+
+static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
+    return RTPI_TEXT(RTPI_STATUSES(RTPI_STATUS_PHRASE), rtpi_status_index(status));
+}
+
+RTPI_APART static uint8_t rtpi_refusal_reason(unsigned refusal) {
+    static const uint8_t reasons[] = {RTPI_STATUSES(RTPI_STATUS_REASON) RTPUSH_REASON_APP};
+    return reasons[rtpi_status_index(refusal + 300u)];
+}
+
+// RFC 9110 10.2.1
+static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
+    const char *comma = ": ";
+    unsigned i;
+    rtpi_put_text(t, name);
+    for (i = 0; i < RTPI_METHOD_COUNT; i++) {
+        if (methods >> i & 1u) {
+            rtpi_put_text(t, comma);
+            rtpi_put_text(t, rtpi_strlist_at(rtpi_methods, i));
+            comma = ", ";
+        }
+    }
+    rtpi_put_text(t, "\r\n");
+}
+
+// Opens tx with the status line and the fields every answer has. The caller adds its own and the
+// empty line.
+static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
+                                const char *type, const char *cache, int cors) {
+    rtpush_text *t = rtpi_tx_open(srv, c);
+    // In parts: all arguments together take more stack.
+    rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
+                rtpi_status_phrase(status), cache);
+    rtpi_format(t, "%?Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%;", type != NULL,
+                type);
+    rtpi_format(t,
+                "%?Connection: close\r\n%;"
+                // WHATWG Fetch 3.2.3
+                "%?Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
+                "Vary: Origin\r\n%;",
+                !rtpi_has(c, RTPI_F_KEEP), cors, cors ? rtpi_kept(srv, c, RTPI_H_ORIGIN) : "");
+    return t;
+}
+
+static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream_ended(srv, c);
+    memset(&c->out, 0, sizeof c->out);
+    rtpi_set(c, RTPI_F_ANSWER);
+    rtpi_clear(c, RTPI_F_RETRY); // of on_body: nothing waits for it any more
+    rtpi_state(srv, c, RTPI_REPLY, srv->desc.stall_ms);
+    rtpi_ready(srv, c);
+}
+
+static unsigned rtpi_route_methods(const rtpush_route *route) {
+    unsigned methods = !route          ? RTPUSH_GET | RTPUSH_HEAD
+                       : route->methods ? route->methods : route->kind->methods;
+    return methods | RTPUSH_OPTIONS;
+}
+
+// What reasons are in words.
+#define RTPI_REASONS(X) \
+    X(NONE, "ended") \
+    X(APP, "ended by the application") \
+    X(PEER_CLOSED, "closed by the peer") \
+    X(TRANSPORT, "transport failed") \
+    X(SHUTDOWN, "shutdown") \
+    X(TIMEOUT_HEAD, "request head too slow") \
+    X(TIMEOUT_BODY, "request body too slow") \
+    X(TIMEOUT_IDLE, "idle too long") \
+    X(TIMEOUT_REPLY, "no answer from the application") \
+    X(TIMEOUT_PONG, "no pong") \
+    X(TIMEOUT_CLOSE, "closing too slow") \
+    X(STALLED, "stalled reader") \
+    X(EXPIRED, "access expired") \
+    X(EVICTED_SLOT, "slot given to another") \
+    X(EVICTED_LOG, "too slow for the log") \
+    X(NO_SLOT, "no slot free") \
+    X(PEER_LIMIT, "too many connections of this peer") \
+    X(STREAM_LIMIT, "too many streams") \
+    X(RATE, "too many requests") \
+    X(SYNTAX, "malformed request line, path, query or field") \
+    X(TOO_LONG, "request line or field too long: see desc.rx_size") \
+    X(VERSION, "HTTP version is not 1.0 or 1.1") \
+    X(METHOD, "method not known or not allowed here") \
+    X(NOT_FOUND, "no such path or topic") \
+    X(HOST, "unknown Host: add the name to desc.hosts") \
+    X(ORIGIN, "from another site: see desc.origins") \
+    X(CODING, "transfer coding is not chunked") \
+    X(BODY, "body too large") \
+    X(EXPECT, "Expect is not 100-continue") \
+    X(UPGRADE, "not a WebSocket upgrade") \
+    X(WS_PROTOCOL, "WebSocket protocol error") \
+    X(WS_UTF8, "text is not UTF-8") \
+    X(WS_TOO_BIG, "message too large") \
+    X(ENCODING, "Accept-Encoding excludes what there is") \
+    X(TLS, "TLS failed") \
+    X(TX_SIZE, "answer does not fit desc.tx_size") \
+    X(MEDIA_TYPE, "media type of the body")
+#define RTPI_REASON_ENUM(reason, text) RTPI_REASON_##reason,
+#define RTPI_REASON_TEXT(reason, text) text "\0"
+#define RTPI_REASON_CHECK(reason, text) \
+    RTPI_HOLDS(reason, (int)RTPI_REASON_##reason == (int)RTPUSH_REASON_##reason);
+enum { RTPI_REASONS(RTPI_REASON_ENUM) RTPI_REASON_COUNT };
+RTPI_REASONS(RTPI_REASON_CHECK)
+RTPI_HOLDS(why_count, (int)RTPI_REASON_COUNT == (int)RTPUSH_REASON_COUNT);
+
+const char *rtpush_reason_text(int reason) {
+    if (reason < 0 || reason >= RTPUSH_REASON_COUNT) {
+        return "";
+    }
+    return RTPI_TEXT(RTPI_REASONS(RTPI_REASON_TEXT), (unsigned)reason);
+}
+
+static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
+    return text[rtpi_text_run(text, RTPI_C_VALUE)] == '\0';
+}
+
+// Fields that this library writes: the application's would stand beside ours and contradict them.
+// Of two lengths each side of a connection could believe another one (RFC 9112 6.2, 6.3).
+static const char rtpi_own_names[] =
+    "content-length\0transfer-encoding\0connection\0upgrade\0content-type\0"
+    "x-content-type-options\0cache-control\0etag\0accept-ranges\0content-range\0";
+// ... but for these: an answer of an application that gives one of them gets none of ours.
+static const char rtpi_cors_names[] =
+    "access-control-allow-origin\0access-control-allow-credentials\0";
+
+// Is the name one of texts that stand one behind the other, in any case?
+static int rtpi_is_one_of(const char *lower, const char *name) {
+    size_t len;
+    for (; (len = strlen(lower)) > 0; lower += len + 1) {
+        if (rtpi_is(lower, len, name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int rtpi_field_name_ok(const char *name) { // RFC 9110 5.1: a token
+    size_t len = rtpi_text_run(name, RTPI_C_TOKEN);
+    return len > 0 && name[len] == '\0' && !rtpi_is_one_of(rtpi_own_names, name);
+}
+
+// May these fields be written? *cors is cleared if they take the place of ours.
+RTPI_APART static int rtpi_headers_check(const rtpush_response *r, int *cors) {
+    const char *const *h;
+    for (h = r->headers; h && h[0]; h += 2) {
+        if (!rtpi_field_name_ok(h[0]) || !h[1] || !rtpi_header_clean(h[1])) {
+            return 0; // also a name without a value
+        }
+        *cors &= !rtpi_is_one_of(rtpi_cors_names, h[0]);
+    }
+    return (!r->content_type || rtpi_header_clean(r->content_type)) &&
+           (!r->cache_control || rtpi_header_clean(r->cache_control)) &&
+           (!r->etag || (rtpi_header_clean(r->etag) && !strchr(r->etag, '"')));
+}
+
+// Is v the strong tag of this form? RFC 9110 8.8.3: each coding is a representation of its own.
+static int rtpi_is_etag(const char *v, const char *etag, int gzip) {
+    size_t len = etag ? strlen(etag) : 0;
+    return len > 0 && v[0] == '"' && strncmp(v + 1, etag, len) == 0 &&
+           strcmp(v + 1 + len, gzip ? "-gz\"" : "\"") == 0;
+}
+
+// What of a body is sent: bytes from .. to - 1.
+typedef struct rtpi_range {
+    uint32_t from;
+    uint32_t to;
+} rtpi_range;
+
+// RFC 9110 14.1.2, one range alone of `len` bytes. 206, 416, or 200 for all: it is malformed or of
+// another unit, or there are several, which would have to be answered with a form of their own.
+static unsigned rtpi_range_read(const char *v, uint32_t len, rtpi_range *range) {
+    uint32_t first, last;
+    const char *dash;
+    const char *end;
+    if (!rtpi_starts(v, "bytes=", 6)) {
+        return 200;
+    }
+    v += 6;
+    dash = rtpi_digits(v, &first);
+    if (*dash != '-') {
+        return 200;
+    }
+    end = rtpi_digits(dash + 1, &last);
+    if (*end != '\0' || (dash == v ? end == dash + 1 || len == 0
+                                   : end > dash + 1 && last < first)) {
+        return 200;
+    }
+    if (dash == v ? last == 0 : first >= len) {
+        return 416;
+    }
+    if (dash == v) { // the last bytes
+        range->from = last < len ? len - last : 0;
+    } else {
+        range->from = first;
+        range->to = end > dash + 1 && last < len ? last + 1u : len;
+    }
+    return 206;
+}
+
+// The range that a GET asks for, of a body that is answered 200. RFC 9110 13.1.5: with If-Range
+// only if the tag is the body's; a date never is.
+RTPI_APART static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c,
+                                            const char *etag, int gzip, rtpi_range *range) {
+    const char *asked = rtpi_kept(srv, c, RTPI_H_RANGE);
+    const char *tag = rtpi_kept(srv, c, RTPI_H_IF_RANGE);
+    if (!asked || ((c->in.http.seen >> RTPI_H_IF_RANGE & 1u) &&
+                   (!tag || !rtpi_is_etag(tag, etag, gzip)))) {
+        return 200;
+    }
+    return rtpi_range_read(asked, range->to, range);
+}
+
+enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip form of a file
+
+// What the library's own answers say beside the common fields.
+RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c,
+                                           rtpush_text *t, const rtpush_response *r, int own) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    unsigned methods = rtpi_route_methods(route);
+    const char *format = "";
+    const char *const *h;
+    (void)own;
+    switch (RTPI_NO(r->status)) {
+    case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also the preflight of an origin in desc.origins
+        if (c->in.http.bits & RTPI_B_CORS) {
+            rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
+            rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
+                             "Authorization");
+            for (h = route ? route->headers : NULL; h && *h; h++) {
+                rtpi_format(t, ", %s", *h);
+            }
+            rtpi_put_text(t, "\r\n");
+        }
+        rtpi_put_allow(t, "Allow", methods);
+        break;
+    case RTPI_NO(405): // RFC 9110 15.5.6
+        rtpi_put_allow(t, "Allow", methods);
+        break;
+    case RTPI_NO(415): // RFC 9110 15.5.16, 12.5.1
+        for (h = route->body_types; h && *h && t->len + strlen(*h) + 64u < t->cap; h++) {
+            rtpi_format(t, "Accept: %s\r\n", *h);
         }
         break;
-    case RTPI_BODY:
-        rtpi_clear(c, RTPI_F_KEEP);
-        if (rtpi_has(c, RTPI_F_REFUSED)) { // not the peer's fault: on_body answered LATER
-            rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_TIMEOUT_REPLY);
-        } else {
-            rtpi_refuse_why(srv, c, RTPI_NO(408), RTPUSH_WHY_TIMEOUT_BODY);
-        }
+    case RTPI_NO(302):
+    case RTPI_NO(303):
+        format = "Location: %s\r\n";
         break;
-    case RTPI_ASK:
-    case RTPI_WAIT:
-        rtpi_clear(c, RTPI_F_KEEP);
-        rtpi_refuse_why(srv, c, RTPI_NO(503), RTPUSH_WHY_TIMEOUT_REPLY);
+    case RTPI_NO(401): // RFC 9110 15.5.2: it must name a challenge
+        format = "WWW-Authenticate: %s\r\n";
         break;
-    case RTPI_REPLY:
-        if (c->out.reply.pull && rtpi_tx_queued(c) == 0 && rtpi_arrived(srv, c)) {
-            rtpi_end_at_once(srv, c, RTPUSH_WHY_TIMEOUT_REPLY); // begun, so no status can say it
-        } else {
-            c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
-            rtpi_pending(srv, c);
-        }
+    case RTPI_NO(426): // RFC 9110 15.5.22, RFC 6455 4.2.2
+        format = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
         break;
-    case RTPI_CLOSING:
-        rtpi_pending(srv, c);
-        c->due = rtpi_after(srv, srv->desc.stall_ms);
+    case RTPI_NO(429):
+    case RTPI_NO(503):
+        format = "Retry-After: 2\r\n";
         break;
-    case RTPI_LINGER:
-        if (rtpi_over(srv, c, srv->desc.close_ms)) {
-            rtpi_end_at_once(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
-        }
+    case RTPI_NO(200):
+    case RTPI_NO(304):
+        // An asset may be kept, so it varies by Origin also where none was sent: a cache must not
+        // give the answer without Access-Control-Allow-Origin to a page that needs it.
+        rtpi_format(t, "Vary: Origin%?, Accept-Encoding%;\r\n%?Content-Encoding: gzip\r\n%;",
+                    route->asset->gzip != NULL, own == RTPI_OWN_GZIP);
         break;
     default:
         break;
     }
+    rtpi_format(t, format, srv->advice);
 }
 
-RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_has(c, RTPI_F_LATER | RTPI_F_THROTTLED)) {
-        rtpi_clear(c, RTPI_F_LATER | RTPI_F_THROTTLED);
-        rtpi_ready(srv, c);
-    }
-    if (rtpi_has(c, RTPI_F_PENDING) && rtpi_passed(srv, rtpi_look_at(srv, c)) &&
-        !rtpi_arrived(srv, c) &&
-        rtpi_passed(srv, (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u))) {
-        rtpi_end_at_once(srv, c, RTPUSH_WHY_STALLED);
-        return;
-    }
-    if (rtpi_has(c, RTPI_F_PENDING)) {
-        rtpi_scan_at16(srv, rtpi_look_at(srv, c));
-    }
-    if (rtpi_has(c, RTPI_F_EXPIRES)) {
-        if (rtpi_passed(srv, c->expires)) {
-            rtpi_expire(srv, c);
-        } else {
-            rtpi_scan_at16(srv, c->expires);
-        }
-    }
-    if (c->state == RTPI_STREAM) {
-        if (rtpi_kind(srv, c)->timer) {
-            rtpi_kind(srv, c)->timer(srv, c);
-        }
-    } else if (rtpi_passed(srv, c->due)) {
-        rtpi_due(srv, c);
-    }
-    if (!rtpi_is_dead(c)) {
-        rtpi_scan_at16(srv, c->due);
+// The answer's head is written: what follows it.
+static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own,
+                            const rtpi_range *range) {
+    rtpi_answer *answer = &c->out.reply;
+    if (r->pull) {
+        answer->pull = r->pull;
+        answer->user = r->user;
+        answer->left = range->from;
+        answer->to = range->to;
+        c->due = rtpi_after(srv, srv->desc.reply_ms);
+    } else if (r->body_static) {
+        answer->body = (const uint8_t *)r->body + range->from;
+        answer->left = range->to - range->from;
+        c->in.http.bits |= own ? 0 : RTPI_B_HOLD;
     }
 }
 
-static void rtpi_scan(rtpush_server *srv) {
-    rtpush_conn *c;
-    srv->scan_armed = 0;
-    for (c = srv->conns; c < srv->slots_end; c++) {
-        if (c->state != RTPI_FREE && !rtpi_is_dead(c)) {
-            rtpi_scan_conn(srv, c);
+// May it be given? *cors is cleared if its fields take the place of ours.
+static int rtpi_reply_check(const rtpush_response *r, unsigned status, int *cors) {
+    return status >= 200 && status <= 599 && rtpi_headers_check(r, cors) &&
+           (r->len == 0 || r->body || r->pull) &&
+           (status != 205 || (r->len == 0 && !r->pull)); // RFC 9110 15.3.6: it has no content
+}
+
+// Writes an answer, the application's or, with `own`, the library's.
+static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own) {
+    unsigned status = r->status ? r->status : 200u;
+    int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
+    int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
+    int unknown = r->pull && r->len == 0 && !headless; // until it ends; RFC 9112 6.1
+    int chunked = unknown && !(c->in.http.bits & RTPI_B_HTTP10);
+    const rtpush_kind *kind = c->route != RTPI_NO_ROUTE ? rtpi_kind(srv, c) : NULL;
+    int ranged = status == 200 && !unknown && (r->pull || r->body_static) && kind && kind->range;
+    int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
+    rtpi_range range = {0, r->len};
+    const char *const *h;
+    rtpush_text *t;
+    if (!rtpi_reply_check(r, status, &cors)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (ranged) {
+        status = kind->range(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
+    }
+    if (ranged && status == 416) {
+        bodyless = 1;
+        range.to = 0;
+    }
+    if (chunked != unknown || rtpi_body_due(c)) {
+        rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
+    }
+    t = rtpi_put_head(srv, c, status,
+                      headless          ? NULL
+                      : r->content_type ? r->content_type : "text/plain; charset=utf-8",
+                      r->cache_control ? r->cache_control : "no-store", cors);
+    for (h = r->headers; h && h[0]; h += 2) {
+        rtpi_format(t, "%s: %s\r\n", h[0], h[1]);
+    }
+    if (r->etag) {
+        rtpi_format(t, "ETag: \"%s%s\"\r\n", r->etag, own == RTPI_OWN_GZIP ? "-gz" : "");
+    }
+    if (own) {
+        rtpi_put_own_fields(srv, c, t, r, own);
+    }
+    ranged = ranged ? (int)status : 0;
+    // RFC 9110 14.3, 14.4
+    rtpi_format(t, "%?Accept-Ranges: bytes\r\n%;%?Transfer-Encoding: chunked\r\n%;",
+                ranged, chunked);
+    rtpi_format(t, "%?Content-Range: bytes %d-%d/%d\r\n%;", ranged == 206,
+                range.from, range.to - 1u, r->len);
+    rtpi_format(t, "%?Content-Range: bytes */%d\r\n%;%?Content-Length: %d\r\n%;\r\n",
+                ranged == 416, r->len, !unknown && !headless, range.to - range.from);
+    if (!bodyless && !r->body_static && !r->pull) {
+        rtpi_put(t, r->body, (size_t)r->len);
+    }
+    if (!rtpi_tx_commit(c, t)) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    rtpi_begin_reply(srv, c);
+    if (!bodyless) {
+        rtpi_reply_body(srv, c, r, own, &range);
+        if (chunked) {
+            c->in.http.bits |= RTPI_B_CHUNKED;
         }
+    }
+    return RTPUSH_OK;
+}
+
+// The head of an SSE or poll answer.
+static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked) {
+    rtpush_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
+                                 c->in.http.bits & RTPI_B_CORS);
+    // A proxy must not hold it back, neither nginx nor one that compresses (RFC 9111 5.2.2.6).
+    rtpi_format(t, "X-Accel-Buffering: no\r\n%?Transfer-Encoding: chunked\r\n%;\r\n", chunked);
+    return rtpi_tx_commit(c, t);
+}
+
+// "retry: ms LF LF", randomized up to `times` the usual time, so that not all reconnect at once.
+static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
+    rtpush_text *t = rtpi_tx_open(srv, c);
+    rtpi_format(t, "retry: %d\n\n",
+                srv->desc.retry_ms + rtpi_random(srv) % (times * srv->desc.retry_ms + 1u));
+    (void)rtpi_tx_commit(c, t);
+}
+
+// An EventSource never reconnects after a status other than 200 (WHATWG HTML 9.2.3). So "not now"
+// is a 200 with a retry time, which then ends.
+static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
+    if (!rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW) ||
+        (refusal != RTPI_NO(429) && refusal != RTPI_NO(503))) {
+        return 0;
+    }
+    rtpi_clear(c, RTPI_F_KEEP);
+    if (!rtpi_put_stream_head(srv, c, 0)) {
+        return 0;
+    }
+    if (c->in.http.method != RTPUSH_HEAD) {
+        rtpi_put_retry(srv, c, 4);
+    }
+    rtpi_begin_reply(srv, c);
+    return 1;
+}
+
+// The text for the peer's user. For a refusal by the application it is only the phrase.
+static const char *rtpi_refusal_text(unsigned status, uint8_t reason) {
+    return reason != RTPUSH_REASON_APP ? rtpush_reason_text(reason)
+           : status == 401       ? RTPI_TEXT("log in: this needs credentials", 0)
+                                 : rtpi_status_phrase(status);
+}
+
+// Answers with an error, for the reason given. The rest of what the peer sends with this request is
+// never interpreted where the connection does not keep. RFC 9112 9.3.2: one answer a request. So
+// on_refuse comes last: by then it is answered, and cannot be answered or decided once more.
+static void rtpi_refuse_for(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t reason) {
+    unsigned status = refusal + 300u;
+    rtpush_response r;
+    srv->count.reasons[reason]++;
+    if (rtpi_has(c, RTPI_F_OPENED)) {
+        rtpi_set_reason(c, reason); // for on_close
+    }
+    memset(&r, 0, sizeof r);
+    r.status = (uint16_t)status;
+    r.body_static = 1;
+    r.body = rtpi_refusal_text(status, reason);
+    r.len = (uint32_t)strlen((const char *)r.body);
+    if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
+        r.status = 500; // without what does not fit: a long challenge or location
+        if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
+            rtpi_begin_closing(srv, c, reason);
+        }
+    }
+    if (srv->desc.on_refuse) {
+        srv->desc.on_refuse(srv, c->peer, (int)r.status, reason);
     }
 }
 
-// Sequence numbers are near their end: begins a new epoch.
-static void rtpi_new_epoch(rtpush_server *srv) {
-    rtpush_conn *c;
-    unsigned topic;
-    uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
-    if (!rtpi_release(srv, RTPI_ALL_RECORDS)) {
-        return; // later: there are 65,536 numbers left
+static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
+    int coding = refusal == RTPI_NO(501) && c->in.http.method < 1u << RTPI_METHOD_COUNT;
+    uint8_t reason = (uint8_t)(refusal >> 9);
+    refusal &= 511u;
+    rtpi_refuse_for(srv, c, refusal,
+                    reason   ? reason
+                    : coding ? (uint8_t)RTPUSH_REASON_CODING : rtpi_refusal_reason(refusal));
+}
+
+// An answer head did not fit tx_size.
+static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_refuse(srv, c, RTPI_NO(500));
+}
+
+static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
+    rtpush_response r;
+    memset(&r, 0, sizeof r);
+    r.status = 204;
+    if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
+        rtpi_refuse_size(srv, c);
     }
-    rtpi_lock(srv);
-    if (srv->undone > 0) { // claimed since rtpi_sync looked
-        rtpi_unlock(srv);
-        return;
+}
+
+// This connection made progress: gives it the next number of srv->serial.
+static uint32_t rtpi_achieved(rtpush_server *srv, rtpush_conn *c) {
+    if (++srv->serial == 0) {
+        srv->serial = 1; // 0 names nobody
     }
-    srv->epoch = epoch;
-    rtpi_log_clear(srv);
-    srv->rev = 0;
-    for (topic = 0; topic < srv->desc.topic_count; topic++) {
-        rtpi_value *v = rtpi_value_at(srv, topic);
-        v->rev = v->rev != 0 && (srv->state_topics >> topic & 1u) ? ++srv->rev : 0;
+    c->out.rank.order = srv->serial;
+    c->out.rank.since = srv->quarter;
+    return srv->serial;
+}
+
+// Ready for the next request on this connection; proved: for one that is not the first.
+static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c, int proved) {
+    memset(&c->in, 0, sizeof c->in);
+    memset(&c->out, 0, sizeof c->out);
+    c->route = RTPI_NO_ROUTE;
+    c->rx_used = c->tx_head = c->tx_len = 0;
+    c->reason = RTPUSH_REASON_NONE;
+    c->user = NULL;
+    c->out.rank.proved = (uint8_t)proved;
+    c->serial = rtpi_achieved(srv, c);
+    rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_RETRY | RTPI_F_EXPIRES);
+    rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
+}
+
+// The answer is out.
+static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
+    if (!rtpi_say_closed(srv, c)) {
+        return; // on_close ended it
     }
-    rtpi_unlock(srv);
+    if (rtpi_has(c, RTPI_F_KEEP) && !srv->shut && !rtpi_has(c, RTPI_F_EOF)) {
+        rtpi_await_request(srv, c, 1);
+        rtpi_ready(srv, c); // the port may hold the next request
+    } else {
+        c->reason = RTPUSH_REASON_NONE; // a refusal was counted when it was given
+        rtpi_begin_closing(srv, c, RTPUSH_REASON_NONE);
+    }
+}
+
+// >>request ---------------------------------------------------------------------------------------
+// From a complete head to an answer or a stream, in this order: who the request is for and who sent
+// it (Host, Origin, Sec-Fetch-Site), a token, what was wrong in the head, what the route takes, the
+// kind's own judgement, authorize, and then the kind opens it. Nobody is called back before the
+// first of these (invariant 21), and each refusal is an answer.
+
+// DNS rebinding: a page of evil.example whose name now points here is same-origin with us in its
+// browser, but its requests still say Host: evil.example. Literal addresses cannot be rebound.
+static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
+    const char *const *listed = srv->desc.hosts;
+    size_t len = rtpi_host_name(host);
+    if (len == 0) {
+        return RTPI_NO(400);
+    }
+    if (host[0] == '[' || (host[0] != '.' && strspn(host, "0123456789.") == len) ||
+        rtpi_find(listed, "*") >= 0) {
+        return 0;
+    }
+    if (len > 1 && host[len - 1] == '.') { // the root's dot changes no name
+        len--;
+    }
+    for (; listed && *listed; listed++) {
+        if (rtpi_is(host, len, *listed)) {
+            return 0;
+        }
+    }
+    return rtpi_is(host, len, "localhost") ? 0 : RTPI_NO(421);
+}
+
+// Are both, in any case, the same host and port? `usual` is the port where none is given, with its
+// colon.
+static int rtpi_same_authority(const char *lower, const char *text, const char *usual) {
+    size_t len = strcspn(lower, lower[0] == '[' ? "]" : ":");
+    len += lower[len] == ']';
+    if (!rtpi_starts(text, lower, len)) {
+        return 0;
+    }
+    // RFC 3986 3.2.3: an empty port is the usual one.
+    lower += len + (strcmp(lower + len, ":") == 0);
+    text += len + (strcmp(text + len, ":") == 0);
+    lower = *lower != '\0' ? lower : usual;
+    return rtpi_is(lower, strlen(lower), *text != '\0' ? text : usual);
+}
+
+// 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4 and 5: scheme, host and port all count,
+// and a port that is not named is that of the scheme. Over a plain listener an https page of the
+// same authority (a proxy adds TLS) counts too.
+static int rtpi_origin_check(const rtpush_server *srv, const rtpush_conn *c, const char *origin,
+                             const char *host) {
+    size_t scheme = rtpi_scheme(origin);
+    const char *usual = scheme == 8 ? ":443" : scheme == 7 ? ":80" : "";
+    const char *const *listed;
+    for (listed = srv->desc.origins; listed && *listed; listed++) {
+        if (rtpi_starts(*listed, origin, scheme) &&
+            rtpi_same_authority(origin + scheme, *listed + scheme, usual)) {
+            return 2;
+        }
+    }
+    return scheme > 0 && host && rtpi_same_authority(origin + scheme, host, usual) &&
+           (scheme == 8 || !rtpi_has(c, RTPI_F_SECURE));
+}
+
+// Where the request has the first fields of RTPI_FIELDS.
+#define RTPI_REQUEST_AT(tag) (offsetof(rtpush_request, host) + (tag) * sizeof(const char *))
+RTPI_HOLDS(origin, offsetof(rtpush_request, origin) == RTPI_REQUEST_AT(RTPI_H_ORIGIN));
+RTPI_HOLDS(cookie, offsetof(rtpush_request, cookie) == RTPI_REQUEST_AT(RTPI_H_COOKIE));
+RTPI_HOLDS(authorization,
+           offsetof(rtpush_request, authorization) == RTPI_REQUEST_AT(RTPI_H_AUTHORIZATION));
+RTPI_HOLDS(content_type,
+           offsetof(rtpush_request, content_type) == RTPI_REQUEST_AT(RTPI_H_CONTENT_TYPE));
+
+static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_request *req) {
+    const rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    const char *at = (const char *)rtpi_rx(srv, c);
+    const char *end = at + h->mark;
+    size_t prefix = route ? strlen(route->path) : 0;
+    memset(req, 0, sizeof *req);
+    req->conn = rtpi_handle(srv, c);
+    req->route = route;
+    req->method = h->method;
+    req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
+    req->content_length = rtpi_is_chunked(c) ? RTPUSH_LENGTH_UNKNOWN : h->length;
+    req->peer = c->peer;
+    req->path = at;
+    req->body = (const uint8_t *)"";
+    req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? at + prefix - 1 : "";
+    req->query = rtpi_strlist_at(at, 1);
+    for (at = rtpi_strlist_at(at, 2); at < end; at += strlen(at) + 1) {
+        unsigned tag = (uint8_t)*at++;
+        if (tag >= RTPI_H_ROUTE) {
+            req->headers[tag - RTPI_H_ROUTE] = at;
+        } else if (tag <= RTPI_H_CONTENT_TYPE) {
+            memcpy((uint8_t *)req + RTPI_REQUEST_AT(tag), &at, sizeof at);
+        }
+    }
+    if (h->subprotocol == 255) {
+        req->subprotocol = "rtpush.1";
+    } else if (h->subprotocol > 0) {
+        req->subprotocol = route->subprotocols[h->subprotocol - 1];
+    }
+}
+
+// The index of a topic, or -1.
+static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t len) {
+    int i;
+    for (i = 0; i < (int)srv->desc.topic_count; i++) {
+        const char *known = srv->desc.topics[i].name;
+        if (strncmp(known, name, len) == 0 && known[len] == '\0') {
+            return i;
+        }
+    }
+    return -1;
+}
+
+// The topics a route allows: bytes have no form in an event stream.
+static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
+    uint32_t topics =
+        route->kind->flags & RTPI_KIND_TWO_WAY ? rtpi_all_topics(srv) : srv->text_topics;
+    return route->topics ? topics & route->topics : topics;
+}
+
+// ?topics=a,b as bits, of all parameters of that name together; all of the route's if there is
+// none. Returns 0, or why it is refused.
+static unsigned rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *route,
+                                  const char *query, uint32_t *topics) {
+    uint32_t allowed = rtpi_route_topics(srv, route);
+    const char *at = rtpi_query_find(query, "topics");
+    char name[RTPI_TOPIC_MAX + 1]; // a longer one is none of ours
+    *topics = at ? 0 : allowed;
+    while (at) {
+        size_t n = 0;
+        int c; // browsers write a comma as %2C
+        while ((c = rtpi_query_byte(&at, '&')) > 0 && c != ',' && n < sizeof name) {
+            name[n++] = (char)c;
+        }
+        if (c < 0) {
+            return RTPI_NO(400);
+        }
+        if (n > 0) {
+            int i = rtpi_topic_find(srv, name, n);
+            if (i < 0 || !(allowed >> i & 1u)) {
+                return RTPI_NO(404);
+            }
+            *topics |= (uint32_t)1 << i;
+        }
+        at = c == 0 ? rtpi_query_find(at, "topics") : at;
+    }
+    return 0;
+}
+
+// The id a client resumes from: the header wins, it is newer than the page's URL.
+static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c,
+                                  const char *query, char out[27]) {
+    const char *id = rtpi_kept(srv, c, RTPI_H_LAST_EVENT_ID);
+    int n;
+    if (id && *id) {
+        return id;
+    }
+    n = rtpush_query(query, "last_event_id", out, 27);
+    // One that cannot be read is an id all the same, and none of ours: reset.
+    return n > 0 ? out : n < 0 && n != RTPUSH_ERR_ARGUMENT ? "" : NULL;
+}
+
+static int rtpi_stream_room(const rtpush_server *srv) {
+    return !srv->shut && srv->count.streams < srv->desc.max_streams;
+}
+
+// Turns the request into a reader. tx already holds the head; `ms` is its first deadline.
+static unsigned rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t form, uint32_t ms,
+                                 const rtpush_request *req) {
+    char id[27];
+    const char *resume = rtpi_resume_id(srv, c, req->query, id);
+    memset(&c->out, 0, sizeof c->out);
     rtpi_sync(srv);
-    for (c = srv->conns; c < srv->slots_end; c++) {
-        if (rtpi_is_stream(c)) {
-            rtpi_stream *s = &c->out.stream;
-            s->seq = s->stop = 1;
-            s->off = 0;
-            s->gap_from = 0;
-            s->sweep_prev = s->sweep_now = 0;
-            c->sweep_i = 0;
-            c->notice = RTPI_NOTICE_RESET;
-            rtpi_ready(srv, c);
+    c->out.stream.topics = req->topics;
+    c->form = form;
+    c->todo = c->sweep_i = 0;
+    rtpi_reader_start(srv, c, resume);
+    if (form <= RTPI_FORM_TAGGED) { // frames take the place of the request
+        memset(&c->in, 0, sizeof c->in);
+        c->rx_used = 0;
+        c->heard = (uint16_t)srv->quarter;
+        c->in.ws.code = 1006;
+        (void)rtpi_after(srv, srv->desc.ping_ms);
+    }
+    rtpi_set(c, RTPI_F_OPENED);
+    srv->count.streams++;
+    rtpi_high(&srv->count.streams_high, srv->count.streams);
+    rtpi_state(srv, c, RTPI_STREAM, ms);
+    rtpi_ready(srv, c);
+    if (req->route->on_open) {
+        req->route->on_open(srv, req);
+    }
+    return 0;
+}
+
+// What is authorised goes to its kind. 0, or what it is refused with.
+static unsigned rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    if (rtpi_kind_has(srv, c, RTPI_KIND_STREAM) && !rtpi_stream_room(srv)) {
+        return RTPI_NO(503);
+    }
+    return req->route->kind->open(srv, c, req);
+}
+
+// Does a page of desc.origins ask? Then it may read the answer, whatever that is.
+static int rtpi_cors_check(const rtpush_server *srv, rtpush_conn *c, const char *origin,
+                           const char *host) {
+    int known = rtpi_origin_check(srv, c, origin, host);
+    if (known == 2) {
+        c->in.http.bits |= RTPI_B_CORS;
+    }
+    return known;
+}
+
+// Cross-site requests: forged ones, hijacked WebSockets. Files may be shown everywhere; a link to
+// what a HANDLER answers must work, and a GET is safe (RFC 9110 9.2.1) or should be.
+static unsigned rtpi_site_check(const rtpush_conn *c, const rtpush_request *req, int origin) {
+    const rtpush_route *route = req->route;
+    unsigned site = c->out.asked.site;
+    int safe = (req->method & (RTPUSH_GET | RTPUSH_HEAD)) != 0;
+    if (origin == 2 || (route && ((route->flags & RTPUSH_ANY_ORIGIN) ||
+                                  ((route->kind->flags & RTPI_KIND_FOREIGN) && safe)))) {
+        return 0;
+    }
+    if (site & RTPI_SITE_FOREIGN) { // also without Origin: <img>, <script>, <form method=get>
+        return (site & RTPI_SITE_DOCUMENT) && safe && !req->origin &&
+                       (!route || (route->kind->flags & RTPI_KIND_LINKED))
+                   ? 0 : RTPI_NO(403);
+    }
+    // A form under Referrer-Policy: no-referrer says "null" of our own page as of others.
+    return origin || ((site & RTPI_SITE_OWN) && strcmp(req->origin, "null") == 0) ? 0
+                                                                                  : RTPI_NO(403);
+}
+
+// Host and Origin of the request, checked before everything else and before any callback.
+static unsigned rtpi_sender_check(const rtpush_server *srv, rtpush_conn *c,
+                                  const rtpush_request *req) {
+    int origin = req->origin ? rtpi_cors_check(srv, c, req->origin, req->host) : 1;
+    unsigned refusal = 0;
+    if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
+        return RTPI_NO(400); // RFC 9112 3.2: also where the target names the host
+    }
+    if (req->host) {
+        refusal = rtpi_host_check(srv, req->host);
+    }
+    return refusal ? refusal : rtpi_site_check(c, req, origin);
+}
+
+// What the route does not take.
+RTPI_APART static unsigned rtpi_request_check(const rtpush_conn *c, const rtpush_request *req) {
+    const rtpush_route *route = req->route;
+    if (c->in.http.bits & RTPI_B_STAR) {
+        return 0;
+    }
+    if (!route) {
+        return RTPI_NO(404);
+    }
+    if (!(req->method & rtpi_route_methods(route))) {
+        return RTPI_NO(405);
+    }
+    return rtpi_body_due(c) && !(route->kind->flags & RTPI_KIND_BODY) ? RTPI_NO(413) : 0u;
+}
+
+// A stream names topics that are there.
+RTPI_OWN_FRAME static unsigned rtpi_judge_stream(rtpush_server *srv, rtpush_conn *c,
+                                                 rtpush_request *req) {
+    unsigned refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
+    int two_way = rtpi_kind_has(srv, c, RTPI_KIND_TWO_WAY);
+    if (refusal) {
+        return refusal;
+    }
+    return req->topics == 0 && srv->desc.topic_count > 0 && (!two_way || *req->query)
+               ? RTPI_NO(404) : 0u;
+}
+
+static int rtpi_is_redirect(int status) { // RFC 9110 15.4.3, 15.4.4
+    return status == 302 || status == 303;
+}
+
+// What a request may be refused with: an error, or where the login page is.
+static int rtpi_may_refuse(int status, const rtpush_grant *grant) {
+    return rtpi_is_redirect(status)
+               ? grant && grant->location && *grant->location && rtpi_header_clean(grant->location)
+               : status >= 400 && status <= 599;
+}
+
+// Does the request go on? As the grant says; else it was refused.
+static int rtpi_authorized(rtpush_server *srv, rtpush_conn *c, rtpush_request *req, int status,
+                        const rtpush_grant *grant) {
+    if (status == 0 && req->topics != 0) {
+        req->topics &= grant->topics;
+        status = req->topics == 0 ? 403 : 0;
+    }
+    if (status != 0) {
+        srv->advice = rtpi_is_redirect(status) && grant ? grant->location
+                      : grant && grant->challenge && rtpi_header_clean(grant->challenge)
+                          ? grant->challenge : "Bearer";
+        rtpi_refuse_for(srv, c, RTPI_NO(rtpi_may_refuse(status, grant) ? (unsigned)status : 500u),
+                        RTPUSH_REASON_APP);
+        return 0;
+    }
+    c->granted = grant->topics & rtpi_route_topics(srv, req->route);
+    c->user = grant->user;
+    c->out.rank.known = grant->known;
+    if (grant->expires_s > 0) {
+        c->expires = rtpi_after(srv, grant->expires_s > 8000u ? 8000000u
+                                                              : grant->expires_s * 1000u);
+        rtpi_set(c, RTPI_F_EXPIRES);
+    }
+    return 1;
+}
+
+static int rtpi_ask(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    rtpush_grant grant;
+    int status = 0;
+    memset(&grant, 0, sizeof grant);
+    grant.topics = ~(uint32_t)0;
+    rtpi_state(srv, c, RTPI_ASK, srv->desc.reply_ms);
+    c->granted = req->topics; // asked for: for rtpush_authorize
+    if (srv->desc.authorize) {
+        grant.topics = req->topics;
+        status = srv->desc.authorize(srv, req, &grant);
+    }
+    return status != RTPUSH_PENDING && c->state == RTPI_ASK && // else it decided or ended it itself
+           rtpi_authorized(srv, c, req, status, &grant);
+}
+
+// The head is complete.
+static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    rtpi_http *h = &c->in.http;
+    unsigned refusal;
+    int options; // answered here
+    h->mark = c->rx_used;
+    srv->count.requests++;
+    if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE)) && !srv->shut) {
+        rtpi_set(c, RTPI_F_KEEP);
+    }
+    rtpi_request(srv, c, req);
+    options = req->method == RTPUSH_OPTIONS &&
+              (!req->route || !(req->route->methods & RTPUSH_OPTIONS));
+    refusal = rtpi_sender_check(srv, c, req);
+    if (!options && !rtpi_token_take(srv, c)) { // a preflight is no request of its own
+        rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
+        refusal = RTPI_NO(429);
+    } else if (c->out.asked.refusal) {
+        rtpi_clear(c, RTPI_F_KEEP);
+        refusal = c->out.asked.refusal; // first: the host of a refused target is not known
+    } else if (refusal == 0) {
+        refusal = rtpi_request_check(c, req);
+    }
+    if (refusal == 0 && options) {
+        rtpi_reply_options(srv, c);
+        return;
+    }
+    if (refusal == 0 && req->route->kind->judge) {
+        refusal = req->route->kind->judge(srv, c, req);
+    }
+    if (refusal == 0 && rtpi_ask(srv, c, req)) {
+        refusal = rtpi_take_request(srv, c, req);
+    }
+    if (refusal) {
+        rtpi_refuse(srv, c, refusal);
+    }
+}
+
+// A head that was not complete in time. Origin counts only if it was read before.
+static void rtpi_refuse_head(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t reason) {
+    const char *origin = NULL;
+    if (c->in.http.seen >> RTPI_H_ORIGIN & 1u) { // so the target is whole
+        origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
+    }
+    if (origin) {
+        (void)rtpi_cors_check(srv, c, origin, NULL);
+    }
+    rtpi_clear(c, RTPI_F_KEEP);
+    rtpi_refuse_for(srv, c, refusal, reason);
+}
+
+RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
+                                             const uint8_t *data, size_t len) {
+    rtpi_http *h = &c->in.http;
+    size_t i = 0;
+    if (h->total == 0) {
+        c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
+    }
+    while (i < len && c->state == RTPI_HEAD) {
+        unsigned before = h->total;
+        size_t most = RTPI_HEAD_MAX + 1u - before;
+        int last = h->step == (RTPI_S_LF | RTPI_S_REQUEST);
+        unsigned refusal;
+        // A new connection has no more tokens than others of its address have left. Its first
+        // request waits for the next second instead of a 429: else one busy connection would lock
+        // out all others behind the same NAT or proxy.
+        if (last && !rtpi_is_proved(c) && !rtpi_has_token(srv, c)) {
+            break;
+        }
+        refusal = rtpi_head_run(srv, c, data + i, len - i < most ? len - i : most);
+        i += h->total - before;
+        if (refusal != RTPI_NO(400) && refusal != RTPI_NO(505)) {
+            rtpi_refuse_at_end(c, refusal);
+            refusal = 0;
+        }
+        if (refusal == 0 && h->total > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
+            rtpi_refuse_at_end(c, h->step == RTPI_S_TARGET ? RTPI_NO(414) : 0u);
+            refusal = c->out.asked.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
+        }
+        if (refusal) {
+            rtpi_refuse_head(srv, c, refusal, rtpi_refusal_reason(refusal));
+        } else if (last) {
+            rtpi_head_done(srv, c, &srv->request);
         }
     }
+    return i;
 }
 
 // >>check -----------------------------------------------------------------------------------------
@@ -6609,7 +5719,8 @@ RTPI_APART static rtpush_text *rtpi_wrong(rtpush_server *srv, uint32_t where, co
     t->data = srv->prefix;
     t->cap = (uint32_t)sizeof srv->prefix - 1u; // zeros: one of them ends it
     if (where < RTPI_IN_DESC) {
-        const char *table = rtpi_nth("routes\0topics\0hosts\0origins", (unsigned)(where >> 16));
+        const char *table =
+            rtpi_strlist_at("routes\0topics\0hosts\0origins", (unsigned)(where >> 16));
         rtpi_format(t, "%s[%d]", table, where & 0xFFFFu);
     }
     rtpi_put_text(t, field);
@@ -6702,11 +5813,271 @@ static int rtpi_check_websocket(rtpush_server *srv, unsigned i) {
 #define RTPI_CHECK(function) NULL
 #endif // RTPUSH_NO_CHECKS
 
-// >>kinds -----------------------------------------------------------------------------------------
-// The kinds of routes. The sections above call them only through route->kind, and a kind that no
-// route names is not linked.
+// >>handler ---------------------------------------------------------------------------------------
+// A route of the application: on_request answers, at once or later, and bodies are given to on_body
+// as they arrive. A kind without bodies (rtpush_handler) and one with them (rtpush_upload).
 
-// -- HANDLER
+static unsigned rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    const rtpush_route *route = req->route;
+    rtpi_set(c, RTPI_F_OPENED);
+    rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
+    if (route->on_request) {
+        route->on_request(srv, req);
+    }
+    return 0;
+}
+
+// Only senders that the application knows may take body_ms for a body; others have head_ms, so that
+// they cannot hold a slot for long.
+static uint32_t rtpi_body_ms(const rtpush_server *srv, const rtpush_conn *c) {
+    const rtpush_desc *d = &srv->desc;
+    return c->out.rank.known || d->body_ms < d->head_ms ? d->body_ms : d->head_ms;
+}
+
+// RFC 9110 10.1.1: only when a body is still to come and will be read.
+static void rtpi_put_continue(rtpush_server *srv, rtpush_conn *c) {
+    rtpush_text *t = rtpi_tx_open(srv, c);
+    rtpi_put_text(t, "HTTP/1.1 100 Continue\r\n\r\n");
+    (void)rtpi_tx_commit(c, t);
+    rtpi_ready(srv, c);
+}
+
+static unsigned rtpi_open_upload(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    const rtpush_route *route = req->route;
+    if (!rtpi_body_due(c)) {
+        return rtpi_open_handler(srv, c, req);
+    }
+    rtpi_state(srv, c, RTPI_BODY, rtpi_body_ms(srv, c));
+    c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
+    c->in.http.total = 0;
+    if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
+        rtpi_put_continue(srv, c);
+    }
+    if (route->on_body) { // else on_request comes with the whole body
+        rtpi_set(c, RTPI_F_OPENED);
+        if (route->on_request) {
+            route->on_request(srv, req);
+        }
+    }
+    return 0;
+}
+
+// Does the route take that much more of a body?
+static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32_t more) {
+    const rtpush_route *route = rtpi_route(srv, c);
+    return more <= route->max_body - c->in.http.taken &&
+           (route->on_body || more == 0 || // a NUL follows the whole body
+            more < srv->desc.rx_size - (uint32_t)c->rx_used);
+}
+
+// Is the body of a type that the route takes? RFC 9110 8.3: without Content-Type a recipient may
+// assume application/octet-stream.
+static int rtpi_type_fits(const rtpush_request *req) {
+    const char *const *known = req->route->body_types;
+    const char *type = req->content_type ? req->content_type : "application/octet-stream";
+    size_t len = strcspn(type, "; \t");
+    while (known && *known && !(strlen(*known) == len && rtpi_starts(type, *known, len))) {
+        known++;
+    }
+    return !known || *known;
+}
+
+// Is the body one that the route takes? Of a chunked one it is known that it must take one.
+static unsigned rtpi_judge_upload(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    if (!rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.length)) {
+        return RTPI_NO(413);
+    }
+    return rtpi_body_due(c) && !rtpi_type_fits(req) ? RTPI_NO(415) : 0u;
+}
+
+#define RTPI_CHUNK_DIGITS 8u     // a size of 32 bits; leading zeros count
+#define RTPI_EXTENSION_MAX 64u   // RFC 9112 7.1.1: a limit to what is skipped
+#define RTPI_TRAILER_MAX 1024u   // RFC 9112 7.1.2: may be discarded
+#define RTPI_BODY_END 1u         // the byte ends the body: beside 0 and RTPI_NO
+
+// A piece of the body, to on_body or into the arena. 0: the application takes it later.
+static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
+                           int last) {
+    rtpush_request *req = &srv->request;
+    rtpi_http *h = &c->in.http;
+    const rtpush_route *route = rtpi_route(srv, c);
+    rtpi_request(srv, c, req);
+    req->content_length = last ? 0 : req->content_length;
+    if (!route->on_body) {
+        memcpy(rtpi_rx(srv, c) + c->rx_used, data, len);
+        c->rx_used = (uint16_t)(c->rx_used + len);
+    } else if (rtpi_not_taken(route->on_body(srv, req, data, len, last)) &&
+               c->state == RTPI_BODY) { // once answered there is nothing to wait for
+        rtpi_retry_later(srv, c);
+        return 0;
+    }
+    if (c->state != RTPI_BODY) {
+        return 1;
+    }
+    h->taken += (uint32_t)len;
+    if (h->taken / 4096u != (h->taken - (uint32_t)len) / 4096u) {
+        c->due = rtpi_after(srv, rtpi_body_ms(srv, c)); // slowloris: 4 KiB in each body_ms
+        (void)rtpi_achieved(srv, c);
+    }
+    if (last && route->on_body) {
+        rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
+    } else if (last) {
+        req->body = rtpi_rx(srv, c) + h->mark;
+        rtpi_rx(srv, c)[c->rx_used] = '\0'; // rtpi_body_fits left room for it
+        req->body_len = (uint16_t)(c->rx_used - h->mark);
+        req->content_length = req->body_len;
+        (void)rtpi_open_handler(srv, c, req);
+    }
+    return 1;
+}
+
+// A byte of a chunked body that is no data. Returns 0, RTPI_BODY_END or RTPI_NO.
+static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_t byte) {
+    // By steps from SIZE on: what may stand there in any number, and what follows CR LF.
+    static const uint8_t classes[] = {0, RTPI_C_VALUE, 0, RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_VALUE};
+    static const uint8_t follows[] = {RTPI_S_DATA, RTPI_S_DATA, RTPI_S_SIZE, RTPI_S_DONE, 0,
+                                      RTPI_S_TRAILER};
+    rtpi_http *h = &c->in.http;
+    unsigned step = h->step & ~(unsigned)RTPI_S_LF;
+    unsigned digit = rtpi_hex_value(byte);
+    if (step >= RTPI_S_TRAILER && h->total++ > RTPI_TRAILER_MAX) { // and the LF before them
+        return RTPI_NO(431);
+    }
+    if (h->step & RTPI_S_LF) {
+        h->step = (uint8_t)step;
+        return byte != '\n'            ? RTPI_NO(400)
+               : step == RTPI_S_DONE ? RTPI_BODY_END
+               : step != RTPI_S_DATA || rtpi_body_fits(srv, c, h->length) ? 0u : RTPI_NO(413);
+    }
+    if (rtpi_run(&byte, 1, classes[step - RTPI_S_SIZE])) {
+        h->step = (uint8_t)(step + (step == RTPI_S_TRAILER)); // its name
+        return step == RTPI_S_EXTENSION && ++h->pos > RTPI_EXTENSION_MAX ? RTPI_NO(400) : 0u;
+    }
+    if (step == RTPI_S_SIZE && digit < 16 && h->pos < RTPI_CHUNK_DIGITS) {
+        h->length = h->length << 4 | digit;
+        h->pos++;
+        return 0;
+    }
+    // Deviation: RFC 9112 7.1.1 allows white space before ';'. Nobody sends it but who looks for
+    // parsers that differ.
+    if ((step == RTPI_S_SIZE && byte == ';' && h->pos > 0) ||
+        (step == RTPI_S_TRAILER_NAME && byte == ':')) {
+        h->pos = 0;
+        h->step++;
+        return 0;
+    }
+    if (byte != '\r' || step == RTPI_S_TRAILER_NAME || (step == RTPI_S_SIZE && h->pos == 0)) {
+        return RTPI_NO(400);
+    }
+    h->pos = 0;
+    h->step = follows[step - RTPI_S_SIZE];
+    if (h->step == RTPI_S_DATA && h->length == 0) {
+        h->step = RTPI_S_TRAILER; // of size 0 is the last chunk
+    }
+    h->step |= RTPI_S_LF;
+    return 0;
+}
+
+// Data, of the body or of a chunk. Returns how much was taken.
+static size_t rtpi_body_data(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                             size_t len) {
+    rtpi_http *h = &c->in.http;
+    uint32_t before = h->length;
+    if (len > before) {
+        len = (size_t)before;
+    }
+    h->length -= (uint32_t)len;
+    if (!rtpi_body_piece(srv, c, data, len, h->length == 0 && !rtpi_is_chunked(c))) {
+        h->length = before;
+        return 0;
+    }
+    return len;
+}
+
+static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t *byte) {
+    unsigned result = rtpi_chunk_byte(srv, c, *byte);
+    if (result == RTPI_BODY_END) {
+        if (!rtpi_body_piece(srv, c, byte, 0, 1)) { // an answer given now keeps the connection
+            c->in.http.step = RTPI_S_LF | RTPI_S_DONE; // it comes again, and counts once
+            c->in.http.total--;
+            return 0;
+        }
+    } else if (result != 0) {
+        rtpi_clear(c, RTPI_F_KEEP);
+        rtpi_refuse(srv, c, result);
+    }
+    return 1;
+}
+
+static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
+                              size_t len) {
+    int limited = rtpi_rate_bytes(srv, c) != RTPUSH_UNLIMITED;
+    size_t paid;
+    size_t n = 1;
+    size_t i = 0;
+    if (!rtpi_is_chunked(c) && len > c->in.http.length) {
+        len = (size_t)c->in.http.length; // the next request is behind it
+    }
+    rtpi_tokens_refill(srv, c);
+    paid = rtpi_bytes_take(srv, c, 0, len);
+    while (i < paid && n > 0 && c->state == RTPI_BODY) {
+        n = c->in.http.length > 0 && c->in.http.step == RTPI_S_DATA
+                ? rtpi_body_data(srv, c, data + i, paid - i)
+                : rtpi_chunk_input(srv, c, data + i);
+        i += n;
+    }
+    if (limited) { // only so many were taken
+        c->byte_tokens = (uint16_t)(c->byte_tokens + (paid + 63u) / 64u - (i + 63u) / 64u);
+    }
+    return i;
+}
+
+// Calls the application for more of a long answer, while tx has room worth asking for.
+RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_answer *r = &c->out.reply;
+    int chunked = (c->in.http.bits & RTPI_B_CHUNKED) != 0;
+    uint32_t head = chunked ? 10u : 0;      // 8 digits and "\r\n"
+    uint32_t tail = chunked ? 2u + 5u : 0u; // "\r\n" and the last chunk
+    while (r->pull && !rtpi_has(c, RTPI_F_RETRY)) {
+        rtpush_text *t = rtpi_tx_open(srv, c);
+        uint32_t room = t->cap - t->len;
+        int n;
+        if (room < head + tail + srv->desc.tx_size / 4u) {
+            return 1;
+        }
+        room -= head + tail;
+        room = room > 32767u ? 32767u : room;
+        room = r->to > 0 && room > r->to - r->left ? r->to - r->left : room;
+        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t->data + t->len + head,
+                    (size_t)room);
+        if (c->state != RTPI_REPLY) {
+            return 1;
+        }
+        if (n == RTPUSH_RETRY) {
+            rtpi_retry_later(srv, c);
+            return 1;
+        }
+        if (n < 0 || (uint32_t)n > room || (n == 0 && r->to > 0)) {
+            // Cut short: the peer must not take it as complete.
+            rtpi_end_at_once(srv, c, RTPUSH_REASON_APP);
+            return 1;
+        }
+        c->due = rtpi_after(srv, srv->desc.reply_ms);
+        r->left += (uint32_t)n;
+        t = rtpi_tx_open(srv, c); // the callback may have written elsewhere
+        if (n == 0 || (r->to > 0 && r->left == r->to)) {
+            r->pull = NULL;
+        } else if (chunked) {
+            rtpi_format(t, "%x\r\n", (uint32_t)n);
+        }
+        t->len += (uint32_t)n;
+        if (chunked) {
+            rtpi_put_text(t, n == 0 ? "0\r\n\r\n" : "\r\n");
+        }
+        (void)rtpi_tx_commit(c, t);
+    }
+    return 1;
+}
 
 #define RTPI_KIND_ANSWERED ((uint8_t)(RTPUSH_GET | RTPUSH_HEAD))
 
@@ -6719,7 +6090,97 @@ const rtpush_kind rtpush_upload = {
     RTPI_CHECK(rtpi_check_upload), NULL, rtpi_judge_upload, rtpi_open_upload, rtpi_body_input,
     rtpi_pull_fill, NULL, NULL, NULL, NULL, rtpi_range_asked};
 
-// -- ASSET
+// >>file ------------------------------------------------------------------------------------------
+// Files in const memory: RFC 9110 8.4 (Content-Encoding), 12.5.3 (weights), 13.1.2 (If-None-Match),
+// 15.4.5 (304). rtpush_download answers Range too (RFC 9110 14), as handlers do.
+
+// RFC 9110 8.4 (Content-Encoding), 13.1.2 (If-None-Match), 15.4.5 (304).
+// RFC 9110 12.5.3: of the forms there are, the one the client weighs more, gzip where it weighs
+// them alike. Without the field all are acceptable. Identity, if it is not named, comes last.
+// Returns 0, or why it is refused.
+RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c,
+                                                const rtpush_asset *a) {
+    const uint16_t *accepts = c->out.asked.accepts;
+    unsigned any = accepts[RTPI_ACCEPTS_ANY];
+    unsigned zipped = accepts[RTPI_ACCEPTS_GZIP] ? accepts[RTPI_ACCEPTS_GZIP] : any;
+    unsigned plain = accepts[RTPI_ACCEPTS_IDENTITY] ? accepts[RTPI_ACCEPTS_IDENTITY] : any;
+    unsigned bits = c->in.http.bits;
+    int gzip;
+    rtpush_response r;
+    if (!(c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
+        gzip = !a->data;
+    } else {
+        gzip = a->gzip && zipped > 1 && (!a->data || zipped >= plain);
+    }
+    if (!gzip && (!a->data || plain == 1)) { // 1: a weight of 0
+        return RTPI_NO(406);
+    }
+    memset(&r, 0, sizeof r);
+    r.status = bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH) ? 304 : 200;
+    r.body_static = 1;
+    r.content_type = a->content_type;
+    r.cache_control = a->cache_control ? a->cache_control : "no-cache";
+    r.body = gzip ? a->gzip : a->data;
+    r.len = gzip ? a->gzip_len : a->len;
+    r.etag = a->etag;
+    return rtpi_reply(srv, c, &r, gzip ? RTPI_OWN_GZIP : RTPI_OWN) == RTPUSH_OK ? 0 : RTPI_NO(500);
+}
+
+// An ETag in If-None-Match against the asset's (RFC 9110 13.1.2: weak comparison).
+static unsigned rtpi_match_etag(const rtpush_asset *a, const char *v) {
+    if (strcmp(v, "*") == 0) {
+        return RTPI_B_MATCH | RTPI_B_MATCH_GZIP;
+    }
+    v += v[0] == 'W' && v[1] == '/' ? 2 : 0;
+    return rtpi_is_etag(v, a->etag, 0)   ? (unsigned)RTPI_B_MATCH
+           : rtpi_is_etag(v, a->etag, 1) ? (unsigned)RTPI_B_MATCH_GZIP : 0u;
+}
+
+// The weight of a list's element in thousandths, from its parameters (RFC 9110 12.4.2). What is no
+// weight is 0.
+static unsigned rtpi_weight(const char *parameters) {
+    const char *at = strchr(parameters, '=');
+    unsigned weight = 0;
+    unsigned unit = 1000;
+    if (!at) {
+        return unit;
+    }
+    while (unit > 0 && rtpi_hex_value((uint8_t)*++at) < 10) {
+        weight += unit * rtpi_hex_value((uint8_t)*at);
+        unit /= 10u;
+        at += at[1] == '.';
+    }
+    return weight > 1000 ? 1000 : weight;
+}
+
+// An element of Accept-Encoding (RFC 9110 12.5.3), to its place in rtpi_asked.
+RTPI_APART static void rtpi_accept_coding(rtpi_asked *asked, char *v) {
+    size_t len = strcspn(v, "; \t");
+    unsigned weight = rtpi_weight(v + len);
+    unsigned coding;
+    v[len] = '\0';
+    // RFC 9110 8.4.1.3: x-gzip is gzip, which is the first.
+    coding = rtpi_strlist_index(RTPI_CODINGS(RTPI_CODING_NAME) "x-gzip\0", v);
+    if (coding <= RTPI_ACCEPTS_COUNT) {
+        asked->accepts[coding % RTPI_ACCEPTS_COUNT] = (uint16_t)(weight + 1u);
+    }
+}
+
+// What forms of a file the client takes, and has.
+static unsigned rtpi_file_field(const rtpush_server *srv, rtpush_conn *c, unsigned header,
+                                char *v) {
+    if (header == RTPI_H_ACCEPT_ENCODING) {
+        rtpi_accept_coding(&c->out.asked, v);
+    } else if (header == RTPI_H_NONE_MATCH) {
+        c->in.http.bits = (uint16_t)(c->in.http.bits |
+                                     rtpi_match_etag(rtpi_route(srv, c)->asset, v));
+    }
+    return 0;
+}
+
+static unsigned rtpi_open_file(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    return rtpi_reply_asset(srv, c, req->route->asset);
+}
 
 const rtpush_kind rtpush_file = {
     RTPI_KIND_FOREIGN, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_file), rtpi_file_field, NULL,
@@ -6729,7 +6190,21 @@ const rtpush_kind rtpush_download = {
     RTPI_KIND_FOREIGN, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_file), rtpi_file_field, NULL,
     rtpi_open_file, NULL, NULL, NULL, NULL, NULL, NULL, rtpi_range_asked};
 
-// -- EVENTS
+// >>events ----------------------------------------------------------------------------------------
+// Server-Sent Events (WHATWG HTML 9.2): a response that does not end, of which each record is one
+// event. The client sends nothing more; what it sends is discarded.
+
+static unsigned rtpi_open_events(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    rtpi_clear(c, RTPI_F_KEEP); // the stream ends with the connection: no chunks needed
+    if (!rtpi_put_stream_head(srv, c, 0)) {
+        return RTPI_NO(500);
+    }
+    if (req->method == RTPUSH_HEAD) { // RFC 9110 9.3.2
+        rtpi_begin_reply(srv, c);
+        return 0;
+    }
+    return rtpi_stream_open(srv, c, RTPI_FORM_SSE, srv->desc.keepalive_ms, req);
+}
 
 // A keep-alive is due.
 static void rtpi_keepalive_due(rtpush_server *srv, rtpush_conn *c) {
@@ -6748,15 +6223,15 @@ static void rtpi_events_timer(rtpush_server *srv, rtpush_conn *c) {
 }
 
 static void rtpi_events_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
-                              const char *reason, uint8_t why) {
+                              const char *close_reason, uint8_t reason) {
     (void)code;
-    (void)reason;
-    if (why == RTPUSH_WHY_SHUTDOWN) {
+    (void)close_reason;
+    if (reason == RTPUSH_REASON_SHUTDOWN) {
         rtpi_put_retry(srv, c, 1);
-    } else if (why == RTPUSH_WHY_EXPIRED) {
+    } else if (reason == RTPUSH_REASON_EXPIRED) {
         (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
     }
-    rtpi_begin_closing(srv, c, why);
+    rtpi_begin_closing(srv, c, reason);
 }
 
 const rtpush_kind rtpush_events = {
@@ -6764,7 +6239,100 @@ const rtpush_kind rtpush_events = {
     rtpi_judge_stream, rtpi_open_events, NULL, rtpi_stream_fill, rtpi_events_timer,
     rtpi_events_close, NULL, NULL, NULL};
 
-// -- POLL
+// >>poll ------------------------------------------------------------------------------------------
+// Long polling: a reader that lives for one answer. It waits until there is something for it or its
+// time is over, then gets a notice if one is due, one sweep of the values and the records before
+// `stop`, and ends with the id to ask on from.
+
+// How long ?timeout=S, in whole seconds, lets a poll wait. 0 if it is none.
+RTPI_OWN_FRAME static int rtpi_poll_wait(const rtpush_server *srv, const char *query,
+                                         uint32_t *wait_ms) {
+    char text[12];
+    uint32_t seconds;
+    int len = rtpush_query(query, "timeout", text, sizeof text);
+    *wait_ms = srv->desc.poll_ms;
+    if (len == RTPUSH_ERR_ARGUMENT) {
+        return 1; // absent
+    }
+    if (len <= 0 || !rtpi_get_decimal(text, &seconds)) {
+        return 0;
+    }
+    if (seconds <= *wait_ms / 1000u) {
+        *wait_ms = seconds * 1000u;
+    }
+    return 1;
+}
+
+static unsigned rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    int chunked = !(c->in.http.bits & RTPI_B_HTTP10);
+    uint32_t wait_ms;
+    (void)rtpi_poll_wait(srv, req->query, &wait_ms); // judged before
+    if (!chunked) {
+        rtpi_clear(c, RTPI_F_KEEP);
+    }
+    if (req->method == RTPUSH_HEAD && rtpi_put_stream_head(srv, c, chunked)) {
+        rtpi_begin_reply(srv, c);
+        return 0;
+    }
+    return rtpi_stream_open(srv, c, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, wait_ms, req);
+}
+
+// ... and a poll a time.
+static unsigned rtpi_judge_poll(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    uint32_t wait_ms;
+    return rtpi_poll_wait(srv, req->query, &wait_ms) ? rtpi_judge_stream(srv, c, req)
+                                                     : RTPI_NO(400);
+}
+
+// Poll: the end of the answer. Its id has the STATE revision too: without it the next poll would be
+// answered at once, and so on for ever.
+static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    rtpush_text *t = rtpi_tx_open(srv, c);
+    int chunked = c->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
+    rtpi_format(t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
+                srv->epoch, rtpi_reader_id(s), s->sweep_prev);
+    return rtpi_tx_commit(c, t);
+}
+
+// Begins or ends the answer to a poll. 0: not yet.
+static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    const rtpi_record *rec;
+    srv->passes = RTPI_PASSES;
+    if (!rtpi_has(c, RTPI_F_ANSWER)) {
+        if (!(c->todo & RTPI_TODO_NOW) && !rtpi_stream_changed(srv, c)) {
+            return 0;
+        }
+        if (!rtpi_put_stream_head(srv, c, c->form == RTPI_FORM_CHUNK)) {
+            rtpi_refuse_size(srv, c);
+            return 1;
+        }
+        rtpi_set(c, RTPI_F_ANSWER);
+        c->todo = srv->sweep ? 0 : RTPI_TODO_SWEPT;
+    }
+    if (c->notice != RTPI_NOTICE_NONE) { // so once: the first notice
+        (void)rtpi_reader_next(srv, s);
+        if (!rtpi_put_notice(srv, c)) {
+            return 1;
+        }
+        s->stop = srv->limit_seq;
+    }
+    rtpi_stream_fill(srv, c);
+    if (c->state != RTPI_STREAM || s->part > 0 || c->notice != RTPI_NOTICE_NONE ||
+        s->gap_from != 0 || !(c->todo & RTPI_TODO_SWEPT)) {
+        return 1;
+    }
+    rec = rtpi_reader_next(srv, s);
+    if (s->gap_from != 0 || s->seq < s->stop) {
+        if (rec == NULL) { // more records to examine: others first
+            srv->sweep_due = 1;
+        }
+    } else if (rtpi_put_poll_end(srv, c)) {
+        rtpi_begin_reply(srv, c);
+    }
+    return 1;
+}
 
 // A waiting poll is answered now with what there is; an answer that has begun goes on.
 static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
@@ -6791,11 +6359,11 @@ static void rtpi_poll_timer(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-static void rtpi_poll_close(rtpush_server *srv, rtpush_conn *c, uint16_t code, const char *reason,
-                            uint8_t why) {
+static void rtpi_poll_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
+                            const char *close_reason, uint8_t reason) {
     (void)code;
+    (void)close_reason;
     (void)reason;
-    (void)why;
     rtpi_poll_answer(srv, c);
 }
 
@@ -6804,14 +6372,506 @@ const rtpush_kind rtpush_poll = {
     rtpi_judge_poll, rtpi_open_poll, rtpi_poll_input, rtpi_output_poll, rtpi_poll_timer,
     rtpi_poll_close, NULL, NULL, NULL};
 
-// -- WEBSOCKET
+// >>websocket -------------------------------------------------------------------------------------
+// RFC 6455 5. rtpi_ws_header reads a frame's header from the bytes that are there. It judges each
+// byte as soon as it is, so a broken peer is told at once, and it does not matter where the input
+// is cut: what is there of a header waits in the last 125 of the rx bytes. Those else hold the
+// payload of a control frame, which may come between the fragments of a message (5.4); while a pong
+// waits for room in tx nothing is read. The other rx bytes gather data.
+//
+//   left 0    a header is next -> rtpi_ws_frame
+//   else      payload: of a control frame -> kept, and acted on at its end
+//                      of a message -> given from the input where it stands, if nothing waits in rx
+//                      and it is the rest of the message or, with STREAM_MESSAGES, fills rx at
+//                      least; else gathered in rx until it is so
+//
+// What the application does not take now waits in rx; a piece that is larger is masked again and
+// stays with the port. No further byte is read then: TCP holds the peer back, and with it our own
+// pong deadline. After each step the state is read again: rtpi_ws_input.
+
+// RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
+static int rtpi_ws_key_valid(const char *key) {
+    return strspn(key, rtpi_letters) == 22 && strcmp(key + 22, "==") == 0;
+}
+
+// RFC 6455 5.3: copies and unmasks; `out` may be `in`. The mask is a word as it lies in memory, its
+// first byte is for the next byte of payload. Returns the mask for what follows.
+static uint32_t rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint32_t mask) {
+    uint8_t twice[8];
+    size_t i = 0;
+#if RTPI_WIDE
+    i = rtpi_unmask_wide(out, in, len, (uint64_t)mask << 32 | mask);
+#endif
+    for (; len - i >= 4; i += 4) {
+        uint32_t word;
+        memcpy(&word, in + i, 4);
+        word ^= mask;
+        memcpy(out + i, &word, 4);
+    }
+    memcpy(twice, &mask, 4);
+    memcpy(twice + 4, &mask, 4);
+    for (; i < len; i++) {
+        out[i] = (uint8_t)(in[i] ^ twice[i & 3u]);
+    }
+    memcpy(&mask, twice + (len & 3u), 4); // turned to the byte behind them
+    return mask;
+}
+
+// rtpi_ws.bits: of the message under way. What the connection owes is in rtpush_conn.todo.
+enum {
+    RTPI_WS_PIECE = 1,   // a first piece of this message was delivered
+    RTPI_WS_DELIVER = 2, // rx holds a piece the application has not taken
+    RTPI_WS_CLOSED = 4   // the peer's Close came, or it is given up: nothing is read any more
+};
+
+// RFC 6455 4.2.2: the client's first that we know.
+static unsigned rtpi_websocket_field(const rtpush_server *srv, rtpush_conn *c, unsigned header,
+                                     char *v) {
+    rtpi_http *h = &c->in.http;
+    if (header == RTPI_H_PROTOCOL && h->subprotocol == 0) {
+        int i = rtpi_find(rtpi_route(srv, c)->subprotocols, v);
+        h->subprotocol = i >= 0 ? (uint8_t)(i + 1) : strcmp(v, "rtpush.1") == 0 ? 255 : 0;
+    }
+    return 0;
+}
+
+// RFC 6455 4.2.1: what a valid opening handshake has.
+static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *c) {
+    unsigned bits = c->in.http.bits;
+    const char *key = rtpi_kept(srv, c, RTPI_H_KEY);
+    if (!(bits & RTPI_B_VERSION13) && (c->in.http.seen >> RTPI_H_VERSION & 1u)) {
+        return RTPI_NO(426); // RFC 6455 4.4
+    }
+    return (bits & (RTPI_B_HTTP10 | RTPI_B_UPGRADE | RTPI_B_VERSION13)) ==
+                       (RTPI_B_UPGRADE | RTPI_B_VERSION13) &&
+                   c->in.http.length == 0 && key && rtpi_ws_key_valid(key)
+               ? 0 : RTPI_NO(400);
+}
+
+RTPI_OWN_FRAME static int rtpi_put_upgrade(rtpush_server *srv, rtpush_conn *c,
+                                           const rtpush_request *req) {
+    uint8_t digest[20];
+    // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
+    // 256 at least).
+    rtpush_text *t = rtpi_tx_open(srv, c);
+    rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
+    rtpi_sha1(t->data, (size_t)t->len, digest);
+    t->len = 0;
+    rtpi_put_text(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+    rtpi_put_base64(t, digest, sizeof digest, 0);
+    rtpi_format(t, "\r\n%?Sec-WebSocket-Protocol: %s\r\n%;\r\n", req->subprotocol != NULL,
+                req->subprotocol);
+    return rtpi_tx_commit(c, t);
+}
+
+static unsigned rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    uint8_t form = c->in.http.subprotocol == 255 ? RTPI_FORM_TAGGED : RTPI_FORM_RAW;
+    if (!(c->in.http.bits & RTPI_B_WEBSOCKET)) { // RFC 9110 15.5.22
+        return RTPI_NO(426);
+    }
+    return rtpi_put_upgrade(srv, c, req)
+               ? rtpi_stream_open(srv, c, form, rtpi_keepalive_ms(srv, form), req)
+               : RTPI_NO(500);
+}
+
+// Without an upgrade it is judged all the same, and refused later: a page that is not told the
+// status of a WebSocket learns by a plain request whether it is let in.
+static unsigned rtpi_judge_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
+    unsigned refusal = c->in.http.bits & RTPI_B_WEBSOCKET ? rtpi_upgrade_check(srv, c) : 0;
+    return refusal ? RTPI_NO_FOR(refusal, RTPUSH_REASON_UPGRADE) : rtpi_judge_stream(srv, c, req);
+}
+
+#define RTPI_WS_HEADER_MAX 14u // 2, length 8, mask 4
+
+static uint32_t rtpi_ws_room(const rtpush_server *srv) {
+    return srv->desc.rx_size - RTPI_CONTROL_MAX;
+}
+
+// The bytes for the payload of a control frame, or for a header.
+static uint8_t *rtpi_ws_kept(const rtpush_server *srv, const rtpush_conn *c) {
+    return rtpi_tx(srv, c) - RTPI_CONTROL_MAX;
+}
+
+// May a piece be handed over from the input? Nothing stands before it, and it may be written to.
+static int rtpi_ws_may_give(const rtpush_server *srv, const rtpush_conn *c) {
+    return c->rx_used == 0 && (rtpi_filtered(c) || !(srv->hooks.flags & RTPUSH_INPUT_CONST));
+}
+
+// Queues a frame. Returns where the caller writes its payload at once. NULL: no room now.
+static uint8_t *rtpi_ws_put(const rtpush_server *srv, rtpush_conn *c, unsigned first,
+                            uint32_t len) {
+    uint32_t size = 2u + rtpi_length_bytes(len) + len;
+    uint8_t *end;
+    if (size > srv->desc.tx_size - rtpi_tx_queued(c)) {
+        return NULL;
+    }
+    end = rtpi_tx_front(srv, c) + c->tx_len + size;
+    c->tx_len = (uint16_t)(c->tx_len + size);
+    (void)rtpi_frame_header(end - len, first, len);
+    return end - len;
+}
+
+// Queues a Close frame (RFC 6455 5.5.1). Code 1005: one without a body.
+static int rtpi_ws_put_close(rtpush_server *srv, rtpush_conn *c, unsigned code,
+                             const char *close_reason) {
+    uint32_t len = close_reason ? (uint32_t)strlen(close_reason) : 0;
+    uint8_t *to = rtpi_ws_put(srv, c, 0x88, code == 1005 ? 0 : len + 2u);
+    if (!to) {
+        return 0;
+    }
+    if (code != 1005) {
+        to[0] = (uint8_t)(code >> 8);
+        to[1] = (uint8_t)code;
+        memcpy(to + 2, close_reason ? close_reason : "", len);
+    }
+    rtpi_set(c, RTPI_F_CLOSE_SENT);
+    rtpi_clear(c, RTPI_F_CLOSE_DUE);
+    return 1;
+}
+
+// Both sides have sent Close, or we failed the connection: the server ends TCP (RFC 6455 7.1.1).
+static void rtpi_ws_closed(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_has(c, RTPI_F_CLOSE_SENT) && (c->in.ws.bits & RTPI_WS_CLOSED)) {
+        rtpi_begin_closing(srv, c, c->reason);
+    }
+}
+
+// Begins or answers the closing handshake. Without room now it is sent, bare, when there is.
+static void rtpi_ws_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
+                          const char *close_reason, uint8_t reason) {
+    if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
+        rtpi_set_reason(c, reason);
+        if (!rtpi_ws_put_close(srv, c, code, close_reason)) {
+            rtpi_set(c, RTPI_F_CLOSE_DUE);
+            c->in.ws.close_code = code;
+        }
+        c->due = rtpi_after(srv, srv->desc.close_ms);
+        rtpi_pending(srv, c);
+        rtpi_ready(srv, c);
+    }
+    rtpi_ws_closed(srv, c);
+}
+
+// RFC 6455 7.1.7: fail the connection. What came before the fault has been answered.
+static void rtpi_ws_fail(rtpush_server *srv, rtpush_conn *c, unsigned code) {
+    uint8_t reason = code == 1007   ? RTPUSH_REASON_WS_UTF8
+                  : code == 1009 ? RTPUSH_REASON_WS_TOO_BIG : RTPUSH_REASON_WS_PROTOCOL;
+    c->in.ws.bits = RTPI_WS_CLOSED;
+    rtpi_ws_close(srv, c, (uint16_t)code, NULL, reason);
+}
+
+// RFC 6455 7.4.1 and 7.4.2: codes that may stand in a frame; 1012 to 1014 came by the registry.
+static int rtpi_ws_code_valid(unsigned code) {
+    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+           (code >= 3000 && code <= 4999);
+}
+
+static uint32_t rtpi_ws_max(const rtpush_server *srv, const rtpush_route *route) {
+    uint32_t room = rtpi_ws_room(srv);
+    if (route->max_message > 0) {
+        return (route->flags & RTPUSH_STREAM_MESSAGES) || route->max_message < room
+                   ? route->max_message : room;
+    }
+    return (route->flags & RTPUSH_STREAM_MESSAGES) ? ~(uint32_t)0 : room;
+}
+
+// Reads the header of a frame from the bytes there are; `open` is the opcode of the message under
+// way, 0 none. Returns the bytes of the header, 0 if more are needed, or the close code to fail
+// with.
+static unsigned rtpi_ws_header(const uint8_t *at, size_t len, unsigned open, uint32_t *left) {
+    const unsigned opcode = at[0] & 15u;
+    const unsigned allowed = open ? 0x0701u : 0x0706u; // 5.4: a continuation only inside a message
+    unsigned size = 2;
+    unsigned i;
+    if ((at[0] & 0x70) || !(allowed >> opcode & 1u) || (opcode >= 8 && !(at[0] & 0x80))) {
+        return 1002; // RFC 6455 5.2: RSV without an extension, a reserved opcode; 5.5: a control
+    }                // frame in fragments
+    if (len < 2) {
+        return 0;
+    }
+    *left = at[1] & 127u;
+    if (!(at[1] & 0x80) || (opcode >= 8 && *left > RTPI_CONTROL_MAX)) {
+        return 1002; // RFC 6455 5.1: a client must mask; 5.5
+    }
+    if (*left > 125) { // 5.2: network order, the shortest form only
+        size = *left == 126 ? 4u : 10u;
+        for (*left = 0, i = 2; i < size && i < len; i++) {
+            *left = *left << 8 | at[i];
+            if (size == 10 && i < 6 && *left > 0) { // the first bit must be 0; 1009: over 32 bits
+                return i == 2 && *left > 127 ? 1002 : 1009;
+            }
+        }
+        if (i == size && *left < (size == 4 ? 126u : 65536u)) {
+            return 1002;
+        }
+    }
+    return len < size + 4 ? 0 : size + 4;
+}
+
+// Do n more bytes end the message?
+static unsigned rtpi_ws_last(const rtpi_ws *w, size_t n) {
+    return w->left == n && w->first >= 0x80;
+}
+
+// Hands a piece to the application. 0: not taken, or the stream has ended.
+RTPI_CHECKED static int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                                     size_t len, unsigned last) {
+    rtpi_ws *w = &c->in.ws;
+    const rtpush_route *route = &srv->desc.routes[c->route];
+    rtpush_message m;
+    m.data = data;
+    m.len = len;
+    m.opcode = w->opcode;
+    m.first = !(w->bits & RTPI_WS_PIECE);
+    m.last = (uint8_t)last;
+    if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
+        rtpi_not_taken(route->on_message(srv, rtpi_handle(srv, c), &m))) {
+        rtpi_retry_later(srv, c);
+        return 0;
+    }
+    if (c->state != RTPI_STREAM) {
+        return 0;
+    }
+    w->bits = RTPI_WS_PIECE;
+    if (last) {
+        srv->count.messages_in++;
+        w->opcode = 0;
+    }
+    return 1;
+}
+
+// Hands over or sends what waits.
+static void rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
+    const rtpi_ws *w = &c->in.ws;
+    if (w->bits & RTPI_WS_DELIVER) {
+        if (!rtpi_ws_give(srv, c, rtpi_rx(srv, c), c->rx_used, rtpi_ws_last(w, 0))) {
+            return;
+        }
+        c->rx_used = 0;
+    }
+    if (c->todo & RTPI_TODO_PONG) { // RFC 6455 5.5.3: the ping's own payload
+        if (!rtpi_has(c, RTPI_F_CLOSE_SENT)) {
+            uint8_t *to = rtpi_ws_put(srv, c, 0x8A, w->control_len);
+            if (!to) {
+                return;
+            }
+            memcpy(to, rtpi_ws_kept(srv, c), w->control_len);
+        }
+        c->todo &= (uint8_t)~RTPI_TODO_PONG;
+        rtpi_ready(srv, c);
+    }
+}
+
+// RFC 6455 5.5.1: the peer's Close.
+static void rtpi_ws_close_frame(rtpush_server *srv, rtpush_conn *c, const uint8_t *payload) {
+    size_t len = c->in.ws.control_len;
+    unsigned code = 1005;
+    unsigned fail = len == 1 ? 1002 : 0;
+    if (len >= 2) {
+        code = (unsigned)payload[0] << 8 | payload[1];
+        fail = !rtpi_ws_code_valid(code) ? 1002
+               : rtpi_utf8(RTPI_UTF8_OK, payload + 2, len - 2) != RTPI_UTF8_OK ? 1007 : 0u;
+    }
+    if (fail) {
+        rtpi_ws_fail(srv, c, fail);
+        return;
+    }
+    c->in.ws.code = (uint16_t)code;
+    c->in.ws.bits = RTPI_WS_CLOSED;
+    rtpi_ws_close(srv, c, (uint16_t)code, NULL, RTPUSH_REASON_NONE);
+}
+
+// Takes n bytes of a control frame and acts on one that is whole.
+static void rtpi_ws_control(rtpush_server *srv, rtpush_conn *c, const uint8_t *from, size_t n) {
+    rtpi_ws *w = &c->in.ws;
+    uint8_t *p = rtpi_ws_kept(srv, c);
+    w->mask = rtpi_unmask(p + w->control_len, from, n, w->mask);
+    w->control_len = (uint8_t)(w->control_len + n);
+    w->left -= (uint32_t)n;
+    if (w->left > 0) {
+        return;
+    }
+    if (w->first == 0x88) {
+        rtpi_ws_close_frame(srv, c, p);
+    } else if (w->first == 0x89) {
+        c->todo |= RTPI_TODO_PONG;
+        rtpi_ws_flush(srv, c);
+    } else if (w->control_len == 4) { // RFC 6455 5.5.3: an answer to our ping, or to none
+        uint32_t rtt;
+        memcpy(&rtt, p, sizeof rtt);
+        rtt = srv->now_ms - rtt;
+        w->rtt_ms = rtt < 60000u ? (uint16_t)(rtt + 1u) : w->rtt_ms;
+    }
+}
+
+// Begins the frame whose header is complete. 0: its message is larger than the route takes.
+static int rtpi_ws_begin(const rtpush_server *srv, rtpush_conn *c, uint8_t first,
+                              uint32_t left) {
+    rtpi_ws *w = &c->in.ws;
+    uint32_t max = rtpi_ws_max(srv, &srv->desc.routes[c->route]);
+    w->first = first;
+    w->left = left;
+    w->header_len = w->control_len = 0;
+    if (first & 8) {
+        return 1;
+    }
+    if (first & 15) {
+        w->opcode = first & 15;
+        w->utf8 = RTPI_UTF8_OK;
+        w->total = 0;
+        w->bits = 0;
+    }
+    if (max != ~(uint32_t)0 && left > max - w->total) {
+        return 0; // total never passes max
+    }
+    w->total += left;
+    return 1;
+}
+
+// Takes data of a message, of which n bytes are there: in place, or to rx. Returns how many.
+static size_t rtpi_ws_data(rtpush_server *srv, rtpush_conn *c, uint8_t *from, size_t n) {
+    rtpi_ws *w = &c->in.ws;
+    const rtpush_route *route = &srv->desc.routes[c->route];
+    const uint32_t room = rtpi_ws_room(srv) - c->rx_used;
+    const uint16_t tokens = c->byte_tokens;
+    uint32_t most = room;
+    uint8_t *rx = rtpi_rx(srv, c);
+    uint8_t *to = rx + c->rx_used;
+    uint8_t utf8 = w->utf8;
+    uint32_t mask;
+    unsigned last, piece;
+    if (rtpi_ws_may_give(srv, c)) {
+        most = route->piece > room ? route->piece : room;
+        to = from;
+    }
+    n = rtpi_bytes_take(srv, c, w->total - w->left, n < most ? n : most);
+    last = rtpi_ws_last(w, n);
+    piece = last || (n >= room && (route->flags & RTPUSH_STREAM_MESSAGES));
+    to = piece ? to : rx + c->rx_used;
+    mask = rtpi_unmask(to, from, n, w->mask);
+    if (w->opcode == RTPUSH_TEXT_MESSAGE) {
+        utf8 = rtpi_utf8(utf8, to, n);
+    }
+    if (utf8 == RTPI_UTF8_BAD || (last && utf8 != RTPI_UTF8_OK)) {
+        rtpi_ws_fail(srv, c, 1007);
+        return n;
+    }
+    if (to == from) {
+        piece = 0; // handed over, or for later
+        if (!rtpi_ws_give(srv, c, from, n, last)) {
+            if (n > room) { // as it came
+                (void)rtpi_unmask(from, from, n, w->mask);
+                c->byte_tokens = tokens;
+                return 0;
+            }
+            memcpy(rx, from, n);
+            c->rx_used = (uint16_t)n;
+            w->bits |= RTPI_WS_DELIVER;
+        }
+    } else {
+        c->rx_used = (uint16_t)(c->rx_used + n);
+    }
+    w->mask = mask;
+    w->utf8 = utf8;
+    w->left -= (uint32_t)n;
+    if (piece) {
+        w->bits |= RTPI_WS_DELIVER;
+        rtpi_ws_flush(srv, c);
+    }
+    return n;
+}
+
+// Reads a header, as far as it is there. Returns how many bytes it took.
+static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
+    rtpi_ws *w = &c->in.ws;
+    const uint8_t *header = data;
+    unsigned before = w->header_len;
+    uint32_t left;
+    unsigned size;
+    if (before > 0 || len < RTPI_WS_HEADER_MAX) {
+        uint8_t *kept = rtpi_ws_kept(srv, c);
+        len = len < RTPI_WS_HEADER_MAX - before ? len : RTPI_WS_HEADER_MAX - before;
+        memcpy(kept + before, header, len);
+        header = kept;
+    }
+    size = rtpi_ws_header(header, before + len, w->opcode, &left);
+    if (size == 0) {
+        w->header_len = (uint8_t)(before + len);
+        return len;
+    }
+    if (size > RTPI_WS_HEADER_MAX) {
+        rtpi_ws_fail(srv, c, size);
+        return len;
+    }
+    if (!rtpi_token_take(srv, c)) {
+        return 0; // a frame is paid when its header is complete
+    }
+    memcpy(&w->mask, header + size - 4, 4);
+    if (!rtpi_ws_begin(srv, c, header[0], left)) {
+        rtpi_ws_fail(srv, c, 1009);
+    }
+    return size - before;
+}
+
+// Is nothing more to be read now? After a callback anything may have happened.
+static int rtpi_ws_stopped(const rtpush_conn *c) {
+    return c->state != RTPI_STREAM || (c->todo & RTPI_TODO_PONG) ||
+           (c->in.ws.bits & (RTPI_WS_DELIVER | RTPI_WS_CLOSED));
+}
+
+static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
+    const rtpi_ws *w = &c->in.ws;
+    size_t i = 0;
+    size_t n;
+    rtpi_tokens_refill(srv, c);
+    rtpi_ws_flush(srv, c);
+    while (i < len && !rtpi_ws_stopped(c)) {
+        if (w->left == 0) {
+            n = rtpi_ws_frame(srv, c, data + i, len - i);
+            i += n;
+            if (n == 0 || w->header_len > 0 || (w->bits & RTPI_WS_CLOSED)) {
+                break;
+            }
+        }
+        n = len - i < w->left ? len - i : (size_t)w->left; // 0: an empty frame, or no more input
+        if (w->first & 8) {
+            rtpi_ws_control(srv, c, data + i, n);
+        } else {
+            n = rtpi_ws_data(srv, c, data + i, n);
+        }
+        i += n;
+        if (n == 0 && w->left > 0) {
+            break;
+        }
+    }
+    if (c->state != RTPI_STREAM || (w->bits & RTPI_WS_CLOSED)) {
+        return len; // the rest is discarded
+    }
+    return i;
+}
+
+// Control frames of our own that are due.
+static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_has(c, RTPI_F_CLOSE_DUE) &&
+        rtpi_ws_put_close(srv, c, c->in.ws.close_code, NULL)) {
+        rtpi_ws_closed(srv, c);
+    } else if ((c->todo & RTPI_TODO_NOW) && !rtpi_has(c, RTPI_F_CLOSE_SENT)) {
+        uint8_t *to = rtpi_ws_put(srv, c, 0x89, 4);
+        if (to) {
+            memcpy(to, &srv->now_ms, 4); // comes back in the pong: the round-trip time
+            c->todo = (uint8_t)((c->todo & ~RTPI_TODO_NOW) | RTPI_TODO_DONE);
+            c->heard = (uint16_t)srv->quarter;
+        }
+    }
+}
 
 // After ping_ms of silence a WebSocket gets a ping; after as long again it is ended at once.
 static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
     uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
     if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
         if (rtpi_passed(srv, c->due) && rtpi_over(srv, c, srv->desc.close_ms)) {
-            rtpi_begin_closing(srv, c, RTPUSH_WHY_TIMEOUT_CLOSE);
+            rtpi_begin_closing(srv, c, RTPUSH_REASON_TIMEOUT_CLOSE);
         }
         return;
     }
@@ -6822,7 +6882,7 @@ static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
         } else if (!rtpi_has(c, RTPI_F_REFUSED) &&
                    ((rtpi_arrived(srv, c) && !srv->hooks.pending) ||
                     rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
-            rtpi_end_at_once(srv, c, RTPUSH_WHY_TIMEOUT_PONG);
+            rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_PONG);
             return;
         } // else we do not read its pong, or the ping is behind what it reads slowly, or has come
           // through a moment ago
@@ -6838,18 +6898,18 @@ static int rtpi_websocket_fill(rtpush_server *srv, rtpush_conn *c) {
 }
 
 static void rtpi_websocket_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
-                                 const char *reason, uint8_t why) {
-    if (why == RTPUSH_WHY_PEER_CLOSED) { // RFC 6455 7.1.5: 1006
-        rtpi_begin_closing(srv, c, why);
+                                 const char *close_reason, uint8_t reason) {
+    if (reason == RTPUSH_REASON_PEER_CLOSED) { // RFC 6455 7.1.5: 1006
+        rtpi_begin_closing(srv, c, reason);
     } else {
-        rtpi_ws_close(srv, c, code, reason, why);
+        rtpi_ws_close(srv, c, code, close_reason, reason);
     }
 }
 
 static void rtpi_websocket_progress(rtpush_server *srv, rtpush_conn *c) {
     const rtpush_route *route = rtpi_route(srv, c);
-    if (rtpi_has(c, RTPI_F_LATER) || (c->todo & RTPI_TODO_PONG)) {
-        rtpi_clear(c, RTPI_F_LATER);
+    if (rtpi_has(c, RTPI_F_RETRY) || (c->todo & RTPI_TODO_PONG)) {
+        rtpi_clear(c, RTPI_F_RETRY);
         rtpi_ready(srv, c);
     }
     if ((c->todo & RTPI_TODO_WRITABLE) && rtpi_tx_queued(c) <= srv->desc.tx_size / 2u) {
@@ -6862,10 +6922,11 @@ static void rtpi_websocket_progress(rtpush_server *srv, rtpush_conn *c) {
 
 static void rtpi_websocket_closed(const rtpush_server *srv, const rtpush_conn *c,
                                   rtpush_closed *closed) {
-    closed->code = c->in.ws.code;
-    if (closed->code != 1005 && closed->code != 1006) { // its Close is the last frame read
-        closed->reason = (const char *)rtpi_tx(srv, c) - RTPI_CONTROL_MAX + 2;
-        closed->reason_len = (uint8_t)(c->in.ws.control_len - 2);
+    closed->close_code = c->in.ws.code;
+    // Its Close is the last frame that was read.
+    if (closed->close_code != 1005 && closed->close_code != 1006) {
+        closed->close_reason = (const char *)rtpi_tx(srv, c) - RTPI_CONTROL_MAX + 2;
+        closed->close_reason_len = (uint8_t)(c->in.ws.control_len - 2);
     }
 }
 
@@ -7071,7 +7132,7 @@ static int rtpi_check_numbers(rtpush_server *srv) {
                 return 0;
             }
             at += sizeof given;
-            name = rtpi_nth(name, 1);
+            name = rtpi_strlist_at(name, 1);
         } while (++i < l->count);
     }
     return rtpi_in_range(srv, RTPI_IN_DESC, "max_streams", d->max_streams, 0, d->conn_count) &&
@@ -7179,433 +7240,169 @@ const char *rtpush_config_error(const rtpush_server *srv) {
                                                 : "";
 }
 
-// >>public ----------------------------------------------------------------------------------------
-// These check arguments, resolve the handle, and call the sections above.
+// >>serve -----------------------------------------------------------------------------------------
+// The port's side: bytes in, spans out, what was sent and acknowledged, who is next, and time. No
+// argument is checked: a port keeps the rules of >>api. `busy` names the connection whose call is
+// under way; meanwhile its slot is not freed and its transport is not dropped.
 
-// What errors are in words, from 0 down.
-#define RTPI_ERRORS(X) \
-    X(OK, "ok") \
-    X(ERR_WOULD_BLOCK, "no room now") \
-    X(ERR_FULL, "log full") \
-    X(ERR_TOO_BIG, "too big") \
-    X(ERR_STALE, "the connection has ended") \
-    X(ERR_STATE, "wrong state") \
-    X(ERR_ARGUMENT, "bad argument") \
-    X(ERR_UTF8, "not UTF-8") \
-    X(ERR_CONFIG, "bad configuration") \
-    X(ERR_VERSION, "built with another rtpush.h") \
-    X(LATER, "later") \
-    X(ERR_MALFORMED, "malformed, or given twice")
-#define RTPI_ERROR_ENUM(error, text) RTPI_E_##error,
-#define RTPI_ERROR_TEXT(error, text) text "\0"
-#define RTPI_ERROR_CHECK(error, text) \
-    RTPI_HOLDS(error, -(int)RTPI_E_##error == (int)RTPUSH_##error);
-enum { RTPI_ERRORS(RTPI_ERROR_ENUM) RTPI_ERROR_COUNT };
-RTPI_ERRORS(RTPI_ERROR_CHECK)
-
-const char *rtpush_strerror(int error) {
-    if (error > 0 || error <= -(int)RTPI_ERROR_COUNT) {
-        return "";
+// After bytes went out or were acknowledged.
+static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
+    if (c->unacked == 0 && (c->state != RTPI_STREAM || !srv->hooks.pending) && rtpi_drained(c)) {
+        rtpi_settled(srv, c);
+        if (c->state == RTPI_REPLY && !c->out.reply.pull) {
+            rtpi_http_done(srv, c);
+        } else if (c->state == RTPI_CLOSING) {
+            rtpi_ready(srv, c); // FIN is next
+        }
     }
-    return RTPI_TEXT(RTPI_ERRORS(RTPI_ERROR_TEXT), (unsigned)-error);
-}
-
-void *rtpush_server_user(const rtpush_server *srv) {
-    return srv->desc.user;
-}
-
-// -- text
-
-void rtpush_text_put(rtpush_text *text, const void *data, size_t len) {
-    rtpi_put(text, data, len);
-}
-
-void rtpush_text_decimal(rtpush_text *text, uint32_t value) {
-    rtpi_put_decimal(text, value);
-}
-
-void rtpush_text_hex(rtpush_text *text, uint32_t value) {
-    rtpi_put_hex(text, value);
-}
-
-void rtpush_text_base64(rtpush_text *text, const void *data, size_t len, int url) {
-    rtpi_put_base64(text, (const uint8_t *)data, len, url);
-}
-
-unsigned rtpush_utf8(unsigned state, const void *data, size_t len) {
-    return rtpi_utf8((uint8_t)state, (const uint8_t *)data, len);
-}
-
-// -- publishing
-
-static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len, int by) {
-    int error = rtpi_topic_check(srv, topic, data, len);
-    if (error) {
-        return error;
+    if (c->state == RTPI_STREAM && rtpi_progress_due(c) && rtpi_kind(srv, c)->progress) {
+        rtpi_kind(srv, c)->progress(srv, c);
     }
-    return srv->desc.topics[topic].kind->publish(srv, topic, data, len, by);
 }
 
-int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
-    return rtpi_publish(srv, topic, data, len, RTPI_BY_LOOP);
-}
-
-static int rtpi_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len,
-                             int by) {
-    int error = RTPUSH_ERR_STATE;
-    int wake;
-    if (!srv->hooks.lock) {
-        return error;
+static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_clear(c, RTPI_F_EXPIRES);
+    if (rtpi_is_stream(c)) {
+        rtpi_end(srv, c, 4401, "expired", RTPUSH_REASON_EXPIRED);
     }
-    error = rtpi_publish(srv, topic, data, len, by);
+}
+
+// From its deadline on an answer is watched (rtpi_pending) also if nobody asked for it: a filter's
+// own bytes may stand before it, with a peer that reads none.
+static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
+    switch (c->state) {
+    case RTPI_HEAD:
+        if (c->in.http.total == 0 && !rtpi_over(srv, c, srv->desc.idle_ms)) {
+            break;
+        }
+        rtpi_clear(c, RTPI_F_KEEP);
+        if (c->in.http.total == 0) {
+            rtpi_begin_closing(srv, c, RTPUSH_REASON_TIMEOUT_IDLE);
+        } else {
+            rtpi_refuse_head(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_HEAD);
+        }
+        break;
+    case RTPI_BODY:
+        rtpi_clear(c, RTPI_F_KEEP);
+        if (rtpi_has(c, RTPI_F_REFUSED)) { // not the peer's fault: on_body answered RETRY
+            rtpi_refuse_for(srv, c, RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY);
+        } else {
+            rtpi_refuse_for(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_BODY);
+        }
+        break;
+    case RTPI_ASK:
+    case RTPI_WAIT:
+        rtpi_clear(c, RTPI_F_KEEP);
+        rtpi_refuse_for(srv, c, RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY);
+        break;
+    case RTPI_REPLY:
+        if (c->out.reply.pull && rtpi_tx_queued(c) == 0 && rtpi_arrived(srv, c)) {
+            rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_REPLY); // begun, so no status can say it
+        } else {
+            c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
+            rtpi_pending(srv, c);
+        }
+        break;
+    case RTPI_CLOSING:
+        rtpi_pending(srv, c);
+        c->due = rtpi_after(srv, srv->desc.stall_ms);
+        break;
+    case RTPI_LINGER:
+        if (rtpi_over(srv, c, srv->desc.close_ms)) {
+            rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_CLOSE);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_has(c, RTPI_F_RETRY | RTPI_F_THROTTLED)) {
+        rtpi_clear(c, RTPI_F_RETRY | RTPI_F_THROTTLED);
+        rtpi_ready(srv, c);
+    }
+    if (rtpi_has(c, RTPI_F_PENDING) && rtpi_passed(srv, rtpi_look_at(srv, c)) &&
+        !rtpi_arrived(srv, c) &&
+        rtpi_passed(srv, (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u))) {
+        rtpi_end_at_once(srv, c, RTPUSH_REASON_STALLED);
+        return;
+    }
+    if (rtpi_has(c, RTPI_F_PENDING)) {
+        rtpi_scan_at16(srv, rtpi_look_at(srv, c));
+    }
+    if (rtpi_has(c, RTPI_F_EXPIRES)) {
+        if (rtpi_passed(srv, c->expires)) {
+            rtpi_expire(srv, c);
+        } else {
+            rtpi_scan_at16(srv, c->expires);
+        }
+    }
+    if (c->state == RTPI_STREAM) {
+        if (rtpi_kind(srv, c)->timer) {
+            rtpi_kind(srv, c)->timer(srv, c);
+        }
+    } else if (rtpi_passed(srv, c->due)) {
+        rtpi_due(srv, c);
+    }
+    if (!rtpi_is_dead(c)) {
+        rtpi_scan_at16(srv, c->due);
+    }
+}
+
+static void rtpi_scan(rtpush_server *srv) {
+    rtpush_conn *c;
+    srv->scan_armed = 0;
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        if (c->state != RTPI_FREE && !rtpi_is_dead(c)) {
+            rtpi_scan_conn(srv, c);
+        }
+    }
+}
+
+// Sequence numbers are near their end: begins a new epoch.
+static void rtpi_new_epoch(rtpush_server *srv) {
+    rtpush_conn *c;
+    unsigned topic;
+    uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
+    if (!rtpi_release(srv, RTPI_ALL_RECORDS)) {
+        return; // later: there are 65,536 numbers left
+    }
     rtpi_lock(srv);
-    wake = !srv->woken; // also when it was FULL: the loop makes room
-    srv->woken = 1;
+    if (srv->open_records > 0) { // claimed since rtpi_sync looked
+        rtpi_unlock(srv);
+        return;
+    }
+    srv->epoch = epoch;
+    rtpi_log_clear(srv);
+    srv->rev = 0;
+    for (topic = 0; topic < srv->desc.topic_count; topic++) {
+        rtpi_value *v = rtpi_value_at(srv, topic);
+        v->rev = v->rev != 0 && (srv->state_topics >> topic & 1u) ? ++srv->rev : 0;
+    }
     rtpi_unlock(srv);
-    if (wake && srv->hooks.wake) {
-        srv->hooks.wake(srv->hooks.ctx);
+    rtpi_sync(srv);
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        if (rtpi_is_stream(c)) {
+            rtpi_stream *s = &c->out.stream;
+            s->seq = s->stop = 1;
+            s->off = 0;
+            s->gap_from = 0;
+            s->sweep_prev = s->sweep_now = 0;
+            c->sweep_i = 0;
+            c->notice = RTPI_NOTICE_RESET;
+            rtpi_ready(srv, c);
+        }
     }
-    return error;
-}
-
-int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
-    return rtpi_publish_from(srv, topic, data, len, RTPI_BY_ANY);
-}
-
-int rtpush_try_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
-    return rtpi_publish_from(srv, topic, data, len, RTPI_BY_TRY);
-}
-
-void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
-    rtpi_record *rec;
-    if (srv->reserved || topic >= srv->desc.topic_count || rtpi_is_state(srv, topic) ||
-        cap > rtpi_record_max(srv)) {
-        return NULL;
-    }
-    rec = rtpi_claim(srv, rtpi_make_room(srv, rtpi_record_size((uint32_t)cap)), topic,
-                     (uint32_t)cap);
-    rtpi_unlock(srv);
-    if (!rec) {
-        return NULL;
-    }
-    srv->reserved = 1;
-    srv->reserved_off = (uint32_t)((uint8_t *)rec - srv->log);
-    return rtpi_payload_open(rec);
-}
-
-int rtpush_commit(rtpush_server *srv, size_t len) {
-    rtpi_record *rec;
-    int error = RTPUSH_OK;
-    uint32_t size;
-    if (!srv->reserved) {
-        return RTPUSH_ERR_STATE;
-    }
-    rec = rtpi_record_at(srv, srv->reserved_off);
-    srv->reserved = 0;
-    if (len > rec->len) {
-        error = RTPUSH_ERR_TOO_BIG;
-    } else {
-        error = rtpi_topic_check(srv, rec->topic, rtpi_payload(rec), len);
-    }
-    rec->len = (uint16_t)(error ? 0 : len);
-    rtpi_encode(srv, rec);
-    size = rtpi_record_size(rec->len);
-    rtpi_lock(srv);
-    if (srv->head == srv->reserved_off + (uint32_t)rec->size4 * 4u) { // nothing came after it
-        rec->size4 = (uint16_t)(size / 4u);
-        srv->head = srv->reserved_off + size;
-    }
-    if (error) {
-        rec->flags |= RTPI_REC_VOID;
-    } else {
-        srv->published++;
-    }
-    rtpi_done(srv, rec);
-    rtpi_unlock(srv);
-    return error;
-}
-
-rtpush_id rtpush_last_id(const rtpush_server *srv) {
-    rtpush_id id;
-    rtpi_lock(srv);
-    id.epoch = srv->epoch;
-    id.seq = srv->seq_next - 1;
-    rtpi_unlock(srv);
-    return id;
-}
-
-char *rtpush_id_format(rtpush_id id, char out[RTPUSH_ID_SIZE]) {
-    rtpush_text t = {NULL, RTPUSH_ID_SIZE, 0, 0};
-    t.data = (uint8_t *)out;
-    rtpi_format(&t, "%x-%x", id.epoch, id.seq);
-    out[17] = '\0';
-    return out;
-}
-
-int rtpush_topic_index(const rtpush_server *srv, const char *name) {
-    int i = rtpi_topic_find(srv, name, strlen(name));
-    return i < 0 ? RTPUSH_ERR_ARGUMENT : i;
-}
-
-const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *len) {
-    if (topic < srv->desc.topic_count && rtpi_is_state(srv, topic)) {
-        const rtpi_value *v = rtpi_value_at(srv, topic);
-        *len = (size_t)v->len;
-        return v->rev ? rtpi_value_data(srv, v) : NULL;
-    }
-    (void)srv;
-    (void)topic;
-    *len = 0;
-    return NULL;
-}
-
-// -- one connection
-
-int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len) {
-    return rtpush_send_part(srv, conn, opcode, data, len, 1, 1);
-}
-
-// rtpush.1: a direct message begins with "=", which no id begins with, so that data of the
-// application can look like no record, notice or position, whoever wrote them. Bytes of that before
-// the next part: a later fragment continues what has begun.
-static uint32_t rtpi_tag_len(const rtpush_conn *c) {
-    return c->form == RTPI_FORM_TAGGED && !rtpi_has(c, RTPI_F_PARTS);
-}
-
-int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
-                     size_t len, int first, int last) {
-    rtpush_conn *c = rtpi_resolve_live(srv, conn);
-    uint32_t tag;
-    uint8_t *to;
-    if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    if (!rtpi_may_send(c) || rtpi_has(c, RTPI_F_PARTS) == (first != 0)) {
-        return RTPUSH_ERR_STATE; // RFC 6455 5.4: fragments of one message at a time
-    }
-    tag = rtpi_tag_len(c);
-    if (len > srv->desc.tx_size - 4u - tag) {
-        return RTPUSH_ERR_TOO_BIG;
-    }
-    to = rtpi_ws_put(srv, c, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0),
-                     tag + (uint32_t)len);
-    if (!to) {
-        c->todo |= RTPI_TODO_WRITABLE;
-        return RTPUSH_ERR_WOULD_BLOCK;
-    }
-    if (tag > 0) {
-        to[0] = '=';
-    }
-    if (len > 0) {
-        memcpy(to + tag, data, len);
-    }
-    rtpi_ready(srv, c);
-    if (last) {
-        rtpi_clear(c, RTPI_F_PARTS);
-        srv->count.messages_out++;
-    } else {
-        rtpi_set(c, RTPI_F_PARTS);
-    }
-    return RTPUSH_OK;
-}
-
-size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn) {
-    const rtpush_conn *c = rtpi_resolve_live(srv, conn);
-    uint32_t room = c && rtpi_may_send(c) ? srv->desc.tx_size - rtpi_tx_queued(c) : 0;
-    uint32_t used = c ? 2u + rtpi_tag_len(c) : 0; // the shorter header announces 125 bytes at most
-    if (room >= 130u) {
-        used += 2u;
-    } else if (room > 127u) {
-        room = 127u;
-    }
-    return room > used ? (size_t)(room - used) : 0;
-}
-
-int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    rtpi_stream *s;
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    if (!rtpi_is_stream(c)) {
-        return RTPUSH_ERR_STATE;
-    }
-    if ((topics & ~c->granted) != 0) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    s = &c->out.stream;
-    if (topics & ~s->topics & srv->state_topics) {
-        s->sweep_prev = s->sweep_now = 0; // all values again: simpler than a mark a topic
-        c->sweep_i = 0;
-    }
-    s->topics = topics;
-    rtpi_ready(srv, c);
-    return RTPUSH_OK;
 }
 
 // The peer has sent FIN. If more of a request was expected, or the peer reads no more of a stream,
 // the connection ends. A half-closed client still gets its answer (RFC 9112 9.6).
 static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
     if (c->state == RTPI_HEAD || c->state == RTPI_BODY || rtpi_is_stream(c)) {
-        rtpi_end(srv, c, 1006, NULL, RTPUSH_WHY_PEER_CLOSED); // a poll's answer is whole
+        rtpi_end(srv, c, 1006, NULL, RTPUSH_REASON_PEER_CLOSED); // a poll's answer is whole
     }
 }
-
-int rtpush_decide(rtpush_server *srv, rtpush_handle conn, int status, const rtpush_grant *grant) {
-    rtpush_conn *c = rtpi_resolve_live(srv, conn);
-    rtpush_request req; // not the server's: this may run inside a callback that was given that one
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    if (c->state != RTPI_ASK) {
-        return RTPUSH_ERR_STATE;
-    }
-    if (status == 0 ? !grant : !rtpi_may_refuse(status, grant)) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    rtpi_request(srv, c, &req);
-    req.topics = c->granted;
-    if (rtpi_decided(srv, c, &req, status, grant)) {
-        unsigned refusal = rtpi_take_request(srv, c, &req);
-        if (refusal) {
-            rtpi_refuse(srv, c, refusal);
-        }
-    }
-    if (rtpi_has(c, RTPI_F_EOF)) {
-        rtpi_cut_off(srv, c);
-    }
-    rtpi_ready(srv, c); // the port may hold a body, frames, the next request
-    return RTPUSH_OK;
-}
-
-int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *reason) {
-    rtpush_conn *c = rtpi_resolve_live(srv, conn);
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    if (rtpi_is_websocket(c)) {
-        size_t len = reason ? strlen(reason) : 0;
-        if (!rtpi_ws_code_valid(code) || len > 123 ||
-            rtpi_utf8(RTPI_UTF8_OK, (const uint8_t *)reason, len) != RTPI_UTF8_OK) {
-            return RTPUSH_ERR_ARGUMENT;
-        }
-    }
-    rtpi_clear(c, RTPI_F_KEEP);
-    rtpi_end(srv, c, code, reason, RTPUSH_WHY_APP);
-    return RTPUSH_OK;
-}
-
-int rtpush_abort(rtpush_server *srv, rtpush_handle conn) {
-    rtpush_conn *c = rtpi_resolve_live(srv, conn);
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    rtpi_end_at_once(srv, c, RTPUSH_WHY_APP);
-    c->state = RTPI_RESET; // also where nothing is to be sent
-    return RTPUSH_OK;
-}
-
-int rtpush_resume(rtpush_server *srv, rtpush_handle conn) {
-    rtpush_conn *c = rtpi_resolve_live(srv, conn);
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    rtpi_clear(c, RTPI_F_LATER);
-    rtpi_ready(srv, c);
-    return RTPUSH_OK;
-}
-
-int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response) {
-    rtpush_conn *c = rtpi_resolve_live(srv, conn);
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    if ((c->state != RTPI_WAIT && c->state != RTPI_BODY) || rtpi_has(c, RTPI_F_ANSWER)) {
-        return RTPUSH_ERR_STATE;
-    }
-    return rtpi_reply(srv, c, response, 0);
-}
-
-int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text) {
-    rtpush_response r;
-    memset(&r, 0, sizeof r);
-    r.status = (uint16_t)status;
-    r.body = text;
-    r.len = text ? (uint32_t)strlen(text) : 0;
-    return rtpush_reply(srv, conn, &r);
-}
-
-int rtpush_query(const char *query, const char *name, char *out, size_t cap) {
-    const char *value = rtpi_query_find(query, name);
-    size_t len = 0;
-    int c;
-    if (!value || cap == 0) {
-        return RTPUSH_ERR_ARGUMENT;
-    }
-    while ((c = rtpi_query_byte(&value, '&')) > 0) {
-        if (len + 1 >= cap) {
-            return RTPUSH_ERR_TOO_BIG;
-        }
-        out[len++] = (char)c;
-    }
-    if (c < 0 || rtpi_query_find(value, name)) {
-        return RTPUSH_ERR_MALFORMED;
-    }
-    out[len] = '\0';
-    return (int)len;
-}
-
-void *rtpush_user(const rtpush_server *srv, rtpush_handle conn) {
-    const rtpush_conn *c = rtpi_resolve(srv, conn);
-    return c ? c->user : NULL;
-}
-
-int rtpush_set_user(rtpush_server *srv, rtpush_handle conn, void *user) {
-    rtpush_conn *c = rtpi_resolve(srv, conn);
-    if (!c) {
-        return RTPUSH_ERR_STALE;
-    }
-    c->user = user;
-    return RTPUSH_OK;
-}
-
-int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn) {
-    const rtpush_conn *c = rtpi_resolve(srv, conn);
-    return c && rtpi_is_websocket(c) ? (int32_t)c->in.ws.rtt_ms - 1 : -1;
-}
-
-const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
-    rtpi_sync(srv);
-    return &srv->count;
-}
-
-rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) {
-    uint32_t i = after.serial ? after.index + 1 : 0;
-    rtpush_handle none = {0, 0};
-    const rtpush_conn *c = i < srv->desc.conn_count ? &srv->conns[i] : srv->slots_end;
-    for (; c < srv->slots_end; c++) {
-        if (rtpi_is_stream(c)) {
-            return rtpi_handle(srv, c);
-        }
-    }
-    return none;
-}
-
-void rtpush_shutdown(rtpush_server *srv) {
-    rtpush_conn *c;
-    srv->shut = 1;
-    for (c = srv->conns; c < srv->slots_end; c++) {
-        rtpi_clear(c, RTPI_F_KEEP);
-        if (rtpi_is_stream(c) || (c->state == RTPI_HEAD && c->in.http.total == 0)) {
-            rtpi_end(srv, c, 1001, NULL, RTPUSH_WHY_SHUTDOWN); // RFC 6455 7.4.1: going away
-        }
-    }
-}
-
-// -- the port's side
 
 int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock ||
@@ -7620,177 +7417,10 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     return RTPUSH_OK;
 }
 
-// -- the slot of a new connection
-
-// Can it give way? Yes within a head or a body, or between requests. No if it waits for the
-// application, is a stream, or has an answer that is not acknowledged.
-static int rtpi_may_take(rtpush_server *srv, rtpush_conn *c) {
-    return (c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED))) &&
-           rtpi_arrived(srv, c);
-}
-
-// Those of a filter's pool; without one all.
-typedef int (*rtpi_those)(const rtpush_conn *conn);
-
-static int rtpi_is_of(const rtpush_conn *c, rtpi_those of) {
-    return !of || (rtpi_filtered(c) && of(c));
-}
-
-// The address that more than half of those come from whose slots may be taken, of two at least; 0
-// none. Boyer and Moore's majority vote: two passes, no memory.
-static uint32_t rtpi_majority(rtpush_server *srv, rtpi_those of) {
-    rtpush_conn *c;
-    uint32_t peer = 0;
-    int32_t votes = 0;
-    uint32_t all = 0;
-    uint32_t same = 0;
-    for (c = srv->conns; c < srv->slots_end; c++) {
-        if (rtpi_is_of(c, of) && rtpi_may_take(srv, c)) {
-            if (votes == 0) {
-                peer = c->peer;
-            }
-            votes += peer == c->peer ? 1 : -1;
-            all++;
-        }
-    }
-    for (c = srv->conns; c < srv->slots_end; c++) {
-        same += rtpi_is_of(c, of) && rtpi_may_take(srv, c) && c->peer == peer;
-    }
-    return same > 1 && same > all / 2u ? peer : 0;
-}
-
-static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
-    if (!*oldest || (*oldest)->out.rank.order - c->out.rank.order < 0x80000000u) {
-        *oldest = c;
-    }
-}
-
-// Is it between requests?
-static int rtpi_is_idle(const rtpush_conn *c) {
-    return c->state == RTPI_HEAD && c->in.http.total == 0 && c->out.rank.proved;
-}
-
-// Is it older than so many quarter seconds? One between requests need not be: its peer can repeat a
-// request on another connection (RFC 9112 9.3.1), while the user of a new connection that is reset
-// sees an error. In a pool it has half a second, since a new handshake costs more.
-RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
-                                  uint32_t young) {
-    if (!of && rtpi_is_idle(c) && rtpi_is_proved(c)) {
-        return 1;
-    }
-    return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
-}
-
-// The connection that gives way to a new one of this address (RFC 9112 9.5: at any time). Age
-// counts from the last progress, so a byte now and then keeps no slot. The first of these that
-// exists:
-//   1  one that only waits for the peer's FIN, with all output acknowledged;
-//   2  if most of those that can give way belong to one other address: the oldest of these;
-//   3  while the unproved have less than three quarters of the slots that are not streams: the
-//      oldest proved one;
-//   4  the oldest unproved one.
-// In 4 none younger than a second, in 3 none with a request under way: connections that a browser
-// opens at the same time do not evict one another. NULL: none, or one of the pool ends already.
-static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those of,
-                                   uint32_t young) {
-    rtpush_conn *oldest[2] = {NULL, NULL}; // not proved, proved
-    rtpush_conn *of_many = NULL;
-    rtpush_conn *c;
-    uint32_t many = rtpi_majority(srv, of);
-    uint32_t places = 0;
-    uint32_t unproved = 0;
-    for (c = srv->conns; c < srv->slots_end; c++) {
-        if (!rtpi_is_of(c, of)) {
-            continue;
-        }
-        if (c->state == RTPI_LINGER && (!of || srv->quarter - c->out.rank.since > 1)) {
-            if (rtpi_arrived(srv, c)) {
-                return c;
-            }
-        } else if (of && (rtpi_is_dead(c) || (c->state >= RTPI_CLOSING &&
-                                                    c->unacked == 0 && rtpi_drained(c)))) {
-            return NULL;
-        }
-        places += !rtpi_is_stream(c);
-        if (rtpi_may_take(srv, c)) {
-            unproved += !rtpi_is_proved(c);
-            if (c->peer == many) {
-                rtpi_older(&of_many, c);
-            }
-            if (rtpi_is_old(srv, c, of, young)) {
-                rtpi_older(&oldest[rtpi_is_proved(c)], c);
-            }
-        }
-    }
-    if (of_many && many != 0 && many != peer) {
-        return of_many;
-    }
-    return oldest[1] && unproved * 4u < places * 3u ? oldest[1] : oldest[0];
-}
-
-// Reaps all in DEAD and RESET; the others go back to the ready list in their order.
-static void rtpi_reap_dead(rtpush_server *srv) {
-    rtpush_conn *last = srv->ready_last;
-    rtpush_conn *c;
-    do {
-        c = rtpi_ready_pop(srv);
-        if (c && rtpi_is_dead(c)) {
-            rtpi_reap(srv, c);
-        } else if (c) {
-            rtpi_ready(srv, c);
-        }
-    } while (c && c != last);
-}
-
-static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
-    rtpush_conn *c;
-    uint32_t touched = (uint32_t)(srv->slots_end - srv->conns);
-    if (touched < srv->desc.conn_count && touched - srv->count.slots_used < RTPI_REMEMBERED) {
-        return srv->slots_end++;
-    }
-    if (!srv->free_first) {
-        rtpi_reap_dead(srv);
-    }
-    if (!srv->free_first && (c = rtpi_gives_way(srv, peer, NULL, RTPI_YOUNG)) != NULL) {
-        rtpi_end_at_once(srv, c, RTPUSH_WHY_EVICTED_SLOT);
-        rtpi_reap_dead(srv);
-    }
-    c = srv->free_first;
-    if (c) {
-        srv->free_first = c->next;
-        c->next = NULL;
-    }
-    return c;
-}
-
-// Tokens belong to addresses, so that reconnecting gives no new ones. A new connection begins
-// with as few as any slot of its address has left, used or free. Those that were not looked at for
-// two seconds are full again.
-static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t peer) {
-    rtpush_conn *c;
-    conn->peer = peer;
-    conn->token_at = (uint8_t)(srv->quarter / 4u - 2u);
-    conn->tokens = conn->byte_tokens = 0;
-    rtpi_tokens_refill(srv, conn);
-    for (c = srv->conns; c < srv->slots_end && peer != 0; c++) {
-        // token_at has only 8 bits, so of a free one it says something for some time alone.
-        uint8_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at);
-        if (c->peer == peer && seconds < 2 &&
-            (c->state != RTPI_FREE || srv->quarter - c->out.rank.since < 12u)) {
-            if (seconds > 0) {
-                rtpi_tokens_refill(srv, c);
-            }
-            conn->tokens = c->tokens < conn->tokens ? c->tokens : conn->tokens;
-            conn->byte_tokens =
-                c->byte_tokens < conn->byte_tokens ? c->byte_tokens : conn->byte_tokens;
-        }
-    }
-}
-
-static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int why) {
-    srv->count.why[why]++;
+static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int reason) {
+    srv->count.reasons[reason]++;
     if (srv->desc.on_refuse) {
-        srv->desc.on_refuse(srv, peer, 0, why);
+        srv->desc.on_refuse(srv, peer, 0, reason);
     }
 }
 
@@ -7798,19 +7428,19 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
     rtpush_conn *c;
     uint32_t same = 0;
     if (srv->shut) {
-        rtpi_not_accepted(srv, peer, RTPUSH_WHY_SHUTDOWN);
+        rtpi_not_accepted(srv, peer, RTPUSH_REASON_SHUTDOWN);
         return NULL;
     }
     for (c = srv->conns; srv->desc.max_per_peer > 0 && peer != 0 && c < srv->slots_end; c++) {
         same += c->state != RTPI_FREE && c->peer == peer;
     }
     if (same > 0 && same >= srv->desc.max_per_peer) {
-        rtpi_not_accepted(srv, peer, RTPUSH_WHY_PEER_LIMIT);
+        rtpi_not_accepted(srv, peer, RTPUSH_REASON_PEER_LIMIT);
         return NULL;
     }
     c = rtpi_slot_take(srv, peer);
     if (!c) {
-        rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
+        rtpi_not_accepted(srv, peer, RTPUSH_REASON_NO_SLOT);
         return NULL;
     }
     c->port = port;
@@ -7822,7 +7452,7 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
         c->port = srv->filter->open(srv->filter->ctx, srv, c, port);
         if (!c->port) {
             rtpi_slot_free(srv, c);
-            rtpi_not_accepted(srv, peer, RTPUSH_WHY_NO_SLOT);
+            rtpi_not_accepted(srv, peer, RTPUSH_REASON_NO_SLOT);
             return NULL;
         }
     }
@@ -7887,7 +7517,7 @@ void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = conn;
     rtpi_set(conn, RTPI_F_EOF);
     if (conn->state == RTPI_LINGER) {
-        rtpi_end_at_once(srv, conn, conn->why);
+        rtpi_end_at_once(srv, conn, conn->reason);
     } else {
         rtpi_cut_off(srv, conn);
     }
@@ -7920,7 +7550,7 @@ static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
     c->out.rank.since = srv->quarter;
     if (rtpi_has(c, RTPI_F_EOF) && !rtpi_filtered(c)) {
         rtpi_set(c, RTPI_F_FIN);
-        rtpi_end_at_once(srv, c, c->why);
+        rtpi_end_at_once(srv, c, c->reason);
     }
     return RTPUSH_FIN;
 }
@@ -8124,13 +7754,13 @@ void rtpush_copied(rtpush_server *srv, rtpush_conn *conn) {
 void rtpush_gone(rtpush_server *srv, rtpush_conn *conn) {
     rtpi_unfilter(srv, conn);
     conn->port = NULL;
-    rtpi_end_at_once(srv, conn, conn->state == RTPI_LINGER ? conn->why
-                                                           : (uint8_t)RTPUSH_WHY_TRANSPORT);
+    rtpi_end_at_once(srv, conn, conn->state == RTPI_LINGER ? conn->reason
+                                                           : (uint8_t)RTPUSH_REASON_TRANSPORT);
 }
 
 // Hands over what on_message left. 0: it aborted the connection, which is in the list again.
 RTPI_CHECKED static int rtpi_flush(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_is_websocket(c) && !rtpi_has(c, RTPI_F_LATER) &&
+    if (rtpi_is_websocket(c) && !rtpi_has(c, RTPI_F_RETRY) &&
         ((c->in.ws.bits & RTPI_WS_DELIVER) || (c->todo & RTPI_TODO_PONG))) {
         srv->busy = c;
         (void)rtpi_kind(srv, c)->input(srv, c, NULL, 0);
@@ -8164,7 +7794,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             }
         }
         rtpi_sync(srv);
-        if (srv->turn) {
+        if (srv->epoch_due) {
             rtpi_new_epoch(srv);
         }
         if (srv->sweep_due) {
@@ -8214,8 +7844,6 @@ rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *co
     return rtpi_handle(srv, conn);
 }
 
-// -- a filter
-
 int rtpush_attach_filter(rtpush_server *srv, const rtpush_filter *filter) {
     if (!filter || srv->filter) {
         return RTPUSH_ERR_ARGUMENT;
@@ -8236,11 +7864,11 @@ void rtpush_filter_ready(rtpush_server *srv, rtpush_conn *conn) {
 }
 
 void rtpush_filter_later(rtpush_server *srv, rtpush_conn *conn) {
-    rtpi_later(srv, conn);
+    rtpi_retry_later(srv, conn);
 }
 
-void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int why) {
-    rtpi_begin_closing(srv, conn, (uint8_t)why);
+void rtpush_filter_end(rtpush_server *srv, rtpush_conn *conn, int reason) {
+    rtpi_begin_closing(srv, conn, (uint8_t)reason);
 }
 
 void rtpush_filter_moved(rtpush_server *srv, rtpush_conn *conn) {
@@ -8265,14 +7893,427 @@ rtpush_conn *rtpush_filter_gives_way(rtpush_server *srv, const rtpush_conn *conn
 void rtpush_filter_evict(rtpush_server *srv, rtpush_conn *conn) {
     if (conn->state == RTPI_LINGER) {
         rtpi_clear(conn, RTPI_F_FIN); // the filter's own is not out: a reset
-        rtpi_end_at_once(srv, conn, conn->why);
+        rtpi_end_at_once(srv, conn, conn->reason);
     } else {
-        rtpi_begin_closing(srv, conn, RTPUSH_WHY_EVICTED_SLOT);
+        rtpi_begin_closing(srv, conn, RTPUSH_REASON_EVICTED_SLOT);
     }
 }
 
 uint32_t rtpush_now_ms(const rtpush_server *srv) {
     return srv->now_ms;
+}
+
+// >>public ----------------------------------------------------------------------------------------
+// These check arguments, resolve the handle, and call the sections above.
+
+// What errors are in words, from 0 down.
+#define RTPI_ERRORS(X) \
+    X(OK, "ok") \
+    X(ERR_WOULD_BLOCK, "no room now") \
+    X(ERR_FULL, "log full") \
+    X(ERR_TOO_BIG, "too big") \
+    X(ERR_STALE, "the connection has ended") \
+    X(ERR_STATE, "wrong state") \
+    X(ERR_ARGUMENT, "bad argument") \
+    X(ERR_UTF8, "not UTF-8") \
+    X(ERR_CONFIG, "bad configuration") \
+    X(ERR_VERSION, "built with another rtpush.h") \
+    X(RETRY, "not taken: offer it again") \
+    X(ERR_MALFORMED, "malformed, or given twice")
+#define RTPI_ERROR_ENUM(error, text) RTPI_E_##error,
+#define RTPI_ERROR_TEXT(error, text) text "\0"
+#define RTPI_ERROR_CHECK(error, text) \
+    RTPI_HOLDS(error, -(int)RTPI_E_##error == (int)RTPUSH_##error);
+enum { RTPI_ERRORS(RTPI_ERROR_ENUM) RTPI_ERROR_COUNT };
+RTPI_ERRORS(RTPI_ERROR_CHECK)
+
+const char *rtpush_strerror(int error) {
+    if (error > 0 || error <= -(int)RTPI_ERROR_COUNT) {
+        return "";
+    }
+    return RTPI_TEXT(RTPI_ERRORS(RTPI_ERROR_TEXT), (unsigned)-error);
+}
+
+void *rtpush_server_user(const rtpush_server *srv) {
+    return srv->desc.user;
+}
+
+void rtpush_text_put(rtpush_text *text, const void *data, size_t len) {
+    rtpi_put(text, data, len);
+}
+
+void rtpush_text_decimal(rtpush_text *text, uint32_t value) {
+    rtpi_put_decimal(text, value);
+}
+
+void rtpush_text_hex(rtpush_text *text, uint32_t value) {
+    rtpi_put_hex(text, value);
+}
+
+void rtpush_text_base64(rtpush_text *text, const void *data, size_t len, int url) {
+    rtpi_put_base64(text, (const uint8_t *)data, len, url);
+}
+
+unsigned rtpush_utf8(unsigned state, const void *data, size_t len) {
+    return rtpi_utf8((uint8_t)state, (const uint8_t *)data, len);
+}
+
+static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len, int by) {
+    int error = rtpi_topic_check(srv, topic, data, len);
+    if (error) {
+        return error;
+    }
+    return srv->desc.topics[topic].kind->publish(srv, topic, data, len, by);
+}
+
+int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    return rtpi_publish(srv, topic, data, len, RTPI_BY_LOOP);
+}
+
+static int rtpi_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len,
+                             int by) {
+    int error = RTPUSH_ERR_STATE;
+    int wake;
+    if (!srv->hooks.lock) {
+        return error;
+    }
+    error = rtpi_publish(srv, topic, data, len, by);
+    rtpi_lock(srv);
+    wake = !srv->woken; // also when it was FULL: the loop makes room
+    srv->woken = 1;
+    rtpi_unlock(srv);
+    if (wake && srv->hooks.wake) {
+        srv->hooks.wake(srv->hooks.ctx);
+    }
+    return error;
+}
+
+int rtpush_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    return rtpi_publish_from(srv, topic, data, len, RTPI_BY_ANY);
+}
+
+int rtpush_try_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len) {
+    return rtpi_publish_from(srv, topic, data, len, RTPI_BY_TRY);
+}
+
+void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
+    rtpi_record *rec;
+    if (srv->reserved || topic >= srv->desc.topic_count || rtpi_is_state(srv, topic) ||
+        cap > rtpi_record_max(srv)) {
+        return NULL;
+    }
+    rec = rtpi_claim(srv, rtpi_make_room(srv, rtpi_record_size((uint32_t)cap)), topic,
+                     (uint32_t)cap);
+    rtpi_unlock(srv);
+    if (!rec) {
+        return NULL;
+    }
+    srv->reserved = 1;
+    srv->reserved_off = (uint32_t)((uint8_t *)rec - srv->log);
+    return rtpi_payload_open(rec);
+}
+
+int rtpush_commit(rtpush_server *srv, size_t len) {
+    rtpi_record *rec;
+    int error = RTPUSH_OK;
+    uint32_t size;
+    if (!srv->reserved) {
+        return RTPUSH_ERR_STATE;
+    }
+    rec = rtpi_record_at(srv, srv->reserved_off);
+    srv->reserved = 0;
+    if (len > rec->len) {
+        error = RTPUSH_ERR_TOO_BIG;
+    } else {
+        error = rtpi_topic_check(srv, rec->topic, rtpi_payload(rec), len);
+    }
+    rec->len = (uint16_t)(error ? 0 : len);
+    rtpi_encode(srv, rec);
+    size = rtpi_record_size(rec->len);
+    rtpi_lock(srv);
+    if (srv->head == srv->reserved_off + (uint32_t)rec->size4 * 4u) { // nothing came after it
+        rec->size4 = (uint16_t)(size / 4u);
+        srv->head = srv->reserved_off + size;
+    }
+    if (error) {
+        rec->flags |= RTPI_REC_VOID;
+    } else {
+        srv->published++;
+    }
+    rtpi_done(srv, rec);
+    rtpi_unlock(srv);
+    return error;
+}
+
+rtpush_id rtpush_last_id(const rtpush_server *srv) {
+    rtpush_id id;
+    rtpi_lock(srv);
+    id.epoch = srv->epoch;
+    id.seq = srv->seq_next - 1;
+    rtpi_unlock(srv);
+    return id;
+}
+
+char *rtpush_id_format(rtpush_id id, char out[RTPUSH_ID_SIZE]) {
+    rtpush_text t = {NULL, RTPUSH_ID_SIZE, 0, 0};
+    t.data = (uint8_t *)out;
+    rtpi_format(&t, "%x-%x", id.epoch, id.seq);
+    out[17] = '\0';
+    return out;
+}
+
+int rtpush_topic_index(const rtpush_server *srv, const char *name) {
+    int i = rtpi_topic_find(srv, name, strlen(name));
+    return i < 0 ? RTPUSH_ERR_ARGUMENT : i;
+}
+
+const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *len) {
+    if (topic < srv->desc.topic_count && rtpi_is_state(srv, topic)) {
+        const rtpi_value *v = rtpi_value_at(srv, topic);
+        *len = (size_t)v->len;
+        return v->rev ? rtpi_value_data(srv, v) : NULL;
+    }
+    (void)srv;
+    (void)topic;
+    *len = 0;
+    return NULL;
+}
+
+int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len) {
+    return rtpush_send_part(srv, conn, opcode, data, len, 1, 1);
+}
+
+// rtpush.1: a direct message begins with "=", which no id begins with, so that data of the
+// application can look like no record, notice or position, whoever wrote them. Bytes of that before
+// the next part: a later fragment continues what has begun.
+static uint32_t rtpi_tag_len(const rtpush_conn *c) {
+    return c->form == RTPI_FORM_TAGGED && !rtpi_has(c, RTPI_F_PARTS);
+}
+
+int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
+                     size_t len, int first, int last) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    uint32_t tag;
+    uint8_t *to;
+    if ((opcode != RTPUSH_TEXT_MESSAGE && opcode != RTPUSH_BINARY_MESSAGE) || (!data && len > 0)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (!rtpi_may_send(c) || rtpi_has(c, RTPI_F_PARTS) == (first != 0)) {
+        return RTPUSH_ERR_STATE; // RFC 6455 5.4: fragments of one message at a time
+    }
+    tag = rtpi_tag_len(c);
+    if (len > srv->desc.tx_size - 4u - tag) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    to = rtpi_ws_put(srv, c, (last ? 0x80u : 0) | (first ? (unsigned)opcode : 0),
+                     tag + (uint32_t)len);
+    if (!to) {
+        c->todo |= RTPI_TODO_WRITABLE;
+        return RTPUSH_ERR_WOULD_BLOCK;
+    }
+    if (tag > 0) {
+        to[0] = '=';
+    }
+    if (len > 0) {
+        memcpy(to + tag, data, len);
+    }
+    rtpi_ready(srv, c);
+    if (last) {
+        rtpi_clear(c, RTPI_F_PARTS);
+        srv->count.messages_out++;
+    } else {
+        rtpi_set(c, RTPI_F_PARTS);
+    }
+    return RTPUSH_OK;
+}
+
+size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn) {
+    const rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    uint32_t room = c && rtpi_may_send(c) ? srv->desc.tx_size - rtpi_tx_queued(c) : 0;
+    uint32_t used = c ? 2u + rtpi_tag_len(c) : 0; // the shorter header announces 125 bytes at most
+    if (room >= 130u) {
+        used += 2u;
+    } else if (room > 127u) {
+        room = 127u;
+    }
+    return room > used ? (size_t)(room - used) : 0;
+}
+
+int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    rtpi_stream *s;
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (!rtpi_is_stream(c)) {
+        return RTPUSH_ERR_STATE;
+    }
+    if ((topics & ~c->granted) != 0) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    s = &c->out.stream;
+    if (topics & ~s->topics & srv->state_topics) {
+        s->sweep_prev = s->sweep_now = 0; // all values again: simpler than a mark a topic
+        c->sweep_i = 0;
+    }
+    s->topics = topics;
+    rtpi_ready(srv, c);
+    return RTPUSH_OK;
+}
+
+int rtpush_authorize(rtpush_server *srv, rtpush_handle conn, int status,
+                     const rtpush_grant *grant) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    rtpush_request req; // not the server's: this may run inside a callback that was given that one
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (c->state != RTPI_ASK) {
+        return RTPUSH_ERR_STATE;
+    }
+    if (status == 0 ? !grant : !rtpi_may_refuse(status, grant)) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    rtpi_request(srv, c, &req);
+    req.topics = c->granted;
+    if (rtpi_authorized(srv, c, &req, status, grant)) {
+        unsigned refusal = rtpi_take_request(srv, c, &req);
+        if (refusal) {
+            rtpi_refuse(srv, c, refusal);
+        }
+    }
+    if (rtpi_has(c, RTPI_F_EOF)) {
+        rtpi_cut_off(srv, c);
+    }
+    rtpi_ready(srv, c); // the port may hold a body, frames, the next request
+    return RTPUSH_OK;
+}
+
+int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *close_reason) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (rtpi_is_websocket(c)) {
+        size_t len = close_reason ? strlen(close_reason) : 0;
+        if (!rtpi_ws_code_valid(code) || len > 123 ||
+            rtpi_utf8(RTPI_UTF8_OK, (const uint8_t *)close_reason, len) != RTPI_UTF8_OK) {
+            return RTPUSH_ERR_ARGUMENT;
+        }
+    }
+    rtpi_clear(c, RTPI_F_KEEP);
+    rtpi_end(srv, c, code, close_reason, RTPUSH_REASON_APP);
+    return RTPUSH_OK;
+}
+
+int rtpush_abort(rtpush_server *srv, rtpush_handle conn) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    rtpi_end_at_once(srv, c, RTPUSH_REASON_APP);
+    c->state = RTPI_RESET; // also where nothing is to be sent
+    return RTPUSH_OK;
+}
+
+int rtpush_retry(rtpush_server *srv, rtpush_handle conn) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    rtpi_clear(c, RTPI_F_RETRY);
+    rtpi_ready(srv, c);
+    return RTPUSH_OK;
+}
+
+int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if ((c->state != RTPI_WAIT && c->state != RTPI_BODY) || rtpi_has(c, RTPI_F_ANSWER)) {
+        return RTPUSH_ERR_STATE;
+    }
+    return rtpi_reply(srv, c, response, 0);
+}
+
+int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text) {
+    rtpush_response r;
+    memset(&r, 0, sizeof r);
+    r.status = (uint16_t)status;
+    r.body = text;
+    r.len = text ? (uint32_t)strlen(text) : 0;
+    return rtpush_reply(srv, conn, &r);
+}
+
+int rtpush_query(const char *query, const char *name, char *out, size_t cap) {
+    const char *value = rtpi_query_find(query, name);
+    size_t len = 0;
+    int c;
+    if (!value || cap == 0) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    while ((c = rtpi_query_byte(&value, '&')) > 0) {
+        if (len + 1 >= cap) {
+            return RTPUSH_ERR_TOO_BIG;
+        }
+        out[len++] = (char)c;
+    }
+    if (c < 0 || rtpi_query_find(value, name)) {
+        return RTPUSH_ERR_MALFORMED;
+    }
+    out[len] = '\0';
+    return (int)len;
+}
+
+void *rtpush_user(const rtpush_server *srv, rtpush_handle conn) {
+    const rtpush_conn *c = rtpi_resolve(srv, conn);
+    return c ? c->user : NULL;
+}
+
+int rtpush_set_user(rtpush_server *srv, rtpush_handle conn, void *user) {
+    rtpush_conn *c = rtpi_resolve(srv, conn);
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    c->user = user;
+    return RTPUSH_OK;
+}
+
+int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn) {
+    const rtpush_conn *c = rtpi_resolve(srv, conn);
+    return c && rtpi_is_websocket(c) ? (int32_t)c->in.ws.rtt_ms - 1 : -1;
+}
+
+const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
+    rtpi_sync(srv);
+    return &srv->count;
+}
+
+rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) {
+    uint32_t i = after.serial ? after.index + 1 : 0;
+    rtpush_handle none = {0, 0};
+    const rtpush_conn *c = i < srv->desc.conn_count ? &srv->conns[i] : srv->slots_end;
+    for (; c < srv->slots_end; c++) {
+        if (rtpi_is_stream(c)) {
+            return rtpi_handle(srv, c);
+        }
+    }
+    return none;
+}
+
+void rtpush_shutdown(rtpush_server *srv) {
+    rtpush_conn *c;
+    srv->shut = 1;
+    for (c = srv->conns; c < srv->slots_end; c++) {
+        rtpi_clear(c, RTPI_F_KEEP);
+        if (rtpi_is_stream(c) || (c->state == RTPI_HEAD && c->in.http.total == 0)) {
+            rtpi_end(srv, c, 1001, NULL, RTPUSH_REASON_SHUTDOWN); // RFC 6455 7.4.1: going away
+        }
+    }
 }
 
 #ifdef __cplusplus

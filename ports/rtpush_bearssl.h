@@ -100,7 +100,7 @@
 //     close_notify is answered, and what was not sent is discarded (RFC 5246 7.2.1). FIN without
 //     close_notify counts as the end of the peer's bytes: nothing that HTTP or WebSocket carries to
 //     a server is ended by it, so a cut body or message is never taken as complete.
-//     A protocol error gets its alert, then FIN; reason RTPUSH_WHY_TLS. Plain HTTP to this port
+//     A protocol error gets its alert, then FIN; reason RTPUSH_REASON_TLS. Plain HTTP to this port
 //     gets a 400 with an explanation.
 //
 // CERTIFICATES
@@ -725,7 +725,7 @@ static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
     }
     error = br_ssl_engine_last_error(eng);
     if (error == BR_ERR_OK) { // close_notify of the peer, and ours is sent
-        rtpi_bearssl_over(link, RTPUSH_WHY_PEER_CLOSED);
+        rtpi_bearssl_over(link, RTPUSH_REASON_PEER_CLOSED);
         return 1;
     }
     tls->count.failed++;
@@ -733,7 +733,7 @@ static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
     if (error < BR_ERR_RECV_FATAL_ALERT) {
         rtpi_bearssl_make_alert(link, error);
     }
-    rtpi_bearssl_over(link, RTPUSH_WHY_TLS);
+    rtpi_bearssl_over(link, RTPUSH_REASON_TLS);
     return 1;
 }
 
@@ -863,7 +863,7 @@ static int rtpi_bearssl_begin(rtpush_bearssl_link *link, uint8_t first) {
     if (first != RTPI_BEARSSL_HANDSHAKE) {
         tls->count.plain++;
         link->tail_len = sizeof(rtpi_bearssl_hint) - 1u;
-        rtpi_bearssl_over(link, RTPUSH_WHY_SYNTAX);
+        rtpi_bearssl_over(link, RTPUSH_REASON_SYNTAX);
         return 0;
     }
     rtpi_bearssl_wait(link);

@@ -486,7 +486,7 @@ static int rtpi_dash_pull(rtpush_server *srv, rtpush_handle conn, void *user, ui
         uint32_t len = t.len;
         rtpi_dash_put_piece(&t, srv, dash, i);
         if (t.over) {
-            return len > 0 ? (int)len : RTPUSH_LATER; // more room comes, or reply_ms ends it
+            return len > 0 ? (int)len : RTPUSH_RETRY; // more room comes, or reply_ms ends it
         }
         if (offset > 0) {
             offset -= t.len < offset ? t.len : offset;

@@ -20,7 +20,7 @@
 //         if (!part->filename) return RTPUSH_OK; // a field of the form, not a file
 //         switch (event) {
 //         case RTPUSH_PART_BEGIN: return flash_begin();
-//         case RTPUSH_PART_DATA: return flash_busy() ? RTPUSH_LATER : flash_write(data, len);
+//         case RTPUSH_PART_DATA: return flash_busy() ? RTPUSH_RETRY : flash_write(data, len);
 //         default: return flash_end(); // RTPUSH_PART_END
 //         }
 //     }
@@ -31,7 +31,7 @@
 //     static int on_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
 //                        size_t len, int last) {
 //         int result = rtpush_multipart_read(&form, data, len, last);
-//         if (result == RTPUSH_LATER) return result; // the piece comes again
+//         if (result == RTPUSH_RETRY) return result; // the piece comes again
 //         if (result < 0) {
 //             rtpush_reply_text(srv, req->conn, rtpush_multipart_status(result), "bad form");
 //         } else if (last) {
@@ -88,7 +88,7 @@ typedef struct rtpush_part {
 } rtpush_part;
 
 // BEGIN and END once for each part, DATA between them with len > 0, as often as it comes. Returns
-// RTPUSH_OK, or RTPUSH_LATER (or ERR_WOULD_BLOCK): the same event comes again; another negative
+// RTPUSH_OK, or RTPUSH_RETRY (or ERR_WOULD_BLOCK): the same event comes again; another negative
 // number ends the form, and rtpush_multipart_read returns it.
 typedef int (*rtpush_on_part)(void *ctx, int event, const rtpush_part *part, const uint8_t *data,
                               size_t len);
@@ -120,7 +120,7 @@ typedef struct rtpush_multipart {
 int rtpush_multipart_init(rtpush_multipart *m, const char *content_type, void *memory, size_t size,
                           rtpush_on_part on_part, void *ctx);
 // A piece of the body, as on_body gets it. RTPUSH_OK: taken; with `last` the form is complete.
-// RTPUSH_LATER: to be returned from on_body; the piece is offered again. Otherwise a
+// RTPUSH_RETRY: to be returned from on_body; the piece is offered again. Otherwise a
 // permanent error.
 int rtpush_multipart_read(rtpush_multipart *m, const uint8_t *data, size_t len, int last);
 int rtpush_multipart_status(int error); // 415, 400, 413; 500 for an error of on_part
@@ -294,12 +294,12 @@ int rtpush_multipart_init(rtpush_multipart *m, const char *content_type, void *m
 }
 
 static int rtpi_mp_later(int result) {
-    return result == RTPUSH_LATER || result == RTPUSH_ERR_WOULD_BLOCK;
+    return result == RTPUSH_RETRY || result == RTPUSH_ERR_WOULD_BLOCK;
 }
 
 static int rtpi_mp_event(rtpush_multipart *m, int event, const void *data, size_t len) {
     int result = m->on_part(m->ctx, event, &m->part, (const uint8_t *)data, len);
-    return rtpi_mp_later(result) ? RTPUSH_LATER : result < 0 ? result : RTPUSH_OK;
+    return rtpi_mp_later(result) ? RTPUSH_RETRY : result < 0 ? result : RTPUSH_OK;
 }
 
 // Keeps a string of the line. The strings of a part are stored before the line, which is never
@@ -517,9 +517,9 @@ int rtpush_multipart_read(rtpush_multipart *m, const uint8_t *data, size_t len, 
     while (m->error == RTPUSH_OK && at < len) {
         size_t n;
         int result = rtpi_mp_step(m, data + at, len - at, &n);
-        if (result == RTPUSH_LATER) {
+        if (result == RTPUSH_RETRY) {
             m->handled = at;
-            return RTPUSH_LATER;
+            return RTPUSH_RETRY;
         }
         m->error = result;
         at += n;

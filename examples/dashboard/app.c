@@ -125,8 +125,8 @@ static void publish_gauges(app *a) {
 static void publish_server(app *a) {
     const rtpush_counters *c = rtpush_get_counters(a->srv);
     uint32_t refused = 0;
-    for (int why = RTPUSH_WHY_NO_SLOT; why <= RTPUSH_WHY_UPGRADE; why++) {
-        refused += c->why[why];
+    for (int why = RTPUSH_REASON_NO_SLOT; why <= RTPUSH_REASON_UPGRADE; why++) {
+        refused += c->reasons[why];
     }
     char out[APP_SERVER_MAX];
     rtpush_text t = rtpush_json_begin(out, sizeof out);
@@ -355,9 +355,9 @@ static void on_open_events(rtpush_server *srv, const rtpush_request *req) {
 
 static void on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     (void)conn;
-    const int agreed = closed->why == RTPUSH_WHY_NONE;
+    const int agreed = closed->reason == RTPUSH_REASON_NONE;
     log_line(app_of(srv), "info", agreed ? "A page left" : "A page left: ",
-             agreed ? "" : rtpush_why(closed->why));
+             agreed ? "" : rtpush_reason_text(closed->reason));
 }
 
 // -- tables ---------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ void log_refused(rtpush_server *srv, uint32_t peer, int status, int why) {
         return;
     }
     log_uart("refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u, peer >> 8 & 255u,
-             peer & 255u, (uint32_t)status, rtpush_why(why));
+             peer & 255u, (uint32_t)status, rtpush_reason_text(why));
 }
 
 void log_and_stop(const char *what, const char *why) {

@@ -121,7 +121,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     }
     const int result = rtpush_publish(srv, (unsigned)c->topic, msg->data, msg->len);
     if (result == RTPUSH_ERR_FULL) {
-        return RTPUSH_LATER; // this connection itself needs the oldest record
+        return RTPUSH_RETRY; // this connection itself needs the oldest record
     }
     if (result < 0) {
         rtpush_close(srv, conn, 1009, rtpush_strerror(result));
@@ -156,11 +156,11 @@ static void on_stats(rtpush_server *srv, const rtpush_request *req) {
     }
     len += (size_t)snprintf(json + len, sizeof(json) - len, ",\"why\":{");
     int some = 0;
-    for (int why = 0; why < RTPUSH_WHY_COUNT; why++) {
-        const uint32_t value = rtpush_get_counters(srv)->why[why];
+    for (int why = 0; why < RTPUSH_REASON_COUNT; why++) {
+        const uint32_t value = rtpush_get_counters(srv)->reasons[why];
         if (value > 0 && len + 80u < sizeof(json)) {
             len += (size_t)snprintf(json + len, sizeof(json) - len, "%s\"%s\":%lu", some ? "," : "",
-                                    rtpush_why(why), (unsigned long)value);
+                                    rtpush_reason_text(why), (unsigned long)value);
             some = 1;
         }
     }

@@ -116,7 +116,7 @@ static void publish_reading(app *a) {
     char out[APP_READING_MAX];
     rtpush_text t = rtpush_json_begin(out, sizeof out);
     rtpush_json(&t, "{\"up\":%u,\"streams\":%u,\"slots\":%u", now_s(a), c->streams, c->slots_used);
-    rtpush_json(&t, ",\"requests\":%u,\"refused\":%u}", c->requests, c->why[RTPUSH_WHY_APP]);
+    rtpush_json(&t, ",\"requests\":%u,\"refused\":%u}", c->requests, c->reasons[RTPUSH_REASON_APP]);
     publish(a, APP_READING, &t);
 }
 
@@ -722,7 +722,7 @@ void app_refused(app *a, uint32_t peer, int status, int why) {
     rtpush_text t = rtpush_json_begin(line, sizeof line - 1);
     if (a->options.print != NULL && may_say(a, APP_REFUSED)) {
         rtpush_json(&t, "refused %u.%u.%u.%u: %u, %s", peer >> 24, peer >> 16 & 255u,
-                    peer >> 8 & 255u, peer & 255u, (uint32_t)status, rtpush_why(why));
+                    peer >> 8 & 255u, peer & 255u, (uint32_t)status, rtpush_reason_text(why));
         line[t.len] = '\0';
         a->options.print(line);
     }

@@ -42,7 +42,7 @@ static uint32_t references;
 
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     const int sent = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
-    return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
+    return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_RETRY : RTPUSH_OK;
 }
 
 static void answer(rtpush_server *srv, const rtpush_request *req, const text *t) {

@@ -252,7 +252,7 @@ static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_me
         result =
             rtpush_send_part(server, conn, msg->opcode, msg->data, msg->len, msg->first, msg->last);
     }
-    return result == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
+    return result == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_RETRY : RTPUSH_OK;
 }
 
 static void on_request(rtpush_server *server, const rtpush_request *req) {

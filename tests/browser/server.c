@@ -72,7 +72,7 @@ static void on_counts(rtpush_server *srv, const rtpush_request *req) {
 // A message is sent back.
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len) == RTPUSH_ERR_WOULD_BLOCK
-               ? RTPUSH_LATER : RTPUSH_OK;
+               ? RTPUSH_RETRY : RTPUSH_OK;
 }
 
 static const rtpush_topic topics[] = {{.name = "a", .kind = &rtpush_topic_event}};

@@ -121,7 +121,7 @@ static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant
             waiting[i].conn = req->conn;
             waiting[i].turns = atoi(req->rest);
             waiting[i].status = waiting[i].turns % 2 ? 403 : 0;
-            return RTPUSH_LATER;
+            return RTPUSH_PENDING;
         }
     }
     return 0;
@@ -131,7 +131,7 @@ static void decide(rtpush_server *srv) {
     const rtpush_grant grant = {.topics = 0};
     for (int i = 0; i < WAITING; i++) {
         if (waiting[i].conn.serial && waiting[i].turns-- <= 0) {
-            rtpush_decide(srv, waiting[i].conn, waiting[i].status, &grant);
+            rtpush_authorize(srv, waiting[i].conn, waiting[i].status, &grant);
             waiting[i].conn.serial = 0;
         }
     }
@@ -192,10 +192,11 @@ static void on_stats(rtpush_server *srv, const rtpush_request *req) {
     const rtpush_counters *count = rtpush_get_counters(srv);
     int len = snprintf(text, sizeof(text), "{\"slots\":%u,\"streams\":%u",
                        (unsigned)count->slots_used, (unsigned)count->streams);
-    for (int why = 0; why < RTPUSH_WHY_COUNT; why++) {
-        if (count->why[why]) {
-            len += snprintf(text + len, sizeof(text) - (size_t)len, ",\"%s\":%u", rtpush_why(why),
-                            (unsigned)count->why[why]);
+    for (int why = 0; why < RTPUSH_REASON_COUNT; why++) {
+        if (count->reasons[why]) {
+            len += snprintf(text + len, sizeof(text) - (size_t)len, ",\"%s\":%u",
+                            rtpush_reason_text(why),
+                            (unsigned)count->reasons[why]);
         }
     }
     snprintf(text + len, sizeof(text) - (size_t)len, "}");

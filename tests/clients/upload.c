@@ -76,7 +76,7 @@ static int on_part(void *ctx, int event, const rtpush_part *part, const uint8_t 
         u->sum = 2166136261u;
     } else if (event == RTPUSH_PART_DATA) {
         if (++u->turn % 64 == 0) {
-            return RTPUSH_LATER; // as if a flash were busy
+            return RTPUSH_RETRY; // as if a flash were busy
         }
         sum_bytes(u, data, len);
     } else {
@@ -106,7 +106,7 @@ static int on_form_body(rtpush_server *srv, const rtpush_request *req, const uin
                         size_t len, int last) {
     upload *u = (upload *)rtpush_user(srv, req->conn);
     const int result = rtpush_multipart_read(&u->form, data, len, last);
-    if (result == RTPUSH_LATER) {
+    if (result == RTPUSH_RETRY) {
         return result;
     }
     if (result < 0) {
@@ -129,8 +129,8 @@ static int on_image_body(rtpush_server *srv, const rtpush_request *req, const ui
                          size_t len, int last) {
     upload *u = (upload *)rtpush_user(srv, req->conn);
     if (req->route->rate_bytes != RTPUSH_UNLIMITED && ++u->turn % 3 == 0) {
-        rtpush_resume(srv, req->conn);
-        return RTPUSH_LATER;
+        rtpush_retry(srv, req->conn);
+        return RTPUSH_RETRY;
     }
     sum_bytes(u, data, len);
     if (last) {

@@ -166,7 +166,7 @@ static void on_interrupt(rtpush_server *srv, const rtpush_request *req) {
 
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     const int sent = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
-    return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_LATER : RTPUSH_OK;
+    return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_RETRY : RTPUSH_OK;
 }
 
 static int on_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {

@@ -207,15 +207,15 @@ static void f_act(rtpush_handle self) {
 
 static int f_hook(c_app *app, int at, rtpush_handle self) {
     static const int answers[C_CALLBACKS][8] = {
-        {0, RTPUSH_LATER, 401, 403, 503, 429, 999, C_DEFAULT},             // authorize
+        {0, RTPUSH_PENDING, 401, 403, 503, 429, 999, C_DEFAULT},             // authorize
         {0, 0, 0, C_DEFAULT, C_DEFAULT, C_DEFAULT, C_DEFAULT, C_DEFAULT},  // on_request
-        {0, RTPUSH_LATER, RTPUSH_ERR_WOULD_BLOCK, -3, C_DEFAULT, C_DEFAULT, RTPUSH_LATER, 0},
+        {0, RTPUSH_RETRY, RTPUSH_ERR_WOULD_BLOCK, -3, C_DEFAULT, C_DEFAULT, RTPUSH_RETRY, 0},
         {0, 0, 0, 0, 0, 0, 0, 0},
-        {0, RTPUSH_LATER, RTPUSH_ERR_WOULD_BLOCK, -3, C_DEFAULT, C_DEFAULT, RTPUSH_LATER, 0},
+        {0, RTPUSH_RETRY, RTPUSH_ERR_WOULD_BLOCK, -3, C_DEFAULT, C_DEFAULT, RTPUSH_RETRY, 0},
         {0, 0, 0, 0, 0, 0, 0, 0},
         {0, 0, 0, 0, 0, 0, 0, 0},
         {0, 0, 0, 0, 0, 0, 0, 0},
-        {0, RTPUSH_LATER, -1, 1, 3, 100, 9999, C_DEFAULT}, // pull
+        {0, RTPUSH_RETRY, -1, 1, 3, 100, 9999, C_DEFAULT}, // pull
         {0, 0, 0, 0, 0, 0, 0, 0}};
     unsigned n = f_byte(&f.in);
     (void)app;

@@ -11,7 +11,7 @@ typedef struct s_rule {
 static s_world *r_world(uint32_t conns, uint32_t mtu)
 {
     world_new(1);
-    the->sim.quiet = 1; // the application never says LATER by chance
+    the->sim.quiet = 1; // the application never answers RETRY by chance
     the->strict = 1;
     the->t.desc.conn_count = conns;
     world_start(mtu, 0);

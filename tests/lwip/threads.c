@@ -197,7 +197,7 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     const int answer = rtpush_publish(srv, TOPIC_EVENT, msg->data, msg->len);
     (void)conn;
     if (answer == RTPUSH_ERR_FULL) {
-        return RTPUSH_LATER; // nothing happened
+        return RTPUSH_RETRY; // nothing happened
     }
     note(w, PUBLISHERS - 1, number, answer);
     return RTPUSH_OK;

@@ -114,7 +114,7 @@ typedef struct s_world {
     uint32_t lock_checks; // LWIP_ASSERT_CORE_LOCKED
     uint32_t locks;
     rtpush_handle asked; // who asked for a body last
-    int upload_later; // on_body says LATER so often, of 100
+    int upload_later; // on_body answers RETRY so often, of 100
     int write_error;  // what tcp_write says, if not 0
     int write_errors; // how often it did
     int write_after;  // ... after so many more calls
@@ -576,21 +576,21 @@ static void s_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed 
 {
     (void)srv;
     t_life_end(&the->t, conn);
-    T_CHECK(closed->why < RTPUSH_WHY_SYNTAX || closed->why == RTPUSH_WHY_STREAM_LIMIT,
-            "an honest peer was closed: %s", rtpush_why(closed->why));
+    T_CHECK(closed->reason < RTPUSH_REASON_SYNTAX || closed->reason == RTPUSH_REASON_STREAM_LIMIT,
+            "an honest peer was closed: %s", rtpush_reason_text(closed->reason));
 }
 
 static int s_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg)
 {
     t_life_use(&the->t, conn);
     if (t_below(&the->sim.rng, 100) < 10 && !the->sim.quiet) {
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     if (the->port.depth == 0 || rtpush_lwip_poll(&the->port) != 0) {
         T_FAIL("rtpush_lwip_poll inside a callback does something");
     }
     const int result = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
-    return result == RTPUSH_OK ? RTPUSH_OK : RTPUSH_LATER;
+    return result == RTPUSH_OK ? RTPUSH_OK : RTPUSH_RETRY;
 }
 
 // Not by the model: nobody is to get these.
@@ -630,7 +630,7 @@ static int s_on_body(rtpush_server *srv, const rtpush_request *req, const uint8_
                      size_t len, int last)
 {
     if (!the->sim.quiet && (int)t_below(&the->sim.rng, 100) < the->upload_later) {
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     for (size_t i = 0; i < len; i++) {
         T_CHECK(data[i] == s_byte(s_uploaded[req->conn.index]++), "an uploaded byte differs");

@@ -727,7 +727,7 @@ static void read_is_tried_again_or_ends(void) {
     fault("recv", 0, 1, ETIMEDOUT, -1);
     say(fd, GET("/hello"));
     drain(fd, text, sizeof text, &error);
-    CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TRANSPORT] <= 1);
+    CHECK(rtpush_get_counters(&srv)->reasons[RTPUSH_REASON_TRANSPORT] <= 1);
     close(fd);
     fd = dial();
     CHECK(says_hello(fd));
@@ -753,7 +753,7 @@ static void write_is_tried_again_or_ends(void) {
             if (i == 0) {
                 CHECK(strstr(text, " 200 ") != NULL);
             } else if (i > 2) {
-                CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TRANSPORT] == 1);
+                CHECK(rtpush_get_counters(&srv)->reasons[RTPUSH_REASON_TRANSPORT] == 1);
                 CHECK(rtpush_get_counters(&srv)->slots_used == 0);
             }
             close(fd);
@@ -826,7 +826,7 @@ static void reader_is_evicted_while_it_is_in_the_ready_queue(void) {
             rtpi_posix_enqueue(&port, &port.slots[i]);
         }
         steps(1);
-        CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_EVICTED_LOG] == 1);
+        CHECK(rtpush_get_counters(&srv)->reasons[RTPUSH_REASON_EVICTED_LOG] == 1);
         CHECK(rtpush_get_counters(&srv)->slots_used == 2 && closed == 1);
         CHECK(port.ready_count == 0 && port.ready_first == RTPI_POSIX_NONE);
         CHECK(drain(reader, text, sizeof text, &error) == -1 && error == ECONNRESET);
@@ -1052,7 +1052,7 @@ static void reset_of_an_idle_connection(void) {
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(fd);
     steps(2);
-    CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TRANSPORT] == 1);
+    CHECK(rtpush_get_counters(&srv)->reasons[RTPUSH_REASON_TRANSPORT] == 1);
     CHECK(rtpush_get_counters(&srv)->slots_used == 0 && closed == 1);
     end();
 }
@@ -1099,7 +1099,7 @@ static void pause_does_not_delay_deadlines(void) {
     close(idle);
     fault("", 0, 0, 0, 0);
     CHECK(says_hello(fd));
-    CHECK(rtpush_get_counters(&srv)->why[RTPUSH_WHY_TIMEOUT_IDLE] == 1);
+    CHECK(rtpush_get_counters(&srv)->reasons[RTPUSH_REASON_TIMEOUT_IDLE] == 1);
     close(fd);
     end();
 }

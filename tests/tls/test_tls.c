@@ -6,7 +6,7 @@
 #include <time.h>
 
 static uint32_t counted(t_world *w, int why) {
-    return rtpush_get_counters(&w->srv)->why[why];
+    return rtpush_get_counters(&w->srv)->reasons[why];
 }
 
 // -- tokens ---------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ static void refuses_every_other_suite_with_handshake_failure(U_STATE) {
             p_hang_up(peer);
         }
         t_run(w);
-        T_EQ(counted(w, RTPUSH_WHY_TLS), sizeof suites / sizeof suites[0]);
+        T_EQ(counted(w, RTPUSH_REASON_TLS), sizeof suites / sizeof suites[0]);
         p_finish(w);
     }
 }
@@ -194,12 +194,13 @@ static void refuses_old_and_strange_hellos(U_STATE) {
         int why;
     } table[] = {
         {"{hex 160300002f0100002b0300}{rep 32 r}{hex 000004c02b00ff0100}", "{hex 15}",
-         RTPUSH_WHY_TLS},
-        {"{hex 802e010002001500000010010080020080}{rep 40 r}", "HTTP/1.1 400 ", RTPUSH_WHY_SYNTAX},
-        {"{hex 1609090005}hello", "{hex 15}", RTPUSH_WHY_TLS},
-        {"{hex 1603017fff}hello", "{hex 15030100020216}", RTPUSH_WHY_TLS},
-        {"{hex 160301000405000000}", "{hex 15}", RTPUSH_WHY_TLS},
-        {"{hex 16030100024300}", "", RTPUSH_WHY_TLS},
+         RTPUSH_REASON_TLS},
+        {"{hex 802e010002001500000010010080020080}{rep 40 r}", "HTTP/1.1 400 ",
+         RTPUSH_REASON_SYNTAX},
+        {"{hex 1609090005}hello", "{hex 15}", RTPUSH_REASON_TLS},
+        {"{hex 1603017fff}hello", "{hex 15030100020216}", RTPUSH_REASON_TLS},
+        {"{hex 160301000405000000}", "{hex 15}", RTPUSH_REASON_TLS},
+        {"{hex 16030100024300}", "", RTPUSH_REASON_TLS},
     };
     for (size_t i = 0; i + 1 < sizeof table / sizeof table[0]; i++) {
         t_world *w = p_begin();
@@ -547,7 +548,7 @@ static void what_follows_close_notify_is_ignored(U_STATE) {
     T_EQ(t_push(peer->c), 0);
     T_EQ(p.tls.count.slots_used, 0);
     t_run(w);
-    T_EQ(counted(w, RTPUSH_WHY_TLS), 0);
+    T_EQ(counted(w, RTPUSH_REASON_TLS), 0);
     while (p_read(peer)) {
     }
     T_CHECK(p_closed(peer) && p_error(peer) == BR_ERR_OK, "no close_notify");
@@ -640,7 +641,7 @@ static void reader_that_acknowledges_nothing_is_dropped_after_stall_ms(U_STATE) 
     T_CHECK(peer->c->conn != NULL, "dropped too early");
     t_advance(w, 10000);
     T_EQ(peer->c->dropped, 1);
-    T_EQ(counted(w, RTPUSH_WHY_STALLED), 1);
+    T_EQ(counted(w, RTPUSH_REASON_STALLED), 1);
     p_hang_up(peer);
     p_finish(w);
 }
@@ -668,7 +669,7 @@ static void alert_that_nobody_reads_does_not_keep_the_connection(U_STATE) {
         T_CHECK(peer->c->conn != NULL, "dropped at once");
         t_advance(w, 60000);
         T_CHECK(peer->c->conn == NULL, "%s: still there", texts[i]);
-        T_EQ(counted(w, RTPUSH_WHY_STALLED), 1);
+        T_EQ(counted(w, RTPUSH_REASON_STALLED), 1);
         p_hang_up(peer);
         p_finish(w);
     }
@@ -754,7 +755,7 @@ static void record_larger_than_the_buffer_gets_its_alert(U_STATE) {
     T_EQ(rtpush_get_counters(&w->srv)->bytes_in, before);
     T_CHECK(t_ended(peer->c), "the connection is still there");
     t_run(w);
-    T_EQ(counted(w, RTPUSH_WHY_TLS), 1);
+    T_EQ(counted(w, RTPUSH_REASON_TLS), 1);
     T_EQ(p.tls.count.last_error, BR_ERR_TOO_LARGE);
     p_hang_up(peer);
     p_finish(w);
@@ -809,7 +810,7 @@ static void without_room_for_an_alert_the_connection_ends(U_STATE) {
     T_CHECK(peer->got.len == 512 && !p_closed(peer), "not one record, and nothing behind it");
     T_CHECK(peer->c->fin, "no FIN");
     t_run(w);
-    T_EQ(counted(w, RTPUSH_WHY_TLS), 1);
+    T_EQ(counted(w, RTPUSH_REASON_TLS), 1);
     p_hang_up(peer);
     p_finish(w);
 }
@@ -965,7 +966,7 @@ static void http_to_the_tls_port_is_answered_400(U_STATE) {
         t_forget(c);
     }
     T_EQ(p.tls.count.plain, 6);
-    T_EQ(counted(w, RTPUSH_WHY_SYNTAX), 6);
+    T_EQ(counted(w, RTPUSH_REASON_SYNTAX), 6);
     T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
     p_finish(w);
 }
@@ -1013,8 +1014,8 @@ static void close_notify_of_the_client_is_answered(U_STATE) {
     T_CHECK(peer->c->fin, "no FIN");
     t_run(w);
     T_EQ(peer->c->dropped, 2);
-    T_EQ(counted(w, RTPUSH_WHY_PEER_CLOSED), 1);
-    T_EQ(counted(w, RTPUSH_WHY_TLS), 0);
+    T_EQ(counted(w, RTPUSH_REASON_PEER_CLOSED), 1);
+    T_EQ(counted(w, RTPUSH_REASON_TLS), 0);
     p_hang_up(peer);
     p_finish(w);
 }
@@ -1547,7 +1548,7 @@ static void handshake_a_byte_a_second_ends_at_the_deadline(U_STATE) {
     }
     T_CHECK(seconds >= 14 && seconds <= 20, "it took %d s", seconds);
     T_EQ(p.tls.count.slots_used, 0);
-    T_EQ(counted(w, RTPUSH_WHY_TIMEOUT_IDLE), 1);
+    T_EQ(counted(w, RTPUSH_REASON_TIMEOUT_IDLE), 1);
     p_hang_up(peer);
     p_finish(w);
 }
@@ -1641,7 +1642,7 @@ static void without_a_link_the_connection_is_reset(U_STATE) {
     p_peer *a = p_connect(w);
     p_peer *b = p_connect(w);
     T_CHECK(t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1) == NULL, "accepted");
-    T_EQ(counted(w, RTPUSH_WHY_NO_SLOT), 1);
+    T_EQ(counted(w, RTPUSH_REASON_NO_SLOT), 1);
     T_EQ(rtpush_get_counters(&w->srv)->slots_used, 2);
     t_conn *plain = t_connect(w); // others have room
     t_say(plain, "{GET /hello}");

@@ -171,7 +171,8 @@ static void c_on_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
 }
 
 static void c_on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
-    T_CHECK(closed->reason_len <= 123, "a close reason of %d bytes", closed->reason_len);
+    T_CHECK(closed->close_reason_len <= 123, "a close reason of %d bytes",
+            closed->close_reason_len);
     t_life_end(t_world_of(srv), conn); // from here on no callback may come
     (void)c_call(srv, C_CLOSED, conn);
 }
@@ -180,7 +181,7 @@ static void c_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) 
     rtpush_handle nobody = {0, 0};
     (void)peer;
     (void)status;
-    T_CHECK(why > 0 && why < RTPUSH_WHY_COUNT, "on_refuse: why %d", why);
+    T_CHECK(why > 0 && why < RTPUSH_REASON_COUNT, "on_refuse: why %d", why);
     (void)c_call(srv, C_REFUSED, nobody);
 }
 
@@ -411,13 +412,13 @@ static int c_act(c_app *app, int action, rtpush_handle conn, size_t size) {
         allowed = c_gone | C_ERR(RTPUSH_ERR_ARGUMENT);
         break;
     case C_DECIDE:
-        result = rtpush_decide(srv, conn, 0, &all);
+        result = rtpush_authorize(srv, conn, 0, &all);
         break;
     case C_DECIDE_SOON:
-        result = rtpush_decide(srv, conn, 0, &soon);
+        result = rtpush_authorize(srv, conn, 0, &soon);
         break;
     case C_DECIDE_NOT:
-        result = rtpush_decide(srv, conn, 401, NULL);
+        result = rtpush_authorize(srv, conn, 401, NULL);
         break;
     case C_SUBSCRIBE_NONE:
     case C_SUBSCRIBE_ALL:
@@ -425,7 +426,7 @@ static int c_act(c_app *app, int action, rtpush_handle conn, size_t size) {
         allowed = c_gone | C_ERR(RTPUSH_ERR_ARGUMENT); // bytes: to WebSockets only
         break;
     case C_RESUME:
-        result = rtpush_resume(srv, conn);
+        result = rtpush_retry(srv, conn);
         break;
     case C_SET_USER:
         result = rtpush_set_user(srv, conn, app);

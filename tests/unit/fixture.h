@@ -15,7 +15,7 @@ static const rtpush_topic t_topics[] = {
     {"led", &rtpush_topic_state, 0, 40},
 };
 
-static const char *const t_why_names[RTPUSH_WHY_COUNT] = {
+static const char *const t_why_names[RTPUSH_REASON_COUNT] = {
     "NONE",          "APP",          "PEER_CLOSED",  "TRANSPORT",     "SHUTDOWN",
     "TIMEOUT_HEAD",  "TIMEOUT_BODY", "TIMEOUT_IDLE", "TIMEOUT_REPLY", "TIMEOUT_PONG",
     "TIMEOUT_CLOSE", "STALLED",      "EXPIRED",      "EVICTED_SLOT",  "EVICTED_LOG",
@@ -26,7 +26,7 @@ static const char *const t_why_names[RTPUSH_WHY_COUNT] = {
     "TX_SIZE",       "MEDIA_TYPE"};
 
 static const char *t_why(int why) {
-    return why >= 0 && why < RTPUSH_WHY_COUNT ? t_why_names[why] : "?";
+    return why >= 0 && why < RTPUSH_REASON_COUNT ? t_why_names[why] : "?";
 }
 
 static const char t_index_html[] = "<!doctype html><title>device</title>";
@@ -48,13 +48,13 @@ enum { T_NOW, T_INSIDE, T_LATER };
 // What the application does with messages; tests may change it.
 typedef struct t_app {
     t_world *next; // of t_worlds
-    int later;             // on_message and on_body answer RTPUSH_LATER while this is > 0
+    int later;             // on_message and on_body answer RTPUSH_RETRY while this is > 0
     int no_echo;           // on_message does not answer
     rtpush_handle last;    // the last connection a callback was called for
     t_buf upload;          // body pieces
     t_buf pieces;          // message pieces of /stream
     uint32_t pull_size;    // bytes /pull answers with
-    int pull_later;        // pull says RTPUSH_LATER this many times at each call
+    int pull_later;        // pull says RTPUSH_RETRY this many times at each call
     int pull_fail_at;      // pull fails at this offset, -1 never
     uint32_t missed;       // sum of on_gap
     int writable;          // calls of on_writable
@@ -100,15 +100,15 @@ static int t_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_gra
     grant->known = (uint8_t)app->known;
     grant->location = app->location;
     if (app->decide == T_INSIDE) {
-        T_CHECK(rtpush_decide(srv, req->conn, app->status, grant) == RTPUSH_OK, "decide inside");
-        T_CHECK(rtpush_decide(srv, req->conn, 0, grant) == RTPUSH_ERR_STATE, "decided twice");
-        return RTPUSH_LATER;
+        T_CHECK(rtpush_authorize(srv, req->conn, app->status, grant) == RTPUSH_OK, "decide inside");
+        T_CHECK(rtpush_authorize(srv, req->conn, 0, grant) == RTPUSH_ERR_STATE, "decided twice");
+        return RTPUSH_PENDING;
     }
     if (app->decide == T_LATER) {
         T_CHECK(app->asked.serial == 0, "a second question before the first is decided");
         app->asked = req->conn;
         app->grant = *grant;
-        return RTPUSH_LATER;
+        return RTPUSH_PENDING;
     }
     return app->status;
 }
@@ -122,7 +122,7 @@ static int t_decide(t_world *w) {
         T_CHECK(round < 100, "questions without end");
         app->asked.serial = 0;
         t_enter(w, T_IN_API, NULL);
-        result = rtpush_decide(&w->srv, conn, app->status, &app->grant);
+        result = rtpush_authorize(&w->srv, conn, app->status, &app->grant);
         t_leave(w);
         t_run_ready(w);
     }
@@ -136,7 +136,7 @@ static void t_on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) 
     app->refused = status;
     app->refused_why = why;
     app->refusals++;
-    T_CHECK(why > 0 && why < RTPUSH_WHY_COUNT, "on_refuse: why %d", why);
+    T_CHECK(why > 0 && why < RTPUSH_REASON_COUNT, "on_refuse: why %d", why);
     t_log_event(w, "refuse %d %s", status, t_why(why));
 }
 
@@ -158,9 +158,11 @@ static void t_on_request(rtpush_server *srv, const rtpush_request *req) {
 static void t_on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     t_world *w = t_world_of(srv);
     t_life_end(w, conn);
-    T_CHECK(closed->reason_len <= 123, "a close reason of %d bytes", closed->reason_len);
-    t_log_event(w, "close %s %d %.*s", t_why(closed->why), closed->code, (int)closed->reason_len,
-                closed->reason ? closed->reason : "");
+    T_CHECK(closed->close_reason_len <= 123, "a close reason of %d bytes",
+            closed->close_reason_len);
+    t_log_event(w, "close %s %d %.*s", t_why(closed->reason), closed->close_code,
+                (int)closed->close_reason_len,
+                closed->close_reason ? closed->close_reason : "");
 }
 
 static void t_hello(rtpush_server *srv, const rtpush_request *req) {
@@ -185,7 +187,7 @@ static int t_on_body(rtpush_server *srv, const rtpush_request *req, const uint8_
     t_life_use(w, req->conn);
     if (app->later > 0) {
         app->later--;
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     t_put(&app->upload, data, len);
     if (last) {
@@ -212,7 +214,7 @@ static int t_pull_bytes(rtpush_server *srv, rtpush_handle conn, void *user, uint
     T_CHECK(cap > 0, "pull with no room");
     if (app->pull_later > 0) {
         app->pull_later--;
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     if (app->pull_fail_at >= 0 && offset >= (uint32_t)app->pull_fail_at) {
         return -1;
@@ -280,12 +282,12 @@ static int t_on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_mes
             "RFC 6455 8.1: text that is not UTF-8 reached the application");
     if (app->later > 0) {
         app->later--;
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     if (!app->no_echo) {
         int result = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
         if (result == RTPUSH_ERR_WOULD_BLOCK) {
-            return RTPUSH_LATER;
+            return RTPUSH_RETRY;
         }
         T_CHECK(result == RTPUSH_OK || result == RTPUSH_ERR_STATE, "send of the echo: %s",
                 rtpush_strerror(result));
@@ -307,7 +309,7 @@ static int t_on_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     t_life_use(w, conn);
     if (app->later > 0) {
         app->later--;
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     if (msg->first) {
         app->pieces.len = 0;

@@ -486,25 +486,25 @@ static void m_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed 
     T_CHECK(c != NULL, "on_close for nobody");
     m_reader *r = (m_reader *)c->extra;
     r->open = 0;
-    T_CHECK(closed->why < RTPUSH_WHY_SYNTAX || closed->why == RTPUSH_WHY_COUNT,
-            "an honest client was closed for reason %d", closed->why);
-    T_CHECK(!sim->quiet || closed->why == RTPUSH_WHY_TRANSPORT || r->kind == M_POLL ||
-                closed->why == RTPUSH_WHY_EXPIRED,
-            "closed for reason %d though all was quiet", closed->why);
+    T_CHECK(closed->reason < RTPUSH_REASON_SYNTAX || closed->reason == RTPUSH_REASON_COUNT,
+            "an honest client was closed for reason %d", closed->reason);
+    T_CHECK(!sim->quiet || closed->reason == RTPUSH_REASON_TRANSPORT || r->kind == M_POLL ||
+                closed->reason == RTPUSH_REASON_EXPIRED,
+            "closed for reason %d though all was quiet", closed->reason);
 }
 
 static int m_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
     m_sim *sim = m_of(srv);
     t_life_use(sim->w, conn);
     if (t_below(&sim->rng, 16) == 0 && !sim->quiet) {
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     int result = rtpush_send(srv, conn, msg->opcode, msg->data, msg->len);
     if (result == RTPUSH_ERR_WOULD_BLOCK) {
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     if (result == RTPUSH_ERR_STATE) { // a message in parts is under way
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     T_CHECK(result == RTPUSH_OK, "the echo: %s", rtpush_strerror(result));
     return RTPUSH_OK;

@@ -374,14 +374,15 @@ static void api_errors_and_reasons_have_words(U_STATE) {
     }
     assert_non_null(rtpush_strerror(-1000));
     assert_non_null(rtpush_strerror(1000));
-    for (int why = 0; why < RTPUSH_WHY_COUNT; why++) {
-        T_CHECK(strlen(rtpush_why(why)) > 1, "no words for reason %d", why);
+    for (int why = 0; why < RTPUSH_REASON_COUNT; why++) {
+        T_CHECK(strlen(rtpush_reason_text(why)) > 1, "no words for reason %d", why);
         for (int other = 0; other < why; other++) {
-            T_CHECK(strcmp(rtpush_why(why), rtpush_why(other)) != 0, "%d and %d", why, other);
+            T_CHECK(strcmp(rtpush_reason_text(why), rtpush_reason_text(other)) != 0, "%d and %d",
+                    why, other);
         }
     }
-    assert_non_null(rtpush_why(-1));
-    assert_non_null(rtpush_why(RTPUSH_WHY_COUNT));
+    assert_non_null(rtpush_reason_text(-1));
+    assert_non_null(rtpush_reason_text(RTPUSH_REASON_COUNT));
 }
 
 static void api_publish_checks_its_arguments(U_STATE) {
@@ -422,7 +423,7 @@ static void expect_stale(t_world *w, rtpush_handle h) {
     T_EQ(rtpush_subscribe(&w->srv, h, 1), RTPUSH_ERR_STALE);
     T_EQ(rtpush_close(&w->srv, h, 1000, NULL), RTPUSH_ERR_STALE);
     T_EQ(rtpush_abort(&w->srv, h), RTPUSH_ERR_STALE);
-    T_EQ(rtpush_resume(&w->srv, h), RTPUSH_ERR_STALE);
+    T_EQ(rtpush_retry(&w->srv, h), RTPUSH_ERR_STALE);
     T_EQ(rtpush_reply(&w->srv, h, &response), RTPUSH_ERR_STALE);
     T_EQ(rtpush_reply_text(&w->srv, h, 200, "x"), RTPUSH_ERR_STALE);
     T_EQ(rtpush_set_user(&w->srv, h, w), RTPUSH_ERR_STALE);
@@ -545,7 +546,7 @@ static void act(rtpush_server *srv, rtpush_handle self) {
         break;
     case 7:
         rtpush_send(srv, self, 1, "from inside", 11);
-        rtpush_resume(srv, self);
+        rtpush_retry(srv, self);
         break;
     case 8:
         rtpush_close(srv, self, 1000, "self");

@@ -4,7 +4,7 @@
 
 static int decide(t_world *w, rtpush_handle conn, int status, const rtpush_grant *grant) {
     t_enter(w, T_IN_API, NULL);
-    int result = rtpush_decide(&w->srv, conn, status, grant);
+    int result = rtpush_authorize(&w->srv, conn, status, grant);
     t_leave(w);
     t_run_ready(w);
     return result;
@@ -100,7 +100,7 @@ static void ask_without_a_decision_the_answer_is_503_or_a_retry(U_STATE) {
         t_expect(c, strstr(kinds[i].request, "/events")
                         ? "HTTP/1.1 200 |Connection: close|\r\n\r\nretry: |!data:|!id:"
                         : "HTTP/1.1 503 |Connection: close|!HTTP/1.1 200|!open");
-        T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_TIMEOUT_REPLY);
+        T_EQ(t_app_of(w)->refused_why, RTPUSH_REASON_TIMEOUT_REPLY);
         T_EQ(decide(w, asked, 0, &everything), RTPUSH_ERR_STATE);
         t_advance(w, 10000);
         T_EQ(decide(w, asked, 0, &everything), RTPUSH_ERR_STALE);
@@ -138,7 +138,7 @@ static void ask_is_decided_once(U_STATE) {
         t_conn *c = t_open(w, kinds[i].request);
         rtpush_handle asked = t_app_of(w)->asked;
         rtpush_handle wrong = asked;
-        static const int bad[] = {1, 200, 399, 600, -1, RTPUSH_LATER};
+        static const int bad[] = {1, 200, 399, 600, -1, RTPUSH_PENDING};
         wrong.serial++;
         T_EQ(decide(w, wrong, 0, &everything), RTPUSH_ERR_STALE);
         for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
@@ -207,7 +207,7 @@ static void ask_the_connection_may_be_ended_instead(U_STATE) {
         T_EQ(rtpush_reply_text(&w->srv, asked, 200, "x"), RTPUSH_ERR_STATE); // not yet its own
         T_EQ(rtpush_subscribe(&w->srv, asked, 1), RTPUSH_ERR_STATE);
         T_EQ(rtpush_send(&w->srv, asked, 1, "x", 1), RTPUSH_ERR_STATE);
-        T_EQ(rtpush_resume(&w->srv, asked), RTPUSH_OK);
+        T_EQ(rtpush_retry(&w->srv, asked), RTPUSH_OK);
         T_EQ(abort ? rtpush_abort(&w->srv, asked) : rtpush_close(&w->srv, asked, 1000, NULL),
              RTPUSH_OK);
         t_leave(w);
@@ -259,9 +259,9 @@ static int authorize_another(rtpush_server *srv, const rtpush_request *req, rtpu
     t_app_of(t_world_of(srv))->authorized++;
     if (waiting.serial == 0) {
         waiting = req->conn;
-        return RTPUSH_LATER;
+        return RTPUSH_PENDING;
     }
-    T_EQ(rtpush_decide(srv, waiting, 0, &everything), RTPUSH_OK);
+    T_EQ(rtpush_authorize(srv, waiting, 0, &everything), RTPUSH_OK);
     assert_string_equal(req->path, "/files/second");
     assert_string_equal(req->query, "q=2");
     assert_string_equal(req->cookie, "c2");
@@ -609,7 +609,7 @@ static void ask_a_flood_from_one_address_meets_its_cap(U_STATE) {
         }
     }
     T_EQ(refused, 97);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_PEER_LIMIT], 97);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_PEER_LIMIT], 97);
     t_conn *guest = t_connect_peer(w, 0, 43);
     T_CHECK(guest != NULL, "another address is refused");
     t_say(guest, "{GET /hello}");
@@ -651,8 +651,9 @@ static void ask_a_flood_from_many_addresses_hurts_no_stream(U_STATE) {
         }
         t_advance(w, 100);
     }
-    T_CHECK(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT] > 40, "who was evicted? %u",
-            (unsigned)rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT]);
+    T_CHECK(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_EVICTED_SLOT] > 40,
+            "who was evicted? %u",
+            (unsigned)rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_EVICTED_SLOT]);
     t_publish_text(w, T_CHAT, "still here");
     t_run(w);
     for (int i = 0; i < 4; i++) {
@@ -678,7 +679,7 @@ static void ask_questions_without_an_answer_end(U_STATE) {
     t_run(w);
     u_is(reader, "log: one\n");
     t_advance(w, 34000);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_TIMEOUT_REPLY], 5);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TIMEOUT_REPLY], 5);
     T_EQ(rtpush_get_counters(&w->srv)->slots_used, 1);
 }
 

@@ -178,7 +178,7 @@ static int on_piece(rtpush_server *srv, const rtpush_request *req, const uint8_t
     T_CHECK(data != NULL, "no pointer to a piece");
     if (app.later && !app.offered) {
         app.offered = 1;
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     app.offered = 0;
     t_put(&app.data, data, len);
@@ -199,7 +199,7 @@ static int on_piece(rtpush_server *srv, const rtpush_request *req, const uint8_t
 
 static void on_end(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
     t_on_close(srv, conn, closed);
-    app.closed_why = closed->why;
+    app.closed_why = closed->reason;
 }
 
 static t_world *body_world(uint32_t max_body) {
@@ -302,9 +302,9 @@ static void compare_body(const t_buf *body, uint32_t seed, int mode, int later) 
         T_EQ(t_ended(p->c), 1);
         t_say(p->c, "{GET /hello}");
         u_expect(p, "!hello");
-        T_EQ(app.closed_why, r.status == 413   ? RTPUSH_WHY_BODY
-                             : r.status == 431 ? RTPUSH_WHY_TOO_LONG
-                                               : RTPUSH_WHY_SYNTAX);
+        T_EQ(app.closed_why, r.status == 413   ? RTPUSH_REASON_BODY
+                             : r.status == 431 ? RTPUSH_REASON_TOO_LONG
+                                               : RTPUSH_REASON_SYNTAX);
     }
     t_buf_free(&r.body);
     u_free(p);
@@ -395,7 +395,7 @@ static void body_chunked_must_move(U_STATE) {
     }
     T_EQ(t_ended(p->c), 1);
     u_expect(p, "408 ");
-    T_EQ(app.closed_why, RTPUSH_WHY_TIMEOUT_BODY);
+    T_EQ(app.closed_why, RTPUSH_REASON_TIMEOUT_BODY);
 }
 
 static void put_two_chunks(char *text, size_t size, int len) {
@@ -419,7 +419,7 @@ static void body_piece_left_for_later_costs_no_rate(U_STATE) {
     u_peer *p = u_open(w, UPLOAD "Content-Length: 4000\r\n\r\n{rep 4000 x}");
     for (int i = 0; i < 20; i++) { // within one second, so there is no refill
         w->call = T_IN_API;
-        T_EQ(rtpush_resume(&w->srv, p->c->handle), RTPUSH_OK);
+        T_EQ(rtpush_retry(&w->srv, p->c->handle), RTPUSH_OK);
         t_leave(w);
         t_run(w);
     }
@@ -438,7 +438,7 @@ static void body_left_for_later_too_long_is_503(U_STATE) {
         t_advance(w, 250);
     }
     u_expect(p, "503 ");
-    T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_TIMEOUT_REPLY);
+    T_EQ(t_app_of(w)->refused_why, RTPUSH_REASON_TIMEOUT_REPLY);
     t_app_of(w)->later = 0;
 }
 
@@ -484,7 +484,7 @@ static void body_of_another_type_is_415(U_STATE) {
             T_EQ(p->cl.interim, cases[i].status == 200);
             if (cases[i].status == 415) {
                 T_CHECK(t_field_is(&p->cl, "Accept", "application/octet-stream"), "no Accept");
-                T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_MEDIA_TYPE);
+                T_EQ(t_app_of(w)->refused_why, RTPUSH_REASON_MEDIA_TYPE);
                 T_EQ(t_ended(p->c), 1);
                 t_expect_events(w, "!request");
             }
@@ -639,7 +639,7 @@ static void body_end_left_for_later_is_no_trailer(U_STATE) {
     t_say(p->c, "0\r\n\r\n{GET /hello}");
     for (int i = 0; i < 1100; i++) {
         w->call = T_IN_API;
-        T_EQ(rtpush_resume(&w->srv, t_app_of(w)->last), RTPUSH_OK);
+        T_EQ(rtpush_retry(&w->srv, t_app_of(w)->last), RTPUSH_OK);
         t_leave(w);
         t_run_ready(w);
     }

@@ -141,7 +141,7 @@ static int answer_first_body(rtpush_server *srv, const rtpush_request *req, cons
 
 static void only_later_and_would_block_mean_not_taken(U_STATE) {
     for (int answer = 3; answer >= RTPUSH_FIN; answer--) {
-        int again = answer == RTPUSH_LATER || answer == RTPUSH_ERR_WOULD_BLOCK;
+        int again = answer == RTPUSH_RETRY || answer == RTPUSH_ERR_WOULD_BLOCK;
         t_world *w = t_fixture();
         t_routes[T_R_WS].on_message = answer_first;
         t_routes[T_R_UPLOAD].on_body = answer_first_body;
@@ -173,7 +173,7 @@ static void a_body_that_waits_spends_no_tokens(U_STATE) {
     u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 2000\r\n\r\n"
                           "{rep 2000 b}");
     for (int i = 0; i < 20; i++) {
-        T_EQ(rtpush_resume(&w->srv, p->c->handle), RTPUSH_OK);
+        T_EQ(rtpush_retry(&w->srv, p->c->handle), RTPUSH_OK);
         t_run_ready(w);
     }
     u_expect(p, "200 2000 ");
@@ -190,8 +190,8 @@ static void answer_in_on_refuse(rtpush_server *srv, uint32_t peer, int status, i
     if (status != 0) {
         g_tried++;
         T_EQ(rtpush_reply_text(srv, g_victim, 200, "from on_refuse"), RTPUSH_ERR_STATE);
-        T_EQ(rtpush_decide(srv, g_victim, 0, &all), RTPUSH_ERR_STATE);
-        T_EQ(rtpush_decide(srv, g_victim, 403, NULL), RTPUSH_ERR_STATE);
+        T_EQ(rtpush_authorize(srv, g_victim, 0, &all), RTPUSH_ERR_STATE);
+        T_EQ(rtpush_authorize(srv, g_victim, 403, NULL), RTPUSH_ERR_STATE);
     }
 }
 
@@ -215,7 +215,7 @@ static void a_refused_request_is_answered_once(U_STATE) {
         {"{WS /ws}{GET /hello}", 401, "401 |401 "},
         {"{GET /poll}{GET /hello}", 401, "401 |401 "},
         {"{GET /later}{GET /hello}", 0, "503 "},         // reply_ms
-        {"{GET /hello}", RTPUSH_LATER, "503 "},          // reply_ms of authorize
+        {"{GET /hello}", RTPUSH_PENDING, "503 "},          // reply_ms of authorize
         {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 4\r\n\r\nx", 0, "408 "},
         {"GET /hel", 0, "408 "},
     };
@@ -255,7 +255,7 @@ static void refuse_another(rtpush_server *srv, uint32_t peer, int status, int wh
     (void)why;
     g_other.serial = 0;
     if (other.serial != 0) {
-        T_EQ(rtpush_decide(srv, other, 401, &basic), RTPUSH_OK);
+        T_EQ(rtpush_authorize(srv, other, 401, &basic), RTPUSH_OK);
     }
 }
 
@@ -349,13 +349,13 @@ static int others_hook(c_app *app, int at, rtpush_handle self) {
     scene *s = (scene *)app->user;
     (void)self;
     if (at == C_AUTHORIZE && s->status == O_ASK) {
-        return RTPUSH_LATER;
+        return RTPUSH_PENDING;
     }
     if (at == C_REQUEST && s->status == O_WAIT) {
         return 0; // no answer yet
     }
     if (at == C_PULL) {
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     return C_DEFAULT;
 }
@@ -544,7 +544,7 @@ static scene scenes[] = {
     {.name = "authorize that refuses", .at = C_AUTHORIZE, .says = "{GET /get}{GET /get}",
      .status = 403},
     {.name = "authorize that waits", .at = C_AUTHORIZE, .says = "{GET /get}{GET /get}",
-     .status = RTPUSH_LATER},
+     .status = RTPUSH_PENDING},
     {.name = "on_request", .at = C_REQUEST, .says = "{GET /get}{GET /get}"},
     {.name = "on_request of HEAD", .at = C_REQUEST,
      .says = "HEAD /get HTTP/1.1\r\n" T_HOST "Connection: close\r\n\r\n"},
@@ -603,7 +603,7 @@ static scene scenes[] = {
      .status = 401},
     {.name = "on_refuse of not now", .at = C_REFUSED, .says = "{GET /events}", .status = 503},
     {.name = "on_refuse of a late decision", .at = C_REFUSED, .says = "{GET /get}{GET /get}",
-     .status = RTPUSH_LATER, .fires = wait_35_s},
+     .status = RTPUSH_PENDING, .fires = wait_35_s},
     {.name = "on_refuse of a late head", .at = C_REFUSED, .says = "GET /ge", .fires = wait_35_s},
     {.name = "on_refuse of a late body", .at = C_REFUSED,
      .says = "PUT /put HTTP/1.1\r\n" T_HOST "Content-Length: 4\r\n\r\n", .fires = wait_35_s},

@@ -23,34 +23,35 @@ static void head_refusals_can_be_read_by_a_listed_origin(U_STATE) {
         int status;
         int why;
     } table[] = {
-        {"BREW /hello HTTP/1.1\r\n" T_HOST, 501, RTPUSH_WHY_METHOD},
-        {"{rep 300 M} /hello HTTP/1.1\r\n" T_HOST, 501, RTPUSH_WHY_METHOD},
-        {"GET /hello{rep 600 x} HTTP/1.1\r\n" T_HOST, 414, RTPUSH_WHY_TOO_LONG},
-        {"GET http://{rep 300 a}/hello HTTP/1.1\r\n" T_HOST, 414, RTPUSH_WHY_TOO_LONG},
-        {"GET http://10.0.0.1/{rep 600 x} HTTP/1.1\r\n" T_HOST, 414, RTPUSH_WHY_TOO_LONG},
-        {"GET /hello?{rep 9000 x} HTTP/1.1\r\n" T_HOST, 414, RTPUSH_WHY_TOO_LONG},
-        {"GET /files/%zz HTTP/1.1\r\n" T_HOST, 400, RTPUSH_WHY_SYNTAX},
-        {"GET /files/a%2Fb HTTP/1.1\r\n" T_HOST, 400, RTPUSH_WHY_SYNTAX},
-        {"GET /files/../hello HTTP/1.1\r\n" T_HOST, 400, RTPUSH_WHY_SYNTAX},
-        {"GET hello HTTP/1.1\r\n" T_HOST, 400, RTPUSH_WHY_SYNTAX},
-        {"GET /keep HTTP/1.1\r\n" T_HOST "X-One: {rep 600 x}\r\n", 431, RTPUSH_WHY_TOO_LONG},
+        {"BREW /hello HTTP/1.1\r\n" T_HOST, 501, RTPUSH_REASON_METHOD},
+        {"{rep 300 M} /hello HTTP/1.1\r\n" T_HOST, 501, RTPUSH_REASON_METHOD},
+        {"GET /hello{rep 600 x} HTTP/1.1\r\n" T_HOST, 414, RTPUSH_REASON_TOO_LONG},
+        {"GET http://{rep 300 a}/hello HTTP/1.1\r\n" T_HOST, 414, RTPUSH_REASON_TOO_LONG},
+        {"GET http://10.0.0.1/{rep 600 x} HTTP/1.1\r\n" T_HOST, 414, RTPUSH_REASON_TOO_LONG},
+        {"GET /hello?{rep 9000 x} HTTP/1.1\r\n" T_HOST, 414, RTPUSH_REASON_TOO_LONG},
+        {"GET /files/%zz HTTP/1.1\r\n" T_HOST, 400, RTPUSH_REASON_SYNTAX},
+        {"GET /files/a%2Fb HTTP/1.1\r\n" T_HOST, 400, RTPUSH_REASON_SYNTAX},
+        {"GET /files/../hello HTTP/1.1\r\n" T_HOST, 400, RTPUSH_REASON_SYNTAX},
+        {"GET hello HTTP/1.1\r\n" T_HOST, 400, RTPUSH_REASON_SYNTAX},
+        {"GET /keep HTTP/1.1\r\n" T_HOST "X-One: {rep 600 x}\r\n", 431, RTPUSH_REASON_TOO_LONG},
         {"GET /keep HTTP/1.1\r\n" T_HOST "Cookie: a=b; sid={rep 600 x}; c=d\r\n", 431,
-         RTPUSH_WHY_TOO_LONG},
-        {"POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 4294967295\r\n", 413, RTPUSH_WHY_BODY},
-        {"POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 101\r\n", 413, RTPUSH_WHY_BODY},
-        {"POST /echo HTTP/1.1\r\n" T_HOST "Transfer-Encoding: gzip\r\n", 501, RTPUSH_WHY_CODING},
+         RTPUSH_REASON_TOO_LONG},
+        {"POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 4294967295\r\n", 413,
+         RTPUSH_REASON_BODY},
+        {"POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 101\r\n", 413, RTPUSH_REASON_BODY},
+        {"POST /echo HTTP/1.1\r\n" T_HOST "Transfer-Encoding: gzip\r\n", 501, RTPUSH_REASON_CODING},
         {"POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 1\r\nExpect: more\r\n", 417,
-         RTPUSH_WHY_EXPECT},
-        {"GET /nothing HTTP/1.1\r\n" T_HOST, 404, RTPUSH_WHY_NOT_FOUND},
-        {"GET /events?topics=nothing HTTP/1.1\r\n" T_HOST, 404, RTPUSH_WHY_NOT_FOUND},
-        {"GET /poll?timeout=x HTTP/1.1\r\n" T_HOST, 400, RTPUSH_WHY_SYNTAX},
-        {"GET /ws?topics=% HTTP/1.1\r\n" T_WS_FIELDS, 400, RTPUSH_WHY_SYNTAX},
-        {"DELETE /hello HTTP/1.1\r\n" T_HOST, 405, RTPUSH_WHY_METHOD},
-        {"GET /ws HTTP/1.1\r\n" T_HOST, 426, RTPUSH_WHY_UPGRADE},
-        {"GET /app.js HTTP/1.1\r\n" T_HOST "Accept-Encoding: br\r\n", 406, RTPUSH_WHY_ENCODING},
-        {"GET /hello HTTP/1.1\r\nHost: evil.example\r\n", 421, RTPUSH_WHY_HOST},
-        {"GET /hello HTTP/1.1\r\nHost: a b\r\n", 400, RTPUSH_WHY_SYNTAX},
-        {"GET /hello HTTP/1.1\r\n", 400, RTPUSH_WHY_SYNTAX},
+         RTPUSH_REASON_EXPECT},
+        {"GET /nothing HTTP/1.1\r\n" T_HOST, 404, RTPUSH_REASON_NOT_FOUND},
+        {"GET /events?topics=nothing HTTP/1.1\r\n" T_HOST, 404, RTPUSH_REASON_NOT_FOUND},
+        {"GET /poll?timeout=x HTTP/1.1\r\n" T_HOST, 400, RTPUSH_REASON_SYNTAX},
+        {"GET /ws?topics=% HTTP/1.1\r\n" T_WS_FIELDS, 400, RTPUSH_REASON_SYNTAX},
+        {"DELETE /hello HTTP/1.1\r\n" T_HOST, 405, RTPUSH_REASON_METHOD},
+        {"GET /ws HTTP/1.1\r\n" T_HOST, 426, RTPUSH_REASON_UPGRADE},
+        {"GET /app.js HTTP/1.1\r\n" T_HOST "Accept-Encoding: br\r\n", 406, RTPUSH_REASON_ENCODING},
+        {"GET /hello HTTP/1.1\r\nHost: evil.example\r\n", 421, RTPUSH_REASON_HOST},
+        {"GET /hello HTTP/1.1\r\nHost: a b\r\n", 400, RTPUSH_REASON_SYNTAX},
+        {"GET /hello HTTP/1.1\r\n", 400, RTPUSH_REASON_SYNTAX},
     };
     static const char *const origins[] = {ORIGIN, "Origin: https://evil.example\r\n", ""};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -67,7 +68,7 @@ static void head_refusals_can_be_read_by_a_listed_origin(U_STATE) {
                     origins[origin], p->cl.status);
             T_CHECK(same_text(allowed_of(p), origin == 0 ? ALLOWED : NULL), "%s%s: allowed is %s",
                     table[i].request, origins[origin], allowed_of(p) ? allowed_of(p) : "absent");
-            T_CHECK(t_app_of(w)->refused_why == (foreign ? RTPUSH_WHY_ORIGIN : table[i].why),
+            T_CHECK(t_app_of(w)->refused_why == (foreign ? RTPUSH_REASON_ORIGIN : table[i].why),
                     "%s: %s", table[i].request, t_why(t_app_of(w)->refused_why));
             T_EQ(t_app_of(w)->authorized, p->cl.status == 406 || p->cl.status == 426);
             T_EQ(t_app_of(w)->refusals, 1);
@@ -299,7 +300,7 @@ static void head_other_sites_reach_files_alone(U_STATE) {
             T_CHECK(p->cl.status == (good ? routes[r].good : 403), "%s with %s: %d",
                     routes[r].path, table[i].fields, p->cl.status);
             T_EQ(t_app_of(w)->authorized, good && p->cl.status != 404);
-            T_CHECK(good || t_app_of(w)->refused_why == RTPUSH_WHY_ORIGIN, "%s",
+            T_CHECK(good || t_app_of(w)->refused_why == RTPUSH_REASON_ORIGIN, "%s",
                     t_why(t_app_of(w)->refused_why));
             u_free(p);
             t_finish(w);
@@ -425,7 +426,7 @@ static void head_authorize_may_redirect(U_STATE) {
                 T_CHECK(t_field_is(&p->cl, "Cache-Control", "no-store"), "it may be kept");
                 T_CHECK(t_field(&p->cl, "WWW-Authenticate") == NULL, "a challenge beside it");
                 T_EQ(t_app_of(w)->refused, status);
-                T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_APP);
+                T_EQ(t_app_of(w)->refused_why, RTPUSH_REASON_APP);
                 T_EQ(rtpush_get_counters(&w->srv)->streams, 0);
                 t_expect_events(w, "!request|!open");
                 u_free(p);
@@ -459,9 +460,9 @@ static void head_redirects_need_a_location(U_STATE) {
         rtpush_grant grant = t_app_of(w)->grant;
         grant.location = table[i].location;
         t_enter(w, T_IN_API, NULL);
-        T_EQ(rtpush_decide(&w->srv, t_app_of(w)->asked, table[i].status, &grant),
+        T_EQ(rtpush_authorize(&w->srv, t_app_of(w)->asked, table[i].status, &grant),
              RTPUSH_ERR_ARGUMENT);
-        T_EQ(rtpush_decide(&w->srv, t_app_of(w)->asked, table[i].status, NULL),
+        T_EQ(rtpush_authorize(&w->srv, t_app_of(w)->asked, table[i].status, NULL),
              RTPUSH_ERR_ARGUMENT);
         t_leave(w);
         t_decide(w); // it still waits, and may be decided
@@ -516,9 +517,9 @@ static void head_refusals_that_do_not_fit_are_500(U_STATE) {
 
 // The longest text of all must be one that the smallest tx_size has room for.
 static void head_refusals_fit_the_smallest_buffers(U_STATE) {
-    for (int why = 1; why < RTPUSH_WHY_COUNT; why++) {
-        T_CHECK(strlen(rtpush_why(why)) > 2 && strlen(rtpush_why(why)) < 64, "%d: %s", why,
-                rtpush_why(why));
+    for (int why = 1; why < RTPUSH_REASON_COUNT; why++) {
+        T_CHECK(strlen(rtpush_reason_text(why)) > 2 && strlen(rtpush_reason_text(why)) < 64,
+                "%d: %s", why, rtpush_reason_text(why));
     }
     t_world *w = t_fixture();
     w->desc.tx_size = w->desc.rx_size = 256;
@@ -558,7 +559,7 @@ static void head_target_beyond_the_limit_of_a_head_is_414(U_STATE) {
         snprintf(text, sizeof text, "GET %s", targets[i]);
         u_peer *p = u_open(w, text);
         T_CHECK(p->cl.status == 414, "%s: %d", targets[i], p->cl.status);
-        T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_TOO_LONG);
+        T_EQ(t_app_of(w)->refused_why, RTPUSH_REASON_TOO_LONG);
         u_free(p);
         t_finish(w);
     }

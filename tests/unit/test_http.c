@@ -240,11 +240,11 @@ static void http_pull_may_say_later_and_resume(U_STATE) {
     u_is(p, "");
     t_app_of(w)->pull_later = 0;
     w->call = T_IN_API;
-    T_EQ(rtpush_resume(&w->srv, t_app_of(w)->last), RTPUSH_OK);
+    T_EQ(rtpush_retry(&w->srv, t_app_of(w)->last), RTPUSH_OK);
     t_leave(w);
     t_run_ready(w);
     u_expect(p, "200 abcdef");
-    t_app_of(w)->pull_later = 3; // without rtpush_resume it is asked again by itself
+    t_app_of(w)->pull_later = 3; // without rtpush_retry it is asked again by itself
     t_say(p->c, "{GET /pull}");
     t_advance(w, 2000);
     u_expect(p, "200 abcdef");
@@ -519,7 +519,7 @@ static void http_accept_evicts_an_idle_connection_when_slots_are_out(U_STATE) {
     u_is(late, "200 hello\n");
     T_CHECK(!t_ended(stream->c), "a stream was evicted");
     T_EQ(t_ended(idle->c) + t_ended(silent->c), 1);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_EVICTED_SLOT], 1);
 }
 
 static void http_accept_refuses_when_every_slot_is_busy(U_STATE) {
@@ -532,7 +532,7 @@ static void http_accept_refuses_when_every_slot_is_busy(U_STATE) {
     for (int i = 0; i < 1000; i++) {
         T_CHECK(t_connect_peer(w, 0, 7) == NULL, "a third connection in two slots");
     }
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_NO_SLOT], 1000);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_NO_SLOT], 1000);
     T_EQ(rtpush_get_counters(&w->srv)->slots_used, 2);
     t_send_text(b->c, "alive");
     u_is(b, "1 alive\n");
@@ -551,7 +551,7 @@ static void http_max_per_peer_counts_each_address(U_STATE) {
     t_cut(a);
     t_run_ready(w);
     assert_non_null(t_connect_peer(w, 0, 77));
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_PEER_LIMIT], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_PEER_LIMIT], 1);
 }
 
 static void http_handler_connection_cut_is_told_once(U_STATE) {
@@ -872,7 +872,7 @@ static int pull_in_two(rtpush_server *srv, rtpush_handle conn, void *user, uint3
     }
     if (app->pull_later > 0) {
         app->pull_later--;
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     return 0;
 }

@@ -452,7 +452,7 @@ static void log_unacknowledged_bytes_are_not_overwritten(U_STATE) {
     }
     T_EQ(p->c->dropped, 1);
     t_expect_events(w, "close EVICTED_LOG");
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_LOG], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_EVICTED_LOG], 1);
     T_CHECK(!t_ended(q->c), "another reader was dropped");
 }
 
@@ -488,7 +488,7 @@ static void log_copied_bytes_must_be_acknowledged_in_time(U_STATE) {
     publish_range(w, 0, 1);
     t_run(w);
     t_advance(w, 25000);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STALLED], 1);
     T_CHECK(t_ended(p->c), "it lives on");
 }
 
@@ -507,7 +507,7 @@ static void log_a_reader_with_nothing_unacknowledged_is_not_stalled(U_STATE) {
     T_CHECK(t_app_of(w)->missed > 0, "it was told of no gap");
     p->c->window = SIZE_MAX;
     t_advance(w, 21000);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 0);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STALLED], 0);
     T_CHECK(!t_ended(p->c), "it was dropped");
 }
 

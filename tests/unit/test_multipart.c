@@ -23,7 +23,7 @@ static int on_part(void *ctx, int event, const rtpush_part *part, const uint8_t 
     T_CHECK(part->name != NULL, "a part without a name");
     s->events++;
     if (s->later && t_below(&s->rng, s->later) == 0) {
-        return t_below(&s->rng, 2) ? RTPUSH_LATER : RTPUSH_ERR_WOULD_BLOCK;
+        return t_below(&s->rng, 2) ? RTPUSH_RETRY : RTPUSH_ERR_WOULD_BLOCK;
     }
     if (event == RTPUSH_PART_BEGIN) {
         T_CHECK(!s->open && len == 0, "BEGIN inside a part");
@@ -68,9 +68,9 @@ static int read_form(const char *type, const uint8_t *body, size_t len, size_t c
             memcpy(piece + n - offered, body + at, offered); // its end stands at the end of memory
             result = rtpush_multipart_read(&m, piece + n - offered, offered,
                                            at + offered == len);
-            if (result == RTPUSH_LATER && t_below(&s->rng, 3) == 0 && offered > 1) {
+            if (result == RTPUSH_RETRY && t_below(&s->rng, 3) == 0 && offered > 1) {
                 offered = 1 + t_below(&s->rng, (uint32_t)offered); // the rate lets less pass now
-            } else if (result != RTPUSH_LATER) {
+            } else if (result != RTPUSH_RETRY) {
                 break;
             }
         }
@@ -421,7 +421,7 @@ static void on_form(rtpush_server *srv, const rtpush_request *req) {
 static int on_form_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
                         size_t len, int last) {
     int result = rtpush_multipart_read(&form, data, len, last);
-    if (result == RTPUSH_LATER) {
+    if (result == RTPUSH_RETRY) {
         return result;
     }
     if (result < 0) {

@@ -117,7 +117,7 @@ static void poll_refuses_a_timeout_that_is_no_number(U_STATE) {
         u_peer *p = u_open(w, text);
         T_CHECK(p->cl.status == 400, "timeout=%s is answered %d", odd[i], p->cl.status);
         T_EQ(t_app_of(w)->authorized, 0);
-        T_EQ(t_app_of(w)->refused_why, RTPUSH_WHY_SYNTAX);
+        T_EQ(t_app_of(w)->refused_why, RTPUSH_REASON_SYNTAX);
         u_free(p);
         t_finish(w);
     }

@@ -308,7 +308,7 @@ static void promise_counters_count_what_they_say(U_STATE) {
     T_CHECK(told > 0, "the reader kept up");
     T_EQ(n->gaps, told);
     T_EQ(n->missed, t_app_of(w)->missed);
-    T_EQ(n->why[RTPUSH_WHY_EVICTED_LOG], 0);
+    T_EQ(n->reasons[RTPUSH_REASON_EVICTED_LOG], 0);
     u_free(plain);
     u_free(sse);
     u_free(ws);
@@ -319,7 +319,7 @@ static void promise_counters_count_what_they_say(U_STATE) {
     T_EQ(n->slots_high, 3);
     T_EQ(n->streams_high, 2);
     u_open(w, "GET /none HTTP/1.1\r\n" T_HOST "\r\n");
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_NOT_FOUND], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_NOT_FOUND], 1);
 }
 
 // -- publishing and sending -----------------------------------------------------------------------
@@ -414,7 +414,7 @@ static void promise_what_was_left_for_later_comes_again_within_250_ms(U_STATE) {
         t_buf_free(&frame);
         u_expect(p, "");
         if (resumed) {
-            T_EQ(rtpush_resume(&w->srv, t_app_of(w)->last), RTPUSH_OK);
+            T_EQ(rtpush_retry(&w->srv, t_app_of(w)->last), RTPUSH_OK);
             t_run_ready(w);
         } else {
             t_advance(w, 250);

@@ -617,7 +617,7 @@ static int answer_and_later(rtpush_server *srv, const rtpush_request *req, const
     if (last) {
         T_EQ(rtpush_reply_text(srv, req->conn, 200, "done"), RTPUSH_OK);
     }
-    return RTPUSH_LATER;
+    return RTPUSH_RETRY;
 }
 
 // A piece answered and left for later at once must not come back as a request.

@@ -46,7 +46,7 @@ static int gets_the_page(t_world *w, uint32_t peer) {
 }
 
 static uint32_t evicted(t_world *w) {
-    return rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EVICTED_SLOT];
+    return rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_EVICTED_SLOT];
 }
 
 // -- the order ------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ static void slots_six_connections_at_once_do_not_evict_one_another(U_STATE) {
     }
     T_EQ(got, 3); // two were free, one was idle
     T_CHECK(t_ended(idle->c), "the idle connection was kept");
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_NO_SLOT], 3);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_NO_SLOT], 3);
     for (int i = 0; i < 3; i++) {
         T_CHECK(!t_ended(six[i]), "connection %d fell to the next", i);
         t_say(six[i], "{GET /hello}");
@@ -244,7 +244,7 @@ static void slots_what_is_never_taken(U_STATE) {
     c[4]->window = 100; // reads nothing: the answer is under way
     t_say(c[4], "{GET /big}");
     t_app_of(w)->later = 1 << 20;
-    c[5] = from(w, MALLORY, UPLOAD); // on_body says LATER
+    c[5] = from(w, MALLORY, UPLOAD); // on_body answers RETRY
     t_app_of(w)->decide = T_LATER;
     c[6] = from(w, MALLORY, "{GET /hello}"); // authorize too
     t_app_of(w)->decide = T_NOW;
@@ -404,7 +404,7 @@ static void slots_a_busy_connection_does_not_lock_out_its_address(U_STATE) {
         t_forget(c);
         t_run(w);
     }
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_RATE], 0);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_RATE], 0);
 }
 
 // Two requests a second on new connections, far below the rate, are served for ever.

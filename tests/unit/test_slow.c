@@ -79,7 +79,7 @@ static void slow_every_answer_arrives_whole(U_STATE) {
                 T_EQ(p->c->fin, 0);
                 t_advance(w, 17000);
                 T_EQ(p->c->fin, 1);
-                T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_TIMEOUT_IDLE], 0);
+                T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TIMEOUT_IDLE], 0);
                 t_arrive(p->c, 0);
                 T_EQ(p->c->dropped, 2);
             } else {
@@ -148,7 +148,7 @@ static void slow_close_of_ours_arrives(U_STATE) {
             T_EQ(p->c->fin, 1); // RFC 6455 7.1.1: the server ends TCP
             t_arrive(p->c, 0);
             t_advance(w, 4750);
-            T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_APP], 1);
+            T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_APP], 1);
         }
         T_EQ(p->c->dropped, 2);
         u_free(p);
@@ -198,7 +198,7 @@ static void slow_reader_that_stops_is_reset_after_stall_ms(U_STATE) {
             T_CHECK(ms >= (reads ? 12750u : 19750u) && ms <= 26000, "%s: reset after %lu ms",
                     text, (unsigned long)ms);
             T_EQ(c->dropped, 1);
-            T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 1);
+            T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STALLED], 1);
             t_finish(w);
         }
     }
@@ -242,7 +242,7 @@ static void slow_answer_on_its_way_is_never_evicted(U_STATE) {
             t_arrive(c[0], 500);
             t_arrive(c[1], 500);
         }
-        T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_NO_SLOT], 30);
+        T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_NO_SLOT], 30);
         T_CHECK(!c[0]->dropped && !c[1]->dropped, "evicted with bytes on their way");
         t_arrive(c[1], KERNEL);
         t_conn *newcomer = t_connect_peer(w, 0, 7);
@@ -279,7 +279,7 @@ static void slow_ping_behind_much_is_no_timeout(U_STATE) {
         t_advance(w, 1000);
     }
     T_CHECK(p->c->dropped == 1 && ms >= 29000, "dropped after %lu ms", (unsigned long)ms);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_TIMEOUT_PONG], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TIMEOUT_PONG], 1);
 }
 
 // The port is asked when a deadline comes, not for each send.

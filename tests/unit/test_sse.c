@@ -552,7 +552,7 @@ static void sse_over_max_streams_gets_200_and_retry(U_STATE) {
     T_CHECK(c->cl.retry >= 2000, "retry: %lu", c->cl.retry);
     T_EQ(c->c->fin, 1);
     T_EQ(c->events, 0);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STREAM_LIMIT], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STREAM_LIMIT], 1);
     u_peer *d = u_open(w, "{GET /events}"); // jittered, or they all come back at once
     T_CHECK(d->cl.retry >= 2000, "retry: %lu", d->cl.retry);
     T_CHECK(c->cl.retry != d->cl.retry, "both are told %lu", c->cl.retry);
@@ -639,7 +639,7 @@ static void sse_topics_are_read_however_they_are_written(U_STATE) {
         } else {
             T_EQ(t_app_of(w)->authorized, 0);
             T_EQ(t_app_of(w)->refused_why,
-                 p->cl.status == 404 ? RTPUSH_WHY_NOT_FOUND : RTPUSH_WHY_SYNTAX);
+                 p->cl.status == 404 ? RTPUSH_REASON_NOT_FOUND : RTPUSH_REASON_SYNTAX);
         }
         u_free(p);
         t_finish(w);

@@ -24,7 +24,7 @@ static void time_silent_connection_is_closed_after_idle_ms(U_STATE) {
     expect_about(until_ended(w, c, 60000), 15000);
     T_EQ(c->out.len, 0); // nobody asked anything
     t_run(w);
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_TIMEOUT_IDLE], 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TIMEOUT_IDLE], 1);
 }
 
 static void time_kept_connection_is_closed_after_idle_ms(U_STATE) {
@@ -146,7 +146,7 @@ static void time_stalled_reader_is_aborted(U_STATE) {
             T_CHECK(ms >= 19750 && ms <= 21000, "%s is aborted after %lu ms", hello[kind],
                     (unsigned long)ms);
             T_EQ(c->dropped, 1);
-            T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_STALLED], 1);
+            T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STALLED], 1);
             t_finish(w);
         }
     }
@@ -204,7 +204,7 @@ static void time_authorisation_expires(U_STATE) {
     t_advance(w, 4000);
     T_CHECK(t_ended(ws->c), "an expired WebSocket lives on");
     t_expect_events(w, "close EXPIRED");
-    T_EQ(rtpush_get_counters(&w->srv)->why[RTPUSH_WHY_EXPIRED], 2);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_EXPIRED], 2);
 }
 
 // Invariant 23: the same events at any position of the clock, also over the wrap at 2^32.

@@ -133,7 +133,7 @@ static void ws_message_left_for_later_comes_again(U_STATE) {
     u_is(p, "");
     t_app_of(w)->later = 0;
     w->call = T_IN_API;
-    T_EQ(rtpush_resume(&w->srv, p->c->handle), RTPUSH_OK);
+    T_EQ(rtpush_retry(&w->srv, p->c->handle), RTPUSH_OK);
     t_leave(w);
     t_run_ready(w);
     u_is(p, "1 three\n");
@@ -244,7 +244,7 @@ typedef struct seen_piece {
     const uint8_t *data;
     size_t len;
     int first, last;
-    int answers; // RTPUSH_LATER so many times
+    int answers; // RTPUSH_RETRY so many times
     uint32_t sum; // of all that was taken
     size_t total;
     int pieces;
@@ -261,7 +261,7 @@ static int see_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_messag
     T_EQ(msg->first, g_piece.total == 0);
     if (g_piece.answers > 0) {
         g_piece.answers--;
-        return RTPUSH_LATER;
+        return RTPUSH_RETRY;
     }
     for (size_t i = 0; i < msg->len; i++) {
         g_piece.sum = g_piece.sum * 31 + msg->data[i];
@@ -415,7 +415,7 @@ static void ws_tokens_are_the_same_however_a_message_is_cut(void **state) {
             t_send_frame(p->c, 0x82, text, len);
             if (p->c->in.len > 0 || p->c->conn->rx_used > 0) {
                 w->call = T_IN_API;
-                T_EQ(rtpush_resume(&w->srv, p->c->handle), RTPUSH_OK);
+                T_EQ(rtpush_retry(&w->srv, p->c->handle), RTPUSH_OK);
                 t_leave(w);
                 t_run_ready(w);
             }

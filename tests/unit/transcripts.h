@@ -3,7 +3,7 @@
 // The language of `in` and `out` is described in fixture.h. Each transcript is run
 //   - whole, byte by byte, and cut in two at every place: same bytes out, same events;
 //   - with output taken one byte at a time, acknowledged late;
-//   - with authorize deciding by rtpush_decide, inside itself and later;
+//   - with authorize deciding by rtpush_authorize, inside itself and later;
 //   - behind a good request on the same connection, and with a good request behind it: after an
 //     answer that closes, nothing more is interpreted (request smuggling);
 //   - and through "the power cut": the connection is dropped after every byte that comes in and
