@@ -7723,6 +7723,9 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
                                 : rtpush_plain_output(srv, conn, spans, max);
     if (count == RTPUSH_FIN) {
         rtpi_set(conn, RTPI_F_FIN);
+        if (conn->state == RTPI_RESET && rtpi_has(conn, RTPI_F_EOF)) {
+            conn->state = RTPI_DEAD; // a filter told the peer's end with its own: all is sent
+        }
     }
     return count;
 }
