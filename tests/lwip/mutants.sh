@@ -48,7 +48,8 @@ finished_still_served 2.1-HEAP s/ \|\| slot->pcb == NULL//
 # tcp_recved: once, for what was taken, and a FIN behind it
 recved_never 2.1-HEAP s/tcp_recved\(slot->pcb, \(u16_t\)sum\);//
 recved_twice 2.1-HEAP
-    s/tcp_recved\(slot->pcb, step\);/tcp_recved(slot->pcb, step); tcp_recved(slot->pcb, step);/
+    s/tcp_recved\(slot->pcb, \(u16_t\)sum\);/tcp_recved(slot->pcb, (u16_t)sum);
+    tcp_recved(slot->pcb, (u16_t)sum);/
 recved_early 2.1-HEAP s/sum \+= \(uint32_t\)taken;/sum += len;/
 eof_before_held_bytes 2.1-HEAP
     s/if \(slot->held == NULL && \(slot->flags & RTPI_LWIP_PEER_FIN\)/
@@ -62,7 +63,7 @@ no_limit_for_all 2.1-SMALL s/port->held \+ arrived > RTPUSH_LWIP_HOLD_ALL/0/
 no_limit_for_the_first 2.1-SMALL s/slot->pbufs > before && port->held > RTPUSH_LWIP_HOLD_ALL/0/
 refused_not_counted 2.1-HEAP s/rtpi_lwip_recount\(slot, arrived\);//
 refused_forgotten 2.1-HEAP
-    s/ \+ rtpi_lwip_clen\(kept\) \+ refused/ + refused/; s/const struct pbuf \*kept = [^;]*;//
+    s/rtpi_lwip_clen\(slot->pcb->refused_data\) \+ refused/refused/
 # ERR_MEM is normal: nothing is lost, and it is tried again
 no_memory_advances 2.1-HEAP
     s/rtpi_lwip_set_blocked\(slot, 1\);\n    return 0;/rtpi_lwip_set_blocked(slot, 1);
@@ -128,7 +129,7 @@ always_push 2.1-HEAP s/flags = more && len == want \? TCP_WRITE_FLAG_MORE : 0;/f
 poll_anywhere 2.1-HEAP s/0xFFFFFFFFu;\n    LWIP_ASSERT_CORE_LOCKED\(\);/0xFFFFFFFFu;/
 close_anywhere 2.1-HEAP s/LWIP_ASSERT_CORE_LOCKED\(\);\n    LWIP_ASSERT/LWIP_ASSERT/
 listen_anywhere 2.1-HEAP
-    s/err_t err = ERR_ARG;\n    LWIP_ASSERT_CORE_LOCKED\(\);/err_t err = ERR_ARG;/
+    s/err_t err;\n    LWIP_ASSERT_CORE_LOCKED\(\);/err_t err;/
 init_anywhere 2.1-HEAP s/struct pbuf rom;\n    LWIP_ASSERT_CORE_LOCKED\(\);/struct pbuf rom;/
 no_wake 2.1-HEAP s/hooks.wake = rtpi_lwip_on_wake;//
 no_lock 2.1-HEAP s/port->desc.lock\(port->desc.ctx\);//; s/port->desc.unlock\(port->desc.ctx\);//
