@@ -27,7 +27,7 @@
 //     >>reply    answers and refusals
 //     >>request  from a complete head to what the kind of the route does
 //     >>check    what must hold of a configuration
-//       the kinds of routes; a program's own needs no change elsewhere:
+//     Kinds of routes. Another one is one more section, and no other changes:
 //     >>handler  rtpush_handler, rtpush_upload; bodies
 //     >>file     rtpush_file, rtpush_download
 //     >>events   rtpush_events
@@ -1109,48 +1109,54 @@ typedef struct rtpi_ws { // the frame as it arrives
     uint32_t total;      // payload bytes of this message, those left included; modulo 2^32
 } rtpi_ws;
 
-// Small fields first: 16-bit Thumb instructions reach bytes up to offset 31, halves to 62.
+// Small fields first: 16-bit Thumb instructions reach bytes up to offset 31, halves to 62. Each
+// field: what it says; [in which states it counts, all but FREE if none is named: who writes it].
 struct rtpush_conn {
-    uint8_t state; // RTPI_FREE ...
-    uint8_t route; // index, 255 none
-    uint8_t reason;   // RTPUSH_REASON_... once it ends
-    uint8_t token_at; // second of the last refill of tokens
-    uint8_t sweep_i; // a stream: next topic of the sweep
-    uint8_t notice;  // ... RTPI_NOTICE_...
-    uint8_t form;    // ... RTPI_FORM_...: how records are written for this reader
-    uint8_t todo;    // ... RTPI_TODO_...
+    uint8_t state;    // RTPI_FREE ...: the table in >>conn
+    uint8_t route;    // its index, 255 none [HEAD to STREAM: the target's end, in >>head]
+    uint8_t reason;   // RTPUSH_REASON_... of the end [CLOSING to RESET, and while on_close is owed:
+                      // rtpi_set_reason, the first counts]
+    uint8_t token_at; // second of the last refill of tokens [FREE too: >>slots]
+    uint8_t sweep_i;  // next topic of the sweep, 0 none under way [STREAM: >>state, >>reader]
+    uint8_t notice;   // RTPI_NOTICE_... that is due [STREAM: >>reader]
+    uint8_t form;     // RTPI_FORM_...: how records are written [STREAM, CLOSING: kind->open]
+    uint8_t todo;     // RTPI_TODO_...: what is owed [STREAM: the section that owes it]
     union {
-        rtpi_http http;
-        rtpi_ws ws;
+        rtpi_http http; // [HEAD to REPLY, and streams but WebSockets]
+        rtpi_ws ws;     // [WebSockets in STREAM and after it]
     } in;
     uint16_t flags;   // RTPI_F_...
-    uint16_t due;     // quarter seconds: deadline of this state; stream: of the next keep-alive
-    uint16_t heard;   // WebSocket: last byte received, or when the ping under way was made
-    uint16_t moved;   // last acknowledgement that is known, or when the queue began
-    uint16_t expires; // end of the authorisation
-    uint16_t rx_used;
-    uint16_t tx_head;
-    uint16_t tx_len; // end of the bytes queued
-    uint16_t tokens;
-    uint16_t byte_tokens; // in 64 bytes
+    uint16_t due;     // quarter second: deadline of this state. In STREAM that of kind->timer: the
+                      // next keep-alive, a poll's answer, the end of the closing handshake
+    uint16_t heard;   // quarter second of the last byte received, or when the ping under way was
+                      // made [WebSockets in STREAM: >>websocket, rtpush_plain_input]
+    uint16_t moved;   // quarter second of the last acknowledgement that is known, or when the queue
+                      // began [while RTPI_F_PENDING is set: rtpi_pending, rtpi_arrived, acked]
+    uint16_t expires; // quarter second of the end of the authorisation [while RTPI_F_EXPIRES]
+    uint16_t rx_used; // bytes of the arena, of a body gathered, or of a message gathered
+    uint16_t tx_head; // first byte queued in tx
+    uint16_t tx_len;  // end of the bytes queued: rtpi_tx_commit
+    uint16_t tokens;      // requests and frames it may still cost [FREE too: >>slots]
+    uint16_t byte_tokens; // ... bytes, in blocks of 64
     union {
-        rtpi_rank rank;     // FREE to WAIT, LINGER
-        rtpi_asked asked;   // ... HEAD and ASK
-        rtpi_answer reply;  // REPLY
-        rtpi_stream stream; // streams, CLOSING
+        rtpi_rank rank;     // [FREE to WAIT, LINGER: >>slots, rtpi_achieved]
+        rtpi_asked asked;   // [HEAD and ASK: >>head]; begins with rank
+        rtpi_answer reply;  // [REPLY: >>reply]
+        rtpi_stream stream; // [STREAM, CLOSING: >>reader]
     } out;
-    uint32_t serial;  // of the handle; 0: free
-    uint32_t granted; // topics this stream may subscribe to, now and later; in ASK: asked for
-    void *port;
-    void *user;
-    uint32_t peer;
-    rtpush_conn *next; // ready list, or free list
-    uint32_t unacked;  // bytes the transport may still refer to
-    uint32_t hold_seq; // oldest record among them
+    uint32_t serial;   // of the handle; 0: free
+    uint32_t granted;  // [STREAM] topics it may subscribe to, now and later: rtpi_authorized. [ASK]
+                       // topics asked for: rtpi_ask
+    void *port;        // the port's, or with RTPI_F_FILTERED the filter's; NULL once dropped or gone
+    void *user;        // the application's
+    uint32_t peer;     // the port's number of the address [FREE too]
+    rtpush_conn *next; // in the ready list, or [FREE] in the free list
+    uint32_t unacked;  // bytes the transport may still refer to: sent, acked
+    uint32_t hold_seq; // oldest record among them [while mark_seq is not 0: >>plan]
     uint32_t mark_seq; // records before it are free after mark.left more bytes; 0 no hold
     union {
-        uint32_t left;
-        uint32_t pending; // where hooks.pending is: most that the peer may not have acknowledged
+        uint32_t left;    // without RTPUSH_COPIES
+        uint32_t pending; // with hooks.pending: most that the peer may not have acknowledged
     } mark;
 };
 
