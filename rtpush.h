@@ -1147,7 +1147,7 @@ struct rtpush_conn {
     uint32_t serial;   // of the handle; 0: free
     uint32_t granted;  // [STREAM] topics it may subscribe to, now and later: rtpi_authorized. [ASK]
                        // topics asked for: rtpi_ask
-    void *port;        // the port's, or with RTPI_F_FILTERED the filter's; NULL once dropped or gone
+    void *port;        // the port's, with RTPI_F_FILTERED the filter's; NULL once dropped or gone
     void *user;        // the application's
     uint32_t peer;     // the port's number of the address [FREE too]
     rtpush_conn *next; // in the ready list, or [FREE] in the free list
