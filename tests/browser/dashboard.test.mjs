@@ -22,7 +22,7 @@ const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard'
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
 const SECURE = 'RTPUSH_TLS' in process.env;
 const WAIT_MS = 30000;      // for anything to happen
-const ALL_MS = 8 * 60000;   // for everything
+const ALL_MS = 12 * 60000;  // for everything, also beside other suites
 const TRANSPORTS = { websocket: 'WebSocket', sse: 'SSE', poll: 'Polling' };
 
 let passed = 0;
