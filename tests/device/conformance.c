@@ -182,8 +182,8 @@ static const char *const hosts[] = {"device.local", NULL};
 static const char *const origins[] = {"https://app.example", NULL};
 
 static const rtpush_route routes[] = {
-    {.path = "/", .kind = &rtpush_file, .asset = &index_asset},
-    {.path = "/app.js", .kind = &rtpush_file, .asset = &gzip_only},
+    {.path = "/", .kind = &rtpush_download, .asset = &index_asset},
+    {.path = "/app.js", .kind = &rtpush_download, .asset = &gzip_only},
     {.path = "/hello", .kind = &rtpush_handler, .on_request = on_hello},
     {.path = "/echo",
      .kind = &rtpush_upload,
