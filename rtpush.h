@@ -6212,19 +6212,16 @@ static unsigned rtpi_open_events(rtpush_server *srv, rtpush_conn *c, rtpush_requ
     return rtpi_stream_open(srv, c, RTPI_FORM_SSE, srv->desc.keepalive_ms, req);
 }
 
-// A keep-alive is due.
-static void rtpi_keepalive_due(rtpush_server *srv, rtpush_conn *c) {
+// Of event streams and WebSockets: is a keep-alive due?
+static void rtpi_keepalive_timer(rtpush_server *srv, rtpush_conn *c) {
+    if (!rtpi_passed(srv, c->due)) {
+        return;
+    }
     c->due = rtpi_after(srv, rtpi_keepalive_ms(srv, c->form));
     if (c->form != RTPI_FORM_RAW) {
         c->todo |= RTPI_TODO_ALIVE;
         rtpi_pending(srv, c);
         rtpi_ready(srv, c);
-    }
-}
-
-static void rtpi_events_timer(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_passed(srv, c->due)) {
-        rtpi_keepalive_due(srv, c);
     }
 }
 
@@ -6242,7 +6239,7 @@ static void rtpi_events_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
 
 const rtpush_kind rtpush_events = {
     RTPI_KIND_STREAM | RTPI_KIND_NOT_NOW, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_stream), NULL,
-    rtpi_judge_stream, rtpi_open_events, NULL, rtpi_stream_fill, rtpi_events_timer,
+    rtpi_judge_stream, rtpi_open_events, NULL, rtpi_stream_fill, rtpi_keepalive_timer,
     rtpi_events_close, NULL, NULL, NULL};
 
 // >>poll ------------------------------------------------------------------------------------------
@@ -6283,7 +6280,7 @@ static unsigned rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, rtpush_reques
     return rtpi_stream_open(srv, c, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, wait_ms, req);
 }
 
-// ... and a poll a time.
+// Its ?timeout is a number, and it names topics that are there.
 static unsigned rtpi_judge_poll(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     uint32_t wait_ms;
     return rtpi_poll_wait(srv, req->query, &wait_ms) ? rtpi_judge_stream(srv, c, req)
@@ -6348,8 +6345,7 @@ static void rtpi_poll_answer(rtpush_server *srv, rtpush_conn *c) {
     rtpi_ready(srv, c);
 }
 
-static size_t rtpi_poll_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
-                              size_t len) {
+static size_t rtpi_poll_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
     (void)srv;
     (void)c;
     (void)data;
@@ -6895,7 +6891,7 @@ static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
         c->heard = (uint16_t)srv->quarter;
     }
     rtpi_scan_at16(srv, (uint16_t)(c->heard + wait));
-    rtpi_events_timer(srv, c);
+    rtpi_keepalive_timer(srv, c);
 }
 
 static int rtpi_websocket_fill(rtpush_server *srv, rtpush_conn *c) {
@@ -7522,10 +7518,10 @@ size_t rtpush_plain_input(rtpush_server *srv, rtpush_conn *conn, void *bytes, si
 void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
     srv->busy = conn;
     rtpi_set(conn, RTPI_F_EOF);
-    if (conn->state == RTPI_LINGER) {
-        rtpi_end_at_once(srv, conn, conn->reason);
-    } else {
+    if (conn->state != RTPI_LINGER) {
         rtpi_cut_off(srv, conn);
+    } else if (rtpi_has(conn, RTPI_F_FIN)) { // else a filter's own last bytes are to be sent first
+        rtpi_end_at_once(srv, conn, conn->reason);
     }
     srv->busy = NULL;
 }
@@ -7551,18 +7547,13 @@ static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
     if (c->state != RTPI_CLOSING || !rtpi_drained(c)) {
         return 0;
     }
-    // A filter sends its own last bytes (close_notify) before FIN, and then reports the end again.
     rtpi_state(srv, c, RTPI_LINGER, srv->desc.close_ms);
     c->out.rank.since = srv->quarter;
-    if (rtpi_has(c, RTPI_F_EOF) && !rtpi_filtered(c)) {
-        rtpi_set(c, RTPI_F_FIN);
-        rtpi_end_at_once(srv, c, c->reason);
-    }
-    return RTPUSH_FIN;
+    return RTPUSH_FIN; // a filter sends its own last bytes (close_notify) before it
 }
 
-// A plan of this connection's own.
-// The spans of what is next. Apart, so that its frame is not below what fills tx.
+// The spans of what is next, in a plan of this connection's own. Apart, so that its frame is not
+// below what fills tx.
 RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans,
                                           int max) {
     rtpi_emit e;
@@ -7683,7 +7674,7 @@ static int rtpi_shared_sent(rtpush_server *srv, rtpush_conn *c) {
 }
 
 const rtpush_sharing rtpush_shared_plans = {rtpi_shared_decide, rtpi_shared_output,
-                                                  rtpi_shared_sent};
+                                            rtpi_shared_sent};
 
 int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     RTPUSH_ASSERT(taken <= srv->plan.total);
@@ -7729,8 +7720,8 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
                                 : rtpush_plain_output(srv, conn, spans, max);
     if (count == RTPUSH_FIN) {
         rtpi_set(conn, RTPI_F_FIN);
-        if (conn->state == RTPI_RESET && rtpi_has(conn, RTPI_F_EOF)) {
-            conn->state = RTPI_DEAD; // a filter told the peer's end with its own: all is sent
+        if (conn->state == RTPI_LINGER && rtpi_has(conn, RTPI_F_EOF)) {
+            rtpi_end_at_once(srv, conn, conn->reason); // both sides have finished
         }
     }
     return count;

@@ -757,9 +757,7 @@ static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
             data = br_ssl_engine_recvapp_buf(eng, &len);
         }
     }
-    // Between the core's FIN and ours it would take the connection for closed on both sides.
-    if ((link->flags & (RTPI_BEARSSL_EOF | RTPI_BEARSSL_EOF_TOLD)) == RTPI_BEARSSL_EOF &&
-        (link->flags & (RTPI_BEARSSL_FIN | RTPI_BEARSSL_DONE)) != RTPI_BEARSSL_FIN) {
+    if ((link->flags & (RTPI_BEARSSL_EOF | RTPI_BEARSSL_EOF_TOLD)) == RTPI_BEARSSL_EOF) {
         link->flags |= RTPI_BEARSSL_EOF_TOLD;
         rtpush_plain_eof(srv, link->conn);
     }
@@ -953,9 +951,7 @@ static int rtpi_bearssl_output(rtpush_server *srv, rtpush_conn *conn, rtpush_spa
     if ((link->flags & RTPI_BEARSSL_FIN) && !(link->flags & RTPI_BEARSSL_DONE) &&
         link->unacked == 0) {
         link->flags |= RTPI_BEARSSL_DONE;
-        link->flags &= (uint8_t)~RTPI_BEARSSL_EOF_TOLD;
         rtpi_bearssl_slot_give(link);
-        (void)rtpi_bearssl_deliver(link);
         return RTPUSH_FIN;
     }
     return 0;
