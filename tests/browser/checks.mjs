@@ -1,4 +1,10 @@
-// What the tests of pages check with.
+// What the tests of pages check with, and the programs that serve the pages.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+export const WAIT_MS = 30000; // for anything to happen
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms).unref());
 
@@ -11,6 +17,43 @@ export function check(condition, words) {
 export function same(actual, expected, words) {
     check(JSON.stringify(actual) === JSON.stringify(expected),
         `${words}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+}
+
+export async function until(what, condition) {
+    const end = Date.now() + WAIT_MS;
+    while (!(await condition())) {
+        check(Date.now() < end, `never came: ${what}`);
+        await sleep(50);
+    }
+}
+
+// -- programs that serve
+
+const programs = new Set();
+process.on('exit', () => programs.forEach((child) => child.kill('SIGKILL')));
+
+// Starts a program that says where it listens: { child, url, port }.
+export async function startProgram(program, args, scheme = 'http') {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    programs.add(child);
+    child.once('exit', () => programs.delete(child));
+    const said = await Promise.race([
+        once(createInterface({ input: child.stdout }), 'line').then(([line]) => line),
+        once(child, 'exit').then(([code]) => `exit ${code}`),
+        sleep(WAIT_MS).then(() => 'nothing'),
+    ]);
+    const found = /^listening on http(:\/\/127\.0\.0\.1:(\d+))$/.exec(said);
+    check(found, `server said: ${said}`);
+    return { child, url: scheme + found[1], port: Number(found[2]) };
+}
+
+// By its own process id. Resolves to the exit status, or the signal's name.
+export async function stopProgram({ child }, signal = 'SIGTERM') {
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    const result = await Promise.race([ended, sleep(WAIT_MS).then(() => null)]);
+    check(result, 'server did not end');
+    return result[0] ?? result[1];
 }
 
 // -- how a page looks, for page.evaluate

@@ -11,23 +11,20 @@
 // Needs Chromium (CHROMIUM names it, /usr/bin/chromium by default). Every wait is bounded and none
 // is a measurement: a slow machine passes like a fast one. Last line: "N passed, N failed".
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browsers.mjs';
-import { check, lowContrast, nameless, same, sleep } from './checks.mjs';
+import {
+    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until, WAIT_MS,
+} from './checks.mjs';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
 const SECURE = 'RTPUSH_TLS' in process.env;
-const WAIT_MS = 30000;      // for anything to happen
 const ALL_MS = 12 * 60000;  // for everything, also beside other suites
 const TRANSPORTS = { websocket: 'WebSocket', sse: 'SSE', poll: 'Polling' };
 
 let passed = 0;
 let failed = 0;
-const servers = new Set();
 
 // -- server ---------------------------------------------------------------------------------------
 
@@ -36,28 +33,7 @@ async function startServer(port = 0) {
         const { startTarget } = await import('../clients/device.mjs');
         return startTarget(DEVICE);
     }
-    const child = spawn(PROGRAM, ['--port', String(port)],
-        { stdio: ['ignore', 'pipe', 'inherit'] });
-    servers.add(child);
-    child.once('exit', () => servers.delete(child));
-    const lines = createInterface({ input: child.stdout });
-    const said = await Promise.race([
-        once(lines, 'line').then(([line]) => line),
-        once(child, 'exit').then(([code]) => `exit ${code}`),
-        sleep(WAIT_MS).then(() => 'nothing'),
-    ]);
-    const found = /^listening on http(:\/\/127\.0\.0\.1:(\d+))$/.exec(said);
-    check(found, `server said: ${said}`);
-    return { child, url: `http${SECURE ? 's' : ''}${found[1]}`, port: Number(found[2]) };
-}
-
-// By its own process id. Resolves to the exit status, or the signal's name.
-async function stopServer({ child }, signal = 'SIGTERM') {
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    const result = await Promise.race([ended, sleep(WAIT_MS).then(() => null)]);
-    check(result, 'server did not end');
-    return result[0] ?? result[1];
+    return startProgram(PROGRAM, ['--port', String(port)], SECURE ? 'https' : 'http');
 }
 
 // -- pages ----------------------------------------------------------------------------------------
@@ -90,17 +66,6 @@ async function openPage(url, options = {}) {
 
 const text = (page, id) => page.textContent(`#${id}`);
 const number = async (page, id) => Number((await text(page, id)).replace(/[^0-9.]/g, ''));
-
-async function until(what, condition) {
-    const end = Date.now() + WAIT_MS;
-    for (;;) {
-        if (await condition()) {
-            return;
-        }
-        check(Date.now() < end, `never came: ${what}`);
-        await sleep(50);
-    }
-}
 
 async function live(page, transport) {
     await until(`live over ${transport}`, async () => (await text(page, 'pill-state')) === 'Live' &&
@@ -318,7 +283,7 @@ async function restarts(server) {
                 pages.push([transport, page]);
             }
             outage = true;
-            const status = await stopServer(server, signal);
+            const status = await stopProgram(server, signal);
             same(status, signal === 'SIGTERM' ? 0 : 'SIGKILL', 'exit');
             for (const [, page] of pages) {
                 await until('a loss noticed',
@@ -565,9 +530,6 @@ async function parsing(server) {
 // -- run ------------------------------------------------------------------------------------------
 
 function finish() {
-    for (const child of servers) {
-        child.kill('SIGKILL');
-    }
     console.log(`${passed} passed, ${failed} failed`);
     process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }
@@ -593,7 +555,7 @@ try {
         await server.stop();
     } else {
         await test('the_server_ends_when_asked', async () => {
-            same(await stopServer(server), 0, 'exit');
+            same(await stopProgram(server), 0, 'exit');
         });
     }
 } catch (error) {

@@ -7,15 +7,11 @@
 // its first notice says, so that dead links are detected in seconds. Every wait is bounded;
 // no test relies on this machine being quick. Last line: "N passed, N failed".
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import net from 'node:net';
-import { createInterface } from 'node:readline';
 import { launch } from './browsers.mjs';
-import { check, same, sleep } from './checks.mjs';
+import { check, same, sleep, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
 
 const PROGRAM = process.argv[2];
-const WAIT_MS = 30000;    // for anything to happen
 const ALL_MS = 9 * 60000; // for everything
 const TRANSPORTS = ['websocket', 'sse', 'poll'];
 
@@ -25,34 +21,10 @@ let errors = []; // what the page logged
 let server;
 let browser;
 
-async function until(what, condition) {
-    const end = Date.now() + WAIT_MS;
-    for (;;) {
-        if (await condition()) {
-            return;
-        }
-        check(Date.now() < end, `never came: ${what}`);
-        await sleep(50);
-    }
-}
-
 // -- server and link ------------------------------------------------------------------------------
 
-async function startServer(port = 0) {
-    const child = spawn(PROGRAM, ['--port', String(port), '--keepalive', '1000'],
-        { stdio: ['ignore', 'pipe', 'inherit'] });
-    process.on('exit', () => child.kill('SIGKILL'));
-    const [said] = await once(createInterface({ input: child.stdout }), 'line');
-    const found = /^listening on (http:\/\/127\.0\.0\.1:(\d+))$/.exec(said);
-    check(found, `server said: ${said}`);
-    return { child, url: found[1], port: Number(found[2]) };
-}
-
-async function stopServer({ child }) {
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    await ended;
-}
+const startServer = (port = 0) => startProgram(PROGRAM,
+    ['--port', String(port), '--keepalive', '1000']);
 
 const post = async (path, body) => check((await fetch(server.url + path,
     { method: 'POST', body })).ok, `POST ${path}`);
@@ -525,7 +497,7 @@ async function functions() {
             await begin(page, transport, { transport });
             await state(page, transport, 'open');
         }
-        await stopServer(server);
+        await stopProgram(server);
         server = await startServer(server.port);
         for (const transport of TRANSPORTS) {
             await until('the reset', async () => (await status(page, transport)).resets === 1);
@@ -555,7 +527,7 @@ try {
     for (const group of [deadLinks, refusals, places, functions]) {
         await group();
     }
-    await stopServer(server);
+    await stopProgram(server);
 } catch (error) {
     failed++;
     console.log(`FAIL setting_up\n    ${error.stack}`);

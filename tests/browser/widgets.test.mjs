@@ -7,21 +7,20 @@
 // The second is the same page from an emulated device. RTPUSH_BROWSER=firefox: in Firefox instead
 // of Chromium. Screenshots are left in build/widgets-shots. Last line: "N passed, N failed".
 
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { FIREFOX, launch } from './browsers.mjs';
-import { check, lowContrast, nameless, same, sleep } from './checks.mjs';
+import {
+    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until, WAIT_MS,
+} from './checks.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
 const PROGRAM = process.argv[2] ?? 'build/widgets-asan';
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
 const PAGE_MAX = 9000; // bytes of flash of the page without charts
-const WAIT_MS = 30000;
 const ALL_MS = 8 * 60000;
 
 let passed = 0;
@@ -37,30 +36,14 @@ async function startServer(port = 0) {
         const { startTarget } = await import('../clients/device.mjs');
         return startTarget(DEVICE);
     }
-    const child = spawn(PROGRAM, [String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
-    process.on('exit', () => child.kill('SIGKILL'));
-    const [said] = await once(createInterface({ input: child.stdout }), 'line');
-    const found = /^listening on (http:\/\/127\.0\.0\.1:(\d+))$/.exec(said);
-    check(found, `server said: ${said}`);
-    return { child, url: found[1], port: Number(found[2]) };
+    return startProgram(PROGRAM, [String(port)]);
 }
 
-async function stopServer({ child }) {
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    const [status] = await ended;
-    same(status, 0, 'exit status');
+async function stopServer(running) {
+    same(await stopProgram(running), 0, 'exit status');
 }
 
 // -- pages ----------------------------------------------------------------------------------------
-
-async function until(what, condition) {
-    const end = Date.now() + WAIT_MS;
-    while (!(await condition())) {
-        check(Date.now() < end, `never came: ${what}`);
-        await sleep(50);
-    }
-}
 
 async function openPage({ scheme = 'light', width = 1280, prepare } = {}) {
     const context = await browser.newContext({
