@@ -1,17 +1,22 @@
 # To be sourced: what a program of tests has counted.
 #
 # totals LOG STATUS: prints "PASSED FAILED SKIPPED" of a log: its last line `N passed, N failed`
-# (`, N skipped` may follow), or cmocka's summaries. Nothing counted, no test run, or an exit
-# status other than 0 with no failure counted: one failure more, and the reason on stderr.
+# (`, N skipped` may follow), or, without such a line, the sum of cmocka's summaries. Nothing
+# counted, no test run, or an exit status other than 0 with no failure counted: one failure more,
+# and the reason on stderr.
 totals() {
     set -- "$2" $(awk '
         /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ {
-            passed = $1; skipped = $5; seen = 1
+            passed = $1; skipped = $5; counted = 1
             if ($3 > failed) { failed = $3 } # a part that failed is not forgotten
         }
         /^\[  PASSED  \] [0-9]+ test/ { cmocka_passed += $4; seen = 1 }
         /^\[  FAILED  \] [0-9]+ test/ { cmocka_failed += $4; seen = 1 }
-        END { print passed + cmocka_passed, failed + cmocka_failed, skipped + 0, seen + 0 }' "$1")
+        END {
+            if (!counted) { passed = cmocka_passed }
+            if (!counted || !failed) { failed = cmocka_failed }
+            print passed + 0, failed + 0, skipped + 0, seen + counted
+        }' "$1")
     if [ "$5" = 0 ]; then
         echo "printed no totals (exit status $1)" >&2
         set -- "$1" "$2" 1 "$4"

@@ -1947,10 +1947,12 @@ static void pem_takes_keys_in_every_form(U_STATE) {
     unsigned char e[4] = {0, 1, 0, 1};
     rtpush_bearssl_desc desc;
     pub.nlen = br_rsa_compute_modulus_get_default()(n, rsa);
-    T_EQ(br_rsa_compute_pubexp_get_default()(rsa), 65537);
+    // 65537: what openssl takes when it is told nothing (ports/cert.sh). BearSSL cannot compute it
+    // for every key: br_rsa_compute_pubexp wants both primes to be 3 modulo 4.
     pub.e = e;
     pub.elen = sizeof e;
     const size_t dlen = br_rsa_compute_privexp_get_default()(d, rsa, 65537);
+    T_CHECK(dlen != 0, "no private exponent");
     for (int form = 0; form < 4; form++) {
         const int ec = form % 2 == 0;
         size_t len = p_file(ec ? "ec" : "rsa", "pem", text, sizeof text);
