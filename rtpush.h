@@ -978,8 +978,8 @@ struct rtpi_range;
 struct rtpush_kind {
     uint8_t flags;   // RTPI_KIND_...
     uint8_t methods; // RTPUSH_GET ...: what it answers if the route does not say
-    // rtpush_init, route number i. 0: it is wrong, and the text of the error is written. (right)
-    int (*check)(rtpush_server *srv, unsigned i);
+    // rtpush_init. 0: the route is wrong, and the text of the error is written. (right)
+    int (*check)(rtpush_server *srv, const rtpush_route *route);
     // The value of a request field, or an element of a list: what of the body, say, is asked for.
     unsigned (*field)(const rtpush_server *srv, rtpush_conn *conn, unsigned header, char *value);
     // The head is complete, nobody was asked: 0, or what it is refused with. (0)
@@ -5701,7 +5701,8 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
 // The configuration is checked once and as a whole: what the rest relies on, and what can never
 // work (a path no request can have, an origin no browser sends, a limit beyond what
 // the memory holds). Each error names the field, what is needed and what was given. Its text stands
-// in the memory of the server, which is not started: in srv->prefix.
+// in the memory of the server, which is not started: in srv->prefix. It begins with the entry that
+// is looked at, if it is one of a table, so that no check needs to know which that is.
 
 enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_server.config
 
@@ -5711,36 +5712,33 @@ enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_ser
 #define RTPI_SAY(text) text
 #endif
 
-// Where a field is: its table in the upper half, its index in the lower. A number of 32 bits.
-#define RTPI_IN_ROUTES(i) (uint32_t)(i)
-#define RTPI_IN_TOPICS(i) ((uint32_t)(i) | (uint32_t)1 << 16)
-#define RTPI_IN_HOSTS(i) ((uint32_t)(i) | (uint32_t)2 << 16)
-#define RTPI_IN_ORIGINS(i) ((uint32_t)(i) | (uint32_t)3 << 16)
-#define RTPI_IN_DESC ((uint32_t)4 << 16)
+// What is checked next: entry i of a table, or with NULL rtpush_desc itself.
+RTPI_APART static void rtpi_check_at(rtpush_server *srv, const char *table, unsigned i) {
+    rtpush_text *t = &srv->text;
+    memset(srv->prefix, 0, sizeof srv->prefix);
+    t->data = srv->prefix;
+    t->cap = (uint32_t)sizeof srv->prefix - 1u; // a zero ends it
+    t->len = 0;
+    if (table) {
+        rtpi_format(t, "%s[%d]", table, (uint32_t)i);
+    }
+}
 
 // Begins the text of an error, with the field.
-RTPI_APART static rtpush_text *rtpi_wrong(rtpush_server *srv, uint32_t where, const char *field) {
-    rtpush_text *t = &srv->text;
+static rtpush_text *rtpi_error(rtpush_server *srv, const char *field) {
     srv->config = RTPI_CONFIG_WRONG;
-    t->data = srv->prefix;
-    t->cap = (uint32_t)sizeof srv->prefix - 1u; // zeros: one of them ends it
-    if (where < RTPI_IN_DESC) {
-        const char *table =
-            rtpi_strlist_at("routes\0topics\0hosts\0origins", (unsigned)(where >> 16));
-        rtpi_format(t, "%s[%d]", table, where & 0xFFFFu);
-    }
-    rtpi_put_text(t, field);
-    return t;
+    rtpi_put_text(&srv->text, field);
+    return &srv->text;
 }
 
 #ifndef RTPUSH_NO_CHECKS
 // Is a number in its range?
-RTPI_APART static int rtpi_in_range(rtpush_server *srv, uint32_t where, const char *field,
-                                    uint32_t given, uint32_t least, uint32_t most) {
+RTPI_APART static int rtpi_in_range(rtpush_server *srv, const char *field, uint32_t given,
+                                    uint32_t least, uint32_t most) {
     if (given >= least && given <= most) {
         return 1;
     }
-    rtpi_format(rtpi_wrong(srv, where, field),
+    rtpi_format(rtpi_error(srv, field),
                 most == ~(uint32_t)0 ? RTPI_SAY(": at least %d needed, %d given")
                                      : RTPI_SAY(": %d to %d needed, %d given"),
                 least, most == ~(uint32_t)0 ? given : most, given);
@@ -5749,16 +5747,11 @@ RTPI_APART static int rtpi_in_range(rtpush_server *srv, uint32_t where, const ch
 
 #define RTPI_RULE(field, rule) field RTPI_SAY(": " rule)
 
-// Does a rule hold? Its text names the field and what is needed; that of `given` is cut where room
-// ends.
-RTPI_APART static int rtpi_valid(rtpush_server *srv, uint32_t where, const char *rule,
-                                 const char *given, int good) {
-    rtpush_text *t;
+// A rule does not hold. Its text names the field and what is needed; that of `given` is cut where
+// room ends. Returns 0.
+RTPI_APART static int rtpi_wrong(rtpush_server *srv, const char *rule, const char *given) {
+    rtpush_text *t = rtpi_error(srv, rule);
     size_t len;
-    if (good) {
-        return 1;
-    }
-    t = rtpi_wrong(srv, where, rule);
     rtpi_put_text(t, RTPI_SAY(" needed, given: "));
     given = given ? given : "NULL";
     len = strlen(given);
@@ -5767,51 +5760,49 @@ RTPI_APART static int rtpi_valid(rtpush_server *srv, uint32_t where, const char 
 }
 
 // What kinds of route need, and cannot use.
-static int rtpi_check_request(rtpush_server *srv, unsigned i) {
-    return rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".on_request", "a function"), NULL,
-                      srv->desc.routes[i].on_request != NULL);
+static int rtpi_check_request(rtpush_server *srv, const rtpush_route *r) {
+    return r->on_request || rtpi_wrong(srv, RTPI_RULE(".on_request", "a function"), NULL);
 }
 
-static int rtpi_check_handler(rtpush_server *srv, unsigned i) {
-    return rtpi_check_request(srv, i) &&
-           rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".kind", "&rtpush_upload for a max_body"),
-                      RTPI_SAY("&rtpush_handler"), srv->desc.routes[i].max_body == 0);
+static int rtpi_check_handler(rtpush_server *srv, const rtpush_route *r) {
+    if (r->max_body > 0) {
+        return rtpi_wrong(srv, RTPI_RULE(".kind", "&rtpush_upload for a max_body"),
+                          RTPI_SAY("&rtpush_handler"));
+    }
+    return rtpi_check_request(srv, r);
 }
 
-static int rtpi_check_upload(rtpush_server *srv, unsigned i) {
-    const rtpush_route *r = &srv->desc.routes[i];
-    return rtpi_check_request(srv, i) &&
-           rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".max_body", r->max_body, 1,
+static int rtpi_check_upload(rtpush_server *srv, const rtpush_route *r) {
+    return rtpi_check_request(srv, r) &&
+           rtpi_in_range(srv, ".max_body", r->max_body, 1,
                          r->on_body ? ~(uint32_t)0 : srv->desc.rx_size - 1u); // its NUL
 }
 
-static int rtpi_check_file(rtpush_server *srv, unsigned i) {
-    const rtpush_asset *a = srv->desc.routes[i].asset;
-    const uint32_t where = RTPI_IN_ROUTES(i);
-    return rtpi_valid(srv, where, RTPI_RULE(".asset", "content_type and data or gzip"), NULL,
-                      a && a->content_type && (a->data || a->gzip)) &&
-           rtpi_valid(srv, where, RTPI_RULE(".asset", "etag of A-Za-z0-9-_"), a->etag,
-                      !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0');
+static int rtpi_check_file(rtpush_server *srv, const rtpush_route *r) {
+    const rtpush_asset *a = r->asset;
+    if (!a || !a->content_type || !(a->data || a->gzip)) {
+        return rtpi_wrong(srv, RTPI_RULE(".asset", "content_type and data or gzip"), NULL);
+    }
+    return !a->etag || a->etag[rtpi_name_len(a->etag)] == '\0' ||
+           rtpi_wrong(srv, RTPI_RULE(".asset", "etag of A-Za-z0-9-_"), a->etag);
 }
 
 // Bytes have no form in an event stream: a mask that names them is a mistake. So is a stream of a
 // server that has no others: each request would be answered 404.
-static int rtpi_check_stream(rtpush_server *srv, unsigned i) {
-    const rtpush_route *r = &srv->desc.routes[i];
+static int rtpi_check_stream(rtpush_server *srv, const rtpush_route *r) {
     int two_way = (r->kind->flags & RTPI_KIND_TWO_WAY) != 0;
     uint32_t topics = two_way ? rtpi_all_topics(srv) : srv->text_topics;
-    return rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".topics", "topics there are"),
-                      RTPI_SAY("others, or BINARY ones"),
-                      (r->topics & ~topics) == 0 && (topics != 0 || srv->desc.topic_count == 0));
+    return ((r->topics & ~topics) == 0 && (topics != 0 || srv->desc.topic_count == 0)) ||
+           rtpi_wrong(srv, RTPI_RULE(".topics", "topics there are"),
+                      RTPI_SAY("others, or BINARY ones"));
 }
 
-static int rtpi_check_websocket(rtpush_server *srv, unsigned i) {
-    const rtpush_route *r = &srv->desc.routes[i];
-    return rtpi_check_stream(srv, i) &&
+static int rtpi_check_websocket(rtpush_server *srv, const rtpush_route *r) {
+    return rtpi_check_stream(srv, r) &&
            ((r->flags & RTPUSH_STREAM_MESSAGES) ||
-            (rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".max_message", r->max_message, 0,
+            (rtpi_in_range(srv, ".max_message", r->max_message, 0,
                            srv->desc.rx_size - RTPI_CONTROL_MAX) &&
-             rtpi_in_range(srv, RTPI_IN_ROUTES(i), ".piece", r->piece, 0, 0)));
+             rtpi_in_range(srv, ".piece", r->piece, 0, 0)));
 }
 
 #define RTPI_CHECK(function) function
@@ -6982,38 +6973,42 @@ RTPI_APART static void rtpi_defaults(rtpush_desc *d) {
     }
 }
 
-static void rtpi_topic_masks(rtpush_server *srv) {
+// Returns the bytes of all values.
+static uint32_t rtpi_topic_masks(rtpush_server *srv) {
+    uint32_t bytes = 0;
     unsigned i;
     for (i = 0; i < srv->desc.topic_count; i++) {
         const rtpush_topic *t = &srv->desc.topics[i];
         uint32_t bit = (uint32_t)1 << i;
         srv->text_topics |= t->flags & RTPUSH_BINARY ? 0u : bit;
-        srv->state_topics |= t->kind->flags & RTPI_TOPIC_VALUE ? bit : 0u;
+        if (t->kind->flags & RTPI_TOPIC_VALUE) {
+            srv->state_topics |= bit;
+            bytes += t->max;
+        }
         srv->sweep = t->kind->sweep ? t->kind->sweep : srv->sweep;
     }
+    return bytes;
 }
 
 #ifndef RTPUSH_NO_CHECKS
 static int rtpi_check_topic(rtpush_server *srv, unsigned i) {
     const rtpush_topic *t = &srv->desc.topics[i];
-    const uint32_t where = RTPI_IN_TOPICS(i);
     size_t len = t->name ? rtpi_name_len(t->name) : 0;
-    if (!rtpi_valid(srv, where, RTPI_RULE(".name", "1 to 32 of A-Za-z0-9-_."), t->name,
-                    len > 0 && len <= RTPI_TOPIC_MAX && t->name[len] == '\0') ||
-        !rtpi_valid(srv, where, RTPI_RULE(".name", "another one"), t->name,
-                    strncmp(t->name, "rtpush", 6) != 0 &&
-                        rtpi_topic_find(srv, t->name, len) == (int)i)) {
-        return 0;
+    rtpi_check_at(srv, "topics", i);
+    if (len == 0 || len > RTPI_TOPIC_MAX || t->name[len] != '\0') {
+        return rtpi_wrong(srv, RTPI_RULE(".name", "1 to 32 of A-Za-z0-9-_."), t->name);
     }
-    if (!rtpi_valid(srv, where, RTPI_RULE(".kind", "&rtpush_topic_event or _state"), NULL,
-                    t->kind != NULL)) {
-        return 0;
+    if (strncmp(t->name, "rtpush", 6) == 0 || rtpi_topic_find(srv, t->name, len) != (int)i) {
+        return rtpi_wrong(srv, RTPI_RULE(".name", "another one"), t->name);
     }
-    return t->kind->flags & RTPI_TOPIC_VALUE
-               ? rtpi_in_range(srv, where, ".max", t->max, 1,
-                               srv->desc.tx_size - RTPI_VALUE_OVERHEAD)
-               : rtpi_in_range(srv, RTPI_IN_DESC, "log_size", srv->desc.log_size, 256,
-                               ~(uint32_t)0);
+    if (!t->kind) {
+        return rtpi_wrong(srv, RTPI_RULE(".kind", "&rtpush_topic_event or _state"), NULL);
+    }
+    if (t->kind->flags & RTPI_TOPIC_VALUE) {
+        return rtpi_in_range(srv, ".max", t->max, 1, srv->desc.tx_size - RTPI_VALUE_OVERHEAD);
+    }
+    rtpi_check_at(srv, NULL, 0);
+    return rtpi_in_range(srv, "log_size", srv->desc.log_size, 256, ~(uint32_t)0);
 }
 
 // Can a request have this path? It stands without percent signs, since requests are decoded before
@@ -7036,34 +7031,31 @@ static int rtpi_path_good(const char *path) {
 
 static int rtpi_check_route(rtpush_server *srv, unsigned i) {
     const rtpush_route *r = &srv->desc.routes[i];
-    const char *const *headers = r->headers;
-    const uint32_t where = RTPI_IN_ROUTES(i);
-    if (!rtpi_valid(srv, where, RTPI_RULE(".path", "\"/exact\" or \"/prefix/*\""), r->path,
-                    rtpi_path_good(r->path)) ||
-        !rtpi_valid(srv, where, RTPI_RULE(".path", "one that no earlier route takes"), r->path,
-                    rtpi_route_find(srv, r->path) == i)) {
-        return 0;
+    const char *const *h;
+    uint32_t headers = 0;
+    rtpi_check_at(srv, "routes", i);
+    if (!rtpi_path_good(r->path)) {
+        return rtpi_wrong(srv, RTPI_RULE(".path", "\"/exact\" or \"/prefix/*\""), r->path);
     }
-    if (!rtpi_valid(srv, where, RTPI_RULE(".kind", "&rtpush_handler, _file ..."), NULL,
-                    r->kind != NULL) ||
-        !rtpi_valid(srv, where, RTPI_RULE(".methods", "none for this kind"), RTPI_SAY("some"),
-                    r->methods == 0 || (r->kind->flags & RTPI_KIND_METHODS))) {
-        return 0;
+    if (rtpi_route_find(srv, r->path) != i) {
+        return rtpi_wrong(srv, RTPI_RULE(".path", "one that no earlier route takes"), r->path);
     }
-    if (r->rate_bytes != RTPUSH_UNLIMITED &&
-        !rtpi_in_range(srv, where, ".rate_bytes", r->rate_bytes, 0, RTPI_RATE_BYTES_MAX)) {
-        return 0;
+    if (!r->kind) {
+        return rtpi_wrong(srv, RTPI_RULE(".kind", "&rtpush_handler, _file ..."), NULL);
     }
-    for (; headers && *headers; headers++) { // those kept anyway have their own fields
-        if (!rtpi_in_range(srv, where, ".headers", (uint32_t)(headers - r->headers) + 1u, 0,
-                           RTPUSH_ROUTE_HEADERS) ||
-            !rtpi_valid(srv, where, RTPI_RULE(".headers", "lower case, not kept anyway"), *headers,
-                        rtpi_field(*headers, strlen(*headers)) == RTPI_H_ROUTE &&
-                            rtpi_is(*headers, strlen(*headers), *headers))) {
-            return 0;
+    if (r->methods && !(r->kind->flags & RTPI_KIND_METHODS)) {
+        return rtpi_wrong(srv, RTPI_RULE(".methods", "none for this kind"), RTPI_SAY("some"));
+    }
+    for (h = r->headers; h && *h; h++, headers++) { // those kept anyway have their own fields
+        size_t len = strlen(*h);
+        if (rtpi_field(*h, len) != RTPI_H_ROUTE || !rtpi_is(*h, len, *h)) {
+            return rtpi_wrong(srv, RTPI_RULE(".headers", "lower case, not kept anyway"), *h);
         }
     }
-    return !r->kind->check || r->kind->check(srv, i);
+    return rtpi_in_range(srv, ".headers", headers, 0, RTPUSH_ROUTE_HEADERS) &&
+           (r->rate_bytes == RTPUSH_UNLIMITED ||
+            rtpi_in_range(srv, ".rate_bytes", r->rate_bytes, 0, RTPI_RATE_BYTES_MAX)) &&
+           (!r->kind->check || r->kind->check(srv, r));
 }
 
 // An origin as browsers send it: scheme, host and port, nothing behind (RFC 6454 6.1).
@@ -7078,19 +7070,14 @@ static int rtpi_host_good(const char *host) {
     return strcmp(host, "*") == 0 || (len > 0 && host[len] == '\0' && host[len - 1] != '.');
 }
 
-static int rtpi_check_access(rtpush_server *srv) {
-    const rtpush_desc *d = &srv->desc;
+// Are the texts of a list, which NULL ends, as `good` says?
+static int rtpi_check_list(rtpush_server *srv, const char *name, const char *const *list,
+                           int (*good)(const char *), const char *rule) {
     unsigned i;
-    for (i = 0; d->hosts && d->hosts[i]; i++) {
-        if (!rtpi_valid(srv, RTPI_IN_HOSTS(i), RTPI_RULE("", "a name without port, or *"),
-                        d->hosts[i], rtpi_host_good(d->hosts[i]))) {
-            return 0;
-        }
-    }
-    for (i = 0; d->origins && d->origins[i]; i++) {
-        if (!rtpi_valid(srv, RTPI_IN_ORIGINS(i), RTPI_RULE("", "scheme://host[:port]"),
-                        d->origins[i], rtpi_origin_good(d->origins[i]))) {
-            return 0;
+    for (i = 0; list && list[i]; i++) {
+        if (!good(list[i])) {
+            rtpi_check_at(srv, name, i);
+            return rtpi_wrong(srv, rule, list[i]);
         }
     }
     return 1;
@@ -7130,36 +7117,34 @@ static int rtpi_check_numbers(rtpush_server *srv) {
             uint32_t given;
             memcpy(&given, at, sizeof given);
             if ((l->count > 0 || given != RTPUSH_UNLIMITED) &&
-                !rtpi_in_range(srv, RTPI_IN_DESC, name, given, l->least, l->most)) {
+                !rtpi_in_range(srv, name, given, l->least, l->most)) {
                 return 0;
             }
             at += sizeof given;
             name = rtpi_strlist_at(name, 1);
         } while (++i < l->count);
     }
-    return rtpi_in_range(srv, RTPI_IN_DESC, "max_streams", d->max_streams, 0, d->conn_count) &&
-           rtpi_valid(srv, RTPI_IN_DESC, RTPI_RULE("routes", "a table"), NULL, d->routes != NULL) &&
-           rtpi_valid(srv, RTPI_IN_DESC, RTPI_RULE("topics", "a table"), NULL,
-                      d->topics || d->topic_count == 0);
+    if (!d->routes || (!d->topics && d->topic_count > 0)) {
+        return rtpi_wrong(srv, d->routes ? RTPI_RULE("topics", "a table")
+                                         : RTPI_RULE("routes", "a table"), NULL);
+    }
+    return rtpi_in_range(srv, "max_streams", d->max_streams, 0, d->conn_count);
 }
 
-static int rtpi_check(rtpush_server *srv) {
-    unsigned i;
-    if (!rtpi_check_numbers(srv)) {
-        return 0;
+static int rtpi_check_topics(rtpush_server *srv) {
+    unsigned i = 0;
+    while (i < srv->desc.topic_count && rtpi_check_topic(srv, i)) {
+        i++;
     }
-    for (i = 0; i < srv->desc.topic_count; i++) {
-        if (!rtpi_check_topic(srv, i)) {
-            return 0;
-        }
+    return i == srv->desc.topic_count;
+}
+
+static int rtpi_check_routes(rtpush_server *srv) {
+    unsigned i = 0;
+    while (i < srv->desc.route_count && rtpi_check_route(srv, i)) {
+        i++;
     }
-    rtpi_topic_masks(srv);
-    for (i = 0; i < srv->desc.route_count; i++) {
-        if (!rtpi_check_route(srv, i)) {
-            return 0;
-        }
-    }
-    return rtpi_check_access(srv);
+    return i == srv->desc.route_count;
 }
 #endif // RTPUSH_NO_CHECKS
 
@@ -7168,25 +7153,21 @@ static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
 }
 
 // Cuts desc.memory into its parts: those with pointers first, then those of words, then bytes, so
-// that each is aligned by the size of what is before it.
-static int rtpi_lay_out(rtpush_server *srv) {
+// that each is aligned by the size of what is before it. `values`: bytes of the STATE values.
+static int rtpi_lay_out(rtpush_server *srv, uint32_t values) {
     const rtpush_desc *d = &srv->desc;
     uint32_t off = (uint32_t)(d->topic_count * sizeof(rtpi_value));
     uint64_t need = (uint64_t)d->conn_count * (sizeof(rtpush_conn) + d->rx_size + d->tx_size) +
-                    d->log_size + off; // as RTPI_WORDS counts it
+                    d->log_size + off + values; // as RTPI_WORDS counts it
     unsigned i;
-    for (i = 0; i < d->topic_count; i++) {
-        need += rtpi_is_state(srv, i) ? d->topics[i].max : 0u;
-    }
+    rtpi_check_at(srv, NULL, 0);
     if (!d->memory || ((uintptr_t)d->memory & (sizeof(void *) - 1u))) {
-        rtpi_format(rtpi_wrong(srv, RTPI_IN_DESC, "memory"),
-                    RTPI_SAY(": aligned to 8 needed, at %x given"),
+        rtpi_format(rtpi_error(srv, "memory"), RTPI_SAY(": aligned to 8 needed, at %x given"),
                     (uint32_t)(uintptr_t)d->memory);
         return 0;
     }
     if (d->memory_size < need) {
-        rtpi_format(rtpi_wrong(srv, RTPI_IN_DESC, "memory_size"),
-                    RTPI_SAY(": %d bytes needed, %d given"),
+        rtpi_format(rtpi_error(srv, "memory_size"), RTPI_SAY(": %d bytes needed, %d given"),
                     need >> 32 ? ~(uint32_t)0 : (uint32_t)need, (uint32_t)d->memory_size);
         return 0;
     }
@@ -7207,6 +7188,7 @@ static int rtpi_lay_out(rtpush_server *srv) {
 
 int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
                       size_t conn_size, uint32_t version) {
+    uint32_t values;
     if (server_size != sizeof *srv || conn_size != sizeof(rtpush_conn) ||
         version != RTPUSH_VERSION) {
         srv->config = RTPI_CONFIG_VERSION; // the first byte of both
@@ -7215,14 +7197,23 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
     memset(srv, 0, sizeof *srv);
     srv->desc = *desc;
     rtpi_defaults(&srv->desc);
-#ifdef RTPUSH_NO_CHECKS
-    rtpi_topic_masks(srv);
-#else
-    if (!rtpi_check(srv)) {
+#ifndef RTPUSH_NO_CHECKS
+    rtpi_check_at(srv, NULL, 0);
+    if (!rtpi_check_numbers(srv) || !rtpi_check_topics(srv)) {
         return RTPUSH_ERR_CONFIG;
     }
 #endif
-    if (!rtpi_lay_out(srv)) {
+    values = rtpi_topic_masks(srv);
+#ifndef RTPUSH_NO_CHECKS
+    if (!rtpi_check_routes(srv) ||
+        !rtpi_check_list(srv, "hosts", desc->hosts, rtpi_host_good,
+                         RTPI_RULE("", "a name without port, or *")) ||
+        !rtpi_check_list(srv, "origins", desc->origins, rtpi_origin_good,
+                         RTPI_RULE("", "scheme://host[:port]"))) {
+        return RTPUSH_ERR_CONFIG;
+    }
+#endif
+    if (!rtpi_lay_out(srv, values)) {
         return RTPUSH_ERR_CONFIG;
     }
     srv->slots_end = srv->sweep_at = srv->conns;

@@ -40,8 +40,9 @@ static const rtpush_kind k_counted = {
     NULL, NULL, NULL, NULL, NULL};
 
 // A kind that checks its route, and refuses all of them.
-static int k_check(rtpush_server *srv, unsigned i) {
-    return rtpi_valid(srv, RTPI_IN_ROUTES(i), RTPI_RULE(".user", "a colour"), NULL, 0);
+static int k_check(rtpush_server *srv, const rtpush_route *route) {
+    (void)route;
+    return rtpi_wrong(srv, RTPI_RULE(".user", "a colour"), NULL);
 }
 
 static const rtpush_kind k_checked = {
