@@ -795,6 +795,9 @@ int rtpush_query(const char *query, const char *name, char *out, size_t cap);
 
 void *rtpush_user(const rtpush_server *srv, rtpush_handle conn); // NULL if stale or unset
 int rtpush_set_user(rtpush_server *srv, rtpush_handle conn, void *user);
+// The route of the request, in every callback up to on_close: where callbacks of several routes
+// share a function, its `user` tells them apart. NULL if stale, or if no route has this path.
+const rtpush_route *rtpush_route_of(const rtpush_server *srv, rtpush_handle conn);
 int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn); // last ping; -1 none yet
 void *rtpush_server_user(const rtpush_server *srv);
 const rtpush_counters *rtpush_get_counters(rtpush_server *srv);
@@ -8272,6 +8275,11 @@ int rtpush_set_user(rtpush_server *srv, rtpush_handle conn, void *user) {
     }
     c->user = user;
     return RTPUSH_OK;
+}
+
+const rtpush_route *rtpush_route_of(const rtpush_server *srv, rtpush_handle conn) {
+    const rtpush_conn *c = rtpi_resolve(srv, conn);
+    return c ? rtpi_route(srv, c) : NULL;
 }
 
 int32_t rtpush_rtt_ms(const rtpush_server *srv, rtpush_handle conn) {

@@ -324,6 +324,7 @@ static int c_read_all(c_app *app, rtpush_handle conn) {
     T_CHECK(streams == count->streams, "%u streams, counted %u", streams, (unsigned)count->streams);
     (void)rtpush_send_room(srv, conn);
     (void)rtpush_user(srv, conn);
+    (void)rtpush_route_of(srv, conn);
     (void)rtpush_rtt_ms(srv, conn);
     (void)rtpush_last_id(srv);
     (void)rtpush_state_get(srv, C_VALUE, &len);

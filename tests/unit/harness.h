@@ -231,6 +231,7 @@ typedef struct t_conn {
 
 typedef struct t_life { // what the application was told about a handle
     rtpush_handle handle;
+    const rtpush_route *route;
     int kind; // 1 stream opened, 2 handler request under way
     int closes;
 } t_life;
@@ -329,19 +330,24 @@ static void t_life_begin(t_world *w, rtpush_handle handle, int kind) {
     }
     t_life *life = &w->lives[w->life_count++];
     life->handle = handle;
+    life->route = rtpush_route_of(&w->srv, handle);
+    T_CHECK(life->route != NULL, "a callback, and no route");
     life->kind = kind;
     life->closes = 0;
 }
 
-// Invariant 15.
+// Invariant 15. In every callback the route is the one it began with.
 static void t_life_use(t_world *w, rtpush_handle handle) {
-    T_CHECK(t_life_find(w, handle) != NULL, "callback before on_open or after on_close");
+    const t_life *life = t_life_find(w, handle);
+    T_CHECK(life != NULL, "callback before on_open or after on_close");
+    T_CHECK(life == NULL || rtpush_route_of(&w->srv, handle) == life->route, "another route");
 }
 
 static void t_life_end(t_world *w, rtpush_handle handle) {
     t_life *life = t_life_find(w, handle);
     T_CHECK(life != NULL, "on_close without on_open, or twice");
     if (life != NULL) {
+        T_CHECK(rtpush_route_of(&w->srv, handle) == life->route, "another route in on_close");
         life->closes++;
     }
 }

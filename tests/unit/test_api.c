@@ -428,6 +428,7 @@ static void expect_stale(t_world *w, rtpush_handle h) {
     T_EQ(rtpush_reply_text(&w->srv, h, 200, "x"), RTPUSH_ERR_STALE);
     T_EQ(rtpush_set_user(&w->srv, h, w), RTPUSH_ERR_STALE);
     assert_null(rtpush_user(&w->srv, h));
+    assert_null(rtpush_route_of(&w->srv, h));
     T_EQ(rtpush_rtt_ms(&w->srv, h), -1);
 }
 

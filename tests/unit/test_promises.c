@@ -124,6 +124,28 @@ static void promise_user_of_the_grant_is_the_connections(U_STATE) {
     T_EQ(rtpush_rtt_ms(&w->srv, t_app_of(w)->last), -1);
 }
 
+// "The route of the request, in every callback up to on_close": t_life_use and t_life_end compare
+// it in each; here that it is the right one, and none where no route matched.
+static void promise_route_of_a_handle(U_STATE) {
+    static const struct {
+        const char *says;
+        int route;
+    } of[] = {{"{WS /ws}", T_R_WS}, {"{GET /events}", T_R_EVENTS}, {"{GET /later}", T_R_LATER}};
+    t_world *w = t_begin();
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        u_peer *p = u_open(w, of[i].says);
+        rtpush_handle h = t_app_of(w)->last;
+        assert_ptr_equal(rtpush_route_of(&w->srv, h), &t_routes[of[i].route]);
+        u_free(p);
+        t_run_ready(w);
+        assert_null(rtpush_route_of(&w->srv, h)); // stale
+    }
+    t_conn *c = t_connect(w);
+    T_CHECK(c->conn != NULL && rtpush_route_of(&w->srv, c->handle) == NULL, "no request, a route");
+    t_says(c, "GET /");
+    assert_null(rtpush_route_of(&w->srv, c->handle));
+}
+
 // "expires_s: stream ends after this many seconds (at most 8,000)".
 static void promise_a_grant_of_more_than_8000_s_ends_after_8000(U_STATE) {
     t_world *w = t_fixture();
@@ -563,6 +585,7 @@ int main(void) {
         u_test(promise_host_and_rest_are_what_the_header_says),
         u_test(promise_peer_and_secure_are_what_accept_was_given),
         u_test(promise_user_of_the_grant_is_the_connections),
+        u_test(promise_route_of_a_handle),
         u_test(promise_a_grant_of_more_than_8000_s_ends_after_8000),
         u_test(promise_methods_of_a_route),
         u_test(promise_a_file_without_etag_is_always_sent),
