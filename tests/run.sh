@@ -3,8 +3,10 @@
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
 # the other; of all of them three run at a time, because many only wait for timers and clients.
-# test-long is what takes long and finds little that others do not: the same with more seeds, and
-# the clients against a sanitized epoll server, which clients-tls has too.
+# test-long is what takes long and finds little that others do not: the same with more seeds, the
+# rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
+# every unit test with clang's sanitizers too (test has those that reach most of the core), and the
+# clients against a sanitized epoll server, which clients-tls has too.
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
@@ -23,7 +25,8 @@ command_of() {
         size) echo "sh tests/size.sh" ;;
         stack) echo "python3 tests/stack.py" ;;
         unit) echo "sh tests/unit.sh gcc" ;;
-        unit-clang) echo "sh tests/unit.sh clang" ;;
+        unit-clang) echo "sh tests/unit.sh clang sim test_transcripts test_callbacks test_ws" ;;
+        unit-clang-long) echo "sh tests/unit.sh clang" ;;
         seeds) echo "sh tests/fuzz/run.sh replay" ;;
         fuzz) echo "sh tests/fuzz/run.sh suite" ;;
         fuzz-long) echo "sh tests/fuzz/run.sh long" ;;
@@ -63,7 +66,7 @@ command_of() {
             echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
         mutants-self) echo "python3 tests/mutants.py selftest" ;;
-        mutants) echo "sh tests/lwip/mutants.sh" ;;
+        lwip-mutants) echo "sh tests/lwip/mutants.sh" ;;
         tls) echo "sh tests/tls/run.sh" ;;
         clients-tls) echo "$make build/echo-tls build/hub-tls && $test_ca $client \
             build/echo-tls build/hub-tls" ;;
@@ -99,14 +102,14 @@ case "${1:-test}" in
         exit
         ;;
     check) chains='lint symbols mutants-self unit seeds' ;;
-    test-long) chains='sim-long lwip-long fuzz-long clients-asan' ;;
+    test-long) chains='sim-long lwip-long lwip-mutants fuzz-long unit-clang-long clients-asan' ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
         at_a_time=3
         chains='
 matrix
 device pages widgets
-lwip lwip-threads tls mutants
+lwip lwip-threads tls
 secure-app secure-device
 browser browser-page browser-firefox
 browser-widgets widgets-firefox
@@ -133,8 +136,8 @@ began_all="$(date +%s)"
 if [ "${1:-test}" = test ]; then
     # What several chains need is made before they begin. If that fails, so do they, and say why.
     sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
-    $make hub build/dashboard build/widgets-asan build/hub-tls build/echo-tls build/dashboard-tls \
-        build/secure-asan firmware secure-firmware >>build/log/prepare.log 2>&1
+    $make -j 2 hub build/dashboard build/widgets-asan build/hub-tls build/echo-tls \
+        build/dashboard-tls build/secure-asan firmware secure-firmware >>build/log/prepare.log 2>&1
 fi
 echo "$chains" | xargs -P "$at_a_time" -L 1 sh tests/run.sh only
 

@@ -87,32 +87,33 @@ lwip="-DSIM_SMALL -DSIM_LWIP=$number"
 os='-DSIM_OS'
 # shellcheck disable=SC2086 # options are meant to split
 {
+    # Warnings that need optimisation come once from each compiler.
     try 'gcc c99' gcc -std=c99 -Os $strict $c_only $lwip "$out/port.c"
-    try 'gcc c11 -O0' gcc -std=c11 -O0 $strict $c_only $lwip "$out/port.c"
+    try 'gcc c11' gcc -std=c11 $strict $c_only $lwip "$out/port.c"
     try 'clang c99' clang -std=c99 -O2 $strict $c_only -Wreserved-identifier $lwip \
         "$out/port.c"
-    try 'g++ c++11' g++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
-    try 'clang++ c++11' clang++ -std=c++11 -O2 $strict $lwip "$out/port.cpp"
-    try 'gcc, tcpip_thread' gcc -std=c99 -O2 $strict $c_only $lwip $os "$out/port.c"
-    try 'g++, tcpip_thread' g++ -std=c++11 -O2 $strict $lwip $os "$out/port.cpp"
-    try 'gcc, IPv6 too' gcc -std=c99 -O2 $strict $c_only $lwip -DSIM_IPV6=1 \
+    try 'g++ c++11' g++ -std=c++11 $strict $lwip "$out/port.cpp"
+    try 'clang++ c++11' clang++ -std=c++11 $strict $lwip "$out/port.cpp"
+    try 'gcc, tcpip_thread' gcc -std=c99 $strict $c_only $lwip $os "$out/port.c"
+    try 'g++, tcpip_thread' g++ -std=c++11 $strict $lwip $os "$out/port.cpp"
+    try 'gcc, IPv6 too' gcc -std=c99 $strict $c_only $lwip -DSIM_IPV6=1 \
         "$out/port.c"
     try 'gcc, header alone' gcc -std=c99 $strict $c_only $lwip -DCONNS=4 "$out/user.c"
     try 'g++, header alone' g++ -std=c++11 $strict $lwip -DCONNS=4 "$out/user.cpp"
     tiny="-DSIM_TINY -DSIM_LWIP=$number"
-    try 'gcc, 5 PCBs and no backlog' gcc -std=c99 -O2 $strict $c_only $tiny "$out/port.c"
-    try 'g++, 5 PCBs and no backlog' g++ -std=c++11 -O2 $strict $tiny "$out/port.cpp"
+    try 'gcc, 5 PCBs and no backlog' gcc -std=c99 $strict $c_only $tiny "$out/port.c"
+    try 'g++, 5 PCBs and no backlog' g++ -std=c++11 $strict $tiny "$out/port.cpp"
     try 'gcc, 5 connections' gcc -std=c99 $strict $c_only $tiny -DCONNS=5 "$out/user.c"
     try 'g++, 5 connections' g++ -std=c++11 $strict $tiny -DCONNS=5 "$out/user.cpp"
-    try 'gcc, lock by macros' gcc -std=c99 -O2 $strict $c_only $lwip -DSIM_MACROS "$out/port.c"
+    try 'gcc, lock by macros' gcc -std=c99 $strict $c_only $lwip -DSIM_MACROS "$out/port.c"
     no_function
-    try 'gcc, lock by macros, tcpip_thread' gcc -std=c99 -O2 $strict $c_only $lwip $os \
+    try 'gcc, lock by macros, tcpip_thread' gcc -std=c99 $strict $c_only $lwip $os \
         -DSIM_MACROS "$out/port.c"
     no_function
-    try 'g++, lock by macros, tcpip_thread' g++ -std=c++11 -O2 $strict $lwip $os -DSIM_MACROS \
+    try 'g++, lock by macros, tcpip_thread' g++ -std=c++11 $strict $lwip $os -DSIM_MACROS \
         "$out/port.cpp"
     no_function
-    try 'gcc, copies all' gcc -std=c99 -O2 $strict $c_only $lwip \
+    try 'gcc, copies all' gcc -std=c99 $strict $c_only $lwip \
         -DRTPUSH_LWIP_REFER=65536 "$out/port.c"
 }
 refuse 'LWIP_TCP must be 1' gcc -std=c99 -DLWIP_TCP=0 "$out/port.c"

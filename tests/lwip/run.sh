@@ -12,7 +12,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
 what="${1:-all}"
-seeds="${SEEDS:-800}"
+seeds="${SEEDS:-300}"
 first="${FIRST_SEED:-1}"
 limit=500 # seconds for one part
 mkdir -p build/lwip
