@@ -1339,7 +1339,7 @@ extern "C" {
 //    [rtpi_shared_right, plan_shared_changes_no_byte, m_check_settled]
 
 // With -Os gcc inlines a function with one caller, or a small one, and then spills registers. The
-// functions with this mark are smaller if not inlined, by 340 bytes together on a Cortex-M3.
+// functions with this mark are smaller if not inlined, by 520 bytes together on a Cortex-M3.
 #if defined(__GNUC__) && defined(__OPTIMIZE_SIZE__)
 #define RTPI_APART __attribute__((noinline))
 #else
@@ -1384,7 +1384,7 @@ RTPI_APART static void rtpi_hex(uint8_t out[8], uint32_t value) {
     }
 }
 
-static void rtpi_put_hex(rtpush_text *t, uint32_t value) {
+RTPI_APART static void rtpi_put_hex(rtpush_text *t, uint32_t value) {
     uint8_t digits[8];
     rtpi_hex(digits, value);
     rtpi_put(t, digits, sizeof digits);
@@ -2336,7 +2336,7 @@ RTPI_CHECKED static int rtpi_say_closed(rtpush_server *srv, rtpush_conn *c) {
 // Nothing of one connection may reach the next, but what is left of the tokens of its address
 // (rtpi_tokens_begin). Behind all other free slots: the longer it stays free, the longer the
 // address is remembered.
-static void rtpi_slot_free(rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static void rtpi_slot_free(rtpush_server *srv, rtpush_conn *c) {
     uint32_t peer = c->peer;
     uint16_t tokens = c->tokens;
     uint16_t byte_tokens = c->byte_tokens;
@@ -2534,7 +2534,7 @@ static uint32_t rtpi_majority(rtpush_server *srv, rtpi_those of) {
     return same > 1 && same > all / 2u ? peer : 0;
 }
 
-static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
+RTPI_APART static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
     if (!*oldest || (*oldest)->out.rank.order - c->out.rank.order < 0x80000000u) {
         *oldest = c;
     }
@@ -2815,7 +2815,7 @@ static void rtpi_note_records(rtpush_server *srv, uint32_t end) {
 }
 
 // Numbers begin with 1, in an empty ring.
-static void rtpi_log_clear(rtpush_server *srv) {
+RTPI_APART static void rtpi_log_clear(rtpush_server *srv) {
     srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = srv->limit_rec = 1;
     srv->head = srv->tail = srv->done_off = srv->used = 0;
     srv->lost = srv->noted = srv->evicted = 0;
@@ -4910,8 +4910,9 @@ const char *rtpush_reason_text(int reason) {
     return RTPI_TEXT(RTPI_REASONS(RTPI_REASON_TEXT), (unsigned)reason);
 }
 
-static int rtpi_header_clean(const char *text) { // RFC 9110 5.5: no line may be injected
-    return text[rtpi_text_run(text, RTPI_C_VALUE)] == '\0';
+// RFC 9110 5.5: no line may be injected. NULL is clean.
+static int rtpi_header_clean(const char *text) {
+    return !text || text[rtpi_text_run(text, RTPI_C_VALUE)] == '\0';
 }
 
 // Fields that this library writes: the application's would stand beside ours and contradict them.
@@ -4939,18 +4940,21 @@ static int rtpi_field_name_ok(const char *name) { // RFC 9110 5.1: a token
     return len > 0 && name[len] == '\0' && !rtpi_is_one_of(rtpi_own_names, name);
 }
 
-// May these fields be written? *cors is cleared if they take the place of ours.
-RTPI_APART static int rtpi_headers_check(const rtpush_response *r, int *cors) {
+// May the application give this answer? Returns whether it gets the fields of CORS, which is `cors`
+// unless it has its own, or -1: it may not.
+RTPI_APART static int rtpi_reply_check(const rtpush_response *r, unsigned status, int cors) {
     const char *const *h;
     for (h = r->headers; h && h[0]; h += 2) {
         if (!rtpi_field_name_ok(h[0]) || !h[1] || !rtpi_header_clean(h[1])) {
-            return 0; // also a name without a value
+            return -1; // also a name without a value
         }
-        *cors &= !rtpi_is_one_of(rtpi_cors_names, h[0]);
+        cors = rtpi_is_one_of(rtpi_cors_names, h[0]) ? 0 : cors;
     }
-    return (!r->content_type || rtpi_header_clean(r->content_type)) &&
-           (!r->cache_control || rtpi_header_clean(r->cache_control)) &&
-           (!r->etag || (rtpi_header_clean(r->etag) && !strchr(r->etag, '"')));
+    return status >= 200 && status <= 599 && rtpi_header_clean(r->content_type) &&
+                   rtpi_header_clean(r->cache_control) && rtpi_header_clean(r->etag) &&
+                   !(r->etag && strchr(r->etag, '"')) && (r->len == 0 || r->body || r->pull) &&
+                   (status != 205 || (r->len == 0 && !r->pull)) // RFC 9110 15.3.6: no content
+               ? cors : -1;
 }
 
 // Is v the strong tag of this form? RFC 9110 8.8.3: each coding is a representation of its own.
@@ -4960,10 +4964,12 @@ static int rtpi_is_etag(const char *v, const char *etag, int gzip) {
            strcmp(v + 1 + len, gzip ? "-gz\"" : "\"") == 0;
 }
 
-// What of a body is sent: bytes from .. to - 1.
+// What of a body is sent: bytes from .. to - 1. What the head says of it is a format, given from,
+// to - 1 and the length of the whole body.
 typedef struct rtpi_range {
     uint32_t from;
     uint32_t to;
+    const char *fields;
 } rtpi_range;
 
 // RFC 9110 14.1.2, one range alone of `len` bytes. 206, 416, or 200 for all: it is malformed or of
@@ -5003,11 +5009,19 @@ RTPI_APART static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpu
                                             const char *etag, int gzip, rtpi_range *range) {
     const char *asked = rtpi_kept(srv, c, RTPI_H_RANGE);
     const char *tag = rtpi_kept(srv, c, RTPI_H_IF_RANGE);
-    if (!asked || ((c->in.http.seen >> RTPI_H_IF_RANGE & 1u) &&
-                   (!tag || !rtpi_is_etag(tag, etag, gzip)))) {
-        return 200;
+    unsigned status = 200;
+    if (asked && (!(c->in.http.seen >> RTPI_H_IF_RANGE & 1u) ||
+                  (tag && rtpi_is_etag(tag, etag, gzip)))) {
+        status = rtpi_range_read(asked, range->to, range);
     }
-    return rtpi_range_read(asked, range->to, range);
+    range->fields = "Accept-Ranges: bytes\r\n"; // RFC 9110 14.3, 14.4
+    if (status == 206) {
+        range->fields = "Content-Range: bytes %d-%d/%d\r\nAccept-Ranges: bytes\r\n";
+    } else if (status == 416) {
+        range->fields = "Content-Range: bytes */%d\r\nAccept-Ranges: bytes\r\n";
+        range->from = range->to; // nothing
+    }
+    return status;
 }
 
 enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip form of a file
@@ -5085,42 +5099,53 @@ static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_res
     }
 }
 
-// May it be given? *cors is cleared if its fields take the place of ours.
-static int rtpi_reply_check(const rtpush_response *r, unsigned status, int *cors) {
-    return status >= 200 && status <= 599 && rtpi_headers_check(r, cors) &&
-           (r->len == 0 || r->body || r->pull) &&
-           (status != 205 || (r->len == 0 && !r->pull)); // RFC 9110 15.3.6: it has no content
+// What follows the head of an answer, and what that says of it.
+enum {
+    RTPI_HAS_BODY = 1, // bytes follow
+    RTPI_HAS_TYPE = 2,
+    RTPI_HAS_LENGTH = 4,
+    RTPI_HAS_CHUNKS = 8,
+    RTPI_HAS_END = 16 // the end of the connection is its end
+};
+
+static unsigned rtpi_framing(const rtpush_conn *c, const rtpush_response *r, unsigned status) {
+    unsigned has = RTPI_HAS_TYPE;
+    if (status == 204 || status == 304) {
+        return 0; // RFC 9110 6.4.1
+    }
+    if (c->in.http.method != RTPUSH_HEAD) {
+        has |= RTPI_HAS_BODY;
+    }
+    if (!r->pull || r->len > 0) {
+        return has | RTPI_HAS_LENGTH;
+    }
+    return has | (c->in.http.bits & RTPI_B_HTTP10 ? RTPI_HAS_END : RTPI_HAS_CHUNKS);
 }
 
 // Writes an answer, the application's or, with `own`, the library's.
 static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own) {
     unsigned status = r->status ? r->status : 200u;
-    int headless = status == 204 || status == 304; // RFC 9110 6.4.1: nor has it a body
-    int bodyless = headless || c->in.http.method == RTPUSH_HEAD;
-    int unknown = r->pull && r->len == 0 && !headless; // until it ends; RFC 9112 6.1
-    int chunked = unknown && !(c->in.http.bits & RTPI_B_HTTP10);
-    const rtpush_kind *kind = c->route != RTPI_NO_ROUTE ? rtpi_kind(srv, c) : NULL;
-    int ranged = status == 200 && !unknown && (r->pull || r->body_static) && kind && kind->range;
-    int cors = (c->in.http.bits & RTPI_B_CORS) != 0;
-    rtpi_range range = {0, r->len};
+    unsigned has = rtpi_framing(c, r, status);
+    int cors = rtpi_reply_check(r, status, c->in.http.bits & RTPI_B_CORS);
+    rtpi_range range = {0, r->len, ""};
     const char *const *h;
     rtpush_text *t;
-    if (!rtpi_reply_check(r, status, &cors)) {
+    if (cors < 0) {
         return RTPUSH_ERR_ARGUMENT;
     }
-    if (ranged) {
-        status = kind->range(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
+    if (status == 200 && (has & RTPI_HAS_LENGTH) && (r->pull || r->body_static) &&
+        rtpi_kind(srv, c)->range) {
+        status = rtpi_kind(srv, c)->range(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
     }
-    if (ranged && status == 416) {
-        bodyless = 1;
-        range.to = 0;
+    if (status == 416) {
+        has &= ~(unsigned)RTPI_HAS_BODY;
     }
-    if (chunked != unknown || rtpi_body_due(c)) {
-        rtpi_clear(c, RTPI_F_KEEP); // ended by the close, or an upload left unread
+    if ((has & RTPI_HAS_END) || rtpi_body_due(c)) { // the rest of an upload is left unread
+        rtpi_clear(c, RTPI_F_KEEP);
     }
     t = rtpi_put_head(srv, c, status,
-                      headless          ? NULL
-                      : r->content_type ? r->content_type : "text/plain; charset=utf-8",
+                      !(has & RTPI_HAS_TYPE) ? NULL
+                      : r->content_type      ? r->content_type : "text/plain; charset=utf-8",
                       r->cache_control ? r->cache_control : "no-store", cors);
     for (h = r->headers; h && h[0]; h += 2) {
         rtpi_format(t, "%s: %s\r\n", h[0], h[1]);
@@ -5131,24 +5156,19 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (own) {
         rtpi_put_own_fields(srv, c, t, r, own);
     }
-    ranged = ranged ? (int)status : 0;
-    // RFC 9110 14.3, 14.4
-    rtpi_format(t, "%?Accept-Ranges: bytes\r\n%;%?Transfer-Encoding: chunked\r\n%;",
-                ranged, chunked);
-    rtpi_format(t, "%?Content-Range: bytes %d-%d/%d\r\n%;", ranged == 206,
-                range.from, range.to - 1u, r->len);
-    rtpi_format(t, "%?Content-Range: bytes */%d\r\n%;%?Content-Length: %d\r\n%;\r\n",
-                ranged == 416, r->len, !unknown && !headless, range.to - range.from);
-    if (!bodyless && !r->body_static && !r->pull) {
+    rtpi_format(t, range.fields, range.from, range.to - 1u, r->len);
+    rtpi_format(t, "%?Transfer-Encoding: chunked\r\n%;%?Content-Length: %d\r\n%;\r\n",
+                has & RTPI_HAS_CHUNKS, has & RTPI_HAS_LENGTH, range.to - range.from);
+    if ((has & RTPI_HAS_BODY) && !r->body_static && !r->pull) {
         rtpi_put(t, r->body, (size_t)r->len);
     }
     if (!rtpi_tx_commit(c, t)) {
         return RTPUSH_ERR_TOO_BIG;
     }
     rtpi_begin_reply(srv, c);
-    if (!bodyless) {
+    if (has & RTPI_HAS_BODY) {
         rtpi_reply_body(srv, c, r, own, &range);
-        if (chunked) {
+        if (has & RTPI_HAS_CHUNKS) {
             c->in.http.bits |= RTPI_B_CHUNKED;
         }
     }
@@ -5400,7 +5420,7 @@ static int rtpi_topic_find(const rtpush_server *srv, const char *name, size_t le
 }
 
 // The topics a route allows: bytes have no form in an event stream.
-static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
+RTPI_APART static uint32_t rtpi_route_topics(const rtpush_server *srv, const rtpush_route *route) {
     uint32_t topics =
         route->kind->flags & RTPI_KIND_TWO_WAY ? rtpi_all_topics(srv) : srv->text_topics;
     return route->topics ? topics & route->topics : topics;
@@ -5520,8 +5540,8 @@ static unsigned rtpi_site_check(const rtpush_conn *c, const rtpush_request *req,
 }
 
 // Host and Origin of the request, checked before everything else and before any callback.
-static unsigned rtpi_sender_check(const rtpush_server *srv, rtpush_conn *c,
-                                  const rtpush_request *req) {
+RTPI_APART static unsigned rtpi_sender_check(const rtpush_server *srv, rtpush_conn *c,
+                                             const rtpush_request *req) {
     int origin = req->origin ? rtpi_cors_check(srv, c, req->origin, req->host) : 1;
     unsigned refusal = 0;
     if (!(c->in.http.seen >> RTPI_H_HOST & 1u) && !(c->in.http.bits & RTPI_B_HTTP10)) {
@@ -5650,8 +5670,9 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
     }
 }
 
-// A head that was not complete in time. Origin counts only if it was read before.
-static void rtpi_refuse_head(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t reason) {
+// What is refused before the head is complete, or because a deadline has come. The connection is
+// not kept. Origin counts if it was read before.
+static void rtpi_refuse_late(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t reason) {
     const char *origin = NULL;
     if (c->in.http.seen >> RTPI_H_ORIGIN & 1u) { // so the target is whole
         origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
@@ -5692,7 +5713,7 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
             refusal = c->out.asked.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
         }
         if (refusal) {
-            rtpi_refuse_head(srv, c, refusal, rtpi_refusal_reason(refusal));
+            rtpi_refuse_late(srv, c, refusal, rtpi_refusal_reason(refusal));
         } else if (last) {
             rtpi_head_done(srv, c, &srv->request);
         }
@@ -6575,7 +6596,8 @@ static uint32_t rtpi_ws_max(const rtpush_server *srv, const rtpush_route *route)
 // Reads the header of a frame from the bytes there are; `open` is the opcode of the message under
 // way, 0 none. Returns the bytes of the header, 0 if more are needed, or the close code to fail
 // with.
-static unsigned rtpi_ws_header(const uint8_t *at, size_t len, unsigned open, uint32_t *left) {
+RTPI_APART static unsigned rtpi_ws_header(const uint8_t *at, size_t len, unsigned open,
+                                          uint32_t *left) {
     const unsigned opcode = at[0] & 15u;
     const unsigned allowed = open ? 0x0701u : 0x0706u; // 5.4: a continuation only inside a message
     unsigned size = 2;
@@ -6779,7 +6801,8 @@ static size_t rtpi_ws_data(rtpush_server *srv, rtpush_conn *c, uint8_t *from, si
 }
 
 // Reads a header, as far as it is there. Returns how many bytes it took.
-static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
+RTPI_APART static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
+                                       size_t len) {
     rtpi_ws *w = &c->in.ws;
     const uint8_t *header = data;
     unsigned before = w->header_len;
@@ -7263,53 +7286,30 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
     }
 }
 
-// From its deadline on an answer is watched (rtpi_pending) also if nobody asked for it: a filter's
-// own bytes may stand before it, with a peer that reads none.
-static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
-    switch (c->state) {
-    case RTPI_HEAD:
-        if (c->in.http.total == 0 && !rtpi_over(srv, c, srv->desc.idle_ms)) {
-            break;
-        }
-        rtpi_clear(c, RTPI_F_KEEP);
-        if (c->in.http.total == 0) {
+// What ends the wait of a state that is no stream. From its deadline on an answer is watched
+// (rtpi_pending) also if nobody asked for it: a filter's own bytes may stand before it, with a peer
+// that reads none.
+RTPI_APART static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
+    if (c->state == RTPI_HEAD && c->in.http.total == 0) {
+        if (rtpi_over(srv, c, srv->desc.idle_ms)) {
             rtpi_begin_closing(srv, c, RTPUSH_REASON_TIMEOUT_IDLE);
-        } else {
-            rtpi_refuse_head(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_HEAD);
         }
-        break;
-    case RTPI_BODY:
-        rtpi_clear(c, RTPI_F_KEEP);
-        if (rtpi_has(c, RTPI_F_REFUSED)) { // not the peer's fault: on_body answered RETRY
-            rtpi_refuse_for(srv, c, RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY);
-        } else {
-            rtpi_refuse_for(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_BODY);
-        }
-        break;
-    case RTPI_ASK:
-    case RTPI_WAIT:
-        rtpi_clear(c, RTPI_F_KEEP);
-        rtpi_refuse_for(srv, c, RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY);
-        break;
-    case RTPI_REPLY:
-        if (c->out.reply.pull && rtpi_tx_queued(c) == 0 && rtpi_arrived(srv, c)) {
-            rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_REPLY); // begun, so no status can say it
-        } else {
-            c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
-            rtpi_pending(srv, c);
-        }
-        break;
-    case RTPI_CLOSING:
-        rtpi_pending(srv, c);
-        c->due = rtpi_after(srv, srv->desc.stall_ms);
-        break;
-    case RTPI_LINGER:
+    } else if (c->state == RTPI_HEAD) {
+        rtpi_refuse_late(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_HEAD);
+    } else if (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED)) {
+        rtpi_refuse_late(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_BODY);
+    } else if (c->state < RTPI_REPLY) { // the application's fault: on_body may have answered RETRY
+        rtpi_refuse_late(srv, c, RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY);
+    } else if (c->state == RTPI_LINGER) {
         if (rtpi_over(srv, c, srv->desc.close_ms)) {
             rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_CLOSE);
         }
-        break;
-    default:
-        break;
+    } else if (c->state == RTPI_REPLY && c->out.reply.pull && rtpi_tx_queued(c) == 0 &&
+               rtpi_arrived(srv, c)) {
+        rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_REPLY); // begun, so no status can say it
+    } else {
+        c->due = rtpi_after(srv, srv->desc.reply_ms); // `moved` watches the peer
+        rtpi_pending(srv, c);
     }
 }
 
