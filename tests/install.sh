@@ -36,6 +36,10 @@ clang                                       clang
 /usr/lib/llvm-14/lib/clang/*/lib/linux/*asan*x86_64.a libclang-rt-14-dev
 avr-gcc                                     gcc-avr
 /usr/lib/avr/include/string.h               avr-libc
+riscv64-unknown-elf-g++                     gcc-riscv64-unknown-elf
+/usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs picolibc-riscv64-unknown-elf
+xtensa-lx106-elf-g++                        gcc-xtensa-lx106
+/usr/lib/xtensa-lx106-elf/include/string.h  picolibc-xtensa-lx106-elf
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user

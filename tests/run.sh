@@ -34,6 +34,7 @@ command_of() {
         lwip-long) echo "SEEDS=5000 sh tests/lwip/run.sh simulate" ;;
         matrix) echo "sh tests/matrix.sh" ;;
         bench) echo "sh tests/bench/bench.sh test" ;;
+        cpp) echo "sh tests/cpp/run.sh" ;;
         snippets) echo "sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
         clients-poll) echo "$make build/echo-poll build/hub-poll &&
@@ -120,7 +121,7 @@ fuzz boards
 secure secure-browser
 size stack
 unit-clang
-access upload proxies proxied-pages snippets bench
+access upload proxies proxied-pages snippets bench cpp
 threads posix slow symbols lint mutants-self'
         ;;
     *) chains="$*" ;;
