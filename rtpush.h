@@ -1998,7 +1998,7 @@ enum {
     RTPI_F_EXPIRES = 0x2000,    // `expires` counts
     RTPI_F_KEEP = 0x4000        // keep the connection after the answer
 };
-#define RTPI_F_ANSWER 0x8000u // poll: the answer has begun; request: it was given
+#define RTPI_F_ANSWER 0x8000u // poll: the answer has begun
 
 // rtpush_conn.todo
 enum {
@@ -2016,7 +2016,7 @@ enum {
 enum {
     RTPI_KIND_STREAM = 1,
     RTPI_KIND_ENDS = 2,       // a stream that ends with what there is
-    RTPI_KIND_TWO_WAY = 4,    // ... on which both sides send: of bytes too, and without topics
+    RTPI_KIND_TWO_WAY = 4,    // ... on which both sides send: of bytes too
     RTPI_KIND_NOT_NOW = 8,    // "not now" is 200 and a retry:
     RTPI_KIND_FOREIGN = 16,   // a GET from any site may have it
     RTPI_KIND_LINKED = 32,    // ... that follows a link
@@ -2201,7 +2201,8 @@ static void rtpi_end_at_once(rtpush_server *srv, rtpush_conn *c, uint8_t reason)
     int all_sent = c->state == RTPI_LINGER
                        ? rtpi_has(c, RTPI_F_FIN)
                        : c->state == RTPI_HEAD && (!rtpi_filtered(c) || srv->hooks.pending);
-    if (c->state == RTPI_FREE || rtpi_is_dead(c)) {
+    RTPUSH_ASSERT(c->state != RTPI_FREE);
+    if (rtpi_is_dead(c)) {
         return;
     }
     rtpi_stream_ended(srv, c);
@@ -2268,7 +2269,8 @@ static int rtpi_arrived(rtpush_server *srv, rtpush_conn *c) {
 
 // All output is queued: CLOSING ends after it.
 static void rtpi_begin_closing(rtpush_server *srv, rtpush_conn *c, uint8_t reason) {
-    if (c->state == RTPI_FREE || c->state >= RTPI_CLOSING) {
+    RTPUSH_ASSERT(c->state != RTPI_FREE);
+    if (c->state >= RTPI_CLOSING) {
         return;
     }
     rtpi_stream_ended(srv, c);
@@ -2357,12 +2359,14 @@ RTPI_APART static void rtpi_slot_free(rtpush_server *srv, rtpush_conn *c) {
 
 // The one place where a connection becomes a free slot.
 static void rtpi_reap(rtpush_server *srv, rtpush_conn *c) {
+    int dead;
     rtpi_drop(srv, c, c->state == RTPI_RESET);
     srv->count.reasons[c->reason]++;
-    if (rtpi_say_closed(srv, c)) { // always: the state does not change after DEAD
-        rtpi_slot_free(srv, c);
-        srv->count.slots_used--;
-    }
+    dead = rtpi_say_closed(srv, c);
+    (void)dead;
+    RTPUSH_ASSERT(dead); // nothing changes a state after DEAD
+    rtpi_slot_free(srv, c);
+    srv->count.slots_used--;
 }
 
 static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: randomizes retries only
@@ -2550,7 +2554,7 @@ static int rtpi_is_idle(const rtpush_conn *c) {
 // sees an error. In a pool it has half a second, since a new handshake costs more.
 RTPI_APART static int rtpi_is_old(const rtpush_server *srv, const rtpush_conn *c, rtpi_those of,
                                   uint32_t young) {
-    if (!of && rtpi_is_idle(c) && rtpi_is_proved(c)) {
+    if (!of && rtpi_is_idle(c)) {
         return 1;
     }
     return srv->quarter - c->out.rank.since > (of && rtpi_is_idle(c) ? 1u : young);
@@ -2893,9 +2897,8 @@ static uint32_t rtpi_seek_to(const rtpush_server *srv, uint32_t seq) {
 // refer to, or the one it is in the middle of. A dropped transport (port NULL) needs none.
 static uint32_t rtpi_held(const rtpush_conn *c) {
     uint32_t held = c->mark_seq ? c->hold_seq : 0;
-    if (rtpi_has_cursor(c) && c->out.stream.part > 0 &&
-        (held == 0 || c->out.stream.seq < held)) {
-        held = c->out.stream.seq;
+    if (held == 0 && rtpi_has_cursor(c) && c->out.stream.part > 0) {
+        held = c->out.stream.seq; // else it is not before what the transport refers to
     }
     return c->port ? held : 0;
 }
@@ -3519,9 +3522,7 @@ static const rtpi_record *rtpi_reader_next(rtpush_server *srv, rtpi_stream *s) {
         s->seq++;
         s->off += (uint32_t)rec->size4 * 4u;
     }
-    if (s->seq >= srv->limit_seq) {
-        s->off = srv->limit_off;
-    }
+    s->off = srv->limit_off;
     return NULL;
 }
 
@@ -3742,7 +3743,7 @@ static int rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
         return 1;
     }
     (void)rtpi_next_record(srv, c); // computes the number of missed events
-    while ((c->notice != RTPI_NOTICE_NONE || s->gap_from != 0) && s->part == 0) {
+    while (c->notice != RTPI_NOTICE_NONE || s->gap_from != 0) { // so s->part is 0
         if (!rtpi_put_notice(srv, c)) {
             return 1;
         }
@@ -4525,8 +4526,8 @@ RTPI_APART static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn 
 // 8.6).
 static unsigned rtpi_match_cookie(const rtpush_server *srv, rtpi_http *h, char *v) {
     const char *name = srv->desc.cookie;
-    size_t len = name ? strlen(name) : 0;
-    if (len == 0 || (h->bits & RTPI_B_COOKIE) || strncmp(v, name, len) != 0 || v[len] != '=') {
+    size_t len = strlen(name);
+    if ((h->bits & RTPI_B_COOKIE) || strncmp(v, name, len) != 0 || v[len] != '=') {
         return 0;
     }
     h->bits |= RTPI_B_COOKIE;
@@ -4844,7 +4845,6 @@ static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned s
 static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream_ended(srv, c);
     memset(&c->out, 0, sizeof c->out);
-    rtpi_set(c, RTPI_F_ANSWER);
     rtpi_clear(c, RTPI_F_RETRY); // of on_body: nothing waits for it any more
     rtpi_state(srv, c, RTPI_REPLY, srv->desc.stall_ms);
     rtpi_ready(srv, c);
@@ -5295,7 +5295,7 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
     if (!rtpi_say_closed(srv, c)) {
         return; // on_close ended it
     }
-    if (rtpi_has(c, RTPI_F_KEEP) && !srv->shut && !rtpi_has(c, RTPI_F_EOF)) {
+    if (rtpi_has(c, RTPI_F_KEEP) && !rtpi_has(c, RTPI_F_EOF)) { // not after rtpush_shutdown
         rtpi_await_request(srv, c, 1);
         rtpi_ready(srv, c); // the port may hold the next request
     } else {
@@ -5572,12 +5572,11 @@ RTPI_APART static unsigned rtpi_request_check(const rtpush_conn *c, const rtpush
 RTPI_OWN_FRAME static unsigned rtpi_judge_stream(rtpush_server *srv, rtpush_conn *c,
                                                  rtpush_request *req) {
     unsigned refusal = rtpi_topics_asked(srv, req->route, req->query, &req->topics);
-    int two_way = rtpi_kind_has(srv, c, RTPI_KIND_TWO_WAY);
+    (void)c;
     if (refusal) {
         return refusal;
     }
-    return req->topics == 0 && srv->desc.topic_count > 0 && (!two_way || *req->query)
-               ? RTPI_NO(404) : 0u;
+    return req->topics == 0 && srv->desc.topic_count > 0 ? RTPI_NO(404) : 0u;
 }
 
 static int rtpi_is_redirect(int status) { // RFC 9110 15.4.3, 15.4.4
@@ -5599,7 +5598,7 @@ static int rtpi_authorized(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
         status = req->topics == 0 ? 403 : 0;
     }
     if (status != 0) {
-        srv->advice = rtpi_is_redirect(status) && grant ? grant->location
+        srv->advice = rtpi_is_redirect(status) ? grant->location
                       : grant && grant->challenge && rtpi_header_clean(grant->challenge)
                           ? grant->challenge : "Bearer";
         rtpi_refuse_for(srv, c, RTPI_NO(rtpi_may_refuse(status, grant) ? (unsigned)status : 500u),
@@ -5842,9 +5841,7 @@ static unsigned rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_req
     const rtpush_route *route = req->route;
     rtpi_set(c, RTPI_F_OPENED);
     rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
-    if (route->on_request) {
-        route->on_request(srv, req);
-    }
+    route->on_request(srv, req);
     return 0;
 }
 
@@ -5876,9 +5873,7 @@ static unsigned rtpi_open_upload(rtpush_server *srv, rtpush_conn *c, rtpush_requ
     }
     if (route->on_body) { // else on_request comes with the whole body
         rtpi_set(c, RTPI_F_OPENED);
-        if (route->on_request) {
-            route->on_request(srv, req);
-        }
+        route->on_request(srv, req);
     }
     return 0;
 }
@@ -6337,8 +6332,8 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         s->stop = srv->limit_seq;
     }
     rtpi_stream_fill(srv, c);
-    if (c->state != RTPI_STREAM || s->part > 0 || c->notice != RTPI_NOTICE_NONE ||
-        s->gap_from != 0 || !(c->todo & RTPI_TODO_SWEPT)) {
+    if (c->state != RTPI_STREAM || s->part > 0 || s->gap_from != 0 ||
+        !(c->todo & RTPI_TODO_SWEPT)) {
         return 1;
     }
     rec = rtpi_reader_next(srv, s);
@@ -6585,12 +6580,8 @@ static int rtpi_ws_code_valid(unsigned code) {
 }
 
 static uint32_t rtpi_ws_max(const rtpush_server *srv, const rtpush_route *route) {
-    uint32_t room = rtpi_ws_room(srv);
-    if (route->max_message > 0) {
-        return (route->flags & RTPUSH_STREAM_MESSAGES) || route->max_message < room
-                   ? route->max_message : room;
-    }
-    return (route->flags & RTPUSH_STREAM_MESSAGES) ? ~(uint32_t)0 : room;
+    return route->max_message > 0                     ? route->max_message
+           : route->flags & RTPUSH_STREAM_MESSAGES ? ~(uint32_t)0 : rtpi_ws_room(srv);
 }
 
 // Reads the header of a frame from the bytes there are; `open` is the opcode of the message under
@@ -6913,7 +6904,7 @@ static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
 
 static int rtpi_websocket_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_ws_put_control(srv, c);
-    return c->state != RTPI_STREAM || rtpi_stream_fill(srv, c);
+    return rtpi_stream_fill(srv, c); // nothing behind a Close
 }
 
 static void rtpi_websocket_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
@@ -7361,11 +7352,9 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     rtpush_conn *c;
     unsigned topic;
     uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
-    if (!rtpi_release(srv, RTPI_ALL_RECORDS)) {
-        return; // later: there are 65,536 numbers left
-    }
+    (void)rtpi_release(srv, RTPI_ALL_RECORDS); // none is being served
     rtpi_lock(srv);
-    if (srv->open_records > 0) { // claimed since rtpi_sync looked
+    if (srv->open_records > 0) { // claimed since rtpi_sync looked: there are 65,536 numbers left
         rtpi_unlock(srv);
         return;
     }
@@ -7522,8 +7511,7 @@ void rtpush_plain_eof(rtpush_server *srv, rtpush_conn *conn) {
 
 // Puts into tx what route->kind sends before records. 0: nothing is to be sent now.
 static int rtpi_output_fill(rtpush_server *srv, rtpush_conn *c) {
-    if ((rtpi_is_stream(c) || (c->state == RTPI_REPLY && c->out.reply.pull)) &&
-        rtpi_kind(srv, c)->fill) {
+    if (rtpi_is_stream(c) || (c->state == RTPI_REPLY && c->out.reply.pull)) {
         return rtpi_kind(srv, c)->fill(srv, c);
     }
     return 1;
@@ -7604,7 +7592,7 @@ static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
     } else {
         uint32_t tx = taken < srv->plan.tx ? taken : srv->plan.tx;
         c->tx_head = (uint16_t)(c->tx_head + tx);
-        if (taken > tx && c->state == RTPI_REPLY) {
+        if (taken > tx) { // of a body
             c->out.reply.body += taken - tx;
             c->out.reply.left -= taken - tx;
         }
@@ -7714,7 +7702,7 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
                                 : rtpush_plain_output(srv, conn, spans, max);
     if (count == RTPUSH_FIN) {
         rtpi_set(conn, RTPI_F_FIN);
-        if (conn->state == RTPI_LINGER && rtpi_has(conn, RTPI_F_EOF)) {
+        if (rtpi_has(conn, RTPI_F_EOF)) {
             rtpi_end_at_once(srv, conn, conn->reason); // both sides have finished
         }
     }
@@ -8228,7 +8216,7 @@ int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *
     if (!c) {
         return RTPUSH_ERR_STALE;
     }
-    if ((c->state != RTPI_WAIT && c->state != RTPI_BODY) || rtpi_has(c, RTPI_F_ANSWER)) {
+    if (c->state != RTPI_WAIT && c->state != RTPI_BODY) {
         return RTPUSH_ERR_STATE;
     }
     return rtpi_reply(srv, c, response, 0);
