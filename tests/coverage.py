@@ -5,6 +5,7 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,16 @@ import tempfile
 # (file, line without its indentation): why nothing can reach a part of it. A line that is reached,
 # or gone, is reported, so that no reason outlives its line.
 WHY = {}
+
+# An assertion's other side is a failed test, and so is what stands only for assertions.
+CHECKS = re.compile(r"#ifdef RTPI_ASSERTS\n.*?\n#endif|RTPUSH_ASSERT\([^;]*;", re.S)
+
+
+def checks(text):
+    """The numbers of lines that only check."""
+    return {line for found in CHECKS.finditer(text)
+            for line in range(text.count("\n", 0, found.start()) + 1,
+                              text.count("\n", 0, found.end()) + 2)}
 
 
 def reports(tree):
@@ -55,9 +66,11 @@ def main():
     explained = set()
     with open(sys.argv[2], "w") as out:
         for name, lines in sorted(files.items()):
-            branches = [count for _, counts in lines.values() for count in counts]
             with open(os.path.join(tree, name)) as source:
-                text = source.read().split("\n")
+                text = source.read()
+            lines = {number: lines[number] for number in set(lines) - checks(text)}
+            branches = [count for _, counts in lines.values() for count in counts]
+            text = text.split("\n")
             to_do = 0
             for number, (count, counts) in sorted(lines.items()):
                 if count > 0 and 0 not in counts:

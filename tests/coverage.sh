@@ -40,7 +40,7 @@ export PATH="$top/bin:$PATH" CC=gcc
 # The command of a suite, in the tree.
 command_of() {
     case "$1" in
-        unit) echo 'RTPUSH_QUICK=1 sh tests/unit.sh gcc' ;;
+        unit) echo 'RTPUSH_QUICK=1 LIMIT=1500 sh tests/unit.sh gcc' ;;
         posix) echo 'sh tests/posix/run.sh' ;;
         tls) echo 'mkdir -p build/tls && for p in test_tls sim; do
             gcc -std=c99 -I. tests/tls/$p.c -o build/tls/$p -lcmocka -lbearssl &&
@@ -55,7 +55,7 @@ command_of() {
 }
 for suite in $suites; do
     echo "coverage: $suite"
-    (cd "$tree" && nice -n 5 timeout 900 sh -c "$(command_of "$suite")") \
+    (cd "$tree" && nice -n 5 timeout 3000 sh -c "$(command_of "$suite")") \
         >"$top/$suite.log" 2>&1 </dev/null
     tail -n 1 "$top/$suite.log"
 done
