@@ -1339,7 +1339,7 @@ extern "C" {
 //    [rtpi_shared_right, plan_shared_changes_no_byte, m_check_settled]
 
 // With -Os gcc inlines a function with one caller, or a small one, and then spills registers. The
-// functions with this mark are smaller if not inlined, by 520 bytes together on a Cortex-M3.
+// functions with this mark are smaller if not inlined, by 620 bytes together on a Cortex-M3.
 #if defined(__GNUC__) && defined(__OPTIMIZE_SIZE__)
 #define RTPI_APART __attribute__((noinline))
 #else
@@ -1477,22 +1477,18 @@ static uint8_t rtpi_lower(uint8_t c) {
     return (c >= 'A' && c <= 'Z') ? (uint8_t)(c + 32) : c;
 }
 
-// len bytes at lower, which are in lower case, against a text in any case.
-static int rtpi_is(const char *lower, size_t len, const char *text) {
-    size_t i = 0;
-    while (i < len && text[i] != '\0' && rtpi_lower((uint8_t)text[i]) == (uint8_t)lower[i]) {
-        i++;
-    }
-    return i == len && text[i] == '\0';
-}
-
-// Does a text in any case start with len bytes at lower?
+// Does a text in any case start with len bytes at lower, which are in lower case?
 static int rtpi_starts(const char *text, const char *lower, size_t len) {
     size_t i = 0;
     while (i < len && rtpi_lower((uint8_t)text[i]) == (uint8_t)lower[i]) {
         i++;
     }
     return i == len;
+}
+
+// ... and end there?
+static int rtpi_is(const char *lower, size_t len, const char *text) {
+    return rtpi_starts(text, lower, len) && text[len] == '\0';
 }
 
 static void rtpi_lower_all(uint8_t *text, size_t len) {
@@ -1549,7 +1545,7 @@ static size_t rtpi_run(const void *data, size_t len, unsigned classes) {
 }
 
 // ... of a text that NUL ends.
-static size_t rtpi_text_run(const char *text, unsigned classes) {
+RTPI_APART static size_t rtpi_text_run(const char *text, unsigned classes) {
     return rtpi_run(text, ~(size_t)0, classes);
 }
 
@@ -1641,20 +1637,15 @@ static const char rtpi_letters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static void rtpi_put_base64(rtpush_text *t, const uint8_t *data, size_t len, int url) {
-    size_t i;
-    for (i = 0; i < len; i += 3) {
-        uint8_t text[4];
-        uint32_t bits = 0;
-        size_t n;
-        for (n = 0; n < 3; n++) {
-            bits = bits << 8 | (i + n < len ? data[i + n] : 0u);
-        }
-        for (n = 0; n < 4; n++, bits <<= 6) { // n bytes give n + 1 characters
-            unsigned value = (unsigned)(bits >> 18 & 63u);
-            text[n] = (uint8_t)(i + n > len ? '='
-                                : url && value > 61 ? "-_"[value - 62] : rtpi_letters[value]);
-        }
-        rtpi_put(t, text, url && len - i < 3 ? len - i + 1 : 4);
+    size_t n;
+    for (n = 0; n * 3 < len * 4; n++) { // a character for each 6 bits begun
+        const size_t at = n * 3 / 4;
+        unsigned two = (unsigned)data[at] << 8 | (at + 1 < len ? data[at + 1] : 0u);
+        unsigned value = two >> (10u - (n * 6 & 7u)) & 63u;
+        rtpi_put(t, url && value > 61 ? &"-_"[value - 62] : &rtpi_letters[value], 1);
+    }
+    for (; !url && n % 4 != 0; n++) {
+        rtpi_put(t, "=", 1);
     }
 }
 
@@ -1677,7 +1668,7 @@ static uint32_t rtpi_rotate_left(uint32_t x, unsigned n) {
 #define RTPI_UNROLLED
 #endif
 
-static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
+RTPI_OWN_FRAME static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
     static const uint32_t k[4] = {0x5A827999u, 0x6ED9EBA1u, 0x8F1BBCDCu, 0xCA62C1D6u};
     uint32_t w[16];
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
@@ -1716,17 +1707,17 @@ static void rtpi_sha1_block(uint32_t h[5], const uint8_t *block) {
 static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
     uint32_t h[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u, 0xC3D2E1F0u};
     size_t end = (len + 8) / 64 * 64 + 64; // 0x80 and the 8 bytes of length fit before it
-    size_t at;
+    size_t at = 0;
     unsigned i;
     memset(data + len, 0, end - len);
     data[len] = 0x80;
     // The length in bits ends the message: 8 bytes, of which 2 can be other than 0 here.
     data[end - 2] = (uint8_t)(len >> 5);
     data[end - 1] = (uint8_t)(len << 3);
-    rtpi_sha1_block(h, data); // called twice, so that its 64 words of stack are not its caller's
-    for (at = 64; at < end; at += 64) {
+    do {
         rtpi_sha1_block(h, data + at);
-    }
+        at += 64;
+    } while (at < end);
     for (i = 0; i < 20; i++) {
         digest[i] = (uint8_t)(h[i / 4] >> (24u - 8u * (i & 3u)));
     }
@@ -1812,19 +1803,16 @@ enum {
 };
 
 static uint8_t rtpi_utf8_lead(uint8_t c) {
-    if (c < 0x80) {
-        return RTPI_UTF8_OK;
-    }
-    if (c < 0xC2 || c > 0xF4) {
-        return RTPI_UTF8_BAD;
-    }
+    static const uint8_t longer[] = { // E0 to F4
+        RTPI_UTF8_E0,    RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2,
+        RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2,
+        RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2, RTPI_UTF8_TAIL2, RTPI_UTF8_ED,    RTPI_UTF8_TAIL2,
+        RTPI_UTF8_TAIL2, RTPI_UTF8_F0,    RTPI_UTF8_TAIL3, RTPI_UTF8_TAIL3, RTPI_UTF8_TAIL3,
+        RTPI_UTF8_F4};
     if (c < 0xE0) {
-        return RTPI_UTF8_TAIL1;
+        return c < 0x80 ? RTPI_UTF8_OK : c < 0xC2 ? RTPI_UTF8_BAD : RTPI_UTF8_TAIL1;
     }
-    if (c < 0xF0) {
-        return (c == 0xE0) ? RTPI_UTF8_E0 : (c == 0xED) ? RTPI_UTF8_ED : RTPI_UTF8_TAIL2;
-    }
-    return (c == 0xF0) ? RTPI_UTF8_F0 : (c == 0xF4) ? RTPI_UTF8_F4 : RTPI_UTF8_TAIL3;
+    return c > 0xF4 ? (uint8_t)RTPI_UTF8_BAD : longer[c - 0xE0];
 }
 
 static uint8_t rtpi_utf8_tail(uint8_t state, uint8_t c) {
@@ -2430,7 +2418,7 @@ enum {
     RTPI_REMEMBERED = 16 // free slots, each with an address: if memory never used is left
 };
 
-static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) {
+RTPI_APART static uint16_t rtpi_refilled(uint32_t tokens, uint32_t rate, uint32_t seconds) {
     rate = rate < 32767u ? rate : 32767u; // unlimited: a route with a rate begins with a full one
     tokens += rate * seconds;
     return (uint16_t)(tokens > 2 * rate ? 2 * rate : tokens);
@@ -2515,27 +2503,21 @@ static int rtpi_is_of(const rtpush_conn *c, rtpi_those of) {
     return !of || (rtpi_filtered(c) && of(c));
 }
 
-// The address that more than half of those come from whose slots may be taken, of two at least; 0
-// none. Boyer and Moore's majority vote: two passes, no memory.
+// The address that more than half of those come from whose slots may be taken, if there is one;
+// else any. Boyer and Moore's majority vote: it needs no memory.
 static uint32_t rtpi_majority(rtpush_server *srv, rtpi_those of) {
     rtpush_conn *c;
     uint32_t peer = 0;
     int32_t votes = 0;
-    uint32_t all = 0;
-    uint32_t same = 0;
     for (c = srv->conns; c < srv->slots_end; c++) {
         if (rtpi_is_of(c, of) && rtpi_may_take(srv, c)) {
             if (votes == 0) {
                 peer = c->peer;
             }
             votes += peer == c->peer ? 1 : -1;
-            all++;
         }
     }
-    for (c = srv->conns; c < srv->slots_end; c++) {
-        same += rtpi_is_of(c, of) && rtpi_may_take(srv, c) && c->peer == peer;
-    }
-    return same > 1 && same > all / 2u ? peer : 0;
+    return peer;
 }
 
 RTPI_APART static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
@@ -2576,6 +2558,8 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those
     rtpush_conn *of_many = NULL;
     rtpush_conn *c;
     uint32_t many = rtpi_majority(srv, of);
+    uint32_t same = 0; // of that address
+    uint32_t all = 0;
     uint32_t places = 0;
     uint32_t unproved = 0;
     for (c = srv->conns; c < srv->slots_end; c++) {
@@ -2592,8 +2576,10 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those
         }
         places += !rtpi_is_stream(c);
         if (rtpi_may_take(srv, c)) {
+            all++;
             unproved += !rtpi_is_proved(c);
             if (c->peer == many) {
+                same++;
                 rtpi_older(&of_many, c);
             }
             if (rtpi_is_old(srv, c, of, young)) {
@@ -2601,7 +2587,7 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those
             }
         }
     }
-    if (of_many && many != 0 && many != peer) {
+    if (same > 1 && same > all / 2u && many != 0 && many != peer) {
         return of_many;
     }
     return oldest[1] && unproved * 4u < places * 3u ? oldest[1] : oldest[0];
@@ -3547,12 +3533,17 @@ static uint32_t rtpi_keepalive_ms(const rtpush_server *srv, uint8_t form) {
     return form == RTPI_FORM_RAW ? srv->desc.ping_ms : srv->desc.keepalive_ms;
 }
 
-// Parses "epoch-seq", or for a poll "epoch-seq-rev". rev is unchanged if there is none.
-static int rtpi_get_id(const char *text, rtpush_id *id, uint32_t *rev) {
-    size_t len = strlen(text);
-    return (len == 17 || (len == 26 && text[17] == '-' && rtpi_get_hex(text + 18, 8, rev))) &&
-           rtpi_get_hex(text, 8, &id->epoch) && text[8] == '-' &&
-           rtpi_get_hex(text + 9, 8, &id->seq);
+// Parses "epoch-seq", or for a poll "epoch-seq-rev": words of 8 digits. Returns how many, 0 if it
+// is no id. What is absent is unchanged.
+static unsigned rtpi_get_id(const char *text, uint32_t words[3]) {
+    unsigned n = 0;
+    do {
+        if (n == 3 || !rtpi_get_hex(text, 8, &words[n++])) {
+            return 0;
+        }
+        text += 9;
+    } while (text[-1] == '-');
+    return n > 1 && text[-1] == '\0' ? n : 0;
 }
 
 // Sets the position of a new reader. `text` is what it resumes from: an id, "first", or NULL. Any
@@ -3560,18 +3551,17 @@ static int rtpi_get_id(const char *text, rtpush_id *id, uint32_t *rev) {
 static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *text) {
     rtpi_stream *s = &c->out.stream;
     int first = text && strcmp(text, "first") == 0;
-    rtpush_id id;
-    uint32_t rev = 0;
+    uint32_t id[3] = {0, 0, 0}; // epoch, number, revision
     s->seq = s->stop = srv->limit_seq;
     s->off = srv->limit_off;
     c->notice = RTPI_NOTICE_FRESH;
     if (text && !first) {
         c->notice = RTPI_NOTICE_RESET;
-        if (rtpi_get_id(text, &id, &rev) && id.epoch == srv->epoch && id.seq < srv->limit_seq &&
-            rev <= srv->limit_rev) {
+        if (rtpi_get_id(text, id) && id[0] == srv->epoch && id[1] < srv->limit_seq &&
+            id[2] <= srv->limit_rev) {
             c->notice = RTPI_NOTICE_REPLAYED;
-            s->sweep_prev = rev;
-            s->seq = id.seq + 1;
+            s->sweep_prev = id[2];
+            s->seq = id[1] + 1;
             s->off = rtpi_seek_to(srv, s->seq);
         }
     } else if (first || (rtpi_route(srv, c)->flags & RTPUSH_FROM_FIRST)) {
@@ -3623,21 +3613,22 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     uint8_t buffer[28]; // "replayed " 9 + 10, " 8000" 5
     rtpush_text text = {buffer, sizeof buffer, 0, 0};
-    uint32_t from = c->notice == RTPI_NOTICE_RESET ? 0 : s->gap_from;
-    uint32_t missed = from ? s->seq - from : 0;
+    const uint32_t from = s->gap_from;
+    uint32_t missed = 0;
     uint32_t replayed = s->stop > s->seq ? s->stop - s->seq : 0;
+    unsigned word = c->notice;
     const uint32_t before = rtpi_stands(c);
-    rtpi_put_text(&text, missed > 0                       ? "gap"
-                         : c->notice == RTPI_NOTICE_RESET ? "reset"
-                         : c->notice == RTPI_NOTICE_FRESH ? "fresh" : "replayed");
-    if (missed > 0 || c->notice <= RTPI_NOTICE_REPLAYED) {
-        rtpi_format(&text, " %d", missed > 0 ? missed : replayed);
+    if (from > 0 && word != RTPI_NOTICE_RESET) {
+        missed = s->seq - from;
+        word = RTPI_NOTICE_NONE; // of a poll that missed something no other is needed
+        s->gap_from = 0;
     }
-    rtpi_format(&text, " %d", (srv->desc.keepalive_ms + 999u) / 1000u);
-    s->gap_from = from ? 0 : s->gap_from;
+    rtpi_format(&text, "%s%? %d%; %d", rtpi_strlist_at("gap\0replayed\0fresh\0reset", word),
+                word <= RTPI_NOTICE_REPLAYED, missed > 0 ? missed : replayed,
+                (srv->desc.keepalive_ms + 999u) / 1000u);
     if (c->form != RTPI_FORM_RAW &&
         !rtpi_put_event(srv, c, &rtpi_notice, buffer, text.len)) {
-        s->gap_from = from ? from : s->gap_from;
+        s->gap_from = from;
         return 0;
     }
     c->notice = RTPI_NOTICE_NONE;
@@ -4726,8 +4717,28 @@ RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_co
 // An answer is a head in tx, then a copied body in tx, a static one sent from where it lies, or one
 // that is pulled into tx piece by piece. What does not fit is refused before a byte of it is sent.
 
-// Statuses with a phrase, and why this library refuses with them: RFC 9110 15, RFC 6585, RFC 7725,
-// 423 and 507 of RFC 4918.
+// Statuses that this library refuses with, and why: RFC 9110 15, RFC 6585.
+#define RTPI_REFUSALS(X) \
+    X(400, SYNTAX, "Bad Request") \
+    X(403, ORIGIN, "Forbidden") \
+    X(404, NOT_FOUND, "Not Found") \
+    X(405, METHOD, "Method Not Allowed") \
+    X(406, ENCODING, "Not Acceptable") \
+    X(408, TIMEOUT_HEAD, "Request Timeout") \
+    X(413, BODY, "Content Too Large") \
+    X(414, TOO_LONG, "URI Too Long") \
+    X(415, MEDIA_TYPE, "Unsupported Media Type") \
+    X(417, EXPECT, "Expectation Failed") \
+    X(421, HOST, "Misdirected Request") \
+    X(426, UPGRADE, "Upgrade Required") \
+    X(429, RATE, "Too Many Requests") \
+    X(431, TOO_LONG, "Request Header Fields Too Large") \
+    X(500, TX_SIZE, "Internal Server Error") \
+    X(501, METHOD, "Not Implemented") \
+    X(503, STREAM_LIMIT, "Service Unavailable") \
+    X(505, VERSION, "HTTP Version Not Supported")
+
+// The others with a phrase: RFC 9110 15, RFC 6585, RFC 7725, 423 and 507 of RFC 4918.
 #define RTPI_STATUSES(X) \
     X(200, APP, "OK") \
     X(201, APP, "Created") \
@@ -4744,45 +4755,29 @@ RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_co
     X(305, APP, "Use Proxy") \
     X(307, APP, "Temporary Redirect") \
     X(308, APP, "Permanent Redirect") \
-    X(400, SYNTAX, "Bad Request") \
     X(401, APP, "Unauthorized") \
     X(402, APP, "Payment Required") \
-    X(403, ORIGIN, "Forbidden") \
-    X(404, NOT_FOUND, "Not Found") \
-    X(405, METHOD, "Method Not Allowed") \
-    X(406, ENCODING, "Not Acceptable") \
     X(407, APP, "Proxy Authentication Required") \
-    X(408, TIMEOUT_HEAD, "Request Timeout") \
     X(409, APP, "Conflict") \
     X(410, APP, "Gone") \
     X(411, APP, "Length Required") \
     X(412, APP, "Precondition Failed") \
-    X(413, BODY, "Content Too Large") \
-    X(414, TOO_LONG, "URI Too Long") \
-    X(415, MEDIA_TYPE, "Unsupported Media Type") \
     X(416, APP, "Range Not Satisfiable") \
-    X(417, EXPECT, "Expectation Failed") \
-    X(421, HOST, "Misdirected Request") \
     X(422, APP, "Unprocessable Content") \
     X(423, APP, "Locked") \
-    X(426, UPGRADE, "Upgrade Required") \
     X(428, APP, "Precondition Required") \
-    X(429, RATE, "Too Many Requests") \
-    X(431, TOO_LONG, "Request Header Fields Too Large") \
     X(451, APP, "Unavailable For Legal Reasons") \
-    X(500, TX_SIZE, "Internal Server Error") \
-    X(501, METHOD, "Not Implemented") \
     X(502, APP, "Bad Gateway") \
-    X(503, STREAM_LIMIT, "Service Unavailable") \
     X(504, APP, "Gateway Timeout") \
-    X(505, VERSION, "HTTP Version Not Supported") \
     X(507, APP, "Insufficient Storage") \
     X(511, APP, "Network Authentication Required")
 #define RTPI_STATUS_CODE(status, reason, phrase) status,
 #define RTPI_STATUS_REASON(status, reason, phrase) RTPUSH_REASON_##reason,
 #define RTPI_STATUS_PHRASE(status, reason, phrase) phrase "\0"
 
-static const uint16_t rtpi_statuses[] = {RTPI_STATUSES(RTPI_STATUS_CODE)};
+static const uint16_t rtpi_statuses[] = {RTPI_REFUSALS(RTPI_STATUS_CODE)
+                                         RTPI_STATUSES(RTPI_STATUS_CODE)};
+static const uint8_t rtpi_reasons[] = {RTPI_REFUSALS(RTPI_STATUS_REASON)};
 #define RTPI_STATUS_COUNT (sizeof rtpi_statuses / sizeof rtpi_statuses[0])
 
 static unsigned rtpi_status_index(unsigned status) {
@@ -4800,16 +4795,24 @@ static unsigned rtpi_status_index(unsigned status) {
 #endif
 
 static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
-    return RTPI_TEXT(RTPI_STATUSES(RTPI_STATUS_PHRASE), rtpi_status_index(status));
+    return RTPI_TEXT(RTPI_REFUSALS(RTPI_STATUS_PHRASE) RTPI_STATUSES(RTPI_STATUS_PHRASE),
+                     rtpi_status_index(status));
 }
 
 RTPI_APART static uint8_t rtpi_refusal_reason(unsigned refusal) {
-    static const uint8_t reasons[] = {RTPI_STATUSES(RTPI_STATUS_REASON) RTPUSH_REASON_APP};
-    return reasons[rtpi_status_index(refusal + 300u)];
+    unsigned i = rtpi_status_index(refusal + 300u);
+    return i < sizeof rtpi_reasons ? rtpi_reasons[i] : (uint8_t)RTPUSH_REASON_APP;
+}
+
+static unsigned rtpi_route_methods(const rtpush_route *route) {
+    unsigned methods = !route          ? RTPUSH_GET | RTPUSH_HEAD
+                       : route->methods ? route->methods : route->kind->methods;
+    return methods | RTPUSH_OPTIONS;
 }
 
 // RFC 9110 10.2.1
-static void rtpi_put_allow(rtpush_text *t, const char *name, unsigned methods) {
+static void rtpi_put_allow(rtpush_text *t, const char *name, const rtpush_route *route) {
+    const unsigned methods = rtpi_route_methods(route);
     const char *comma = ": ";
     unsigned i;
     rtpi_put_text(t, name);
@@ -4848,12 +4851,6 @@ static void rtpi_begin_reply(rtpush_server *srv, rtpush_conn *c) {
     rtpi_clear(c, RTPI_F_RETRY); // of on_body: nothing waits for it any more
     rtpi_state(srv, c, RTPI_REPLY, srv->desc.stall_ms);
     rtpi_ready(srv, c);
-}
-
-static unsigned rtpi_route_methods(const rtpush_route *route) {
-    unsigned methods = !route          ? RTPUSH_GET | RTPUSH_HEAD
-                       : route->methods ? route->methods : route->kind->methods;
-    return methods | RTPUSH_OPTIONS;
 }
 
 // What reasons are in words.
@@ -5028,16 +5025,14 @@ enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip 
 
 // What the library's own answers say beside the common fields.
 RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c,
-                                           rtpush_text *t, const rtpush_response *r, int own) {
+                                           rtpush_text *t, unsigned status) {
     const rtpush_route *route = rtpi_route(srv, c);
-    unsigned methods = rtpi_route_methods(route);
     const char *format = "";
     const char *const *h;
-    (void)own;
-    switch (RTPI_NO(r->status)) {
+    switch (RTPI_NO(status)) {
     case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also the preflight of an origin in desc.origins
         if (c->in.http.bits & RTPI_B_CORS) {
-            rtpi_put_allow(t, "Access-Control-Allow-Methods", methods);
+            rtpi_put_allow(t, "Access-Control-Allow-Methods", route);
             rtpi_put_text(t, "Access-Control-Allow-Headers: Content-Type, Last-Event-ID, "
                              "Authorization");
             for (h = route ? route->headers : NULL; h && *h; h++) {
@@ -5045,10 +5040,10 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
             }
             rtpi_put_text(t, "\r\n");
         }
-        rtpi_put_allow(t, "Allow", methods);
+        rtpi_put_allow(t, "Allow", route);
         break;
     case RTPI_NO(405): // RFC 9110 15.5.6
-        rtpi_put_allow(t, "Allow", methods);
+        rtpi_put_allow(t, "Allow", route);
         break;
     case RTPI_NO(415): // RFC 9110 15.5.16, 12.5.1
         for (h = route->body_types; h && *h && t->len + strlen(*h) + 64u < t->cap; h++) {
@@ -5068,13 +5063,6 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
     case RTPI_NO(429):
     case RTPI_NO(503):
         format = "Retry-After: 2\r\n";
-        break;
-    case RTPI_NO(200):
-    case RTPI_NO(304):
-        // An asset may be kept, so it varies by Origin also where none was sent: a cache must not
-        // give the answer without Access-Control-Allow-Origin to a page that needs it.
-        rtpi_format(t, "Vary: Origin%?, Accept-Encoding%;\r\n%?Content-Encoding: gzip\r\n%;",
-                    route->asset->gzip != NULL, own == RTPI_OWN_GZIP);
         break;
     default:
         break;
@@ -5154,7 +5142,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         rtpi_format(t, "ETag: \"%s%s\"\r\n", r->etag, own == RTPI_OWN_GZIP ? "-gz" : "");
     }
     if (own) {
-        rtpi_put_own_fields(srv, c, t, r, own);
+        rtpi_put_own_fields(srv, c, t, r->status);
     }
     rtpi_format(t, range.fields, range.from, range.to - 1u, r->len);
     rtpi_format(t, "%?Transfer-Encoding: chunked\r\n%;%?Content-Length: %d\r\n%;\r\n",
@@ -5267,7 +5255,7 @@ static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // This connection made progress: gives it the next number of srv->serial.
-static uint32_t rtpi_achieved(rtpush_server *srv, rtpush_conn *c) {
+RTPI_APART static uint32_t rtpi_achieved(rtpush_server *srv, rtpush_conn *c) {
     if (++srv->serial == 0) {
         srv->serial = 1; // 0 names nobody
     }
@@ -5333,19 +5321,18 @@ static unsigned rtpi_host_check(const rtpush_server *srv, const char *host) {
     return rtpi_is(host, len, "localhost") ? 0 : RTPI_NO(421);
 }
 
+// The port behind a host, with its colon. RFC 3986 3.2.3: an empty one is the usual one.
+static const char *rtpi_port_or(const char *port, const char *usual) {
+    return *port == '\0' || strcmp(port, ":") == 0 ? usual : port;
+}
+
 // Are both, in any case, the same host and port? `usual` is the port where none is given, with its
 // colon.
 static int rtpi_same_authority(const char *lower, const char *text, const char *usual) {
     size_t len = strcspn(lower, lower[0] == '[' ? "]" : ":");
     len += lower[len] == ']';
-    if (!rtpi_starts(text, lower, len)) {
-        return 0;
-    }
-    // RFC 3986 3.2.3: an empty port is the usual one.
-    lower += len + (strcmp(lower + len, ":") == 0);
-    text += len + (strcmp(text + len, ":") == 0);
-    lower = *lower != '\0' ? lower : usual;
-    return rtpi_is(lower, strlen(lower), *text != '\0' ? text : usual);
+    return rtpi_starts(text, lower, len) &&
+           strcmp(rtpi_port_or(lower + len, usual), rtpi_port_or(text + len, usual)) == 0;
 }
 
 // 0 foreign, 1 same origin, 2 in desc.origins. RFC 6454 4 and 5: scheme, host and port all count,
@@ -5510,7 +5497,7 @@ static unsigned rtpi_take_request(rtpush_server *srv, rtpush_conn *c, rtpush_req
 }
 
 // Does a page of desc.origins ask? Then it may read the answer, whatever that is.
-static int rtpi_cors_check(const rtpush_server *srv, rtpush_conn *c, const char *origin,
+RTPI_APART static int rtpi_cors_check(const rtpush_server *srv, rtpush_conn *c, const char *origin,
                            const char *host) {
     int known = rtpi_origin_check(srv, c, origin, host);
     if (known == 2) {
@@ -5748,7 +5735,7 @@ RTPI_APART static void rtpi_check_at(rtpush_server *srv, const char *table, unsi
 }
 
 // Begins the text of an error, with the field.
-static rtpush_text *rtpi_error(rtpush_server *srv, const char *field) {
+RTPI_APART static rtpush_text *rtpi_error(rtpush_server *srv, const char *field) {
     srv->config = RTPI_CONFIG_WRONG;
     rtpi_put_text(&srv->text, field);
     return &srv->text;
@@ -6081,14 +6068,15 @@ RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         c->due = rtpi_after(srv, srv->desc.reply_ms);
         r->left += (uint32_t)n;
         t = rtpi_tx_open(srv, c); // the callback may have written elsewhere
-        if (n == 0 || (r->to > 0 && r->left == r->to)) {
-            r->pull = NULL;
-        } else if (chunked) {
+        if (chunked && n > 0) {
             rtpi_format(t, "%x\r\n", (uint32_t)n);
         }
         t->len += (uint32_t)n;
         if (chunked) {
             rtpi_put_text(t, n == 0 ? "0\r\n\r\n" : "\r\n");
+        }
+        if (n == 0 || (r->to > 0 && r->left == r->to)) {
+            r->pull = NULL;
         }
         (void)rtpi_tx_commit(c, t);
     }
@@ -6116,6 +6104,10 @@ const rtpush_kind rtpush_upload = {
 // Returns 0, or why it is refused.
 RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn *c,
                                                 const rtpush_asset *a) {
+    // An asset may be kept, so it varies by Origin also where none was sent: a cache must not give
+    // the answer without Access-Control-Allow-Origin to a page that needs it.
+    static const char *const fields[] = {"Content-Encoding", "gzip", "Vary",
+                                         "Origin, Accept-Encoding", NULL, "Vary", "Origin", NULL};
     const uint16_t *accepts = c->out.asked.accepts;
     unsigned any = accepts[RTPI_ACCEPTS_ANY];
     unsigned zipped = accepts[RTPI_ACCEPTS_GZIP] ? accepts[RTPI_ACCEPTS_GZIP] : any;
@@ -6139,6 +6131,7 @@ RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn 
     r.body = gzip ? a->gzip : a->data;
     r.len = gzip ? a->gzip_len : a->len;
     r.etag = a->etag;
+    r.headers = gzip ? fields : a->gzip ? fields + 2 : fields + 5;
     return rtpi_reply(srv, c, &r, gzip ? RTPI_OWN_GZIP : RTPI_OWN) == RTPUSH_OK ? 0 : RTPI_NO(500);
 }
 
@@ -7402,44 +7395,52 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     return RTPUSH_OK;
 }
 
-static void rtpi_not_accepted(rtpush_server *srv, uint32_t peer, int reason) {
-    srv->count.reasons[reason]++;
-    if (srv->desc.on_refuse) {
-        srv->desc.on_refuse(srv, peer, 0, reason);
-    }
-}
-
-rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, void *port) {
-    rtpush_conn *c;
+// Has this address all the connections it may have?
+static int rtpi_peer_full(const rtpush_server *srv, uint32_t peer) {
+    const rtpush_conn *c;
     uint32_t same = 0;
-    if (srv->shut) {
-        rtpi_not_accepted(srv, peer, RTPUSH_REASON_SHUTDOWN);
-        return NULL;
-    }
-    for (c = srv->conns; srv->desc.max_per_peer > 0 && peer != 0 && c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c++) {
         same += c->state != RTPI_FREE && c->peer == peer;
     }
-    if (same > 0 && same >= srv->desc.max_per_peer) {
-        rtpi_not_accepted(srv, peer, RTPUSH_REASON_PEER_LIMIT);
-        return NULL;
-    }
-    c = rtpi_slot_take(srv, peer);
+    return peer != 0 && srv->desc.max_per_peer > 0 && same >= srv->desc.max_per_peer;
+}
+
+// A slot with its transport, and the filter's object if it is for one; NULL: there is none.
+static rtpush_conn *rtpi_slot_open(rtpush_server *srv, unsigned flags, uint32_t peer, void *port) {
+    rtpush_conn *c = rtpi_slot_take(srv, peer);
     if (!c) {
-        rtpi_not_accepted(srv, peer, RTPUSH_REASON_NO_SLOT);
         return NULL;
     }
     c->port = port;
     if (flags & RTPUSH_LISTENER_SECURE) {
         rtpi_set(c, RTPI_F_SECURE);
-    }
-    if (srv->filter && rtpi_has(c, RTPI_F_SECURE)) {
-        rtpi_set(c, RTPI_F_FILTERED);
-        c->port = srv->filter->open(srv->filter->ctx, srv, c, port);
-        if (!c->port) {
-            rtpi_slot_free(srv, c);
-            rtpi_not_accepted(srv, peer, RTPUSH_REASON_NO_SLOT);
-            return NULL;
+        if (srv->filter) {
+            rtpi_set(c, RTPI_F_FILTERED);
+            c->port = srv->filter->open(srv->filter->ctx, srv, c, port);
+            if (!c->port) {
+                rtpi_slot_free(srv, c);
+                return NULL;
+            }
         }
+    }
+    return c;
+}
+
+rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, void *port) {
+    rtpush_conn *c = NULL;
+    int reason = RTPUSH_REASON_SHUTDOWN;
+    if (!srv->shut) {
+        reason = rtpi_peer_full(srv, peer) ? RTPUSH_REASON_PEER_LIMIT : RTPUSH_REASON_NO_SLOT;
+    }
+    if (reason == RTPUSH_REASON_NO_SLOT) {
+        c = rtpi_slot_open(srv, flags, peer, port);
+    }
+    if (!c) {
+        srv->count.reasons[reason]++;
+        if (srv->desc.on_refuse) {
+            srv->desc.on_refuse(srv, peer, 0, reason);
+        }
+        return NULL;
     }
     rtpi_tokens_begin(srv, c, peer);
     c->moved = (uint16_t)srv->quarter;
