@@ -2472,14 +2472,14 @@ static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // Returns how many of n bytes from `at` on are allowed now, and takes their tokens. Each block of
-// 64 bytes, counted from byte 0, takes one token, so splitting does not matter. Call
-// rtpi_tokens_refill first.
+// 64 bytes, counted from byte 0, takes one token, so splitting does not matter.
 static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_t at, size_t n) {
     uint32_t rate = rtpi_rate_bytes(srv, c);
     uint32_t paid = (0u - at) % 64u; // the rest of the block begun before
     if (rate == RTPUSH_UNLIMITED || n <= paid) {
         return n;
     }
+    rtpi_tokens_refill(srv, c);
     c->byte_tokens = rtpi_refilled(c->byte_tokens, rate / 64u + 1u, 0); // the burst of this route
     if (n > paid + c->byte_tokens * 64u) {
         n = paid + c->byte_tokens * 64u;
@@ -3577,11 +3577,16 @@ static int rtpi_reader_endless(const rtpush_conn *c) {
     return c->out.stream.stop == ~(uint32_t)0;
 }
 
+static int rtpi_is_open(const rtpush_conn *c) { // a stream that is so
+    return rtpi_is_stream(c) && rtpi_reader_endless(c);
+}
+
 static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
     return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
 }
 
-// Is there anything new for this reader?
+// Is there anything new for this reader? A stream's first notice is told when it begins, a poll's
+// only if something was missed.
 static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     if (rtpi_next_record(srv, c) != NULL || s->gap_from != 0) {
@@ -3590,19 +3595,27 @@ static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
     if (s->seq < srv->limit_seq) {
         srv->sweep_due = 1; // others first; then it continues from there
     }
-    return c->notice > (rtpi_kind_has(srv, c, RTPI_KIND_ENDS) ? RTPI_NOTICE_REPLAYED
-                                                             : RTPI_NOTICE_NONE) ||
-           rtpi_state_newer(srv, s);
+    return c->notice > RTPI_NOTICE_REPLAYED || rtpi_state_newer(srv, s);
+}
+
+// Has it nothing to send but what is queued in tx, and records? A few compares say so, of most
+// readers most of the time.
+static int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
+    const rtpi_stream *s = &c->out.stream;
+    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE);
+    return (s->part | s->gap_from | (c->flags & RTPI_F_CLOSE_DUE) | todo | c->notice |
+            c->sweep_i) == 0 &&
+           (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
+}
+
+// Is what is queued in tx all that this stream has to send? Then it has seen all records.
+RTPI_APART static int rtpi_only_tx(const rtpush_server *srv, const rtpush_conn *c) {
+    return c->out.stream.seq >= srv->limit_seq && rtpi_reader_quiet(srv, c);
 }
 
 // Are whole records all it has to send?
-static int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
-    const rtpi_stream *s = &c->out.stream;
-    unsigned flags = c->flags & (RTPI_F_CLOSE_DUE | RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
-    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE);
-    return (rtpi_tx_queued(c) | s->part | s->gap_from | flags | todo | c->notice | c->sweep_i) ==
-               0 &&
-           (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
+static int rtpi_only_records(const rtpush_server *srv, const rtpush_conn *c) {
+    return rtpi_tx_queued(c) == 0 && !rtpi_reader_blocked(c) && rtpi_reader_quiet(srv, c);
 }
 
 // Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. Its id is
@@ -3713,15 +3726,11 @@ static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
     rtpush_text *t = rtpi_tx_open(srv, c);
     int moved = (c->todo & RTPI_TODO_ID) != 0;
     int sse = c->form == RTPI_FORM_SSE;
-    if (sse) {
-        rtpi_put_text(t, "event:rtpush\ndata\n");
-    } else {
+    if (!sse) {
         rtpi_put_frame_header(t, 0x80u | RTPUSH_TEXT_MESSAGE, moved ? 17u : 0);
     }
-    if (moved) {
-        rtpi_format(t, sse ? "id:%x-%x\n" : "%x-%x", srv->epoch, rtpi_reader_id(&c->out.stream));
-    }
-    rtpi_put_text(t, sse ? "\n" : "");
+    rtpi_format(t, sse ? "event:rtpush\ndata\n%?id:%x-%x\n%;\n" : "%?%x-%x%;", moved, srv->epoch,
+                rtpi_reader_id(&c->out.stream));
     if (rtpi_tx_commit(c, t)) {
         c->todo &= (uint8_t)~(RTPI_TODO_ALIVE | RTPI_TODO_ID);
     }
@@ -3790,6 +3799,15 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
     plan->off = at->off;
     plan->part = at->part;
     return !e->full;
+}
+
+// The plan of what is queued in tx, and of nothing else.
+static int rtpi_output_tx(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
+    span->len = srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
+    span->data = rtpi_tx(srv, c) + c->tx_head;
+    span->kind = RTPUSH_SPAN_COPY;
+    srv->plan.total = span->len;
+    return span->len > 0;
 }
 
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
@@ -3864,7 +3882,7 @@ static int rtpi_shared_right(rtpush_server *srv, const rtpush_conn *c, const rtp
             rtpi_reader_advance(&at, rec);
         }
     }
-    return rtpi_reader_quiet(srv, c) && at.part == 0 && at.seq == shared->plan.seq &&
+    return rtpi_only_records(srv, c) && at.part == 0 && at.seq == shared->plan.seq &&
            at.off == shared->plan.off;
 }
 #endif
@@ -3919,7 +3937,7 @@ RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_con
 // Is the plan of this position the next output of this reader?
 static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
     if (c->out.stream.seq < srv->tail_seq || !rtpi_reader_endless(c) || srv->count.streams < 2 ||
-        !rtpi_reader_quiet(srv, c)) {
+        !rtpi_only_records(srv, c)) {
         return 0;
     }
     if (!rtpi_shared_is(srv, c, rtpi_shared_at(srv, srv->shared))) {
@@ -3952,15 +3970,16 @@ static int rtpi_shares(rtpush_server *srv, rtpush_conn *c) {
 // Has this stream anything to send, or records to examine?
 static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_stream *s = &c->out.stream;
-    srv->passes = RTPI_PASSES;
-    if (rtpi_tx_queued(c) > 0 || s->part > 0 || (c->todo & RTPI_TODO_NOW) ||
-        rtpi_has(c, RTPI_F_CLOSE_DUE)) {
+    if (rtpi_tx_queued(c) > 0) {
         return 1;
     }
-    if (rtpi_reader_blocked(c)) {
+    if (rtpi_only_tx(srv, c)) {
         return 0;
     }
-    return (c->todo & RTPI_TODO_ALIVE) || rtpi_stream_changed(srv, c) || s->seq < srv->limit_seq;
+    srv->passes = RTPI_PASSES;
+    return s->part > 0 || (c->todo & RTPI_TODO_NOW) || rtpi_has(c, RTPI_F_CLOSE_DUE) ||
+           (!rtpi_reader_blocked(c) && ((c->todo & RTPI_TODO_ALIVE) ||
+                                        rtpi_stream_changed(srv, c) || s->seq < srv->limit_seq));
 }
 
 // Counts what is left of the record at a reader's cursor, up to `most` bytes: e->full if there is
@@ -4011,12 +4030,10 @@ static void rtpi_move_all(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_plan *plan = &srv->plan;
     c->tx_head = (uint16_t)(c->tx_head + plan->tx);
-    if (plan->first != 0) {
-        srv->count.delivered += plan->records;
-        s->seq = plan->seq;
-        s->off = plan->off;
-        s->part = plan->part;
-    }
+    srv->count.delivered += plan->records;
+    s->seq = plan->seq;
+    s->off = plan->off;
+    s->part = plan->part;
 }
 
 // A reader stopped in the middle of a record: if the rest fits, it moves into tx, before what is
@@ -4050,7 +4067,8 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     srv->count.delivered++;
 }
 
-// After n bytes went out: where the reader stands, and which records the transport may refer to.
+// After n bytes of a plan with records went out: where the reader stands, and which of them the
+// transport may refer to.
 static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     rtpi_stream *s = &c->out.stream;
     uint32_t before = s->part > 0 ? 0 : srv->plan.tx; // bytes of no record
@@ -4059,7 +4077,7 @@ static void rtpi_sent_stream(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     } else {
         rtpi_move_part(srv, c, n);
     }
-    if (srv->plan.first != 0 && n > before) {
+    if (n > before) {
         c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
         if (c->mark_seq == 0 && !(srv->hooks.flags & RTPUSH_COPIES) && !rtpi_filtered(c)) {
             c->hold_seq = srv->plan.first;
@@ -6021,7 +6039,6 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
     if (!rtpi_is_chunked(c) && len > c->in.http.length) {
         len = (size_t)c->in.http.length; // the next request is behind it
     }
-    rtpi_tokens_refill(srv, c);
     paid = rtpi_bytes_take(srv, c, 0, len);
     while (i < paid && n > 0 && c->state == RTPI_BODY) {
         n = c->in.http.length > 0 && c->in.http.step == RTPI_S_DATA
@@ -6827,7 +6844,6 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, s
     const rtpi_ws *w = &c->in.ws;
     size_t i = 0;
     size_t n;
-    rtpi_tokens_refill(srv, c);
     rtpi_ws_flush(srv, c);
     while (i < len && !rtpi_ws_stopped(c)) {
         if (w->left == 0) {
@@ -7566,7 +7582,9 @@ int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *span
     memset(&srv->plan, 0, sizeof srv->plan);
     srv->passes = RTPI_PASSES;
     srv->busy = conn;
-    if (rtpi_output_fill(srv, conn)) {
+    if (rtpi_is_open(conn) && rtpi_only_tx(srv, conn)) {
+        count = rtpi_output_tx(srv, conn, spans);
+    } else if (rtpi_output_fill(srv, conn)) {
         count = rtpi_output_own(srv, conn, spans, max);
     }
     if (count == 0) {
@@ -7585,11 +7603,8 @@ static void rtpi_keepalive_later(const rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
     srv->count.bytes_out += taken;
     c->unacked += taken;
-    if (rtpi_has_cursor(c)) {
+    if (srv->plan.first != 0) {
         rtpi_sent_stream(srv, c, taken);
-        if (rtpi_is_stream(c) && c->form == RTPI_FORM_SSE && rtpi_reader_endless(c)) {
-            rtpi_keepalive_later(srv, c);
-        }
     } else {
         uint32_t tx = taken < srv->plan.tx ? taken : srv->plan.tx;
         c->tx_head = (uint16_t)(c->tx_head + tx);
@@ -7597,6 +7612,9 @@ static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
             c->out.reply.body += taken - tx;
             c->out.reply.left -= taken - tx;
         }
+    }
+    if (c->form == RTPI_FORM_SSE && rtpi_is_open(c)) {
+        rtpi_keepalive_later(srv, c);
     }
 }
 
@@ -7627,7 +7645,7 @@ static void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
 
 // Could rtpush_output have bytes now?
 static int rtpi_has_output(rtpush_server *srv, rtpush_conn *c) {
-    if (rtpi_is_stream(c) && rtpi_reader_endless(c)) {
+    if (rtpi_is_open(c)) {
         return rtpi_stream_work(srv, c);
     }
     return c->state >= RTPI_REPLY || rtpi_tx_queued(c) > 0;
@@ -7764,8 +7782,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
                 continue;
             }
             // An echo, for example, may already have been sent.
-            if (rtpi_is_stream(c) && !rtpi_has(c, RTPI_F_REFUSED) &&
-                !rtpi_kind_has(srv, c, RTPI_KIND_ENDS) && !rtpi_stream_work(srv, c)) {
+            if (rtpi_is_open(c) && !rtpi_has(c, RTPI_F_REFUSED) && !rtpi_stream_work(srv, c)) {
                 continue;
             }
             return c;

@@ -693,26 +693,18 @@ static ssize_t rtpi_posix_send_many(int fd, const rtpush_span *spans, int count,
     return sendmsg(fd, &message, RTPI_POSIX_NOSIGNAL);
 }
 
-static ssize_t rtpi_posix_send(int fd, const rtpush_span *spans, int count, size_t *total) {
-    if (count == 1) {
-        *total = spans[0].len;
-        return send(fd, spans[0].data, spans[0].len, RTPI_POSIX_NOSIGNAL);
-    }
-    return rtpi_posix_send_many(fd, spans, count, total);
-}
-
 // 1 if a send failed for good, not just for now.
 static int rtpi_posix_failed(ssize_t n) {
     return n < 0 && !rtpi_posix_not_now() && errno != ENOBUFS;
 }
 
-// After a write of n of total bytes, or -1 and errno. Returns the bytes sent, 0 if the kernel is
-// full, -1 if the connection is gone; *more: what rtpush_sent returned.
-static int rtpi_posix_wrote(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n, size_t total,
-                            int *more) {
-    const int failed = rtpi_posix_failed(n);
+// A write of n of total bytes, or -1 and errno. Returns as rtpi_posix_write.
+static int rtpi_posix_wrote_part(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n, size_t total,
+                                 int *more) {
+    const int again = n < 0 && errno == EINTR;
+    const int failed = !again && rtpi_posix_failed(n);
     const size_t sent = n > 0 ? (size_t)n : 0;
-    if (sent < total) {
+    if (sent < total && !again) {
         slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel reports room
     }
     // The kernel has its own copy.
@@ -724,15 +716,18 @@ static int rtpi_posix_wrote(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n
     return (int)sent;
 }
 
-// One write. Returns as rtpi_posix_wrote.
-static int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot, const rtpush_span *spans,
-                            int count, int *more) {
-    size_t total = 0;
-    ssize_t n = 0;
-    do {
-        n = rtpi_posix_send(slot->fd, spans, count, &total);
-    } while (n < 0 && errno == EINTR);
-    return rtpi_posix_wrote(port, slot, n, total, more);
+// One write. Returns the bytes sent, 0 if the kernel is full or a signal came first, -1 if the
+// connection is gone; *more: what rtpush_sent returned.
+static inline int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot,
+                                   const rtpush_span *spans, int count, int *more) {
+    size_t total = spans[0].len;
+    const ssize_t n = count == 1 ? send(slot->fd, spans[0].data, total, RTPI_POSIX_NOSIGNAL)
+                                 : rtpi_posix_send_many(slot->fd, spans, count, &total);
+    if (n != (ssize_t)total) {
+        return rtpi_posix_wrote_part(port, slot, n, total, more);
+    }
+    *more = rtpush_sent(rtpi_posix_server(port, slot), slot->conn, total, total);
+    return (int)total;
 }
 
 // Writes what is staged. -1 if the connection is gone.
@@ -843,8 +838,8 @@ static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
 #endif
 }
 
-// The usual case of a reader: nothing is held, staged or to be read, and one system call sends all
-// its output. Returns 0 if there is more to do.
+// Nothing is held, staged or to be read, and one system call sends all output. Returns 0 if there
+// is more to do.
 static int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
     const int flags = RTPI_POSIX_READ | RTPI_POSIX_WRITE | RTPI_POSIX_REFUSED | RTPI_POSIX_ERROR;
     rtpush_span spans[RTPI_POSIX_SPANS];
@@ -854,18 +849,7 @@ static int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
     }
     rtpush_server *srv = rtpi_posix_server(port, slot);
     const int count = rtpush_output(srv, slot->conn, spans, RTPI_POSIX_SPANS);
-    if (count == 1) {
-        const size_t len = spans[0].len;
-        const ssize_t n = send(slot->fd, spans[0].data, len, RTPI_POSIX_NOSIGNAL);
-        if (n == (ssize_t)len) {
-            return !rtpush_sent(srv, slot->conn, len, len);
-        }
-        const int again = n < 0 && errno == EINTR;
-        if (rtpi_posix_wrote(port, slot, again ? 0 : n, len, &more) < 0) {
-            return 1;
-        }
-        slot->flags |= again ? RTPI_POSIX_WRITE : 0;
-    } else if (count <= 0) {
+    if (count <= 0) {
         rtpi_posix_nothing(slot, count);
     } else if (rtpi_posix_write(port, slot, spans, count, &more) < 0) {
         return 1;
@@ -906,6 +890,18 @@ static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
         return;
     }
     rtpi_posix_rearm(port, slot);
+}
+
+// A connection of which something was reported. Mostly one read brings all there is, and one write
+// answers it.
+static void rtpi_posix_answer(rtpush_posix *port, rtpi_posix_slot *slot) {
+    const int reads = (slot->flags & RTPI_POSIX_READ) && (slot->held | slot->staged) == 0;
+    if (reads && rtpi_posix_read(port, slot) < 0) {
+        return;
+    }
+    if (!rtpi_posix_deliver(port, slot)) {
+        rtpi_posix_serve(port, slot);
+    }
 }
 
 // >>events: what the system reports --------------------------------------------------------------
@@ -949,18 +945,14 @@ static void rtpi_posix_event(rtpush_posix *port, const struct epoll_event *event
         return;
     }
     const uint32_t ends = (uint32_t)EPOLLHUP | EPOLLERR;
-    uint8_t seen = 0;
-    if (event->events & (EPOLLIN | EPOLLRDHUP | ends)) {
-        seen |= RTPI_POSIX_READ;
-    }
-    if (event->events & (EPOLLOUT | ends)) {
+    uint8_t seen = event->events & EPOLLIN ? RTPI_POSIX_READ : 0;
+    if (event->events & EPOLLOUT) {
         seen |= RTPI_POSIX_WRITE;
     }
     if (event->events & (EPOLLRDHUP | ends)) {
-        seen |= RTPI_POSIX_HUP;
-    }
-    if (event->events & EPOLLERR) {
-        seen |= RTPI_POSIX_ERROR;
+        seen |= RTPI_POSIX_READ | RTPI_POSIX_HUP;
+        seen |= event->events & ends ? RTPI_POSIX_WRITE : 0;
+        seen |= event->events & EPOLLERR ? RTPI_POSIX_ERROR : 0;
     }
     rtpi_posix_mark(port, &port->slots[id], seen);
 }
@@ -1211,7 +1203,7 @@ static int rtpi_posix_turn(rtpush_posix *port, int wait_ms) {
     for (uint32_t left = port->ready_count; left > 0 && port->ready_count > 0; left--) {
         rtpi_posix_slot *slot = &port->slots[port->ready_first];
         rtpi_posix_dequeue(port, slot);
-        rtpi_posix_serve(port, slot);
+        rtpi_posix_answer(port, slot);
     }
     if (port->paused && rtpi_posix_reached(port->now_ms, port->pause_ms)) {
         port->paused = 0;
