@@ -171,6 +171,21 @@ build/access: tests/clients/access.c tests/serve.h $(CORE) Makefile | build
 build/upload: tests/clients/upload.c tests/serve.h $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
 
+# ... over ports/rtpush_sockets.h, and the same for Windows, where a script starts it by wine
+OVER_SOCKETS := build/echo-sockets build/hub-sockets
+$(OVER_SOCKETS): build/%-sockets: $(EXAMPLES) $(CORE) $(wildcard tests/sockets/*) Makefile | build
+	@mkdir -p build/sockets
+	sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' examples/$*/$*.c >build/sockets/$*.c
+	$(CC) $(C99) $(SANITIZE) build/sockets/$*.c -o $@ -lpthread
+
+WINDOWS := build/windows/echo build/windows/hub
+$(WINDOWS): build/windows/%: $(EXAMPLES) $(CORE) $(wildcard tests/sockets/*) Makefile | build
+	@mkdir -p build/windows
+	sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' examples/$*/$*.c >build/windows/$*.c
+	x86_64-w64-mingw32-gcc $(C99) -O2 -Wconversion -Werror build/windows/$*.c \
+	    -o build/windows/$*.exe -lws2_32
+	cp tests/sockets/wine.sh $@
+
 # setarch -R when it runs: the thread sanitizer of gcc 12 wants addresses that are not randomised.
 build/threads: tests/posix/threads.c $(CORE) Makefile | build
 	gcc $(C99) -g -O1 -fsanitize=thread $< -o $@ -lpthread

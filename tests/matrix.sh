@@ -188,6 +188,24 @@ for port in ports/rtpush_*.h; do
         "powerpc-linux-gnu-gcc -std=gnu99 -Os $strict_gcc -I. -c $out/$name.c -o @.o"
 done
 
+# rtpush_sockets.h without the core's implementation, which the jobs above have.
+printf '#include "rtpush.h"\n#define RTPUSH_SOCKETS_IMPLEMENTATION\n#include "%s"\n' \
+    ports/rtpush_sockets.h | tee "$out/sockets.c" >"$out/sockets.cpp"
+for way in '' ' -DRTPUSH_SOCKETS_SELECT'; do
+    for std in 'c99 -D_GNU_SOURCE' 'c99 -D_POSIX_C_SOURCE=200809L' gnu11; do
+        job "rtpush_sockets, gcc -std=$std$way" \
+            "gcc -std=$std$way -Os $strict_gcc -I. -c $out/sockets.c -o @.o"
+        job "rtpush_sockets, clang -std=$std$way" \
+            "clang -std=$std$way -Os $strict_clang -I. -c $out/sockets.c -o @.o"
+    done
+    job "rtpush_sockets, g++$way" \
+        "g++ -std=c++11$way -Os $strict_gcc_cxx -I. -c $out/sockets.cpp -o @.o"
+    job "rtpush_sockets, clang++$way" \
+        "clang++ -std=c++11$way -Os $strict_clang_cxx -I. -c $out/sockets.cpp -o @.o"
+done
+job "rtpush_sockets, big-endian" \
+    "powerpc-linux-gnu-gcc -std=gnu99 -Os $strict_gcc -I. -c $out/sockets.c -o @.o"
+
 # -- examples: clean under the same warnings, since people copy from them --------------------------
 for example in examples/*/; do
     name="$(basename "$example")"

@@ -41,6 +41,9 @@ command_of() {
             $client build/echo-poll build/hub-poll" ;;
         clients-asan) echo "$make build/echo-asan build/hub-asan &&
             $client build/echo-asan build/hub-asan" ;;
+        clients-sockets) echo "$make build/echo-sockets build/hub-sockets &&
+            $client build/echo-sockets build/hub-sockets" ;;
+        sockets) echo "sh tests/sockets/run.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
         upload) echo "$make build/upload &&
             node tests/clients/upload.test.mjs build/upload" ;;
@@ -116,6 +119,7 @@ browser browser-page browser-firefox
 browser-widgets widgets-firefox
 wire wire-tls device-tls pages-tls
 clients clients-tls clients-poll
+clients-sockets sockets
 unit
 fuzz boards
 secure secure-browser

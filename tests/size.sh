@@ -26,6 +26,9 @@ LIMIT_CONN=128         # bytes of RAM: sizeof(rtpush_conn) where pointers have 4
 LIMIT_LWIP=3280        # bytes of flash, the port alone, with or without an operating system
 LIMIT_LWIP_PORT=392    # bytes of RAM, 4-byte pointers: sizeof(rtpush_lwip)
 LIMIT_LWIP_SLOT=28     # ... and of each connection
+LIMIT_SOCKETS=3904     # bytes of flash, the port alone
+LIMIT_SOCKETS_PORT=208 # bytes of RAM, 4-byte pointers: sizeof(rtpush_sockets)
+LIMIT_SOCKETS_CONN=1056 # ... and of each connection, with its buffer
 LIMIT_POSIX=9600       # bytes of code and constants, x86-64, -O2
 LIMIT_POSIX_PORT=312   # bytes of RAM, x86-64: sizeof(rtpush_posix)
 LIMIT_POSIX_CONN=44    # ... and of each connection, beside the core's
@@ -319,6 +322,14 @@ cat >"$out/lwip_sizeof.c" <<'END'
 char size_of_rtpush_lwip[sizeof(rtpush_lwip)];
 char size_of_rtpush_lwip_slot[sizeof(rtpush_lwip_slot)];
 END
+printf '#include "rtpush.h"\n#define RTPUSH_SOCKETS_IMPLEMENTATION\n#include "%s"\n' \
+    ports/rtpush_sockets.h >"$out/sockets.c"
+cat >"$out/sockets_sizeof.c" <<'END'
+#include "rtpush.h"
+#include "ports/rtpush_sockets.h"
+char size_of_rtpush_sockets[sizeof(rtpush_sockets)];
+char size_of_sockets_connection[RTPUSH_SOCKETS_SIZE(2, 1024) - RTPUSH_SOCKETS_SIZE(1, 1024)];
+END
 cat >"$out/posix.c" <<'END'
 #define _GNU_SOURCE
 #include "rtpush.h"
@@ -361,6 +372,25 @@ if sh tests/lwip/fetch.sh 2.2; then
 else
     failed=$((failed + 1))
 fi
+
+echo "ports/rtpush_sockets.h, arm-none-eabi-gcc -Os, stub headers of tests/sockets, bytes:"
+stubs='-Itests/sockets/stubs -D_GNU_SOURCE'
+for way in ESP_PLATFORM CONFIG_ZVFS_POLL_MAX=12; do
+    option="-D$way"
+    [ "$way" = ESP_PLATFORM ] || option="$option -D__ZEPHYR__"
+    # shellcheck disable=SC2086
+    line="$(cortex cortex-m3 sockets $stubs $option)" || head -n 5 "$out/sockets.log"
+    set -- ${line:-0 0 0 0}
+    budget "flash, sockets port, cortex-m3, ${way%=*}" "$(($1 + $2 + $3))" "$LIMIT_SOCKETS"
+    no_ram "$3" "$4"
+done
+# shellcheck disable=SC2086
+measure arm-none-eabi-gcc arm-none-eabi-nm sockets_sizeof -mthumb -mcpu=cortex-m3 $stubs \
+    -DESP_PLATFORM >"$out/m3.sockets"
+budget "sizeof(rtpush_sockets)" "$(bytes_of rtpush_sockets "$out/m3.sockets")" \
+    "$LIMIT_SOCKETS_PORT"
+budget "a connection with a buffer of 1 KiB" "$(bytes_of sockets_connection "$out/m3.sockets")" \
+    "$LIMIT_SOCKETS_CONN"
 
 echo "ports/rtpush_posix.h, gcc $(gcc -dumpversion) -O2, bytes:"
 for way in epoll poll; do
