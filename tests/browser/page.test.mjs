@@ -246,10 +246,11 @@ async function deadLinks() {
         link.repair();
         for (const transport of TRANSPORTS) {
             await until(`a second connection over ${transport}`,
-                async () => (await status(page, transport)).connects === 2);
+                async () => (await status(page, transport)).connects >= 2);
             const { states, notices } = await look(page, transport);
-            same([states, notices], [['connecting', 'open', 'waiting', 'connecting', 'open'],
-                ['fresh', 'replayed']], transport); // at once, not after so much more silence
+            same([states.slice(0, 5), notices.slice(0, 2)],
+                [['connecting', 'open', 'waiting', 'connecting', 'open'], ['fresh', 'replayed']],
+                transport); // at once, not after so much more silence
         }
         link.close();
     });
@@ -318,7 +319,7 @@ async function refusals() {
         };
         for (const transport of TRANSPORTS) {
             const page = await openPage(server.url, places[transport]);
-            await begin(page, 'auto', { establishMs: 1500 });
+            await begin(page, 'auto', { establishMs: 3000 });
             await state(page, 'auto', 'open');
             same((await status(page, 'auto')).transport, transport, 'transport');
             for (const code of [429, 503]) {
@@ -347,6 +348,28 @@ async function refusals() {
         const { states, refused } = await look(page, 'auto');
         same([new Set(states).size, states.includes('waiting'), refused], [2, true, []], 'states');
         await refuse(0);
+        await state(page, 'auto', 'open');
+        same((await status(page, 'auto')).transport, 'websocket', 'transport');
+    }, OUTAGE);
+
+    // The second question is answered after a place became free: 426, as from a proxy that blocks
+    // WebSockets. The transport is not blocked, as the next attempt shows.
+    await test('a_place_that_became_free_meanwhile_is_no_blocked_transport', async () => {
+        const answers = [503, 426];
+        const page = await openPage(server.url, async (p) => {
+            let attempts = 0;
+            await p.routeWebSocket(/\/ws/, (socket) => {
+                if (attempts++ < 2) {
+                    socket.close();
+                } else {
+                    socket.connectToServer();
+                }
+            });
+            // Firefox brings the handshake of connectToServer here, too.
+            await p.route(/\/ws/, (route) => (answers.length > 0 ?
+                route.fulfill({ status: answers.shift() }) : route.continue()));
+        });
+        await begin(page, 'auto', {});
         await state(page, 'auto', 'open');
         same((await status(page, 'auto')).transport, 'websocket', 'transport');
     }, OUTAGE);
