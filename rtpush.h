@@ -4817,8 +4817,8 @@ static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be e
                      rtpi_status_index(status));
 }
 
-RTPI_APART static uint8_t rtpi_refusal_reason(unsigned refusal) {
-    unsigned i = rtpi_status_index(refusal + 300u);
+static uint8_t rtpi_refusal_reason(unsigned status) {
+    unsigned i = rtpi_status_index(status);
     return i < sizeof rtpi_reasons ? rtpi_reasons[i] : (uint8_t)RTPUSH_REASON_APP;
 }
 
@@ -5200,9 +5200,8 @@ static void rtpi_put_retry(rtpush_server *srv, rtpush_conn *c, uint32_t times) {
 
 // An EventSource never reconnects after a status other than 200 (WHATWG HTML 9.2.3). So "not now"
 // is a 200 with a retry time, which then ends.
-static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    if (!rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW) ||
-        (refusal != RTPI_NO(429) && refusal != RTPI_NO(503))) {
+static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned status) {
+    if ((status != 429 && status != 503) || !rtpi_kind_has(srv, c, RTPI_KIND_NOT_NOW)) {
         return 0;
     }
     rtpi_clear(c, RTPI_F_KEEP);
@@ -5223,12 +5222,17 @@ static const char *rtpi_refusal_text(unsigned status, uint8_t reason) {
                                  : rtpi_status_phrase(status);
 }
 
-// Answers with an error, for the reason given. The rest of what the peer sends with this request is
-// never interpreted where the connection does not keep. RFC 9112 9.3.2: one answer a request. So
-// on_refuse comes last: by then it is answered, and cannot be answered or decided once more.
-static void rtpi_refuse_for(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t reason) {
-    unsigned status = refusal + 300u;
+// Answers with an error. The rest of what the peer sends with this request is never interpreted
+// where the connection does not keep. RFC 9112 9.3.2: one answer a request. So on_refuse comes
+// last: by then it is answered, and cannot be answered or decided once more.
+static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
+    const unsigned status = (refusal & 511u) + 300u;
+    uint8_t reason = (uint8_t)(refusal >> 9);
     rtpush_response r;
+    if (reason == RTPUSH_REASON_NONE) {
+        reason = status == 501 && c->in.http.method < 1u << RTPI_METHOD_COUNT
+                     ? (uint8_t)RTPUSH_REASON_CODING : rtpi_refusal_reason(status);
+    }
     srv->count.reasons[reason]++;
     if (rtpi_has(c, RTPI_F_OPENED)) {
         rtpi_set_reason(c, reason); // for on_close
@@ -5238,7 +5242,7 @@ static void rtpi_refuse_for(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     r.body_static = 1;
     r.body = rtpi_refusal_text(status, reason);
     r.len = (uint32_t)strlen((const char *)r.body);
-    if (!rtpi_not_now(srv, c, refusal) && rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
+    if (!rtpi_not_now(srv, c, status) && rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
         r.status = 500; // without what does not fit: a long challenge or location
         if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
             rtpi_begin_closing(srv, c, reason);
@@ -5249,26 +5253,12 @@ static void rtpi_refuse_for(rtpush_server *srv, rtpush_conn *c, unsigned refusal
     }
 }
 
-static void rtpi_refuse(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
-    int coding = refusal == RTPI_NO(501) && c->in.http.method < 1u << RTPI_METHOD_COUNT;
-    uint8_t reason = (uint8_t)(refusal >> 9);
-    refusal &= 511u;
-    rtpi_refuse_for(srv, c, refusal,
-                    reason   ? reason
-                    : coding ? (uint8_t)RTPUSH_REASON_CODING : rtpi_refusal_reason(refusal));
-}
-
-// An answer head did not fit tx_size.
-static void rtpi_refuse_size(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_refuse(srv, c, RTPI_NO(500));
-}
-
 static void rtpi_reply_options(rtpush_server *srv, rtpush_conn *c) {
     rtpush_response r;
     memset(&r, 0, sizeof r);
     r.status = 204;
     if (rtpi_reply(srv, c, &r, RTPI_OWN) != RTPUSH_OK) {
-        rtpi_refuse_size(srv, c);
+        rtpi_refuse(srv, c, RTPI_NO(500)); // the head does not fit tx_size
     }
 }
 
@@ -5606,8 +5596,8 @@ static int rtpi_authorized(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
         srv->advice = rtpi_is_redirect(status) ? grant->location
                       : grant && grant->challenge && rtpi_header_clean(grant->challenge)
                           ? grant->challenge : "Bearer";
-        rtpi_refuse_for(srv, c, RTPI_NO(rtpi_may_refuse(status, grant) ? (unsigned)status : 500u),
-                        RTPUSH_REASON_APP);
+        status = rtpi_may_refuse(status, grant) ? status : 500;
+        rtpi_refuse(srv, c, RTPI_NO_FOR(RTPI_NO((unsigned)status), RTPUSH_REASON_APP));
         return 0;
     }
     c->granted = grant->topics & rtpi_route_topics(srv, req->route);
@@ -5676,7 +5666,7 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
 
 // What is refused before the head is complete, or because a deadline has come. The connection is
 // not kept. Origin counts if it was read before.
-static void rtpi_refuse_late(rtpush_server *srv, rtpush_conn *c, unsigned refusal, uint8_t reason) {
+static void rtpi_refuse_late(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
     const char *origin = NULL;
     if (c->in.http.seen >> RTPI_H_ORIGIN & 1u) { // so the target is whole
         origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
@@ -5685,7 +5675,7 @@ static void rtpi_refuse_late(rtpush_server *srv, rtpush_conn *c, unsigned refusa
         (void)rtpi_cors_check(srv, c, origin, NULL);
     }
     rtpi_clear(c, RTPI_F_KEEP);
-    rtpi_refuse_for(srv, c, refusal, reason);
+    rtpi_refuse(srv, c, refusal);
 }
 
 RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
@@ -5717,7 +5707,7 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
             refusal = c->out.asked.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
         }
         if (refusal) {
-            rtpi_refuse_late(srv, c, refusal, rtpi_refusal_reason(refusal));
+            rtpi_refuse_late(srv, c, refusal);
         } else if (last) {
             rtpi_head_done(srv, c, &srv->request);
         }
@@ -5843,10 +5833,9 @@ static int rtpi_check_websocket(rtpush_server *srv, const rtpush_route *r) {
 // as they arrive. A kind without bodies (rtpush_handler) and one with them (rtpush_upload).
 
 static unsigned rtpi_open_handler(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    const rtpush_route *route = req->route;
     rtpi_set(c, RTPI_F_OPENED);
     rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
-    route->on_request(srv, req);
+    req->route->on_request(srv, req);
     return 0;
 }
 
@@ -6328,7 +6317,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
             return 0;
         }
         if (!rtpi_put_stream_head(srv, c, c->form == RTPI_FORM_CHUNK)) {
-            rtpi_refuse_size(srv, c);
+            rtpi_refuse(srv, c, RTPI_NO(500)); // the head does not fit tx_size
             return 1;
         }
         rtpi_set(c, RTPI_F_ANSWER);
@@ -7295,11 +7284,11 @@ RTPI_APART static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
             rtpi_begin_closing(srv, c, RTPUSH_REASON_TIMEOUT_IDLE);
         }
     } else if (c->state == RTPI_HEAD) {
-        rtpi_refuse_late(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_HEAD);
+        rtpi_refuse_late(srv, c, RTPI_NO_FOR(RTPI_NO(408), RTPUSH_REASON_TIMEOUT_HEAD));
     } else if (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED)) {
-        rtpi_refuse_late(srv, c, RTPI_NO(408), RTPUSH_REASON_TIMEOUT_BODY);
+        rtpi_refuse_late(srv, c, RTPI_NO_FOR(RTPI_NO(408), RTPUSH_REASON_TIMEOUT_BODY));
     } else if (c->state < RTPI_REPLY) { // the application's fault: on_body may have answered RETRY
-        rtpi_refuse_late(srv, c, RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY);
+        rtpi_refuse_late(srv, c, RTPI_NO_FOR(RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY));
     } else if (c->state == RTPI_LINGER) {
         if (rtpi_over(srv, c, srv->desc.close_ms)) {
             rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_CLOSE);
