@@ -1080,7 +1080,6 @@ typedef struct rtpi_asked { // what the head says, until it is answered: HEAD an
     rtpi_rank rank;         // the same as out.rank
     uint16_t accepts[3];    // Accept-Encoding, weight in thousandths + 1 or 0: RTPI_ACCEPTS_...
     uint8_t site;           // Sec-Fetch-...: RTPI_SITE_...
-    uint8_t refusal;        // RTPI_NO of what is refused when the head is complete; 0 nothing
 } rtpi_asked;
 
 typedef struct rtpi_http { // the request as it arrives
@@ -1089,6 +1088,7 @@ typedef struct rtpi_http { // the request as it arrives
     uint8_t header;        // RTPI_H_... being read
     uint8_t method;        // RTPUSH_GET ...
     uint8_t subprotocol;   // 1 + index chosen, 255 is rtpush.1
+    uint8_t refusal;       // RTPI_NO of what is refused when the head is complete; 0 nothing
     uint16_t total;        // bytes of head so far; in BODY: of trailers
     uint16_t mark;         // arena offset: of the value being kept, then of the body
     uint16_t bits;         // RTPI_B_...
@@ -4121,7 +4121,7 @@ static int rtpi_progress_due(const rtpush_conn *c) {
 // nothing can be smuggled past a proxy in front of us (RFC 9112 11.2). Every refusal in the head or
 // in the body closes the connection.
 // Broken framing, another major version and a head over 16 KiB are refused at once. Other refusals
-// wait in rtpi_asked.refusal for the end of the head: then Origin is known, and a page of
+// wait in rtpi_http.refusal for the end of the head: then Origin is known, and a page of
 // desc.origins can read the status (WHATWG Fetch 3.2.3) instead of "network error".
 
 // Fields of a request that this library reads: what they are called, and how their values are read.
@@ -4336,8 +4336,8 @@ static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, const void *data,
 
 // The first of what is wrong is what the peer is told.
 static void rtpi_refuse_at_end(rtpush_conn *c, unsigned refusal) {
-    if (c->out.asked.refusal == 0) {
-        c->out.asked.refusal = (uint8_t)refusal;
+    if (c->in.http.refusal == 0) {
+        c->in.http.refusal = (uint8_t)refusal;
     }
 }
 
@@ -4462,7 +4462,7 @@ static unsigned rtpi_target_end(const rtpush_server *srv, rtpush_conn *c) {
     c->in.http.step = RTPI_S_PROTOCOL;
     rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
     c->in.http.bits &= (uint16_t)~RTPI_B_OVER;
-    if (c->out.asked.refusal) { // it is refused already, the rest is not needed
+    if (c->in.http.refusal) { // it is refused already, the rest is not needed
         memset(rtpi_rx(srv, c), 0, 2);
         c->rx_used = 2;
         c->route = RTPI_NO_ROUTE;
@@ -4490,7 +4490,7 @@ static unsigned rtpi_body_disguise(unsigned method, const rtpush_route *route, c
     if (method == RTPUSH_PUT && strcmp(name, "content-range") == 0) {
         return RTPI_NO(400); // RFC 9110 14.5
     }
-    return route && route->body_types && strcmp(name, "content-encoding") == 0
+    return route->body_types && strcmp(name, "content-encoding") == 0
                ? RTPI_NO(415) : 0u; // RFC 9110 8.4
 }
 
@@ -4501,16 +4501,20 @@ RTPI_APART static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn 
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
     size_t len = h->pos;
-    const char *name = rtpi_token(srv, c);
+    char *name = rtpi_token(srv, c);
     unsigned header;
     uint32_t bits;
-    rtpi_lower_all(rtpi_tx(srv, c), len);
+    rtpi_lower_all((uint8_t *)name, len);
     header = rtpi_field(name, len);
     h->step = RTPI_S_VALUE;
     h->mark = c->rx_used++; // of its tag
     h->header = (uint8_t)RTPI_H_UNKNOWN;
     if (header == RTPI_H_ROUTE) {
-        int own = route ? rtpi_find(route->headers, name) : -1;
+        int own;
+        if (!route) {
+            return 0; // it is answered 404
+        }
+        own = rtpi_find(route->headers, name);
         if (own < 0) {
             return rtpi_body_disguise(h->method, route, name);
         }
@@ -5002,19 +5006,23 @@ static unsigned rtpi_range_read(const char *v, uint32_t len, rtpi_range *range) 
         return 200;
     }
     end = rtpi_digits(dash + 1, &last);
-    if (*end != '\0' || (dash == v ? end == dash + 1 || len == 0
-                                   : end > dash + 1 && last < first)) {
+    if (*end != '\0' || (dash == v && (end == dash + 1 || len == 0))) {
         return 200;
     }
-    if (dash == v ? last == 0 : first >= len) {
+    if (dash == v) { // the last bytes; none is 416
+        first = last < len ? len - last : 0;
+    }
+    if (dash == v || end == dash + 1) {
+        last = ~(uint32_t)0;
+    }
+    if (last < first) {
+        return 200;
+    }
+    if (first >= len) {
         return 416;
     }
-    if (dash == v) { // the last bytes
-        range->from = last < len ? len - last : 0;
-    } else {
-        range->from = first;
-        range->to = end > dash + 1 && last < len ? last + 1u : len;
-    }
+    range->from = first;
+    range->to = last < len ? last + 1u : len;
     return 206;
 }
 
@@ -5643,9 +5651,9 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
     if (!options && !rtpi_token_take(srv, c)) { // a preflight is no request of its own
         rtpi_clear(c, RTPI_F_KEEP | RTPI_F_THROTTLED);
         refusal = RTPI_NO(429);
-    } else if (c->out.asked.refusal) {
+    } else if (c->in.http.refusal) {
         rtpi_clear(c, RTPI_F_KEEP);
-        refusal = c->out.asked.refusal; // first: the host of a refused target is not known
+        refusal = c->in.http.refusal; // first: the host of a refused target is not known
     } else if (refusal == 0) {
         refusal = rtpi_request_check(c, req);
     }
@@ -5704,7 +5712,7 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
         }
         if (refusal == 0 && h->total > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
             rtpi_refuse_at_end(c, h->step == RTPI_S_TARGET ? RTPI_NO(414) : 0u);
-            refusal = c->out.asked.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
+            refusal = c->in.http.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
         }
         if (refusal) {
             rtpi_refuse_late(srv, c, refusal);
@@ -6121,6 +6129,7 @@ RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn 
     unsigned bits = c->in.http.bits;
     int gzip;
     rtpush_response r;
+    memset(&r, 0, sizeof r);
     if (!(c->in.http.seen >> RTPI_H_ACCEPT_ENCODING & 1u)) {
         gzip = !a->data;
     } else {
@@ -6129,7 +6138,6 @@ RTPI_OWN_FRAME static unsigned rtpi_reply_asset(rtpush_server *srv, rtpush_conn 
     if (!gzip && (!a->data || plain == 1)) { // 1: a weight of 0
         return RTPI_NO(406);
     }
-    memset(&r, 0, sizeof r);
     r.status = bits & (gzip ? RTPI_B_MATCH_GZIP : RTPI_B_MATCH) ? 304 : 200;
     r.body_static = 1;
     r.content_type = a->content_type;
@@ -8062,8 +8070,6 @@ const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *l
         *len = (size_t)v->len;
         return v->rev ? rtpi_value_data(srv, v) : NULL;
     }
-    (void)srv;
-    (void)topic;
     *len = 0;
     return NULL;
 }
