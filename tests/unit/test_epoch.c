@@ -94,11 +94,92 @@ static void epoch_change_spares_bytes_in_flight(U_STATE) {
     }
 }
 
+// rtpush_desc.epoch: "never 0", so the one after the last is 1.
+static void epoch_is_never_0(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.epoch = 0xFFFFFFFFu;
+    t_start(w);
+    u_peer *p = u_stream(w, "{GET /events?topics=log}");
+    for (int i = 0; i < 41; i++) {
+        publish_number(w, i);
+    }
+    t_run(w);
+    T_EQ(rtpush_last_id(&w->srv).epoch, 1);
+    publish_number(w, 41);
+    t_run(w);
+    u_read(p);
+    assert_string_equal(p->last_id, "00000001-00000001");
+}
+
+// Another context, in the middle of rtpush_publish_from, has a number of the old epoch.
+static rtpi_record *e_claimed;
+
+static void e_claim(t_world *w) {
+    rtpush_server *srv = &w->srv;
+    if (srv->seq_next > 40) {
+        w->on_unlock = NULL;
+        rtpi_lock(srv);
+        e_claimed = rtpi_claim(srv, rtpi_log_fit(srv, rtpi_record_size(5)), T_LOG, 5);
+        rtpi_unlock(srv);
+    }
+}
+
+static void epoch_waits_for_a_record_that_is_being_written(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{GET /events?topics=log}");
+    for (int i = 0; i < 40; i++) {
+        publish_number(w, i);
+    }
+    e_claimed = NULL;
+    w->on_unlock = e_claim;
+    t_run(w);
+    assert_non_null(e_claimed);
+    T_EQ(rtpush_last_id(&w->srv).epoch, 0x00C0FFEE);
+    u_clear(p);
+    memcpy(rtpi_payload_open(e_claimed), "whole", 5); // now it goes on
+    rtpi_encode(&w->srv, e_claimed);
+    rtpi_lock(&w->srv);
+    rtpi_done(&w->srv, e_claimed);
+    rtpi_unlock(&w->srv);
+    t_run(w);
+    T_EQ(rtpush_last_id(&w->srv).epoch, 0x00C0FFEF);
+    publish_number(w, 77);
+    t_run(w);
+    u_read(p);
+    T_CHECK(strstr(t_text(&p->seen), "rtpush: reset 5\nlog: event 77") != NULL, "seen %s",
+            t_text(&p->seen));
+}
+
+// A plan that readers share is of one epoch: numbers begin again, and are others.
+static void epoch_ends_shared_plans(U_STATE) {
+    t_world *w = t_fixture();
+    w->plan_size = 1024;
+    t_start(w);
+    u_peer *a = u_stream(w, "{GET /events?topics=log}");
+    u_peer *b = u_stream(w, "{GET /events?topics=log}");
+    T_EQ(t_publish_text(w, T_LOG, "old"), RTPUSH_OK);
+    t_run(w);
+    u_is(a, "log: old\n");
+    u_is(b, "log: old\n");
+    for (int i = 0; i < 41; i++) {
+        T_EQ(t_publish_text(w, T_TEMP, "x"), RTPUSH_OK);
+    }
+    t_run(w);
+    T_EQ(t_publish_text(w, T_LOG, "new"), RTPUSH_OK);
+    t_run(w);
+    u_is(a, "rtpush: reset 5\nlog: new\n");
+    u_is(b, "rtpush: reset 5\nlog: new\n");
+    assert_string_equal(b->last_id, "00c0ffef-00000001");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(epoch_changes_and_readers_are_told),
         u_test(epoch_of_state_revisions_changes_too),
         u_test(epoch_change_spares_bytes_in_flight),
+        u_test(epoch_is_never_0),
+        u_test(epoch_waits_for_a_record_that_is_being_written),
+        u_test(epoch_ends_shared_plans),
     };
     return cmocka_run_group_tests_name("epoch", tests, NULL, NULL);
 }

@@ -1095,6 +1095,61 @@ static void log_reader_that_resumes_at_the_end_survives_evictions(U_STATE) {
     }
 }
 
+// "A 64th of it is the index by which a reader that resumes is placed": whatever size the log has
+// and whatever id it brings, it gets each event behind that, or is told how many it missed.
+static void log_of_any_size_is_resumed_at_any_id(U_STATE) {
+    enum { COUNT = 60 };
+    for (uint32_t log_size = 256; log_size <= 1100; log_size += 4) {
+        t_world *w = t_fixture();
+        w->desc.log_size = log_size;
+        w->quiet = 1;
+        t_start(w);
+        for (int i = 1; i <= COUNT; i++) {
+            char text[3];
+            snprintf(text, sizeof text, "%02x", (unsigned)i);
+            T_EQ(t_publish_text(w, T_LOG, text), RTPUSH_OK);
+        }
+        for (int id = 1; id < COUNT; id += 1 + (id < COUNT - 30) * 7) {
+            char text[80];
+            t_app_of(w)->missed = 0;
+            snprintf(text, sizeof text, "{GET /events?topics=log&last_event_id=00c0ffee-%08x}",
+                     (unsigned)id);
+            u_peer *p = u_open(w, text);
+            const char *at = strstr(u_read(p), "\nlog: ");
+            unsigned next = (unsigned)id + t_app_of(w)->missed + 1;
+            for (; at != NULL; at = strstr(at + 1, "\nlog: "), next++) {
+                T_EQ(strtoul(at + 6, NULL, 16), next);
+            }
+            T_EQ(next, COUNT + 1);
+            u_free(p);
+            t_run_ready(w);
+        }
+        t_finish(w);
+    }
+}
+
+// WHATWG HTML 9.2.6. A line of more than what is looked through at a time, between others.
+static void log_event_with_a_very_long_line_arrives(U_STATE) {
+    static char text[20100];
+    memset(text, 'x', sizeof text);
+    for (int window = 0; window < 2; window++) {
+        t_world *w = t_fixture();
+        w->desc.log_size = 100000;
+        w->bite = window ? 1000 : 0;
+        t_start(w);
+        u_peer *p = u_stream(w, "{GET /events?topics=log}");
+        text[10] = text[20000] = '\n';
+        text[15000] = 'y';
+        T_EQ(t_publish(w, T_LOG, text, sizeof text - 1), RTPUSH_OK);
+        t_run(w);
+        u_read(p);
+        T_EQ(p->seen.len, 5 + sizeof text - 1 + 1);
+        T_CHECK(memcmp(p->seen.data + 5, text, sizeof text - 1) == 0, "another text");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(log_numbers_every_event),
@@ -1136,6 +1191,8 @@ int main(void) {
         u_test(log_random_subscriptions_deliver_whole_records),
         u_test(log_sequence_end_begins_a_new_epoch),
         u_test(log_reader_that_resumes_at_the_end_survives_evictions),
+        u_test(log_of_any_size_is_resumed_at_any_id),
+        u_test(log_event_with_a_very_long_line_arrives),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -189,6 +189,45 @@ static void plan_memory_is_checked(void **state) {
     t_finish(w);
 }
 
+// A port that copies and is asked what has arrived: rtpush_sent moves the reader by the whole plan.
+static void plan_is_sent_by_a_port_that_copies(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    static const char *const hellos[] = {"{GET /events?topics=log}", "{GET /events?topics=log}",
+                                         "{WS /ws?topics=log}", "{WS /ws?topics=log}"};
+    u_peer *p[4];
+    w->desc.conn_count = 8;
+    w->desc.tx_size = 256;
+    w->plan_size = 1024;
+    w->kernel = 100000;
+    t_start(w);
+    for (int i = 0; i < 4; i++) {
+        p[i] = u_stream(w, hellos[i]);
+    }
+    // One waits for room: it is told when all that went before is out, which is a plan's end.
+    while (rtpush_send(&w->srv, p[3]->c->handle, RTPUSH_TEXT_MESSAGE, "direct", 6) == RTPUSH_OK) {
+    }
+    t_run(w);
+    u_clear(p[3]);
+    const uint32_t delivered = rtpush_get_counters(&w->srv)->delivered;
+    for (int i = 0; i < 5; i++) {
+        T_EQ(t_publish_text(w, T_LOG, i % 2 ? "odd" : "even"), RTPUSH_OK);
+        t_run(w);
+        for (int k = 0; k < 4; k++) {
+            u_is(p[k], k < 2   ? i % 2 ? "log: odd\n" : "log: even\n"
+                       : i % 2 ? "1 odd\n" : "1 even\n");
+            t_arrive(p[k]->c, 100000);
+        }
+        t_advance(w, 4000);
+        T_EQ(p[0]->alive, 0); // keepalive_ms begins with the last event
+    }
+    T_EQ(rtpush_get_counters(&w->srv)->delivered - delivered, 20);
+    T_EQ(t_app_of(w)->writable, 1);
+    t_advance(w, 2000);
+    u_read(p[0]);
+    T_EQ(p[0]->alive, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(plan_is_one_span_for_all_at_a_place),
@@ -197,6 +236,7 @@ int main(void) {
         u_test(plan_memory_may_be_too_small_for_a_record),
         u_test(plan_shared_changes_no_byte),
         u_test(plan_memory_is_checked),
+        u_test(plan_is_sent_by_a_port_that_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

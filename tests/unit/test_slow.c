@@ -304,6 +304,69 @@ static void slow_pending_needs_a_port_that_copies(U_STATE) {
     T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
 }
 
+// The kernel takes nothing, because the peer's window is closed from the beginning.
+static void slow_peer_that_takes_nothing_is_reset_after_stall_ms(U_STATE) {
+    t_world *w = kernel_world(4);
+    t_conn *c = t_connect(w);
+    c->window = 0;
+    t_say(c, "{GET /hello}");
+    t_advance(w, 19000);
+    T_EQ(c->dropped, 0);
+    t_advance(w, 8000);
+    T_EQ(c->dropped, 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STALLED], 1);
+}
+
+// reply_ms is "the application's time to answer": while bytes of the answer are on their way to the
+// peer, stall_ms is its limit.
+static void slow_peer_of_a_pull_is_not_the_applications_fault(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.stall_ms = 100000;
+    w->desc.reply_ms = 10000;
+    t_app_of(w)->pull_size = 100000;
+    t_start(w);
+    t_conn *c = t_connect(w);
+    c->hold_acks = 1;
+    t_app_of(w)->pull_fail_at = -1;
+    c->window = 2000;
+    t_say(c, "{GET /pull}");
+    t_app_of(w)->pull_later = T_FOREVER;
+    c->window = SIZE_MAX;
+    t_run(w);
+    t_advance(w, 60000);
+    T_EQ(c->dropped, 0);
+    c->hold_acks = 0;
+    t_ack(c, c->unacked);
+    t_advance(w, 21000);
+    T_EQ(c->dropped, 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TIMEOUT_REPLY], 1);
+}
+
+// RFC 6455 7.1.1: a connection that closes sends all first, however slowly the peer reads.
+static void slow_reader_gets_all_before_the_end(U_STATE) {
+    t_world *w = t_begin();
+    char text[400];
+    memset(text, 'q', sizeof text);
+    u_peer *p = u_stream(w, "{WS /ws?topics=log}");
+    p->c->window = 0;
+    T_EQ(rtpush_send(&w->srv, p->c->handle, RTPUSH_TEXT_MESSAGE, text, sizeof text), RTPUSH_OK);
+    t_say(p->c, "{88#03e8}");
+    rtpush_span spans[1];
+    t_enter(w, T_IN_OUTPUT, p->c);
+    T_EQ(rtpush_output(&w->srv, p->c->conn, spans, 0), 0); // "fills up to max spans": no FIN either
+    t_leave(w);
+    for (int i = 0; i < 45 && !p->c->fin; i++) {
+        T_EQ(p->c->dropped, 0);
+        p->c->window = 10;
+        t_run(w);
+        t_advance(w, 15000);
+    }
+    T_EQ(p->c->fin, 1);
+    u_read(p);
+    T_EQ(p->seen.len, 2 + sizeof text + 1 + strlen("8 1000 \n"));
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STALLED], 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(slow_every_answer_arrives_whole),
@@ -316,6 +379,9 @@ int main(void) {
         u_test(slow_ping_behind_much_is_no_timeout),
         u_test(slow_hook_is_asked_rarely),
         u_test(slow_pending_needs_a_port_that_copies),
+        u_test(slow_peer_that_takes_nothing_is_reset_after_stall_ms),
+        u_test(slow_peer_of_a_pull_is_not_the_applications_fault),
+        u_test(slow_reader_gets_all_before_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

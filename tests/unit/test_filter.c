@@ -1,0 +1,292 @@
+// A filter between the port and the core: what rtpush.h says of rtpush_filter and of the functions
+// that are for it. This one copies, and changes no byte.
+#include "unit.h"
+
+enum { F_LINKS = 16 };
+
+typedef struct f_link {
+    void *port; // the port's own pointer: first
+    int used;
+    uint8_t data[2048]; // taken from the core, not yet by the transport: from `at` to `len`
+    size_t at;
+    size_t len;
+    size_t owed;    // acknowledged, and not yet told
+    size_t unacked; // taken by the transport
+    int more;       // the core has more
+    int fin;        // 1: the core has finished; 2: RTPUSH_FIN was passed on
+} f_link;
+
+static f_link f_links[F_LINKS];
+static int f_closed;
+static int f_hold; // 1: acknowledgements are told by f_tell
+
+static void *f_open(void *ctx, rtpush_server *srv, rtpush_conn *conn, void *port) {
+    (void)ctx;
+    (void)srv;
+    (void)conn;
+    for (int i = 0; i < F_LINKS; i++) {
+        if (!f_links[i].used) {
+            memset(&f_links[i], 0, sizeof f_links[i]);
+            f_links[i].used = 1;
+            f_links[i].port = port;
+            return &f_links[i];
+        }
+    }
+    return NULL;
+}
+
+static void f_close(void *self) {
+    T_CHECK(((f_link *)self)->used, "closed twice");
+    ((f_link *)self)->used = 0;
+    f_closed++;
+}
+
+static int f_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
+    f_link *link = (f_link *)rtpush_filter_self(conn);
+    (void)max;
+    if (link->at == link->len && link->fin == 0) {
+        rtpush_span plain[4];
+        link->at = link->len = 0;
+        int count = rtpush_plain_output(srv, conn, plain, 4);
+        link->fin = count == RTPUSH_FIN;
+        for (int i = 0; i < count; i++) {
+            size_t room = sizeof link->data - link->len;
+            size_t n = plain[i].len < room ? plain[i].len : room;
+            memcpy(link->data + link->len, plain[i].data, n);
+            link->len += n;
+        }
+        link->more = count > 0 && rtpush_plain_sent(srv, conn, link->len, 0);
+    }
+    if (link->at < link->len) {
+        spans[0].data = link->data + link->at;
+        spans[0].len = (uint16_t)(link->len - link->at);
+        spans[0].kind = RTPUSH_SPAN_COPY;
+        return 1;
+    }
+    if (link->fin == 1 && link->unacked == 0) {
+        link->fin = 2;
+        return RTPUSH_FIN;
+    }
+    return 0;
+}
+
+static void f_tell(rtpush_server *srv, rtpush_conn *conn) {
+    f_link *link = (f_link *)rtpush_filter_self(conn);
+    size_t n = link->owed;
+    link->owed = 0;
+    rtpush_plain_acked(srv, conn, n);
+}
+
+static void f_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
+    f_link *link = (f_link *)rtpush_filter_self(conn);
+    link->unacked -= n;
+    link->owed += n;
+    if (!f_hold) {
+        f_tell(srv, conn);
+    }
+}
+
+static int f_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
+    f_link *link = (f_link *)rtpush_filter_self(conn);
+    link->at += taken;
+    link->unacked += taken;
+    f_acked(srv, conn, acked);
+    return link->at < link->len || link->more;
+}
+
+static const rtpush_filter f_filter = {NULL,    f_open, f_close, rtpush_plain_input, rtpush_plain_eof,
+                                       f_output, f_sent, f_acked};
+
+static t_world *f_fixture(void) {
+    memset(f_links, 0, sizeof f_links);
+    f_closed = f_hold = 0;
+    return t_fixture();
+}
+
+static void f_start(t_world *w) {
+    t_start(w);
+    T_EQ(rtpush_attach_filter(&w->srv, &f_filter), RTPUSH_OK);
+}
+
+static u_peer *f_peer(t_world *w, const char *text) {
+    u_peer *p = u_new(w);
+    p->c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
+    T_CHECK(p->c != NULL, "not accepted");
+    t_say(p->c, text);
+    u_read(p);
+    return p;
+}
+
+static int f_any(const rtpush_conn *conn) {
+    (void)conn;
+    return 1;
+}
+
+// "For connections of secure listeners rtpush_input, _eof, _output, _sent and _acked go to the
+// filter": all kinds of routes work through it, readers share plans with those beside it, and each
+// object is closed once.
+static void filter_passes_everything_on(U_STATE) {
+    for (int shared = 0; shared < 2; shared++) {
+        t_world *w = f_fixture();
+        w->desc.conn_count = 8;
+        w->plan_size = shared ? 1024 : 0;
+        f_start(w);
+        u_peer *p = f_peer(w, "{GET /hello}");
+        u_expect(p, "200 hello\n");
+        u_free(p);
+        p = f_peer(w, "{GET /big}");
+        T_EQ(p->cl.body.len, sizeof t_big);
+        u_free(p);
+        T_EQ(f_closed, 2);
+        u_peer *ws = f_peer(w, "{WS /ws?topics=log}");
+        u_peer *sse = f_peer(w, "{GET /events?topics=log}");
+        u_peer *other = f_peer(w, "{GET /events?topics=log}");
+        u_peer *beside = u_open(w, "{GET /events?topics=log}");
+        u_clear(ws);
+        u_clear(sse);
+        u_clear(other);
+        u_clear(beside);
+        t_say(ws->c, "{81:echo}");
+        u_is(ws, "1 echo\n");
+        T_EQ(t_publish_text(w, T_LOG, "all"), RTPUSH_OK);
+        t_run(w);
+        u_is(ws, "1 all\n");
+        u_is(sse, "log: all\n");
+        u_is(other, "log: all\n");
+        u_is(beside, "log: all\n");
+        t_eof(sse->c);
+        T_CHECK(sse->c->fin, "no FIN through the filter");
+        u_free(ws);
+        u_free(sse);
+        u_free(other);
+        t_run_ready(w);
+        T_EQ(f_closed, 5);
+        u_free(beside);
+        t_finish(w);
+    }
+}
+
+// "0: all that was to be sent is sent, close as usual". What a filter has on its way between
+// requests a port that copies knows; with another one it may be cut off, so that is a reset.
+static void filter_evicted_between_requests_is_no_reset_where_the_port_knows(U_STATE) {
+    for (int kernel = 0; kernel < 2; kernel++) {
+        t_world *w = f_fixture();
+        w->desc.conn_count = 1;
+        w->kernel = kernel ? 60000 : 0;
+        f_start(w);
+        u_peer *p = f_peer(w, "{GET /hello}");
+        u_expect(p, "200 hello\n");
+        if (kernel) {
+            t_arrive(p->c, 60000);
+        }
+        u_peer *newcomer = f_peer(w, "{GET /hello}");
+        u_expect(newcomer, "200 hello\n");
+        T_EQ(p->c->dropped, kernel ? 2 : 1);
+        u_free(p);
+        u_free(newcomer);
+        t_finish(w);
+    }
+}
+
+// "rtpush_plain_acked MUST wait until the transport acknowledged": until then nothing has arrived,
+// whatever the kernel says, so the connection does not give way and no deadline cuts it.
+static void filter_that_owes_an_acknowledgement_has_not_arrived(U_STATE) {
+    t_world *w = f_fixture();
+    w->desc.conn_count = 1;
+    w->kernel = 60000;
+    f_start(w);
+    f_hold = 1;
+    u_peer *p = f_peer(w, "{GET /hello}");
+    u_expect(p, "200 hello\n");
+    t_arrive(p->c, 60000);
+    T_EQ(p->c->kernel, 0);
+    T_CHECK(t_connect_peer(w, RTPUSH_LISTENER_SECURE, 7) == NULL, "it gave way");
+    t_advance(w, 10000);
+    T_CHECK(!t_ended(p->c), "ended with bytes on their way");
+    f_tell(&w->srv, p->c->conn);
+    t_conn *newcomer = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 7);
+    T_CHECK(newcomer != NULL, "it does not give way");
+    T_EQ(p->c->dropped, 2);
+}
+
+// rtpush_filter_gives_way: "NULL: none, or one ends already" - one that closes, once nothing of it
+// is left to be sent or acknowledged. Until then another one gives way.
+static void filter_waits_for_one_that_ends_only_if_it_has_nothing_left(U_STATE) {
+    for (int stage = 0; stage < 3; stage++) {
+        t_world *w = f_fixture();
+        w->desc.conn_count = 4;
+        f_start(w);
+        u_peer *idle = f_peer(w, "{GET /hello}");
+        u_peer *closing = f_peer(w, "{GET /events}");
+        t_conn *waits = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 9);
+        t_advance(w, 3000);
+        f_hold = stage == 1;
+        closing->c->window = stage == 0 ? 0 : SIZE_MAX;
+        closing->c->hold_acks = 1;
+        closing->c->manual_close = 1;
+        T_EQ(t_publish_text(w, T_LOG, "last"), RTPUSH_OK);
+        if (stage < 2) {
+            t_run(w);
+        }
+        w->call = T_IN_API;
+        T_EQ(rtpush_close(&w->srv, closing->c->handle, 1000, NULL), RTPUSH_OK);
+        t_leave(w);
+        const rtpush_conn *gives =
+            rtpush_filter_gives_way(&w->srv, waits->conn, 1000, f_any);
+        if (stage < 2) {
+            T_CHECK(gives == idle->c->conn, "stage %d: another one, or none", stage);
+        } else {
+            T_CHECK(gives == NULL, "one ends already");
+        }
+        f_hold = 0;
+        closing->c->window = SIZE_MAX;
+        t_forget(waits);
+        u_free(idle);
+        u_free(closing);
+        t_finish(w);
+    }
+}
+
+// "rtpush_filter_later: ... within about 250 ms" rtpush_next names it, also an event stream with
+// nothing to send; what it sends meanwhile changes nothing.
+static void filter_is_served_again_later(U_STATE) {
+    t_world *w = f_fixture();
+    f_start(w);
+    u_peer *p = f_peer(w, "{GET /events?topics=log}");
+    u_clear(p);
+    rtpush_filter_later(&w->srv, p->c->conn);
+    T_EQ(t_publish_text(w, T_LOG, "now"), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "log: now\n");
+    rtpush_filter_ready(&w->srv, p->c->conn);
+    T_CHECK(t_next(w) == p->c->conn, "rtpush_next does not name it");
+    t_run_ready(w);
+}
+
+// rtpush_filter_moved while it ends: it stays as it is.
+static void filter_that_ends_makes_no_progress(U_STATE) {
+    t_world *w = f_fixture();
+    f_start(w);
+    t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
+    rtpush_filter_moved(&w->srv, c->conn); // a handshake
+    w->call = T_IN_API;
+    rtpush_shutdown(&w->srv);
+    t_leave(w);
+    rtpush_filter_moved(&w->srv, c->conn); // "its handshake made progress", too late
+    t_run(w);
+    T_CHECK(c->fin, "it does not end");
+    t_run_ready(w);
+    T_EQ(c->dropped, 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        u_test(filter_passes_everything_on),
+        u_test(filter_evicted_between_requests_is_no_reset_where_the_port_knows),
+        u_test(filter_that_owes_an_acknowledgement_has_not_arrived),
+        u_test(filter_waits_for_one_that_ends_only_if_it_has_nothing_left),
+        u_test(filter_is_served_again_later),
+        u_test(filter_that_ends_makes_no_progress),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
