@@ -780,12 +780,13 @@ typedef struct rtpush_response {
 } rtpush_response;
 
 // Answers a HANDLER request, once. ERR_TOO_BIG: head (and copied body) do not fit tx_size; nothing
-// was sent. ERR_ARGUMENT: a status out of range, or a header that has CR or LF, is no token or is
-// one of those above. HEAD requests get the head alone. Access-Control-Allow-Origin among the
-// headers takes the place of what desc.origins brings (an ANY_ORIGIN route may say "*"). A static
-// body and a pull with len, answered 200 to a GET that asks for a range, are answered 206 with that
-// part, or 416.
+// was sent. ERR_ARGUMENT: a status out of range, a header that has CR or LF, is no token or is one
+// of those above, len without a body, or a body for a 205 (RFC 9110 15.3.6). HEAD requests get the
+// head alone. Access-Control-Allow-Origin among the headers takes the place of what desc.origins
+// brings (an ANY_ORIGIN route may say "*"). A static body and a pull with len, answered 200 to a
+// GET that asks for a range, are answered 206 with that part, or 416.
 int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response);
+// The same with a body that is copied; text NULL: none.
 int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text);
 
 // A parameter of a raw query, percent-decoded into out and NUL-terminated. Returns its length;
@@ -4414,7 +4415,7 @@ RTPI_APART static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_con
         rtpi_lower_all((uint8_t *)path, 8);
         path += rtpi_scheme(path);
         len = strcspn(path, "/?");
-        if (path == target || len == 0) {
+        if (path == target || len == 0) { // RFC 9110 4.2.1: a host is needed
             return RTPI_NO(400);
         }
         if (len > RTPI_TOKEN_MAX) {
@@ -5150,9 +5151,9 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (status == 200 && (has & RTPI_HAS_LENGTH) && (r->pull || r->body_static) &&
         rtpi_kind(srv, c)->range) {
         status = rtpi_kind(srv, c)->range(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
-    }
-    if (status == 416) {
-        has &= ~(unsigned)RTPI_HAS_BODY;
+        if (status == 416) { // not one of the application's, which has the body it gives
+            has &= ~(unsigned)RTPI_HAS_BODY;
+        }
     }
     if ((has & RTPI_HAS_END) || rtpi_body_due(c)) { // the rest of an upload is left unread
         rtpi_clear(c, RTPI_F_KEEP);

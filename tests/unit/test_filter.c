@@ -94,8 +94,8 @@ static int f_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t ac
     return link->at < link->len || link->more;
 }
 
-static const rtpush_filter f_filter = {NULL,    f_open, f_close, rtpush_plain_input, rtpush_plain_eof,
-                                       f_output, f_sent, f_acked};
+static const rtpush_filter f_filter = {
+    NULL, f_open, f_close, rtpush_plain_input, rtpush_plain_eof, f_output, f_sent, f_acked};
 
 static t_world *f_fixture(void) {
     memset(f_links, 0, sizeof f_links);

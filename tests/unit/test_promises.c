@@ -578,6 +578,730 @@ static void promise_of_header_values_without_control_characters(U_STATE) {
     }
 }
 
+// -- what need not be given -----------------------------------------------------------------------
+
+// "hosts: names this device answers to besides IP literals and localhost", "origins: foreign
+// origins allowed", "cookie: the one cookie to keep": none. Nor topics, nor any hook.
+static void promise_of_a_server_without_options(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.topics = NULL;
+    w->desc.topic_count = 0;
+    w->desc.hosts = w->desc.origins = NULL;
+    w->desc.cookie = NULL;
+    w->desc.authorize = NULL;
+    w->desc.on_refuse = NULL;
+    w->desc.conn_count = 8;
+    t_routes[T_R_WS].on_writable = NULL;
+    t_start(w);
+    t_app_of(w)->authorized = 1; // nobody asks
+    static const struct {
+        const char *text;
+        int status;
+    } cases[] = {
+        {"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
+        {"GET /hello HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", 200},
+        {"GET /hello HTTP/1.1\r\nHost: device.local\r\n\r\n", 421},
+        {"POST /echo HTTP/1.1\r\n" T_HOST "Origin: http://10.0.0.1\r\nContent-Length: 0\r\n\r\n",
+         200},
+        {"POST /echo HTTP/1.1\r\n" T_HOST
+         "Origin: https://app.example\r\nContent-Length: 0\r\n\r\n", 403},
+        {"{GET /none}", 404},
+        {"{GET /events?topics=log}", 404},
+        {"{GET /poll?timeout=1&topics=log}", 404},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        u_peer *p = u_open(w, cases[i].text);
+        T_CHECK(p->cl.status == cases[i].status, "%s: %d", cases[i].text, p->cl.status);
+        u_free(p);
+    }
+    u_peer *p = u_open(w, "GET /keep HTTP/1.1\r\n" T_HOST "Cookie: sid=1\r\n\r\n");
+    u_expect(p, "200 |cookie=-");
+    u_free(p);
+    p = u_open(w, "{GET /events}");
+    u_is(p, "rtpush: fresh 5\n");
+    u_peer *ws = u_stream(w, "{WS /ws}");
+    t_say(ws->c, "{81:echo}");
+    u_is(ws, "1 echo\n");
+    while (rtpush_send(&w->srv, ws->c->handle, 1, "more", 4) == RTPUSH_OK) {
+    }
+    t_run(w); // there is room again, and no on_writable
+    u_expect(ws, "1 more\n");
+}
+
+// Callbacks of streams need not be there: a gap is told by the notice alone.
+static void promise_of_streams_without_callbacks(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.log_size = 512;
+    t_routes[T_R_EVENTS].on_gap = NULL;
+    t_routes[T_R_EVENTS].on_open = NULL;
+    t_routes[T_R_EVENTS].on_close = NULL;
+    t_start(w);
+    u_peer *p = u_stream(w, "{GET /events?topics=log}");
+    p->c->window = 0;
+    for (int i = 0; i < 50; i++) {
+        T_EQ(t_publish_text(w, T_LOG, "an event"), RTPUSH_OK);
+    }
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    u_expect(p, "rtpush: gap |log: an event\n");
+    T_EQ(rtpush_get_counters(&w->srv)->gaps, 1);
+}
+
+// Only events: a poll needs no sweep over values, and ends with what there is.
+static void promise_of_a_server_without_state_topics(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.topic_count = 1;
+    t_start(w);
+    T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+    u_peer *p = u_open(w, "{GET /poll?last_event_id=first}");
+    u_is(p, "rtpush: replayed 1 5\nlog: one\n200 \n");
+    assert_string_equal(p->last_id, "00c0ffee-00000001-00000000");
+}
+
+// "at most 32 topics", "Bit i stands for topic i": also the last.
+static void promise_of_32_topics(U_STATE) {
+    static char names[32][4];
+    static rtpush_topic topics[33];
+    for (int i = 0; i < 32; i++) {
+        snprintf(names[i], sizeof names[i], "t%d", i % 100);
+        topics[i].name = names[i];
+        topics[i].kind = i % 2 ? &rtpush_topic_event : &rtpush_topic_state;
+        topics[i].max = i % 2 ? 0 : 8;
+    }
+    t_world *w = t_fixture();
+    w->desc.topics = topics;
+    w->desc.topic_count = 32;
+    w->desc.authorize = NULL;
+    t_start(w);
+    t_app_of(w)->authorized = 1;
+    u_peer *all = u_stream(w, "{GET /events}");
+    u_peer *last = u_stream(w, "{GET /events?topics=t31,t30}");
+    for (unsigned i = 0; i < 32; i += i < 29 ? 29 : 1) {
+        T_EQ(t_publish_text(w, i, names[i]), RTPUSH_OK);
+        t_run(w);
+    }
+    u_is(all, "t0: t0\nt29: t29\nt30: t30\nt31: t31\n");
+    u_is(last, "t30: t30\nt31: t31\n");
+}
+
+// -- requests -------------------------------------------------------------------------------------
+
+static void promise_of_requests_that_standards_name(U_STATE) {
+    static const char *const hosts[] = {"d", "device.local", NULL};
+    static const char *const pictures[] = {"image/png", NULL};
+    static const rtpush_asset empty = {"text/plain", "", 0, NULL, 0, "e", NULL};
+    static const rtpush_asset plain = {"text/plain", "abcdef", 6, NULL, 0, "p", NULL};
+    static const struct {
+        const char *text;
+        int status;
+        const char *has;
+        const char *has_not;
+    } cases[] = {
+        // RFC 9110 4.2.1: an empty host identifier is invalid
+        {"GET http:///hello HTTP/1.1\r\n" T_HOST "\r\n", 400, "", ""},
+        // RFC 9110 9.3.7: the server as a whole; WHATWG Fetch 3.2.2: a preflight
+        {"OPTIONS * HTTP/1.1\r\n" T_HOST "Origin: https://app.example\r\n\r\n", 204,
+         "Access-Control-Allow-Methods: GET", ""},
+        // RFC 9110 10.1.1: an expectation in HTTP/1.0 is ignored
+        {"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok", 200, "ok",
+         "100 Continue"},
+        // RFC 9110 14.5: Content-Range alone is refused in a PUT
+        {"PUT /echo HTTP/1.1\r\n" T_HOST "X-Other: 1\r\nContent-Length: 0\r\n\r\n", 200, "", ""},
+        {"PUT /echo HTTP/1.1\r\n" T_HOST "Content-Range: bytes 0-0/9\r\nContent-Length: 1\r\n\r\nx",
+         400, "", ""},
+        // fields that say nothing to a file, and nothing to a WebSocket
+        {"GET / HTTP/1.1\r\n" T_HOST "Sec-WebSocket-Protocol: x\r\n\r\n", 200, "ETag", ""},
+        {"GET /ws HTTP/1.1\r\n" T_WS_FIELDS "Accept-Encoding: gzip, deflate, br\r\n\r\n", 101, "",
+         "Sec-WebSocket-Protocol"},
+        // RFC 9110 8.8.3: W/ is one mark
+        {"GET / HTTP/1.1\r\n" T_HOST "If-None-Match: W/\"p\"\r\n\r\n", 304, "", ""},
+        {"GET / HTTP/1.1\r\n" T_HOST "If-None-Match: W\"p\"\r\n\r\n", 200, "abcdef", ""},
+        // RFC 9110 12.5.3: gzip is not there
+        {"GET / HTTP/1.1\r\n" T_HOST "Accept-Encoding: gzip\r\n\r\n", 200, "abcdef",
+         "Content-Encoding"},
+        // "rtpush_file": a Range is for rtpush_download
+        {"GET / HTTP/1.1\r\n" T_HOST "Range: bytes=0-1\r\n\r\n", 200, "abcdef", "Range"},
+        {"GET /app.js HTTP/1.1\r\n" T_HOST "Range: bytes=-5\r\n\r\n", 200, "Content-Length: 0",
+         "Content-Range"},
+        // RFC 9110 15.5.16: as long as the type that is taken
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Type: image/gif\r\nContent-Length: 1\r\n\r\nx",
+         415, "Accept: image/png", ""},
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Type: image/png\r\nContent-Length: 1\r\n\r\nx",
+         200, "", ""},
+        // desc.hosts: names, of one letter too; the root's dot is none
+        {"GET /hello HTTP/1.1\r\nHost: d\r\n\r\n", 200, "hello", ""},
+        {"GET /hello HTTP/1.1\r\nHost: D.:80\r\n\r\n", 200, "hello", ""},
+        {"GET /hello HTTP/1.1\r\nHost: e\r\n\r\n", 421, "", ""},
+        {"GET /hello HTTP/1.1\r\nHost: .\r\n\r\n", 421, "", ""},
+        // "An unknown topic is answered 404": so is none at all
+        {"{GET /events?topics=}", 404, "", ""},
+        {"{WS /ws?topics=,}", 404, "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        t_world *w = t_fixture();
+        w->desc.hosts = hosts;
+        t_routes[T_R_INDEX].kind = &rtpush_file;
+        t_routes[T_R_INDEX].asset = &plain;
+        t_routes[T_R_GZIP].asset = &empty;
+        t_routes[T_R_UPLOAD].body_types = pictures;
+        t_start(w);
+        t_conn *c = t_open(w, cases[i].text);
+        const char *wire = t_take(c);
+        T_CHECK(atoi(wire + 9) == cases[i].status && strstr(wire, cases[i].has) &&
+                    (!*cases[i].has_not || !strstr(wire, cases[i].has_not)),
+                "%s: %s", cases[i].text, wire);
+        t_finish(w);
+    }
+}
+
+// "content_type: routes with max_body; NULL if absent".
+static void promise_content_type_is_for_bodies(U_STATE) {
+    t_world *w = t_fixture();
+    t_routes[T_R_HELLO].on_request = t_routes[T_R_ECHO].on_request = p_on_request;
+    t_start(w);
+    u_free(u_open(w, "GET /hello HTTP/1.1\r\n" T_HOST "Content-Type: a/b\r\n\r\n"));
+    assert_string_equal(p_text, "/hello|||10.0.0.1|");
+    assert_null(p_request.content_type);
+    u_free(u_open(w, "POST /echo HTTP/1.1\r\n" T_HOST
+                     "Content-Type: a/b\r\nContent-Length: 0\r\n\r\n"));
+    assert_non_null(p_request.content_type);
+    u_free(u_open(w, "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 0\r\n\r\n"));
+    assert_null(p_request.content_type);
+}
+
+// "RTPUSH_REASON_TOO_LONG: target (414), header or head (431)": what is kept fits rx_size or is
+// refused, at each length, and nothing of it is lost in silence. RFC 9112 3.2.2: the authority of
+// an absolute target is kept too.
+static void promise_what_does_not_fit_rx_size_is_refused(U_STATE) {
+    static const char *const forms[] = {
+        "GET http://device-with-a-name-of-sixty-characters-and-some-more.local/hello?{rep %d q} "
+        "HTTP/1.1\r\n" T_HOST "\r\n",
+        "GET /keep HTTP/1.1\r\n" T_HOST "X-One: {rep %d 1}\r\nX-Two: two\r\n\r\n",
+        "GET /keep HTTP/1.1\r\n" T_HOST "X-One: {rep %d 1}\r\nCookie: other={rep 90 o}; sid=s\r\n"
+        "\r\n",
+        "GET /keep HTTP/1.1\r\n" T_HOST "X-One: {rep %d 1}\r\nCookie: sid=s\r\n\r\n",
+    };
+    static const char *const wants[] = {"hello", "two=two", "cookie=s", "cookie=s"};
+    static const char *const hosts[] = {
+        "device-with-a-name-of-sixty-characters-and-some-more.local", NULL};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        int refused = 0;
+        for (int len = 1; len < 260; len++) {
+            char text[300];
+            t_world *w = t_fixture();
+            w->desc.rx_size = 256;
+            w->desc.tx_size = 1024;
+            w->desc.hosts = hosts;
+            t_start(w);
+            snprintf(text, sizeof text, forms[i], len);
+            u_peer *p = u_open(w, text);
+            T_CHECK((p->cl.status == 200 && !refused) || p->cl.status == 431 ||
+                        (p->cl.status == 414 && i == 0),
+                    "form %lu with %d: %d", (unsigned long)i, len, p->cl.status);
+            T_CHECK(p->cl.status != 200 || strstr(t_text(&p->cl.body), wants[i]), "%s lost at %d",
+                    wants[i], len);
+            refused = p->cl.status != 200;
+            u_free(p);
+            t_finish(w);
+        }
+        assert_true(refused);
+    }
+}
+
+// -- refusals and answers -------------------------------------------------------------------------
+
+// "0 accepts, or a status from 400 to 599, or 302 or 303 with grant->location": each of them is the
+// answer, whatever the route is; anything else lets nobody in.
+static void promise_authorize_may_answer_any_error(U_STATE) {
+    static const char *const texts[] = {
+        "{GET /hello}", "{GET /}", "{WS /ws}",
+        "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 1\r\n\r\nx"};
+    for (int status = -2; status < 700; status++) {
+        t_world *w = t_fixture();
+        w->desc.conn_count = 8;
+        t_routes[T_R_HELLO].on_request = t_routes[T_R_UPLOAD].on_request = p_on_request;
+        t_start(w);
+        t_app_of(w)->status = status;
+        t_app_of(w)->location = "/login";
+        p_text[0] = '\0';
+        const int good = (status >= 400 && status < 600) || status == 302 || status == 303;
+        // A body left unread adds "close" to the Connection of a 426: a list (RFC 9110 5.3) in two
+        // lines, which the client of these tests does not take.
+        for (size_t i = 0; i < (status == 426 ? 3 : 4) && status != 0; i++) {
+            u_peer *p = u_open(w, texts[i]);
+            T_CHECK(p->cl.status == (good ? status : 500), "%d is answered %d", status,
+                    p->cl.status);
+            T_CHECK(p->cl.status > 303 || t_field_is(&p->cl, "Location", "/login"),
+                    "no Location");
+            T_EQ(p_text[0], '\0');
+            u_free(p);
+        }
+        t_finish(w);
+    }
+}
+
+static rtpush_response p_response;
+static int p_result;
+
+static void p_reply(rtpush_server *srv, const rtpush_request *req) {
+    t_life_begin(t_world_of(srv), req->conn, 2);
+    p_result = rtpush_reply(srv, req->conn, &p_response);
+    if (p_result != RTPUSH_OK) { // "nothing was sent": it can still be answered
+        T_EQ(rtpush_reply_text(srv, req->conn, 299, "other"), RTPUSH_OK);
+    }
+}
+
+static int p_pull(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset, uint8_t *buf,
+                  size_t cap) {
+    (void)srv;
+    (void)conn;
+    (void)user;
+    memcpy(buf, "pulled", cap < 6 ? cap : 6);
+    return offset == 0 ? 6 : 0;
+}
+
+static u_peer *p_answer(const rtpush_response *response) {
+    t_world *w = t_fixture();
+    t_routes[T_R_HELLO].on_request = p_reply;
+    t_start(w);
+    p_response = *response;
+    return u_open(w, "{GET /hello}");
+}
+
+// "status: 200 to 599; 0 means 200": each is sent with its body, whole. RFC 9110 6.4.1: but for 204
+// and 304; 15.3.6: of a 205 it is refused.
+static void promise_reply_with_any_status(U_STATE) {
+    for (int kind = 0; kind < 3; kind++) {
+        for (unsigned status = 0; status < 700; status++) {
+            rtpush_response r = {0};
+            r.status = (uint16_t)status;
+            r.body = kind < 2 ? "text" : NULL;
+            r.len = kind < 2 ? 4 : 0;
+            r.body_static = kind == 1;
+            r.pull = kind == 2 ? p_pull : NULL;
+            u_peer *p = p_answer(&r);
+            const int bad = (status > 0 && status < 200) || status > 599 || status == 205;
+            const int bare = status == 204 || status == 304;
+            T_EQ(p_result, bad ? RTPUSH_ERR_ARGUMENT : RTPUSH_OK);
+            T_EQ(p->cl.status, bad ? 299 : status ? status : 200);
+            char want[40];
+            snprintf(want, sizeof want, "%d %s\n", p->cl.status,
+                     bad ? "other" : bare ? "" : kind < 2 ? "text" : "pulled");
+            u_is(p, want);
+            u_free(p);
+            t_finish(t_worlds);
+        }
+    }
+}
+
+// ERR_ARGUMENT: "a header that has CR or LF, is no token or is one of those above", or a body that
+// is not there.
+static void promise_reply_refuses_what_it_cannot_write(U_STATE) {
+    static const char *const bad[][3] = {{"X-A", "a\r\nX-B: b", NULL}, {"X-A", "a\nb", NULL},
+                                         {"X A", "a", NULL},           {"", "a", NULL},
+                                         {"X-A\r", "a", NULL},         {"X-A", NULL, NULL},
+                                         {"Content-Length", "4", NULL}};
+    rtpush_response r;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0] + 5; i++) {
+        memset(&r, 0, sizeof r);
+        r.body = "text";
+        r.len = 4;
+        switch (i) {
+        case 0: r.cache_control = "no-store\r\n"; break;
+        case 1: r.content_type = "a/b\n"; break;
+        case 2: r.etag = "a\"b"; break;
+        case 3: r.etag = "a\rb"; break;
+        case 4: r.body = NULL; break;
+        default: r.headers = bad[i - 5]; break;
+        }
+        u_peer *p = p_answer(&r);
+        T_CHECK(p_result == RTPUSH_ERR_ARGUMENT, "case %lu was taken", (unsigned long)i);
+        u_is(p, "299 other\n");
+        u_free(p);
+        t_finish(t_worlds);
+    }
+}
+
+static void p_bare(rtpush_server *srv, const rtpush_request *req) {
+    t_life_begin(t_world_of(srv), req->conn, 2);
+    T_EQ(rtpush_reply_text(srv, req->conn, 204, NULL), RTPUSH_OK);
+    T_EQ(rtpush_reply_text(srv, req->conn, 200, "again"), RTPUSH_ERR_STATE); // "once"
+}
+
+static void promise_reply_text_of_nothing(U_STATE) {
+    t_world *w = t_fixture();
+    t_routes[T_R_HELLO].on_request = p_bare;
+    t_start(w);
+    u_peer *p = u_open(w, "{GET /hello}");
+    u_is(p, "204 \n");
+}
+
+// "RTPUSH_REASON_TX_SIZE: an answer's head does not fit desc.tx_size (500)": those that the library
+// writes, too.
+static void promise_of_heads_that_do_not_fit_tx_size(U_STATE) {
+    static char origin[200] = "https://";
+    static char name[160];
+    static const char *const origins[] = {origin, NULL};
+    static const char *const names[] = {name, NULL};
+    static const char *const forms[] = {
+        "GET /events HTTP/1.1\r\n" T_HOST "Origin: %s\r\n\r\n",
+        "HEAD /events HTTP/1.1\r\n" T_HOST "Origin: %s\r\n\r\n",
+        "GET /poll?timeout=0 HTTP/1.1\r\n" T_HOST "Origin: %s\r\n\r\n",
+        "HEAD /poll HTTP/1.1\r\n" T_HOST "Origin: %s\r\n\r\n",
+        "OPTIONS /events HTTP/1.1\r\n" T_HOST "Origin: %s\r\n\r\n",
+        "GET /ws HTTP/1.1\r\n" T_WS_FIELDS "Sec-WebSocket-Protocol: %s\r\n\r\n"};
+    memset(origin + 8, 'o', 100);
+    memset(name, 'n', 150);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        char text[500];
+        t_world *w = t_fixture();
+        w->desc.rx_size = 1024;
+        w->desc.tx_size = 256;
+        w->desc.origins = origins;
+        t_routes[T_R_WS].subprotocols = names;
+        t_start(w);
+        snprintf(text, sizeof text, forms[i], i == 5 ? name : origin);
+        t_conn *c = t_open(w, text);
+        t_run(w);
+        T_EQ(rtpush_get_counters(&w->srv)->streams, 0);
+        T_CHECK(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TX_SIZE] >= 1, "%s: %s", text,
+                t_take(c));
+        t_advance(w, 30000);
+        T_CHECK(c->conn == NULL || c->fin || c->dropped || c->conn->state == RTPI_HEAD,
+                "it is not ended");
+        t_finish(w);
+    }
+}
+
+// RFC 9110 9.3.2: "200 and a retry:" to a HEAD is the head alone.
+static void promise_not_now_to_head_is_the_head(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.max_streams = 1;
+    t_start(w);
+    u_stream(w, "{GET /events}");
+    t_conn *c = t_open(w, "HEAD /events HTTP/1.1\r\n" T_HOST "\r\n");
+    const char *wire = t_take(c);
+    T_CHECK(strncmp(wire, "HTTP/1.1 200 ", 13) == 0, "%s", wire);
+    assert_string_equal(strstr(wire, "\r\n\r\n"), "\r\n\r\n");
+    c = t_open(w, "{GET /events}");
+    T_CHECK(strstr(t_take(c), "\r\n\r\nretry: ") != NULL, "no retry");
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_STREAM_LIMIT], 2);
+}
+
+// -- ends -----------------------------------------------------------------------------------------
+
+// "Begins shutdown: ... the rest finish what they do": a request whose head has begun, too.
+static void promise_shutdown_lets_a_request_finish(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "GET /hello HTTP/1.1\r\n");
+    t_enter(w, T_IN_API, NULL);
+    rtpush_shutdown(&w->srv);
+    t_leave(w);
+    t_say(p->c, T_HOST "\r\n");
+    u_is(p, "200 hello\n");
+    T_CHECK(t_field_is(&p->cl, "Connection", "close"), "it promises to go on");
+    T_EQ(p->c->fin, 1);
+    t_run_ready(w);
+    T_EQ(rtpush_get_counters(&w->srv)->slots_used, 0);
+}
+
+// "seed: any; spreads retry times. (epoch)": another seed, other times; the same seed, the same.
+static void promise_seed_spreads_retry_times(U_STATE) {
+    static const uint32_t seeds[] = {0, 0x00C0FFEE, 1, 2};
+    char times[4][40];
+    for (int i = 0; i < 4; i++) {
+        t_world *w = t_fixture();
+        w->desc.seed = seeds[i];
+        t_start(w);
+        u_peer *p = u_stream(w, "{GET /events}");
+        t_take(p->c);
+        t_enter(w, T_IN_API, NULL);
+        rtpush_shutdown(&w->srv);
+        t_leave(w);
+        t_run(w);
+        const char *at = strstr(t_take(p->c), "retry: ");
+        assert_non_null(at);
+        snprintf(times[i], sizeof times[i], "%s", at);
+        T_CHECK(atoi(at + 7) >= 2000 && atoi(at + 7) <= 4000, "%s", at);
+        u_free(p);
+        t_finish(w);
+    }
+    assert_string_equal(times[0], times[1]); // the epoch
+    assert_string_not_equal(times[1], times[2]);
+    assert_string_not_equal(times[2], times[3]);
+}
+
+// "A connection exists until the port calls rtpush_gone or the core calls drop": it may die in the
+// transport before the core has dropped what the application aborted. One on_close, and no drop.
+static void promise_gone_may_come_before_drop(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_enter(w, T_IN_API, NULL);
+    T_EQ(rtpush_abort(&w->srv, p->c->handle), RTPUSH_OK);
+    t_leave(w);
+    t_cut(p->c);
+    t_run_ready(w);
+    T_EQ(p->c->dropped, 0);
+    t_expect_events(w, "close APP");
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TRANSPORT], 0);
+}
+
+// "Evicting a record drops the connections that still need it": one that was aborted and not yet
+// dropped, too, for its bytes will change.
+static void promise_an_aborted_holder_is_dropped_by_publish(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.log_size = 512;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws?topics=log}");
+    p->c->hold_acks = 1;
+    T_EQ(t_publish_text(w, T_LOG, "held"), RTPUSH_OK);
+    t_run(w);
+    t_enter(w, T_IN_API, NULL);
+    T_EQ(rtpush_abort(&w->srv, p->c->handle), RTPUSH_OK);
+    t_leave(w);
+    for (int i = 0; i < 40 && !p->c->dropped; i++) {
+        T_EQ(t_publish_text(w, T_LOG, "others"), RTPUSH_OK);
+    }
+    T_EQ(p->c->dropped, 1);
+    t_run_ready(w);
+    t_expect_events(w, "close APP");
+}
+
+// "{0,0} is no connection", also when the numbers of handles begin again.
+static void promise_no_handle_is_the_zero_handle(U_STATE) {
+    t_world *w = t_begin();
+    w->srv.serial = 0xFFFFFFFCu;
+    for (int i = 0; i < 8; i++) {
+        u_peer *p = u_open(w, "{GET /hello}");
+        u_is(p, "200 hello\n");
+        T_CHECK(p->c->handle.serial != 0, "a handle of serial 0");
+        u_free(p);
+        t_run_ready(w);
+    }
+}
+
+static int p_gaps;
+
+static void p_abort_on_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
+    (void)missed;
+    p_gaps++;
+    T_EQ(rtpush_abort(srv, conn), RTPUSH_OK);
+}
+
+// "Callbacks may call anything": on_gap, inside a poll's answer, may end it. So the answer has no
+// end that would make it look whole.
+static void promise_on_gap_may_abort_a_poll(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.log_size = 2048;
+    t_routes[T_R_POLL].on_gap = p_abort_on_gap;
+    t_start(w);
+    p_gaps = 0;
+    for (int i = 0; i < 20; i++) {
+        T_EQ(t_publish_text(w, T_LOG, "an event of some forty bytes, so to say"), RTPUSH_OK);
+    }
+    u_peer *p = u_new(w);
+    p->c = t_connect(w);
+    p->c->window = 700;
+    p->c->copies = 1;
+    t_say(p->c, "{GET /poll?topics=log&last_event_id=00c0ffee-00000001}");
+    for (int i = 0; i < 60; i++) {
+        T_EQ(t_publish_text(w, T_LOG, "an event of some forty bytes, so to say"), RTPUSH_OK);
+    }
+    T_EQ(p_gaps, 0);
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    T_EQ(p_gaps, 1);
+    T_EQ(p->c->dropped, 1);
+    T_CHECK(strstr(t_take(p->c), "\r\n0\r\n\r\n") == NULL, "it looks whole");
+}
+
+static int p_messages;
+
+static int p_later_abort(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    (void)msg;
+    if (p_messages++ == 0) {
+        return RTPUSH_RETRY;
+    }
+    T_EQ(rtpush_abort(srv, conn), RTPUSH_OK);
+    return RTPUSH_OK;
+}
+
+// ... and so may on_message when the message it has left comes again.
+static void promise_on_message_may_abort_what_it_left(U_STATE) {
+    t_world *w = t_fixture();
+    t_routes[T_R_WS].on_message = p_later_abort;
+    t_start(w);
+    p_messages = 0;
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_say(p->c, "{81:x}");
+    T_EQ(p_messages, 1);
+    t_enter(w, T_IN_API, NULL);
+    T_EQ(rtpush_retry(&w->srv, p->c->handle), RTPUSH_OK);
+    t_leave(w);
+    t_run_ready(w);
+    T_EQ(p_messages, 2);
+    T_EQ(p->c->dropped, 1);
+}
+
+// -- WebSockets -----------------------------------------------------------------------------------
+
+// RFC 6455 5.5.3: "a Pong frame MAY be sent unsolicited", and measures nothing.
+static void promise_rtt_is_of_our_pings_alone(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    t_say(p->c, "{8a:abcd}");
+    T_EQ(rtpush_rtt_ms(&w->srv, p->c->handle), -1);
+    t_say(p->c, "{8a:}{81:x}");
+    u_is(p, "1 x\n");
+    T_EQ(rtpush_rtt_ms(&w->srv, p->c->handle), -1);
+    u_peer *sse = u_stream(w, "{GET /events}");
+    T_EQ(rtpush_rtt_ms(&w->srv, sse->c->handle), -1);
+}
+
+// RFC 6455 5.5.1: behind the peer's Close nothing counts, and ours answers it, also when tx is full
+// at that time.
+static void promise_a_close_is_answered_when_there_is_room(U_STATE) {
+    char text[252];
+    memset(text, 'f', sizeof text);
+    for (int fill = 246; fill <= 252; fill++) {
+        t_world *w = t_fixture();
+        w->desc.tx_size = 256;
+        t_start(w);
+        u_peer *p = u_stream(w, "{WS /ws}");
+        p->c->window = 0;
+        T_EQ(rtpush_send(&w->srv, p->c->handle, 2, text, (size_t)fill), RTPUSH_OK);
+        t_say(p->c, "{88#03e8}{81:not read}");
+        T_EQ(p->c->in.len, 0); // taken, so that the peer's FIN can come
+        p->c->window = SIZE_MAX;
+        t_run(w);
+        u_read(p);
+        T_EQ(p->seen.len, 2 + (size_t)fill + 1 + 8);
+        T_CHECK(strstr(t_text(&p->seen), "\n8 1000 \n") != NULL, "no Close");
+        T_EQ(p->c->fin, 1);
+        T_CHECK(strstr(t_text(&w->events), "not read") == NULL, "it was read");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// "ping_ms: silence before a ping": it waits for room, and does not follow a Close.
+static void promise_a_ping_waits_for_room_and_follows_no_close(U_STATE) {
+    char text[252];
+    memset(text, 'f', sizeof text);
+    for (int closes = 0; closes < 2; closes++) {
+        t_world *w = t_fixture();
+        w->desc.tx_size = 256;
+        w->desc.stall_ms = 100000;
+        t_start(w);
+        u_peer *p = u_stream(w, "{WS /ws}");
+        p->c->window = closes ? SIZE_MAX : 0;
+        if (!closes) {
+            T_EQ(rtpush_send(&w->srv, p->c->handle, 2, text, sizeof text), RTPUSH_OK);
+            t_advance(w, 21000);
+            p->c->window = SIZE_MAX;
+            t_run(w);
+            u_expect(p, "2 fff|\n9 ");
+        } else {
+            w->now_ms += 20500;
+            t_tick(w); // a ping is due
+            t_enter(w, T_IN_API, NULL);
+            T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, NULL), RTPUSH_OK);
+            t_leave(w);
+            t_run(w);
+            u_is(p, "8 1000 \n");
+        }
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+static void promise_send_refuses_what_it_cannot_send(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_stream(w, "{WS /ws}");
+    rtpush_handle conn = p->c->handle;
+    T_EQ(rtpush_send(&w->srv, conn, 1, NULL, 1), RTPUSH_ERR_ARGUMENT); // "null pointer"
+    T_EQ(rtpush_send(&w->srv, conn, 0, "x", 1), RTPUSH_ERR_ARGUMENT);
+    T_EQ(rtpush_send(&w->srv, conn, 8, "x", 1), RTPUSH_ERR_ARGUMENT);
+    T_EQ(rtpush_send(&w->srv, conn, 2, NULL, 0), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "2 \n");
+}
+
+// -- the port -------------------------------------------------------------------------------------
+
+static unsigned p_locks;
+
+static void p_lock(void *ctx) {
+    (void)ctx;
+    p_locks++;
+}
+
+// rtpush_hooks: what must be there, and what may be NULL.
+static void promise_of_hooks(U_STATE) {
+    t_world *w = t_begin();
+    rtpush_hooks hooks = w->srv.hooks;
+    T_EQ(rtpush_attach(&w->srv, NULL), RTPUSH_ERR_ARGUMENT);
+    hooks.drop = NULL;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
+    hooks = w->srv.hooks;
+    hooks.unlock = NULL;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
+    hooks.lock = NULL; // "NULL: that is refused, one context publishes"
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_OK);
+    T_EQ(rtpush_publish_from(&w->srv, T_LOG, "x", 1), RTPUSH_ERR_STATE);
+    T_EQ(rtpush_publish(&w->srv, T_LOG, "x", 1), RTPUSH_OK);
+    hooks.lock = hooks.unlock = p_lock;
+    hooks.wake = NULL; // "Or NULL"
+    p_locks = 0;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_OK);
+    T_EQ(rtpush_publish_from(&w->srv, T_LOG, "y", 1), RTPUSH_OK);
+    T_CHECK(p_locks > 0 && p_locks % 2 == 0, "%u calls of the lock", p_locks);
+    T_EQ(w->wakes, 0);
+    T_EQ(rtpush_get_counters(&w->srv)->published, 2);
+}
+
+// "rtpush_attach: before rtpush_publish_from is called": a port without hooks serves.
+static void promise_of_a_port_without_hooks(U_STATE) {
+    t_world *w = t_fixture();
+    T_EQ(t_init(w), RTPUSH_OK);
+    (void)rtpush_tick(&w->srv, 1000);
+    int mine;
+    rtpush_conn *c = rtpush_accept(&w->srv, 0, 1, &mine);
+    char text[] = "GET /hello HTTP/1.0\r\n\r\n";
+    rtpush_span span;
+    T_EQ(rtpush_input(&w->srv, c, text, sizeof text - 1), sizeof text - 1);
+    T_EQ(rtpush_output(&w->srv, c, &span, 1), 1);
+    (void)rtpush_sent(&w->srv, c, span.len, span.len);
+    T_EQ(rtpush_output(&w->srv, c, &span, 1), RTPUSH_FIN);
+    rtpush_acked(&w->srv, c, 1); // as lwIP counts the FIN
+    rtpush_eof(&w->srv, c);
+    assert_null(rtpush_next(&w->srv));
+    T_EQ(rtpush_get_counters(&w->srv)->slots_used, 0);
+    t_tick(w);
+}
+
+// "max_per_peer: connections with the same peer value", "0 unknown": of which nothing is known.
+static void promise_unknown_peers_are_not_counted_together(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.max_per_peer = 1;
+    t_start(w);
+    assert_non_null(t_connect_peer(w, 0, 0));
+    assert_non_null(t_connect_peer(w, 0, 0));
+    assert_non_null(t_connect_peer(w, 0, 5));
+    assert_null(t_connect_peer(w, 0, 5));
+    T_EQ(t_app_of(w)->refused_why, RTPUSH_REASON_PEER_LIMIT);
+}
+
+static void promise_an_upload_needs_on_request(U_STATE) {
+    t_world *w = t_fixture();
+    t_routes[T_R_UPLOAD].on_request = NULL;
+    T_EQ(t_init(w), RTPUSH_ERR_CONFIG);
+    assert_string_equal(rtpush_config_error(&w->srv),
+                        "routes[4].on_request: a function needed, given: NULL");
+    t_routes[T_R_UPLOAD].on_request = t_on_request;
+    t_start(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(promise_strings_of_a_request_end_with_a_nul),
@@ -605,6 +1329,34 @@ int main(void) {
         u_test(promise_the_zero_handle_names_nobody),
         u_test(promise_of_a_topic_added_to_a_reader_that_is_behind),
         u_test(promise_of_header_values_without_control_characters),
+        u_test(promise_of_a_server_without_options),
+        u_test(promise_of_streams_without_callbacks),
+        u_test(promise_of_a_server_without_state_topics),
+        u_test(promise_of_32_topics),
+        u_test(promise_of_requests_that_standards_name),
+        u_test(promise_content_type_is_for_bodies),
+        u_test(promise_what_does_not_fit_rx_size_is_refused),
+        u_test(promise_authorize_may_answer_any_error),
+        u_test(promise_reply_with_any_status),
+        u_test(promise_reply_refuses_what_it_cannot_write),
+        u_test(promise_reply_text_of_nothing),
+        u_test(promise_of_heads_that_do_not_fit_tx_size),
+        u_test(promise_not_now_to_head_is_the_head),
+        u_test(promise_shutdown_lets_a_request_finish),
+        u_test(promise_seed_spreads_retry_times),
+        u_test(promise_gone_may_come_before_drop),
+        u_test(promise_an_aborted_holder_is_dropped_by_publish),
+        u_test(promise_no_handle_is_the_zero_handle),
+        u_test(promise_on_gap_may_abort_a_poll),
+        u_test(promise_on_message_may_abort_what_it_left),
+        u_test(promise_rtt_is_of_our_pings_alone),
+        u_test(promise_a_close_is_answered_when_there_is_room),
+        u_test(promise_a_ping_waits_for_room_and_follows_no_close),
+        u_test(promise_send_refuses_what_it_cannot_send),
+        u_test(promise_of_hooks),
+        u_test(promise_of_a_port_without_hooks),
+        u_test(promise_unknown_peers_are_not_counted_together),
+        u_test(promise_an_upload_needs_on_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
