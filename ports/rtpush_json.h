@@ -224,12 +224,12 @@ void rtpush_json_list(rtpush_text *text, const char *format, va_list args) {
         case 'b':
             rtpi_json_put_text(text, va_arg(args, int) ? "true" : "false");
             break;
-        default:
-            if (*format >= '0' && *format <= '9') {
-                rtpush_json_number(text, va_arg(args, int32_t), (unsigned)(*format - '0'));
-            } else {
-                rtpi_json_put(text, format, 1); // "%%"
-            }
+        case '%':
+            rtpi_json_put(text, format, 1);
+            break;
+        default: // a digit
+            rtpush_json_number(text, va_arg(args, int32_t), (unsigned)(*format - '0'));
+            break;
         }
         format++;
     }

@@ -382,6 +382,116 @@ static void dash_publishes_what_the_page_reads(void **state) {
     t_finish(w);
 }
 
+// What is refused is said in words, once for a message in pieces ("longer than rx_size, and no
+// command").
+static void dash_says_what_is_wrong(void **state) {
+    (void)state;
+    char large[900];
+    t_world *w = start(1024);
+    u_peer *ws = u_stream(w, "{WS /ws}");
+    t_send_frame(ws->c, 0x81, "{\"none\":1}", 10);
+    t_run(w);
+    u_is(ws, "1 no such control\n");
+    t_send_frame(ws->c, 0x81, "{\"led\":\"on\"}", 12);
+    t_run(w);
+    u_is(ws, "1 another type of value is needed\n");
+    u_free(ws);
+    t_finish(w);
+    routes[3].flags = RTPUSH_STREAM_MESSAGES;
+    w = start(1024);
+    ws = u_stream(w, "{WS /ws}");
+    memset(large, ' ', sizeof large);
+    memcpy(large + sizeof large - 9, "{\"led\":1}", 9);
+    got.value = 7;
+    t_send_frame(ws->c, 0x81, large, sizeof large);
+    t_run(w);
+    u_is(ws, "1 not {\"name\":value}\n");
+    T_EQ(got.value, 7);
+    routes[3].flags = 0;
+}
+
+// "on_command: NULL: nothing is commanded"
+static void on_no_command(rtpush_server *srv, const rtpush_request *req) {
+    static const rtpush_dash mute = {"Dash", widgets, WIDGETS, NULL};
+    rtpush_dash_control(srv, req, &mute);
+}
+
+static void dash_without_on_command_takes_none(void **state) {
+    (void)state;
+    routes[2].on_request = on_no_command;
+    t_world *w = start(1024);
+    u_peer *p = u_open(w, "POST /control HTTP/1.1\r\n" T_HOST "Content-Length: 9\r\n\r\n"
+                          "{{\"led\":1}");
+    u_is(p, "400 no such control\n");
+    routes[2].on_request = on_control;
+}
+
+// Answers that cannot be given are no answers: the connection ends.
+static void dash_ends_what_it_cannot_answer(void **state) {
+    (void)state;
+    static char origin[120] = "https://";
+    static const char *const origins[] = {origin, NULL};
+    memset(origin + 8, 'o', 90);
+    for (int post = 0; post < 2; post++) {
+        char text[300];
+        t_world *w = t_fixture();
+        w->desc.routes = routes;
+        w->desc.route_count = sizeof routes / sizeof routes[0];
+        w->desc.topics = topics;
+        w->desc.topic_count = sizeof topics / sizeof topics[0];
+        w->desc.tx_size = 256;
+        w->desc.origins = origins;
+        t_start(w);
+        snprintf(text, sizeof text, "%s HTTP/1.1\r\n" T_HOST "Origin: %s\r\nContent-Length: %d"
+                 "\r\n\r\n%s", post ? "POST /control" : "GET /dash.json", origin, post ? 9 : 0,
+                 post ? "{\"led\":1}" : "");
+        t_conn *c = t_connect(w);
+        t_says(c, text);
+        T_EQ(c->dropped, 1);
+        T_EQ(c->out_total, 0);
+        t_finish(w);
+    }
+}
+
+// "each row as JSON must fit a quarter of tx_size", kinds and decimals are those of the header.
+static void dash_refuses_rows_that_cannot_be_sent(void **state) {
+    (void)state;
+    static char label[400];
+    static rtpush_widget row = {"temp", label, NULL, NULL, RTPUSH_DASH_VALUE, 0, 0, 0};
+    static const rtpush_dash one = {"", &row, 1, NULL};
+    memset(label, 'l', sizeof label - 1);
+    routes[1].user = (void *)&one;
+    t_world *w = start(300);
+    t_conn *c = t_open(w, "{GET /lost}");
+    t_advance(w, 31000);
+    T_EQ(c->dropped, 1);
+    T_EQ(rtpush_get_counters(&w->srv)->reasons[RTPUSH_REASON_TIMEOUT_REPLY], 1);
+    t_finish(w);
+    for (int i = 0; i < 2; i++) {
+        row.kind = i ? RTPUSH_DASH_VALUE : RTPUSH_DASH_TEXT + 1;
+        row.decimals = i ? 10 : 0;
+        w = start(1024);
+        u_peer *p = u_open(w, "{GET /lost}");
+        u_is(p, "500 a widget has no topic, or a wrong kind\n");
+        u_free(p);
+        t_finish(w);
+    }
+    routes[1].user = (void *)&lost_dash;
+}
+
+// "CHART: a line over time: rtpush_dash_point"
+static void dash_points_have_a_time(void **state) {
+    (void)state;
+    t_world *w = start(1024);
+    t_app_of(w)->grant_topics = 31;
+    u_peer *p = u_stream(w, "{GET /events}");
+    t_advance(w, 234);
+    T_EQ(rtpush_dash_point(&w->srv, &dash, FAN, -5), RTPUSH_OK);
+    T_EQ(rtpush_dash_log(&w->srv, &dash, FIXED, "warn", "a\nb"), RTPUSH_OK);
+    t_run(w);
+    u_is(p, "fan.speed: [1234,-0.5]\nchat: [1234,\"warn\",\"a\\nb\"]\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(dash_reads_commands),
@@ -394,6 +504,11 @@ int main(void) {
         u_test(dash_refuses_a_table_without_its_topic),
         u_test(dash_commands_come_over_both_ways),
         u_test(dash_publishes_what_the_page_reads),
+        u_test(dash_says_what_is_wrong),
+        u_test(dash_without_on_command_takes_none),
+        u_test(dash_ends_what_it_cannot_answer),
+        u_test(dash_refuses_rows_that_cannot_be_sent),
+        u_test(dash_points_have_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
