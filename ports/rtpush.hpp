@@ -38,8 +38,8 @@
 // CONTEXT is that of the port: all calls in one task, publish_from() in any. With rtpush_lwip.h and
 // an operating system that is tcpip_thread: call start() there, and lwIP's timers do the rest.
 //
-// TESTED ON x86-64 (run over rtpush_posix.h, g++ and clang++, C++11 and C++20), Cortex-M3, RV32IMAC,
-// Xtensa LX106 and AVR (compiled by g++). Not yet on a board.
+// TESTED ON x86-64 (run over the posix and sockets ports; g++, clang++; C++11, C++20), Cortex-M3,
+// RV32IMAC, Xtensa LX106 and AVR (compiled by g++). Not yet on a board.
 
 #ifndef RTPUSH_HPP
 #define RTPUSH_HPP
@@ -211,7 +211,7 @@ public:
     int publish_from(const void *data, size_t len) {
         return rtpush_publish_from(srv, index, data, len);
     }
-    uint32_t bit() const { return (uint32_t)1 << index; } // rtpush_route.topics, Client::subscribe
+    uint32_t mask() const { return (uint32_t)1 << index; } // rtpush_route.topics, Client::subscribe
 private:
     rtpush_server *srv;
     unsigned index;

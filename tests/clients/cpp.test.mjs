@@ -1,14 +1,16 @@
-// The C++ facade with real clients: a device that uses all of it (tests/cpp/device.cpp).
-//     node tests/clients/cpp.test.mjs DEVICE [PART OF A TEST NAME]
+// The C++ facade with real clients: a device that uses all of it (tests/cpp/device.cpp) and the
+// sketch of examples/arduino, both on this machine.
+//     node tests/clients/cpp.test.mjs DEVICE SKETCH [PART OF A TEST NAME]
 import process from 'node:process';
 import WebSocket from 'ws';
 import {
-  call, check, equal, freePort, openEvents, runAll, test, until, within, withServer,
+  call, check, equal, freePort, openEvents, runAll, startServer, test, until, within,
+  withServer,
 } from './harness.mjs';
 
-const [device, only] = process.argv.slice(2);
-if (!device) {
-  console.log('usage: node tests/clients/cpp.test.mjs DEVICE [PART OF A TEST NAME]');
+const [device, sketch, only] = process.argv.slice(2);
+if (!sketch) {
+  console.log('usage: node tests/clients/cpp.test.mjs DEVICE SKETCH [PART OF A TEST NAME]');
   process.exit(2);
 }
 const served = (name, use) => (
@@ -91,6 +93,22 @@ served('events and polls have the topics that were given, by publish from a Stri
   await stream.wait('the next', () => stream.events.length === 2);
   equal(stream.events.map((e) => [e.event, e.data]), [['level', '1'], ['level', '9']], 'events');
   check((await call(`${s.url}/poll?timeout=1`)).body.includes('data: 9'), 'poll');
+});
+
+test('the sketch of examples/arduino serves its page, its values and its LED', async () => {
+  const s = await startServer(sketch, await freePort());
+  check((await call(`${s.url}/`)).body.includes('new EventSource'), 'page');
+  equal((await call(`${s.url}/`, { headers: { Host: 'esp32.local' } })).status, 200, 'its name');
+  const stream = await openEvents(`${s.url}/events`);
+  equal((await call(`${s.url}/led?on=1`, { method: 'POST' })).status, 204, 'LED on');
+  await stream.wait('the state of the LED', () => (
+    stream.events.some((e) => e.event === 'led' && e.data === 'on')));
+  await stream.wait('a second', () => stream.events.some((e) => e.event === 'uptime'));
+  check(s.output().includes('pin 2 is high'), s.output());
+  equal((await call(`${s.url}/led`, { method: 'POST' })).status, 400, 'no parameter');
+  equal((await call(`${s.url}/led?on=1`)).status, 405, 'a GET changes nothing');
+  stream.close();
+  await s.stop('SIGKILL'); // a sketch has no end
 });
 
 await runAll(only);

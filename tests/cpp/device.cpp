@@ -78,7 +78,7 @@ static void routes_of_streams() {
     server.websocket("/echo").message([](rtpush::Client client, const rtpush_message &message) {
         return message.opcode == RTPUSH_TEXT_MESSAGE ? client.text(message.data, message.len)
                                                      : client.binary(message.data, message.len);
-    })->topics = record.bit();
+    })->topics = record.mask();
     rtpush::Route log = server.websocket("/log").open([](rtpush::Request &request) {
         opened++;
         request.user(&opened);
@@ -98,7 +98,7 @@ static void routes_of_streams() {
     log->on_gap = [](rtpush_server *, rtpush_handle, uint32_t missed) {
         missed_events += (unsigned)missed;
     };
-    server.events("/events")->topics = level.bit();
+    server.events("/events")->topics = level.mask();
     server.poll("/poll");
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # ports/rtpush.hpp: built by every compiler and for every target it promises, and run with real
-# clients. Usage: sh tests/cpp/run.sh
+# clients, with the sketch of examples/arduino. Usage: sh tests/cpp/run.sh
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
@@ -42,6 +42,9 @@ for compiler in g++ clang++; do
             -fsyntax-only tests/cpp/device.cpp
     done
 done
+# shellcheck disable=SC2086
+try "over the sockets port" g++ -std=c++11 $strict -D_GNU_SOURCE -DRTPUSH_EPOCH=1u \
+    -DWITH_SOCKETS -fsyntax-only tests/cpp/device.cpp
 
 # -- microcontrollers ------------------------------------------------------------------------------
 arm='arm-none-eabi-g++ -mthumb -mcpu=cortex-m3'
@@ -106,9 +109,13 @@ sanitize='-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all'
     try "texts.cpp" g++ -std=c++11 $strict $sanitize tests/cpp/texts.cpp -o "$out/texts"
     try "device.cpp" g++ -std=c++11 $strict $sanitize -D_GNU_SOURCE -DWITH_POSIX \
         tests/cpp/device.cpp -o "$out/device" -lpthread
+    sed 's|server.start(80)|server.start((uint16_t)sketch_port)|' examples/arduino/arduino.ino \
+        >"$out/arduino.cpp"
+    try "the sketch" g++ -std=c++11 $strict $sanitize -Itests/cpp/arduino -I"$out" -D_GNU_SOURCE \
+        -DSKETCH='"arduino.cpp"' tests/cpp/arduino/main.cpp -o "$out/sketch" -lpthread
 }
 suite texts "$out/texts"
-suite clients node tests/clients/cpp.test.mjs "$out/device"
+suite clients node tests/clients/cpp.test.mjs "$out/device" "$out/sketch"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
