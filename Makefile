@@ -18,7 +18,8 @@ BOARD ?= lm3s6965evb
 PORT ?= 8080
 .PHONY: help demo test test-long check echo hub dashboard firmware firmware-run firmware-size \
     firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage mutants \
-    fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench
+    fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench \
+    package install
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -140,6 +141,15 @@ fuzz-afl:
 ## make cert       a CA and certificates for development in build/cert
 cert:
 	sh ports/cert.sh build/cert
+
+## make package    build/package: trees and archives for PlatformIO, Arduino, ESP-IDF, Zephyr, npm,
+##                 meson (URL=https://...: where the repository is)
+package:
+	sh ports/packages/make.sh build/package
+
+## make install    PREFIX=/usr/local DESTDIR=: headers, CMake and pkg-config files; builds nothing
+install:
+	sh ports/packages/install.sh
 
 ## make clean      remove build/
 clean:

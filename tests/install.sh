@@ -36,6 +36,12 @@ clang                                       clang
 /usr/lib/llvm-14/lib/clang/*/lib/linux/*asan*x86_64.a libclang-rt-14-dev
 avr-gcc                                     gcc-avr
 /usr/lib/avr/include/string.h               avr-libc
+arduino-builder                             arduino-builder
+/usr/share/arduino/hardware/arduino/avr     arduino-core-avr
+arduino-ctags                               arduino-ctags
+cmake                                       cmake
+meson                                       meson
+pkg-config                                  pkg-config
 riscv64-unknown-elf-g++                     gcc-riscv64-unknown-elf
 /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs picolibc-riscv64-unknown-elf
 xtensa-lx106-elf-g++                        gcc-xtensa-lx106

@@ -35,6 +35,8 @@ command_of() {
         matrix) echo "sh tests/matrix.sh" ;;
         bench) echo "sh tests/bench/bench.sh test" ;;
         cpp) echo "sh tests/cpp/run.sh" ;;
+        packages) echo "sh tests/packages/run.sh" ;;
+        projects) echo "sh tests/packages/boards.sh" ;;
         snippets) echo "sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
         clients-poll) echo "$make build/echo-poll build/hub-poll &&
@@ -125,7 +127,7 @@ fuzz boards
 secure secure-browser
 size stack
 unit-clang
-access upload proxies proxied-pages snippets bench cpp
+access upload proxies proxied-pages snippets bench cpp packages projects
 threads posix slow symbols lint mutants-self'
         ;;
     *) chains="$*" ;;
