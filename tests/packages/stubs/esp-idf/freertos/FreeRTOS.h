@@ -1,0 +1,4 @@
+#pragma once
+#include <stdint.h>
+typedef int BaseType_t;
+#define pdPASS 1

@@ -1,0 +1,2 @@
+#pragma once
+int nvs_flash_init(void);
