@@ -1726,7 +1726,7 @@ static void rtpi_sha1(uint8_t *data, size_t len, uint8_t digest[20]) {
 
 // >>utf8 ------------------------------------------------------------------------------------------
 // The loops over every byte of a message: unmasking and UTF-8. If size does not matter and words
-// have 64 bits, a step takes 16 bytes or more.
+// have 64 bits, a step takes 8 bytes or more.
 
 #ifndef RTPI_WIDE
 #if !defined(__OPTIMIZE_SIZE__) && SIZE_MAX > 0xFFFFFFFFu
@@ -1755,11 +1755,11 @@ static void rtpi_word_put(uint8_t *at, uint64_t word) {
     memcpy(at, &word, sizeof word);
 }
 
-// rtpi_unmask in steps of 64 and 16, which compilers make vectors of. Returns how many bytes these
+// rtpi_unmask in steps of 64, which compilers make vectors of, and 8. Returns how many bytes these
 // are.
 static size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint64_t mask) {
     size_t i = 0;
-    for (; len - i >= 64; i += 64) {
+    for (; i < len - len % 64; i += 64) {
         const uint64_t a = rtpi_word(in + i) ^ mask;
         const uint64_t b = rtpi_word(in + i + 8) ^ mask;
         const uint64_t c = rtpi_word(in + i + 16) ^ mask;
@@ -1777,11 +1777,8 @@ static size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint
         rtpi_word_put(out + i + 48, g);
         rtpi_word_put(out + i + 56, h);
     }
-    for (; len - i >= 16; i += 16) {
-        const uint64_t a = rtpi_word(in + i) ^ mask;
-        const uint64_t b = rtpi_word(in + i + 8) ^ mask;
-        rtpi_word_put(out + i, a);
-        rtpi_word_put(out + i + 8, b);
+    for (; i < len - len % 8; i += 8) {
+        rtpi_word_put(out + i, rtpi_word(in + i) ^ mask);
     }
     return i;
 }
@@ -4717,7 +4714,13 @@ RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *
     return verdict;
 }
 
-// A run, and the byte behind it if there is one. Returns 0 or RTPI_NO; h->total says how far it is.
+// Is it behind the CR of a line? Not of the last: what follows that is a request.
+static int rtpi_at_line_end(const rtpi_http *h) {
+    return (h->step & RTPI_S_LF) && h->step != (RTPI_S_LF | RTPI_S_REQUEST);
+}
+
+// A run, and the byte or line end behind it if it is there. Returns 0 or RTPI_NO; h->total says how
+// far it is.
 RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
                                              const uint8_t *data, size_t len) {
     static const uint8_t classes[] = {RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_TARGET, RTPI_C_TARGET};
@@ -4729,8 +4732,11 @@ RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_co
                                                         : classes[h->step]);
         refusal = rtpi_run_done(srv, c, data, n);
     }
-    if (n < len && refusal == 0) {
+    while (n < len && refusal == 0) {
         refusal = rtpi_head_cut(srv, c, data[n++]);
+        if (!rtpi_at_line_end(h)) {
+            break;
+        }
     }
     h->total = (uint16_t)(h->total + n);
     return refusal;
@@ -6422,7 +6428,7 @@ static uint32_t rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint32_
 #if RTPI_WIDE
     i = rtpi_unmask_wide(out, in, len, (uint64_t)mask << 32 | mask);
 #endif
-    for (; len - i >= 4; i += 4) {
+    for (; i < len - len % 4; i += 4) {
         uint32_t word;
         memcpy(&word, in + i, 4);
         word ^= mask;

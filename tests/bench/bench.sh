@@ -37,8 +37,11 @@ need_callgrind() {
 
 # counted NAME ROUNDS: one run, to NAME.ROUNDS; prints how many units it counted.
 counted() {
-    # Nothing of the environment may move the stack: memcpy would take other paths.
-    if ! env -i "$(command -v valgrind)" --tool=callgrind --collect-atstart=no \
+    # Nothing of the environment may move the stack: memcpy would take other paths. callgrind counts
+    # `rep movsb`, one instruction, once for each byte: glibc is to copy with vectors.
+    tunables='glibc.cpu.x86_rep_movsb_threshold=0x40000000'
+    if ! env -i "GLIBC_TUNABLES=$tunables" "$(command -v valgrind)" --tool=callgrind \
+        --collect-atstart=no \
         --compress-strings=no --compress-pos=no \
         --toggle-collect='measured_*' --toggle-collect='fake_*' \
         --callgrind-out-file="$out/$1.$2" "$out/instructions" "$1" "$2" 2>"$out/$1.log"; then
