@@ -183,13 +183,14 @@ build/upload: tests/clients/upload.c tests/serve.h $(CORE) Makefile | build
 
 # ... over ports/rtpush_sockets.h, and the same for Windows, where a script starts it by wine
 OVER_SOCKETS := build/echo-sockets build/hub-sockets
-$(OVER_SOCKETS): build/%-sockets: $(EXAMPLES) $(CORE) $(wildcard tests/sockets/*) Makefile | build
+$(OVER_SOCKETS): build/%-sockets: $(EXAMPLES) $(CORE) tests/sockets/posix.h Makefile | build
 	@mkdir -p build/sockets
 	sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' examples/$*/$*.c >build/sockets/$*.c
 	$(CC) $(C99) $(SANITIZE) build/sockets/$*.c -o $@ -lpthread
 
 WINDOWS := build/windows/echo build/windows/hub
-$(WINDOWS): build/windows/%: $(EXAMPLES) $(CORE) $(wildcard tests/sockets/*) Makefile | build
+$(WINDOWS): build/windows/%: $(EXAMPLES) $(CORE) tests/sockets/posix.h tests/sockets/wine.sh \
+    Makefile | build
 	@mkdir -p build/windows
 	sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' examples/$*/$*.c >build/windows/$*.c
 	x86_64-w64-mingw32-gcc $(C99) -O2 -Wconversion -Werror build/windows/$*.c \

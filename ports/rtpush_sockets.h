@@ -28,9 +28,9 @@
 // PLATFORMS (none was run on a board yet)
 //     Linux              run here, with poll and with select. Others with BSD sockets: only read
 //     Windows            run here: built by mingw-w64, run by wine. WSAStartup first; -lws2_32
-//     lwIP 2.1, 2.2      RTPUSH_SOCKETS_LWIP: lwip_select, sys_arch_protect, sys_now. Needs
-//     (FreeRTOS ...)     LWIP_UDP, LWIP_NETIF_LOOPBACK and LWIP_HAVE_LOOPIF 1; MEMP_NUM_NETCONN is
-//                        connections + 3 or more
+//     lwIP 2.1, 2.2      RTPUSH_SOCKETS_LWIP; 2.2 run here, over its loop interface. Needs
+//     (FreeRTOS ...)     lwip_select, sys_arch_protect, sys_now; LWIP_UDP, LWIP_NETIF_LOOPBACK and
+//                        LWIP_HAVE_LOOPIF 1; MEMP_NUM_NETCONN of connections + 3 or more
 //     ESP-IDF, Arduino   the same, by ESP_PLATFORM; compiled here against headers written for it.
 //     on ESP32           CONFIG_LWIP_MAX_SOCKETS is 10 (Arduino 16): 7 connections (13).
 //                        CONFIG_LWIP_SO_LINGER is off: no resets, see CLOSING

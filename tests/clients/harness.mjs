@@ -163,7 +163,7 @@ export async function startServer(binary, ...args) {
   const match = await until(`${binary} ${args.join(' ')} to listen`, () => {
     check(!over, `${binary} ended: ${text.slice(-500)}`);
     return /listening on \w+:\/\/127\.0\.0\.1:(\d+)/.exec(text);
-  });
+  }, 20_000);
   const port = Number(match[1]);
   const server = {
     port,

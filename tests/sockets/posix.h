@@ -29,7 +29,12 @@ typedef struct rtpush_posix {
     rtpush_sockets_desc desc;
 } rtpush_posix;
 
-#define RTPUSH_POSIX_SIZE(conns, buffers, buffer_size) RTPUSH_SOCKETS_SIZE(conns, 1024u)
+#ifdef _WIN32
+enum { T_BUFFER_SIZE = 8192 }; // each call takes wine long
+#else
+enum { T_BUFFER_SIZE = 1024 };
+#endif
+#define RTPUSH_POSIX_SIZE(conns, buffers, buffer_size) RTPUSH_SOCKETS_SIZE(conns, T_BUFFER_SIZE)
 #define RTPUSH_POSIX_WORDS(conns) RTPUSH_SOCKETS_WORDS(conns)
 
 static void rtpush_posix_stop(rtpush_posix *port) {
@@ -96,6 +101,7 @@ static int rtpush_posix_init(rtpush_posix *port, const rtpush_posix_desc *desc) 
     memset(port, 0, sizeof(*port));
     port->desc.memory = desc->memory;
     port->desc.memory_size = desc->memory_size;
+    port->desc.buffer_size = T_BUFFER_SIZE;
     port->desc.stop_ms = desc->stop_ms;
     port->desc.send_buffer = 65536;
     port->desc.backlog = SOMAXCONN;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# ports/rtpush_sockets.h: faults.c with poll and with select, tests/posix/threads.c over it, what it
-# calls of the system, and the platforms that are not here, compiled against the headers in stubs/.
+# ports/rtpush_sockets.h: faults.c with poll and with select, tests/posix/threads.c over it, lwip.c,
+# what it calls of the system, and platforms that are not here, compiled against headers in stubs/.
 # The last line is `N passed, N failed`. Usage: sh tests/sockets/run.sh [NAME...]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -44,6 +44,11 @@ done
 sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' tests/posix/threads.c >"$out/threads.c"
 part threads "gcc -std=c99 $warn -g -O1 -fsanitize=thread -I. $out/threads.c \
     -o $out/threads -lpthread && setarch -R $out/threads"
+
+# Over lwIP's own sockets, in both ways in which other tasks can enter its core.
+for way in LOCK MAIL; do
+    part "lwip-$way" "sh tests/sockets/lwip.sh 2.2-$way"
+done
 
 # What the platforms do not all have must not be named, and no function but these is called.
 for way in poll select; do

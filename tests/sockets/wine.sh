@@ -11,11 +11,10 @@ mkfifo "$input"
 program=$!
 exec 3>"$input"
 rm "$input"
-trap 'exec 3>&-; ended=1' TERM INT
-wait "$program"
-status=$?
-if [ "${ended:-0}" = 1 ]; then # the wait was ended by the signal
-    wait "$program"
+trap 'exec 3>&-' TERM INT
+while :; do
+    wait "$program" # until it ends, or a signal comes
     status=$?
-fi
+    kill -0 "$program" 2>/dev/null || break
+done
 exit "$status"
