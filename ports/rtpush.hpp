@@ -18,8 +18,7 @@
 //     server.file("/", page);
 //     server.events("/events");
 //     server.websocket("/ws").message([](rtpush::Client c, const rtpush_message &m) {
-//         return c.text("got it");                         // the answer, to this page alone
-//     });
+//         return c.text("got it"); });                     // the answer, to this page alone
 //     server.on("/led", RTPUSH_POST, [](rtpush::Request &r) { r.send(200, "text/plain", "ok"); });
 //     server.state("temperature", 16);                     // the newest value, of 16 bytes at most
 //     if (const char *wrong = server.start(80)) { print(wrong); }
@@ -50,6 +49,19 @@
 
 #include <string.h>
 
+// Differs at each boot, never 0. Where none is known set server.desc.epoch, or define this.
+#if defined(RTPUSH_EPOCH)
+#elif defined(ESP_PLATFORM)
+#include <esp_random.h>
+#define RTPUSH_EPOCH (esp_random() | 1u)
+#elif defined(RTPUSH_POSIX_H)
+#define RTPUSH_EPOCH rtpush_posix_epoch()
+#elif defined(LWIP_RAND)
+#define RTPUSH_EPOCH ((uint32_t)LWIP_RAND() | 1u)
+#else
+#define RTPUSH_EPOCH 0u
+#endif
+
 // >>private --------------------------------------------------------------------------------------
 // What a route's callbacks in C++ are: rtpush_route.user points to one of these.
 
@@ -70,30 +82,18 @@ struct Callbacks {
     void (*close)(rtpush::Client client, const rtpush_closed &closed);
 };
 
-// Differs at each boot, never 0. Where none is known set server.desc.epoch, or define this.
-#if defined(RTPUSH_EPOCH)
-#elif defined(ESP_PLATFORM)
-#define RTPUSH_EPOCH (esp_random() | 1u)
-#elif defined(RTPUSH_POSIX_H)
-#define RTPUSH_EPOCH rtpush_posix_epoch()
-#elif defined(LWIP_RAND)
-#define RTPUSH_EPOCH ((uint32_t)LWIP_RAND() | 1u)
-#else
-#define RTPUSH_EPOCH 0u
-#endif
-
 // What start() needs of a port: its memory, how it listens, one step.
 #if defined(RTPUSH_SOCKETS_H)
 template <uint32_t Connections> struct Port {
     rtpush_sockets port;
     uint64_t memory[RTPUSH_SOCKETS_WORDS(Connections)];
-    const char *listen(rtpush_server *srv, uint16_t number) {
+    const char *listen(rtpush_server *srv, uint16_t number, const char *host) {
         rtpush_sockets_desc desc = rtpush_sockets_desc();
         desc.memory = memory;
         desc.memory_size = sizeof memory;
         int result = rtpush_sockets_init(&port, srv, &desc);
         if (result >= 0) {
-            result = rtpush_sockets_listen(&port, nullptr, number, 0);
+            result = rtpush_sockets_listen(&port, host, number, 0);
         }
         return result < 0 ? rtpush_sockets_strerror(result) : nullptr;
     }
@@ -103,12 +103,12 @@ template <uint32_t Connections> struct Port {
 template <uint32_t Connections> struct Port {
     rtpush_posix port;
     uint64_t memory[RTPUSH_POSIX_WORDS(Connections)];
-    const char *listen(rtpush_server *srv, uint16_t number) {
+    const char *listen(rtpush_server *srv, uint16_t number, const char *host) {
         rtpush_posix_desc desc = rtpush_posix_desc();
         desc.memory = memory;
         desc.memory_size = sizeof memory;
         return rtpush_posix_init(&port, &desc) != 0 ||
-                       rtpush_posix_listen(&port, srv, "0.0.0.0", number, 0) < 0
+                       rtpush_posix_listen(&port, srv, host ? host : "0.0.0.0", number, 0) < 0
                    ? "cannot listen: see errno" : nullptr;
     }
     void step(int max_wait_ms) { rtpush_posix_step(&port, max_wait_ms); }
@@ -117,7 +117,7 @@ template <uint32_t Connections> struct Port {
 template <uint32_t Connections> struct Port {
     rtpush_lwip port;
     rtpush_lwip_slot slots[RTPUSH_LWIP_SLOTS(Connections)];
-    const char *listen(rtpush_server *srv, uint16_t number) {
+    const char *listen(rtpush_server *srv, uint16_t number, const char *) { // on all addresses
         rtpush_lwip_desc desc = rtpush_lwip_desc();
         desc.slots = slots;
         desc.slot_count = sizeof slots / sizeof slots[0];
@@ -337,7 +337,7 @@ public:
         return Topic(&srv, (unsigned)rtpush_topic_index(&srv, name));
     }
 
-    // nullptr, or what is wrong. start() also listens on all addresses. Both once.
+    // nullptr, or what is wrong. start() also listens, on all addresses or that of host. Both once.
     const char *begin() {
         if (route_count > Routes || topic_count > Topics) {
             return "more routes or topics than Server<> was given";
@@ -356,9 +356,9 @@ public:
         desc.hosts = hosts[0] != nullptr && desc.hosts == nullptr ? hosts : desc.hosts;
         return rtpush_init(&srv, &desc) == RTPUSH_OK ? nullptr : rtpush_config_error(&srv);
     }
-    const char *start(uint16_t number) {
+    const char *start(uint16_t number, const char *host = nullptr) {
         const char *wrong = begin();
-        return wrong != nullptr ? wrong : port.listen(&srv, number);
+        return wrong != nullptr ? wrong : port.listen(&srv, number, host);
     }
     void step(int max_wait_ms = 0) { port.step(max_wait_ms); }
     rtpush_server *c() { return &srv; } // for every function of rtpush.h

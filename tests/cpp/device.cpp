@@ -111,7 +111,7 @@ static const char *setup_device(unsigned number) {
     routes_of_streams();
     server.desc.max_streams = 6;
 #if defined(WITH_SOCKETS) || defined(WITH_LWIP) || defined(WITH_POSIX)
-    const char *wrong = server.start((uint16_t)number);
+    const char *wrong = server.start((uint16_t)number, "127.0.0.1");
 #else
     (void)number;
     server.desc.epoch = 1;

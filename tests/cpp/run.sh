@@ -42,9 +42,6 @@ for compiler in g++ clang++; do
             -fsyntax-only tests/cpp/device.cpp
     done
 done
-# shellcheck disable=SC2086
-try "over the sockets port" g++ -std=c++11 $strict -D_GNU_SOURCE -DRTPUSH_EPOCH=1u \
-    -DWITH_SOCKETS -fsyntax-only tests/cpp/device.cpp
 
 # -- microcontrollers ------------------------------------------------------------------------------
 arm='arm-none-eabi-g++ -mthumb -mcpu=cortex-m3'
@@ -57,6 +54,9 @@ arm='arm-none-eabi-g++ -mthumb -mcpu=cortex-m3'
         -mlongcalls $strict $lean -c tests/cpp/device.cpp -o "$out/xtensa.o"
     try "AVR, C++11" avr-g++ -std=c++11 -mmcu=atmega2560 $strict $lean -c tests/cpp/device.cpp \
         -o "$out/avr.o"
+    try "Cortex-M3 over the sockets port of an ESP32, C++11" $arm -std=c++11 $strict \
+        -DESP_PLATFORM -DWITH_SOCKETS -Itests/sockets/stubs -Itests/packages/stubs/esp-idf \
+        -fsyntax-only tests/cpp/device.cpp
     sh tests/lwip/fetch.sh >/dev/null 2>&1
     try "Cortex-M3 over lwIP, C++11" $arm -std=c++11 $strict -DWITH_LWIP -Iexamples/firmware \
         -Iexamples/firmware/arch -isystem build/lwip/2.1/src/include -fsyntax-only \
@@ -103,14 +103,14 @@ suite() {
     failed=$((failed + $2))
     [ "$2" = 0 ] || { echo "FAIL $name"; sed 's/^/    /' "$out/$name.log"; }
 }
-sanitize='-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all'
+sanitize='-g -O0 -fsanitize=address,undefined -fno-sanitize-recover=all'
 # shellcheck disable=SC2086
 {
     try "texts.cpp" g++ -std=c++11 $strict $sanitize tests/cpp/texts.cpp -o "$out/texts"
     try "device.cpp" g++ -std=c++11 $strict $sanitize -D_GNU_SOURCE -DWITH_POSIX \
         tests/cpp/device.cpp -o "$out/device" -lpthread
-    sed 's|server.start(80)|server.start((uint16_t)sketch_port)|' examples/arduino/arduino.ino \
-        >"$out/arduino.cpp"
+    sed 's|server.start(80)|server.start((uint16_t)sketch_port, "127.0.0.1")|' \
+        examples/arduino/arduino.ino >"$out/arduino.cpp"
     try "the sketch" g++ -std=c++11 $strict $sanitize -Itests/cpp/arduino -I"$out" -D_GNU_SOURCE \
         -DSKETCH='"arduino.cpp"' tests/cpp/arduino/main.cpp -o "$out/sketch" -lpthread
 }
