@@ -1,12 +1,18 @@
 #!/bin/sh
-# Brings the source of a Debian package to FOLDER, checked by apt's signatures. Uses an apt
-# configuration of its own under build/, so nothing of the system changes and no root is needed.
-# What is there already (FOLDER/PROBE exists) is left alone.
-# Usage: sh tests/fetch.sh PACKAGE VERSION RELEASE FOLDER PROBE
+# Brings the source of a Debian package to FOLDER, or with --binary the files that it would install,
+# checked by apt's signatures. Uses an apt configuration of its own under build/, so nothing
+# of the system changes and no root is needed. What is there already (FOLDER/PROBE exists) is left
+# alone.
+# Usage: sh tests/fetch.sh [--binary] PACKAGE VERSION RELEASE FOLDER PROBE
 #   e.g. sh tests/fetch.sh lwip 2.1 bookworm build/lwip/2.1 src/core/tcp.c
 # DEBIAN_MIRROR names another mirror than http://deb.debian.org/debian.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+kind=deb-src
+if [ "${1:-}" = --binary ]; then
+    kind=deb
+    shift
+fi
 if [ $# != 5 ]; then
     sed -n 's/^# Usage: /usage: /p' "$0" >&2
     exit 2
@@ -22,18 +28,30 @@ keys=/usr/share/keyrings/debian-archive-keyring.gpg
 if [ -f "$home/$probe" ]; then
     exit 0
 fi
-for tool in apt-get dpkg-source; do
+for tool in apt-get dpkg-source dpkg-deb; do
     if ! command -v "$tool" >/dev/null 2>&1; then
         echo "fetch: $tool is missing (Debian packages apt, dpkg-dev)" >&2
         exit 1
     fi
 done
 
+# In the current folder, PACKAGE-VERSION/...  "$@": options of apt-get.
+unpack() {
+    if [ "$kind" = deb-src ]; then
+        apt-get "$@" -q source --only-source "$package"
+        return
+    fi
+    apt-get "$@" -q download "$package" || return 1
+    name="$(basename "$package"_*.deb .deb)" # PACKAGE_VERSION_ARCHITECTURE
+    name="${name%_*}"
+    dpkg-deb -x "$package"_*.deb "$package-${name#*_}"
+}
+
 fetch() {
     apt="$home.part/apt"
     rm -rf "$home" "$home.part"
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/etc"
-    echo "deb-src [signed-by=$keys] $mirror $release main" >"$apt/etc/sources.list"
+    echo "$kind [signed-by=$keys] $mirror $release main" >"$apt/etc/sources.list"
     : >"$apt/status"
     # Everything apt reads or writes lies under $apt; APT_CONFIG is read before the system's files,
     # the -o options after them.
@@ -45,8 +63,7 @@ fetch() {
         cat "$home.part/log" >&2
         return 1
     fi
-    if ! (cd "$home.part" && apt-get "$@" -q source --only-source "$package") \
-        >>"$home.part/log" 2>&1 </dev/null; then
+    if ! (cd "$home.part" && unpack "$@") >>"$home.part/log" 2>&1 </dev/null; then
         cat "$home.part/log" >&2
         return 1
     fi

@@ -1,6 +1,8 @@
 #!/bin/sh
 # The projects of examples/boards: compiled for their processors against lwIP's real headers and,
 # for what is not to be had here, headers of stubs/; that of FreeRTOS also runs on this machine.
+# That of Pico W is linked by the real SDK: only its Wi-Fi driver, which no Debian package has, has
+# a stand-in (pico/).
 # Usage: sh tests/packages/boards.sh
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -43,14 +45,34 @@ app="$boards/app/app.c ports/cmake/core.c"
     builds zephyr 'arm-none-eabi-gcc -mthumb -mcpu=cortex-m4' \
         "-D__ZEPHYR__ -DCONFIG_ZVFS_POLL_MAX=10 $sizes -I$stubs/zephyr -Itests/sockets/stubs" \
         $app ports/cmake/sockets.c $boards/zephyr/src/main.c
-    builds pico-w 'arm-none-eabi-gcc -mthumb -mcpu=cortex-m0plus' \
-        "-I$boards/pico-w -I$stubs/pico -isystem build/lwip/2.2/src/include" \
-        $app ports/cmake/lwip.c $boards/pico-w/main.c
     builds stm32-freertos 'arm-none-eabi-gcc -mthumb -mcpu=cortex-m7' \
         "-DRTPUSH_SOCKETS_LWIP -I$stubs/freertos -I$stubs/stm32 -I$boards/stm32-freertos
         -isystem build/lwip/2.1/src/include -Iexamples/firmware" $app \
         $boards/stm32-freertos/web_task.c
 }
+
+# pico WAY: lwIP in main (poll) or in an interrupt (threadsafe_background)
+sdk=build/pico-sdk/usr/src/pico-sdk
+pico() {
+    PICO_SDK_PATH="$PWD/$sdk" PICO_LWIP_PATH="$PWD/build/lwip/2.2" \
+        cmake -S $boards/pico-w -B "$out/pico-$1" -DPICO_BOARD=pico -DPICO_NO_PICOTOOL=1 \
+        -DWIFI_NAME=name -DWIFI_PASSWORD=secret "-DARCH=standin_$1" \
+        "-DCMAKE_PROJECT_rtpush_board_INCLUDE=$PWD/tests/packages/pico/standin.cmake" &&
+        cmake --build "$out/pico-$1" -j 2 &&
+        arm-none-eabi-nm "$out/pico-$1/rtpush_board.elf" | grep -q ' rtpush_lwip_poll$'
+}
+sh tests/fetch.sh --binary pico-sdk-source 2.1 trixie build/pico-sdk \
+    usr/src/pico-sdk/pico_sdk_init.cmake
+for way in poll threadsafe_background; do
+    if pico $way >"$out/log" 2>&1; then
+        passed=$((passed + 1))
+        arm-none-eabi-size "$out/pico-$way/rtpush_board.elf"
+    else
+        failed=$((failed + 1))
+        echo "FAIL pico-w, $way"
+        grep -E 'rror|warning' "$out/log" | head -n 12 | sed 's/^/    /'
+    fi
+done
 
 # The port in the file is 80; the tests take a free one.
 number="$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => {

@@ -13,6 +13,7 @@
 #define MEMP_NUM_TCP_PCB 6 // connections and two that close
 #define MEMP_NUM_TCP_SEG 32
 #define PBUF_POOL_SIZE 24
+#define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 1) // rtpush_lwip_desc.timer
 #define LWIP_ARP 1
 #define LWIP_ETHERNET 1
 #define LWIP_ICMP 1

@@ -1,4 +1,10 @@
-// Pico W, pico-sdk 2.x, pico_cyw43_arch_lwip_poll: one loop, no interrupt calls lwIP.
+// Pico W, pico-sdk 2.x. The same main() serves both ways of the SDK:
+//     pico_cyw43_arch_lwip_poll    lwIP runs in this loop, and so does every callback of rtpush
+//     pico_cyw43_arch_lwip_threadsafe_background    lwIP and the callbacks run in a low-priority
+//         interrupt, on the stack of what it interrupts; publish between cyw43_arch_lwip_begin and
+//         _end, as here
+// An interrupt or the other core sets a flag that this loop reads, or has the SDK call in lwIP's
+// context (async_context_add_when_pending_worker).
 
 #include "app.h"
 #include "ports/rtpush_lwip.h"
@@ -18,7 +24,8 @@ void board_led(int on) {
 
 static int start(void) {
     const char *wrong = "";
-    const rtpush_lwip_desc desc = {.slots = slots, .slot_count = sizeof slots / sizeof slots[0]};
+    const rtpush_lwip_desc desc = {.slots = slots, .slot_count = sizeof slots / sizeof slots[0],
+                                    .timer = 1}; // sends what callbacks publish
     rtpush_server *srv = app_start(get_rand_32() | 1u, &wrong);
     if (srv == NULL) {
         printf("rtpush_init: %s\n", wrong);
@@ -41,14 +48,19 @@ int main(void) {
                                               30000) != 0) {
         printf("no network yet\n");
     }
-    if (start() != 0) {
+    cyw43_arch_lwip_begin();
+    const int started = start() == 0;
+    cyw43_arch_lwip_end();
+    if (!started) {
         return 1;
     }
     printf("http://%s/\n", ip4addr_ntoa(netif_ip4_addr(netif_default)));
     for (;;) {
-        cyw43_arch_poll();
+        cyw43_arch_poll(); // does nothing in the background way
+        cyw43_arch_lwip_begin();
         app_step(to_ms_since_boot(get_absolute_time()));
         const uint32_t ms = rtpush_lwip_poll(&port);
+        cyw43_arch_lwip_end();
         cyw43_arch_wait_for_work_until(make_timeout_time_ms(ms < 50 ? ms : 50));
     }
 }
