@@ -1347,6 +1347,9 @@ extern "C" {
 #define RTPI_APART
 #endif
 
+// What each message or delivery passes is `static inline`: gcc -O2 inlines it also where several
+// functions call it. With -Os that changes nothing.
+
 // The buffers of an inlined function stay on the stack while its caller calls others. The functions
 // with this mark have a frame of their own, which has ended by then.
 #if defined(__GNUC__)
@@ -1531,7 +1534,7 @@ static const uint8_t rtpi_classes[96] = { // from the blank on
 };
 
 // How many of the bytes at data are of these classes.
-static size_t rtpi_run(const void *data, size_t len, unsigned classes) {
+static inline size_t rtpi_run(const void *data, size_t len, unsigned classes) {
     const uint8_t *at = (const uint8_t *)data;
     size_t n = 0;
     for (; n < len; n++) {
@@ -2366,7 +2369,7 @@ static uint32_t rtpi_random(rtpush_server *srv) { // xorshift: randomizes retrie
 
 // tx is linear: bytes queued are [tx_head, tx_len). Before writing they move to the front. Returns
 // where that is.
-static uint8_t *rtpi_tx_front(const rtpush_server *srv, rtpush_conn *c) {
+static inline uint8_t *rtpi_tx_front(const rtpush_server *srv, rtpush_conn *c) {
     uint8_t *tx = rtpi_tx(srv, c);
     if (c->tx_head > 0) {
         c->tx_len = (uint16_t)(c->tx_len - c->tx_head);
@@ -2461,7 +2464,7 @@ static int rtpi_has_token(rtpush_server *srv, rtpush_conn *c) {
     return c->tokens > 0;
 }
 
-static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
+static inline int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
     if (!rtpi_has_token(srv, c)) {
         return 0;
     }
@@ -2471,7 +2474,7 @@ static int rtpi_token_take(rtpush_server *srv, rtpush_conn *c) {
 
 // Returns how many of n bytes from `at` on are allowed now, and takes their tokens. Each block of
 // 64 bytes, counted from byte 0, takes one token, so splitting does not matter.
-static size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_t at, size_t n) {
+static inline size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_t at, size_t n) {
     uint32_t rate = rtpi_rate_bytes(srv, c);
     uint32_t paid = (0u - at) % 64u; // the rest of the block begun before
     if (rate == RTPUSH_UNLIMITED || n <= paid) {
@@ -3598,7 +3601,7 @@ static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
 
 // Has it nothing to send but what is queued in tx, and records? A few compares say so, of most
 // readers most of the time.
-static int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
+static inline int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
     const rtpi_stream *s = &c->out.stream;
     unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE);
     return (s->part | s->gap_from | (c->flags & RTPI_F_CLOSE_DUE) | todo | c->notice |
@@ -3612,7 +3615,7 @@ RTPI_APART static int rtpi_only_tx(const rtpush_server *srv, const rtpush_conn *
 }
 
 // Are whole records all it has to send?
-static int rtpi_only_records(const rtpush_server *srv, const rtpush_conn *c) {
+static inline int rtpi_only_records(const rtpush_server *srv, const rtpush_conn *c) {
     return rtpi_tx_queued(c) == 0 && !rtpi_reader_blocked(c) && rtpi_reader_quiet(srv, c);
 }
 
@@ -3911,8 +3914,8 @@ RTPI_OWN_FRAME static void rtpi_shared_write(rtpush_server *srv, const rtpush_co
     shared->plan = srv->plan;
 }
 
-static int rtpi_shared_is(const rtpush_server *srv, const rtpush_conn *c,
-                          const rtpi_shared *shared) {
+static inline int rtpi_shared_is(const rtpush_server *srv, const rtpush_conn *c,
+                                 const rtpi_shared *shared) {
     const rtpi_stream *s = &c->out.stream;
     return shared->seq == s->seq && shared->limit_seq == srv->limit_seq &&
            shared->form == c->form && shared->topics == s->topics && shared->epoch == srv->epoch;
@@ -3966,7 +3969,7 @@ static int rtpi_shares(rtpush_server *srv, rtpush_conn *c) {
 }
 
 // Has this stream anything to send, or records to examine?
-static int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
+static inline int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_stream *s = &c->out.stream;
     if (rtpi_tx_queued(c) > 0) {
         return 1;
@@ -6422,7 +6425,7 @@ static int rtpi_ws_key_valid(const char *key) {
 
 // RFC 6455 5.3: copies and unmasks; `out` may be `in`. The mask is a word as it lies in memory, its
 // first byte is for the next byte of payload. Returns the mask for what follows.
-static uint32_t rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint32_t mask) {
+static inline uint32_t rtpi_unmask(uint8_t *out, const uint8_t *in, size_t len, uint32_t mask) {
     uint8_t twice[8];
     size_t i = 0;
 #if RTPI_WIDE
@@ -6525,8 +6528,8 @@ static int rtpi_ws_may_give(const rtpush_server *srv, const rtpush_conn *c) {
 }
 
 // Queues a frame. Returns where the caller writes its payload at once. NULL: no room now.
-static uint8_t *rtpi_ws_put(const rtpush_server *srv, rtpush_conn *c, unsigned first,
-                            uint32_t len) {
+static inline uint8_t *rtpi_ws_put(const rtpush_server *srv, rtpush_conn *c, unsigned first,
+                                   uint32_t len) {
     uint32_t size = 2u + rtpi_length_bytes(len) + len;
     uint8_t *end;
     if (size > srv->desc.tx_size - rtpi_tx_queued(c)) {
@@ -6638,8 +6641,8 @@ static unsigned rtpi_ws_last(const rtpi_ws *w, size_t n) {
 }
 
 // Hands a piece to the application. 0: not taken, or the stream has ended.
-RTPI_CHECKED static int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
-                                     size_t len, unsigned last) {
+RTPI_CHECKED static inline int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
+                                            size_t len, unsigned last) {
     rtpi_ws *w = &c->in.ws;
     const rtpush_route *route = &srv->desc.routes[c->route];
     rtpush_message m;
@@ -6665,7 +6668,7 @@ RTPI_CHECKED static int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, const u
 }
 
 // Hands over or sends what waits.
-static void rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
+static inline void rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_ws *w = &c->in.ws;
     if (w->bits & RTPI_WS_DELIVER) {
         if (!rtpi_ws_give(srv, c, rtpi_rx(srv, c), c->rx_used, rtpi_ws_last(w, 0))) {
@@ -7269,7 +7272,7 @@ const char *rtpush_config_error(const rtpush_server *srv) {
 // under way; meanwhile its slot is not freed and its transport is not dropped.
 
 // After bytes went out or were acknowledged.
-static void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
+static inline void rtpi_progress(rtpush_server *srv, rtpush_conn *c) {
     if (c->unacked == 0 && (c->state != RTPI_STREAM || !srv->hooks.pending) && rtpi_drained(c)) {
         rtpi_settled(srv, c);
         if (c->state == RTPI_REPLY && !c->out.reply.pull) {
@@ -7623,7 +7626,7 @@ static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
 }
 
 // Bytes that the transport no longer refers to.
-static void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
+static inline void rtpi_acknowledge(rtpush_server *srv, rtpush_conn *c, size_t n) {
     uint32_t acked = n > c->unacked ? c->unacked : (uint32_t)n;
     c->unacked -= acked;
     if (acked > 0 && !srv->hooks.pending) {

@@ -404,7 +404,7 @@ static void rtpi_posix_enqueue(rtpush_posix *port, rtpi_posix_slot *slot) {
     port->ready_count++;
 }
 
-static void rtpi_posix_dequeue(rtpush_posix *port, rtpi_posix_slot *slot) {
+static inline void rtpi_posix_dequeue(rtpush_posix *port, rtpi_posix_slot *slot) {
     if (!(slot->flags & RTPI_POSIX_QUEUED)) {
         return;
     }
@@ -612,7 +612,7 @@ static int rtpi_posix_remove(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t 
 
 // One read into the pool and on into the core. Returns the bytes taken (1 for the end), 0 if none,
 // -1 if the connection is gone.
-static int rtpi_posix_read(rtpush_posix *port, rtpi_posix_slot *slot) {
+static inline int rtpi_posix_read(rtpush_posix *port, rtpi_posix_slot *slot) {
     const int peek = port->buffers_free == 1;
     if (peek && port->now_ms - port->given_ms < (uint32_t)RTPI_POSIX_WAIT_MS) {
         port->waiting += !(slot->flags & RTPI_POSIX_QUEUED);
@@ -840,7 +840,7 @@ static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
 
 // Nothing is held, staged or to be read, and one system call sends all output. Returns 0 if there
 // is more to do.
-static int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
+static inline int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
     const int flags = RTPI_POSIX_READ | RTPI_POSIX_WRITE | RTPI_POSIX_REFUSED | RTPI_POSIX_ERROR;
     rtpush_span spans[RTPI_POSIX_SPANS];
     int more = 0;
