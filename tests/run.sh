@@ -127,7 +127,8 @@ fuzz boards
 secure secure-browser
 size stack
 unit-clang
-access upload proxies proxied-pages snippets bench cpp packages projects
+access upload proxies proxied-pages snippets bench
+cpp packages projects
 threads posix slow symbols lint mutants-self'
         ;;
     *) chains="$*" ;;
