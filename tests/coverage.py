@@ -13,7 +13,14 @@ import tempfile
 
 # (file, line without its indentation): why nothing can reach a part of it. A line that is reached,
 # or gone, is reported, so that no reason outlives its line.
-WHY = {}
+WRONG = "rtpi_wrong returns 0"
+WHY = {
+    ("rtpush.h", 'return r->on_request || rtpi_wrong(srv, RTPI_RULE(".on_request", "a function"), '
+     'NULL);'): WRONG,
+    ("rtpush.h", "return !a->etag || a->etag[rtpi_name_len(a->etag)] == '\\0' ||"): WRONG,
+    ("rtpush.h", "return ((r->topics & ~topics) == 0 && "
+     "(topics != 0 || srv->desc.topic_count == 0)) ||"): WRONG,
+}
 
 # An assertion's other side is a failed test, and so is what stands only for assertions.
 CHECKS = re.compile(r"#ifdef RTPI_ASSERTS\n.*?\n#endif|RTPUSH_ASSERT\([^;]*;", re.S)

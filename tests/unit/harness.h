@@ -554,7 +554,7 @@ static size_t t_offer(t_conn *c) {
 // rtpush_sent, acknowledging all at once now and then. What it answered must be true.
 static void t_tell(t_conn *c, size_t taken) {
     t_world *w = c->world;
-    size_t acked = c->hold_acks || w->work % 2 ? 0 : c->unacked;
+    size_t acked = c->hold_acks || (w->kernel == 0 && w->work % 2) ? 0 : c->unacked;
     w->call = T_IN_SENT; // checks of unacked wait until the core knows
     w->busy = c;
     t_release_first(c, acked);

@@ -116,7 +116,7 @@ static rtpi_record *e_claimed;
 
 static void e_claim(t_world *w) {
     rtpush_server *srv = &w->srv;
-    if (srv->seq_next > 40) {
+    if (srv->epoch_due && w->call == T_IN_NEXT) { // found by rtpi_sync, and not begun yet
         w->on_unlock = NULL;
         rtpi_lock(srv);
         e_claimed = rtpi_claim(srv, rtpi_log_fit(srv, rtpi_record_size(5)), T_LOG, 5);

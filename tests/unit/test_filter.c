@@ -14,6 +14,7 @@ typedef struct f_link {
     size_t unacked; // taken by the transport
     int more;       // the core has more
     int fin;        // 1: the core has finished; 2: RTPUSH_FIN was passed on
+    size_t passed;  // bytes that the transport took
 } f_link;
 
 static f_link f_links[F_LINKS];
@@ -90,6 +91,7 @@ static int f_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t ac
     f_link *link = (f_link *)rtpush_filter_self(conn);
     link->at += taken;
     link->unacked += taken;
+    link->passed += taken;
     f_acked(srv, conn, acked);
     return link->at < link->len || link->more;
 }
@@ -149,7 +151,9 @@ static void filter_passes_everything_on(U_STATE) {
         t_say(ws->c, "{81:echo}");
         u_is(ws, "1 echo\n");
         T_EQ(t_publish_text(w, T_LOG, "all"), RTPUSH_OK);
-        t_run(w);
+        t_run_ready(w);
+        T_EQ(((f_link *)rtpush_filter_self(sse->c->conn))->passed, sse->c->out_total);
+        T_EQ(((f_link *)rtpush_filter_self(other->c->conn))->passed, other->c->out_total);
         u_is(ws, "1 all\n");
         u_is(sse, "log: all\n");
         u_is(other, "log: all\n");
@@ -217,20 +221,20 @@ static void filter_waits_for_one_that_ends_only_if_it_has_nothing_left(U_STATE) 
         w->desc.conn_count = 4;
         f_start(w);
         u_peer *idle = f_peer(w, "{GET /hello}");
-        u_peer *closing = f_peer(w, "{GET /events}");
+        u_peer *closing = f_peer(w, "{WS /ws?topics=log}");
         t_conn *waits = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 9);
         t_advance(w, 3000);
         f_hold = stage == 1;
         closing->c->window = stage == 0 ? 0 : SIZE_MAX;
         closing->c->hold_acks = 1;
         closing->c->manual_close = 1;
-        T_EQ(t_publish_text(w, T_LOG, "last"), RTPUSH_OK);
         if (stage < 2) {
+            T_EQ(rtpush_send(&w->srv, closing->c->handle, 1, "last", 4), RTPUSH_OK);
+        }
+        if (stage == 1) {
             t_run(w);
         }
-        w->call = T_IN_API;
-        T_EQ(rtpush_close(&w->srv, closing->c->handle, 1000, NULL), RTPUSH_OK);
-        t_leave(w);
+        rtpush_filter_end(&w->srv, closing->c->conn, RTPUSH_REASON_TLS);
         const rtpush_conn *gives =
             rtpush_filter_gives_way(&w->srv, waits->conn, 1000, f_any);
         if (stage < 2) {
@@ -279,6 +283,63 @@ static void filter_that_ends_makes_no_progress(U_STATE) {
     T_EQ(c->dropped, 2);
 }
 
+// "rtpush_filter_idle: 1: between requests", "rtpush_filter_peer", and rtpush_now_ms, "of the last
+// rtpush_tick".
+static void filter_is_told_about_its_connections(U_STATE) {
+    t_world *w = f_fixture();
+    f_start(w);
+    t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 0xC0A80107u);
+    T_EQ(rtpush_filter_peer(c->conn), 0xC0A80107u);
+    T_EQ(rtpush_filter_idle(c->conn), 0); // no request was completed
+    t_say(c, "{GET /hello}");
+    T_EQ(rtpush_filter_idle(c->conn), 1);
+    t_says(c, "GET /hello HTTP/1.1\r\n");
+    T_EQ(rtpush_filter_idle(c->conn), 0);
+    t_says(c, T_HOST "\r\n");
+    T_EQ(rtpush_filter_idle(c->conn), 1);
+    t_say(c, "{GET /later}");
+    T_EQ(rtpush_filter_idle(c->conn), 0);
+    T_EQ(rtpush_now_ms(&w->srv), w->now_ms);
+    w->now_ms += 100;
+    T_EQ(rtpush_now_ms(&w->srv), w->now_ms - 100);
+    t_tick(w);
+    T_EQ(rtpush_now_ms(&w->srv), w->now_ms);
+}
+
+// rtpush_filter_end: "what is queued, then FIN", for its reason. rtpush_filter_evict: "gracefully,
+// or at once if only its peer's end is waited for".
+static void filter_ends_its_connections(U_STATE) {
+    for (int evict = 0; evict < 3; evict++) {
+        t_world *w = f_fixture();
+        f_start(w);
+        u_peer *p = f_peer(w, "{WS /ws}");
+        u_clear(p);
+        p->c->manual_close = 1;
+        T_EQ(rtpush_send(&w->srv, p->c->handle, RTPUSH_TEXT_MESSAGE, "queued", 6), RTPUSH_OK);
+        if (evict) {
+            rtpush_filter_evict(&w->srv, p->c->conn);
+        } else {
+            rtpush_filter_end(&w->srv, p->c->conn, RTPUSH_REASON_TLS);
+        }
+        t_run(w);
+        u_is(p, "1 queued\n");
+        T_EQ(p->c->fin, 1);
+        T_EQ(p->c->dropped, 0);
+        if (evict == 2) { // it waits for the peer's FIN
+            rtpush_filter_evict(&w->srv, p->c->conn);
+            t_run_ready(w);
+            T_EQ(p->c->dropped, 1); // what the filter itself still had to say is cut off
+        } else {
+            t_eof(p->c);
+            T_EQ(p->c->dropped, 2);
+        }
+        T_EQ(rtpush_get_counters(&w->srv)->reasons[evict ? RTPUSH_REASON_EVICTED_SLOT
+                                                         : RTPUSH_REASON_TLS], 1);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(filter_passes_everything_on),
@@ -287,6 +348,8 @@ int main(void) {
         u_test(filter_waits_for_one_that_ends_only_if_it_has_nothing_left),
         u_test(filter_is_served_again_later),
         u_test(filter_that_ends_makes_no_progress),
+        u_test(filter_is_told_about_its_connections),
+        u_test(filter_ends_its_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,8 +222,21 @@ static void plan_is_sent_by_a_port_that_copies(void **state) {
         T_EQ(p[0]->alive, 0); // keepalive_ms begins with the last event
     }
     T_EQ(rtpush_get_counters(&w->srv)->delivered - delivered, 20);
+    // "RTPUSH_RETRY: not taken, it comes again after progress": a plan that went out is some.
+    t_app_of(w)->later = 1;
+    t_say(p[2]->c, "{81:mine}");
+    u_is(p[2], "");
+    T_EQ(t_publish_text(w, T_LOG, "more"), RTPUSH_OK);
+    t_run_ready(w);
+    u_is(p[2], "1 more\n1 mine\n");
+    w->bite = 3; // taken in part, the rest is not lost
+    T_EQ(t_publish_text(w, T_LOG, "last"), RTPUSH_OK);
+    t_run_ready(w);
+    u_is(p[2], "1 last\n");
+    u_is(p[0], "log: more\nlog: last\n");
+    w->bite = 0;
     T_EQ(t_app_of(w)->writable, 1);
-    t_advance(w, 2000);
+    t_advance(w, 5500);
     u_read(p[0]);
     T_EQ(p[0]->alive, 1);
 }

@@ -684,6 +684,22 @@ static void promise_of_32_topics(U_STATE) {
     u_is(last, "t30: t30\nt31: t31\n");
 }
 
+// RTPUSH_ID_SIZE: "epoch-seq", and of a poll with a third number: what has more is none of ours.
+static void promise_an_id_has_three_numbers_at_most(U_STATE) {
+    static const char *const ids[] = {"00c0ffee-00000000-00000000-00000000",
+                                      "00c0ffee-00000000-", "00c0ffee"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        char text[200];
+        t_world *w = t_begin();
+        snprintf(text, sizeof text, "GET /events HTTP/1.1\r\n" T_HOST "Last-Event-ID: %s\r\n\r\n",
+                 ids[i]);
+        u_peer *p = u_open(w, text);
+        u_is(p, "rtpush: reset 5\n");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 // -- requests -------------------------------------------------------------------------------------
 
 static void promise_of_requests_that_standards_name(U_STATE) {
@@ -1302,6 +1318,32 @@ static void promise_an_upload_needs_on_request(U_STATE) {
     t_start(w);
 }
 
+// "headers: of one that comes twice the last line counts"; "max_body: of others any is answered
+// 413, a chunked one also if it is empty".
+static void promise_of_fields_and_bodies_of_a_route(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "GET /keep HTTP/1.1\r\n" T_HOST
+                          "X-One: a\r\nX-Two: b\r\nX-One: c\r\n\r\n");
+    u_expect(p, "200 |one=c two=b");
+    u_free(p);
+    p = u_open(w, "POST /keep HTTP/1.1\r\n" T_HOST "Content-Length: 0\r\n\r\n");
+    T_EQ(p->cl.status, 200);
+    u_free(p);
+    p = u_open(w, "POST /keep HTTP/1.1\r\n" T_HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    T_EQ(p->cl.status, 413);
+}
+
+// rtpush_config_error: "ends with the next rtpush_init of srv", and "srv is not started".
+static void promise_an_error_ends_with_the_next_init(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.max_streams = 99;
+    T_EQ(t_init(w), RTPUSH_ERR_CONFIG);
+    assert_string_equal(rtpush_config_error(&w->srv), "max_streams: 0 to 4 needed, 99 given");
+    w->desc.max_streams = 0;
+    t_start(w);
+    assert_string_equal(rtpush_config_error(&w->srv), "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(promise_strings_of_a_request_end_with_a_nul),
@@ -1333,6 +1375,7 @@ int main(void) {
         u_test(promise_of_streams_without_callbacks),
         u_test(promise_of_a_server_without_state_topics),
         u_test(promise_of_32_topics),
+        u_test(promise_an_id_has_three_numbers_at_most),
         u_test(promise_of_requests_that_standards_name),
         u_test(promise_content_type_is_for_bodies),
         u_test(promise_what_does_not_fit_rx_size_is_refused),
@@ -1357,6 +1400,8 @@ int main(void) {
         u_test(promise_of_a_port_without_hooks),
         u_test(promise_unknown_peers_are_not_counted_together),
         u_test(promise_an_upload_needs_on_request),
+        u_test(promise_of_fields_and_bodies_of_a_route),
+        u_test(promise_an_error_ends_with_the_next_init),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
