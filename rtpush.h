@@ -4443,9 +4443,8 @@ RTPI_APART static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_con
     memmove(path, query, (size_t)(last + 1 - query));
     path += last + 1 - query;
     if (len > 0) {
-        if ((size_t)(path - target) + len + 2u > size) {
-            return RTPI_NO(414);
-        }
+        // It fit before, with the scheme in place of the tag and two NULs.
+        RTPUSH_ASSERT((size_t)(path - target) + len + 2u <= size);
         *path++ = RTPI_H_HOST;
         memcpy(path, authority, len);
         path += len;
@@ -6473,7 +6472,7 @@ static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *
     }
     return (bits & (RTPI_B_HTTP10 | RTPI_B_UPGRADE | RTPI_B_VERSION13)) ==
                        (RTPI_B_UPGRADE | RTPI_B_VERSION13) &&
-                   c->in.http.length == 0 && key && rtpi_ws_key_valid(key)
+                   key && rtpi_ws_key_valid(key)
                ? 0 : RTPI_NO(400);
 }
 
