@@ -49,6 +49,8 @@ xtensa-lx106-elf-g++                        gcc-xtensa-lx106
 powerpc-linux-gnu-gcc                       gcc-powerpc-linux-gnu
 /usr/powerpc-linux-gnu/include/stdio.h      libc6-dev-powerpc-cross
 qemu-ppc                                    qemu-user
+x86_64-w64-mingw32-gcc                      gcc-mingw-w64-x86-64-win32
+/usr/lib/wine/wine64                        wine64
 sslscan                                     sslscan
 certutil                                    libnss3-tools
 curl                                        curl

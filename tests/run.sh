@@ -46,6 +46,7 @@ command_of() {
         clients-sockets) echo "$make build/echo-sockets build/hub-sockets &&
             $client build/echo-sockets build/hub-sockets" ;;
         sockets) echo "sh tests/sockets/run.sh" ;;
+        windows) echo "sh tests/sockets/windows.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
         upload) echo "$make build/upload &&
             node tests/clients/upload.test.mjs build/upload" ;;
@@ -122,6 +123,7 @@ browser-widgets widgets-firefox
 wire wire-tls device-tls pages-tls
 clients clients-tls clients-poll
 clients-sockets sockets
+windows
 unit
 fuzz boards
 secure secure-browser

@@ -611,6 +611,11 @@ static void held_bytes_are_offered_after_progress(void) {
     waited_ms = -1;
     CHECK(rtpush_sockets_step(&port, 5) == 1); // what is held does not keep the loop awake
     CHECK(waited_ms == 5);
+    int held = 0;
+    for (uint32_t i = 0; i < port.slot_count; i++) {
+        held += port.slots[i].len > 0 && !(rtpi_sockets_events(&port.slots[i]) & RTPI_SOCKETS_IN);
+    }
+    CHECK(held == 1);
     room = (size_t)-1;
     CHECK(says_hello(other)); // and the others are served
     while (at < sizeof frames || got < MESSAGES * (LEN + 2)) {
@@ -827,7 +832,10 @@ static void calls_run_in_order_and_are_counted(void) {
     }
     CHECK(rtpush_sockets_call(&port, note, &numbers[0]) == RTPUSH_SOCKETS_ERR_FULL);
     CHECK(order_count == 0);
-    steps(2);
+    waited_ms = -1;
+    CHECK(rtpush_sockets_step(&port, -1) == 1);
+    CHECK(order_count == RTPUSH_SOCKETS_CALLS && waited_ms == 0); // a step runs so many
+    steps(1);
     CHECK(order_count == RTPUSH_SOCKETS_CALLS + 1);
     for (int i = 0; i < RTPUSH_SOCKETS_CALLS; i++) {
         CHECK(order[i] == i);

@@ -1,7 +1,6 @@
 // platform.c - a program as one writes it for ESP-IDF or Zephyr, compiled against the headers in
-// stubs/ (run.sh). It is not run.
+// stubs/ (run.sh). It is not run; the core's implementation is another file of it.
 
-#define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"
 #define RTPUSH_SOCKETS_IMPLEMENTATION
 #include "ports/rtpush_sockets.h"
