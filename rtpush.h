@@ -4821,8 +4821,10 @@ static unsigned rtpi_status_index(unsigned status) {
 
 #ifdef RTPUSH_NO_TEXT
 #define RTPI_TEXT(texts, n) ((void)(n), "")
+#define RTPI_SAY(text) ""
 #else
 #define RTPI_TEXT(texts, n) rtpi_strlist_at(texts, n)
+#define RTPI_SAY(text) text
 #endif
 
 static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
@@ -5235,7 +5237,7 @@ static int rtpi_not_now(rtpush_server *srv, rtpush_conn *c, unsigned status) {
 // The text for the peer's user. For a refusal by the application it is only the phrase.
 static const char *rtpi_refusal_text(unsigned status, uint8_t reason) {
     return reason != RTPUSH_REASON_APP ? rtpush_reason_text(reason)
-           : status == 401       ? RTPI_TEXT("log in: this needs credentials", 0)
+           : status == 401       ? RTPI_SAY("log in: this needs credentials")
                                  : rtpi_status_phrase(status);
 }
 
@@ -5404,7 +5406,7 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     req->body = (const uint8_t *)"";
     req->rest = (prefix > 0 && route->path[prefix - 1] == '*') ? at + prefix - 1 : "";
     req->query = rtpi_strlist_at(at, 1);
-    for (at = rtpi_strlist_at(at, 2); at < end; at += strlen(at) + 1) {
+    for (at = rtpi_strlist_at(req->query, 1); at < end; at += strlen(at) + 1) {
         unsigned tag = (uint8_t)*at++;
         if (tag >= RTPI_H_ROUTE) {
             req->headers[tag - RTPI_H_ROUTE] = at;
@@ -5740,12 +5742,6 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
 // is looked at, if it is one of a table, so that no check needs to know which that is.
 
 enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_server.config
-
-#ifdef RTPUSH_NO_TEXT
-#define RTPI_SAY(text) "" // the field alone
-#else
-#define RTPI_SAY(text) text
-#endif
 
 // What is checked next: entry i of a table, or with NULL rtpush_desc itself.
 RTPI_APART static void rtpi_check_at(rtpush_server *srv, const char *table, unsigned i) {
