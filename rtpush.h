@@ -3728,7 +3728,7 @@ static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
     int moved = (c->todo & RTPI_TODO_ID) != 0;
     int sse = c->form == RTPI_FORM_SSE;
     if (!sse) {
-        rtpi_put_frame_header(t, 0x80u | RTPUSH_TEXT_MESSAGE, moved ? 17u : 0);
+        rtpi_put_frame_header(t, 0x80u + RTPUSH_TEXT_MESSAGE, moved ? 17u : 0);
     }
     rtpi_format(t, sse ? "event:rtpush\ndata\n%?id:%x-%x\n%;\n" : "%?%x-%x%;", moved, srv->epoch,
                 rtpi_reader_id(&c->out.stream));
@@ -5301,7 +5301,8 @@ static void rtpi_await_request(rtpush_server *srv, rtpush_conn *c, int proved) {
     c->user = NULL;
     c->out.rank.proved = (uint8_t)proved;
     c->serial = rtpi_achieved(srv, c);
-    rtpi_clear(c, RTPI_F_KEEP | RTPI_F_ANSWER | RTPI_F_OPENED | RTPI_F_RETRY | RTPI_F_EXPIRES);
+    rtpi_clear(c, RTPI_F_ANSWER);
+    rtpi_clear(c, RTPI_F_KEEP | RTPI_F_OPENED | RTPI_F_RETRY | RTPI_F_EXPIRES);
     rtpi_state(srv, c, RTPI_HEAD, srv->desc.idle_ms);
 }
 

@@ -142,6 +142,9 @@ for cpu in cortex-m0plus cortex-m3; do
             "$arm -mcpu=$cpu $all_off -c $out/core.c -o @.o"
     fi
 done
+# An enum is as short as its values there.
+job "arm-none-eabi-g++ cortex-m3" "arm-none-eabi-g++ -mthumb -mcpu=cortex-m3 -std=c++11 -Os \
+$strict_gcc_cxx -I. -c $out/core.cpp -o @.o"
 avr="avr-gcc -mmcu=atmega2560 -std=c99 -Os $strict_avr -I."
 job "avr-gcc atmega2560, int of 16 bits" "$avr -c $out/core.c -o @.o"
 job "avr-gcc atmega2560, memory of a server" "$avr -c $out/user.c -o @.o"
