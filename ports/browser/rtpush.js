@@ -519,13 +519,13 @@ class Client {
         } else if (status === 401 || status === 403) {
             this.#refuse(status);
         } else {
-            const busy = BUSY.includes(status);
-            if (busy) {
+            if (BUSY.includes(status)) {
                 // The next answer may come from a server that has room again, to a request made
                 // after the transport was refused: that is no sign of a blocked transport.
                 this.#failures = -1;
+                status = 0;
             }
-            const moved = !wasUp && status > 0 && !busy &&
+            const moved = !wasUp && status > 0 &&
                 this.#options.transport === 'auto' && this.#countFailure();
             this.#wait(moved ? 0 : this.#backoff());
         }
