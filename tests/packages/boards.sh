@@ -51,22 +51,23 @@ app="$boards/app/app.c ports/cmake/core.c"
         $boards/stm32-freertos/web_task.c
 }
 
-# pico WAY: lwIP in main (poll) or in an interrupt (threadsafe_background)
+# pico WAY: lwIP in main (poll) or in an interrupt (threadsafe_background). Both in one folder, so
+# that the SDK is compiled once.
 sdk=build/pico-sdk/usr/src/pico-sdk
 pico() {
     PICO_SDK_PATH="$PWD/$sdk" PICO_LWIP_PATH="$PWD/build/lwip/2.2" \
-        cmake -S $boards/pico-w -B "$out/pico-$1" -DPICO_BOARD=pico -DPICO_NO_PICOTOOL=1 \
+        cmake -S $boards/pico-w -B "$out/pico" -DPICO_BOARD=pico -DPICO_NO_PICOTOOL=1 \
         -DWIFI_NAME=name -DWIFI_PASSWORD=secret "-DARCH=standin_$1" \
         "-DCMAKE_PROJECT_rtpush_board_INCLUDE=$PWD/tests/packages/pico/standin.cmake" &&
-        cmake --build "$out/pico-$1" -j 2 &&
-        arm-none-eabi-nm "$out/pico-$1/rtpush_board.elf" | grep -q ' rtpush_lwip_poll$'
+        cmake --build "$out/pico" -j 2 &&
+        arm-none-eabi-nm "$out/pico/rtpush_board.elf" | grep -q ' rtpush_lwip_poll$'
 }
 sh tests/fetch.sh --binary pico-sdk-source 2.1 trixie build/pico-sdk \
     usr/src/pico-sdk/pico_sdk_init.cmake
 for way in poll threadsafe_background; do
     if pico $way >"$out/log" 2>&1; then
         passed=$((passed + 1))
-        arm-none-eabi-size "$out/pico-$way/rtpush_board.elf"
+        arm-none-eabi-size "$out/pico/rtpush_board.elf"
     else
         failed=$((failed + 1))
         echo "FAIL pico-w, $way"

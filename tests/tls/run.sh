@@ -37,13 +37,13 @@ fi
 part compile 300 'sh tests/tls/compile.sh'
 for program in test_tls sim; do
     part "$program" 400 "gcc -std=c99 -Wall -Wextra -Wno-unused-function $sanitize -I. \
-        tests/tls/$program.c -o $out/$program -lcmocka -lbearssl && $out/$program ${SEEDS:-300}"
+        tests/tls/$program.c -o $out/$program -lcmocka -lbearssl && $out/$program ${SEEDS:-120}"
 done
 # The same filter over lwIP, on the simulated wire of tests/lwip.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}"
 for build in 2.1-HEAP-TLS-asan 2.2-SMALL-TLS-asan; do
     part "$build" 400 "sh tests/lwip/fetch.sh ${build%%-*} && sh tests/lwip/build.sh $build &&
-        build/lwip/sim-$build seeds 1 $((${SEEDS:-300} / 6))"
+        build/lwip/sim-$build seeds 1 $((${SEEDS:-120} / 6))"
 done
 part lwip-allocs 300 "build/lwip/sim-2.1-HEAP-TLS-asan allocs 1 13"
 part tools 400 "$make build/hub-tls build/hub && RTPUSH_TLS=ec \
