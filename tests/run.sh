@@ -2,7 +2,7 @@
 # Runs suites and adds up what they print. A suite is a command that ends with a line `N passed,
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
-# the other; of all of them three run at a time, because many only wait for timers and clients.
+# the other; of all of them four run at a time, because many only wait for timers and clients.
 # test-long is what takes long and finds little that others do not: the same with more seeds, the
 # rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
 # every unit test with clang's sanitizers too (test has those that reach most of the core), and the
@@ -112,24 +112,25 @@ case "${1:-test}" in
     test-long) chains='sim-long lwip-long lwip-mutants fuzz-long unit-clang-long clients-asan' ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
-        at_a_time=3
+        at_a_time=4
         chains='
-matrix
 device pages widgets
-lwip lwip-threads tls
-secure-app secure-device
-browser browser-page browser-firefox
-browser-widgets widgets-firefox
-wire wire-tls device-tls pages-tls
 clients clients-tls clients-poll
+lwip lwip-threads tls
+matrix
+secure-app secure-device
+wire wire-tls device-tls pages-tls
+browser browser-page browser-firefox
 clients-sockets sockets
-windows
 unit
+browser-widgets widgets-firefox
+snippets bench
+windows
 fuzz boards
 secure secure-browser
 size stack
 unit-clang
-access upload proxies proxied-pages snippets bench
+access upload proxies proxied-pages
 cpp packages projects
 threads posix slow symbols lint mutants-self'
         ;;

@@ -12,7 +12,7 @@ out="build/unit-$cc"
 mkdir -p "$out"
 flags='-std=c99 -g -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
     -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Itests/unit'
-seeds="${SEEDS:-800}" # of the simulation
+seeds="${SEEDS:-500}" # of the simulation
 if [ "$cc" != gcc ]; then
     seeds=300
 fi
