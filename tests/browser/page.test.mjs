@@ -37,6 +37,7 @@ const counts = async () => (await (await fetch(`${server.url}/counts`)).text()).
 // Repaired, it carries new connections; those that were cut stay dead.
 async function startLink() {
     let alive = true;
+    let deaths = 0;
     const sockets = new Set();
     const listener = net.createServer((a) => {
         sockets.add(a);
@@ -47,16 +48,10 @@ async function startLink() {
         const b = net.connect(server.port, '127.0.0.1');
         sockets.add(b);
         b.on('error', () => {});
-        let whole = alive;
+        const born = deaths;
         const forward = (from, to) => {
-            from.on('data', (data) => {
-                whole &&= alive;
-                return whole && to.write(data);
-            });
-            from.on('close', () => {
-                whole &&= alive;
-                return whole && to.destroy();
-            });
+            from.on('data', (data) => deaths === born && to.write(data));
+            from.on('close', () => deaths === born && to.destroy());
         };
         forward(a, b);
         forward(b, a);
@@ -64,7 +59,7 @@ async function startLink() {
     await new Promise((done) => listener.listen(0, '127.0.0.1', done));
     return {
         url: `http://127.0.0.1:${listener.address().port}`,
-        die: () => { alive = false; },
+        die: () => { alive = false; deaths++; },
         repair: () => { alive = true; },
         close() {
             listener.close();
@@ -241,9 +236,9 @@ async function deadLinks() {
             await state(page, transport, 'open');
         }
         link.die();
+        link.repair(); // before it wakes: an attempt over a dead link would take its time to fail
         await sleep(100); // what is on its way
         await page.evaluate(() => globalThis.sleepFor(3600000));
-        link.repair();
         for (const transport of TRANSPORTS) {
             await until(`a second connection over ${transport}`,
                 async () => (await status(page, transport)).connects >= 2);
