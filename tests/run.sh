@@ -2,7 +2,7 @@
 # Runs suites and adds up what they print. A suite is a command that ends with a line `N passed,
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
-# the other; of all of them four run at a time, because many only wait for timers and clients.
+# the other; of all of them three run at a time, because many only wait for timers and clients.
 # test-long is what takes long and finds little that others do not: the same with more seeds, the
 # rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
 # every unit test with clang's sanitizers too (test has those that reach most of the core), and the
@@ -112,7 +112,7 @@ case "${1:-test}" in
     test-long) chains='sim-long lwip-long lwip-mutants fuzz-long unit-clang-long clients-asan' ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
-        at_a_time=4
+        at_a_time=3
         chains='
 device pages widgets
 clients clients-tls clients-poll
