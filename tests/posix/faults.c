@@ -9,7 +9,6 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,38 +32,11 @@
 #define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"
 
-// -- the fault: call `skip` + 1 of this name gives `result` and errno, `times` times --------------
+enum { CONNS = 4, RX = 512, TX = 512, LOG = 8192, BUFFER = 1024, BIG = 600000 };
 
-static const char *fault_name = "";
-static int fault_skip;
-static int fault_times;
-static int fault_error;
-static long fault_result;
-static int fault_hits;
+#include "../faults.h"
 
-static void fault(const char *name, int skip, int times, int error, long result) {
-    fault_name = name;
-    fault_skip = skip;
-    fault_times = times;
-    fault_error = error;
-    fault_result = result;
-    fault_hits = 0;
-}
-
-static int fault_is_due(const char *name) {
-    if (strcmp(name, fault_name) != 0 || fault_skip-- > 0 || fault_times-- <= 0) {
-        return 0;
-    }
-    fault_hits++;
-    errno = fault_error;
-    return 1;
-}
-
-// The system call NAME, or the fault.
-#define FAULT(type, name, parameters, arguments) \
-    static type fault_##name parameters { \
-        return fault_is_due(#name) ? (type)fault_result : (type)name arguments; \
-    }
+// -- the system calls ----------------------------------------------------------------------------
 
 static int odd_fd = -1;     // a socket that takes odd_room bytes more and sends nothing
 static long odd_room;
@@ -223,59 +195,13 @@ FAULT(ssize_t, read, (int fd, void *data, size_t len), (fd, data, len))
 
 // -- a server, and clients in the same thread -----------------------------------------------------
 
-static int passed;
-static int failed;
-static const char *test_name = "";
-static int wrong; // in this test
-
-static void check(int holds, const char *what, int line) {
-    if (!holds) {
-        printf("FAIL %s, line %d: %s (errno %d)\n", test_name, line, what, errno);
-        wrong = 1;
-    }
-}
-#define CHECK(condition) check(!!(condition), #condition, __LINE__)
-
-enum { CONNS = 4, RX = 512, TX = 512, LOG = 8192, BUFFER = 1024, BIG = 600000 };
-
 static rtpush_server srv;
 static rtpush_posix port;
 enum { MANY = 8000 };
 static uint8_t many[MANY * 26]; // messages of 20 bytes
 static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
-static uint8_t big[BIG];
 static int number; // TCP port
-static int closed;
-static uint32_t seen_peer;
-static rtpush_handle waiting; // of /later
-
-static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_closed *how) {
-    (void)server;
-    (void)conn;
-    (void)how;
-    closed++;
-}
-
-static void on_big(rtpush_server *server, const rtpush_request *req) {
-    rtpush_response response;
-    memset(&response, 0, sizeof response);
-    response.body = big;
-    response.len = BIG;
-    response.body_static = 1;
-    seen_peer = req->peer;
-    rtpush_reply(server, req->conn, &response);
-}
-
-static void on_hello(rtpush_server *server, const rtpush_request *req) {
-    seen_peer = req->peer;
-    rtpush_reply_text(server, req->conn, 200, "hello");
-}
-
-static void on_later(rtpush_server *server, const rtpush_request *req) {
-    (void)server;
-    waiting = req->conn;
-}
 
 static void on_stop(rtpush_server *server, const rtpush_request *req) {
     rtpush_reply_text(server, req->conn, 200, "stopped");
@@ -296,16 +222,6 @@ static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_me
 
 static const rtpush_topic topics[] = {{"log", &rtpush_topic_event, 0, 0}};
 static rtpush_route routes[6];
-
-static int descriptors(void) {
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    while (readdir(folder) != NULL) {
-        count++;
-    }
-    closedir(folder);
-    return count;
-}
 
 static void init_server(rtpush_server *server, void *at, size_t size) {
     rtpush_desc desc;
@@ -1319,11 +1235,7 @@ static void steps_are_bounded(void) {
     end();
 }
 
-#define TEST(name) {#name, name}
-static const struct {
-    const char *name;
-    void (*run)(void);
-} tests[] = {
+static const fault_test tests[] = {
     TEST(init_fails_for_each_call),
     TEST(init_refuses_memory),
     TEST(listen_fails_for_each_call),
@@ -1363,15 +1275,5 @@ static const struct {
 };
 
 int main(void) {
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-        const int before = descriptors();
-        test_name = tests[i].name;
-        wrong = 0;
-        tests[i].run();
-        CHECK(descriptors() == before);
-        passed += !wrong;
-        failed += wrong;
-    }
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed > 0;
+    return run_tests(tests, sizeof tests / sizeof tests[0]);
 }

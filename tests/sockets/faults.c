@@ -5,7 +5,6 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -22,30 +21,11 @@
 #define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"
 
-// -- the fault: call `skip` + 1 of this name gives -1 and errno, `times` times --------------------
+enum { CONNS = 4, RX = 512, TX = 512, LOG = 4096, BIG = 300000 };
 
-static const char *fault_name = "";
-static int fault_skip;
-static int fault_times;
-static int fault_error;
-static int fault_hits;
+#include "../faults.h"
 
-static void fault(const char *name, int skip, int times, int error) {
-    fault_name = name;
-    fault_skip = skip;
-    fault_times = times;
-    fault_error = error;
-    fault_hits = 0;
-}
-
-static int fault_is_due(const char *name) {
-    if (strcmp(name, fault_name) != 0 || fault_skip-- > 0 || fault_times-- <= 0) {
-        return 0;
-    }
-    fault_hits++;
-    errno = fault_error;
-    return 1;
-}
+// -- the system calls ----------------------------------------------------------------------------
 
 static size_t most_sent = 1u << 20;  // what one send takes
 static size_t room = (size_t)-1;     // what all sends together take, then they would block
@@ -100,10 +80,6 @@ static int fault_clock_gettime(clockid_t which, struct timespec *now) {
     return done;
 }
 
-#define FAULT(type, name, parameters, arguments) \
-    static type fault_##name parameters { \
-        return fault_is_due(#name) ? -1 : name arguments; \
-    }
 FAULT(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len, flags))
 FAULT(int, accept, (int fd, struct sockaddr *from, socklen_t *len), (fd, from, len))
 FAULT(int, shutdown, (int fd, int how), (fd, how))
@@ -146,56 +122,11 @@ FAULT(int, getsockname, (int fd, struct sockaddr *own, socklen_t *len), (fd, own
 
 // -- a server, and clients in the same thread -----------------------------------------------------
 
-static int passed;
-static int failed;
-static const char *test_name = "";
-static int wrong; // in this test
-
-static void check(int holds, const char *what, int line) {
-    if (!holds) {
-        printf("FAIL %s, line %d: %s (errno %d)\n", test_name, line, what, errno);
-        wrong = 1;
-    }
-}
-#define CHECK(condition) check(!!(condition), #condition, __LINE__)
-
-enum { CONNS = 4, RX = 512, TX = 512, LOG = 4096, BIG = 300000 };
-
 static rtpush_server srv;
 static rtpush_sockets port;
 static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
 static uint64_t port_memory[RTPUSH_SOCKETS_WORDS(CONNS)];
-static uint8_t big[BIG];
 static int number; // TCP port
-static int closed; // calls of on_close
-static uint32_t seen_peer;
-static rtpush_handle waiting; // of /later
-
-static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_closed *how) {
-    (void)server;
-    (void)conn;
-    (void)how;
-    closed++;
-}
-
-static void on_big(rtpush_server *server, const rtpush_request *req) {
-    rtpush_response response;
-    memset(&response, 0, sizeof response);
-    response.body = big;
-    response.len = BIG;
-    response.body_static = 1;
-    rtpush_reply(server, req->conn, &response);
-}
-
-static void on_hello(rtpush_server *server, const rtpush_request *req) {
-    seen_peer = req->peer;
-    rtpush_reply_text(server, req->conn, 200, "hello");
-}
-
-static void on_later(rtpush_server *server, const rtpush_request *req) {
-    (void)server;
-    waiting = req->conn;
-}
 
 static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_message *message) {
     return rtpush_send(server, conn, message->opcode, message->data, message->len);
@@ -209,16 +140,6 @@ static const rtpush_route routes[] = {
     {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message, .on_close = on_close},
     {.path = "/events", .kind = &rtpush_events, .on_close = on_close},
 };
-
-static int descriptors(void) {
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    while (readdir(folder) != NULL) {
-        count++;
-    }
-    closedir(folder);
-    return count;
-}
 
 static void init_server(void) {
     rtpush_desc desc;
@@ -251,7 +172,7 @@ static rtpush_sockets_desc port_desc(void) {
 
 static void begin_at(const char *host) {
     const rtpush_sockets_desc desc = port_desc();
-    fault("", 0, 0, 0);
+    fault("", 0, 0, 0, -1);
     closed = 0;
     lingers = 0;
     init_server();
@@ -265,7 +186,7 @@ static void begin(void) {
 }
 
 static void end(void) {
-    fault("", 0, 0, 0);
+    fault("", 0, 0, 0, -1);
     most_sent = 1u << 20;
     room = (size_t)-1;
     lost_fd = -1;
@@ -381,7 +302,7 @@ static void init_fails_for_each_call(void) {
     const int before = descriptors();
     init_server();
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        fault(calls[i], 0, 1, ENOBUFS);
+        fault(calls[i], 0, 1, ENOBUFS, -1);
         CHECK(rtpush_sockets_init(&port, &srv, &desc) ==
               (i == 0 ? RTPUSH_SOCKETS_ERR_SOCKET : RTPUSH_SOCKETS_ERR_WAKE));
         CHECK(port.error == ENOBUFS && fault_hits == 1);
@@ -393,7 +314,7 @@ static void init_fails_for_each_call(void) {
 static void init_tries_the_waker(void) {
     const rtpush_sockets_desc desc = port_desc();
     init_server();
-    fault("", 0, 0, 0);
+    fault("", 0, 0, 0, -1);
     lost_fd = dup(0); // the lowest free number: the waker gets it
     close(lost_fd);
     CHECK(rtpush_sockets_init(&port, &srv, &desc) == RTPUSH_SOCKETS_ERR_WAKE);
@@ -406,7 +327,7 @@ static void listen_fails_for_each_call(void) {
     begin();
     const int before = descriptors();
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        fault(calls[i], 0, 1, EACCES);
+        fault(calls[i], 0, 1, EACCES, -1);
         CHECK(rtpush_sockets_listen(&port, NULL, 0, 0) ==
               (i == 0 ? RTPUSH_SOCKETS_ERR_SOCKET : RTPUSH_SOCKETS_ERR_BIND));
         CHECK(port.error == EACCES && descriptors() == before);
@@ -457,7 +378,7 @@ static void accept_pauses_without_descriptors(void) {
     for (int i = 0; i < 4; i++) {
         begin();
         const int fd = dial();
-        fault("accept", 0, 1, errors[i]);
+        fault("accept", 0, 1, errors[i], -1);
         steps(2);
         CHECK(fault_hits == 1 && rtpush_get_counters(&srv)->accepted == 0);
         waited_ms = -1;
@@ -473,7 +394,7 @@ static void accept_pauses_without_descriptors(void) {
 static void accept_goes_on_after_an_aborted_connection(void) {
     begin();
     const int fd = dial();
-    fault("accept", 0, 1, ECONNABORTED);
+    fault("accept", 0, 1, ECONNABORTED, -1);
     CHECK(says_hello(fd));
     CHECK(fault_hits == 1);
     close(fd);
@@ -482,7 +403,7 @@ static void accept_goes_on_after_an_aborted_connection(void) {
 
 static void a_connection_that_cannot_be_set_up_is_reset(void) {
     begin();
-    fault("ioctl", 0, 1, EINVAL);
+    fault("ioctl", 0, 1, EINVAL, -1);
     const int fd = dial();
     steps(3);
     CHECK(drain(fd) == -1 && error == ECONNRESET);
@@ -512,7 +433,7 @@ static void read_is_tried_again_or_ends(void) {
         begin();
         const int fd = dial();
         steps(2);
-        fault("recv", 0, 1, later[i]);
+        fault("recv", 0, 1, later[i], -1);
         CHECK(says_hello(fd) && fault_hits == 1);
         close(fd);
         end();
@@ -521,7 +442,7 @@ static void read_is_tried_again_or_ends(void) {
     const int fd = dial();
     say(fd, GET("/later"));
     steps(3);
-    fault("recv", 0, 1, ECONNRESET);
+    fault("recv", 0, 1, ECONNRESET, -1);
     say(fd, "x");
     steps(3);
     CHECK(closed == 1 && rtpush_get_counters(&srv)->slots_used == 0);
@@ -535,7 +456,7 @@ static void write_is_tried_again_or_ends(void) {
         begin();
         const int fd = dial();
         say(fd, GET("/big"));
-        fault("send", 3, 2, later[i]);
+        fault("send", 3, 2, later[i], -1);
         CHECK(drain(fd) > BIG && fault_hits == 2);
         close(fd);
         end();
@@ -543,7 +464,7 @@ static void write_is_tried_again_or_ends(void) {
     begin();
     const int fd = dial();
     say(fd, GET("/big"));
-    fault("send", 1, 1, EPIPE);
+    fault("send", 1, 1, EPIPE, -1);
     steps(8);
     CHECK(closed == 1 && rtpush_get_counters(&srv)->slots_used == 0);
     close(fd);
@@ -555,7 +476,7 @@ static void want_of_memory_is_not_waited_for(void) {
     begin();
     const int fd = dial();
     say(fd, GET("/hello"));
-    fault("send", 0, 1, ENOBUFS);
+    fault("send", 0, 1, ENOBUFS, -1);
     for (int i = 0; i < 5 && fault_hits == 0; i++) {
         steps(1);
     }
@@ -638,7 +559,7 @@ static void held_bytes_are_offered_after_progress(void) {
 static void shutdown_that_fails_closes(void) {
     begin();
     const int fd = dial();
-    fault("shutdown", 0, 1, ENOTSUP);
+    fault("shutdown", 0, 1, ENOTSUP, -1);
     say(fd, "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     CHECK(drain(fd) < -1 && error == 0 && strstr(text, "hello") != NULL);
     CHECK(fault_hits == 1 && lingers == 0);
@@ -704,11 +625,11 @@ static void a_stalled_reader_is_reset(void) {
 
 static void waiting_fails(void) {
     begin();
-    fault("wait", 0, 1, EINTR);
+    fault("wait", 0, 1, EINTR, -1);
     CHECK(rtpush_sockets_step(&port, 0) == 1 && fault_hits == 1);
-    fault("wait", 0, 1, EINVAL);
+    fault("wait", 0, 1, EINVAL, -1);
     CHECK(rtpush_sockets_step(&port, 0) == RTPUSH_SOCKETS_ERR_WAIT && port.error == EINVAL);
-    fault("wait", 3, 1, ENOMEM);
+    fault("wait", 3, 1, ENOMEM, -1);
     CHECK(rtpush_sockets_run(&port) == RTPUSH_SOCKETS_ERR_WAIT);
     end();
 }
@@ -893,7 +814,7 @@ static void steps_are_bounded(void) {
     say(greedy, GET("/big"));
     steps(1);
     most_sent = 16;
-    fault("send", 0, 0, 0);
+    fault("send", 0, 0, 0, -1);
     const uint32_t before = rtpush_get_counters(&srv)->bytes_out;
     steps(1);
     CHECK(rtpush_get_counters(&srv)->bytes_out - before <= 16u * 2u * 16u);
@@ -920,11 +841,7 @@ static void every_result_has_a_text(void) {
     CHECK(rtpush_sockets_strerror(0)[0] == '\0');
 }
 
-#define TEST(name) {#name, name}
-static const struct {
-    const char *name;
-    void (*run)(void);
-} tests[] = {
+static const fault_test tests[] = {
     TEST(init_refuses_memory),
     TEST(init_fails_for_each_call),
     TEST(init_tries_the_waker),
@@ -958,16 +875,5 @@ static const struct {
 };
 
 int main(void) {
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-        const int before = descriptors();
-        test_name = tests[i].name;
-        wrong = 0;
-        tests[i].run();
-        CHECK(descriptors() == before);
-        passed += !wrong;
-        failed += wrong;
-    }
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed > 0;
+    return run_tests(tests, sizeof tests / sizeof tests[0]);
 }
