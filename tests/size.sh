@@ -5,12 +5,18 @@
 # Usage: sh tests/size.sh
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/totals.sh
 out=build/size
 rm -rf "$out"
 mkdir -p "$out"
 printf '#define RTPUSH_IMPLEMENTATION\n#include "rtpush.h"\n' >"$out/core.c"
-printf '#include "rtpush.h"\n#define RTPUSH_ACCESS_IMPLEMENTATION\n#include "%s"\n' \
-    ports/rtpush_access.h >"$out/access.c"
+# Headers that need no network stack, each with itself alone implemented.
+for port in access json dash; do
+    printf '#include "rtpush.h"\n#include "ports/rtpush_json.h"\n#define RTPUSH_%s_%s\n%s\n' \
+        "$(echo $port | tr a-z A-Z)" IMPLEMENTATION "#include \"ports/rtpush_$port.h\"" \
+        >"$out/$port.c"
+done
+sed -i 2d "$out/json.c"
 passed=0
 failed=0
 
@@ -22,6 +28,8 @@ everything   23457 35456 20993 30720
 dashboard    0     31040 18945 26560
 feed         0     26176 14849 21760'
 LIMIT_ACCESS=5760      # bytes of flash, ports/rtpush_access.h alone, all of it
+LIMIT_JSON=1040        # ... of ports/rtpush_json.h
+LIMIT_DASH=2816        # ... of ports/rtpush_dash.h
 LIMIT_CONN=128         # bytes of RAM: sizeof(rtpush_conn) where pointers have 4 bytes
 LIMIT_LWIP=3280        # bytes of flash, the port alone, with or without an operating system
 LIMIT_LWIP_PORT=392    # bytes of RAM, 4-byte pointers: sizeof(rtpush_lwip)
@@ -81,8 +89,14 @@ verdict() {
     fi
 }
 
+# figure NAME VALUE: for figures.py, which compares the documents
+figure() {
+    printf '%s\t%s\n' "$1" "${2:-0}" >>"$out/figures"
+}
+
 # budget NAME VALUE LIMIT [GOAL]: one test
 budget() {
+    figure "$1" "$2"
     if [ -n "$2" ] && [ "$2" -gt 0 ] && [ "$2" -lt "$3" ]; then
         passed=$((passed + 1))
         verdict="under the limit of $3"
@@ -96,178 +110,6 @@ budget() {
     printf '  %-44s %8s   %s\n' "$1" "${2:--}" "$verdict"
 }
 
-# A program that uses the port's side and publish, and nothing else of the API: what the linker
-# leaves of the core for it, together with mem*, str* and libgcc.
-cat >"$out/minimal.c" <<'END'
-#define RTPUSH_IMPLEMENTATION
-#include "rtpush.h"
-int main(void);
-static rtpush_server srv;
-static const rtpush_hooks hooks;
-extern rtpush_desc desc; // placed by the linker script of a real program
-rtpush_desc desc;
-int main(void)
-{
-    rtpush_span spans[4];
-    rtpush_init(&srv, &desc);
-    rtpush_attach(&srv, &hooks);
-    rtpush_conn *conn = rtpush_accept(&srv, 0, 0, 0);
-    for (uint32_t now = 0;; now += rtpush_tick(&srv, now)) {
-        char byte = 0;
-        rtpush_input(&srv, conn, &byte, 1);
-        int n = rtpush_output(&srv, conn, spans, 4);
-        if (n > 0) rtpush_sent(&srv, conn, spans[0].len, 0);
-        rtpush_acked(&srv, conn, 1);
-        rtpush_eof(&srv, conn);
-        rtpush_gone(&srv, conn);
-        conn = rtpush_next(&srv);
-        rtpush_publish(&srv, 0, &byte, 1);
-    }
-}
-END
-linked() { # CPU [-Doption ...]
-    cpu="$1"
-    shift
-    arm-none-eabi-gcc -mthumb -mcpu="$cpu" -std=c99 -Os -ffunction-sections -fdata-sections "$@" \
-        -I. "$out/minimal.c" -o "$out/minimal.elf" -nostartfiles --specs=nano.specs \
-        -Wl,--gc-sections,-e,main 2>"$out/link.log" &&
-        arm-none-eabi-size "$out/minimal.elf" | awk 'NR == 2 { print $1 }'
-}
-
-# Reference images: programs that name these kinds and call what such a program calls. What counts
-# is what the linker keeps of the core; libc is apart. Functions are only named: how they are called
-# does not matter here.
-cat >"$out/image.c" <<'END'
-#include "rtpush.h"
-#define CALL(name) (void (*)(void))(rtpush_##name)
-void (*const calls[])(void) = {
-    CALL(init_sized), CALL(attach), CALL(accept), CALL(input), CALL(eof), CALL(output), CALL(sent),
-    CALL(acked), CALL(gone), CALL(next), CALL(tick), CALL(port), CALL(publish), CALL(config_error),
-#ifndef IMAGE_feed
-    CALL(send), CALL(close), CALL(user), CALL(set_user), CALL(conn_handle),
-#endif
-#ifdef IMAGE_everything
-    CALL(publish_from), CALL(try_publish_from), CALL(reserve), CALL(commit), CALL(last_id),
-    CALL(id_format), CALL(topic_index), CALL(state_get), CALL(send_part), CALL(send_room),
-    CALL(authorize), CALL(subscribe), CALL(abort), CALL(retry), CALL(reply), CALL(reply_text),
-    CALL(query), CALL(route_of), CALL(rtt_ms), CALL(server_user), CALL(get_counters),
-    CALL(next_stream), CALL(shutdown), CALL(strerror), CALL(reason_text), CALL(text_put),
-    CALL(text_decimal), CALL(text_hex),
-    CALL(text_base64), CALL(utf8), CALL(attach_filter), CALL(filter_self), CALL(plain_input),
-    CALL(plain_eof), CALL(plain_output), CALL(plain_sent), CALL(plain_acked), CALL(filter_ready),
-    CALL(filter_later), CALL(filter_end), CALL(filter_moved), CALL(filter_idle), CALL(filter_peer),
-    CALL(filter_gives_way), CALL(filter_evict), CALL(now_ms),
-#endif
-};
-const void *const kinds[] = {
-    &rtpush_events, &rtpush_file, &rtpush_topic_event,
-#ifndef IMAGE_feed
-    &rtpush_websocket, &rtpush_topic_state,
-#endif
-#ifdef IMAGE_everything
-    &rtpush_handler, &rtpush_upload, &rtpush_download, &rtpush_poll,
-#endif
-};
-int main(int i);
-int main(int i)
-{
-    calls[i]();
-    return kinds[i] != 0;
-}
-END
-# Names of functions and constants that serve kinds which an image does not name.
-foreign_to() {
-    case "$1" in
-        feed)
-            echo '_ws_|(rtpi|rtpush)_websocket|poll|handler|upload|body_(input|piece|data)' \
-                '|chunk|pull|download|state_set|put_value' | tr -d ' ' ;;
-        dashboard) echo 'poll|handler|upload|body_(input|piece|data)|chunk|pull|download' ;;
-        *) echo '^$' ;;
-    esac
-}
-
-# image CPU NAME [-Doption ...]: bytes of the core in it
-image() {
-    cpu="$1"
-    image="$2"
-    shift 2
-    flags="-mthumb -mcpu=$cpu -std=c99 -Os -ffunction-sections -fdata-sections"
-    # shellcheck disable=SC2086 # flags split
-    arm-none-eabi-gcc $flags "$@" -I. -c "$out/core.c" -o "$out/image_core.o" &&
-        arm-none-eabi-gcc $flags -DIMAGE_"$image" -I. "$out/image.c" "$out/image_core.o" \
-            -o "$out/image.elf" -nostartfiles --specs=nano.specs \
-            -Wl,--gc-sections,-e,main,-Map,"$out/image.map" 2>"$out/image.log" || return 1
-    # A section's line in the map, or its second one where the name is long: address, size, object.
-    # It ends where the next one begins: of strings that were merged the size before is printed.
-    awk '
-        function number(word, n, i) {
-            for (i = 3; i <= length(word); i++) {
-                n = n * 16 + index("0123456789abcdef", substr(word, i, 1)) - 1
-            }
-            return n + 0
-        }
-        /^Linker script and memory map/ { kept = 1 }
-        kept && NF >= 3 && $(NF - 1) ~ /^0x/ && $(NF - 2) ~ /^0x0*[1-9a-f]/ {
-            at = number($(NF - 2))
-            bytes += core && at >= from && at - from < size ? at - from : core ? size : 0
-            core = /image_core\.o$/
-            from = at
-            size = number($(NF - 1))
-        }
-        END { print bytes + (core ? size : 0) }' "$out/image.map"
-}
-
-for cpu in cortex-m0plus cortex-m3; do
-    echo "$cpu, arm-none-eabi-gcc $(arm-none-eabi-gcc -dumpversion) -Os, bytes:"
-    if ! line="$(cortex "$cpu" core)"; then
-        failed=$((failed + 3))
-        echo "  FAIL: does not compile"
-        head -n 5 "$out/core.log"
-        continue
-    fi
-    set -- $line
-    printf '  %-44s %8s   .text %s, .rodata %s, .data %s, .bss %s\n' \
-        "the whole core" "$(($1 + $2 + $3))" "$1" "$2" "$3" "$4"
-    no_ram "$3" "$4"
-    printf '  %-44s %8s   with mem*, str*, libgcc\n' "linked into a minimal program" \
-        "$(linked "$cpu" || echo -)"
-    access="$(flash "$cpu" access)"
-    budget "flash, ports/rtpush_access.h alone" "$access" "$LIMIT_ACCESS"
-    printf '  %-44s %8s\n' "  of that SHA-256 and HMAC" \
-        "$(arm-none-eabi-nm -S -t d "$out/access.o" |
-            awk '$4 ~ /sha256|hmac|^k\./ { bytes += $2 } END { print bytes + 0 }')"
-    echo "$IMAGES" | while read -r name goal limit bare_goal bare_limit; do
-        [ -n "$name" ] || continue
-        echo "$name $goal $limit with_words_and_checks"
-        echo "$name $bare_goal $bare_limit without_both -DRTPUSH_NO_TEXT -DRTPUSH_NO_CHECKS"
-    done >"$out/images"
-    while read -r name goal limit way flags; do
-        [ "$goal" = 0 ] && goal=''
-        # shellcheck disable=SC2086 # flags split
-        budget "image \"$name\", $(echo "$way" | tr _ ' ')" "$(image "$cpu" "$name" $flags)" \
-            "$limit" "$goal"
-        foreign="$(arm-none-eabi-nm "$out/image.elf" | awk '{ print $3 }' |
-            grep -E "$(foreign_to "$name")" | tr '\n' ' ')"
-        verdict "  holds nothing of a kind it does not name" "$foreign"
-    done <"$out/images"
-done
-
-echo "largest functions and tables on a Cortex-M3, bytes:"
-if cortex cortex-m3 core >/dev/null; then
-    arm-none-eabi-nm -S -t d --size-sort -r "$out/core.o" | head -n 12 |
-        awk '{ printf "  %-44s %8d\n", $4, $2 }'
-fi
-
-# An array of sizeof bytes for each public struct; nm prints how long the arrays are. This works for
-# a machine whose programs cannot be run here.
-structs="$(sed '/^#ifdef RTPUSH_IMPLEMENTATION/q' rtpush.h |
-    sed -nE 's/^(typedef )?struct (rtpush_[a-z]+) \{.*/\2/p' | sort -u)"
-{
-    printf '#include "rtpush.h"\n'
-    for s in $structs; do
-        printf 'char size_of_%s[sizeof(struct %s)];\n' "$s" "$s"
-    done
-} >"$out/sizeof.c"
 measure() { # COMPILER NM NAME FLAGS...: "name bytes" a line, from NAME.c
     compiler="$1"
     nm="$2"
@@ -277,17 +119,9 @@ measure() { # COMPILER NM NAME FLAGS...: "name bytes" a line, from NAME.c
         "$nm" -S -t d "$out/$name.o" | sed -nE 's/^[0-9]+ 0*([0-9]+) . size_of_(.*)$/\2 \1/p' |
         sort
 }
-echo "sizeof, bytes:                                     Cortex-M3   x86-64"
-measure arm-none-eabi-gcc arm-none-eabi-nm sizeof -mthumb -mcpu=cortex-m3 >"$out/m3"
-measure gcc nm sizeof >"$out/x86"
-join "$out/m3" "$out/x86" | awk '{ printf "  %-44s %8s %10s\n", $1, $2, $3 }'
-echo "Cortex-M3, bytes:"
 bytes_of() { # NAME FILE
     awk -v name="$1" '$1 == name { print $2 }' "$2"
 }
-budget "sizeof(rtpush_conn)" "$(bytes_of rtpush_conn "$out/m3")" "$LIMIT_CONN"
-
-# -- the ports -------------------------------------------------------------------------------------
 
 # lwIP as most devices have it, with its assertions off, as in a release.
 mkdir -p "$out/lwip/arch"
@@ -344,6 +178,113 @@ char size_of_rtpush_posix[sizeof(rtpush_posix)];
 char size_of_posix_connection[RTPUSH_POSIX_SIZE(2, 8, 32768) - RTPUSH_POSIX_SIZE(1, 8, 32768)];
 char size_of_posix_buffers[RTPUSH_POSIX_SIZE(1, 8, 32768) - RTPUSH_POSIX_SIZE(1, 0, 0)];
 END
+
+. tests/images.sh
+if [ "${1:-}" = table ]; then
+    sh tests/lwip/fetch.sh 2.2 && table
+    exit
+fi
+
+# A program that uses the port's side and publish, and nothing else of the API: what the linker
+# leaves of the core for it, together with mem*, str* and libgcc.
+cat >"$out/minimal.c" <<'END'
+#define RTPUSH_IMPLEMENTATION
+#include "rtpush.h"
+int main(void);
+static rtpush_server srv;
+static const rtpush_hooks hooks;
+extern rtpush_desc desc; // placed by the linker script of a real program
+rtpush_desc desc;
+int main(void)
+{
+    rtpush_span spans[4];
+    rtpush_init(&srv, &desc);
+    rtpush_attach(&srv, &hooks);
+    rtpush_conn *conn = rtpush_accept(&srv, 0, 0, 0);
+    for (uint32_t now = 0;; now += rtpush_tick(&srv, now)) {
+        char byte = 0;
+        rtpush_input(&srv, conn, &byte, 1);
+        int n = rtpush_output(&srv, conn, spans, 4);
+        if (n > 0) rtpush_sent(&srv, conn, spans[0].len, 0);
+        rtpush_acked(&srv, conn, 1);
+        rtpush_eof(&srv, conn);
+        rtpush_gone(&srv, conn);
+        conn = rtpush_next(&srv);
+        rtpush_publish(&srv, 0, &byte, 1);
+    }
+}
+END
+linked() { # CPU [-Doption ...]
+    cpu="$1"
+    shift
+    arm-none-eabi-gcc -mthumb -mcpu="$cpu" -std=c99 -Os -ffunction-sections -fdata-sections "$@" \
+        -I. "$out/minimal.c" -o "$out/minimal.elf" -nostartfiles --specs=nano.specs \
+        -Wl,--gc-sections,-e,main 2>"$out/link.log" &&
+        arm-none-eabi-size "$out/minimal.elf" | awk 'NR == 2 { print $1 }'
+}
+
+for cpu in cortex-m0plus cortex-m3; do
+    echo "$cpu, arm-none-eabi-gcc $(arm-none-eabi-gcc -dumpversion) -Os, bytes:"
+    if ! line="$(cortex "$cpu" core)"; then
+        failed=$((failed + 3))
+        echo "  FAIL: does not compile"
+        head -n 5 "$out/core.log"
+        continue
+    fi
+    set -- $line
+    printf '  %-44s %8s   .text %s, .rodata %s, .data %s, .bss %s\n' \
+        "the whole core" "$(($1 + $2 + $3))" "$1" "$2" "$3" "$4"
+    no_ram "$3" "$4"
+    printf '  %-44s %8s   with mem*, str*, libgcc\n' "linked into a minimal program" \
+        "$(linked "$cpu" || echo -)"
+    access="$(flash "$cpu" access)"
+    budget "flash, ports/rtpush_access.h alone" "$access" "$LIMIT_ACCESS"
+    budget "flash, ports/rtpush_json.h alone" "$(flash "$cpu" json)" "$LIMIT_JSON"
+    budget "flash, ports/rtpush_dash.h alone" "$(flash "$cpu" dash)" "$LIMIT_DASH"
+    printf '  %-44s %8s\n' "  of that SHA-256 and HMAC" \
+        "$(arm-none-eabi-nm -S -t d "$out/access.o" |
+            awk '$4 ~ /sha256|hmac|^k\./ { bytes += $2 } END { print bytes + 0 }')"
+    echo "$IMAGES" | while read -r name goal limit bare_goal bare_limit; do
+        [ -n "$name" ] || continue
+        echo "$name $goal $limit with_words_and_checks"
+        echo "$name $bare_goal $bare_limit without_both -DRTPUSH_NO_TEXT -DRTPUSH_NO_CHECKS"
+    done >"$out/images"
+    while read -r name goal limit way flags; do
+        [ "$goal" = 0 ] && goal=''
+        # shellcheck disable=SC2086 # flags split
+        budget "image \"$name\", $(echo "$way" | tr _ ' ')" "$(image "$cpu" "$name" $flags)" \
+            "$limit" "$goal"
+        foreign="$(arm-none-eabi-nm "$out/image.elf" | awk '{ print $3 }' |
+            grep -E "$(foreign_to "$name")" | tr '\n' ' ')"
+        verdict "  holds nothing of a kind it does not name" "$foreign"
+    done <"$out/images"
+done
+
+echo "largest functions and tables on a Cortex-M3, bytes:"
+if cortex cortex-m3 core >/dev/null; then
+    arm-none-eabi-nm -S -t d --size-sort -r "$out/core.o" | head -n 12 |
+        awk '{ printf "  %-44s %8d\n", $4, $2 }'
+fi
+
+# An array of sizeof bytes for each public struct; nm prints how long the arrays are. This works for
+# a machine whose programs cannot be run here.
+structs="$(sed '/^#ifdef RTPUSH_IMPLEMENTATION/q' rtpush.h |
+    sed -nE 's/^(typedef )?struct (rtpush_[a-z]+) \{.*/\2/p' | sort -u)"
+{
+    printf '#include "rtpush.h"\n'
+    for s in $structs; do
+        printf 'char size_of_%s[sizeof(struct %s)];\n' "$s" "$s"
+    done
+} >"$out/sizeof.c"
+echo "sizeof, bytes:                                     Cortex-M3   x86-64"
+measure arm-none-eabi-gcc arm-none-eabi-nm sizeof -mthumb -mcpu=cortex-m3 >"$out/m3"
+measure gcc nm sizeof >"$out/x86"
+join "$out/m3" "$out/x86" | awk '{ printf "  %-44s %8s %10s\n", $1, $2, $3 }'
+echo "Cortex-M3, bytes:"
+budget "sizeof(rtpush_conn)" "$(bytes_of rtpush_conn "$out/m3")" "$LIMIT_CONN"
+figure "sizeof(rtpush_server)" "$(bytes_of rtpush_server "$out/m3")"
+
+# -- the ports -------------------------------------------------------------------------------------
 
 if sh tests/lwip/fetch.sh 2.2; then
     headers="-I$out/lwip -isystem build/lwip/2.2/src/include"
@@ -474,6 +415,26 @@ if sh tests/tls/bearssl.sh cortex-m3; then
 else
     failed=$((failed + 1))
 fi
+
+# -- the documents ---------------------------------------------------------------------------------
+
+# The server of examples/arduino, over the port of an ESP32 and without one.
+for port in rtpush_sockets.h ''; do
+    printf '#include "rtpush.h"\n%s\n#include "ports/rtpush.hpp"\nrtpush::Server<7> sketch;\n' \
+        "${port:+#include \"ports/$port\"}" >"$out/sketch.cpp"
+    # shellcheck disable=SC2086 # options split
+    arm-none-eabi-g++ -mthumb -mcpu=cortex-m3 -std=c++11 -I. $stubs -DESP_PLATFORM \
+        -DRTPUSH_EPOCH=1 -c "$out/sketch.cpp" -o "$out/sketch.o"
+    figure "sketch${port:+ over a port}" \
+        "$(arm-none-eabi-nm -S -t d "$out/sketch.o" | awk '$4 == "sketch" { print $2 + 0 }')"
+done
+echo "over processors: the core as the images have it, the ports whole, gcc 12 -Os:"
+table | tee "$out/table"
+python3 tests/figures.py size | tee "$out/figures.log"
+# shellcheck disable=SC2046 # three numbers
+set -- $(totals "$out/figures.log" 0)
+passed=$((passed + $1))
+failed=$((failed + $2))
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

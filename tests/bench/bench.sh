@@ -11,6 +11,7 @@
 #   sh tests/bench/bench.sh test                  a test: every row runs, and its bytes are right
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/totals.sh
 make="${MAKE:-make} --no-print-directory"
 cc="${CC:-cc}"
 out=build/bench
@@ -76,11 +77,9 @@ instructions() {
         printf '%-42s %8s %8s %8s   %s\n' "$title" $parts "$name"
         echo "$name,\"$title\",$(echo "$parts" | tr ' ' ,)" >>"$out/instructions.part"
     done
-    if [ $# = 0 ]; then
-        mv "$out/instructions.part" "$out/instructions.csv"
-    else
-        rm -f "$out/instructions.part"
-    fi
+    table=rows
+    [ $# = 0 ] && table=instructions
+    mv "$out/instructions.part" "$out/$table.csv"
 }
 
 # split functions|lines NAME
@@ -132,7 +131,7 @@ peers() {
 # -- does it all run ------------------------------------------------------------------------------
 
 # Each row of the instructions without callgrind, and a short slice of each of the others: every
-# byte is checked, nothing is measured.
+# byte is checked. What README.md says of instructions is counted and compared.
 run_once() {
     passed=0 failed=0
     build_instructions && build_load || return 1
@@ -148,6 +147,12 @@ run_once() {
     else
         failed=$((failed + 1))
     fi
+    # shellcheck disable=SC2046 # names, then three numbers
+    instructions $(python3 tests/figures.py names)
+    python3 tests/figures.py instructions | tee "$out/figures.log"
+    set -- $(totals "$out/figures.log" 0)
+    passed=$((passed + $1))
+    failed=$((failed + $2))
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ]
 }
