@@ -19,7 +19,8 @@ PORT ?= 8080
 .PHONY: help demo test test-long check echo hub dashboard firmware firmware-run firmware-size \
     firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage mutants \
     fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench \
-    package install
+    package install widgets widgets-firmware widgets-firmware-run selftest selftest-firmware \
+    selftest-firmware-run
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -51,6 +52,9 @@ dashboard: build/dashboard
 
 ## make widgets    build build/widgets, a dashboard from a table, without HTML
 widgets: build/widgets
+
+## make selftest   build build/selftest, a page that tests the board which serves it
+selftest: build/selftest
 
 ## make secure     build build/secure, a device behind TLS and a login
 secure: build/secure
@@ -92,6 +96,14 @@ widgets-firmware: build/widgets-firmware/lm3s6965evb.elf
 ## make widgets-firmware-run  run it in QEMU on http://127.0.0.1:8080 (PORT=8080)
 widgets-firmware-run: build/widgets-firmware/lm3s6965evb.elf
 	OUT=build/widgets-firmware sh examples/firmware/run.sh lm3s6965evb $(PORT)
+
+## make selftest-firmware      examples/selftest for lm3s6965evb, and its flash and RAM
+selftest-firmware: build/selftest-firmware/lm3s6965evb.elf
+	python3 examples/firmware/size.py build/selftest-firmware/lm3s6965evb.map
+
+## make selftest-firmware-run  run it in QEMU on http://127.0.0.1:8080 (PORT=8080)
+selftest-firmware-run: build/selftest-firmware/lm3s6965evb.elf
+	OUT=build/selftest-firmware sh examples/firmware/run.sh lm3s6965evb $(PORT)
 
 ## make secure-bench         instructions of a TLS handshake on a Cortex-M3
 secure-bench: build/secure-firmware/mps2-an385.elf
@@ -233,6 +245,30 @@ build/widgets: $(EXAMPLES) $(CORE) build/widgets_assets.h Makefile
 build/widgets-asan: $(EXAMPLES) $(CORE) build/widgets_assets.h Makefile
 	$(CC) $(C99) $(SANITIZE) $(WIDGETS) -o $@ -lpthread
 
+build/selftest_assets.h: $(wildcard examples/selftest/page/* examples/selftest/*.sh ports/*.sh) \
+    ports/browser/rtpush.js | build
+	sh examples/selftest/bundle.sh $@
+
+SELFTEST := examples/selftest/app.c examples/selftest/posix/main.c
+
+build/selftest: $(EXAMPLES) $(wildcard examples/selftest/posix/*) $(CORE) build/selftest_assets.h \
+    Makefile
+	$(CC) $(C99) $(CFLAGS) -Iexamples/selftest $(SELFTEST) -o $@ -lpthread
+
+build/selftest-asan: $(EXAMPLES) $(wildcard examples/selftest/posix/*) $(CORE) \
+    build/selftest_assets.h Makefile
+	$(CC) $(C99) $(SANITIZE) -Iexamples/selftest $(SELFTEST) -o $@ -lpthread
+
+# ... the sketch on this machine, by stubs of Arduino's headers
+build/selftest-sketch: $(EXAMPLES) examples/selftest/selftest.ino $(wildcard tests/cpp/arduino/*) \
+    $(CORE) ports/rtpush.hpp build/selftest_assets.h Makefile
+	sed 's|nullptr, 80, 0|"127.0.0.1", (unsigned)sketch_port, 0|' \
+	    examples/selftest/selftest.ino >build/selftest-sketch.cpp
+	$(CC) $(C99) $(SANITIZE) -DARDUINO -c examples/selftest/app.c -o build/selftest-app.o
+	$(CXX) -std=c++11 $(STRICT) $(SANITIZE) -DARDUINO -D_GNU_SOURCE -I. -Iexamples/selftest \
+	    -Itests/cpp/arduino -DSKETCH='"build/selftest-sketch.cpp"' tests/cpp/arduino/main.cpp \
+	    build/selftest-app.o -o $@ -lpthread
+
 build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 	$(CC) $(C99) $(CFLAGS) examples/dashboard/*.c -o $@ -lpthread
 
@@ -258,8 +294,15 @@ $(BOARDS:%=build/firmware/%.elf): build/firmware/%.elf: $(FIRMWARE) $(EXAMPLES) 
 # ... the dashboard of examples/widgets
 build/widgets-firmware/lm3s6965evb.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) build/widgets_assets.h | \
     firmware-tools
-	SOURCES='examples/widgets/firmware.c examples/widgets/app.c' CFLAGS=-Iexamples/widgets \
+	SOURCES='examples/firmware/app_main.c examples/widgets/app.c' CFLAGS=-Iexamples/widgets \
 	    OUT=$(@D) sh examples/firmware/build.sh lm3s6965evb
+
+# ... the self-test
+build/selftest-firmware/lm3s6965evb.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) build/selftest_assets.h | \
+    firmware-tools
+	SOURCES='examples/firmware/app_main.c examples/selftest/app.c' OUT=$(@D) \
+	    CFLAGS='-Iexamples/selftest -DAPP_BOARD=lm3s6965evb' \
+	    sh examples/firmware/build.sh lm3s6965evb
 
 # ... over TLS: app.c and pages of examples/secure
 SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c

@@ -112,7 +112,8 @@ def main():
         # A space of a pattern is a line's end too, except in a row of a table.
         spaces = pattern if pattern.startswith("^") else pattern.replace(" ", r"\s+")
         found = re.search(spaces, read(document), flags=re.M)
-        near = [is_near(text, value) for text, value in zip(found.groups() if found else [], wanted)]
+        figures = found.groups() if found else []
+        near = [is_near(text, value) for text, value in zip(figures, wanted)]
         if found and all(near):
             passed += 1
             continue

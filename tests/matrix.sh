@@ -229,7 +229,9 @@ cp @_assets.h @.d/${name}_assets.h
     if [ "$name" = widgets ]; then # its page is not its own
         before="sh ports/dash.sh @.d/widgets_assets.h examples/dashboard/node_modules/uplot
 "
-        sources="$example/app.c $example/widgets.c" # firmware.c is built by tests/device
+        sources="$example/app.c $example/widgets.c"
+    elif [ "$name" = selftest ]; then # beside a sketch
+        sources="-I$example $example/app.c $example/posix/main.c"
     elif [ "$name" = secure ]; then # TLS
         sources="$example/secure.c $example/app.c -lbearssl"
     fi

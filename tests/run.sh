@@ -68,7 +68,7 @@ command_of() {
         widgets-firefox) echo "$make build/widgets-asan && RTPUSH_BROWSER=firefox \
             node tests/browser/widgets.test.mjs build/widgets-asan" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
-        wire | wire-tls | device | device-tls | pages | pages-tls | widgets | boards | \
+        wire | wire-tls | device | device-tls | pages | pages-tls | widgets | selftest | boards | \
             secure-device | secure-app)
             echo "sh tests/device/run.sh $1" ;;
         lwip-threads) echo "sh tests/lwip/threads.sh" ;;
@@ -114,7 +114,7 @@ case "${1:-test}" in
     test)
         at_a_time=3
         chains='
-device pages widgets
+device pages widgets selftest
 clients clients-tls clients-poll
 lwip lwip-threads tls
 matrix

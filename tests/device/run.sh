@@ -8,6 +8,7 @@
 #   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
 #   pages   its page in Chromium, from that board
 #   widgets examples/widgets in Chromium, from that board
+#   selftest  examples/selftest in Chromium: from this machine, as a sketch, from that board
 #   device-tls, pages-tls  both over TLS, side by side from this machine and from mps2-an385, which
 #           has RAM for TLS in every connection
 #   boards  the clients on the other boards, without what takes long
@@ -227,6 +228,12 @@ for part in "$@"; do
                 build/widgets-firmware/lm3s6965evb.elf || continue
             run widgets-lm3s6965evb node tests/browser/widgets.test.mjs \
                 "$(device lm3s6965evb '' build/widgets-firmware)"
+            ;;
+        selftest)
+            build "${MAKE:-make}" --no-print-directory build/selftest-asan build/selftest-sketch \
+                build/selftest-firmware/lm3s6965evb.elf || continue
+            run selftest node tests/browser/selftest.test.mjs build/selftest-asan \
+                build/selftest-sketch "$(device lm3s6965evb '' build/selftest-firmware)"
             ;;
         boards)
             build_dashboard || continue

@@ -80,6 +80,10 @@ arduino() { # LIBRARIES BUILD
 mkdir -p "$out/libraries"
 cp -r "$package/arduino" "$out/libraries/rtpush"
 try "Arduino: a sketch with the package" arduino "$out/libraries" "$out/mega"
+try "Arduino: the page of the self-test is in the package" \
+    grep -q SELFTEST_ROUTES "$package/arduino/examples/selftest/selftest_assets.h"
+try "Arduino: the self-test compiles with it" gcc -std=c99 -Wall -Wextra -Werror -fsyntax-only \
+    -DARDUINO -I"$package/arduino/src" "$package/arduino/examples/selftest/app.c"
 try "Arduino: a sketch with a clone" arduino "$out/git" "$out/mega-clone"
 
 # -- make install, pkg-config, CMake ---------------------------------------------------------------

@@ -1,18 +1,19 @@
-// firmware - the same app.c on a microcontroller with 64 KB of RAM: no operating system, no heap
+// app_main - firmware around an application of app.h: no operating system, no heap
 //
-// Drivers and loop are those of examples/firmware.
+// For applications that need a server and a clock alone: examples/widgets, examples/selftest. The
+// folder of app.h is given by -I, so this file is the same for both.
 //
-// Build:  make widgets-firmware
+// Build:  make widgets-firmware           or make selftest-firmware
 // Type:   make widgets-firmware-run       and open http://127.0.0.1:8080/
-// See:    what build/widgets shows, from the board; who is refused on the serial line
+// See:    what the program on a PC shows, from the board
 
 #include "rtpush.h"
 #include "ports/rtpush_lwip.h"
 
-#include "../firmware/board.h"
-#include "../firmware/log.h"
-#include "../firmware/net.h"
-#include "../firmware/startup.h"
+#include "board.h"
+#include "log.h"
+#include "net.h"
+#include "startup.h"
 #include "app.h"
 
 #include "lwip/timeouts.h"
@@ -34,7 +35,7 @@ static void start(void) {
     const char *wrong = "";
     board_init();
     interrupts_init(board_hz);
-    log_boot("rtpush widgets");
+    log_boot(APP_NAME);
     const uint32_t boot = epoch();
     net_init(boot);
     rtpush_server *srv = app_start(boot, NULL, &wrong);
