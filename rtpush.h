@@ -160,7 +160,7 @@
 //     One block of yours, given to rtpush_init: RTPUSH_WORDS computes its size from plain numbers.
 //     On 32-bit Cortex-M, in bytes:
 //         server       about 800, beside the block
-//         connection   124 + rx_size + tx_size
+//         connection   124 + rx_size + tx_size, rounded up to 4
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         topics       12 a topic + the sum of max over the STATE topics
 //         stack        deepest call under 512, callbacks not counted ("make stack")
@@ -661,9 +661,10 @@ typedef struct rtpush_desc {
     RTPI_SIZE_T(RTPI_WORDS(conns, rx_size, tx_size, log_size, topics, state_bytes))
 #define RTPI_SIZE_T(n) ((n) < (size_t)-1 / 8u ? (size_t)(n) : (size_t)-1 / 8u)
 #define RTPI_WORDS(conns, rx_size, tx_size, log_size, topics, state_bytes) \
-    (((uint64_t)(conns) * (sizeof(rtpush_conn) + (uint64_t)(rx_size) + (uint64_t)(tx_size)) + \
-      (uint64_t)(topics) * sizeof(rtpi_value) + (uint64_t)(log_size) + (uint64_t)(state_bytes) + \
-      7u) / 8u)
+    (((uint64_t)(conns) * RTPI_CONN_SIZE((uint64_t)(rx_size) + (tx_size)) + (uint64_t)(topics) * \
+      sizeof(rtpi_value) + (uint64_t)(log_size) + (uint64_t)(state_bytes) + 7u) / 8u)
+#define RTPI_CONN_SIZE(bytes) /* a connection, with its rx and tx behind it */ \
+    (((bytes) + sizeof(rtpush_conn) + sizeof(void *) - 1u) / sizeof(void *) * sizeof(void *))
 
 // The largest payload of an event: a record is 16 + payload + 2, rounded up to 4, and takes at most
 // a quarter of the log.
@@ -1004,7 +1005,7 @@ struct rtpush_kind {
     // Adds to what on_close is told. (nothing)
     void (*closed)(const rtpush_server *srv, const rtpush_conn *conn, rtpush_closed *closed);
     // The part of its body that a GET asks for: 200 (all), 206, 416. (200)
-    unsigned (*range)(const rtpush_server *srv, const rtpush_conn *conn, const char *etag, int gzip,
+    unsigned (*range)(const rtpush_conn *conn, const char *etag, int gzip,
                       struct rtpi_range *range);
 };
 
@@ -1182,13 +1183,13 @@ struct rtpush_server {
     uint32_t quarter;  // quarter seconds since init
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
     rtpush_conn *slots_end; // slots from here on were never used
+    uint32_t conn_size; // from one rtpush_conn to the next: rx and tx stand between them
     rtpush_conn *free_first; // the slot that has been free for longest
     rtpush_conn *ready_first;
     const rtpush_filter *filter;
 
-    // Parts of desc.memory, in this order but bytes, which are last.
-    uint8_t *bytes;     // rx and tx of each connection
-    rtpush_conn *conns;
+    // Parts of desc.memory, in this order.
+    rtpush_conn *conns; // rtpi_conn_at
     uint8_t *log;
     rtpi_value *state;  // one a topic, then their bytes
 
@@ -2021,20 +2022,32 @@ enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
 
+static rtpush_conn *rtpi_conn_at(const rtpush_server *srv, uint32_t index) {
+    return (rtpush_conn *)(void *)((uint8_t *)srv->conns + (size_t)index * srv->conn_size);
+}
+
+static rtpush_conn *rtpi_conn_after(const rtpush_server *srv, const rtpush_conn *c) {
+    return (rtpush_conn *)((uintptr_t)c + srv->conn_size);
+}
+
+static uint32_t rtpi_conn_index(const rtpush_server *srv, const rtpush_conn *c) {
+    return (uint32_t)((uintptr_t)c - (uintptr_t)srv->conns) / srv->conn_size;
+}
+
 RTPI_APART static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {
     rtpush_handle h;
     h.serial = c->serial;
-    h.index = (uint32_t)(c - srv->conns);
+    h.index = rtpi_conn_index(srv, c);
     return h;
 }
 
-static uint8_t *rtpi_rx(const rtpush_server *srv, const rtpush_conn *c) {
-    return srv->bytes +
-           (size_t)(c - srv->conns) * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
+// rx and then tx stand behind the connection.
+static uint8_t *rtpi_rx(const rtpush_conn *c) {
+    return (uint8_t *)(uintptr_t)(c + 1);
 }
 
 static uint8_t *rtpi_tx(const rtpush_server *srv, const rtpush_conn *c) {
-    return rtpi_rx(srv, c) + srv->desc.rx_size;
+    return rtpi_rx(c) + srv->desc.rx_size;
 }
 
 static const rtpush_route *rtpi_route(const rtpush_server *srv, const rtpush_conn *c) {
@@ -2047,8 +2060,8 @@ static int rtpi_is_dead(const rtpush_conn *c) {
 
 // The connection of a handle, also in DEAD or RESET before it is reaped, or NULL.
 static rtpush_conn *rtpi_resolve(const rtpush_server *srv, rtpush_handle h) {
-    rtpush_conn *c = h.index < srv->desc.conn_count ? &srv->conns[h.index] : NULL;
-    return (c && h.serial != 0 && c->serial == h.serial) ? c : NULL;
+    rtpush_conn *c = h.index < srv->desc.conn_count ? rtpi_conn_at(srv, h.index) : NULL;
+    return (c && c < srv->slots_end && h.serial != 0 && c->serial == h.serial) ? c : NULL;
 }
 
 // ... not a dead one.
@@ -2510,7 +2523,7 @@ static uint32_t rtpi_majority(rtpush_server *srv, rtpi_those of) {
     rtpush_conn *c;
     uint32_t peer = 0;
     int32_t votes = 0;
-    for (c = srv->conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (rtpi_is_of(c, of) && rtpi_may_take(srv, c)) {
             if (votes == 0) {
                 peer = c->peer;
@@ -2563,7 +2576,7 @@ static rtpush_conn *rtpi_gives_way(rtpush_server *srv, uint32_t peer, rtpi_those
     uint32_t all = 0;
     uint32_t places = 0;
     uint32_t unproved = 0;
-    for (c = srv->conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (!rtpi_is_of(c, of)) {
             continue;
         }
@@ -2610,9 +2623,12 @@ static void rtpi_reap_dead(rtpush_server *srv) {
 
 static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
     rtpush_conn *c;
-    uint32_t touched = (uint32_t)(srv->slots_end - srv->conns);
+    uint32_t touched = rtpi_conn_index(srv, srv->slots_end);
     if (touched < srv->desc.conn_count && touched - srv->count.slots_used < RTPI_REMEMBERED) {
-        return srv->slots_end++;
+        c = srv->slots_end;
+        srv->slots_end = rtpi_conn_after(srv, c);
+        memset(c, 0, sizeof *c);
+        return c;
     }
     if (!srv->free_first) {
         rtpi_reap_dead(srv);
@@ -2638,7 +2654,7 @@ static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t pe
     conn->token_at = (uint8_t)(srv->quarter / 4u - 2u);
     conn->tokens = conn->byte_tokens = 0;
     rtpi_tokens_refill(srv, conn);
-    for (c = srv->conns; c < srv->slots_end && peer != 0; c++) {
+    for (c = srv->conns; c < srv->slots_end && peer != 0; c = rtpi_conn_after(srv, c)) {
         // token_at has only 8 bits, so of a free one it says something for some time alone.
         uint8_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at);
         if (c->peer == peer && seconds < 2 &&
@@ -2912,7 +2928,7 @@ static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
 static int rtpi_release(rtpush_server *srv, uint32_t seq) {
     uint32_t floor = ~(uint32_t)0;
     rtpush_conn *c;
-    for (c = srv->conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (rtpi_holds(c, seq)) {
             if (c == srv->busy) {
                 return 0;
@@ -4215,8 +4231,8 @@ enum {
 enum { RTPI_CODINGS(RTPI_CODING_ENUM) RTPI_ACCEPTS_COUNT };
 
 // The kept value of a header, or NULL. The arena: path NUL query NUL, then tag value NUL ...
-static const char *rtpi_kept(const rtpush_server *srv, const rtpush_conn *c, unsigned header) {
-    const char *at = (const char *)rtpi_rx(srv, c);
+static const char *rtpi_kept(const rtpush_conn *c, unsigned header) {
+    const char *at = (const char *)rtpi_rx(c);
     const char *end = at + c->in.http.mark;
     at = rtpi_strlist_at(at, 2);
     while (at < end) {
@@ -4330,7 +4346,7 @@ static int rtpi_keep(const rtpush_server *srv, rtpush_conn *c, const void *data,
     uint32_t used = c->rx_used + 1u;
     size_t room = srv->desc.rx_size > used ? (size_t)(srv->desc.rx_size - used) : 0;
     size_t n = len < room ? len : room;
-    memcpy(rtpi_rx(srv, c) + c->rx_used, data, n);
+    memcpy(rtpi_rx(c) + c->rx_used, data, n);
     c->rx_used = (uint16_t)(c->rx_used + n);
     return n == len;
 }
@@ -4402,7 +4418,7 @@ static size_t rtpi_scheme(const char *text) {
 RTPI_APART static unsigned rtpi_target_done(const rtpush_server *srv, rtpush_conn *c) {
     const uint32_t size = srv->desc.rx_size;
     rtpi_http *h = &c->in.http;
-    char *target = (char *)rtpi_rx(srv, c);
+    char *target = (char *)rtpi_rx(c);
     char *authority = (char *)rtpi_tx(srv, c);
     const char *last = target + c->rx_used;
     char *path = target;
@@ -4463,7 +4479,7 @@ static unsigned rtpi_target_end(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_refuse_at_end(c, rtpi_target_done(srv, c));
     c->in.http.bits &= (uint16_t)~RTPI_B_OVER;
     if (c->in.http.refusal) { // it is refused already, the rest is not needed
-        memset(rtpi_rx(srv, c), 0, 2);
+        memset(rtpi_rx(c), 0, 2);
         c->rx_used = 2;
         c->route = RTPI_NO_ROUTE;
     }
@@ -4616,7 +4632,7 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
 // The end of a value or list element, which stands behind its tag at `mark`.
 RTPI_APART static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
-    char *tag = (char *)rtpi_rx(srv, c) + h->mark;
+    char *tag = (char *)rtpi_rx(c) + h->mark;
     unsigned rules = rtpi_rules[h->header];
     unsigned len = c->rx_used - (unsigned)h->mark; // with the tag
     unsigned over = h->bits & RTPI_B_OVER;
@@ -4874,7 +4890,7 @@ static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned s
                 // WHATWG Fetch 3.2.3
                 "%?Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
                 "Vary: Origin\r\n%;",
-                !rtpi_has(c, RTPI_F_KEEP), cors, cors ? rtpi_kept(srv, c, RTPI_H_ORIGIN) : "");
+                !rtpi_has(c, RTPI_F_KEEP), cors, cors ? rtpi_kept(c, RTPI_H_ORIGIN) : "");
     return t;
 }
 
@@ -5039,10 +5055,10 @@ static unsigned rtpi_range_read(const char *v, uint32_t len, rtpi_range *range) 
 
 // The range that a GET asks for, of a body that is answered 200. RFC 9110 13.1.5: with If-Range
 // only if the tag is the body's; a date never is.
-RTPI_APART static unsigned rtpi_range_asked(const rtpush_server *srv, const rtpush_conn *c,
-                                            const char *etag, int gzip, rtpi_range *range) {
-    const char *asked = rtpi_kept(srv, c, RTPI_H_RANGE);
-    const char *tag = rtpi_kept(srv, c, RTPI_H_IF_RANGE);
+RTPI_APART static unsigned rtpi_range_asked(const rtpush_conn *c, const char *etag, int gzip,
+                                            rtpi_range *range) {
+    const char *asked = rtpi_kept(c, RTPI_H_RANGE);
+    const char *tag = rtpi_kept(c, RTPI_H_IF_RANGE);
     unsigned status = 200;
     if (asked && (!(c->in.http.seen >> RTPI_H_IF_RANGE & 1u) ||
                   (tag && rtpi_is_etag(tag, etag, gzip)))) {
@@ -5160,7 +5176,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     }
     if (status == 200 && (has & RTPI_HAS_LENGTH) && (r->pull || r->body_static) &&
         rtpi_kind(srv, c)->range) {
-        status = rtpi_kind(srv, c)->range(srv, c, r->etag, own == RTPI_OWN_GZIP, &range);
+        status = rtpi_kind(srv, c)->range(c, r->etag, own == RTPI_OWN_GZIP, &range);
         if (status == 416) { // not one of the application's, which has the body it gives
             has &= ~(unsigned)RTPI_HAS_BODY;
         }
@@ -5393,7 +5409,7 @@ RTPI_HOLDS(content_type,
 static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_request *req) {
     const rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
-    const char *at = (const char *)rtpi_rx(srv, c);
+    const char *at = (const char *)rtpi_rx(c);
     const char *end = at + h->mark;
     size_t prefix = route ? strlen(route->path) : 0;
     memset(req, 0, sizeof *req);
@@ -5471,9 +5487,8 @@ static unsigned rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *
 }
 
 // The id a client resumes from: the header wins, it is newer than the page's URL.
-static const char *rtpi_resume_id(const rtpush_server *srv, const rtpush_conn *c,
-                                  const char *query, char out[27]) {
-    const char *id = rtpi_kept(srv, c, RTPI_H_LAST_EVENT_ID);
+static const char *rtpi_resume_id(const rtpush_conn *c, const char *query, char out[27]) {
+    const char *id = rtpi_kept(c, RTPI_H_LAST_EVENT_ID);
     int n;
     if (id && *id) {
         return id;
@@ -5491,7 +5506,7 @@ static int rtpi_stream_room(const rtpush_server *srv) {
 static unsigned rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t form, uint32_t ms,
                                  const rtpush_request *req) {
     char id[27];
-    const char *resume = rtpi_resume_id(srv, c, req->query, id);
+    const char *resume = rtpi_resume_id(c, req->query, id);
     memset(&c->out, 0, sizeof c->out);
     rtpi_sync(srv);
     c->out.stream.topics = req->topics;
@@ -5689,7 +5704,7 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
 static void rtpi_refuse_late(rtpush_server *srv, rtpush_conn *c, unsigned refusal) {
     const char *origin = NULL;
     if (c->in.http.seen >> RTPI_H_ORIGIN & 1u) { // so the target is whole
-        origin = rtpi_kept(srv, c, RTPI_H_ORIGIN);
+        origin = rtpi_kept(c, RTPI_H_ORIGIN);
     }
     if (origin) {
         (void)rtpi_cors_check(srv, c, origin, NULL);
@@ -5928,7 +5943,7 @@ static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *da
     rtpi_request(srv, c, req);
     req->content_length = last ? 0 : req->content_length;
     if (!route->on_body) {
-        memcpy(rtpi_rx(srv, c) + c->rx_used, data, len);
+        memcpy(rtpi_rx(c) + c->rx_used, data, len);
         c->rx_used = (uint16_t)(c->rx_used + len);
     } else if (rtpi_not_taken(route->on_body(srv, req, data, len, last)) &&
                c->state == RTPI_BODY) { // once answered there is nothing to wait for
@@ -5946,8 +5961,8 @@ static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *da
     if (last && route->on_body) {
         rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
     } else if (last) {
-        req->body = rtpi_rx(srv, c) + h->mark;
-        rtpi_rx(srv, c)[c->rx_used] = '\0'; // rtpi_body_fits left room for it
+        req->body = rtpi_rx(c) + h->mark;
+        rtpi_rx(c)[c->rx_used] = '\0'; // rtpi_body_fits left room for it
         req->body_len = (uint16_t)(c->rx_used - h->mark);
         req->content_length = req->body_len;
         (void)rtpi_open_handler(srv, c, req);
@@ -6461,9 +6476,9 @@ static unsigned rtpi_websocket_field(const rtpush_server *srv, rtpush_conn *c, u
 }
 
 // RFC 6455 4.2.1: what a valid opening handshake has.
-static unsigned rtpi_upgrade_check(const rtpush_server *srv, const rtpush_conn *c) {
+static unsigned rtpi_upgrade_check(const rtpush_conn *c) {
     unsigned bits = c->in.http.bits;
-    const char *key = rtpi_kept(srv, c, RTPI_H_KEY);
+    const char *key = rtpi_kept(c, RTPI_H_KEY);
     if (!(bits & RTPI_B_VERSION13) && (c->in.http.seen >> RTPI_H_VERSION & 1u)) {
         return RTPI_NO(426); // RFC 6455 4.4
     }
@@ -6479,7 +6494,7 @@ RTPI_OWN_FRAME static int rtpi_put_upgrade(rtpush_server *srv, rtpush_conn *c,
     // RFC 6455 4.2.2 /5.4: SHA-1 of key and GUID, put together where the answer goes (tx_size is
     // 256 at least).
     rtpush_text *t = rtpi_tx_open(srv, c);
-    rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(srv, c, RTPI_H_KEY));
+    rtpi_format(t, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", rtpi_kept(c, RTPI_H_KEY));
     rtpi_sha1(t->data, (size_t)t->len, digest);
     t->len = 0;
     rtpi_put_text(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
@@ -6503,7 +6518,7 @@ static unsigned rtpi_open_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_r
 // Without an upgrade it is judged all the same, and refused later: a page that is not told the
 // status of a WebSocket learns by a plain request whether it is let in.
 static unsigned rtpi_judge_websocket(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    unsigned refusal = c->in.http.bits & RTPI_B_WEBSOCKET ? rtpi_upgrade_check(srv, c) : 0;
+    unsigned refusal = c->in.http.bits & RTPI_B_WEBSOCKET ? rtpi_upgrade_check(c) : 0;
     return refusal ? RTPI_NO_FOR(refusal, RTPUSH_REASON_UPGRADE) : rtpi_judge_stream(srv, c, req);
 }
 
@@ -6667,7 +6682,7 @@ RTPI_CHECKED static inline int rtpi_ws_give(rtpush_server *srv, rtpush_conn *c, 
 static inline void rtpi_ws_flush(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_ws *w = &c->in.ws;
     if (w->bits & RTPI_WS_DELIVER) {
-        if (!rtpi_ws_give(srv, c, rtpi_rx(srv, c), c->rx_used, rtpi_ws_last(w, 0))) {
+        if (!rtpi_ws_give(srv, c, rtpi_rx(c), c->rx_used, rtpi_ws_last(w, 0))) {
             return;
         }
         c->rx_used = 0;
@@ -6758,7 +6773,7 @@ static size_t rtpi_ws_data(rtpush_server *srv, rtpush_conn *c, uint8_t *from, si
     const uint32_t room = rtpi_ws_room(srv) - c->rx_used;
     const uint16_t tokens = c->byte_tokens;
     uint32_t most = room;
-    uint8_t *rx = rtpi_rx(srv, c);
+    uint8_t *rx = rtpi_rx(c);
     uint8_t *to = rx + c->rx_used;
     uint8_t utf8 = w->utf8;
     uint32_t mask;
@@ -7182,13 +7197,15 @@ static int rtpi_is_state(const rtpush_server *srv, unsigned topic) {
 }
 
 // Cuts desc.memory into its parts: those with pointers first, then those of words, then bytes, so
-// that each is aligned by the size of what is before it. `values`: bytes of the STATE values.
+// that each is aligned by the size of what is before it. `values`: bytes of the STATE values. No
+// connection is written to before it is used: on a PC the others take no memory.
 static int rtpi_lay_out(rtpush_server *srv, uint32_t values) {
     const rtpush_desc *d = &srv->desc;
     uint32_t off = (uint32_t)(d->topic_count * sizeof(rtpi_value));
-    uint64_t need = (uint64_t)d->conn_count * (sizeof(rtpush_conn) + d->rx_size + d->tx_size) +
-                    d->log_size + off + values; // as RTPI_WORDS counts it
+    uint64_t need; // as RTPI_WORDS counts it
     unsigned i;
+    srv->conn_size = (uint32_t)RTPI_CONN_SIZE(d->rx_size + d->tx_size);
+    need = (uint64_t)d->conn_count * srv->conn_size + d->log_size + off + values;
     rtpi_check_at(srv, NULL, 0);
     if (!d->memory || ((uintptr_t)d->memory & (sizeof(void *) - 1u))) {
         rtpi_format(rtpi_error(srv, "memory"), RTPI_SAY(": aligned to 8 needed, at %x given"),
@@ -7201,7 +7218,7 @@ static int rtpi_lay_out(rtpush_server *srv, uint32_t values) {
         return 0;
     }
     srv->conns = (rtpush_conn *)d->memory;
-    srv->log = (uint8_t *)(srv->conns + d->conn_count);
+    srv->log = (uint8_t *)rtpi_conn_at(srv, d->conn_count);
     srv->state = (rtpi_value *)(void *)(srv->log + d->log_size);
     for (i = 0; i < d->topic_count; i++) {
         rtpi_value *v = rtpi_value_at(srv, i);
@@ -7210,8 +7227,6 @@ static int rtpi_lay_out(rtpush_server *srv, uint32_t values) {
         v->off = off;
         off += rtpi_is_state(srv, i) ? d->topics[i].max : 0u;
     }
-    srv->bytes = (uint8_t *)srv->state + off;
-    memset(srv->conns, 0, (size_t)d->conn_count * sizeof *srv->conns);
     return 1;
 }
 
@@ -7352,7 +7367,7 @@ RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
 static void rtpi_scan(rtpush_server *srv) {
     rtpush_conn *c;
     srv->scan_armed = 0;
-    for (c = srv->conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (c->state != RTPI_FREE && !rtpi_is_dead(c)) {
             rtpi_scan_conn(srv, c);
         }
@@ -7379,7 +7394,7 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     }
     rtpi_unlock(srv);
     rtpi_sync(srv);
-    for (c = srv->conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (rtpi_is_stream(c)) {
             rtpi_stream *s = &c->out.stream;
             s->seq = s->stop = 1;
@@ -7418,7 +7433,7 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
 static int rtpi_peer_full(const rtpush_server *srv, uint32_t peer) {
     const rtpush_conn *c;
     uint32_t same = 0;
-    for (c = srv->conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         same += c->state != RTPI_FREE && c->peer == peer;
     }
     return peer != 0 && srv->desc.max_per_peer > 0 && same >= srv->desc.max_per_peer;
@@ -7791,7 +7806,8 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             return c;
         }
         while (srv->sweep_at < srv->slots_end) {
-            c = srv->sweep_at++;
+            c = srv->sweep_at;
+            srv->sweep_at = rtpi_conn_after(srv, c);
             if (rtpi_is_stream(c) && (rtpi_shares(srv, c) || rtpi_stream_work(srv, c))) {
                 return c;
             }
@@ -8302,8 +8318,8 @@ const rtpush_counters *rtpush_get_counters(rtpush_server *srv) {
 rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) {
     uint32_t i = after.serial ? after.index + 1 : 0;
     rtpush_handle none = {0, 0};
-    const rtpush_conn *c = i < srv->desc.conn_count ? &srv->conns[i] : srv->slots_end;
-    for (; c < srv->slots_end; c++) {
+    const rtpush_conn *c = i < srv->desc.conn_count ? rtpi_conn_at(srv, i) : srv->slots_end;
+    for (; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (rtpi_is_stream(c)) {
             return rtpi_handle(srv, c);
         }
@@ -8314,7 +8330,7 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) 
 void rtpush_shutdown(rtpush_server *srv) {
     rtpush_conn *c;
     srv->shut = 1;
-    for (c = srv->conns; c < srv->slots_end; c++) {
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         rtpi_clear(c, RTPI_F_KEEP);
         if (rtpi_is_stream(c) || (c->state == RTPI_HEAD && c->in.http.total == 0)) {
             rtpi_end(srv, c, 1001, NULL, RTPUSH_REASON_SHUTDOWN); // RFC 6455 7.4.1: going away

@@ -210,9 +210,12 @@ static int s_within(const void *at, const void *start, size_t len)
 void sim_look(const void *at, size_t len)
 {
     const rtpush_server *srv = &the->t.srv;
-    const size_t bytes = srv->desc.conn_count * ((size_t)srv->desc.rx_size + srv->desc.tx_size);
-    const size_t values = (size_t)(srv->bytes - (const uint8_t *)srv->state);
-    T_CHECK(!s_within(at, srv->bytes, bytes), "lwIP refers to a connection's own bytes");
+    const size_t conns = srv->desc.conn_count * (size_t)srv->conn_size;
+    size_t values = srv->desc.topic_count * sizeof(*srv->state);
+    for (unsigned i = 0; i < srv->desc.topic_count; i++) {
+        values += srv->desc.topics[i].max;
+    }
+    T_CHECK(!s_within(at, srv->conns, conns), "lwIP refers to a connection's own bytes");
     T_CHECK(!s_within(at, srv->state, values), "lwIP refers to a value");
     T_CHECK(!s_within(at, &the->port, sizeof the->port), "lwIP refers to the port's buffer");
     if (len > 0 && s_within(at, srv->log, srv->desc.log_size)) {
@@ -546,7 +549,7 @@ static void s_connect(s_peer *p)
 static s_peer *s_peer_of(rtpush_server *srv, rtpush_handle conn)
 {
     const rtpush_lwip_slot *slot =
-        (const rtpush_lwip_slot *)rtpush_port(&srv->conns[conn.index]);
+        (const rtpush_lwip_slot *)rtpush_port(rtpi_conn_at(srv, conn.index));
     if (slot == NULL || slot->pcb == NULL) {
         return NULL;
     }

@@ -264,7 +264,7 @@ typedef struct t_world {
                    // it copies, and its `pending` says what has not arrived (t_arrive)
     unsigned asked; // times it was
     int input_const; // the transport's input must not be written to
-    void *memory[4];
+    void *memory[3];
     void *extra; // the test's own
 } t_world;
 
@@ -896,11 +896,10 @@ static int t_init(t_world *w) {
     int result = rtpush_init(&w->srv, d);
     if (result == RTPUSH_OK) {
         rtpush_server *s = &w->srv;
-        s->conns = (rtpush_conn *)t_apart(w, 0, s->conns, d->conn_count * sizeof *s->conns);
+        s->conns = (rtpush_conn *)t_apart(w, 0, s->conns, d->conn_count * (size_t)s->conn_size);
         s->slots_end = s->sweep_at = s->conns;
-        s->bytes = (uint8_t *)t_apart(w, 1, s->bytes, d->conn_count * ((size_t)rx + tx));
-        s->log = (uint8_t *)t_apart(w, 2, s->log, d->log_size);
-        s->state = (rtpi_value *)t_apart(w, 3, s->state, d->topic_count * sizeof *s->state + sum);
+        s->log = (uint8_t *)t_apart(w, 1, s->log, d->log_size);
+        s->state = (rtpi_value *)t_apart(w, 2, s->state, d->topic_count * sizeof *s->state + sum);
     }
     free(d->memory);
     return result;
@@ -954,7 +953,7 @@ static void t_free(t_world *w) {
             t_forget(&w->conns[i]);
         }
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         free(w->memory[i]);
     }
     t_buf_free(&w->events);

@@ -334,9 +334,15 @@ static void api_words_are_what_init_needs(U_STATE) {
         uint64_t *memory = (uint64_t *)malloc(words * 8);
         d.memory = memory;
         d.memory_size = words * 8;
+        memset(memory, 0xA5, words * 8);
         T_CHECK(rtpush_init(&init_srv, &d) == RTPUSH_OK, "%s", rtpush_config_error(&init_srv));
-        T_CHECK(init_srv.bytes + d.conn_count * ((size_t)d.rx_size + d.tx_size) <=
-                    (uint8_t *)(memory + words), "the parts pass the end");
+        const uint8_t *unused = (const uint8_t *)memory;
+        while (unused < init_srv.log && *unused == 0xA5) {
+            unused++;
+        }
+        T_CHECK(unused == init_srv.log, "init writes to a connection, which takes memory of a PC");
+        T_CHECK((uint8_t *)(init_srv.state + d.topic_count) + sum <= (uint8_t *)(memory + words),
+                "the parts pass the end");
         d.memory_size -= 8;
         T_EQ(rtpush_init(&init_srv, &d), RTPUSH_ERR_CONFIG);
         free(memory);

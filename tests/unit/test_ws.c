@@ -257,7 +257,7 @@ static int see_piece(rtpush_server *srv, rtpush_handle conn, const rtpush_messag
     const rtpush_conn *c = rtpi_resolve(srv, conn);
     g_piece.data = msg->data;
     g_piece.len = msg->len;
-    g_piece.in_rx = msg->data == rtpi_rx(srv, c);
+    g_piece.in_rx = msg->data == rtpi_rx(c);
     T_EQ(msg->first, g_piece.total == 0);
     if (g_piece.answers > 0) {
         g_piece.answers--;
