@@ -3819,12 +3819,15 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
 }
 
 // The plan of what is queued in tx, and of nothing else.
-static int rtpi_output_tx(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
+static inline int rtpi_output_tx(rtpush_server *srv, rtpush_conn *c, rtpush_span *span) {
     span->len = srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
     span->data = rtpi_tx(srv, c) + c->tx_head;
     span->kind = RTPUSH_SPAN_COPY;
     srv->plan.total = span->len;
-    return span->len > 0;
+    if (srv->hooks.sharing && !rtpi_filtered(c)) {
+        srv->decided = c;
+    }
+    return 1;
 }
 
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
@@ -3859,7 +3862,8 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
 //
 // rtpush_next decides: srv->decided is a connection that stands at the plan srv->shared, for
 // rtpush_output and rtpush_sent. Whatever may change that forgets it: rtpi_ready, which every event
-// of a connection comes to, rtpi_sync and rtpi_evict.
+// of a connection comes to, rtpi_sync and rtpi_evict. Where tx is all that a stream has to send
+// rtpush_output decides that, for rtpush_sent alone, which follows.
 
 // Of whole 64-bit words.
 static rtpi_shared *rtpi_shared_at(const rtpush_server *srv, unsigned i) {
@@ -5329,7 +5333,9 @@ static void rtpi_http_done(rtpush_server *srv, rtpush_conn *c) {
     }
     if (rtpi_has(c, RTPI_F_KEEP) && !rtpi_has(c, RTPI_F_EOF)) { // not after rtpush_shutdown
         rtpi_await_request(srv, c, 1);
-        rtpi_ready(srv, c); // the port may hold the next request
+        if (rtpi_has(c, RTPI_F_REFUSED)) { // the port holds the next request
+            rtpi_ready(srv, c);
+        }
     } else {
         c->reason = RTPUSH_REASON_NONE; // a refusal was counted when it was given
         rtpi_begin_closing(srv, c, RTPUSH_REASON_NONE);
@@ -6852,6 +6858,53 @@ RTPI_APART static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8
     return size - before;
 }
 
+#if RTPI_WIDE
+// Most messages: one frame, whole in the input and no larger than the rx bytes, with nothing of
+// another under way. Does what the functions above do, without their questions. Returns how many
+// bytes it took, 0: those must look at it.
+static inline size_t rtpi_ws_whole(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
+    rtpi_ws *w = &c->in.ws;
+    const uint16_t tokens = c->byte_tokens;
+    uint32_t n = len < 8 ? 127u : data[1] - 128u; // 5.1: masked
+    uint32_t size = 6;
+    uint32_t max = srv->desc.routes[c->route].max_message;
+    uint32_t mask;
+    if (n == 126) {
+        n = (uint32_t)data[2] << 8 | data[3];
+        n = n < 126 ? ~(uint32_t)0 : n; // 5.2: not the shortest form
+        size = 8;
+    } else if (n > 126) {
+        return 0;
+    }
+    max = max > 0 && max < rtpi_ws_room(srv) ? max : rtpi_ws_room(srv);
+    if ((data[0] != 0x81 && data[0] != 0x82) || n > max || n > len - size ||
+        (w->header_len | w->opcode) != 0 || w->left != 0 || !rtpi_ws_may_give(srv, c) ||
+        !rtpi_token_take(srv, c)) {
+        return 0;
+    }
+    if (rtpi_bytes_take(srv, c, 0, n) < n) {
+        c->byte_tokens = tokens;
+        c->tokens++;
+        return 0;
+    }
+    w->first = data[0];
+    w->opcode = data[0] & 15;
+    w->utf8 = RTPI_UTF8_OK;
+    w->bits = 0;
+    memcpy(&mask, data + size - 4, 4);
+    data += size;
+    (void)rtpi_unmask(data, data, n, mask);
+    if (w->opcode == RTPUSH_TEXT_MESSAGE && rtpi_utf8(RTPI_UTF8_OK, data, n) != RTPI_UTF8_OK) {
+        rtpi_ws_fail(srv, c, 1007);
+    } else if (!rtpi_ws_give(srv, c, data, n, 1)) {
+        memcpy(rtpi_rx(c), data, n);
+        c->rx_used = (uint16_t)n;
+        w->bits |= RTPI_WS_DELIVER;
+    }
+    return size + n;
+}
+#endif
+
 // Is nothing more to be read now? After a callback anything may have happened.
 static int rtpi_ws_stopped(const rtpush_conn *c) {
     return c->state != RTPI_STREAM || (c->todo & RTPI_TODO_PONG) ||
@@ -6862,8 +6915,17 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, s
     const rtpi_ws *w = &c->in.ws;
     size_t i = 0;
     size_t n;
-    rtpi_ws_flush(srv, c);
+    if (rtpi_ws_stopped(c)) {
+        rtpi_ws_flush(srv, c);
+    }
     while (i < len && !rtpi_ws_stopped(c)) {
+#if RTPI_WIDE
+        n = rtpi_ws_whole(srv, c, data + i, len - i);
+        if (n > 0) {
+            i += n;
+            continue;
+        }
+#endif
         if (w->left == 0) {
             n = rtpi_ws_frame(srv, c, data + i, len - i);
             i += n;
@@ -7594,15 +7656,16 @@ RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn,
 
 int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     int count = 0;
+    memset(&srv->plan, 0, sizeof srv->plan);
+    if (rtpi_is_open(conn) && rtpi_tx_queued(conn) > 0 && rtpi_only_tx(srv, conn)) {
+        return rtpi_output_tx(srv, conn, spans);
+    }
     if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
         return srv->hooks.sharing->output(srv, conn, spans);
     }
-    memset(&srv->plan, 0, sizeof srv->plan);
     srv->passes = RTPI_PASSES;
     srv->busy = conn;
-    if (rtpi_is_open(conn) && rtpi_only_tx(srv, conn)) {
-        count = rtpi_output_tx(srv, conn, spans);
-    } else if (rtpi_output_fill(srv, conn)) {
+    if (rtpi_output_fill(srv, conn)) {
         count = rtpi_output_own(srv, conn, spans, max);
     }
     if (count == 0) {
@@ -7669,15 +7732,19 @@ static int rtpi_has_output(rtpush_server *srv, rtpush_conn *c) {
     return c->state >= RTPI_REPLY || rtpi_tx_queued(c) > 0;
 }
 
-// All of a shared plan was sent and is acknowledged: the port copies.
+// All of a plan was sent and is acknowledged: the port copies. It was a shared one, or tx.
 static int rtpi_shared_sent(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     const rtpi_plan *plan = &srv->plan;
     srv->count.bytes_out += plan->total;
-    srv->count.delivered += plan->records;
-    s->seq = plan->seq;
-    s->off = plan->off;
-    c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
+    if (plan->first != 0) {
+        srv->count.delivered += plan->records;
+        s->seq = plan->seq;
+        s->off = plan->off;
+        c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
+    } else {
+        c->tx_head = (uint16_t)(c->tx_head + plan->tx);
+    }
     if (c->form == RTPI_FORM_SSE) {
         rtpi_keepalive_later(srv, c);
     }
@@ -7689,7 +7756,16 @@ static int rtpi_shared_sent(rtpush_server *srv, rtpush_conn *c) {
         srv->busy = NULL;
         return rtpi_has_output(srv, c);
     }
-    return s->seq < srv->limit_seq;
+    if (s->seq < srv->limit_seq) {
+        return 1;
+    }
+    // What made it ready, an echo say, is sent: rtpush_next need not name it.
+    if (srv->ready_first == c && !rtpi_has(c, RTPI_F_REFUSED) &&
+        !(rtpi_is_websocket(c) && (c->in.ws.bits & RTPI_WS_DELIVER))) {
+        srv->ready_first = c->next;
+        rtpi_clear(c, RTPI_F_READY);
+    }
+    return 0;
 }
 
 const rtpush_sharing rtpush_shared_plans = {rtpi_shared_decide, rtpi_shared_output,
@@ -7799,8 +7875,9 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             if (!rtpi_flush(srv, c)) {
                 continue;
             }
-            // An echo, for example, may already have been sent.
-            if (rtpi_is_open(c) && !rtpi_has(c, RTPI_F_REFUSED) && !rtpi_stream_work(srv, c)) {
+            // What made it ready, an echo for example, may have been sent; a filter may have more.
+            if (!rtpi_has(c, RTPI_F_REFUSED) && (rtpi_is_open(c) || !rtpi_filtered(c)) &&
+                !rtpi_has_output(srv, c)) {
                 continue;
             }
             return c;
@@ -8096,10 +8173,6 @@ const void *rtpush_state_get(const rtpush_server *srv, unsigned topic, size_t *l
     return NULL;
 }
 
-int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len) {
-    return rtpush_send_part(srv, conn, opcode, data, len, 1, 1);
-}
-
 // rtpush.1: a direct message begins with "=", which no id begins with, so that data of the
 // application can look like no record, notice or position, whoever wrote them. Bytes of that before
 // the next part: a later fragment continues what has begun.
@@ -8107,8 +8180,8 @@ static uint32_t rtpi_tag_len(const rtpush_conn *c) {
     return c->form == RTPI_FORM_TAGGED && !rtpi_has(c, RTPI_F_PARTS);
 }
 
-int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
-                     size_t len, int first, int last) {
+static inline int rtpi_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
+                            size_t len, int first, int last) {
     rtpush_conn *c = rtpi_resolve_live(srv, conn);
     uint32_t tag;
     uint8_t *to;
@@ -8145,6 +8218,15 @@ int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const v
         rtpi_set(c, RTPI_F_PARTS);
     }
     return RTPUSH_OK;
+}
+
+int rtpush_send(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data, size_t len) {
+    return rtpi_send(srv, conn, opcode, data, len, 1, 1);
+}
+
+int rtpush_send_part(rtpush_server *srv, rtpush_handle conn, int opcode, const void *data,
+                     size_t len, int first, int last) {
+    return rtpi_send(srv, conn, opcode, data, len, first, last);
 }
 
 size_t rtpush_send_room(const rtpush_server *srv, rtpush_handle conn) {

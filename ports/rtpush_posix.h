@@ -199,10 +199,11 @@ struct rtpush_posix {
     uint32_t ready_last;
     uint32_t ready_count;
     uint32_t buffer_size;
-    uint32_t buffers_first; // first free
+    uint32_t own;           // index of the buffer that is read into
+    uint32_t buffers_first; // first free one of the others
     uint32_t buffers_free;  // count
     uint32_t waiting;       // connections in the ready queue for which no buffer was free, at most
-    uint32_t given_ms;      // when one was given back that they may take
+    uint32_t given_ms;      // when the last free one was taken, or one was given back
     uint32_t now_ms;
     uint32_t pause_ms; // when accepting goes on, if paused
     uint32_t stop_at_ms;
@@ -280,13 +281,13 @@ extern "C" {
 // Terms. A slot is this port's record of one connection. The flags READ and WRITE say that the
 // socket may have bytes or room; epoll tells changes only (EPOLLET), so they stay set until a
 // system call has shown otherwise: no epoll_ctl after the first, and an echo is one recv and one
-// send. Marking a slot ready never calls into the core and never frees one, so all events of a step
-// are noted first, and no event can be for a slot that was reused.
+// send. Events are served one after the other. That may free slots of which further events tell,
+// but uses none again: connections are accepted after all events.
 //
 // Invariants. A slot is in the ready queue if and only if QUEUED. Nothing is read while the core
 // has left bytes (held or REFUSED): they are offered again when rtpush_next names the connection
 // or something was sent, not when more arrives. Staged bytes go before all others: while there are
-// any, nothing is written past them. Between two calls at least one buffer is free.
+// any, nothing is written past them.
 
 enum {
     RTPI_POSIX_READ = 1,     // there may be bytes to read
@@ -427,6 +428,9 @@ static uint32_t rtpi_posix_buffer_take(rtpush_posix *port) {
     const uint32_t index = port->buffers_first;
     port->buffers_first = port->buffers[index].next;
     port->buffers_free--;
+    if (port->buffers_free == 0) {
+        port->given_ms = port->now_ms;
+    }
     return index;
 }
 
@@ -434,10 +438,8 @@ static void rtpi_posix_buffer_give(rtpush_posix *port, uint32_t index) {
     port->buffers[index].next = port->buffers_first;
     port->buffers_first = index;
     port->buffers_free++;
-    if (port->buffers_free > 1) { // who waits for one may go on
-        port->waiting = 0;
-        port->given_ms = port->now_ms;
-    }
+    port->waiting = 0; // who waits for one may go on
+    port->given_ms = port->now_ms;
 }
 
 static uint8_t *rtpi_posix_buffer_data(const rtpush_posix *port, uint32_t index) {
@@ -613,17 +615,16 @@ static int rtpi_posix_remove(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t 
 // One read into the pool and on into the core. Returns the bytes taken (1 for the end), 0 if none,
 // -1 if the connection is gone.
 static inline int rtpi_posix_read(rtpush_posix *port, rtpi_posix_slot *slot) {
-    const int peek = port->buffers_free == 1;
+    const int peek = port->buffers_free == 0;
     if (peek && port->now_ms - port->given_ms < (uint32_t)RTPI_POSIX_WAIT_MS) {
         port->waiting += !(slot->flags & RTPI_POSIX_QUEUED);
         rtpi_posix_enqueue(port, slot);
         return 0;
     }
-    const uint32_t index = rtpi_posix_buffer_take(port);
+    const uint32_t index = port->own;
     uint8_t *data = rtpi_posix_buffer_data(port, index);
     const ssize_t got = recv(slot->fd, data, port->buffer_size, peek ? MSG_PEEK : 0);
     if (got <= 0) {
-        rtpi_posix_buffer_give(port, index);
         return rtpi_posix_read_end(port, slot, got);
     }
     // epoll(7): a short read shows that the socket is empty, and the next bytes bring an event.
@@ -634,9 +635,7 @@ static inline int rtpi_posix_read(rtpush_posix *port, rtpi_posix_slot *slot) {
     }
     const size_t taken = rtpush_input(rtpi_posix_server(port, slot), slot->conn, data, len);
     if (peek) {
-        const int failed = rtpi_posix_remove(port, slot, data, taken);
-        rtpi_posix_buffer_give(port, index);
-        if (failed) {
+        if (rtpi_posix_remove(port, slot, data, taken)) {
             return -1;
         }
         if (taken < len) {
@@ -646,8 +645,7 @@ static inline int rtpi_posix_read(rtpush_posix *port, rtpi_posix_slot *slot) {
         port->buffers[index].used = (uint32_t)taken;
         port->buffers[index].len = (uint32_t)len;
         slot->held = (uint16_t)(index + 1u);
-    } else {
-        rtpi_posix_buffer_give(port, index);
+        port->own = rtpi_posix_buffer_take(port);
     }
     return (int)taken;
 }
@@ -811,7 +809,7 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
             break;
         }
         // Bytes still to be offered will most likely produce more output.
-        const int stage = slot->staged > 0 || (slot->held > 0 && port->buffers_free > 1);
+        const int stage = slot->staged > 0 || (slot->held > 0 && port->buffers_free > 0);
         const int sent = stage ? rtpi_posix_stage(port, slot, spans, count, &more)
                                : rtpi_posix_write(port, slot, spans, count, &more);
         if (sent < 0) {
@@ -906,16 +904,36 @@ static void rtpi_posix_answer(rtpush_posix *port, rtpi_posix_slot *slot) {
 
 // >>events: what the system reports --------------------------------------------------------------
 
-// Notes events; the core is called later. A connection whose bytes the core refused does not become
-// ready when more arrive.
-static void rtpi_posix_mark(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t seen) {
+// Notes events and serves the connection, unless it waits in the queue for that. One whose bytes
+// the core refused is not served when more arrive.
+static inline void rtpi_posix_mark(rtpush_posix *port, rtpi_posix_slot *slot, uint8_t seen) {
     const uint8_t before = slot->flags;
+    if (slot->conn == NULL) {
+        return; // it was dropped a moment ago
+    }
     slot->flags |= seen;
     const int stuck = slot->held > 0 || (before & (RTPI_POSIX_EOF | RTPI_POSIX_REFUSED));
-    if (((seen & RTPI_POSIX_READ) && !stuck) || (seen & RTPI_POSIX_ERROR) ||
-        ((seen & RTPI_POSIX_WRITE) && !(before & RTPI_POSIX_WRITE))) {
-        rtpi_posix_enqueue(port, slot);
+    if (!(before & RTPI_POSIX_QUEUED) &&
+        (((seen & RTPI_POSIX_READ) && !stuck) || (seen & RTPI_POSIX_ERROR) ||
+         ((seen & RTPI_POSIX_WRITE) && !(before & RTPI_POSIX_WRITE)))) {
+        rtpi_posix_answer(port, slot);
     }
+}
+
+static uint32_t rtpi_posix_tick(rtpush_posix *port) {
+    uint32_t due_ms = RTPI_POSIX_NONE;
+    for (uint32_t i = 0; i < port->server_count; i++) {
+        const uint32_t ms = rtpush_tick(port->servers[i], port->now_ms);
+        due_ms = ms < due_ms ? ms : due_ms;
+    }
+    return due_ms;
+}
+
+// The wait is over. The core must know the time before it is told of events: it may have been long.
+static void rtpi_posix_waited(rtpush_posix *port) {
+    port->now_ms = rtpi_posix_clock_ms();
+    (void)rtpi_posix_tick(port);
+    port->waiting = 0;
 }
 
 #if RTPI_POSIX_EPOLL
@@ -960,9 +978,10 @@ static void rtpi_posix_event(rtpush_posix *port, const struct epoll_event *event
 static int rtpi_posix_wait(rtpush_posix *port, int wait_ms) {
     struct epoll_event events[RTPI_POSIX_EVENTS];
     const int count = epoll_wait(port->poller, events, RTPI_POSIX_EVENTS, wait_ms);
-    if (count < 0) {
-        return errno == EINTR ? 0 : -1;
+    if (count < 0 && errno != EINTR) {
+        return -1;
     }
+    rtpi_posix_waited(port);
     for (int i = 0; i < count; i++) {
         rtpi_posix_event(port, &events[i]);
     }
@@ -988,8 +1007,8 @@ static void rtpi_posix_event(rtpush_posix *port, rtpi_posix_slot *slot, int even
     if (events & (POLLERR | POLLNVAL)) {
         seen |= RTPI_POSIX_ERROR;
     }
-    rtpi_posix_mark(port, slot, seen);
     rtpi_posix_rearm(port, slot);
+    rtpi_posix_mark(port, slot, seen);
 }
 
 // The array is kept as short as the sockets are many: poll() refuses more entries than descriptors
@@ -1005,8 +1024,12 @@ static int rtpi_posix_wait(rtpush_posix *port, int wait_ms) {
     }
     const uint32_t all = top + 1u + port->listener_count;
     int count = poll(port->polls, (nfds_t)all, wait_ms);
+    if (count < 0 && errno != EINTR) {
+        return -1;
+    }
+    rtpi_posix_waited(port);
     if (count < 0) {
-        return errno == EINTR ? 0 : -1;
+        return 0;
     }
     if (others[0].revents != 0) {
         rtpi_posix_woken(port);
@@ -1139,15 +1162,6 @@ static void rtpi_posix_accept(rtpush_posix *port, rtpi_posix_listener *listener)
 
 // >>turn -----------------------------------------------------------------------------------------
 
-static uint32_t rtpi_posix_tick(rtpush_posix *port) {
-    uint32_t due_ms = RTPI_POSIX_NONE;
-    for (uint32_t i = 0; i < port->server_count; i++) {
-        const uint32_t ms = rtpush_tick(port->servers[i], port->now_ms);
-        due_ms = ms < due_ms ? ms : due_ms;
-    }
-    return due_ms;
-}
-
 // Serves what the core names.
 static void rtpi_posix_drain(rtpush_posix *port) {
     for (uint32_t i = 0; i < port->server_count; i++) {
@@ -1193,14 +1207,11 @@ static int rtpi_posix_settle(rtpush_posix *port) {
 
 // Waits, then does what became possible. Returns as rtpi_posix_settle, or -1 and errno.
 static int rtpi_posix_turn(rtpush_posix *port, int wait_ms) {
+    uint32_t left = port->ready_count; // none twice in a step
     if (rtpi_posix_wait(port, wait_ms == INT_MAX ? -1 : wait_ms) < 0) {
         return -1;
     }
-    // The core must know the time before it records these events: the wait may have been long.
-    port->now_ms = rtpi_posix_clock_ms();
-    (void)rtpi_posix_tick(port);
-    port->waiting = 0;
-    for (uint32_t left = port->ready_count; left > 0 && port->ready_count > 0; left--) {
+    for (; left > 0 && port->ready_count > 0; left--) {
         rtpi_posix_slot *slot = &port->slots[port->ready_first];
         rtpi_posix_dequeue(port, slot);
         rtpi_posix_answer(port, slot);
@@ -1323,9 +1334,10 @@ static int rtpi_posix_divide(rtpush_posix *port, const rtpush_posix_desc *desc) 
     port->buffers = (rtpi_posix_buffer *)(void *)(port->slots + port->slot_count);
     port->polls = (struct pollfd *)(void *)(port->buffers + buffers);
     port->bytes = (uint8_t *)(port->polls + port->slot_count + RTPI_POSIX_FIXED);
-    for (uint32_t i = buffers; i > 0; i--) {
+    for (uint32_t i = buffers; i > 1; i--) {
         rtpi_posix_buffer_give(port, i - 1u);
     }
+    port->own = 0;
     return 0;
 }
 

@@ -26,7 +26,7 @@ static void promise_strings_of_a_request_end_with_a_nul(U_STATE) {
         t_routes[T_R_ECHO].on_request = p_on_request;
         t_routes[T_R_ECHO].max_body = 511;
         t_start(w);
-        memset(w->srv.bytes, 'Q', 2048); // what an earlier request may have left
+        memset(rtpi_rx(w->srv.conns), 'Q', 1024); // what an earlier request may have left
         snprintf(text, sizeof text,
                  "POST /echo?a=b HTTP/1.1\r\nHost: 10.0.0.1:80\r\nContent-Length: %d\r\n\r\n"
                  "{rep %d z}", len, len);
