@@ -60,61 +60,19 @@
 // BUFFERS
 //     Two for each TLS connection, not shared: a shared one deadlocks when both sides wait.
 //     in_size   16,709 takes every record a peer may send (16,413 suffices for these ciphers).
-//               What fits is in_size - 29 bytes of plaintext in one record. A smaller one
-//               depends on the peer: a server cannot make a browser send small records (only the
-//               client can offer the extension of RFC 6066 4, and browsers do not). Browsers put a
-//               request head in one record (0.5 to 2 KB, with many cookies more), and send bodies
-//               and WebSocket messages in records as large as the message up to 16 KB. A larger
-//               record ends the connection with the alert record_overflow: nothing of it was acted
-//               upon. So: 16,709 where uploads or large messages are to be taken; 4,125 where pages
-//               only send heads and messages below 4 KB; 2,077 where they come without many
+//               What fits is in_size - 29 bytes of plaintext in one record: see RECORDS,
+//               rtpush_tls.h. 16,709 where uploads or large messages are to be taken; 4,125 where
+//               pages only send heads and messages below 4 KB; 2,077 where they come without many
 //               cookies; 837 is the least, for clients you write yourself.
 //     out_size  records we send are as large as fits, at least 597: 512 bytes of plaintext in each.
 //               BearSSL knows the sizes 512, 1024, 2048, 4096, 16384 (+ 85), and takes the smaller
 //               of out_size - 85 and in_size - 325. Small costs 29 bytes a record, nothing else.
 //
-// THE POOL
-//     A connection of a secure listener needs a link (small); it needs a slot only from its first
-//     byte of TLS until its end. If no slot is free it waits, and the port keeps its bytes. While a
-//     connection waits, another one gives way by the rules of rtpush.h, SLOTS: one whose handshake,
-//     head or body made no progress for give_way_ms; one that is idle for half a second after an
-//     answer (its browser can resume the session); or the oldest, at any age, of the address with
-//     the most slots. Streams and answers never give way. The youngest waiting connection gets the
-//     next slot; the last sixteen addresses whose slot brought no request come after all others. If
-//     a handshake takes a third of a second to compute or more, set give_way_ms to slot_count times
-//     that.
-//     The port keeps the first flight of a waiting connection, 2 KB from Chromium. Over lwIP set
-//     the receive window to RTPUSH_LWIP_HOLD segments: then the peer keeps the rest. max_handshakes
-//     limits the handshakes at a time. A handshake has the core's idle_ms from accept as its
-//     deadline, whatever arrives: one byte a second does not help an attacker.
-//
-// BACK-PRESSURE
-//     Decrypted bytes go into the core at once; what it does not take stays in the engine, and then
-//     no further ciphertext is taken from the port. The core is asked for plaintext only if a
-//     record can be begun, for as much as fits; the record is closed when the core has no more.
-//     Neither direction waits for the other. Plaintext counts as acknowledged for the core when the
-//     whole record that carries it was acknowledged by the transport.
-//
-// CLOSING
-//     FIN of the core becomes close_notify, then FIN when all is acknowledged. A peer's
-//     close_notify is answered, and what was not sent is discarded (RFC 5246 7.2.1). FIN without
-//     close_notify counts as the end of the peer's bytes: nothing that HTTP or WebSocket carries to
-//     a server is ended by it, so a cut body or message is never taken as complete.
-//     A protocol error gets its alert, then FIN; reason RTPUSH_REASON_TLS. Plain HTTP to this port
-//     gets a 400 with an explanation.
-//
-// CERTIFICATES
-//     Plain, on the LAN      no TLS: anyone in the network can read the traffic. The core's checks
-//                            of Host and Origin protect only against other web pages.
-//     A private CA           "make cert" makes a CA and certificates for localhost, rtpush.local
-//                            and the names in NAMES (DNS:device.lan,IP:192.168.1.5). Import ca.pem
-//                            into each browser or phone, keep ca.key off the device. Without the
-//                            import a page warns once, and wss: fails without a message.
-//     A public name          a name in DNS that you own, its certificate by ACME's dns-01 on
-//                            another machine, brought to the device every 60 days. The name may
-//                            point to a private address. The chain: certificate, then issuers.
-//     "make cert" writes the ECDSA one as C too, for firmware: dev_chain and dev_key in
-//     build/cert/dev_cert.h. Or keep PEM text and read it by rtpush_bearssl_pem.
+// BESIDE THIS FILE
+//     rtpush_tls.h, which this one includes: what the TLS filters share. Its chapters are RECORDS,
+//     THE POOL, BACK-PRESSURE, CLOSING and CERTIFICATES. "make cert" writes its ECDSA certificate
+//     as C too, for firmware: dev_chain and dev_key in build/cert/dev_cert.h; rtpush_bearssl_pem
+//     reads text.
 //
 // CONTEXT
 //     That of rtpush.h. A handshake computes for a while inside rtpush_input (Cortex-M3: 12 million
@@ -142,6 +100,8 @@
 
 #include <bearssl.h>
 
+#include "rtpush_tls.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -159,7 +119,8 @@ enum {
 
 typedef struct rtpush_bearssl rtpush_bearssl;
 typedef struct rtpush_bearssl_slot rtpush_bearssl_slot;
-typedef struct rtpush_bearssl_link rtpush_bearssl_link;
+typedef rtpush_tls_link rtpush_bearssl_link;
+typedef rtpush_tls_counters rtpush_bearssl_counters; // last_error: BR_ERR_...
 
 #define RTPUSH_BEARSSL_SESSION 100u // bytes of one remembered session
 #define RTPUSH_BEARSSL_BUFFERS(slots, in_size, out_size) \
@@ -191,7 +152,7 @@ typedef struct rtpush_bearssl_desc {
     void *ctx; // of entropy and clock
 
     uint32_t max_handshakes; // (slot_count) at a time
-    uint32_t give_way_ms;    // (1,000) see THE POOL above
+    uint32_t give_way_ms;    // (1,000) see THE POOL, rtpush_tls.h
 
     // Client certificates: only those signed by one of these are accepted.
     const br_x509_trust_anchor *anchors; // NULL: none is asked for
@@ -201,19 +162,6 @@ typedef struct rtpush_bearssl_desc {
     // time is not known: then no client certificate is valid. (the system's time if there is one)
     int (*clock)(void *ctx, uint32_t *days, uint32_t *seconds);
 } rtpush_bearssl_desc;
-
-typedef struct rtpush_bearssl_counters {
-    uint32_t begun;      // handshakes
-    uint32_t handshakes; // of them completed
-    uint32_t resumed;    // of them without public-key work
-    uint32_t failed;     // ended by a broken or refused protocol, see last_error
-    uint32_t plain;      // first byte was not TLS
-    uint32_t gave_way;   // handshakes and idle connections ended for others
-    uint32_t waited;     // times a connection found no slot at first
-    uint32_t slots_used; // now
-    uint32_t slots_high; // most so far
-    int last_error;      // BR_ERR_...
-} rtpush_bearssl_counters;
 
 // Prepares tls and attaches it to srv, which rtpush_init prepared and which has no connection yet.
 // desc is copied. Negative: rtpush_bearssl_strerror says why.
@@ -243,38 +191,14 @@ int rtpush_bearssl_identify(rtpush_bearssl_desc *desc, const rtpush_bearssl_iden
 
 // -- sizes: public only so that memory can be static; the fields are private ----------------------
 
-struct rtpush_bearssl_link { // a connection
-    void *port;              // first: rtpush.h
-    rtpush_bearssl *tls;
-    rtpush_conn *conn;         // NULL: free
-    rtpush_bearssl_slot *slot; // NULL: none yet, or given back
-    rtpush_bearssl_link *next; // free list, or those that wait for a slot
-    uint32_t unacked;          // ciphertext that is not acknowledged
-    uint16_t tail_at;          // of what is sent after the engine's end: an alert or the 400
-    uint16_t tail_len;
-    uint8_t flags; // RTPI_BEARSSL_...
-};
-
 struct rtpush_bearssl_slot { // a TLS connection
-    rtpush_bearssl_link *link; // NULL: free
-    uint32_t answered;         // 1: the peer's first flight is complete
-    uint32_t in_engine;        // plaintext bytes of the record being made or sent
-    uint32_t on_wire;          // in records sent whole, beyond the mark
-    uint32_t marked;           // ... before it: acknowledged when `left` more bytes are
-    uint32_t left;
+    rtpush_tls_slot base;
     br_ssl_server_context ssl;
 };
 
 struct rtpush_bearssl {
-    rtpush_filter filter;
-    rtpush_server *srv;
+    rtpush_tls_pool pool;
     rtpush_bearssl_desc desc;
-    rtpush_bearssl_link *free_first;
-    rtpush_bearssl_link *wait_first; // the one that came last
-    uint32_t handshakes;             // under way
-    uint32_t deferred_at;            // of deferred: which is overwritten next
-    uint32_t deferred[16];           // addresses whose slot brought no request
-    rtpush_bearssl_counters count;
     const br_ssl_session_cache_class *cache; // counts, and asks lru
     br_ssl_session_cache_lru lru;
     br_hmac_drbg_context random;
@@ -296,48 +220,21 @@ struct rtpush_bearssl {
 extern "C" {
 #endif
 
-// Terms. A link's life:
-//
-//   no slot, nothing heard -> [WAIT for a slot] -> handshake -> OPEN -> FIN -> DONE
-//                    |                                 |          |
-//                    +---------------------------------+----------+-> OVER -> FIN -> DONE
-//
-// OVER: the engine has ended, by an error, an alert or close_notify of the peer, or was never
-// started (plain HTTP). Then further output of the core is discarded, as if sent and acknowledged,
-// until it asks for FIN; only the tail is still sent: an alert, or the 400. FIN: the core has
-// finished; close_notify is being sent if the engine has not ended. DONE: the port was asked for
-// FIN.
-//
-// Acknowledgements. Plaintext is in_engine until its record was handed over to the last byte, then
-// on_wire. One mark says that `marked` bytes are acknowledged with the next `left` bytes of
-// ciphertext; at that moment all that is on_wire becomes the next mark. It lags by at most two
-// flights, and needs no list of records.
+typedef rtpush_bearssl rtpi_tls;
+typedef rtpush_bearssl_slot rtpi_tls_slot;
 
-enum {
-    RTPI_BEARSSL_WAIT = 1,     // in the list of those that wait
-    RTPI_BEARSSL_OPEN = 2,     // the handshake is complete
-    RTPI_BEARSSL_EOF = 4,      // FIN of the peer arrived
-    RTPI_BEARSSL_EOF_TOLD = 8, // ... and the core knows
-    RTPI_BEARSSL_OVER = 16,
-    RTPI_BEARSSL_FIN = 32,
-    RTPI_BEARSSL_DONE = 64,
-    RTPI_BEARSSL_REFUSED = 128 // the port holds bytes that were not taken
+enum { // of an engine: BearSSL's own bits
+    RTPI_TLS_OUT = BR_SSL_SENDREC,
+    RTPI_TLS_READY = BR_SSL_SENDAPP | BR_SSL_RECVAPP,
+    RTPI_TLS_EOF_IN = 0, // RFC 5246 7.2.1: a close_notify ends both ways
+    RTPI_TLS_CLOSED = BR_SSL_CLOSED
 };
 
 enum {
-    RTPI_BEARSSL_SPANS = 8,
-    RTPI_BEARSSL_DEFERRED = 16,
-    RTPI_BEARSSL_HANDSHAKE = 0x16, // RFC 5246 6.2.1: type of a record that carries a ClientHello
-    RTPI_BEARSSL_ALERT = 21,
+    RTPI_BEARSSL_ALERT = 21, // RFC 5246 6.2.1
     RTPI_BEARSSL_LEAST_IN = 512 + 325, // BearSSL, ssl_engine.c: MAX_IN_OVERHEAD, MAX_OUT_OVERHEAD
     RTPI_BEARSSL_LEAST_OUT = 512 + 85
 };
-
-static const char rtpi_bearssl_hint[] = "HTTP/1.1 400 Bad Request\r\n"
-                                        "Content-Type: text/plain; charset=utf-8\r\n"
-                                        "Content-Length: 51\r\n"
-                                        "Connection: close\r\n\r\n"
-                                        "This port speaks HTTPS: begin with https: or wss:.\n";
 
 // >>curves: only two of BearSSL's, so that the others are not linked -----------------------------
 
@@ -412,7 +309,7 @@ static int rtpi_bearssl_load(const br_ssl_session_cache_class **cache, br_ssl_se
                              br_ssl_session_parameters *session) {
     rtpush_bearssl *tls = rtpi_bearssl_of_cache(cache);
     const int found = tls->lru.vtable->load(&tls->lru.vtable, ssl, session);
-    tls->count.resumed += found != 0;
+    tls->pool.count.resumed += found != 0;
     return found;
 }
 
@@ -421,8 +318,8 @@ static const br_ssl_session_cache_class rtpi_bearssl_cache = {
 
 // >>engine ---------------------------------------------------------------------------------------
 
-static br_ssl_engine_context *rtpi_bearssl_engine(const rtpush_bearssl_link *link) {
-    return &link->slot->ssl.eng;
+static br_ssl_engine_context *rtpi_bearssl_engine(rtpush_tls_slot *slot) {
+    return &((rtpush_bearssl_slot *)(void *)slot)->ssl.eng; // base is its first member
 }
 
 #ifndef RTPUSH_BEARSSL_NO_CLIENT_CERTS
@@ -475,7 +372,7 @@ static void rtpi_bearssl_set_key(const rtpush_bearssl_desc *d, br_ssl_server_con
                                 rtpi_bearssl_ec(), br_ecdsa_sign_asn1_get_default());
 }
 
-static void rtpi_bearssl_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
+static void rtpi_tls_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     static const char *const protocols[] = {"http/1.1", "http/1.0"}; // RFC 7301 6
     const rtpush_bearssl_desc *d = &tls->desc;
     br_ssl_server_context *ssl = &slot->ssl;
@@ -540,15 +437,18 @@ static uint8_t rtpi_bearssl_alert_of(int error) {
 // The engine failed without an alert: makes one. A record that it has begun to send is finished
 // first, or the alert would be in the middle of it.
 // This looks into BearSSL's context (0.6), which has no function for it.
-static void rtpi_bearssl_make_alert(rtpush_bearssl_link *link, int error) {
-    br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
+static void rtpi_tls_alert(rtpush_tls_link *link, int error) {
+    br_ssl_engine_context *eng = rtpi_bearssl_engine(link->slot);
     const size_t rest = eng->oxa == eng->oxb ? eng->oxc - eng->oxa : 0u;
     size_t from;
     size_t end = eng->obuf_len - 5u;
     size_t len = 2;
     uint8_t *record;
+    if (error >= BR_ERR_RECV_FATAL_ALERT) {
+        return; // the peer's, or one that was sent
+    }
     memmove(eng->obuf, eng->obuf + eng->oxa, rest);
-    link->tail_at = 0;
+    link->tail = eng->obuf;
     link->tail_len = (uint16_t)rest;
     if (rest + 64u > eng->obuf_len) {
         return; // 5 + 8 + 2 + 16 bytes, and BearSSL's margin: FIN alone
@@ -563,456 +463,87 @@ static void rtpi_bearssl_make_alert(rtpush_bearssl_link *link, int error) {
     link->tail_len = (uint16_t)(rest + len);
 }
 
-// >>pool -----------------------------------------------------------------------------------------
-
-static rtpush_bearssl_link *rtpi_bearssl_self(const rtpush_conn *conn) {
-    return (rtpush_bearssl_link *)rtpush_filter_self(conn);
+static void rtpi_tls_stop(rtpush_tls_slot *slot) {
+    memset(slot, 0, sizeof(rtpush_bearssl_slot));
 }
 
-static void rtpi_bearssl_wait(rtpush_bearssl_link *link) {
-    if (!(link->flags & RTPI_BEARSSL_WAIT)) {
-        link->flags |= RTPI_BEARSSL_WAIT;
-        link->next = link->tls->wait_first;
-        link->tls->wait_first = link;
-    }
+static unsigned rtpi_tls_state(rtpush_tls_slot *slot) {
+    return br_ssl_engine_current_state(rtpi_bearssl_engine(slot));
 }
 
-static void rtpi_bearssl_unwait(rtpush_bearssl_link *link) {
-    rtpush_bearssl_link **at = &link->tls->wait_first;
-    if (!(link->flags & RTPI_BEARSSL_WAIT)) {
-        return;
-    }
-    while (*at != link) {
-        at = &(*at)->next;
-    }
-    *at = link->next;
-    link->flags &= (uint8_t)~RTPI_BEARSSL_WAIT;
+static int rtpi_tls_error(rtpush_tls_slot *slot) {
+    return br_ssl_engine_last_error(rtpi_bearssl_engine(slot));
 }
 
-static int rtpi_bearssl_is_deferred(const rtpush_bearssl_link *link) {
-    const uint32_t peer = rtpush_filter_peer(link->conn);
-    int deferred = 0;
-    for (unsigned i = 0; i < RTPI_BEARSSL_DEFERRED; i++) {
-        deferred |= peer != 0 && peer == link->tls->deferred[i];
-    }
-    return deferred;
+static int rtpi_tls_hungry(rtpush_tls_slot *slot) {
+    return (br_ssl_engine_current_state(rtpi_bearssl_engine(slot)) & BR_SSL_RECVREC) != 0;
 }
 
-// The connection that gets the next slot: the youngest, since its peer is the most likely to be
-// still there, and should not wait for all earlier ones. Addresses whose slot brought no request
-// come after all others, so that an attacker gets one slot for each address, and then only slots
-// that no other connection waits for.
-static rtpush_bearssl_link *rtpi_bearssl_next(const rtpush_bearssl *tls) {
-    rtpush_bearssl_link *link = tls->wait_first;
-    while (link != NULL && rtpi_bearssl_is_deferred(link)) {
-        link = link->next;
-    }
-    return link != NULL ? link : tls->wait_first;
-}
-
-// Whether it holds what others wait for: a slot, or while slots are free, one of max_handshakes.
-static int rtpi_bearssl_holds(const rtpush_conn *conn) {
-    const rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
-    const rtpush_bearssl *tls = link->tls;
-    return link->slot != NULL && (tls->count.slots_used == tls->desc.slot_count ||
-                                  !(link->flags & RTPI_BEARSSL_OPEN));
-}
-
-static rtpush_bearssl_slot *rtpi_bearssl_free_slot(const rtpush_bearssl *tls) {
-    for (uint32_t i = 0; i < tls->desc.slot_count; i++) {
-        if (tls->desc.slots[i].link == NULL) {
-            return &tls->desc.slots[i];
-        }
-    }
-    return NULL;
-}
-
-// Gives free slots to those that wait.
-static void rtpi_bearssl_assign(rtpush_bearssl *tls) {
-    while (tls->wait_first != NULL && tls->handshakes < tls->desc.max_handshakes) {
-        rtpush_bearssl_slot *slot = rtpi_bearssl_free_slot(tls);
-        rtpush_bearssl_link *link = rtpi_bearssl_next(tls);
-        if (slot == NULL) {
-            return;
-        }
-        rtpi_bearssl_unwait(link);
-        slot->link = link;
-        link->slot = slot;
-        tls->handshakes++;
-        tls->count.begun++;
-        tls->count.slots_used++;
-        if (tls->count.slots_used > tls->count.slots_high) {
-            tls->count.slots_high = tls->count.slots_used;
-        }
-        rtpi_bearssl_start(tls, slot);
-        rtpush_filter_moved(tls->srv, link->conn);
-        rtpush_filter_ready(tls->srv, link->conn);
-    }
-}
-
-// Its handshake is complete or has ended: it no longer counts for max_handshakes.
-static void rtpi_bearssl_handshake_done(rtpush_bearssl_link *link) {
-    if (!(link->flags & RTPI_BEARSSL_OPEN)) {
-        link->flags |= RTPI_BEARSSL_OPEN;
-        link->tls->handshakes--;
-    }
-}
-
-static void rtpi_bearssl_slot_give(rtpush_bearssl_link *link) {
-    rtpush_bearssl_slot *slot = link->slot;
-    if (slot == NULL) {
-        return;
-    }
-    rtpi_bearssl_handshake_done(link);
-    memset(slot, 0, sizeof(*slot)); // its keys too
-    link->slot = NULL;
-    link->tls->count.slots_used--;
-    rtpi_bearssl_assign(link->tls);
-}
-
-// This link waits: ends another connection, if the rules of SLOTS allow it.
-static void rtpi_bearssl_make_way(rtpush_bearssl_link *link) {
-    rtpush_bearssl *tls = link->tls;
-    rtpush_conn *conn = rtpush_filter_gives_way(tls->srv, link->conn, tls->desc.give_way_ms,
-                                                rtpi_bearssl_holds);
-    if (conn == NULL) {
-        return;
-    }
-    if (!(rtpi_bearssl_self(conn)->flags & (RTPI_BEARSSL_OVER | RTPI_BEARSSL_FIN))) {
-        tls->count.gave_way++;
-        if (!rtpush_filter_idle(conn) && !rtpi_bearssl_is_deferred(rtpi_bearssl_self(conn))) {
-            tls->deferred[tls->deferred_at++ % RTPI_BEARSSL_DEFERRED] = rtpush_filter_peer(conn);
-        }
-    }
-    rtpush_filter_evict(tls->srv, conn);
-}
-
-// >>pump -----------------------------------------------------------------------------------------
-
-// The engine has ended, or there was none. Plaintext that is not acknowledged is lost.
-static void rtpi_bearssl_over(rtpush_bearssl_link *link, int why) {
-    rtpush_bearssl *tls = link->tls;
-    rtpush_bearssl_slot *slot = link->slot;
-    link->flags |= RTPI_BEARSSL_OVER;
-    rtpush_filter_end(tls->srv, link->conn, why); // first: an acknowledgement must not look like
-    if (slot != NULL) {                           // success
-        const uint32_t lost = slot->in_engine + slot->on_wire + slot->marked;
-        slot->in_engine = slot->on_wire = slot->marked = slot->left = 0;
-        rtpi_bearssl_handshake_done(link);
-        rtpush_plain_acked(tls->srv, link->conn, lost);
-    }
-}
-
-// To be called after each call of the engine: notes the end of the handshake and of the engine.
-// Returns 1 if the engine has ended.
-static int rtpi_bearssl_look(rtpush_bearssl_link *link) {
-    rtpush_bearssl *tls = link->tls;
-    br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
-    const unsigned state = br_ssl_engine_current_state(eng);
-    int error;
-    if ((state & BR_SSL_SENDREC) && !link->slot->answered) {
-        link->slot->answered = 1;
-        rtpush_filter_moved(tls->srv, link->conn);
-    }
-    if ((state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) && !(link->flags & RTPI_BEARSSL_OPEN)) {
-        rtpush_filter_moved(tls->srv, link->conn);
-        tls->count.handshakes++;
-        rtpi_bearssl_handshake_done(link);
-        rtpi_bearssl_assign(tls);
-    }
-    if (state != BR_SSL_CLOSED) {
+static size_t rtpi_tls_feed(rtpush_tls_link *link, const uint8_t *from, size_t len) {
+    br_ssl_engine_context *eng = rtpi_bearssl_engine(link->slot);
+    size_t room = 0;
+    uint8_t *to = br_ssl_engine_sendrec_buf(eng, &room); // not to be sent yet
+    // RFC 7918: browsers send a request behind their Finished without waiting for ours, and BearSSL
+    // takes no application data before it has written its own.
+    if (to != NULL && !(link->flags & RTPI_TLS_OPEN)) {
         return 0;
     }
-    error = br_ssl_engine_last_error(eng);
-    if (error == BR_ERR_OK) { // close_notify of the peer, and ours is sent
-        rtpi_bearssl_over(link, RTPUSH_REASON_PEER_CLOSED);
-        return 1;
+    to = br_ssl_engine_recvrec_buf(eng, &room);
+    if (to == NULL) {
+        return 0;
     }
-    tls->count.failed++;
-    tls->count.last_error = error;
-    if (error < BR_ERR_RECV_FATAL_ALERT) {
-        rtpi_bearssl_make_alert(link, error);
-    }
-    rtpi_bearssl_over(link, RTPUSH_REASON_TLS);
-    return 1;
+    room = room < len ? room : len;
+    memcpy(to, from, room);
+    br_ssl_engine_recvrec_ack(eng, room);
+    return room;
 }
 
-// Decrypted bytes to the core, and the end behind them. Returns 1 if something moved.
-static int rtpi_bearssl_deliver(rtpush_bearssl_link *link) {
-    rtpush_server *srv = link->tls->srv;
-    int moved = 0;
-    size_t len = 0;
-    if (link->slot != NULL && !(link->flags & RTPI_BEARSSL_OVER)) {
-        br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
-        uint8_t *data = br_ssl_engine_recvapp_buf(eng, &len);
-        while (data != NULL) { // the record's plaintext is in our buffer until it is acknowledged
-            const size_t taken = rtpush_plain_input(srv, link->conn, data, len);
-            if (taken > 0) {
-                br_ssl_engine_recvapp_ack(eng, taken);
-                moved = 1;
-            }
-            if (taken < len) {
-                return moved;
-            }
-            data = br_ssl_engine_recvapp_buf(eng, &len);
-        }
-    }
-    if ((link->flags & (RTPI_BEARSSL_EOF | RTPI_BEARSSL_EOF_TOLD)) == RTPI_BEARSSL_EOF) {
-        link->flags |= RTPI_BEARSSL_EOF_TOLD;
-        rtpush_plain_eof(srv, link->conn);
-    }
-    return moved;
+// A record's plaintext is in our buffer until it is acknowledged.
+static uint8_t *rtpi_tls_plain(rtpush_tls_slot *slot, size_t *len) {
+    return br_ssl_engine_recvapp_buf(rtpi_bearssl_engine(slot), len);
 }
 
-// Asks the core for plaintext, as much as fits into the engine; without an engine it is discarded.
-// Before the end of the handshake there is no room, and the core can only ask for FIN. Returns 1 if
-// something moved.
-static int rtpi_bearssl_collect(rtpush_bearssl_link *link) {
-    rtpush_server *srv = link->tls->srv;
-    const int over = link->slot == NULL || (link->flags & RTPI_BEARSSL_OVER);
-    rtpush_span spans[RTPI_BEARSSL_SPANS];
-    uint8_t *to = NULL;
+static void rtpi_tls_plain_taken(rtpush_tls_slot *slot, size_t n) {
+    br_ssl_engine_recvapp_ack(rtpi_bearssl_engine(slot), n);
+}
+
+static int rtpi_tls_write(rtpush_tls_slot *slot, const rtpush_span *spans, int count) {
+    br_ssl_engine_context *eng = rtpi_bearssl_engine(slot);
     size_t room = 0;
     size_t taken = 0;
-    int count;
-    if (link->flags & RTPI_BEARSSL_FIN) {
-        return 0;
-    }
-    if (!over) {
-        to = br_ssl_engine_sendapp_buf(rtpi_bearssl_engine(link), &room);
-    }
-    count = rtpush_plain_output(srv, link->conn, spans, RTPI_BEARSSL_SPANS);
-    for (int i = 0; i < count; i++) {
-        const size_t len = spans[i].len < room - taken || over ? spans[i].len : room - taken;
-        if (to != NULL && len > 0) {
-            memcpy(to + taken, spans[i].data, len);
-        }
+    uint8_t *to = br_ssl_engine_sendapp_buf(eng, &room);
+    for (int i = 0; i < count && taken < room; i++) {
+        const size_t len = spans[i].len < room - taken ? spans[i].len : room - taken;
+        memcpy(to + taken, spans[i].data, len);
         taken += len;
     }
-    if (count > 0) {
-        (void)rtpush_plain_sent(srv, link->conn, taken, over ? taken : 0u); // asked again anyway
-    }
-    if (count == RTPUSH_FIN) {
-        link->flags |= RTPI_BEARSSL_FIN;
-        rtpi_bearssl_unwait(link); // it must not keep a slot
-        if (!over) {
-            br_ssl_engine_close(rtpi_bearssl_engine(link));
-        }
-        return 0;
-    }
-    if (!over && taken > 0) {
-        br_ssl_engine_sendapp_ack(rtpi_bearssl_engine(link), taken);
-        link->slot->in_engine += (uint32_t)taken;
-    }
-    return taken > 0;
-}
-
-// What the port may send now, *len 0 if nothing.
-static const uint8_t *rtpi_bearssl_pending(const rtpush_bearssl_link *link, size_t *len) {
-    *len = 0;
-    if (link->flags & RTPI_BEARSSL_OVER) {
-        *len = (size_t)link->tail_len - link->tail_at;
-        return (link->slot != NULL ? rtpi_bearssl_engine(link)->obuf
-                                   : (const uint8_t *)rtpi_bearssl_hint) + link->tail_at;
-    }
-    return link->slot != NULL ? br_ssl_engine_sendrec_buf(rtpi_bearssl_engine(link), len) : NULL;
-}
-
-// All that is on_wire becomes the next mark, if there is none.
-static void rtpi_bearssl_mark(rtpush_bearssl_link *link) {
-    rtpush_bearssl_slot *slot = link->slot;
-    if (slot->left == 0 && slot->on_wire > 0) {
-        slot->marked = slot->on_wire;
-        slot->on_wire = 0;
-        slot->left = link->unacked;
-    }
-}
-
-// >>filter: what the core calls for the port -----------------------------------------------------
-
-static void *rtpi_bearssl_open(void *ctx, rtpush_server *srv, rtpush_conn *conn, void *port) {
-    rtpush_bearssl *tls = (rtpush_bearssl *)ctx;
-    rtpush_bearssl_link *link = tls->free_first;
-    (void)srv;
-    if (link == NULL) {
-        return NULL;
-    }
-    tls->free_first = link->next;
-    memset(link, 0, sizeof(*link));
-    link->port = port;
-    link->tls = tls;
-    link->conn = conn;
-    return link;
-}
-
-static void rtpi_bearssl_close(void *self) {
-    rtpush_bearssl_link *link = (rtpush_bearssl_link *)self;
-    rtpi_bearssl_unwait(link);
-    rtpi_bearssl_slot_give(link);
-    link->conn = NULL;
-    link->next = link->tls->free_first;
-    link->tls->free_first = link;
-}
-
-// The first bytes of a connection. Returns 1 if it has a slot now.
-static int rtpi_bearssl_begin(rtpush_bearssl_link *link, uint8_t first) {
-    rtpush_bearssl *tls = link->tls;
-    const int is_new = !(link->flags & RTPI_BEARSSL_WAIT);
-    if (first != RTPI_BEARSSL_HANDSHAKE) {
-        tls->count.plain++;
-        link->tail_len = sizeof(rtpi_bearssl_hint) - 1u;
-        rtpi_bearssl_over(link, RTPUSH_REASON_SYNTAX);
-        return 0;
-    }
-    rtpi_bearssl_wait(link);
-    rtpi_bearssl_assign(tls);
-    if (link->slot == NULL) {
-        tls->count.waited += is_new != 0;
-        rtpi_bearssl_make_way(link);
-        rtpush_filter_later(tls->srv, link->conn);
-    }
-    return link->slot != NULL;
-}
-
-static size_t rtpi_bearssl_input(rtpush_server *srv, rtpush_conn *conn, void *bytes,
-                                 size_t len) {
-    rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
-    const uint8_t *from = (const uint8_t *)bytes;
-    size_t taken = 0;
-    (void)srv;
-    if (len == 0) {
-        return 0;
-    }
-    if (link->slot == NULL && !(link->flags & (RTPI_BEARSSL_OVER | RTPI_BEARSSL_FIN)) &&
-        !rtpi_bearssl_begin(link, from[0]) && !(link->flags & RTPI_BEARSSL_OVER)) {
-        return 0;
-    }
-    link->flags &= (uint8_t)~RTPI_BEARSSL_REFUSED;
-    while (taken < len && !(link->flags & (RTPI_BEARSSL_OVER | RTPI_BEARSSL_FIN))) {
-        br_ssl_engine_context *eng = rtpi_bearssl_engine(link);
-        size_t room = 0;
-        uint8_t *to = br_ssl_engine_sendrec_buf(eng, &room);
-        // RFC 7918: browsers send a request behind their Finished without waiting for ours, and
-        // BearSSL takes no application data before it has written its own.
-        to = to != NULL && !(link->flags & RTPI_BEARSSL_OPEN)
-                 ? NULL : br_ssl_engine_recvrec_buf(eng, &room);
-        if (to == NULL && !rtpi_bearssl_deliver(link)) {
-            link->flags |= RTPI_BEARSSL_REFUSED;
-            return taken;
-        }
-        if (to != NULL) {
-            room = room < len - taken ? room : len - taken;
-            memcpy(to, from + taken, room);
-            taken += room;
-            br_ssl_engine_recvrec_ack(eng, room);
-            if (!rtpi_bearssl_look(link)) {
-                (void)rtpi_bearssl_deliver(link);
-            }
-        }
-    }
-    return len; // all, or the rest is discarded
-}
-
-static void rtpi_bearssl_eof(rtpush_server *srv, rtpush_conn *conn) {
-    rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
-    (void)srv;
-    link->flags |= RTPI_BEARSSL_EOF;
-    (void)rtpi_bearssl_deliver(link);
-}
-
-static int rtpi_bearssl_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans,
-                               int max) {
-    rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
-    const uint8_t *data;
-    size_t len = 0;
-    (void)max;
-    do {
-        data = rtpi_bearssl_pending(link, &len);
-        if (len > 0) {
-            break;
-        }
-        (void)rtpi_bearssl_deliver(link);
-    } while (rtpi_bearssl_collect(link));
-    if (len == 0 && link->slot != NULL && !(link->flags & RTPI_BEARSSL_OVER)) {
-        br_ssl_engine_flush(rtpi_bearssl_engine(link), 0);
-        data = rtpi_bearssl_pending(link, &len);
-    }
-    if (len > 0) {
-        spans[0].data = data;
-        spans[0].len = (uint16_t)len; // of a buffer of out_size bytes, a uint16_t
-        spans[0].kind = RTPUSH_SPAN_COPY;
-        return 1;
-    }
-    if ((link->flags & RTPI_BEARSSL_REFUSED) && link->slot != NULL &&
-        (br_ssl_engine_current_state(rtpi_bearssl_engine(link)) & BR_SSL_RECVREC)) {
-        link->flags &= (uint8_t)~RTPI_BEARSSL_REFUSED;
-        rtpush_filter_ready(srv, conn); // the port does not know that there is room again
-    }
-    if ((link->flags & RTPI_BEARSSL_FIN) && !(link->flags & RTPI_BEARSSL_DONE) &&
-        link->unacked == 0) {
-        link->flags |= RTPI_BEARSSL_DONE;
-        rtpi_bearssl_slot_give(link);
-        return RTPUSH_FIN;
-    }
-    return 0;
-}
-
-
-static void rtpi_bearssl_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
-    rtpush_bearssl_link *link = rtpi_bearssl_self(conn);
-    rtpush_bearssl_slot *slot = link->slot;
-    uint32_t acked;
-    link->unacked -= n < link->unacked ? (uint32_t)n : link->unacked;
-    if (link->unacked == 0 && (link->flags & RTPI_BEARSSL_FIN)) {
-        rtpush_filter_ready(srv, conn); // FIN is next
-    }
-    if (slot == NULL) {
-        return;
-    }
-    if (n < slot->left) {
-        slot->left -= (uint32_t)n;
-        return;
-    }
-    acked = slot->marked;
-    slot->marked = slot->left = 0;
-    if (link->unacked == 0) { // records behind the mark too: nothing is left to mark them by
-        acked += slot->on_wire;
-        slot->on_wire = 0;
-    }
-    rtpi_bearssl_mark(link);
-    if (acked > 0) {
-        rtpush_plain_acked(srv, conn, acked); // last: callbacks run in it
-    }
-}
-
-// The transport has taken n of the bytes given to the port.
-static void rtpi_bearssl_taken(rtpush_bearssl_link *link, size_t n) {
-    size_t len = 0;
-    link->unacked += (uint32_t)n;
-    if (link->flags & RTPI_BEARSSL_OVER) {
-        link->tail_at = (uint16_t)(link->tail_at + n);
-        return;
-    }
-    br_ssl_engine_sendrec_ack(rtpi_bearssl_engine(link), n);
-    if (br_ssl_engine_sendrec_buf(rtpi_bearssl_engine(link), &len) == NULL) {
-        link->slot->on_wire += link->slot->in_engine;
-        link->slot->in_engine = 0;
-    }
-    rtpi_bearssl_mark(link);
-    (void)rtpi_bearssl_look(link);
-}
-
-// Always returns that there may be more: in the engine, or in the core. Asking again costs little
-// compared with a record.
-static int rtpi_bearssl_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     if (taken > 0) {
-        rtpi_bearssl_taken(rtpi_bearssl_self(conn), taken);
+        br_ssl_engine_sendapp_ack(eng, taken);
     }
-    if (acked > 0) {
-        rtpi_bearssl_acked(srv, conn, acked);
-    }
-    return 1;
+    return (int)taken;
 }
+
+static void rtpi_tls_flush(rtpush_tls_slot *slot) {
+    br_ssl_engine_flush(rtpi_bearssl_engine(slot), 0);
+}
+
+static void rtpi_tls_close(rtpush_tls_slot *slot) {
+    br_ssl_engine_close(rtpi_bearssl_engine(slot));
+}
+
+static const uint8_t *rtpi_tls_wire(rtpush_tls_slot *slot, size_t *len) {
+    return br_ssl_engine_sendrec_buf(rtpi_bearssl_engine(slot), len);
+}
+
+static int rtpi_tls_wire_taken(rtpush_tls_slot *slot, size_t n) {
+    br_ssl_engine_context *eng = rtpi_bearssl_engine(slot);
+    size_t len = 0;
+    br_ssl_engine_sendrec_ack(eng, n);
+    return br_ssl_engine_sendrec_buf(eng, &len) == NULL;
+}
+
+#define RTPI_TLS_IMPLEMENTATION
+#include "rtpush_tls.h"
 
 // >>pem ------------------------------------------------------------------------------------------
 
@@ -1146,7 +677,8 @@ static int rtpi_bearssl_seed(rtpush_bearssl *tls) {
     return good;
 }
 
-static int rtpi_bearssl_check(const rtpush_bearssl_desc *d) {
+static int rtpi_bearssl_check(rtpush_bearssl *tls) {
+    const rtpush_bearssl_desc *d = &tls->desc;
     if (d->chain == NULL || d->chain_len == 0 || !d->ec_key == !d->rsa_key) {
         return RTPUSH_BEARSSL_ERR_KEY;
     }
@@ -1158,8 +690,7 @@ static int rtpi_bearssl_check(const rtpush_bearssl_desc *d) {
     if (d->ec_key != NULL && d->ec_key->curve != BR_EC_secp256r1) {
         return RTPUSH_BEARSSL_ERR_KEY;
     }
-    if (d->slots == NULL || d->slot_count == 0 || d->links == NULL || d->link_count == 0 ||
-        d->buffers == NULL || d->in_size < (int)RTPI_BEARSSL_LEAST_IN ||
+    if (!rtpi_tls_check(tls) || d->buffers == NULL || d->in_size < (int)RTPI_BEARSSL_LEAST_IN ||
         d->out_size < (int)RTPI_BEARSSL_LEAST_OUT ||
         d->buffers_size < RTPUSH_BEARSSL_BUFFERS(d->slot_count, d->in_size, d->out_size) ||
         (d->sessions != NULL && d->sessions_size < RTPUSH_BEARSSL_SESSION) ||
@@ -1173,13 +704,10 @@ int rtpush_bearssl_init(rtpush_bearssl *tls, rtpush_server *srv, const rtpush_be
     rtpush_bearssl_desc *d = &tls->desc;
     int error;
     memset(tls, 0, sizeof(*tls));
-    tls->srv = srv;
     *d = *desc;
     d->in_size = (uint16_t)(d->in_size ? d->in_size : 16384u + 325u);
     d->out_size = (uint16_t)(d->out_size ? d->out_size : 2048u + 85u);
-    d->give_way_ms = d->give_way_ms ? d->give_way_ms : 1000u;
-    d->max_handshakes = d->max_handshakes ? d->max_handshakes : d->slot_count;
-    error = rtpi_bearssl_check(d);
+    error = rtpi_bearssl_check(tls);
     if (error) {
         return error;
     }
@@ -1190,21 +718,7 @@ int rtpush_bearssl_init(rtpush_bearssl *tls, rtpush_server *srv, const rtpush_be
         br_ssl_session_cache_lru_init(&tls->lru, (unsigned char *)d->sessions, d->sessions_size);
         tls->cache = &rtpi_bearssl_cache;
     }
-    memset(d->slots, 0, d->slot_count * sizeof(*d->slots));
-    memset(d->links, 0, d->link_count * sizeof(*d->links));
-    for (uint32_t i = d->link_count; i > 0; i--) {
-        d->links[i - 1u].next = tls->free_first;
-        tls->free_first = &d->links[i - 1u];
-    }
-    tls->filter.ctx = tls;
-    tls->filter.open = rtpi_bearssl_open;
-    tls->filter.close = rtpi_bearssl_close;
-    tls->filter.input = rtpi_bearssl_input;
-    tls->filter.eof = rtpi_bearssl_eof;
-    tls->filter.output = rtpi_bearssl_output;
-    tls->filter.sent = rtpi_bearssl_sent;
-    tls->filter.acked = rtpi_bearssl_acked;
-    if (rtpush_attach_filter(srv, &tls->filter) != RTPUSH_OK) {
+    if (rtpi_tls_attach(tls, srv) != RTPUSH_OK) {
         return RTPUSH_BEARSSL_ERR_ATTACH;
     }
     return RTPUSH_OK;
@@ -1228,7 +742,7 @@ const char *rtpush_bearssl_strerror(int error) {
 }
 
 const rtpush_bearssl_counters *rtpush_bearssl_get_counters(const rtpush_bearssl *tls) {
-    return &tls->count;
+    return &tls->pool.count;
 }
 
 #ifdef __cplusplus

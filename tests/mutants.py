@@ -193,7 +193,7 @@ def programs_of(file):
                             "-DRTPUSH_POSIX_POLL"]}
         return [Program(name, "tests/posix/faults.c", flags, ["-lpthread"], [[]])
                 for name, flags in forms.items()]
-    if file == "ports/rtpush_bearssl.h":
+    if file in ("ports/rtpush_bearssl.h", "ports/rtpush_tls.h"):
         prepare("sh ports/cert.sh build/cert")
         return [Program(name, f"tests/tls/{name}.c", [], ["-lcmocka", "-lbearssl"], [["60"]])
                 for name in ("test_tls", "sim")]

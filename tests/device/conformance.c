@@ -133,9 +133,9 @@ static void on_keep(rtpush_server *srv, const rtpush_request *req) {
 // What the filter has in use, and who waits for it.
 static int tls_pools(const rtpush_server *srv, char *out, size_t cap) {
 #ifdef CONFORMANCE_TLS
-    const rtpush_bearssl *tls = srv->filter->ctx;
+    const rtpush_tls_pool *tls = srv->filter->ctx;
     unsigned links = 0;
-    for (const rtpush_bearssl_link *l = tls->free_first; l != NULL; l = l->next) {
+    for (const rtpush_tls_link *l = tls->free_first; l != NULL; l = l->next) {
         links++;
     }
     return snprintf(out, cap, "tls slots %lu handshakes %lu links free %u waiting %d ",

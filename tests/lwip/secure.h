@@ -103,11 +103,12 @@ static void s_secure_connect(s_peer *p)
 
 static void s_secure_end(void)
 {
-    T_CHECK(s_tls.count.handshakes > 0, "nobody spoke TLS");
-    T_CHECK(s_tls.count.slots_used == 0 && s_tls.handshakes == 0 && s_tls.wait_first == NULL,
+    const rtpush_tls_pool *pool = &s_tls.pool;
+    T_CHECK(pool->count.handshakes > 0, "nobody spoke TLS");
+    T_CHECK(pool->count.slots_used == 0 && pool->handshakes == 0 && pool->wait_first == NULL,
             "TLS slots are not free");
-    T_CHECK(s_tls.count.last_error < BR_ERR_RECV_FATAL_ALERT, "an honest peer got an alert: %d",
-            s_tls.count.last_error);
+    T_CHECK(pool->count.last_error < BR_ERR_RECV_FATAL_ALERT, "an honest peer got an alert: %d",
+            pool->count.last_error);
 }
 
 static void s_out(s_peer *p)

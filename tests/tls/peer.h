@@ -1,46 +1,19 @@
 // peer.h - the other end: a TLS client by BearSSL's client side, joined in memory to the filter
-// under test, which stands between the port made of memory of tests/unit/harness.h and the core.
-// Certificates come from build/cert (ports/cert.sh).
+// under test, which stands between the port made of memory of tests/unit/harness.h and the core:
+// rtpush_bearssl.h, with P_MBEDTLS rtpush_mbedtls.h. Certificates come from build/cert
+// (ports/cert.sh).
 
 #ifndef T_PEER_H
 #define T_PEER_H
 
 #include "../unit/unit.h"
 
-// The system's source of random bytes, as the filter asks BearSSL for it: one of these.
-#include <bearssl.h>
-enum { P_SYSTEM, P_NO_SYSTEM, P_BROKEN_SYSTEM };
-static int p_system;
+#ifdef P_MBEDTLS
+#include "filter_mbedtls.h"
+#else
+#include "filter_bearssl.h"
+#endif
 
-static int p_broken_seeder(const br_prng_class **ctx) {
-    (void)ctx;
-    return 0;
-}
-
-static br_prng_seeder p_seeder(const char **name) {
-    return p_system == P_SYSTEM      ? br_prng_seeder_system(name)
-           : p_system == P_NO_SYSTEM ? NULL
-                                     : p_broken_seeder;
-}
-
-#define br_prng_seeder_system p_seeder
-#define RTPUSH_BEARSSL_IMPLEMENTATION
-#include "../../ports/rtpush_bearssl.h"
-#undef br_prng_seeder_system
-
-#include "certs.h"
-
-enum { P_SLOTS = 8, P_LINKS = 48, P_SESSIONS = 4 };
-enum { P_IN = 16709, P_OUT = 16469 };
-
-// -- certificates ---------------------------------------------------------------------------------
-
-typedef struct p_identity {
-    rtpush_bearssl_identity id;
-    uint8_t der[8192];
-} p_identity;
-
-static p_identity p_ec, p_rsa, p_client, p_stranger;
 static t_cert_ca p_ca;
 
 static size_t p_file(const char *name, const char *suffix, char *out, size_t cap) {
@@ -64,67 +37,29 @@ static void p_load_all(void) {
     p_load(&p_client, "client");
     p_load(&p_stranger, "stranger");
     T_EQ(t_cert_anchor(&p_ca, "build/cert"), 0);
+    p_filter_load();
 }
 
 // -- the server -----------------------------------------------------------------------------------
-
-typedef struct p_box { // all memory of the filter under test
-    rtpush_bearssl tls;
-    rtpush_bearssl_desc desc; // change it between p_world and p_start
-    rtpush_bearssl_slot slots[P_SLOTS];
-    rtpush_bearssl_link links[P_LINKS];
-    uint8_t *buffers;
-    uint8_t sessions[P_SESSIONS * RTPUSH_BEARSSL_SESSION];
-    br_x509_minimal_context x509[P_SLOTS];
-    uint32_t days; // what the clock says, 0 unknown
-    unsigned seed;
-} p_box;
-
-static p_box p;
-
-// The same bytes in every run, others in every world.
-static int p_entropy(void *ctx, void *out, size_t len) {
-    (void)ctx;
-    p.seed++;
-    for (size_t i = 0; i < len; i++) {
-        ((uint8_t *)out)[i] = (uint8_t)(p.seed * 31u + i * 7u);
-    }
-    return 1;
-}
-
-static int p_clock(void *ctx, uint32_t *days, uint32_t *seconds) {
-    (void)ctx;
-    *days = p.days;
-    *seconds = 0;
-    return p.days != 0;
-}
 
 static t_world *p_world(void) {
     t_world *w = t_fixture();
     const unsigned seed = p.seed;
     memset(&p, 0, sizeof p);
     p.seed = seed;
-    T_EQ(rtpush_bearssl_identify(&p.desc, &p_ec.id), RTPUSH_OK);
+    p_use(&p_ec);
     p.desc.slots = p.slots;
     p.desc.slot_count = 4;
     p.desc.links = p.links;
     p.desc.link_count = P_LINKS;
-    p.desc.in_size = P_IN;
-    p.desc.out_size = P_OUT;
-    p.desc.sessions = p.sessions;
-    p.desc.sessions_size = sizeof p.sessions;
-    p.desc.entropy = p_entropy;
+    p_filter_memory();
     w->desc.conn_count = 8;
     return w;
 }
 
 static void p_start(t_world *w) {
     t_start(w);
-    p.desc.buffers_size =
-        RTPUSH_BEARSSL_BUFFERS(p.desc.slot_count, p.desc.in_size, p.desc.out_size);
-    p.buffers = (uint8_t *)malloc(p.desc.buffers_size);
-    p.desc.buffers = p.buffers;
-    T_EQ(rtpush_bearssl_init(&p.tls, &w->srv, &p.desc), RTPUSH_OK);
+    T_EQ(p_filter_init(w), RTPUSH_OK);
 }
 
 static t_world *p_begin(void) {
@@ -137,10 +72,10 @@ static t_world *p_begin(void) {
 static void p_finish(t_world *w) {
     t_finish(w);
     unsigned links = 0;
-    T_EQ(p.tls.count.slots_used, 0);
-    T_EQ(p.tls.handshakes, 0);
-    T_CHECK(p.tls.wait_first == NULL, "somebody waits at the end");
-    for (const rtpush_bearssl_link *l = p.tls.free_first; l != NULL; l = l->next) {
+    T_EQ(p.tls.pool.count.slots_used, 0);
+    T_EQ(p.tls.pool.handshakes, 0);
+    T_CHECK(p.tls.pool.wait_first == NULL, "somebody waits at the end");
+    for (const rtpush_tls_link *l = p.tls.pool.free_first; l != NULL; l = l->next) {
         links++;
     }
     T_EQ(links, p.desc.link_count);
@@ -150,7 +85,7 @@ static void p_finish(t_world *w) {
             T_CHECK(bytes[j] == 0, "a slot that is free still holds bytes");
         }
     }
-    free(p.buffers);
+    p_filter_end();
 }
 
 // -- the client -----------------------------------------------------------------------------------
@@ -171,6 +106,9 @@ typedef struct p_peer {
     int deaf;        // 1: does not read what it decrypted
     int said;        // for the test: it said what it had to say
     t_buf wire;      // made, not yet put on the wire
+#ifdef P_MBEDTLS
+    m_client *m; // instead of ssl
+#endif
 } p_peer;
 
 static p_peer *p_make(t_conn *c) {
@@ -183,10 +121,76 @@ static p_peer *p_make(t_conn *c) {
     br_ssl_engine_set_buffers_bidi(&peer->ssl.eng, peer->in, sizeof peer->in, peer->out,
                                    sizeof peer->out);
     t_put(&peer->got, "", 0);
+#ifdef P_MBEDTLS
+    peer->m = p_version ? m_new(peer) : NULL;
+#endif
     return peer;
 }
 
+#ifdef P_MBEDTLS
+static int m_send(void *ctx, const unsigned char *from, size_t len) {
+    t_put(&((m_client *)ctx)->peer->wire, from, len);
+    return (int)len;
+}
+
+static int m_receive(void *ctx, unsigned char *to, size_t len) {
+    t_buf *from = &((m_client *)ctx)->peer->c->out;
+    const size_t n = len < from->len ? len : from->len;
+    if (n == 0) {
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    }
+    memcpy(to, from->data, n);
+    t_eat(from, n);
+    return (int)n;
+}
+
+static int m_read(p_peer *peer) {
+    m_client *m = peer->m;
+    const size_t before = peer->c->out.len + peer->wire.len;
+    uint8_t data[4096];
+    int result = 0;
+    if (m_alive(m) && !m->open) {
+        result = mbedtls_ssl_handshake(&m->ssl);
+        m->open = result == 0;
+        if (m->open && mbedtls_ssl_get_version_number(&m->ssl) == MBEDTLS_SSL_VERSION_TLS1_2) {
+            m->has_session = mbedtls_ssl_get_session(&m->ssl, &m->session) == 0;
+        }
+    }
+    while (m_alive(m) && m->open && !peer->deaf && result >= 0) {
+        result = mbedtls_ssl_read(&m->ssl, data, sizeof data);
+        if (result > 0) {
+            t_put(&peer->got, data, (size_t)result);
+        } else if (result == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+            m_said(m, result);
+            result = 0;
+        }
+    }
+    if (result < 0) {
+        m_said(m, result);
+    }
+    return peer->c->out.len + peer->wire.len != before;
+}
+
+static int m_fill(p_peer *peer) {
+    size_t n = peer->want.len;
+    if (!m_alive(peer->m) || !peer->m->open || n == 0) {
+        return 0;
+    }
+    n = peer->record > 0 && n > peer->record ? peer->record : n;
+    const int result = mbedtls_ssl_write(&peer->m->ssl, peer->want.data, n);
+    T_CHECK(result > 0, "the client cannot write: %d", result);
+    t_eat(&peer->want, (size_t)result);
+    return 1;
+}
+#endif
+
 static void p_handshake(p_peer *peer, int resume) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        m_begin(peer->m, NULL);
+        return;
+    }
+#endif
     T_CHECK(br_ssl_client_reset(&peer->ssl, "localhost", resume), "the client does not start");
 }
 
@@ -207,19 +211,50 @@ static br_ssl_engine_context *p_engine(p_peer *peer) {
 }
 
 static int p_error(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        return peer->m->error;
+    }
+#endif
     return br_ssl_engine_last_error(p_engine(peer));
 }
 
 static int p_closed(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        return peer->m->closed || peer->m->error != 0;
+    }
+#endif
     return br_ssl_engine_current_state(p_engine(peer)) == BR_SSL_CLOSED;
 }
 
+// It sends close_notify.
+static void p_bye(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        (void)mbedtls_ssl_close_notify(&peer->m->ssl);
+        return;
+    }
+#endif
+    br_ssl_engine_close(p_engine(peer));
+}
+
 static int p_open(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        return peer->m->open && m_alive(peer->m);
+    }
+#endif
     return (br_ssl_engine_current_state(p_engine(peer)) & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0;
 }
 
 // The wire to the client's engine. 1 if something moved.
 static int p_read(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        return m_read(peer);
+    }
+#endif
     size_t room = 0;
     uint8_t *to = br_ssl_engine_recvrec_buf(p_engine(peer), &room);
     size_t n = peer->c->out.len;
@@ -236,6 +271,11 @@ static int p_read(p_peer *peer) {
 }
 
 static int p_take(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        return 0; // m_read has
+    }
+#endif
     size_t len = 0;
     const uint8_t *from = br_ssl_engine_recvapp_buf(p_engine(peer), &len);
     if (from == NULL || peer->deaf) {
@@ -247,6 +287,11 @@ static int p_take(p_peer *peer) {
 }
 
 static int p_fill(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        return m_fill(peer);
+    }
+#endif
     size_t room = 0;
     uint8_t *to = br_ssl_engine_sendapp_buf(p_engine(peer), &room);
     size_t n = peer->want.len < room ? peer->want.len : room;
@@ -264,6 +309,11 @@ static int p_fill(p_peer *peer) {
 }
 
 static int p_write(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        return 0; // m_send has
+    }
+#endif
     size_t len = 0;
     const uint8_t *from = br_ssl_engine_sendrec_buf(p_engine(peer), &len);
     if (from == NULL) {
@@ -375,6 +425,11 @@ static void p_hang_up(p_peer *peer) {
     t_buf_free(&peer->want);
     t_buf_free(&peer->got);
     t_buf_free(&peer->wire);
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        m_free(peer->m);
+    }
+#endif
     free(peer);
 }
 
