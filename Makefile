@@ -9,10 +9,13 @@ SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 CORE := rtpush.h $(wildcard ports/*.h)
 EXAMPLES := $(wildcard examples/*/*.[ch])
 SECURE := $(wildcard examples/secure/*.[ch] examples/secure/*.sh examples/secure/page/*)
-PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* ports/browser/* ports/*.sh)
+PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* examples/shared/*.css \
+    ports/browser/* ports/*.sh)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Examples with the main, the look and the page's script of examples/shared.
+APPS := board
 BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080
@@ -20,7 +23,7 @@ PORT ?= 8080
     firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage mutants \
     fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench \
     package install widgets widgets-firmware widgets-firmware-run selftest selftest-firmware \
-    selftest-firmware-run
+    selftest-firmware-run examples examples-asan gallery
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -55,6 +58,13 @@ widgets: build/widgets
 
 ## make selftest   build build/selftest, a page that tests the board which serves it
 selftest: build/selftest
+
+## make examples   build all examples: build/echo ..., build/examples/chat ...
+examples: echo hub dashboard widgets secure $(APPS:%=build/examples/%) build/examples/gallery
+
+## make gallery    start them, behind one page on http://127.0.0.1:8080 (PORT=8080)
+gallery: dashboard $(APPS:%=build/examples/%) build/examples/gallery
+	sh examples/gallery/run.sh $(PORT) $(APPS)
 
 ## make secure     build build/secure, a device behind TLS and a login
 secure: build/secure
@@ -283,6 +293,39 @@ build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
 
 build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile | cert
 	$(CC) $(C99) $(SANITIZE) $(SECURE_HOST) -o $@ -lbearssl -lpthread
+
+# -- examples/shared: one main, so that rtpush.h is compiled once for all of them ------------------
+SHARED := $(wildcard examples/shared/*) ports/browser/rtpush.js ports/assets.sh
+PAGES := $(wildcard examples/*/page/*)
+
+build/pages/%_page.h: $(SHARED) $(PAGES) | build
+	sh examples/shared/page.sh $@ examples/$*
+
+build/examples/posix.o: FLAGS = $(CFLAGS)
+build/examples-asan/posix.o: FLAGS = $(SANITIZE)
+build/examples/posix.o build/examples-asan/posix.o: examples/shared/posix.c $(SHARED) $(CORE) \
+    Makefile
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(FLAGS) -c $< -o $@
+
+build/examples/%: build/pages/%_page.h build/examples/posix.o $(EXAMPLES)
+	$(CC) $(C99) $(CFLAGS) -Ibuild/pages examples/$*/*.c examples/shared/app.c $(@D)/posix.o -o $@ \
+	    -lpthread
+
+build/examples-asan/%: build/pages/%_page.h build/examples-asan/posix.o $(EXAMPLES)
+	$(CC) $(C99) $(SANITIZE) -Ibuild/pages examples/$*/*.c examples/shared/app.c $(@D)/posix.o \
+	    -o $@ -lpthread
+
+examples-asan: $(APPS:%=build/examples-asan/%) build/examples-asan/gallery
+
+# ... on the board with 64 KB of RAM, with the sizes of examples/firmware/lwipopts.h
+build/app-firmware/%/lm3s6965evb.elf: build/pages/%_page.h $(EXAMPLES) $(SHARED) $(CORE) | \
+    firmware-tools
+	SOURCES="examples/firmware/app_main.c examples/shared/app.c $$(echo examples/$*/*.c)" \
+	    OUT=$(@D) CFLAGS='-Ibuild/pages -Iexamples/shared -DCONNS=16 -DSTREAMS=10 -DLISTENERS=1' \
+	    sh examples/firmware/build.sh lm3s6965evb
+
+.SECONDARY:
 
 # -- firmware: the dashboard's app.c and page on lwIP, see examples/firmware -----------------------
 FIRMWARE := $(wildcard examples/firmware/* examples/firmware/*/*)

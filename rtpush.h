@@ -383,8 +383,8 @@ typedef struct rtpush_conn rtpush_conn;
 // gives RTPUSH_ERR_STALE, also when the slot has a new connection. {0,0} is no connection.
 typedef struct rtpush_handle {
     uint32_t serial;
-    uint32_t index;
-} rtpush_handle;
+    uint32_t index; // of its slot, from 0 to conn_count - 1: an array of yours may have an element
+} rtpush_handle;    // for each. Between on_open and on_close nobody else has it
 
 // An event id, written "epoch-seq" as 8 + 1 + 8 hexadecimal digits.
 typedef struct rtpush_id {

@@ -63,6 +63,8 @@ command_of() {
             node tests/browser/page.test.mjs build/page-server" ;;
         browser-firefox) echo "$make build/page-server &&
             RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
+        examples) echo "$make -j 2 examples-asan &&
+            node tests/browser/examples.test.mjs build/examples-asan" ;;
         browser-widgets) echo "$make build/widgets-asan &&
             node tests/browser/widgets.test.mjs build/widgets-asan" ;;
         widgets-firefox) echo "$make build/widgets-asan && RTPUSH_BROWSER=firefox \
@@ -128,6 +130,7 @@ snippets bench
 windows
 fuzz boards
 secure secure-browser
+examples
 size stack
 unit-clang
 access upload proxies proxied-pages

@@ -30,5 +30,5 @@ else
 fi
 
 sh "$here/../../ports/assets.sh" "$1" "$here/page/index.html" \
-    "/style.css=$work/uplot.css+$browser/charts.css+$here/page/style.css" \
+    "/style.css=$work/uplot.css+$browser/charts.css+$here/../shared/look.css+$here/page/style.css" \
     "$here/page/app.js" "$browser/charts.js" "$browser/rtpush.js" "$work/uplot.js"
