@@ -35,9 +35,9 @@ papers() { # TREE
 
 sketches() { # TREE: those of examples/ that are one, each in a folder of its own name
     for sketch in examples/*/*.ino; do
-        name="$(basename "$sketch" .ino)"
-        mkdir -p "$1/examples/$name"
-        cp "$sketch" "$1/examples/$name/"
+        folder="$1/examples/$(basename "$sketch" .ino)"
+        mkdir -p "$folder"
+        cp "$sketch" "$folder/"
     done
     cp examples/selftest/app.[ch] "$1/examples/selftest/"
     sh examples/selftest/bundle.sh "$1/examples/selftest/selftest_assets.h"
