@@ -22,7 +22,7 @@ PORT ?= 8080
 .PHONY: help demo test test-long check echo hub dashboard firmware firmware-run firmware-size \
     firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage mutants \
     fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench \
-    package install widgets widgets-firmware widgets-firmware-run selftest selftest-firmware \
+    package page install widgets widgets-firmware widgets-firmware-run selftest selftest-firmware \
     selftest-firmware-run examples examples-asan gallery
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
@@ -168,6 +168,10 @@ cert:
 ##                 meson (URL=https://...: where the repository is)
 package:
 	sh ports/packages/make.sh build/package
+
+## make page       what rtpush.js costs in a page, by what the page names
+page:
+	sh tests/browser/size.sh
 
 ## make install    PREFIX=/usr/local DESTDIR=: headers, CMake and pkg-config files; builds nothing
 install:

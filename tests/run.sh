@@ -57,6 +57,7 @@ command_of() {
         slow) echo "sh tests/slow/run.sh" ;;
         posix) echo "sh tests/posix/run.sh" ;;
         threads) echo "$make build/threads && setarch -R build/threads" ;;
+        page-size) echo "sh tests/browser/size.sh" ;;
         browser) echo "$make build/dashboard &&
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         browser-page) echo "$make build/page-server &&
@@ -135,7 +136,7 @@ size stack
 unit-clang
 access upload proxies proxied-pages
 cpp packages projects
-threads posix slow symbols lint mutants-self'
+threads posix slow symbols lint mutants-self page-size'
         ;;
     *) chains="$*" ;;
 esac

@@ -1,6 +1,6 @@
 // What the pages of the examples share: the connection, and what the page says about it.
 
-import { connect } from './rtpush.js';
+import { duplex } from './rtpush.js';
 
 export const $ = (id) => document.getElementById(id);
 
@@ -9,10 +9,10 @@ const WORDS = {
     refused: 'Refused', hidden: 'Asleep', closed: 'Closed',
 };
 
-// connect() of rtpush.js. Its state stands in the pill and on <main>, which look.css dims unless it
+// duplex() of rtpush.js. Its state stands in the pill and on <main>, which look.css dims unless it
 // is live.
 export function live(options) {
-    return connect({
+    return duplex({
         ...options,
         onState(status) {
             $('pill').dataset.state = status.state;

@@ -7,7 +7,7 @@
 // A value is a number, a text or a boolean of JSON, or [ms, value] with the device's milliseconds;
 // a line of a log is a text or [ms, level, text]. A command is {"topic": value}.
 
-import { connect } from './rtpush.js';
+import { duplex, websocket, sse, poll } from './rtpush.js';
 
 const POINTS = 2000; // kept of a chart
 const LINES = 100;   // of a log
@@ -281,9 +281,9 @@ function onEvent(widgets, topic, data) {
     }
 }
 
-function waitText({ state, refusal, retryAt, offline, transport }) {
+function waitText({ state, refusal, retryAt, transport }) {
     const seconds = Math.ceil((retryAt - Date.now()) / 1000);
-    return offline ? 'no network'
+    return !navigator.onLine ? 'no network'
         : state === 'open' ? NAMES[transport]
             : state === 'silent' ? 'nothing comes'
                 : state === 'refused' ? `status ${refusal}`
@@ -323,11 +323,12 @@ async function start() {
     put($('h1'), title);
     timeOf(now);
     widgets.forEach(addWidget);
-    client = connect({
+    client = duplex({
+        transports: [websocket, sse, poll],
         topics: [...new Set(topics)],
         lastEventId: 'first', // what the log still holds: charts are full at once
         onEvent: (topic, data) => onEvent(widgets, topic, data),
-        onReset: () => onReset(shown),
+        onNotice: (kind) => kind === 'reset' && onReset(shown),
         onMessage: toast,
         onState: showStatus,
     });

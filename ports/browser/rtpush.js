@@ -4,8 +4,14 @@
 // that works, reconnects by itself and resumes where it stopped. README.md beside this file has an
 // example and the table of options.
 //
-//     import { connect } from './rtpush.js';
+//     import connect from './rtpush.js';
 //     connect({ topics: ['temp'], onEvent: (topic, data) => console.log(topic, data) });
+//
+// The default export has everything. What a page names are values, so that a bundler leaves out
+// what it does not name:
+//
+//     import { connect, websocket, sse } from './rtpush.js';
+//     connect({ transports: [websocket, sse], topics: ['temp'], ... });
 //
 // Terms. A *record* is one event or STATE value: topic, payload, id. A *notice* is the record with
 // the topic "rtpush" that begins every stream: "fresh 5", "replayed 3 5", "gap 12 5" or "reset 5";
@@ -21,58 +27,19 @@
 //     connecting --notice--> open --2 periods--> silent --4 periods--> waiting --> connecting
 //     open, silent --lost--> waiting --backoff--> connecting     silent --heard--> open
 //     connecting --401, 403--> refused --30 s and more--> connecting
-//     connecting --429, 503--> waiting, for the same transport: the server is full
+//     connecting --429, 5xx--> waiting, for the same transport: the server is full
 //     any --page hidden for hiddenMs, or page cached--> hidden --shown again--> connecting
 //     any --close(), or 204--> closed
 //
 // For browsers as new as Safari 15, and for workers, which have no document. In Node.js there are
-// also no global events, no navigator and no location: functions that need them are left out. No
-// secure context is needed: a page of plain http has none.
+// also no global events and no location: functions that need them are left out. No secure context
+// is needed: a page of plain http has none.
 
-const TRANSPORTS = ['websocket', 'sse', 'poll']; // the order of falling back
-const NEEDED = ['fetch', 'URL', 'AbortController', 'TextDecoder'];
 const NOTICE = 'rtpush';
-const BUSY = [429, 503]; // the server has no room now: no fault of the transport
-const NOT_NOW = /^retry: \d+\n\n$/; // the same to an EventSource, which 503 would end: a whole body
+const NOT_NOW = /^retry: \d+\n\n$/; // a full server's answer to an EventSource, which 503 would end
 const NOT_NOW_MS = 1000; // for that body, which comes with its head
 const RECORD = /^([0-9a-f]{8}-[0-9a-f-]+)(?: ([\w.-]{1,32})\n|$)/; // id and topic of rtpush.1
 const RECORD_MAX = 96; // that line is shorter
-
-const DEFAULTS = {
-    url: '',              // base that the paths are relative to; '' is the page's own address
-    paths: {
-        websocket: 'ws',
-        sse: 'events',
-        poll: 'poll',
-        control: 'control', // send() posts here where there is no WebSocket
-    },
-    topics: [],           // names; an EventSource receives only events with a listener
-    transport: 'auto',    // or one of TRANSPORTS
-    lastEventId: '',      // resume from here; 'first': all that the log holds
-    ticket: null,         // async () => text: asked before each connection, sent as ?ticket=
-    establishMs: 10000,   // until a connection is up
-    backoffMs: 500,       // first wait; doubles up to
-    backoffMaxMs: 15000,
-    refusedMs: 30000,     // first wait after 401 or 403; doubles up to ten times that
-    stableMs: 5000,       // up for this long: the next loss starts again from backoffMs
-    hiddenMs: 120000,     // a hidden page closes its connection after this; 0: never
-    // Callbacks, all of them optional. An error in one is reported, and changes nothing here.
-    //   onEvent(topic, data, id)  data is text, or a Uint8Array for a binary topic
-    //   onNotice(kind, n)         'fresh' | 'replayed' | 'gap' | 'reset' | 'expired'
-    //   onGap(n)                  events this page will never see
-    //   onReset()                 the server has restarted: ids and events are new
-    //   onMessage(data)           what rtpush_send gave to this connection alone: text, or bytes
-    //   onRefused(status)         401 or 403, on any transport
-    //   onState(status)           see Client.status
-};
-
-export function connect(options = {}) {
-    const missing = NEEDED.filter((name) => typeof globalThis[name] !== 'function');
-    if (missing.length > 0) {
-        throw new Error(`rtpush: this browser has no ${missing.join(', ')}`);
-    }
-    return new Client(options);
-}
 
 // -- parsing --------------------------------------------------------------------------------------
 
@@ -87,6 +54,7 @@ export function parseEvents(text, lastId, onRecord) {
     const lines = text.split(/\r\n|\r|\n/);
     lines.pop();
     for (const line of lines) {
+        const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
         if (line === '') {
             lastId = id;
             if (data.length > 0) {
@@ -94,12 +62,7 @@ export function parseEvents(text, lastId, onRecord) {
             }
             topic = '';
             data = [];
-            continue;
-        }
-        const colon = line.indexOf(':');
-        const field = colon < 0 ? line : line.slice(0, colon);
-        const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '');
-        if (field === 'event') {
+        } else if (field === 'event') {
             topic = value;
         } else if (field === 'data') {
             data.push(value);
@@ -127,99 +90,71 @@ export function parseMessage(message) {
     return topic ? { id, topic, data: rest(begin.length) } : { id };
 }
 
-// Resolves to an answer, or to null for none. With correct arguments fetch rejects only for network
-// errors and when it is aborted. Nothing else is inside this catch, or an error of our own code
-// would count as "the server is down".
-const request = (url, signal) => fetch(url, { signal, cache: 'no-store' }).catch(() => null);
-
-// A redirect counts as 401 too: it leads to a login page.
-const statusOf = (response) => (response?.redirected ? 401 : response?.status ?? 0);
-
-// Null where the browser has none, or the page's policy forbids the address (DOMException).
-function create(name, ...args) {
-    try {
-        return new globalThis[name](...args);
-    } catch (error) {
-        if (globalThis[name] && !(error instanceof DOMException)) {
-            throw error;
-        }
-        return null;
-    }
-}
-
 // -- transports -----------------------------------------------------------------------------------
-// Each opens at once and reports to a sink: record(topic, data, id), direct(data), heard(lastId) (a
-// position, or '' for anything else that came), pending() (trying again by itself) and
-// down(status = 0), the last call. It returns { close, send? }, or null where it is not available;
-// after close() the sink is not called again. `extra` goes into the query.
+// A transport is { name, path, open }. open(url, host) begins and returns { close, send? }; an
+// exception means that it is not available here. The host has
+//     topics, period()        names; seconds
+//     address(query)          the URL anew, with another ticket
+//     take(topic, data, id)   a record. Without a topic: data is what the application sent to this
+//                             connection alone; without data: something came, perhaps a position
+//     down(status)            the last call: it failed, with an HTTP status where that is known
+// and ignores what comes after close().
 
-function openWebSocket(target, sink, extra) {
-    const url = target.address('websocket', extra);
-    url.protocol = url.protocol.replace('http', 'ws');
-    const socket = create('WebSocket', url.href, 'rtpush.1');
-    if (!socket) {
-        return null;
-    }
-    socket.binaryType = 'arraybuffer';
-    socket.onmessage = (event) => {
-        const { id = '', topic, data } = parseMessage(event.data) ?? {};
-        if (topic) {
-            sink.record(topic, data, id);
-        } else if (data !== undefined) {
-            sink.direct(data);
-        } else {
-            sink.heard(id);
+// A redirect counts as 401: it leads to a login page. 0: no answer. With correct arguments fetch
+// rejects only for network errors and when it is aborted. Nothing else is inside this catch, or an
+// error of our own code would count as "the server is down".
+const request = async (url, { signal }) => {
+    const response = await fetch(url, { signal }).catch(() => {});
+    return [response?.redirected ? 401 : response?.status ?? 0, response];
+};
+
+export const websocket = {
+    name: 'websocket',
+    path: 'ws',
+    open(url, { take, down }) {
+        url.protocol = url.protocol.replace('http', 'ws');
+        const socket = new WebSocket(url, 'rtpush.1');
+        socket.binaryType = 'arraybuffer';
+        socket.onmessage = (event) => {
+            const { topic, data, id } = parseMessage(event.data) ?? {};
+            take(topic, data, id);
+        };
+        socket.onclose = () => down();
+        return {
+            close: () => socket.close(),
+            send(data) {
+                if (socket.readyState !== 1) { // send() would write an error to the console
+                    throw new Error('not connected');
+                }
+                socket.send(data);
+            },
+        };
+    },
+};
+
+// An EventSource would reconnect by itself after most failures, at a fixed interval and with the
+// same ticket. It is closed instead, and another one opened as with any transport.
+export const sse = {
+    name: 'sse',
+    path: 'events',
+    open(url, { topics, take, down }) {
+        const source = new EventSource(url);
+        for (const topic of [NOTICE, ...topics]) {
+            source.addEventListener(topic, (event) => take(topic, event.data, event.lastEventId));
         }
-    };
-    socket.onclose = () => sink.down();
-    return {
-        // Where it is not open, send() would write an error to the console.
-        send: (text) => socket.readyState === 1 && (socket.send(text), true),
-        close() {
-            socket.onmessage = null;
-            socket.onclose = null;
-            socket.close();
-        },
-    };
-}
+        source.onerror = () => down();
+        return source;
+    },
+};
 
-// An EventSource reconnects by itself after most failures, with the id it saw last (also the ids of
-// blocks without data, which a script never sees). A status other than 200 makes it CLOSED for
-// good, and the client opens another. With a ticket it must not reconnect by itself: its URL is
-// valid once.
-function openEvents(target, sink, extra) {
-    const source = create('EventSource', target.address('sse', extra).href);
-    const onRecord = ({ type, data, lastEventId }) => sink.record(type, data, lastEventId);
-    if (!source) {
-        return null;
-    }
-    for (const topic of [NOTICE, ...target.topics]) {
-        source.addEventListener(topic, onRecord);
-    }
-    source.onerror = () => {
-        if (source.readyState === 2 || extra.ticket) { // CLOSED
-            source.close();
-            sink.down();
-        } else {
-            sink.pending();
-        }
-    };
-    return { close: () => source.close() };
-}
-
-// Each event has a new id; a STATE value has none, and repeats the id before it.
-function countEvents(records) {
-    return new Set(records.map(([, , id]) => id).filter(Boolean)).size;
-}
-
-// The text of an answer, or null if it was cut off. Calls heard() at each part, so that a long
+// The text of an answer, or undefined if it was cut off. Calls heard() at each part, so that a long
 // answer on a slow connection does not look silent.
 async function readText(response, heard) {
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
     let text = '';
     for (;;) {
-        const part = await reader.read().catch(() => null);
+        const part = await reader.read().catch(() => {});
         if (!part || part.done) {
             return part && text + decoder.decode();
         }
@@ -228,504 +163,313 @@ async function readText(response, heard) {
     }
 }
 
-function openPoll(target, sink, extra) {
-    const abort = new AbortController();
-    const heard = () => sink.heard('');
-    const loop = async () => {
-        for (let first = true; ; first = false) {
-            // The first answer comes soon even if nothing happens: it shows that we are up. Any
-            // other comes within less than two periods.
-            const timeout = first ? 1 : Math.floor(1.6 * target.period);
-            const ticket = extra ?? await target.ticket();
-            extra = null; // the first ticket is used
-            const response = ticket &&
-                await request(target.address('poll', { timeout, ...ticket }), abort.signal);
-            const status = statusOf(response);
-            const text = status === 200 ? await readText(response, heard) : null;
-            if (text === null) {
-                sink.down(status === 200 ? 0 : status);
+export const poll = {
+    name: 'poll',
+    path: 'poll',
+    open(url, { period, address, take, down }) {
+        const abort = new AbortController();
+        const ask = async (target, first) => {
+            const [status, response] = await request(target, abort);
+            const text = status === 200 ? await readText(response, take) : undefined;
+            if (text === undefined) {
+                down(status === 200 ? 0 : status);
                 return;
             }
             const records = [];
             const id = parseEvents(text, '', (...record) => records.push(record));
-            // After resuming with nothing missed a poll has no notice: make one.
-            if (first && !records.some(([topic]) => topic === NOTICE)) {
-                records.unshift([NOTICE, `replayed ${countEvents(records)} ${target.period}`, '']);
+            const [topic, notice] = records[0] ?? [];
+            if (first && topic !== NOTICE) {
+                // After resuming with nothing missed a poll has no notice: make one. Each event has
+                // a new id; a STATE value has none, and repeats the id before it.
+                const count = new Set(records.map((record) => record[2]).filter(Boolean)).size;
+                take(NOTICE, `replayed ${count} ${period()}`);
+            } else if (!first && topic === NOTICE && notice.startsWith('replayed')) {
+                records.shift(); // new events, none that were missed
             }
-            records.forEach((record) => sink.record(...record));
-            sink.heard(id);
+            records.forEach((record) => take(...record));
+            take('', undefined, id);
             // A proxy may answer every poll at once without records: do not poll in a tight loop.
-            if (records.length === 0) {
-                await new Promise((done) => setTimeout(done, 250));
-            }
-        }
-    };
-    loop();
-    return { close: () => abort.abort() };
-}
+            setTimeout(next, records.length > 0 ? 0 : 250);
+        };
+        // Any other answer comes within less than two periods.
+        const next = () => abort.signal.aborted ||
+            address(`timeout=${Math.floor(1.6 * period())}`).then(ask, () => down(0));
+        // The first one comes soon even if nothing happens: it shows that we are up.
+        url.search += `${url.search && '&'}timeout=1`;
+        ask(url, true);
+        return { close: () => abort.abort() };
+    },
+};
 
-const OPEN = { websocket: openWebSocket, sse: openEvents, poll: openPoll };
-
-// Exponential backoff, randomized within its upper half: pages that a restart disconnected at the
-// same time must not reconnect at the same time.
-function spread(first, most, times) {
-    return Math.min(most, first * 2 ** times) * (0.5 + Math.random() / 2);
-}
+// A script sees no status of a WebSocket or an EventSource. After a failure the same route is
+// requested once more, by a transport that reports nothing but the status.
+const probe = {
+    open(url, { down }) {
+        const abort = new AbortController();
+        request(url, abort).then(async ([status, response]) => {
+            setTimeout(() => abort.abort(), NOT_NOW_MS); // it may be a stream
+            down(NOT_NOW.test(await response?.text().catch(() => {})) ? 503 : status);
+        });
+        return { close: () => abort.abort() };
+    },
+};
 
 // -- client ---------------------------------------------------------------------------------------
 
-class Client {
-    // What onState gets, a fresh copy each time.
-    //   state      'connecting' | 'open' | 'silent' | 'waiting' | 'refused' | 'hidden' | 'closed'
-    //   transport  the one in use or being tried
-    //   refusal    401 or 403 since the server refused, until it is up again; else 0
-    //   retryAt    Date.now() of the next attempt while waiting or refused, else 0
-    //   offline    the browser says that there is no network
-    //   received, replayed, missed   events since connect(): all, of those after a reconnect, lost
-    //   connects, resets             times up, restarts of the server seen
-    #status = {
-        state: 'connecting', transport: 'websocket', refusal: 0, retryAt: 0,
-        received: 0, replayed: 0, missed: 0, connects: 0, resets: 0,
+export function connect({
+    transports,         // of the values above, in the order of falling back
+    url = globalThis.location?.href, // base that the paths are relative to
+    topics = [],        // names; an EventSource receives only events with a listener
+    lastEventId = '',   // resume from here; 'first': all that the log holds
+    ticket,             // async () => text: asked before each connection, sent as ?ticket=
+    establishMs = 10000, // until a connection is up
+    backoffMs = 500,    // first wait; doubles up to 32 times that. After 401 or 403: 60 times that
+    hiddenMs = 120000,  // a hidden page closes its connection after this; 0: never
+    // All of them optional. They run soon after, in order: an error in one changes nothing here.
+    //   onEvent(topic, data, id)  data is text, or a Uint8Array for a binary topic
+    //   onNotice(kind, n)         'fresh' | 'replayed' | 'gap' | 'reset' | 'expired'. gap: n events
+    //                             that this page will never see. reset: the server has restarted,
+    //                             ids and events are new
+    //   onMessage(data)           what rtpush_send gave to this connection alone: text, or bytes
+    //   onState(status)           a copy of what follows
+    ...callbacks
+}) {
+    const status = {
+        // state: 'connecting' | 'open' | 'silent' | 'waiting' | 'refused' | 'hidden' | 'closed'
+        // transport: name of the one in use or being tried
+        // retryAt: Date.now() of the next attempt while waiting or refused, else 0
+        refusal: 0, // 401 or 403 since the server refused, until it is up again
     };
-    #options;
-    #base;
-    #lastId;
-    #period = 5;          // seconds, as the last notice said
-    #link = null;         // the open transport
-    #generation = 0;      // a late callback of an earlier transport does not count
-    #timer = 0;           // establish or backoff
-    #attempts = 0;        // for the backoff
-    #refusals = 0;        // in a row
-    #failures = 0;        // in a row of this transport while the server was reachable
-    #proven = new Set();  // transports that were up once on this network
-    #upAt = 0;
-    #heardAt = 0;
-    #watchedAt = 0;
-    #watcher = 0;
-    #hider = 0;
-    #listeners = new AbortController(); // removes them
+    const listeners = new AbortController(); // removes them
+    let [transport] = transports;
+    let proven;         // the transport that was up last on this network
+    let link;           // the open transport
+    let run = 0;        // what comes from an earlier one does not count
+    let timer;          // of the state
+    let hider;
+    let period = 5;     // seconds, as the last notice said
+    let attempts = 0;   // for the backoff
+    let failures = 0;   // in a row of this transport while the server was reachable
+    let upAt;           // 0: not up
+    let heardAt;
+    let watchedAt;
 
-    constructor(options) {
-        this.#options = { ...DEFAULTS, ...options, paths: { ...DEFAULTS.paths, ...options.paths } };
-        this.#base = new URL(this.#options.url, globalThis.document?.baseURI ??
-            globalThis.location?.href);
-        this.#lastId = this.#options.lastEventId;
-        this.#listen();
-        this.#choose(this.#options.transport);
-        this.#visibility();
-        // Not before the caller has the client: its callbacks may use it.
-        queueMicrotask(() => this.#status.state === 'connecting' && this.#open());
-    }
+    const tell = (name, ...args) => queueMicrotask(() => callbacks[name]?.(...args));
 
-    get status() {
-        return { ...this.#status, offline: globalThis.navigator?.onLine === false };
-    }
-
-    get lastEventId() {
-        return this.#lastId;
-    }
-
-    // 'auto' or one of TRANSPORTS; resumes over the new one.
-    setTransport(transport) {
-        this.#choose(transport);
-        this.reconnect();
-    }
-
-    // Drops the connection and opens another one after delayMs.
-    reconnect(delayMs = 0) {
-        if (this.#status.state === 'closed') {
-            return;
+    // The one place where a state begins. If it still lasts after so many ms, `then` is called.
+    const enter = (state, ms, then) => {
+        const retryAt = then === dial ? Date.now() + ms : 0;
+        clearTimeout(timer);
+        timer = then && setTimeout(then, ms);
+        if (status.state !== state || retryAt) {
+            Object.assign(status, { state, transport: transport.name, retryAt });
+            tell('onState', { ...status });
         }
-        this.#attempts = 0;
-        this.#refusals = 0;
-        this.#wait(delayMs);
-    }
+    };
 
-    close() {
-        this.#listeners.abort();
-        clearTimeout(this.#hider);
-        this.#drop();
-        this.#enter('closed');
-    }
-
-    // Text to the server: a WebSocket message, or a POST to paths.control. Resolves when handed
-    // over (WebSocket) or answered with 2xx (POST).
-    async send(text) {
-        if (this.#status.transport === 'websocket') {
-            if (this.#up && this.#link.send(text)) {
-                return;
-            }
-            throw new Error('not connected');
+    // Ends the connection without a report, and enters a state that has none.
+    const leave = (...state) => {
+        if (status.state !== 'closed') {
+            run++;
+            link?.close();
+            link = null;
+            upAt = 0;
+            enter(...state);
         }
-        const response = await fetch(this.#plain('control'), {
-            method: 'POST', body: text, headers: { 'Content-Type': 'text/plain' },
-        });
-        if (!response.ok) {
-            throw new Error(`${response.status} ${await response.text()}`.trim());
-        }
-    }
-
-    // -- as transports see the client --
-
-    get topics() {
-        return this.#options.topics;
-    }
-
-    get period() {
-        return this.#period;
-    }
-
-    // Query parameters of a new connection: { ticket }, or none. Null: no ticket is available.
-    async ticket() {
-        const { ticket } = this.#options;
-        try {
-            return ticket ? { ticket: encodeURIComponent(await ticket()) } : {};
-        } catch {
-            return null;
-        }
-    }
-
-    // A stream's address. Commas and ids need no escaping, and a short query fits a small server.
-    address(transport, extra = {}) {
-        const url = this.#plain(transport);
-        const query = url.search ? [url.search.slice(1)] : [];
-        if (this.topics.length > 0) {
-            query.push(`topics=${this.topics.join(',')}`);
-        }
-        if (this.#lastId) {
-            query.push(`last_event_id=${encodeURIComponent(this.#lastId)}`);
-        }
-        for (const [name, value] of Object.entries(extra)) {
-            query.push(`${name}=${value}`);
-        }
-        url.search = query.join('&');
-        return url;
-    }
-
-    // Without "user:password@", which an address inherits from the page's own: fetch refuses it.
-    #plain(name) {
-        const url = new URL(this.#options.paths[name], this.#base);
-        url.username = '';
-        url.password = '';
-        return url;
-    }
-
-    #choose(transport) {
-        if (transport !== 'auto' && !TRANSPORTS.includes(transport)) {
-            throw new RangeError(`rtpush: no transport "${transport}"`);
-        }
-        this.#options.transport = transport;
-        this.#status.transport = transport === 'auto' ? TRANSPORTS[0] : transport;
-        this.#forget();
-    }
+    };
 
     // -- connecting --
 
-    get #up() {
-        return this.#status.state === 'open' || this.#status.state === 'silent';
-    }
+    // Commas and ids need no escaping, and a short query fits a small server. Without
+    // "user:password@", which it would inherit from the page's own: fetch refuses that.
+    const address = async (query) => {
+        const target = new URL(transport.path, url);
+        target.username = target.password = '';
+        target.search = [
+            topics.length && `topics=${topics}`,
+            lastEventId && `last_event_id=${lastEventId}`,
+            ticket && `ticket=${encodeURIComponent(await ticket())}`,
+            query,
+        ].filter(Boolean).join('&');
+        return target;
+    };
 
-    async #open() {
-        this.#drop();
-        const generation = this.#generation;
-        const { transport } = this.#status;
-        this.#enter('connecting');
-        this.#establish();
-        const extra = await this.ticket();
-        if (generation !== this.#generation) {
-            return; // closed, hidden or too late
-        }
-        if (!extra) {
-            this.#wait(this.#backoff()); // no fault of the transport
-            return;
-        }
-        this.#link = OPEN[transport](this, this.#sink(generation), extra);
-        if (!this.#link) {
-            this.#lost();
-        }
-    }
+    const open = (by, ...state) => {
+        leave(...state);
+        const mine = run;
+        const ifCurrent = (act) => (...args) => mine === run && act(...args);
+        address().then(ifCurrent((target) => {
+            link = by.open(target, {
+                topics, address, period: () => period, take: ifCurrent(take), down: ifCurrent(lost),
+            });
+        })).catch(ifCurrent(blocked));
+    };
 
-    #establish() {
-        clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#lost(), this.#options.establishMs);
-    }
+    const dial = () => open(transport, 'connecting', establishMs, lost);
 
-    // Ends the transport without a report; its later callbacks are of an earlier generation.
-    #drop() {
-        this.#generation++;
-        clearTimeout(this.#timer);
-        clearInterval(this.#watcher);
-        const link = this.#link;
-        this.#link = null;
-        link?.close();
-    }
+    // Randomized: pages that a restart disconnected at the same time must not reconnect at the same
+    // time.
+    const again = (state = 'waiting', ms = backoffMs) => (
+        leave(state, ms * 2 ** Math.min(attempts++, 5) * (1 + Math.random()) / 2, dial));
 
-    #sink(generation) {
-        const ifCurrent = (act) => (...args) => generation === this.#generation && act(...args);
-        return {
-            record: ifCurrent((topic, data, id) => this.#record(topic, data, id)),
-            direct: ifCurrent((data) => this.#direct(data)),
-            heard: ifCurrent((id) => this.#heard(id)),
-            pending: ifCurrent(() => this.#pending()),
-            down: ifCurrent((status) => this.#lost(status)),
-        };
-    }
-
-    // The notice has arrived: the connection is up.
-    #came() {
-        clearTimeout(this.#timer);
-        this.#failures = 0;
-        this.#refusals = 0;
-        this.#proven.add(this.#status.transport);
-        this.#upAt = this.#watchedAt = Date.now();
-        clearInterval(this.#watcher);
-        this.#watcher = setInterval(() => this.#watch(), 1000);
-        this.#status.refusal = 0;
-        this.#status.connects++;
-        this.#enter('open');
-    }
-
-    // Only the first failure starts the timer: while the server is down an EventSource retries at a
-    // fixed interval, and after establishMs our backoff replaces it.
-    #pending() {
-        if (this.#up) {
-            clearInterval(this.#watcher);
-            this.#enter('connecting');
-            this.#establish();
-        }
-    }
-
-    // The transport failed, or was never up. In 'auto', if a plain request to its route is
-    // answered, something on the path blocks this transport: try the next one. If there is no
-    // answer the server is down, and after 429 or 503 it is full: then the same transport is tried
-    // again.
-    async #lost(status = 0) {
-        const wasUp = this.#up;
-        const { transport } = this.#status;
-        if (wasUp && Date.now() - this.#upAt > this.#options.stableMs) {
-            this.#attempts = 0;
-        }
-        this.#drop();
-        const generation = this.#generation;
-        this.#enter('waiting');
-        if (!wasUp && status === 0 && transport !== 'poll') {
-            status = await this.#ask(transport);
-        }
-        if (generation !== this.#generation) {
-            return; // closed, hidden or told to reconnect meanwhile
-        }
-        if (status === 204) { // as for an EventSource: no more
-            this.close();
-        } else if (status === 401 || status === 403) {
-            this.#refuse(status);
-        } else {
-            if (BUSY.includes(status)) {
-                // The next answer may come from a server that has room again, to a request made
-                // after the transport was refused: that is no sign of a blocked transport.
-                this.#failures = -1;
-                status = 0;
+    // Something on the path blocks this transport, or the browser has none. After one failure, or
+    // three if it was up here before, the next one is tried; after the last one it waits first.
+    const blocked = () => {
+        if (++failures >= (proven === transport ? 3 : 1)) {
+            failures = 0;
+            transport = transports[transports.indexOf(transport) + 1];
+            if (transport) {
+                return dial();
             }
-            const moved = !wasUp && status > 0 &&
-                this.#options.transport === 'auto' && this.#countFailure();
-            this.#wait(moved ? 0 : this.#backoff());
+            [transport] = transports;
         }
-    }
+        again();
+    };
 
-    // A script sees no status of a WebSocket or an EventSource, so the same route is requested once
-    // more. 0: no answer.
-    async #ask(transport) {
-        const abort = new AbortController();
-        const limit = setTimeout(() => abort.abort(), this.#options.establishMs);
-        this.#link = { close: () => abort.abort() };
-        const ticket = await this.ticket();
-        const response = ticket &&
-            await request(this.address(transport, ticket), abort.signal);
-        let status = statusOf(response);
-        if (status === 200 && transport === 'sse') {
-            const late = new Promise((done) => setTimeout(done, NOT_NOW_MS));
-            const text = await Promise.race([readText(response, () => {}), late]);
-            status = NOT_NOW.test(text) ? 503 : status;
+    // The transport failed, or was never up. If it gave no status, the probe does. If that has an
+    // answer, the transport is blocked. 0: the server is down; 429, 5xx: it is full.
+    const lost = (code = upAt ? 0 : -1) => {
+        if (code < 0) {
+            open(probe, 'waiting', establishMs, again);
+        } else if (code === 204) { // as for an EventSource: no more
+            close();
+        } else if (code === 401 || code === 403) { // lasts until somebody logs in
+            status.refusal = code;
+            again('refused', 60 * backoffMs);
+        } else if (code === 429 || code >= 500) {
+            // The next answer may come from a server that has room again, to a request made after
+            // the transport was refused: that is no sign of a blocked transport.
+            failures = -1;
+            again();
+        } else if (code && !upAt) {
+            blocked();
+        } else {
+            again();
         }
-        clearTimeout(limit);
-        abort.abort(); // the stream that may have been opened
-        return status;
-    }
+    };
 
-    // A refusal lasts until somebody logs in.
-    #refuse(status) {
-        const { refusedMs } = this.#options;
-        this.#status.refusal = status;
-        this.#wait(spread(refusedMs, 10 * refusedMs, this.#refusals++), 'refused');
-        this.#tell('onRefused', status);
-    }
+    // Drops the connection and opens another one after delayMs.
+    const reconnect = (delayMs = 0) => {
+        attempts = 0;
+        leave('waiting', delayMs, dial);
+    };
 
-    // Counts a failure. After one, or three for a transport that was up here before, the next
-    // transport is chosen. True: try it at once.
-    #countFailure() {
-        const { transport } = this.#status;
-        if (++this.#failures < (this.#proven.has(transport) ? 3 : 1)) {
-            return false;
-        }
-        this.#failures = 0;
-        const next = TRANSPORTS.indexOf(transport) + 1;
-        this.#status.transport = TRANSPORTS[next % TRANSPORTS.length];
-        return next < TRANSPORTS.length; // all were tried: wait first
-    }
-
-    #backoff() {
-        return spread(this.#options.backoffMs, this.#options.backoffMaxMs, this.#attempts++);
-    }
-
-    #wait(delayMs, state = 'waiting') {
-        this.#drop();
-        if (delayMs === 0) {
-            this.#open();
-            return;
-        }
-        this.#enter(state, Date.now() + delayMs);
-        this.#timer = setTimeout(() => this.#open(), delayMs);
-    }
-
-    #forget() {
-        this.#proven.clear();
-        this.#failures = 0;
-        this.#attempts = 0;
-    }
+    const close = () => {
+        leave('closed');
+        listeners.abort();
+    };
 
     // -- receiving --
 
-    #heard(id) {
-        this.#heardAt = Date.now();
-        this.#lastId = id || this.#lastId;
-        if (this.#status.state === 'silent') {
-            this.#enter('open');
-        }
-    }
-
-    #record(topic, data, id) {
-        this.#heard(id);
+    const take = (topic, data, id) => {
+        heardAt = Date.now();
+        lastEventId = id || lastEventId;
         if (topic === NOTICE) {
-            this.#notice(data);
-            return;
+            const [kind, a, b] = data.split(' ');
+            if (kind) { // else a keep-alive
+                period = Number(b ?? a) || period;
+                tell('onNotice', kind, b ? Number(a) : 0);
+                if (!upAt) {
+                    failures = status.refusal = 0;
+                    proven = transport;
+                    upAt = watchedAt = heardAt;
+                }
+            }
+        } else if (topic) {
+            tell('onEvent', topic, data, id);
+        } else if (data !== undefined) {
+            tell('onMessage', data);
         }
-        this.#status.received++;
-        this.#tell('onEvent', topic, data, id);
-    }
-
-    #notice(text) {
-        const [kind, ...words] = text.split(' ');
-        if (!kind) {
-            return; // a keep-alive
+        if (upAt) {
+            watch();
         }
-        const n = words.length > 1 ? Number(words[0]) : 0;
-        this.#period = Number(words.pop()) || this.#period;
-        // Every answer of a long poll may begin with a notice. "replayed" in the first one, before
-        // we are up, means events that were missed; in the others it means new events.
-        const again = this.#status.transport === 'poll' && this.#up;
-        if (kind === 'gap') {
-            this.#status.missed += n;
-        } else if (kind === 'reset') {
-            this.#status.resets++;
-        } else if (kind === 'replayed' && !again) {
-            this.#status.replayed += n;
-        }
-        if (!again || kind !== 'replayed') {
-            this.#tell('onNotice', kind, n);
-        }
-        if (kind === 'gap') {
-            this.#tell('onGap', n);
-        } else if (kind === 'reset') {
-            this.#tell('onReset');
-        }
-        if (this.#up) {
-            this.#tell('onState', this.status);
-        } else {
-            this.#came();
-        }
-    }
-
-    #direct(data) {
-        this.#heard('');
-        this.#tell('onMessage', data);
-    }
-
-    // -- liveness --
+    };
 
     // Each second while up. If our own timer was late by much, the machine slept: what arrived
     // before that proves nothing, and the connection is now silent or lost.
-    #watch() {
+    const watch = () => {
         const now = Date.now();
-        const most = 2000 * this.#period;
-        let silence = now - this.#heardAt;
-        if (Math.abs(now - this.#watchedAt) > most) {
-            silence = silence < most ? most : 2 * most;
-            this.#heardAt = now - silence;
+        const most = 2000 * period;
+        if (Math.abs(now - watchedAt) > most) {
+            heardAt = Math.min(heardAt, now - most);
         }
-        this.#watchedAt = now;
-        if (silence >= 2 * most) {
-            this.#lost();
-        } else if (silence >= most && this.#status.state === 'open') {
-            this.#enter('silent');
+        watchedAt = now;
+        if (now - upAt > 5000) {
+            attempts = 0;
         }
-    }
+        if (now - heardAt < 2 * most) {
+            enter(now - heardAt < most ? 'open' : 'silent', 1000, watch);
+        } else {
+            lost();
+        }
+    };
 
     // -- the page, or a worker --
 
-    #listen() {
-        const { signal } = this.#listeners;
-        const on = (target, name, handler) => (
-            target.addEventListener?.(name, handler, { signal }));
-        on(globalThis, 'offline', () => this.#tell('onState', this.status));
-        on(globalThis, 'online', () => {
-            this.#forget(); // perhaps another network: a blocked transport may work here, and an
-            this.#tell('onState', this.status); // open connection is of the earlier network
-            if (this.#status.state !== 'hidden') {
-                this.reconnect();
-            }
-        });
-        if (globalThis.document) {
-            // A page in the back/forward cache must hold no connection, or it is not kept there.
-            on(globalThis, 'pagehide', () => this.#hide());
-            on(globalThis, 'pageshow', (event) => event.persisted && this.#show());
-            on(document, 'visibilitychange', () => this.#visibility());
+    const page = ({ type }) => {
+        clearTimeout(hider);
+        if (type === 'online') { // perhaps another network: a blocked transport may work here, and
+            proven = failures = heardAt = 0; // an open connection is of the earlier network
         }
-    }
-
-    #visibility() {
-        clearTimeout(this.#hider);
-        if (!globalThis.document?.hidden) {
-            this.#show();
-        } else if (this.#options.hiddenMs > 0) {
-            this.#hider = setTimeout(() => this.#hide(), this.#options.hiddenMs);
+        if (type === 'pagehide') { // with a connection the back/forward cache does not keep a page
+            leave('hidden');
+        } else if (globalThis.document?.hidden) {
+            hider = hiddenMs && setTimeout(leave, hiddenMs, 'hidden');
+        } else if (upAt) {
+            watch();
+        } else if (status.state !== 'connecting') {
+            reconnect();
         }
-    }
+    };
 
-    #hide() {
-        if (this.#status.state !== 'closed') {
-            this.#drop();
-            this.#enter('hidden');
-        }
+    for (const type of ['online', 'pagehide', 'pageshow', 'visibilitychange']) {
+        globalThis.addEventListener?.(type, page, listeners); // it has a member "signal"
     }
+    enter('connecting', 0, dial); // not before the caller has the client
+    page({});
 
-    #show() {
-        if (['hidden', 'waiting', 'refused'].includes(this.#status.state)) {
-            this.reconnect();
-        } else if (this.#up) {
-            this.#watch();
-        }
-    }
+    return {
+        status, // as it is now
+        get lastEventId() { return lastEventId; },
+        reconnect,
+        close,
 
-    #tell(name, ...args) {
-        try {
-            this.#options[name]?.(...args);
-        } catch (error) {
-            queueMicrotask(() => { throw error; });
-        }
-    }
-
-    #enter(state, retryAt = 0) {
-        this.#status.state = state;
-        this.#status.retryAt = retryAt;
-        this.#tell('onState', this.status);
-    }
+        // To the server, over a transport that can: a WebSocket.
+        async send(data) {
+            await link.send(data);
+        },
+    };
 }
+
+// connect, and send(text) also where there is no WebSocket: by a POST to `control`. Resolves when
+// handed over (WebSocket) or answered with 2xx (POST). One POST after the other: they keep their
+// order.
+export function duplex({ control = 'control', url = globalThis.location?.href, ...options }) {
+    const client = connect({ url, ...options });
+    const { send } = client;
+    const target = new URL(control, url);
+    target.username = target.password = '';
+    let last = Promise.resolve();
+
+    const post = async (body) => {
+        const response = await fetch(target, { method: 'POST', body });
+        if (!response.ok) {
+            throw new Error(`${response.status} ${await response.text()}`.trim());
+        }
+    };
+    client.send = async (text) => {
+        if (!['open', 'silent'].includes(client.status.state)) {
+            throw new Error('not connected');
+        }
+        if (client.status.transport === 'websocket') {
+            return send(text);
+        }
+        const turn = last.then(() => post(text));
+        last = turn.catch(() => {});
+        return turn;
+    };
+    return client;
+}
+
+// With everything.
+export default (options) => duplex({ transports: [websocket, sse, poll], ...options });

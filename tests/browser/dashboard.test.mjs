@@ -437,7 +437,7 @@ async function parsing(server) {
     await test('a_hidden_page_gives_its_slot_back_and_resumes', async () => {
         const page = await openPage(server.url, { transport: 'poll' });
         const states = await page.evaluate(async () => {
-            const { connect } = await import('/rtpush.js');
+            const { connect, websocket } = await import('/rtpush.js');
             const seen = [];
             const next = (wanted) => new Promise((done) => { waiting = { wanted, done }; });
             let waiting = { wanted: 'open', done() {} };
@@ -446,7 +446,7 @@ async function parsing(server) {
                 document.dispatchEvent(new Event('visibilitychange'));
             };
             const client = connect({
-                topics: ['log'], transport: 'websocket', hiddenMs: 50,
+                topics: ['log'], transports: [websocket], hiddenMs: 50,
                 onNotice: (kind) => seen.push(kind),
                 onState({ state }) {
                     if (state === waiting.wanted) {
@@ -505,11 +505,15 @@ async function parsing(server) {
             }),
         });
         const seen = await page.evaluate(async () => {
-            const { connect } = await import('/rtpush.js');
+            const { connect, websocket } = await import('/rtpush.js');
             const messages = [];
+            const notices = [];
+            const events = [];
             const client = await new Promise((done) => {
                 const c = connect({
-                    transport: 'websocket',
+                    transports: [websocket],
+                    onNotice: (kind) => notices.push(kind),
+                    onEvent: (topic) => events.push(topic),
                     onMessage(data) {
                         messages.push(typeof data === 'string' ? data
                             : new TextDecoder().decode(data));
@@ -519,11 +523,11 @@ async function parsing(server) {
                     },
                 });
             });
-            const { resets, received } = client.status;
-            return { messages, resets, received, lastId: client.lastEventId };
+            return { messages, notices, events, lastId: client.lastEventId };
         });
-        same(seen, { messages: [evil, evil], resets: 0, received: 0, lastId: '0000000a-00000001' },
-            'what the page saw');
+        same(seen, {
+            messages: [evil, evil], notices: ['fresh'], events: [], lastId: '0000000a-00000001',
+        }, 'what the page saw');
     });
 }
 

@@ -20,9 +20,9 @@ static unsigned missing;  // requests answered 404
 
 static const char page[] = "<!doctype html><title>rtpush</title><link rel=icon href=data:,>";
 static const char worker[] =
-    "import { connect } from './rtpush.js';\n"
+    "import * as rtpush from './rtpush.js';\n"
     "const transport = new URL(import.meta.url).searchParams.get('transport');\n"
-    "connect({ topics: ['a'], transport,\n"
+    "rtpush.connect({ topics: ['a'], transports: [rtpush[transport]],\n"
     "    onState: ({ state }) => postMessage({ state }),\n"
     "    onEvent: (topic, data) => postMessage({ topic, data }) });\n";
 static char script[SCRIPT_MAX];

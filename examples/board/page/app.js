@@ -1,6 +1,7 @@
 // The page of board.c. A message is a cell's or line's new content, never a difference, so whatever
 // comes last is right, and nothing must be kept to reconnect.
 
+import { websocket } from './rtpush.js';
 import { $, live, make, toast } from './shell.js';
 
 const WIDTH = 36;
@@ -49,7 +50,7 @@ let drawn = 0;
 const redraw = () => { drawn ||= requestAnimationFrame(() => { drawn = 0; draw(); }); };
 
 const client = live({
-    transport: 'websocket',
+    transports: [websocket],
     onMessage(data) { me = data[0]; },
     onEvent(topic, data) {
         const n = Number(topic.replace(/\D+/, ''));

@@ -1,7 +1,7 @@
 // The dashboard's page: receives topics through rtpush.js, keeps the last minutes, draws when the
 // browser is ready to. Nothing here knows which transport is in use.
 
-import { connect } from './rtpush.js';
+import { duplex, websocket, sse, poll } from './rtpush.js';
 import { createChart, roundUp } from './charts.js';
 
 const KEEP = 4000;       // samples
@@ -285,9 +285,8 @@ const DRAW = {
     },
 
     status() {
-        const { state: now, transport, received, connects, resets, ...all } = client.status;
-        const missed = all.missed - before.missed;
-        const replayed = all.replayed - before.replayed;
+        const { state: now, transport } = client.status;
+        const { received, replayed, missed, connects, resets } = counts;
         const open = now === 'open';
         $('pill').dataset.state = now;
         $('main').dataset.state = now; // values that are no longer updated are dimmed
@@ -323,8 +322,8 @@ const DRAW = {
 };
 
 function waitText() {
-    const { state: now, refusal, retryAt, offline } = client.status;
-    if (offline) {
+    const { state: now, refusal, retryAt } = client.status;
+    if (!navigator.onLine) {
         return 'no network';
     }
     if (now === 'silent') {
@@ -414,6 +413,7 @@ const EVENTS = {
 
 function onEvent(topic, data) {
     const value = JSON.parse(data);
+    counts.received++;
     if (EVENTS[topic]) {
         EVENTS[topic](value);
     } else {
@@ -423,14 +423,17 @@ function onEvent(topic, data) {
     mark('status');
 }
 
+const counts = { received: 0, replayed: 0, missed: 0, connects: 0, resets: 0 };
 let greeted = false;
 
 // The very first notice is about the history that this page asked for, not about a loss.
 function onNotice(kind, n) {
     const events = `${count(n)} event${n === 1 ? '' : 's'}`;
+    counts.resets += kind === 'reset';
+    counts.missed += greeted && kind === 'gap' ? n : 0;
+    counts.replayed += greeted && kind === 'replayed' ? n : 0;
     if (!greeted) {
         greeted = true;
-        before = client.status;
         tell(`Connected over ${TRANSPORTS[client.status.transport]}`);
     } else if (kind === 'gap') {
         tell(`Gap: ${events} missed`, 'warn');
@@ -445,12 +448,12 @@ function onNotice(kind, n) {
     }
 }
 
-let before = { missed: 0, replayed: 0 }; // counts of history, not of losses
 let lastState = 'connecting';
 let rtt = null;
 
 function onState({ state: now }) {
     const up = lastState === 'open' || lastState === 'silent';
+    counts.connects += now === 'open' && !up;
     if (up && (now === 'waiting' || now === 'connecting')) {
         tell('Connection lost');
     } else if (lastState === 'open' && now === 'silent') {
@@ -478,19 +481,21 @@ async function synchronise() {
     }
 }
 
+const CHOICES = { auto: [websocket, sse, poll], websocket: [websocket], sse: [sse], poll: [poll] };
 const asked = new URLSearchParams(location.search).get('transport');
-const transport = Object.keys(TRANSPORTS).includes(asked) ? asked : 'auto';
+const chosen = Object.keys(CHOICES).includes(asked) ? asked : 'auto';
 
-const client = connect({
+const begin = (choice, lastEventId) => duplex({
     topics: ['device', 'cpu', 'memory', 'network', 'temperature', 'gauges', 'server',
         'control', 'sample', 'log', 'burst'],
-    transport,
-    lastEventId: await synchronise(),
+    transports: CHOICES[choice],
+    lastEventId,
     onEvent,
     onNotice,
     onState,
     onMessage,
 });
+let client = begin(chosen, await synchronise());
 
 function onMessage(text) {
     const pong = /^pong (\d+)$/.exec(text);
@@ -535,9 +540,15 @@ $('pause').addEventListener('click', () => send(`pause ${state.control?.paused ?
 $('burst').addEventListener('click', () => send('burst 2000'));
 $('cut').addEventListener('click', () => client.reconnect(10000));
 $('period').addEventListener('change', ({ target }) => send(`period ${target.value}`));
-$('transport').addEventListener('change', ({ target }) => client.setTransport(target.value));
+$('transport').addEventListener('change', ({ target }) => {
+    client.close();
+    client = begin(target.value, client.lastEventId);
+});
+for (const type of ['online', 'offline']) {
+    addEventListener(type, () => mark('status'));
+}
 for (const radio of document.getElementsByName('transport')) {
-    radio.checked = radio.value === transport;
+    radio.checked = radio.value === chosen;
 }
 setInterval(() => client.status.state === 'waiting' && mark('status'), 500);
 mark('status');

@@ -62,11 +62,13 @@ async function dashboard() {
     at('admin').hidden = !admin;
     at('switch').disabled = !admin;
 
-    const { connect } = await import('./rtpush.js');
-    client = connect({
+    const { duplex, websocket, sse, poll } = await import('./rtpush.js');
+    const asked = new URLSearchParams(location.search).get('transport');
+    client = duplex({
+        transports: { websocket: [websocket], sse: [sse], poll: [poll] }[asked] ??
+            [websocket, sse, poll],
         topics,
         lastEventId: me.id, // the log and the audit from their beginning
-        transport: new URLSearchParams(location.search).get('transport') ?? 'auto',
         onState({ state, transport }) {
             show('link', `${state}, ${transport}`);
             document.body.style.opacity = state === 'silent' ? 0.55 : 1;

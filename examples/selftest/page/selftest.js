@@ -1,9 +1,10 @@
 // The tests of the page, one after the other, and their report.
 
-import { connect } from './rtpush.js';
+import { connect, websocket, sse, poll } from './rtpush.js';
 
 const WAIT_MS = 20000; // for anything to happen
-const TRANSPORTS = ['websocket', 'sse', 'poll'];
+const BY_NAME = { websocket, sse, poll };
+const TRANSPORTS = Object.keys(BY_NAME);
 const $ = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -39,13 +40,16 @@ function client(transport, lastEventId = '') {
     let look = () => {};
     const tell = () => look();
     const rtpush = connect({
-        transport,
+        transports: [BY_NAME[transport]],
         lastEventId,
         topics: ['burst'],
         hiddenMs: 0,
         onEvent(topic, data) { seen.events.push(data); tell(); },
-        onNotice(kind, n) { seen.notices.push(n ? `${kind} ${n}` : kind); tell(); },
-        onGap(n) { seen.missed += n; },
+        onNotice(kind, n) {
+            seen.notices.push(n ? `${kind} ${n}` : kind);
+            seen.missed += kind === 'gap' ? n : 0;
+            tell();
+        },
         onState({ state }) { seen.states.push(state); tell(); },
     });
     opened.add(rtpush);
