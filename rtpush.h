@@ -159,8 +159,8 @@
 // MEMORY
 //     One block of yours, given to rtpush_init: RTPUSH_WORDS computes its size from plain numbers.
 //     On 32-bit Cortex-M, in bytes:
-//         server       about 800, beside the block
-//         connection   124 + rx_size + tx_size, rounded up to 4
+//         server       about 730, beside the block
+//         connection   120 + rx_size + tx_size, rounded up to 4
 //         log          log_size: a record is 18 + payload, rounded up to 4
 //         topics       12 a topic + the sum of max over the STATE topics
 //         stack        deepest call under 512, callbacks not counted ("make stack")
@@ -1039,9 +1039,10 @@ typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stand
     uint32_t part;           // how much of the record at seq is sent, as RTPI_PART; 0: nothing
     uint32_t gap_from;       // first number skipped and not yet told, or 0
     uint32_t sweep_prev;     // STATE revisions up to here were given
-    uint32_t sweep_now;      // revision at the start of the sweep under way
-    uint32_t stop;           // poll: the answer ends before this sequence number; until the first
-                             // notice: those before it are announced as replayed
+    union {
+        uint32_t replay;     // until the first notice: numbers before it are told as replayed
+        uint32_t sweep;      // while rtpush_conn.sweep_i > 0: the newest revision at its start
+    } end;
 } rtpi_stream;
 
 typedef struct rtpi_plan { // what rtpush_output offers: the rest of a record or tx, then records
@@ -1067,8 +1068,8 @@ typedef struct rtpi_answer { // an HTTP answer
     const uint8_t *body;    // static body, or NULL
     rtpush_pull pull;
     void *user;
-    uint32_t left; // bytes left of body, or the next to be pulled
-    uint32_t to;   // behind the last byte to be pulled; 0: not known
+    uint32_t at;   // the next byte of the body, or to be pulled
+    uint32_t to;   // behind the last one; 0: not known, of a pull
 } rtpi_answer;
 
 typedef struct rtpi_rank { // the order of giving way: rtpi_gives_way
@@ -1082,6 +1083,7 @@ typedef struct rtpi_asked { // what the head says, until it is answered: HEAD an
     rtpi_rank rank;         // the same as out.rank
     uint16_t accepts[3];    // Accept-Encoding, weight in thousandths + 1 or 0: RTPI_ACCEPTS_...
     uint8_t site;           // Sec-Fetch-...: RTPI_SITE_...
+    uint32_t topics;        // of ?topics: rtpi_ask
 } rtpi_asked;
 
 typedef struct rtpi_http { // the request as it arrives
@@ -1091,12 +1093,16 @@ typedef struct rtpi_http { // the request as it arrives
     uint8_t method;        // RTPUSH_GET ...
     uint8_t subprotocol;   // 1 + index chosen, 255 is rtpush.1
     uint8_t refusal;       // RTPI_NO of what is refused when the head is complete; 0 nothing
-    uint16_t total;        // bytes of head so far; in BODY: of trailers
-    uint16_t mark;         // arena offset: of the value being kept, then of the body
+    uint16_t section;      // bytes so far of the header section, in BODY of the trailer section
+    uint16_t kept;         // bytes of the arena that are kept: the value being read stands behind
+                           // them, in BODY the body
     uint16_t bits;         // RTPI_B_...
     uint32_t seen;         // headers seen, a bit each
-    uint32_t length;       // Content-Length, then bytes left of the body, or of the chunk
-    uint32_t taken;        // bytes of the body so far
+    uint32_t left;         // bytes of the body still to come; of a chunked one, of this chunk
+    union {
+        uint32_t taken;    // [BODY] bytes of the body so far
+        uint32_t poll_end; // [STREAM, a poll's answer] it ends before this sequence number
+    } at;
 } rtpi_http;
 
 typedef struct rtpi_ws { // the frame as it arrives
@@ -1133,10 +1139,10 @@ struct rtpush_conn {
     uint16_t flags;   // RTPI_F_...
     uint16_t due;     // quarter second: deadline of this state. In STREAM that of kind->timer: the
                       // next keep-alive, a poll's answer, the end of the closing handshake
-    uint16_t heard;   // quarter second of the last byte received, or when the ping under way was
-                      // made [WebSockets in STREAM: >>websocket, rtpush_plain_input]
-    uint16_t moved;   // quarter second of the last acknowledgement that is known, or when the queue
-                      // began [while RTPI_F_PENDING is set: rtpi_pending, rtpi_arrived, acked]
+    uint16_t heard;   // quarter second from which the peer's silence counts: its last byte, or our
+                      // ping [WebSockets in STREAM: >>websocket, rtpush_plain_input]
+    uint16_t moved;   // quarter second from which the lack of acknowledgements counts
+                      // [while RTPI_F_PENDING is set: rtpi_pending, rtpi_arrived, acked]
     uint16_t expires; // quarter second of the end of the authorisation [while RTPI_F_EXPIRES]
     uint16_t rx_used; // bytes of the arena, of a body gathered, or of a message gathered
     uint16_t tx_head; // first byte queued in tx
@@ -1150,8 +1156,7 @@ struct rtpush_conn {
         rtpi_stream stream; // [STREAM, CLOSING: >>reader]
     } out;
     uint32_t serial;   // of the handle; 0: free
-    uint32_t granted;  // [STREAM] topics it may subscribe to, now and later: rtpi_authorized. [ASK]
-                       // topics asked for: rtpi_ask
+    uint32_t granted;  // topics it may subscribe to, now and later [STREAM: rtpi_authorized]
     void *port;        // the port's, with RTPI_F_FILTERED the filter's; NULL once dropped or gone
     void *user;        // the application's
     uint32_t peer;     // the port's number of the address [FREE too]
@@ -1243,8 +1248,11 @@ struct rtpush_server {
     rtpush_hooks hooks;
     rtpush_text text;     // the writer over the tx bytes of one connection: rtpi_tx_open
     rtpush_counters count;
-    rtpush_request request; // of the connection being served
-    uint8_t prefix[80]; // RTPI_PREFIX_MAX
+    union { // no callback comes between rtpush_output and the rtpush_sent that must follow
+        rtpush_request request; // in rtpush_input: of the connection being served
+        uint8_t prefix[80]; // until rtpush_sent: of the first record (RTPI_PREFIX_MAX). Before
+                            // rtpush_init succeeds: the text of an error
+    } now;
 };
 
 int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server_size,
@@ -1992,7 +2000,7 @@ enum {
 
 // rtpush_conn.todo
 enum {
-    RTPI_TODO_NOW = 1,       // a ping (WebSocket), the answer (poll)
+    RTPI_TODO_NOW = 1,       // what kind->fill makes without anything new: a ping, a poll's answer
     RTPI_TODO_DONE = 2,      // WebSocket: the ping is out
     RTPI_TODO_RECORD = 4,    // a value went last: if a record waits, it is next
     RTPI_TODO_PONG = 8,      // WebSocket: the control payload waits for room to be sent back
@@ -2005,7 +2013,6 @@ enum {
 // rtpush_kind.flags
 enum {
     RTPI_KIND_STREAM = 1,
-    RTPI_KIND_ENDS = 2,       // a stream that ends with what there is
     RTPI_KIND_TWO_WAY = 4,    // ... on which both sides send: of bytes too
     RTPI_KIND_NOT_NOW = 8,    // "not now" is 200 and a retry:
     RTPI_KIND_FOREIGN = 16,   // a GET from any site may have it
@@ -2017,7 +2024,7 @@ enum {
 enum { RTPI_TOPIC_VALUE = 1 }; // rtpush_topic_kind.flags: the newest value counts
 
 // rtpush_conn.form, see >>wire
-enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_CHUNK };
+enum { RTPI_FORM_RAW, RTPI_FORM_TAGGED, RTPI_FORM_SSE, RTPI_FORM_TEXT, RTPI_FORM_CHUNK };
 
 #define RTPI_NO_ROUTE 255u
 #define RTPI_CONTROL_MAX 125u // RFC 6455 5.5: payload of a control frame, at the end of rx
@@ -2092,6 +2099,11 @@ static int rtpi_kind_has(const rtpush_server *srv, const rtpush_conn *c, unsigne
 
 static int rtpi_is_stream(const rtpush_conn *c) {
     return c->state == RTPI_STREAM;
+}
+
+// One that stays open until it is closed: no poll.
+static int rtpi_is_open(const rtpush_conn *c) {
+    return c->state == RTPI_STREAM && c->form <= RTPI_FORM_SSE;
 }
 
 static int rtpi_is_websocket(const rtpush_conn *c) {
@@ -2223,7 +2235,7 @@ static int rtpi_drained(const rtpush_conn *c) {
         return 0;
     }
     if (c->state == RTPI_REPLY) {
-        return c->out.reply.body == NULL || c->out.reply.left == 0;
+        return c->out.reply.body == NULL || c->out.reply.at == c->out.reply.to;
     }
     return !rtpi_has_cursor(c) || c->out.stream.part == 0;
 }
@@ -2542,7 +2554,7 @@ RTPI_APART static void rtpi_older(rtpush_conn **oldest, rtpush_conn *c) {
 
 // Is it between requests?
 static int rtpi_is_idle(const rtpush_conn *c) {
-    return c->state == RTPI_HEAD && c->in.http.total == 0 && c->out.rank.proved;
+    return c->state == RTPI_HEAD && c->in.http.section == 0 && c->out.rank.proved;
 }
 
 // Is it older than so many quarter seconds? One between requests need not be: its peer can repeat a
@@ -3196,7 +3208,8 @@ static int rtpi_state_newer(const rtpush_server *srv, rtpi_stream *s) {
 //   TAGGED  rtpush.1: frame header, "id SP topic LF", payload (a direct message: "=", data)
 //   SSE     "id: id\nevent: topic\ndata: " payload "\n\n". Line ends of the payload stay as they
 //           are (WHATWG HTML 9.2.6: CR, LF and CR LF end a line), "data: " is inserted behind each
-//   CHUNK   the same as one chunk of HTTP/1.1 (RFC 9112 7.1): long poll
+//   TEXT    the same, in an answer that ends: long poll of HTTP/1.0
+//   CHUNK   ... of HTTP/1.1, as one chunk (RFC 9112 7.1)
 //
 // So the length of an event is prefix + payload + 2 + 6 * lines. Where a reader stands inside a
 // record is stored: bytes sent of prefix and record, and of the insert due there (6: all of it).
@@ -3324,7 +3337,8 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
 // Bytes of what rtpi_put_prefix writes. In TAGGED the name is followed by LF, in the others by LF
 // and "data: "; before it stand what RTPI_PREFIX_MAX counts.
 static uint32_t rtpi_prefix_len(uint8_t form, const rtpush_topic *topic, uint32_t len) {
-    static const uint8_t fixed[] = {0, 2 + 17 + 1 + 1, 4 + 17 + 8 + 7, 10 + 4 + 17 + 8 + 7};
+    static const uint8_t fixed[] = {0, 2 + 17 + 1 + 1, 4 + 17 + 8 + 7, 4 + 17 + 8 + 7,
+                                    10 + 4 + 17 + 8 + 7};
     uint32_t prefix_len = fixed[form] + (uint32_t)strlen(topic->name);
     return prefix_len +
            (form == RTPI_FORM_TAGGED ? rtpi_length_bytes(prefix_len - 2u + len) : 0);
@@ -3569,7 +3583,7 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
     rtpi_stream *s = &c->out.stream;
     int first = text && strcmp(text, "first") == 0;
     uint32_t id[3] = {0, 0, 0}; // epoch, number, revision
-    s->seq = s->stop = srv->limit_seq;
+    s->seq = s->end.replay = srv->limit_seq;
     s->off = srv->limit_off;
     c->notice = RTPI_NOTICE_FRESH;
     if (text && !first) {
@@ -3589,13 +3603,10 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
     }
 }
 
-// Does it stay open until it is closed? (Known after its first notice.)
-static int rtpi_reader_endless(const rtpush_conn *c) {
-    return c->out.stream.stop == ~(uint32_t)0;
-}
-
-static int rtpi_is_open(const rtpush_conn *c) { // a stream that is so
-    return rtpi_is_stream(c) && rtpi_reader_endless(c);
+// Does event `seq` belong to what this reader gets? Of a poll's answer those that were there when
+// it began.
+static int rtpi_reader_gets(const rtpush_conn *c, uint32_t seq) {
+    return c->form <= RTPI_FORM_SSE || seq < c->in.http.at.poll_end;
 }
 
 static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
@@ -3612,7 +3623,8 @@ static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
     if (s->seq < srv->limit_seq) {
         srv->sweep_due = 1; // others first; then it continues from there
     }
-    return c->notice > RTPI_NOTICE_REPLAYED || rtpi_state_newer(srv, s);
+    return c->notice > (rtpi_is_open(c) ? RTPI_NOTICE_NONE : RTPI_NOTICE_REPLAYED) ||
+           rtpi_state_newer(srv, s);
 }
 
 // Has it nothing to send but what is queued in tx, and records? A few compares say so, of most
@@ -3645,7 +3657,7 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     rtpush_text text = {buffer, sizeof buffer, 0, 0};
     const uint32_t from = s->gap_from;
     uint32_t missed = 0;
-    uint32_t replayed = s->stop > s->seq ? s->stop - s->seq : 0;
+    uint32_t replayed = s->end.replay > s->seq ? s->end.replay - s->seq : 0;
     unsigned word = c->notice;
     const uint32_t before = rtpi_stands(c);
     if (from > 0 && word != RTPI_NOTICE_RESET) {
@@ -3662,9 +3674,6 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
         return 0;
     }
     c->notice = RTPI_NOTICE_NONE;
-    if (!rtpi_has(c, RTPI_F_ANSWER)) { // a poll's answer has an end
-        s->stop = ~(uint32_t)0;
-    }
     if (missed > 0) {
         srv->count.gaps++;
         srv->count.missed += missed;
@@ -3712,10 +3721,10 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
         return; // one sweep an answer
     }
     rec = rtpi_next_record(srv, c);
-    record = rec && rec->seq < s->stop;
+    record = rec && rtpi_reader_gets(c, rec->seq);
     while (c->sweep_i > 0 || rtpi_state_newer(srv, s)) {
         if (c->sweep_i == 0) {
-            s->sweep_now = srv->limit_rev;
+            s->end.sweep = srv->limit_rev;
         }
         for (; c->sweep_i < srv->desc.topic_count; c->sweep_i++) {
             if (!((s->topics & srv->state_topics) >> c->sweep_i & 1u)) {
@@ -3725,7 +3734,7 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
                 return;
             }
         }
-        s->sweep_prev = s->sweep_now;
+        s->sweep_prev = s->end.sweep;
         c->sweep_i = 0;
     }
     if (rtpi_has(c, RTPI_F_ANSWER)) {
@@ -3833,7 +3842,7 @@ static inline int rtpi_output_tx(rtpush_server *srv, rtpush_conn *c, rtpush_span
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     rtpi_stream at = c->out.stream;
     const rtpi_record *rec;
-    rtpush_text first = {srv->prefix, sizeof srv->prefix, 0, 0}; // tx may be full
+    rtpush_text first = {srv->now.prefix, sizeof srv->now.prefix, 0, 0}; // tx may be full
     rtpush_text tx = {NULL, srv->desc.tx_size, c->tx_len, 0};    // the prefixes of the others
     int open = 1;
     e->form = c->form;
@@ -3847,7 +3856,7 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
     }
     tx.data = rtpi_tx(srv, c);
     while (open && (rec = rtpi_reader_next(srv, &at)) != NULL) {
-        if (at.gap_from != 0 || rec->seq >= at.stop) {
+        if (at.gap_from != 0 || !rtpi_reader_gets(c, rec->seq)) {
             break; // the gap is told first
         }
         open = rtpi_emit_record(srv, &at, rec, first.len == 0 ? &first : &tx, e);
@@ -3957,7 +3966,7 @@ RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_con
 
 // Is the plan of this position the next output of this reader?
 static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
-    if (c->out.stream.seq < srv->tail_seq || !rtpi_reader_endless(c) || srv->count.streams < 2 ||
+    if (c->out.stream.seq < srv->tail_seq || !rtpi_is_open(c) || srv->count.streams < 2 ||
         !rtpi_only_records(srv, c)) {
         return 0;
     }
@@ -4065,7 +4074,7 @@ static void rtpi_keep_rest(rtpush_server *srv, rtpush_conn *c) {
     const rtpi_record *rec = rtpi_record_at(srv, s->off);
     uint32_t room = srv->desc.tx_size - rtpi_tx_queued(c);
     uint32_t most = (uint32_t)rec->len + RTPI_PREFIX_MAX + 4u - RTPI_PART_BYTES(s->part);
-    rtpush_text prefix = {srv->prefix, sizeof srv->prefix, 0, 0};
+    rtpush_text prefix = {srv->now.prefix, sizeof srv->now.prefix, 0, 0};
     rtpush_text *t;
     rtpi_emit e;
     uint32_t rest;
@@ -4237,7 +4246,7 @@ enum { RTPI_CODINGS(RTPI_CODING_ENUM) RTPI_ACCEPTS_COUNT };
 // The kept value of a header, or NULL. The arena: path NUL query NUL, then tag value NUL ...
 static const char *rtpi_kept(const rtpush_conn *c, unsigned header) {
     const char *at = (const char *)rtpi_rx(c);
-    const char *end = at + c->in.http.mark;
+    const char *end = at + c->in.http.kept;
     at = rtpi_strlist_at(at, 2);
     while (at < end) {
         if ((uint8_t)*at == header) {
@@ -4272,7 +4281,7 @@ static int rtpi_is_chunked(const rtpush_conn *c) {
 
 // Is some of the body still to come?
 static int rtpi_body_due(const rtpush_conn *c) {
-    return c->in.http.length > 0 || (rtpi_is_chunked(c) && c->in.http.step != RTPI_S_DONE);
+    return c->in.http.left > 0 || (rtpi_is_chunked(c) && c->in.http.step != RTPI_S_DONE);
 }
 
 // What the functions below return: 0, or the status to refuse with, less 300: a Thumb instruction
@@ -4527,7 +4536,7 @@ RTPI_APART static unsigned rtpi_name_done(const rtpush_server *srv, rtpush_conn 
     rtpi_lower_all((uint8_t *)name, len);
     header = rtpi_field(name, len);
     h->step = RTPI_S_VALUE;
-    h->mark = c->rx_used++; // of its tag
+    h->kept = c->rx_used++; // of its tag
     h->header = (uint8_t)RTPI_H_UNKNOWN;
     if (header == RTPI_H_ROUTE) {
         int own;
@@ -4598,10 +4607,10 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
     h->bits = (uint16_t)(h->bits | (word & (RTPI_SITE_BIT - 1u)));
     switch (h->header) {
     case RTPI_H_LENGTH: // RFC 9110 8.6: digits only
-        if (!rtpi_get_decimal(v, &h->length)) {
+        if (!rtpi_get_decimal(v, &h->left)) {
             return RTPI_NO(400);
         }
-        return h->length == ~(uint32_t)0 ? RTPI_NO(413) : 0;
+        return h->left == ~(uint32_t)0 ? RTPI_NO(413) : 0;
     case RTPI_H_TRANSFER_ENCODING: // RFC 9112 6.1; with a second coding it is not this text
         return strcmp(v, "chunked") == 0 ? 0 : RTPI_NO(501);
     case RTPI_H_EXPECT: // RFC 9110 10.1.1
@@ -4633,21 +4642,21 @@ static unsigned rtpi_judge(const rtpush_server *srv, rtpush_conn *c, char *v) {
     }
 }
 
-// The end of a value or list element, which stands behind its tag at `mark`.
+// The end of a value or list element, which stands behind its tag, behind what is kept.
 RTPI_APART static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn *c) {
     rtpi_http *h = &c->in.http;
-    char *tag = (char *)rtpi_rx(c) + h->mark;
+    char *tag = (char *)rtpi_rx(c) + h->kept;
     unsigned rules = rtpi_rules[h->header];
-    unsigned len = c->rx_used - (unsigned)h->mark; // with the tag
+    unsigned len = c->rx_used - (unsigned)h->kept; // with the tag
     unsigned over = h->bits & RTPI_B_OVER;
     unsigned verdict;
     h->bits &= (uint16_t)~RTPI_B_OVER;
-    c->rx_used = h->mark;
+    c->rx_used = h->kept;
     if (len == 1 && !over) {
         if (!(rules & RTPI_C_VALUE)) {
             return 0; // RFC 9110 5.6.1: an empty element says nothing
         }
-        over = h->mark + 2u > srv->desc.rx_size;
+        over = h->kept + 2u > srv->desc.rx_size;
     }
     // A pair of another name may be of any length; one that is cut in its name may be the wanted.
     if (over && (h->header != RTPI_H_COOKIE ||
@@ -4669,7 +4678,7 @@ RTPI_APART static unsigned rtpi_value_done(const rtpush_server *srv, rtpush_conn
     if (over) {
         return RTPI_NO(431);
     }
-    h->mark = c->rx_used = (uint16_t)(h->mark + strlen(tag + 1) + 2u);
+    h->kept = c->rx_used = (uint16_t)(h->kept + strlen(tag + 1) + 2u);
     return 0;
 }
 
@@ -4680,7 +4689,7 @@ RTPI_APART static unsigned rtpi_run_done(const rtpush_server *srv, rtpush_conn *
     rtpi_http *h = &c->in.http;
     size_t room = RTPI_TOKEN_MAX - (size_t)h->pos;
     if (h->step >= RTPI_S_TARGET) {
-        for (; c->rx_used == h->mark + 1u && len > 0 && rtpi_is_blank(*data); len--) {
+        for (; c->rx_used == h->kept + 1u && len > 0 && rtpi_is_blank(*data); len--) {
             data++;
         }
         if (!rtpi_keep(srv, c, data, len)) {
@@ -4707,7 +4716,7 @@ RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *
         if (byte == ' ' && h->pos > 0) {
             return rtpi_method_done(srv, c);
         }
-        if (byte == '\r' && h->pos == 0 && h->total == 0) {
+        if (byte == '\r' && h->pos == 0 && h->section == 0) {
             h->step = RTPI_S_LF | RTPI_S_METHOD; // RFC 9112 2.2: an empty line is ignored
             return 0;
         }
@@ -4741,8 +4750,8 @@ static int rtpi_at_line_end(const rtpi_http *h) {
     return (h->step & RTPI_S_LF) && h->step != (RTPI_S_LF | RTPI_S_REQUEST);
 }
 
-// A run, and the byte or line end behind it if it is there. Returns 0 or RTPI_NO; h->total says how
-// far it is.
+// A run, and the byte or line end behind it if it is there. Returns 0 or RTPI_NO; h->section says
+// how far it is.
 RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
                                              const uint8_t *data, size_t len) {
     static const uint8_t classes[] = {RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_TARGET, RTPI_C_TARGET};
@@ -4760,7 +4769,7 @@ RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_co
             break;
         }
     }
-    h->total = (uint16_t)(h->total + n);
+    h->section = (uint16_t)(h->section + n);
     return refusal;
 }
 
@@ -5131,15 +5140,14 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
 static void rtpi_reply_body(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own,
                             const rtpi_range *range) {
     rtpi_answer *answer = &c->out.reply;
+    answer->at = range->from;
+    answer->to = range->to;
     if (r->pull) {
         answer->pull = r->pull;
         answer->user = r->user;
-        answer->left = range->from;
-        answer->to = range->to;
         c->due = rtpi_after(srv, srv->desc.reply_ms);
     } else if (r->body_static) {
-        answer->body = (const uint8_t *)r->body + range->from;
-        answer->left = range->to - range->from;
+        answer->body = (const uint8_t *)r->body;
         c->in.http.bits |= own ? 0 : RTPI_B_HOLD;
     }
 }
@@ -5416,14 +5424,14 @@ static void rtpi_request(const rtpush_server *srv, const rtpush_conn *c, rtpush_
     const rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
     const char *at = (const char *)rtpi_rx(c);
-    const char *end = at + h->mark;
+    const char *end = at + h->kept;
     size_t prefix = route ? strlen(route->path) : 0;
     memset(req, 0, sizeof *req);
     req->conn = rtpi_handle(srv, c);
     req->route = route;
     req->method = h->method;
     req->secure = (uint8_t)rtpi_has(c, RTPI_F_SECURE);
-    req->content_length = rtpi_is_chunked(c) ? RTPUSH_LENGTH_UNKNOWN : h->length;
+    req->content_length = rtpi_is_chunked(c) ? RTPUSH_LENGTH_UNKNOWN : h->left;
     req->peer = c->peer;
     req->path = at;
     req->body = (const uint8_t *)"";
@@ -5658,7 +5666,7 @@ static int rtpi_ask(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
     memset(&grant, 0, sizeof grant);
     grant.topics = ~(uint32_t)0;
     rtpi_state(srv, c, RTPI_ASK, srv->desc.reply_ms);
-    c->granted = req->topics; // asked for: for rtpush_authorize
+    c->out.asked.topics = req->topics; // for rtpush_authorize
     if (srv->desc.authorize) {
         grant.topics = req->topics;
         status = srv->desc.authorize(srv, req, &grant);
@@ -5672,7 +5680,7 @@ static void rtpi_head_done(rtpush_server *srv, rtpush_conn *c, rtpush_request *r
     rtpi_http *h = &c->in.http;
     unsigned refusal;
     int options; // answered here
-    h->mark = c->rx_used;
+    h->kept = c->rx_used;
     srv->count.requests++;
     if (!(h->bits & (RTPI_B_HTTP10 | RTPI_B_CLOSE)) && !srv->shut) {
         rtpi_set(c, RTPI_F_KEEP);
@@ -5723,11 +5731,11 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
                                              const uint8_t *data, size_t len) {
     rtpi_http *h = &c->in.http;
     size_t i = 0;
-    if (h->total == 0) {
+    if (h->section == 0) {
         c->due = rtpi_after(srv, srv->desc.head_ms); // from its first byte on
     }
     while (i < len && c->state == RTPI_HEAD) {
-        unsigned before = h->total;
+        unsigned before = h->section;
         size_t most = RTPI_HEAD_MAX + 1u - before;
         int last = h->step == (RTPI_S_LF | RTPI_S_REQUEST);
         unsigned refusal;
@@ -5738,19 +5746,19 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
             break;
         }
         refusal = rtpi_head_run(srv, c, data + i, len - i < most ? len - i : most);
-        i += h->total - before;
+        i += h->section - before;
         if (refusal != RTPI_NO(400) && refusal != RTPI_NO(505)) {
             rtpi_refuse_at_end(c, refusal);
             refusal = 0;
         }
-        if (refusal == 0 && h->total > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
+        if (refusal == 0 && h->section > RTPI_HEAD_MAX) { // RFC 9112 3: of a target 414
             rtpi_refuse_at_end(c, h->step == RTPI_S_TARGET ? RTPI_NO(414) : 0u);
             refusal = c->in.http.refusal == RTPI_NO(414) ? RTPI_NO(414) : RTPI_NO(431);
         }
         if (refusal) {
             rtpi_refuse_late(srv, c, refusal);
         } else if (last) {
-            rtpi_head_done(srv, c, &srv->request);
+            rtpi_head_done(srv, c, &srv->now.request);
         }
     }
     return i;
@@ -5760,17 +5768,17 @@ RTPI_OWN_FRAME static size_t rtpi_head_input(rtpush_server *srv, rtpush_conn *c,
 // The configuration is checked once and as a whole: what the rest relies on, and what can never
 // work (a path no request can have, an origin no browser sends, a limit beyond what
 // the memory holds). Each error names the field, what is needed and what was given. Its text stands
-// in the memory of the server, which is not started: in srv->prefix. It begins with the entry that
-// is looked at, if it is one of a table, so that no check needs to know which that is.
+// in the memory of the server, which is not started: in srv->now.prefix. It begins with the entry
+// that is looked at, if it is one of a table, so that no check needs to know which that is.
 
 enum { RTPI_CONFIG_GOOD, RTPI_CONFIG_WRONG, RTPI_CONFIG_VERSION }; // rtpush_server.config
 
 // What is checked next: entry i of a table, or with NULL rtpush_desc itself.
 RTPI_APART static void rtpi_check_at(rtpush_server *srv, const char *table, unsigned i) {
     rtpush_text *t = &srv->text;
-    memset(srv->prefix, 0, sizeof srv->prefix);
-    t->data = srv->prefix;
-    t->cap = (uint32_t)sizeof srv->prefix - 1u; // a zero ends it
+    memset(srv->now.prefix, 0, sizeof srv->now.prefix);
+    t->data = srv->now.prefix;
+    t->cap = (uint32_t)sizeof srv->now.prefix - 1u; // a zero ends it
     t->len = 0;
     if (table) {
         rtpi_format(t, "%s[%d]", table, (uint32_t)i);
@@ -5896,7 +5904,7 @@ static unsigned rtpi_open_upload(rtpush_server *srv, rtpush_conn *c, rtpush_requ
     }
     rtpi_state(srv, c, RTPI_BODY, rtpi_body_ms(srv, c));
     c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
-    c->in.http.total = 0;
+    c->in.http.section = 0;
     if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
         rtpi_put_continue(srv, c);
     }
@@ -5910,7 +5918,7 @@ static unsigned rtpi_open_upload(rtpush_server *srv, rtpush_conn *c, rtpush_requ
 // Does the route take that much more of a body?
 static int rtpi_body_fits(const rtpush_server *srv, const rtpush_conn *c, uint32_t more) {
     const rtpush_route *route = rtpi_route(srv, c);
-    return more <= route->max_body - c->in.http.taken &&
+    return more <= route->max_body - c->in.http.at.taken &&
            (route->on_body || more == 0 || // a NUL follows the whole body
             more < srv->desc.rx_size - (uint32_t)c->rx_used);
 }
@@ -5929,7 +5937,7 @@ static int rtpi_type_fits(const rtpush_request *req) {
 
 // Is the body one that the route takes? Of a chunked one it is known that it must take one.
 static unsigned rtpi_judge_upload(rtpush_server *srv, rtpush_conn *c, rtpush_request *req) {
-    if (!rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.length)) {
+    if (!rtpi_body_fits(srv, c, rtpi_is_chunked(c) ? 1u : c->in.http.left)) {
         return RTPI_NO(413);
     }
     return rtpi_body_due(c) && !rtpi_type_fits(req) ? RTPI_NO(415) : 0u;
@@ -5943,7 +5951,7 @@ static unsigned rtpi_judge_upload(rtpush_server *srv, rtpush_conn *c, rtpush_req
 // A piece of the body, to on_body or into the arena. 0: the application takes it later.
 static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *data, size_t len,
                            int last) {
-    rtpush_request *req = &srv->request;
+    rtpush_request *req = &srv->now.request;
     rtpi_http *h = &c->in.http;
     const rtpush_route *route = rtpi_route(srv, c);
     rtpi_request(srv, c, req);
@@ -5959,17 +5967,17 @@ static int rtpi_body_piece(rtpush_server *srv, rtpush_conn *c, const uint8_t *da
     if (c->state != RTPI_BODY) {
         return 1;
     }
-    h->taken += (uint32_t)len;
-    if (h->taken / 4096u != (h->taken - (uint32_t)len) / 4096u) {
+    h->at.taken += (uint32_t)len;
+    if (h->at.taken / 4096u != (h->at.taken - (uint32_t)len) / 4096u) {
         c->due = rtpi_after(srv, rtpi_body_ms(srv, c)); // slowloris: 4 KiB in each body_ms
         (void)rtpi_achieved(srv, c);
     }
     if (last && route->on_body) {
         rtpi_state(srv, c, RTPI_WAIT, srv->desc.reply_ms);
     } else if (last) {
-        req->body = rtpi_rx(c) + h->mark;
+        req->body = rtpi_rx(c) + h->kept;
         rtpi_rx(c)[c->rx_used] = '\0'; // rtpi_body_fits left room for it
-        req->body_len = (uint16_t)(c->rx_used - h->mark);
+        req->body_len = (uint16_t)(c->rx_used - h->kept);
         req->content_length = req->body_len;
         (void)rtpi_open_handler(srv, c, req);
     }
@@ -5985,21 +5993,21 @@ static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_
     rtpi_http *h = &c->in.http;
     unsigned step = h->step & ~(unsigned)RTPI_S_LF;
     unsigned digit = rtpi_hex_value(byte);
-    if (step >= RTPI_S_TRAILER && h->total++ > RTPI_TRAILER_MAX) { // and the LF before them
+    if (step >= RTPI_S_TRAILER && h->section++ > RTPI_TRAILER_MAX) { // and the LF before them
         return RTPI_NO(431);
     }
     if (h->step & RTPI_S_LF) {
         h->step = (uint8_t)step;
         return byte != '\n'            ? RTPI_NO(400)
                : step == RTPI_S_DONE ? RTPI_BODY_END
-               : step != RTPI_S_DATA || rtpi_body_fits(srv, c, h->length) ? 0u : RTPI_NO(413);
+               : step != RTPI_S_DATA || rtpi_body_fits(srv, c, h->left) ? 0u : RTPI_NO(413);
     }
     if (rtpi_run(&byte, 1, classes[step - RTPI_S_SIZE])) {
         h->step = (uint8_t)(step + (step == RTPI_S_TRAILER)); // its name
         return step == RTPI_S_EXTENSION && ++h->pos > RTPI_EXTENSION_MAX ? RTPI_NO(400) : 0u;
     }
     if (step == RTPI_S_SIZE && digit < 16 && h->pos < RTPI_CHUNK_DIGITS) {
-        h->length = h->length << 4 | digit;
+        h->left = h->left << 4 | digit;
         h->pos++;
         return 0;
     }
@@ -6016,7 +6024,7 @@ static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_
     }
     h->pos = 0;
     h->step = follows[step - RTPI_S_SIZE];
-    if (h->step == RTPI_S_DATA && h->length == 0) {
+    if (h->step == RTPI_S_DATA && h->left == 0) {
         h->step = RTPI_S_TRAILER; // of size 0 is the last chunk
     }
     h->step |= RTPI_S_LF;
@@ -6027,13 +6035,13 @@ static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_
 static size_t rtpi_body_data(rtpush_server *srv, rtpush_conn *c, const uint8_t *data,
                              size_t len) {
     rtpi_http *h = &c->in.http;
-    uint32_t before = h->length;
+    uint32_t before = h->left;
     if (len > before) {
         len = (size_t)before;
     }
-    h->length -= (uint32_t)len;
-    if (!rtpi_body_piece(srv, c, data, len, h->length == 0 && !rtpi_is_chunked(c))) {
-        h->length = before;
+    h->left -= (uint32_t)len;
+    if (!rtpi_body_piece(srv, c, data, len, h->left == 0 && !rtpi_is_chunked(c))) {
+        h->left = before;
         return 0;
     }
     return len;
@@ -6044,7 +6052,7 @@ static size_t rtpi_chunk_input(rtpush_server *srv, rtpush_conn *c, const uint8_t
     if (result == RTPI_BODY_END) {
         if (!rtpi_body_piece(srv, c, byte, 0, 1)) { // an answer given now keeps the connection
             c->in.http.step = RTPI_S_LF | RTPI_S_DONE; // it comes again, and counts once
-            c->in.http.total--;
+            c->in.http.section--;
             return 0;
         }
     } else if (result != 0) {
@@ -6060,12 +6068,12 @@ static size_t rtpi_body_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
     size_t paid;
     size_t n = 1;
     size_t i = 0;
-    if (!rtpi_is_chunked(c) && len > c->in.http.length) {
-        len = (size_t)c->in.http.length; // the next request is behind it
+    if (!rtpi_is_chunked(c) && len > c->in.http.left) {
+        len = (size_t)c->in.http.left; // the next request is behind it
     }
     paid = rtpi_bytes_take(srv, c, 0, len);
     while (i < paid && n > 0 && c->state == RTPI_BODY) {
-        n = c->in.http.length > 0 && c->in.http.step == RTPI_S_DATA
+        n = c->in.http.left > 0 && c->in.http.step == RTPI_S_DATA
                 ? rtpi_body_data(srv, c, data + i, paid - i)
                 : rtpi_chunk_input(srv, c, data + i);
         i += n;
@@ -6091,8 +6099,8 @@ RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         }
         room -= head + tail;
         room = room > 32767u ? 32767u : room;
-        room = r->to > 0 && room > r->to - r->left ? r->to - r->left : room;
-        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->left, t->data + t->len + head,
+        room = r->to > 0 && room > r->to - r->at ? r->to - r->at : room;
+        n = r->pull(srv, rtpi_handle(srv, c), r->user, r->at, t->data + t->len + head,
                     (size_t)room);
         if (c->state != RTPI_REPLY) {
             return 1;
@@ -6107,7 +6115,7 @@ RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
             return 1;
         }
         c->due = rtpi_after(srv, srv->desc.reply_ms);
-        r->left += (uint32_t)n;
+        r->at += (uint32_t)n;
         t = rtpi_tx_open(srv, c); // the callback may have written elsewhere
         if (chunked && n > 0) {
             rtpi_format(t, "%x\r\n", (uint32_t)n);
@@ -6116,7 +6124,7 @@ RTPI_APART static int rtpi_pull_fill(rtpush_server *srv, rtpush_conn *c) {
         if (chunked) {
             rtpi_put_text(t, n == 0 ? "0\r\n\r\n" : "\r\n");
         }
-        if (n == 0 || (r->to > 0 && r->left == r->to)) {
+        if (n == 0 || (r->to > 0 && r->at == r->to)) {
             r->pull = NULL;
         }
         (void)rtpi_tx_commit(c, t);
@@ -6289,7 +6297,7 @@ const rtpush_kind rtpush_events = {
 // >>poll ------------------------------------------------------------------------------------------
 // Long polling: a reader that lives for one answer. It waits until there is something for it or its
 // time is over, then gets a notice if one is due, one sweep of the values and the records before
-// `stop`, and ends with the id to ask on from.
+// `poll_end`, and ends with the id to ask on from.
 
 // How long ?timeout=S, in whole seconds, lets a poll wait. 0 if it is none.
 RTPI_OWN_FRAME static int rtpi_poll_wait(const rtpush_server *srv, const char *query,
@@ -6321,7 +6329,7 @@ static unsigned rtpi_open_poll(rtpush_server *srv, rtpush_conn *c, rtpush_reques
         rtpi_begin_reply(srv, c);
         return 0;
     }
-    return rtpi_stream_open(srv, c, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_SSE, wait_ms, req);
+    return rtpi_stream_open(srv, c, chunked ? RTPI_FORM_CHUNK : RTPI_FORM_TEXT, wait_ms, req);
 }
 
 // Its ?timeout is a number, and it names topics that are there.
@@ -6359,11 +6367,11 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         c->todo = srv->sweep ? 0 : RTPI_TODO_SWEPT;
     }
     if (c->notice != RTPI_NOTICE_NONE) { // so once: the first notice
+        c->in.http.at.poll_end = srv->limit_seq;
         (void)rtpi_reader_next(srv, s);
         if (!rtpi_put_notice(srv, c)) {
             return 1;
         }
-        s->stop = srv->limit_seq;
     }
     rtpi_stream_fill(srv, c);
     if (c->state != RTPI_STREAM || s->part > 0 || s->gap_from != 0 ||
@@ -6371,7 +6379,7 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         return 1;
     }
     rec = rtpi_reader_next(srv, s);
-    if (s->gap_from != 0 || s->seq < s->stop) {
+    if (s->gap_from != 0 || rtpi_reader_gets(c, s->seq)) {
         if (rec == NULL) { // more records to examine: others first
             srv->sweep_due = 1;
         }
@@ -6414,7 +6422,7 @@ static void rtpi_poll_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
 }
 
 const rtpush_kind rtpush_poll = {
-    RTPI_KIND_STREAM | RTPI_KIND_ENDS, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_stream), NULL,
+    RTPI_KIND_STREAM, RTPI_KIND_ANSWERED, RTPI_CHECK(rtpi_check_stream), NULL,
     rtpi_judge_poll, rtpi_open_poll, rtpi_poll_input, rtpi_output_poll, rtpi_poll_timer,
     rtpi_poll_close, NULL, NULL, NULL};
 
@@ -7334,7 +7342,7 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
 }
 
 const char *rtpush_config_error(const rtpush_server *srv) {
-    return srv->config == RTPI_CONFIG_WRONG      ? (const char *)srv->prefix
+    return srv->config == RTPI_CONFIG_WRONG      ? (const char *)srv->now.prefix
            : srv->config == RTPI_CONFIG_VERSION ? "rtpush.h: this file was built with another one"
                                                 : "";
 }
@@ -7370,7 +7378,7 @@ static void rtpi_expire(rtpush_server *srv, rtpush_conn *c) {
 // (rtpi_pending) also if nobody asked for it: a filter's own bytes may stand before it, with a peer
 // that reads none.
 RTPI_APART static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
-    if (c->state == RTPI_HEAD && c->in.http.total == 0) {
+    if (c->state == RTPI_HEAD && c->in.http.section == 0) {
         if (rtpi_over(srv, c, srv->desc.idle_ms)) {
             rtpi_begin_closing(srv, c, RTPUSH_REASON_TIMEOUT_IDLE);
         }
@@ -7459,10 +7467,10 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (rtpi_is_stream(c)) {
             rtpi_stream *s = &c->out.stream;
-            s->seq = s->stop = 1;
+            s->seq = 1;
             s->off = 0;
             s->gap_from = 0;
-            s->sweep_prev = s->sweep_now = 0;
+            s->sweep_prev = 0;
             c->sweep_i = 0;
             c->notice = RTPI_NOTICE_RESET;
             rtpi_ready(srv, c);
@@ -7645,7 +7653,8 @@ RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn,
     } else if (conn->state < RTPI_STREAM) {
         rtpi_emit_tx(srv, conn, &e);
         if (conn->state == RTPI_REPLY && conn->out.reply.body) {
-            rtpi_emit_bytes(&e, conn->out.reply.body, conn->out.reply.left,
+            const rtpi_answer *reply = &conn->out.reply;
+            rtpi_emit_bytes(&e, reply->body + reply->at, reply->to - reply->at,
                             conn->in.http.bits & RTPI_B_HOLD ? RTPUSH_SPAN_HOLD
                                                              : RTPUSH_SPAN_STATIC);
         }
@@ -7690,8 +7699,7 @@ static void rtpi_take(rtpush_server *srv, rtpush_conn *c, uint32_t taken) {
         uint32_t tx = taken < srv->plan.tx ? taken : srv->plan.tx;
         c->tx_head = (uint16_t)(c->tx_head + tx);
         if (taken > tx) { // of a body
-            c->out.reply.body += taken - tx;
-            c->out.reply.left -= taken - tx;
+            c->out.reply.at += taken - tx;
         }
     }
     if (c->form == RTPI_FORM_SSE && rtpi_is_open(c)) {
@@ -8255,7 +8263,7 @@ int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics) {
     }
     s = &c->out.stream;
     if (topics & ~s->topics & srv->state_topics) {
-        s->sweep_prev = s->sweep_now = 0; // all values again: simpler than a mark a topic
+        s->sweep_prev = 0; // all values again: simpler than a mark a topic
         c->sweep_i = 0;
     }
     s->topics = topics;
@@ -8277,7 +8285,7 @@ int rtpush_authorize(rtpush_server *srv, rtpush_handle conn, int status,
         return RTPUSH_ERR_ARGUMENT;
     }
     rtpi_request(srv, c, &req);
-    req.topics = c->granted;
+    req.topics = c->out.asked.topics;
     if (rtpi_authorized(srv, c, &req, status, grant)) {
         unsigned refusal = rtpi_take_request(srv, c, &req);
         if (refusal) {
@@ -8414,7 +8422,7 @@ void rtpush_shutdown(rtpush_server *srv) {
     srv->shut = 1;
     for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         rtpi_clear(c, RTPI_F_KEEP);
-        if (rtpi_is_stream(c) || (c->state == RTPI_HEAD && c->in.http.total == 0)) {
+        if (rtpi_is_stream(c) || (c->state == RTPI_HEAD && c->in.http.section == 0)) {
             rtpi_end(srv, c, 1001, NULL, RTPUSH_REASON_SHUTDOWN); // RFC 6455 7.4.1: going away
         }
     }
