@@ -1519,40 +1519,40 @@ enum {
     RTPI_C_TARGET = 8, // RFC 3986: what may stand in a request's target
     RTPI_C_TOKEN = 16, // RFC 9110 5.6.2
     RTPI_C_NAME = 32,  // A-Z a-z 0-9 - _ . as in the names of hosts and topics
+    RTPI_C_BASE64 = 64,
     RTPI_C_VALUES = RTPI_C_VALUE | RTPI_C_LIST | RTPI_C_PAIRS,
     RTPI_C_X = RTPI_C_VALUES | RTPI_C_TARGET,
     RTPI_C_T = RTPI_C_X | RTPI_C_TOKEN,
-    RTPI_C_N = RTPI_C_T | RTPI_C_NAME
+    RTPI_C_N = RTPI_C_T | RTPI_C_NAME,
+    RTPI_C_A = RTPI_C_N | RTPI_C_BASE64
 };
 
-static const uint8_t rtpi_classes[96] = { // from the blank on
+static const uint8_t rtpi_classes[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, RTPI_C_VALUES, 0, 0, 0, 0, 0, 0, // a tab
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     RTPI_C_VALUES, RTPI_C_T, RTPI_C_X, RTPI_C_T - RTPI_C_TARGET, // blank ! " #
-    RTPI_C_T, RTPI_C_T, RTPI_C_T, RTPI_C_T, RTPI_C_X, RTPI_C_X, RTPI_C_T, RTPI_C_T, // $%&'()*+
-    RTPI_C_X - RTPI_C_LIST, RTPI_C_N, RTPI_C_N, RTPI_C_X,                           // , - . /
-    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // 0 to 7
-    RTPI_C_N, RTPI_C_N, RTPI_C_X, RTPI_C_X - RTPI_C_PAIRS,                          // 8 9 : ;
+    RTPI_C_T, RTPI_C_T, RTPI_C_T, RTPI_C_T, RTPI_C_X, RTPI_C_X, RTPI_C_T, // $%&'()*
+    RTPI_C_T | RTPI_C_BASE64, RTPI_C_X - RTPI_C_LIST, RTPI_C_N, RTPI_C_N, // +,-.
+    RTPI_C_X | RTPI_C_BASE64,                                             // /
+    RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, // 0 to 7
+    RTPI_C_A, RTPI_C_A, RTPI_C_X, RTPI_C_X - RTPI_C_PAIRS,                          // 8 9 : ;
     RTPI_C_X, RTPI_C_X, RTPI_C_X, RTPI_C_X, RTPI_C_X,                               // <=>?@
-    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // A to H
-    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // I to P
-    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // Q to X
-    RTPI_C_N, RTPI_C_N, RTPI_C_X, RTPI_C_X, RTPI_C_X, RTPI_C_T, RTPI_C_N, RTPI_C_T, // YZ[\]^_`
-    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // a to h
-    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // i to p
-    RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, RTPI_C_N, // q to x
-    RTPI_C_N, RTPI_C_N, RTPI_C_X, RTPI_C_T, RTPI_C_X, RTPI_C_T,                     // yz{|}~
+    RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, // A to H
+    RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, // I to P
+    RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, // Q to X
+    RTPI_C_A, RTPI_C_A, RTPI_C_X, RTPI_C_X, RTPI_C_X, RTPI_C_T, RTPI_C_N, RTPI_C_T, // YZ[\]^_`
+    RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, // a to h
+    RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, // i to p
+    RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, RTPI_C_A, // q to x
+    RTPI_C_A, RTPI_C_A, RTPI_C_X, RTPI_C_T, RTPI_C_X, RTPI_C_T, 0,                  // yz{|}~
 };
 
 // How many of the bytes at data are of these classes.
 static inline size_t rtpi_run(const void *data, size_t len, unsigned classes) {
     const uint8_t *at = (const uint8_t *)data;
     size_t n = 0;
-    for (; n < len; n++) {
-        unsigned c = at[n] - 0x20u;
-        unsigned of = c < 96u ? rtpi_classes[c]
-                      : at[n] >= 0x80 || at[n] == '\t' ? (unsigned)RTPI_C_VALUES : 0u;
-        if (!(of & classes)) {
-            break;
-        }
+    while (n < len && ((at[n] < 128 ? rtpi_classes[at[n]] : (unsigned)RTPI_C_VALUES) & classes)) {
+        n++;
     }
     return n;
 }
@@ -4413,9 +4413,12 @@ static uint8_t rtpi_route_find(const rtpush_server *srv, const char *path) {
     unsigned i;
     for (i = 0; i < srv->desc.route_count; i++) {
         const char *pattern = srv->desc.routes[i].path;
-        size_t len = strlen(pattern) - 1; // it begins with '/'
-        if (strcmp(pattern, path) == 0 ||
-            (pattern[len] == '*' && strncmp(pattern, path, len) == 0)) {
+        const char *at = path;
+        while (*pattern == *at && *at != '\0') {
+            pattern++;
+            at++;
+        }
+        if (*pattern == *at || (*pattern == '*' && pattern[1] == '\0')) {
             return (uint8_t)i;
         }
     }
@@ -4745,31 +4748,49 @@ RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *
     return verdict;
 }
 
-// Is it behind the CR of a line? Not of the last: what follows that is a request.
-static int rtpi_at_line_end(const rtpi_http *h) {
-    return (h->step & RTPI_S_LF) && h->step != (RTPI_S_LF | RTPI_S_REQUEST);
+#if RTPI_WIDE
+// How many bytes, in eights, have no control character among them.
+static size_t rtpi_run_wide(const uint8_t *data, size_t len) {
+    const uint64_t ones = ~(uint64_t)0 / 255u; // in each byte
+    size_t n = 0;
+    while (len - n >= 8) {
+        const uint64_t word = rtpi_word(data + n);
+        const uint64_t del = word ^ ones * 0x7Fu; // 0 for that
+        if ((((word - ones * 0x20u) & ~word) | ((del - ones) & ~del)) & ones * 0x80u) {
+            break;
+        }
+        n += 8;
+    }
+    return n;
 }
+#endif
 
-// A run, and the byte or line end behind it if it is there. Returns 0 or RTPI_NO; h->section says
-// how far it is.
+// Runs, and what ends them: up to the last LF of the head, or where the input ends or something is
+// refused. Returns 0 or RTPI_NO; h->section says how far it is.
 RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_conn *c,
                                              const uint8_t *data, size_t len) {
     static const uint8_t classes[] = {RTPI_C_TOKEN, RTPI_C_TOKEN, RTPI_C_TARGET, RTPI_C_TARGET};
     rtpi_http *h = &c->in.http;
+    const uint8_t *end = data + len;
     unsigned refusal = 0;
-    size_t n = 0;
-    if (h->step <= RTPI_S_VALUE) {
-        n = rtpi_run(data, len, h->step == RTPI_S_VALUE ? rtpi_rules[h->header] & RTPI_C_VALUES
-                                                        : classes[h->step]);
-        refusal = rtpi_run_done(srv, c, data, n);
-    }
-    while (n < len && refusal == 0) {
-        refusal = rtpi_head_cut(srv, c, data[n++]);
-        if (!rtpi_at_line_end(h)) {
-            break;
+    do {
+        if (h->step <= RTPI_S_VALUE) {
+            unsigned of = h->step == RTPI_S_VALUE ? rtpi_rules[h->header] & RTPI_C_VALUES
+                                                  : classes[h->step];
+            size_t n = 0;
+#if RTPI_WIDE
+            n = of & RTPI_C_VALUE ? rtpi_run_wide(data, (size_t)(end - data)) : 0;
+#endif
+            n += rtpi_run(data + n, (size_t)(end - data) - n, of);
+            refusal = rtpi_run_done(srv, c, data, n);
+            h->section = (uint16_t)(h->section + n);
+            data += n;
         }
-    }
-    h->section = (uint16_t)(h->section + n);
+        if (data < end && refusal == 0) {
+            refusal = rtpi_head_cut(srv, c, *data++);
+            h->section++;
+        }
+    } while (data < end && refusal == 0 && (h->step & ~(unsigned)RTPI_S_LF) != RTPI_S_REQUEST);
     return refusal;
 }
 
@@ -4800,7 +4821,6 @@ RTPI_OWN_FRAME static unsigned rtpi_head_run(const rtpush_server *srv, rtpush_co
 
 // The others with a phrase: RFC 9110 15, RFC 6585, RFC 7725, 423 and 507 of RFC 4918.
 #define RTPI_STATUSES(X) \
-    X(200, APP, "OK") \
     X(201, APP, "Created") \
     X(202, APP, "Accepted") \
     X(203, APP, "Non-Authoritative Information") \
@@ -4857,7 +4877,8 @@ static unsigned rtpi_status_index(unsigned status) {
 #endif
 
 static const char *rtpi_status_phrase(unsigned status) { // RFC 9112 4: may be empty
-    return RTPI_TEXT(RTPI_REFUSALS(RTPI_STATUS_PHRASE) RTPI_STATUSES(RTPI_STATUS_PHRASE),
+    return status == 200 ? RTPI_SAY("OK") :
+           RTPI_TEXT(RTPI_REFUSALS(RTPI_STATUS_PHRASE) RTPI_STATUSES(RTPI_STATUS_PHRASE),
                      rtpi_status_index(status));
 }
 
@@ -4893,17 +4914,20 @@ static void rtpi_put_allow(rtpush_text *t, const char *name, const rtpush_route 
 static rtpush_text *rtpi_put_head(rtpush_server *srv, rtpush_conn *c, unsigned status,
                                 const char *type, const char *cache, int cors) {
     rtpush_text *t = rtpi_tx_open(srv, c);
-    // In parts: all arguments together take more stack.
     rtpi_format(t, "HTTP/1.1 %d %s\r\nCache-Control: %s\r\n", (uint32_t)status,
                 rtpi_status_phrase(status), cache);
-    rtpi_format(t, "%?Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%;", type != NULL,
-                type);
-    rtpi_format(t,
-                "%?Connection: close\r\n%;"
-                // WHATWG Fetch 3.2.3
-                "%?Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
-                "Vary: Origin\r\n%;",
-                !rtpi_has(c, RTPI_F_KEEP), cors, cors ? rtpi_kept(c, RTPI_H_ORIGIN) : "");
+    if (type) {
+        rtpi_format(t, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
+    }
+    if (!rtpi_has(c, RTPI_F_KEEP)) {
+        rtpi_put_text(t, "Connection: close\r\n");
+    }
+    if (cors) { // WHATWG Fetch 3.2.3
+        rtpi_format(t,
+                    "Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
+                    "Vary: Origin\r\n",
+                    rtpi_kept(c, RTPI_H_ORIGIN));
+    }
     return t;
 }
 
@@ -5001,9 +5025,10 @@ static int rtpi_field_name_ok(const char *name) { // RFC 9110 5.1: a token
 
 // May the application give this answer? Returns whether it gets the fields of CORS, which is `cors`
 // unless it has its own, or -1: it may not.
-RTPI_APART static int rtpi_reply_check(const rtpush_response *r, unsigned status, int cors) {
+RTPI_APART static int rtpi_reply_check(const rtpush_response *r, unsigned status, int cors,
+                                       int own) {
     const char *const *h;
-    for (h = r->headers; h && h[0]; h += 2) {
+    for (h = own ? NULL : r->headers; h && h[0]; h += 2) {
         if (!rtpi_field_name_ok(h[0]) || !h[1] || !rtpi_header_clean(h[1])) {
             return -1; // also a name without a value
         }
@@ -5175,11 +5200,13 @@ static unsigned rtpi_framing(const rtpush_conn *c, const rtpush_response *r, uns
     return has | (c->in.http.bits & RTPI_B_HTTP10 ? RTPI_HAS_END : RTPI_HAS_CHUNKS);
 }
 
+#define RTPI_CHUNKED "Transfer-Encoding: chunked\r\n\r\n" // the last field
+
 // Writes an answer, the application's or, with `own`, the library's.
 static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response *r, int own) {
     unsigned status = r->status ? r->status : 200u;
     unsigned has = rtpi_framing(c, r, status);
-    int cors = rtpi_reply_check(r, status, c->in.http.bits & RTPI_B_CORS);
+    int cors = rtpi_reply_check(r, status, c->in.http.bits & RTPI_B_CORS, own);
     rtpi_range range = {0, r->len, ""};
     const char *const *h;
     rtpush_text *t;
@@ -5210,8 +5237,8 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
         rtpi_put_own_fields(srv, c, t, r->status);
     }
     rtpi_format(t, range.fields, range.from, range.to - 1u, r->len);
-    rtpi_format(t, "%?Transfer-Encoding: chunked\r\n%;%?Content-Length: %d\r\n%;\r\n",
-                has & RTPI_HAS_CHUNKS, has & RTPI_HAS_LENGTH, range.to - range.from);
+    rtpi_format(t, has & RTPI_HAS_LENGTH ? "Content-Length: %d\r\n\r\n"
+                   : has & RTPI_HAS_CHUNKS ? RTPI_CHUNKED : "\r\n", range.to - range.from);
     if ((has & RTPI_HAS_BODY) && !r->body_static && !r->pull) {
         rtpi_put(t, r->body, (size_t)r->len);
     }
@@ -5233,7 +5260,7 @@ static int rtpi_put_stream_head(rtpush_server *srv, rtpush_conn *c, int chunked)
     rtpush_text *t = rtpi_put_head(srv, c, 200, "text/event-stream", "no-store, no-transform",
                                  c->in.http.bits & RTPI_B_CORS);
     // A proxy must not hold it back, neither nginx nor one that compresses (RFC 9111 5.2.2.6).
-    rtpi_format(t, "X-Accel-Buffering: no\r\n%?Transfer-Encoding: chunked\r\n%;\r\n", chunked);
+    rtpi_format(t, "X-Accel-Buffering: no\r\n%s", chunked ? RTPI_CHUNKED : "\r\n");
     return rtpi_tx_commit(c, t);
 }
 
@@ -6445,7 +6472,7 @@ const rtpush_kind rtpush_poll = {
 
 // RFC 6455 4.1: the key is 16 bytes in base64, so 22 characters and "==".
 static int rtpi_ws_key_valid(const char *key) {
-    return strspn(key, rtpi_letters) == 22 && strcmp(key + 22, "==") == 0;
+    return rtpi_text_run(key, RTPI_C_BASE64) == 22 && strcmp(key + 22, "==") == 0;
 }
 
 // RFC 6455 5.3: copies and unmasks; `out` may be `in`. The mask is a word as it lies in memory, its
@@ -7503,10 +7530,13 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
 static int rtpi_peer_full(const rtpush_server *srv, uint32_t peer) {
     const rtpush_conn *c;
     uint32_t same = 0;
+    if (peer == 0 || srv->desc.max_per_peer == 0) {
+        return 0;
+    }
     for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         same += c->state != RTPI_FREE && c->peer == peer;
     }
-    return peer != 0 && srv->desc.max_per_peer > 0 && same >= srv->desc.max_per_peer;
+    return same >= srv->desc.max_per_peer;
 }
 
 // A slot with its transport, and the filter's object if it is for one; NULL: there is none.
