@@ -1182,7 +1182,6 @@ struct rtpush_server {
     uint8_t shut;
     uint8_t epoch_due; // sequence numbers are near their end
     uint8_t passes; // records that the call under way may still pass for nothing
-    uint8_t shared; // index of the shared plan used last
     uint8_t carry_ms; // of the quarter second under way
 
     uint32_t quarter;  // quarter seconds since init
@@ -1220,7 +1219,8 @@ struct rtpush_server {
     uint32_t state_topics; // a bit for each STATE topic
 
     rtpi_plan plan; // of the last rtpush_output, for rtpush_sent
-    rtpush_conn *decided; // at the shared plan used last, unchanged since
+    rtpi_shared *shared;  // the plan used last, in hooks.plan_memory
+    rtpush_conn *decided; // at that plan, or with tx alone to send, unchanged since
 
     rtpush_desc desc;
 
@@ -3874,9 +3874,12 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
 // of a connection comes to, rtpi_sync and rtpi_evict. Where tx is all that a stream has to send
 // rtpush_output decides that, for rtpush_sent alone, which follows.
 
-// Of whole 64-bit words.
-static rtpi_shared *rtpi_shared_at(const rtpush_server *srv, unsigned i) {
-    return (rtpi_shared *)(void *)((uint8_t *)srv->hooks.plan_memory + i * srv->hooks.plan_size);
+// Of whole 64-bit words. Behind the last is the first.
+static rtpi_shared *rtpi_shared_after(const rtpush_server *srv, rtpi_shared *shared) {
+    uint8_t *first = (uint8_t *)srv->hooks.plan_memory;
+    uint8_t *next = (uint8_t *)shared + srv->hooks.plan_size;
+    return (rtpi_shared *)(void *)(next < first + RTPUSH_PLANS * srv->hooks.plan_size ? next
+                                                                                     : first);
 }
 
 #ifdef RTPI_ASSERTS
@@ -3953,15 +3956,17 @@ static inline int rtpi_shared_is(const rtpush_server *srv, const rtpush_conn *c,
 // The plan of this position is not the one used last: finds it, or writes it over a plan that is
 // not the one used last.
 RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_conn *c) {
+    rtpi_shared *shared = srv->shared;
     unsigned i;
     for (i = 1; i < RTPUSH_PLANS; i++) {
-        srv->shared = (uint8_t)((srv->shared + 1u) % RTPUSH_PLANS);
-        if (rtpi_shared_is(srv, c, rtpi_shared_at(srv, srv->shared))) {
+        shared = rtpi_shared_after(srv, shared);
+        if (rtpi_shared_is(srv, c, shared)) {
+            srv->shared = shared;
             return;
         }
     }
-    srv->shared = (uint8_t)((srv->shared + 2u) % RTPUSH_PLANS);
-    rtpi_shared_write(srv, c, rtpi_shared_at(srv, srv->shared));
+    srv->shared = rtpi_shared_after(srv, srv->shared);
+    rtpi_shared_write(srv, c, srv->shared);
 }
 
 // Is the plan of this position the next output of this reader?
@@ -3970,10 +3975,10 @@ static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
         !rtpi_only_records(srv, c)) {
         return 0;
     }
-    if (!rtpi_shared_is(srv, c, rtpi_shared_at(srv, srv->shared))) {
+    if (!rtpi_shared_is(srv, c, srv->shared)) {
         rtpi_shared_find(srv, c);
     }
-    if (rtpi_shared_at(srv, srv->shared)->plan.total == 0) {
+    if (srv->shared->plan.total == 0) {
         return 0;
     }
     srv->decided = rtpi_filtered(c) ? NULL : c; // a filter asks for plain output itself
@@ -3981,7 +3986,7 @@ static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
 }
 
 static int rtpi_shared_output(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
-    const rtpi_shared *shared = rtpi_shared_at(srv, srv->shared);
+    const rtpi_shared *shared = srv->shared;
     (void)c;
     RTPUSH_ASSERT(rtpi_shared_right(srv, c, shared));
     srv->plan = shared->plan;
@@ -4329,7 +4334,8 @@ static int rtpi_is_blank(uint8_t c) { // RFC 9110 5.6.3
 static unsigned rtpi_field(const char *name, size_t len) {
     const char *known = rtpi_names;
     unsigned i = 0;
-    while (i < RTPI_H_ROUTE && (rtpi_name_lens[i] != len || memcmp(known, name, len) != 0)) {
+    while (i < RTPI_H_ROUTE &&
+           (rtpi_name_lens[i] != len || *known != *name || memcmp(known, name, len) != 0)) {
         known += rtpi_name_lens[i++] + 1u;
     }
     return i;
@@ -5118,7 +5124,7 @@ enum { RTPI_OWN = 1, RTPI_OWN_GZIP = 2 }; // an answer of the library; the gzip 
 RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpush_conn *c,
                                            rtpush_text *t, unsigned status) {
     const rtpush_route *route = rtpi_route(srv, c);
-    const char *format = "";
+    const char *format;
     const char *const *h;
     switch (RTPI_NO(status)) {
     case RTPI_NO(204): // RFC 9110 9.3.7: OPTIONS; also the preflight of an origin in desc.origins
@@ -5132,15 +5138,15 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
             rtpi_put_text(t, "\r\n");
         }
         rtpi_put_allow(t, "Allow", route);
-        break;
+        return;
     case RTPI_NO(405): // RFC 9110 15.5.6
         rtpi_put_allow(t, "Allow", route);
-        break;
+        return;
     case RTPI_NO(415): // RFC 9110 15.5.16, 12.5.1
         for (h = route->body_types; h && *h && t->len + strlen(*h) + 64u < t->cap; h++) {
             rtpi_format(t, "Accept: %s\r\n", *h);
         }
-        break;
+        return;
     case RTPI_NO(302):
     case RTPI_NO(303):
         format = "Location: %s\r\n";
@@ -5156,7 +5162,7 @@ RTPI_APART static void rtpi_put_own_fields(const rtpush_server *srv, const rtpus
         format = "Retry-After: 2\r\n";
         break;
     default:
-        break;
+        return;
     }
     rtpi_format(t, format, srv->advice);
 }
@@ -5207,7 +5213,7 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     unsigned status = r->status ? r->status : 200u;
     unsigned has = rtpi_framing(c, r, status);
     int cors = rtpi_reply_check(r, status, c->in.http.bits & RTPI_B_CORS, own);
-    rtpi_range range = {0, r->len, ""};
+    rtpi_range range = {0, r->len, NULL};
     const char *const *h;
     rtpush_text *t;
     if (cors < 0) {
@@ -5236,7 +5242,9 @@ static int rtpi_reply(rtpush_server *srv, rtpush_conn *c, const rtpush_response 
     if (own) {
         rtpi_put_own_fields(srv, c, t, r->status);
     }
-    rtpi_format(t, range.fields, range.from, range.to - 1u, r->len);
+    if (range.fields) {
+        rtpi_format(t, range.fields, range.from, range.to - 1u, r->len);
+    }
     rtpi_format(t, has & RTPI_HAS_LENGTH ? "Content-Length: %d\r\n\r\n"
                    : has & RTPI_HAS_CHUNKS ? RTPI_CHUNKED : "\r\n", range.to - range.from);
     if ((has & RTPI_HAS_BODY) && !r->body_static && !r->pull) {
@@ -6903,7 +6911,9 @@ static inline size_t rtpi_ws_whole(rtpush_server *srv, rtpush_conn *c, uint8_t *
     uint32_t n = len < 8 ? 127u : data[1] - 128u; // 5.1: masked
     uint32_t size = 6;
     uint32_t max = srv->desc.routes[c->route].max_message;
+    const uint8_t *key;
     uint32_t mask;
+    size_t at;
     if (n == 126) {
         n = (uint32_t)data[2] << 8 | data[3];
         n = n < 126 ? ~(uint32_t)0 : n; // 5.2: not the shortest form
@@ -6928,7 +6938,10 @@ static inline size_t rtpi_ws_whole(rtpush_server *srv, rtpush_conn *c, uint8_t *
     w->bits = 0;
     memcpy(&mask, data + size - 4, 4);
     data += size;
-    (void)rtpi_unmask(data, data, n, mask);
+    at = rtpi_unmask_wide(data, data, n, (uint64_t)mask << 32 | mask);
+    for (key = data - 4; at < n; at++) {
+        data[at] ^= key[at & 3u];
+    }
     if (w->opcode == RTPUSH_TEXT_MESSAGE && rtpi_utf8(RTPI_UTF8_OK, data, n) != RTPI_UTF8_OK) {
         rtpi_ws_fail(srv, c, 1007);
     } else if (!rtpi_ws_give(srv, c, data, n, 1)) {
@@ -7522,6 +7535,7 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     }
     if (memcmp(&srv->hooks, hooks, sizeof *hooks) != 0) { // else other contexts may be publishing
         srv->hooks = *hooks;
+        srv->shared = (rtpi_shared *)hooks->plan_memory;
     }
     return RTPUSH_OK;
 }
