@@ -696,13 +696,12 @@ static int rtpi_posix_failed(ssize_t n) {
     return n < 0 && !rtpi_posix_not_now() && errno != ENOBUFS;
 }
 
-// A write of n of total bytes, or -1 and errno. Returns as rtpi_posix_write.
-static int rtpi_posix_wrote_part(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n, size_t total,
-                                 int *more) {
+// A write of n bytes, fewer than there were, or -1 and errno. Returns as rtpi_posix_write.
+static int rtpi_posix_wrote_part(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n, int *more) {
     const int again = n < 0 && errno == EINTR;
     const int failed = !again && rtpi_posix_failed(n);
     const size_t sent = n > 0 ? (size_t)n : 0;
-    if (sent < total && !again) {
+    if (!again) {
         slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel reports room
     }
     // The kernel has its own copy.
@@ -722,7 +721,7 @@ static inline int rtpi_posix_write(rtpush_posix *port, rtpi_posix_slot *slot,
     const ssize_t n = count == 1 ? send(slot->fd, spans[0].data, total, RTPI_POSIX_NOSIGNAL)
                                  : rtpi_posix_send_many(slot->fd, spans, count, &total);
     if (n != (ssize_t)total) {
-        return rtpi_posix_wrote_part(port, slot, n, total, more);
+        return rtpi_posix_wrote_part(port, slot, n, more);
     }
     *more = rtpush_sent(rtpi_posix_server(port, slot), slot->conn, total, total);
     return (int)total;

@@ -193,6 +193,9 @@ def programs_of(file):
                             "-DRTPUSH_POSIX_POLL"]}
         return [Program(name, "tests/posix/faults.c", flags, ["-lpthread"], [[]])
                 for name, flags in forms.items()]
+    if file == "ports/rtpush_sockets.h":
+        return [Program(way, "tests/sockets/faults.c", flags, ["-lpthread"], [[]])
+                for way, flags in (("poll", []), ("select", ["-DRTPUSH_SOCKETS_SELECT"]))]
     if file in ("ports/rtpush_bearssl.h", "ports/rtpush_tls.h"):
         prepare("sh ports/cert.sh build/cert")
         return [Program(name, f"tests/tls/{name}.c", [], ["-lcmocka", "-lbearssl"], [["60"]])

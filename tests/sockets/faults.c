@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -32,12 +33,19 @@ static size_t room = (size_t)-1;     // what all sends together take, then they 
 static int lost_fd = -1;             // what is sent on it is lost
 static int waited_ms = -1;           // the longest wait since it was set to -1
 static uint32_t ahead_ms;            // of the system's clock
+static int no_clock;                 // 1: it stands, but for ahead_ms
 static int lingers;                  // sockets that were closed by a reset
+static int high_fd;                  // what accept returns is this or more
+static int again;                    // 1: another task wants to wake the loop meanwhile
+static int datagrams;                // to the waker
+
+static void wake_again(int fd);
 
 static ssize_t fault_send(int fd, const void *data, size_t len, int flags) {
     if (fault_is_due("send")) {
         return -1;
     }
+    wake_again(fd);
     if (fd == lost_fd) {
         return (ssize_t)len;
     }
@@ -74,14 +82,27 @@ static int fault_select(int top, fd_set *in, fd_set *out, fd_set *odd, struct ti
     return fault_is_due("wait") ? -1 : select(top, in, out, odd, wait);
 }
 
+static int fault_accept(int fd, struct sockaddr *from, socklen_t *len) {
+    const int low = fault_is_due("accept") ? -1 : accept(fd, from, len);
+    if (low < 0 || high_fd == 0) {
+        return low;
+    }
+    const int made = fcntl(low, F_DUPFD, high_fd);
+    close(low);
+    return made;
+}
+
 static int fault_clock_gettime(clockid_t which, struct timespec *now) {
     const int done = clock_gettime(which, now);
+    if (no_clock) {
+        memset(now, 0, sizeof *now);
+    }
     now->tv_sec += ahead_ms / 1000u;
+    now->tv_nsec += no_clock ? (long)(ahead_ms % 1000u) * 1000000 : 0;
     return done;
 }
 
 FAULT(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len, flags))
-FAULT(int, accept, (int fd, struct sockaddr *from, socklen_t *len), (fd, from, len))
 FAULT(int, shutdown, (int fd, int how), (fd, how))
 FAULT(int, socket, (int family, int type, int protocol), (family, type, protocol))
 FAULT(int, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
@@ -128,8 +149,25 @@ static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
 static uint64_t port_memory[RTPUSH_SOCKETS_WORDS(CONNS)];
 static int number; // TCP port
 
+static int events; // published for each message
+
+static void wake_again(int fd) {
+    if (fd == port.wake) {
+        datagrams++;
+    }
+    if (fd == port.wake && again) {
+        again = 0;
+        port.asleep = 1; // the loop sleeps again
+        rtpi_sockets_on_wake(&port);
+    }
+}
+
 static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_message *message) {
-    return rtpush_send(server, conn, message->opcode, message->data, message->len);
+    const int result = rtpush_send(server, conn, message->opcode, message->data, message->len);
+    for (int i = 0; result == RTPUSH_OK && i < events; i++) {
+        CHECK(rtpush_publish(server, 0, big, 100) == RTPUSH_OK);
+    }
+    return result;
 }
 
 static const rtpush_topic topics[] = {{"log", &rtpush_topic_event, 0, 0}};
@@ -170,19 +208,19 @@ static rtpush_sockets_desc port_desc(void) {
     return desc;
 }
 
-static void begin_at(const char *host) {
-    const rtpush_sockets_desc desc = port_desc();
+static void begin_with(const rtpush_sockets_desc *desc, const char *host) {
     fault("", 0, 0, 0, -1);
     closed = 0;
     lingers = 0;
     init_server();
-    CHECK(rtpush_sockets_init(&port, &srv, &desc) == 0);
+    CHECK(rtpush_sockets_init(&port, &srv, desc) == 0);
     number = rtpush_sockets_listen(&port, host, 0, 0);
     CHECK(number > 0);
 }
 
 static void begin(void) {
-    begin_at("127.0.0.1");
+    const rtpush_sockets_desc desc = port_desc();
+    begin_with(&desc, "127.0.0.1");
 }
 
 static void end(void) {
@@ -191,6 +229,8 @@ static void end(void) {
     room = (size_t)-1;
     lost_fd = -1;
     ahead_ms = 0;
+    no_clock = 0;
+    events = 0;
     rtpush_sockets_close(&port);
     CHECK(rtpush_get_counters(&srv)->slots_used == 0);
 }
@@ -356,7 +396,8 @@ static void listeners_are_counted_and_all_serve(void) {
 }
 
 static void addresses_of_ipv6_and_mapped_ones(void) {
-    begin_at("::");
+    const rtpush_sockets_desc desc = port_desc();
+    begin_with(&desc, "::");
     const int four = dial_to("127.0.0.1", number);
     CHECK(says_hello(four));
     const uint32_t mapped = seen_peer;
@@ -376,6 +417,7 @@ static void addresses_of_ipv6_and_mapped_ones(void) {
 static void accept_pauses_without_descriptors(void) {
     static const int errors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
     for (int i = 0; i < 4; i++) {
+        no_clock = 1;
         begin();
         const int fd = dial();
         fault("accept", 0, 1, errors[i], -1);
@@ -383,10 +425,20 @@ static void accept_pauses_without_descriptors(void) {
         CHECK(fault_hits == 1 && rtpush_get_counters(&srv)->accepted == 0);
         waited_ms = -1;
         CHECK(rtpush_sockets_step(&port, -1) == 1); // sleeps for the pause, not for ever
-        CHECK(waited_ms <= 100);
+        CHECK(waited_ms > 0 && waited_ms <= 100);
+        CHECK(rtpush_get_counters(&srv)->accepted == 0);
+        ahead_ms += 100;
         steps(2);
         CHECK(says_hello(fd));
+        // A connection that ends gives a socket back: accepting goes on at once.
+        fault("accept", 0, 1, errors[i], -1);
+        const int other = dial();
+        steps(1);
+        CHECK(port.paused);
         close(fd);
+        steps(3);
+        CHECK(!port.paused && says_hello(other));
+        close(other);
         end();
     }
 }
@@ -424,6 +476,89 @@ static void a_newcomer_to_a_full_port_is_judged_by_the_core(void) {
     for (int i = 0; i <= CONNS; i++) {
         close(fd[i]);
     }
+    end();
+}
+
+// The memory has room for fewer connections than the server: the port refuses by itself.
+static void a_newcomer_without_a_slot_of_the_port_is_reset(void) {
+    rtpush_sockets_desc desc = port_desc();
+    int fd[3];
+    desc.memory_size = RTPUSH_SOCKETS_SIZE(1, 1024);
+    begin_with(&desc, "127.0.0.1");
+    for (int i = 0; i < 3; i++) {
+        fd[i] = dial();
+        say(fd[i], GET("/later"));
+        steps(3);
+    }
+    CHECK(rtpush_get_counters(&srv)->accepted == 2);
+    CHECK(drain(fd[2]) == -1 && error == ECONNRESET);
+    for (int i = 0; i < 3; i++) {
+        close(fd[i]);
+    }
+    end();
+}
+
+// select() has room for sockets below FD_SETSIZE: others are reset, and the rest is served.
+static void a_socket_that_select_cannot_wait_for_is_reset(void) {
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    const rlim_t before = files.rlim_cur;
+    files.rlim_cur = FD_SETSIZE + 100;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    begin();
+    high_fd = FD_SETSIZE;
+    const int high = dial();
+    steps(3);
+    CHECK(RTPI_SOCKETS_FITS(FD_SETSIZE) ? says_hello(high)
+                                        : drain(high) == -1 && error == ECONNRESET);
+    high_fd = 0;
+    close(high);
+    steps(2);
+    CHECK(serves());
+    files.rlim_cur = before;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    end();
+}
+
+static uint32_t peer_of(const char *address) {
+    rtpi_sockets_address at;
+    CHECK(rtpi_sockets_parse(address, 1, &at) > 0);
+    return rtpi_sockets_peer(&at);
+}
+
+static void peers_are_networks(void) {
+    rtpi_sockets_address none;
+    memset(&none, 0, sizeof none);
+    CHECK(rtpi_sockets_peer(&none) == 0); // unknown
+    CHECK(peer_of("192.0.2.7") == peer_of("::ffff:192.0.2.7"));
+    CHECK(peer_of("192.0.2.7") != peer_of("192.0.2.8"));
+    CHECK(peer_of("2001:db8::1") == peer_of("2001:db8::ffff:c000:207")); // one /64
+    CHECK(peer_of("2001:db8::1") != peer_of("2001:db8:0:1::1"));
+    CHECK(peer_of("::fffe:c000:207") == peer_of("::1"));
+}
+
+// The least buffer, and every option left to the system: spans larger than the buffer, and more of
+// them than it holds.
+static void the_least_buffer_serves(void) {
+    rtpush_sockets_desc desc = port_desc();
+    desc.buffer_size = 64;
+    desc.send_buffer = 0;
+    desc.backlog = 0;
+    begin_with(&desc, NULL);
+    const int fd = dial();
+    CHECK(says_hello(fd));
+    upgrade(fd);
+    for (int i = 0; i < 8; i++) {
+        static char event[200];
+        memset(event, 'e', sizeof event);
+        CHECK(rtpush_publish(&srv, 0, event, i % 2 ? sizeof event : 10) == RTPUSH_OK);
+    }
+    CHECK(drain(fd) == 4 * (2 + 10) + 4 * (4 + 200));
+    const int other = dial();
+    say(other, GET("/big"));
+    CHECK(drain(other) > BIG);
+    close(fd);
+    close(other);
     end();
 }
 
@@ -594,6 +729,22 @@ static void request_and_end_in_one_segment(void) {
     end();
 }
 
+// The peer has finished, and waits for its answer.
+static void a_half_closed_peer_gets_its_answer(void) {
+    begin();
+    const int fd = dial();
+    say(fd, GET("/later"));
+    shutdown(fd, SHUT_WR);
+    steps(3);
+    waited_ms = -1;
+    steps(1); // its end, which is still to be read, is not waited for
+    CHECK(waited_ms > 0);
+    CHECK(rtpush_reply_text(&srv, waiting, 200, "late") == RTPUSH_OK);
+    CHECK(drain(fd) < -1 && error == 0 && strstr(text, "late") != NULL);
+    close(fd);
+    end();
+}
+
 static void an_aborted_answer_is_reset(void) {
     begin();
     const int fd = dial();
@@ -731,6 +882,23 @@ static void a_lost_datagram_delays_by_a_second(void) {
     end();
 }
 
+// lwIP: one task at a time may send on a socket. Who finds another one there leaves it the second
+// datagram, and nobody sends while the loop is awake.
+static void tasks_that_wake_send_one_after_the_other(void) {
+    begin();
+    datagrams = 0;
+    rtpi_sockets_on_wake(&port);
+    CHECK(datagrams == 0 && port.signalled); // it looks again before it sleeps
+    waited_ms = -1;
+    CHECK(rtpush_sockets_step(&port, 50) == 1 && waited_ms == 0);
+    port.asleep = 1;
+    again = 1;
+    rtpi_sockets_on_wake(&port);
+    CHECK(datagrams == 2 && !again && !port.sending && !port.again && !port.asleep);
+    steps(1);
+    end();
+}
+
 static int order[2 * RTPUSH_SOCKETS_CALLS];
 static int order_count;
 
@@ -806,6 +974,77 @@ static void stop_has_a_deadline_and_twice_is_at_once(void) {
     end();
 }
 
+static void stop_wakes_at_its_deadline(void) {
+    rtpush_sockets_desc desc = port_desc();
+    desc.stop_ms = 300;
+    no_clock = 1;
+    begin_with(&desc, "127.0.0.1");
+    const int fd = dial();
+    say(fd, GET("/later"));
+    (void)drain(fd);
+    rtpush_sockets_stop(&port);
+    steps(1);
+    waited_ms = -1;
+    CHECK(rtpush_sockets_step(&port, -1) == 1 && waited_ms == 300);
+    ahead_ms += 299;
+    CHECK(rtpush_sockets_step(&port, -1) == 1 && closed == 0);
+    ahead_ms++;
+    CHECK(rtpush_sockets_step(&port, -1) == 0 && closed == 1);
+    close(fd);
+    end();
+}
+
+// The system takes all, and there is always more: a step has 16 writes of each connection before
+// its wait, and 16 behind it.
+static void writes_of_a_step_are_bounded(void) {
+    rtpush_sockets_desc desc = port_desc();
+    desc.buffer_size = 64; // each event is sent by a call of its own
+    begin_with(&desc, "127.0.0.1");
+    const int fd = dial();
+    upgrade(fd);
+    lost_fd = port.slots[0].fd;
+    for (int i = 0; i < 33; i++) {
+        CHECK(rtpush_publish(&srv, 0, big, 100) == RTPUSH_OK);
+    }
+    const uint32_t before = rtpush_get_counters(&srv)->bytes_out;
+    steps(1);
+    CHECK(rtpush_get_counters(&srv)->bytes_out - before == 32 * 102);
+    steps(1);
+    CHECK(rtpush_get_counters(&srv)->bytes_out - before == 33 * 102);
+    close(fd);
+    end();
+}
+
+// Each message brings an event, so its connection always has something to do: a step ends
+// nevertheless, and others are served in it.
+static void endless_work_of_one_connection_does_not_starve_others(void) {
+    enum { MANY = 20000 };
+    static uint8_t many[MANY][26]; // messages of 20 bytes
+    size_t at = 0;
+    begin();
+    const int fd = dial();
+    const int other = dial();
+    upgrade(fd);
+    lost_fd = port.slots[0].fd;
+    events = 1;
+    for (int i = 0; i < MANY; i++) {
+        many[i][0] = 0x82;
+        many[i][1] = 0x80 | 20;
+    }
+    ssize_t n;
+    do {
+        n = send(fd, (uint8_t *)many + at, sizeof many - at, MSG_NOSIGNAL);
+        at += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && at < sizeof many);
+    say(other, GET("/hello"));
+    steps(2);
+    CHECK(rtpush_get_counters(&srv)->messages_in < at / 26);
+    CHECK(recv(other, text, sizeof text, 0) > 0 && strstr(text, "hello") != NULL);
+    close(fd);
+    close(other);
+    end();
+}
+
 // The largest answer and a crowd: nobody has all of a step.
 static void steps_are_bounded(void) {
     int fd[20];
@@ -852,6 +1091,10 @@ static const fault_test tests[] = {
     TEST(accept_goes_on_after_an_aborted_connection),
     TEST(a_connection_that_cannot_be_set_up_is_reset),
     TEST(a_newcomer_to_a_full_port_is_judged_by_the_core),
+    TEST(a_newcomer_without_a_slot_of_the_port_is_reset),
+    TEST(a_socket_that_select_cannot_wait_for_is_reset),
+    TEST(peers_are_networks),
+    TEST(the_least_buffer_serves),
     TEST(read_is_tried_again_or_ends),
     TEST(write_is_tried_again_or_ends),
     TEST(want_of_memory_is_not_waited_for),
@@ -860,6 +1103,7 @@ static const fault_test tests[] = {
     TEST(shutdown_that_fails_closes),
     TEST(close_waits_for_the_peer),
     TEST(request_and_end_in_one_segment),
+    TEST(a_half_closed_peer_gets_its_answer),
     TEST(an_aborted_answer_is_reset),
     TEST(a_stalled_reader_is_reset),
     TEST(waiting_fails),
@@ -867,9 +1111,13 @@ static const fault_test tests[] = {
     TEST(loop_sleeps_a_second_at_most),
     TEST(another_task_wakes_the_loop),
     TEST(a_lost_datagram_delays_by_a_second),
+    TEST(tasks_that_wake_send_one_after_the_other),
     TEST(calls_run_in_order_and_are_counted),
     TEST(stop_says_good_bye_and_the_port_begins_again),
     TEST(stop_has_a_deadline_and_twice_is_at_once),
+    TEST(stop_wakes_at_its_deadline),
+    TEST(writes_of_a_step_are_bounded),
+    TEST(endless_work_of_one_connection_does_not_starve_others),
     TEST(steps_are_bounded),
     TEST(every_result_has_a_text),
 };

@@ -270,6 +270,10 @@ int main(void) {
     CHECK(start(RTPUSH_SOCKETS_SIZE(CONNS + 8, 1024)) == RTPUSH_SOCKETS_ERR_LIMIT);
     CHECK(strstr(rtpush_sockets_strerror(RTPUSH_SOCKETS_ERR_LIMIT), "MEMP_NUM_NETCONN") != NULL);
     rtpush_sockets_close(&port);
+    CHECK(start(RTPUSH_SOCKETS_SIZE(CONNS + 7, 1024)) >= 0); // connections, waker, one listener
+    CHECK(rtpush_sockets_listen(&port, NULL, 0, 0) > 0);
+    CHECK(rtpush_sockets_listen(&port, NULL, 0, 0) == RTPUSH_SOCKETS_ERR_LIMIT);
+    rtpush_sockets_close(&port);
     for (int round = 0; round < 2; round++) {
         pthread_t loop;
         CHECK(start(sizeof port_memory) == (LWIP_SO_LINGER ? 0 : RTPUSH_SOCKETS_NO_RESET));
