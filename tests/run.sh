@@ -88,16 +88,23 @@ command_of() {
     esac
 }
 
-# Runs one suite; leaves "PASSED FAILED SKIPPED SECONDS" in build/log/SUITE.totals.
+# Runs one suite; leaves "PASSED FAILED SKIPPED SECONDS CPU" in build/log/SUITE.totals. CPU is what
+# its processes used, in seconds: a suite that waits costs little, one that compiles much.
 run_suite() {
     suite="$1"
     log="build/log/$suite.log"
     began="$(date +%s)"
     limit=800
     case "$suite" in *-long) limit=7200 ;; esac
-    timeout -k 10 "$limit" sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
+    (
+        timeout -k 10 "$limit" sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
+        status=$?
+        times >"$log.times"
+        exit "$status"
+    )
     counts="$(totals "$log" $? 2>"$log.reason")"
-    echo "$counts $(($(date +%s) - began))" >"build/log/$suite.totals"
+    cpu="$(awk -F '[ms ]+' 'END { print int($1 * 60 + $2 + $3 * 60 + $4 + .5) }' "$log.times")"
+    echo "$counts $(($(date +%s) - began)) $cpu" >"build/log/$suite.totals"
     # One at a time, or the lines of two suites would mix.
     { echo "== $suite"; cat "$log"; sed "s/^/$suite: /" "$log.reason"; } | flock build/log/lock cat
 }
@@ -161,8 +168,8 @@ failed=0
 skipped=0
 echo "== totals"
 for suite in $chains; do
-    read -r p f s took <"build/log/$suite.totals" || { p=0 f=1 s=0 took=0; }
-    printf '%-14s %5s passed %4s failed %5s s\n' "$suite" "$p" "$f" "$took"
+    read -r p f s took cpu <"build/log/$suite.totals" || { p=0 f=1 s=0 took=0 cpu=0; }
+    printf '%-14s %5s passed %4s failed %5s s %5s s of CPU\n' "$suite" "$p" "$f" "$took" "$cpu"
     passed=$((passed + p))
     failed=$((failed + f))
     skipped=$((skipped + s))

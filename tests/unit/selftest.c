@@ -1,7 +1,7 @@
 // selftest.c - the transcripts and some hundred seeds of the simulation as one plain C99 program,
 // for machines without cmocka, mmap or a debugger: big-endian ones, emulators, boards.
 //
-//   cc -std=c99 selftest.c -o selftest && ./selftest [seeds]
+//   cc -std=c99 selftest.c -o selftest && ./selftest [seeds [stride]]
 //
 // Prints "N passed, N failed"; the exit code is 1 if anything failed.
 
@@ -42,6 +42,7 @@ static void self_seed(uint32_t seed) {
 
 int main(int argc, char **argv) {
     unsigned long seeds = argc > 1 ? strtoul(argv[1], NULL, 0) : 300;
+    t_stride = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
     for (size_t i = 0; i < T_SCRIPT_COUNT; i++) {
         self_script(i);
     }

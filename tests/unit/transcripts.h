@@ -996,9 +996,12 @@ static void t_script_whole(const t_script *s, const t_buf *in, t_run_result *who
     T_CHECK(whole->in_left == 0, "%lu bytes were not taken", (unsigned long)whole->in_left);
 }
 
+// A transcript is split and cut at each t_stride-th place: 1 but where the machine is slow.
+static size_t t_stride = 1;
+
 // Invariant 12: untaken input comes back identical; every split gives the same events and bytes.
 static void t_script_splits(const t_buf *in, const t_run_result *whole) {
-    size_t step = in->len > 700 ? in->len / 100 : 1;
+    size_t step = in->len > 700 ? in->len / 100 : t_stride;
     for (size_t at = 1; at < in->len; at += step) {
         t_how split = {T_SPLIT, 0, 0, 0, 0, T_NOW, 0};
         split.split_at = at;
@@ -1080,12 +1083,12 @@ static void t_cut_once(const t_buf *in, int kind, size_t at) {
 }
 
 static void t_script_power_cut(const t_buf *in, const t_run_result *whole) {
-    size_t step = in->len > 700 ? in->len / 50 : 1;
+    size_t step = in->len > 700 ? in->len / 50 : t_stride;
     for (size_t at = 0; at <= in->len; at += step) {
         t_cut_once(in, T_CUT, at);
         t_cut_once(in, T_HALF, at);
     }
-    step = whole->out.len > 700 ? whole->out.len / 50 : 1;
+    step = whole->out.len > 700 ? whole->out.len / 50 : t_stride;
     for (size_t at = 0; at <= whole->out.len; at += step) {
         t_cut_once(in, T_CUT_OUT, at);
     }
