@@ -81,7 +81,7 @@ job() {
 }
 
 # -- the core: compiler x language x optimisation --------------------------------------------------
-# A standard changes what the compiler reads, an optimisation what it warns of later: not multiplied.
+# A standard changes what is read, an optimisation what is warned of later: they are not multiplied.
 for o in -O0 -Os -O3; do
     job "gcc -std=c99 $o" "gcc -std=c99 $o $strict_gcc -I. -c $out/core.c -o @.o"
     job "clang -std=c99 $o" "clang -std=c99 $o $strict_clang -I. -c $out/core.c -o @.o"
@@ -217,7 +217,7 @@ done
 job "rtpush_sockets, big-endian" \
     "powerpc-linux-gnu-gcc -std=gnu99 -Os $strict_gcc -I. -c $out/sockets.c -o @.o"
 
-# -- examples: clean under the same warnings, as people copy from them; the Makefile links them -----
+# -- examples: clean under the same warnings, as people copy from them; the Makefile links them ----
 for example in examples/*/; do
     name="$(basename "$example")"
     ls "$example"*.c >/dev/null 2>&1 || continue

@@ -21,16 +21,25 @@ if [ "${RTPUSH_QUICK:-0}" = 1 ]; then
 fi
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
 
-programs="${*:-$(ls tests/unit/*.c | sed 's|.*/||; s|\.c$||' | grep -vx selftest)}"
+programs="${*:-$(ls tests/unit/*.c | sed 's|.*/||; s|\.c$||' | grep -vxE 'core|selftest')}"
 if [ -z "$programs" ]; then
     echo "unit: no programs in tests/unit"
     exit 1
 fi
 
-# The program is not linked with a library it does not include.
+core="$cc -O1 $(echo $flags) -c tests/unit/core.c -o $out/core.o"
+if ! $core; then
+    echo "unit: the core does not compile"
+    exit 1
+fi
+# The program is not linked with what it does not include.
 for p in $programs; do
-    library=''
-    [ "$p" = sim ] || library='-lcmocka'
+    library="$out/core.o -lcmocka"
+    grep -q '^#define U_INSIDE' "tests/unit/$p.c" && library='-lcmocka'
+    case "$p" in
+        sim) library='' ;;
+        test_kernels_narrow) library='-lcmocka' ;; # includes test_kernels.c
+    esac
     arguments=''
     case "$p" in
         sim | test_callbacks | test_transcripts | test_ws) optimise=-O1 ;;

@@ -6,6 +6,7 @@
 #ifndef T_PEER_H
 #define T_PEER_H
 
+#define U_INSIDE
 #include "../unit/unit.h"
 
 #ifdef P_MBEDTLS

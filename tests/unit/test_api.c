@@ -1,5 +1,6 @@
 // The public functions: arguments, handles that outlive their connection, calls from inside
 // callbacks, shutdown, two servers in one program. And the leaves everything stands on.
+#define U_INSIDE
 #include "unit.h"
 
 // -- init -----------------------------------------------------------------------------------------

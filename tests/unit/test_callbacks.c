@@ -1,4 +1,5 @@
 // What the application may do inside callbacks, and what must hold after each.
+#define U_INSIDE
 #include "unit.h"
 
 #include "calls.h"

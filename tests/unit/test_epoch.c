@@ -1,5 +1,6 @@
 // Sequence numbers that run out begin a new epoch. Here they run out every 40 events.
 #define RTPI_SEQ_END 40u
+#define U_INSIDE
 #include "unit.h"
 
 static void publish_number(t_world *w, int i) {

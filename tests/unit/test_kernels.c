@@ -1,6 +1,7 @@
 // What looks at every byte of a message, against the plainest form of it: random data at each
 // offset and length around the steps, each place of the mask, and text that breaks anywhere.
 // test_kernels_narrow.c is the same for processors where size counts.
+#define U_INSIDE
 #include "unit.h"
 
 enum { ROOM = 400 };

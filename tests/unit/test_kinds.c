@@ -1,6 +1,7 @@
 // A kind of route that the core does not know: what rtpush.h says of rtpush_kind. Every operation
 // that is NULL has the common behaviour.
 
+#define U_INSIDE
 #include "unit.h"
 
 // -- a redirect: an answer and nothing else -------------------------------------------------------

@@ -1,4 +1,5 @@
 // The event log: what is kept, what is told as a gap, who is evicted, publishing from elsewhere.
+#define U_INSIDE
 #include "unit.h"
 
 static t_world *small_log(uint32_t size) {

@@ -1,5 +1,6 @@
 // Promises in >>api that no other program here tests: each test is one sentence, in the order of
 // the header.
+#define U_INSIDE
 #include "unit.h"
 
 static rtpush_request p_request; // as the last callback saw it; its strings were copied here:

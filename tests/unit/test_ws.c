@@ -1,4 +1,5 @@
 // WebSocket (RFC 6455) beyond the transcripts: long messages, back-pressure, closing, liveness.
+#define U_INSIDE
 #include "unit.h"
 
 // -- messages -------------------------------------------------------------------------------------

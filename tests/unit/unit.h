@@ -15,8 +15,12 @@
 
 #define T_ABORT() fail_msg("%s", "see above")
 
+// Most programs use the public API alone and are linked with one core, core.c: compiling it takes
+// longer than they run. One that looks inside, or changes the core by a macro, defines U_INSIDE.
 #define RTPUSH_ASSERT(condition) assert(condition)
+#ifdef U_INSIDE
 #define RTPUSH_IMPLEMENTATION
+#endif
 #include "../../rtpush.h"
 
 #include "fixture.h"
