@@ -237,6 +237,16 @@ $(OVER_TLS): build/%-tls: $(EXAMPLES) $(CORE) $(wildcard tests/tls/*.h) Makefile
 	$(CC) $(C99) $(SANITIZE) -Iexamples/$* build/tls/$*.c \
 	    $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) -o $@ -lbearssl -lpthread
 
+# ... and by mbedTLS
+BY_MBEDTLS := build/echo-mbedtls build/hub-mbedtls
+$(BY_MBEDTLS): build/%-mbedtls: build/%-tls build/mbedtls/lib-host.a
+	$(CC) $(C99) $(SANITIZE) -DT_MBEDTLS $$(sh tests/tls/mbedtls.sh flags host) -Iexamples/$* \
+	    build/tls/$*.c $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) build/mbedtls/lib-host.a \
+	    -o $@ -lpthread
+
+build/mbedtls/lib-host.a: tests/tls/mbedtls.sh tests/tls/mbedtls/mbedtls_config.h
+	sh tests/tls/mbedtls.sh host
+
 build/dashboard-tls: build/dashboard_assets.h
 
 build/dashboard_assets.h: $(PAGE) | build
@@ -291,9 +301,23 @@ build/secure_assets.h: $(SECURE) ports/browser/rtpush.js ports/assets.sh | build
 
 SECURE_HOST := examples/secure/secure.c examples/secure/app.c
 
-build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile
+# TLS=mbedtls: with the library that the tests build; where it is installed, -lmbedtls -lmbedx509
+# -lmbedcrypto does.
+ifeq ($(TLS),mbedtls)
+SECURE_LIB := build/mbedtls/lib-host.a
+SECURE_TLS = -DSECURE_MBEDTLS $$(sh tests/tls/mbedtls.sh flags host) $(SECURE_LIB)
+else
+SECURE_TLS = -lbearssl
+endif
+
+build/secure: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h $(SECURE_LIB) Makefile
 	@sh tests/install.sh secure
-	$(CC) $(C99) $(CFLAGS) $(SECURE_HOST) -o $@ -lbearssl -lpthread
+	$(CC) $(C99) $(CFLAGS) $(SECURE_HOST) -o $@ $(SECURE_TLS) -lpthread
+
+build/secure-mbedtls: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h \
+    build/mbedtls/lib-host.a Makefile | cert
+	$(CC) $(C99) $(SANITIZE) -DSECURE_MBEDTLS $$(sh tests/tls/mbedtls.sh flags host) \
+	    $(SECURE_HOST) build/mbedtls/lib-host.a -o $@ -lpthread
 
 build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile | cert
 	$(CC) $(C99) $(SANITIZE) $(SECURE_HOST) -o $@ -lbearssl -lpthread

@@ -49,13 +49,9 @@
 //     stack  3.2 KB were seen at most, lwIP included
 //
 // WHAT IT SPEAKS
-//     TLS 1.2 only (RFC 5246). ECDHE over X25519 or P-256; ChaCha20-Poly1305, then AES-128-GCM; the
-//     certificate ECDSA P-256 or RSA. No CBC, RC4, 3DES, no key exchange without forward secrecy,
-//     no compression, no renegotiation (refused with a warning; RFC 5746 is spoken). ALPN http/1.1
-//     and http/1.0; a client that offers only others is refused (RFC 7301 3.2). Server names are
-//     ignored: there is one certificate. Sessions resume from desc.sessions: no public-key work in
-//     a page's second connection. Client certificates are asked for where desc.anchors is set; then
-//     no session resumes, since a session could outlive the client's certificate.
+//     TLS 1.2 only (RFC 5246), and what PROTOCOL in rtpush_tls.h says. ECDHE over X25519 or P-256;
+//     an ECDSA key is of P-256. RFC 5746 is spoken. Sessions resume from desc.sessions: no
+//     public-key work in a page's second connection.
 //
 // BUFFERS
 //     Two for each TLS connection, not shared: a shared one deadlocks when both sides wait.
@@ -69,10 +65,10 @@
 //               of out_size - 85 and in_size - 325. Small costs 29 bytes a record, nothing else.
 //
 // BESIDE THIS FILE
-//     rtpush_tls.h, which this one includes: what the TLS filters share. Its chapters are RECORDS,
-//     THE POOL, BACK-PRESSURE, CLOSING and CERTIFICATES. "make cert" writes its ECDSA certificate
-//     as C too, for firmware: dev_chain and dev_key in build/cert/dev_cert.h; rtpush_bearssl_pem
-//     reads text.
+//     rtpush_tls.h, which this one includes: what the TLS filters share. Its chapters are PROTOCOL,
+//     RECORDS, THE POOL, BACK-PRESSURE, CLOSING and CERTIFICATES. "make cert" writes its ECDSA
+//     certificate as C too, for firmware: dev_chain and dev_key in build/cert/dev_cert.h;
+//     rtpush_bearssl_pem reads text.
 //
 // CONTEXT
 //     That of rtpush.h. A handshake computes for a while inside rtpush_input (Cortex-M3: 12 million

@@ -5,6 +5,14 @@
 // the way of bytes between port, library and core, every kind of end; and what users of both should
 // read.
 //
+// PROTOCOL
+//     ECDHE and authenticated encryption only: ChaCha20-Poly1305, then AES-128-GCM; the certificate
+//     ECDSA or RSA. No CBC, RC4, 3DES, no key exchange without forward secrecy, no compression, no
+//     renegotiation (refused with a warning). ALPN http/1.1 and http/1.0; a client that offers only
+//     others is refused (RFC 7301 3.2). Server names are ignored: there is one certificate. Client
+//     certificates are asked for where desc.anchors is set; then no session resumes, since a
+//     session could outlive the client's certificate.
+//
 // RECORDS
 //     A peer may send records of up to 16,384 bytes of plaintext, and each must fit in the buffer.
 //     A smaller buffer depends on the peer: a server cannot make a browser send small records (only

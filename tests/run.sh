@@ -78,8 +78,14 @@ command_of() {
         mutants-self) echo "python3 tests/mutants.py selftest" ;;
         lwip-mutants) echo "sh tests/lwip/mutants.sh" ;;
         tls) echo "sh tests/tls/run.sh" ;;
+        tls-mbedtls) echo "sh tests/tls/mbedtls_run.sh" ;;
+        tls-mbedtls-long) echo "sh tests/tls/mbedtls_run.sh long" ;;
+        clients-mbedtls) echo "$make build/echo-mbedtls build/hub-mbedtls && $test_ca $client \
+            build/echo-mbedtls build/hub-mbedtls" ;;
         clients-tls) echo "$make build/echo-tls build/hub-tls && $test_ca $client \
             build/echo-tls build/hub-tls" ;;
+        secure-mbedtls) echo "$make build/secure-mbedtls && $test_ca \
+            node tests/clients/secure.test.mjs build/secure-mbedtls" ;;
         secure) echo "$make build/secure-asan && $test_ca node tests/clients/secure.test.mjs \
             build/secure-asan" ;;
         secure-browser) echo "$make build/secure-asan && $test_ca \
@@ -119,14 +125,17 @@ case "${1:-test}" in
         exit
         ;;
     check) chains='lint symbols mutants-self unit seeds' ;;
-    test-long) chains='sim-long lwip-long lwip-mutants fuzz-long unit-clang-long clients-asan' ;;
+    test-long)
+        chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
+            fuzz-long unit-clang-long clients-asan'
+        ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
         at_a_time=3
         chains='
 device pages widgets selftest
 clients clients-tls clients-poll
-lwip lwip-threads tls
+lwip lwip-threads tls tls-mbedtls
 matrix
 secure-app secure-device
 wire wire-tls device-tls pages-tls

@@ -3,6 +3,7 @@
 // firmware uses the same. This file is the rest: options, keys, certificate, memory, the loop.
 //
 // Build:  make secure        (Debian: libbearssl-dev; make cert makes a certificate to try with)
+//         make secure TLS=mbedtls    the same by mbedTLS 3.6, with TLS 1.3
 // Type:   make secure-run    and open https://127.0.0.1:8443/ in two windows, one of them private
 // See:    a login; the passwords stand on the terminal. A viewer sees, an admin switches and reads
 //         the audit. Log out in one window: its stream ends, the other's goes on.
@@ -17,8 +18,6 @@
 #include "ports/rtpush_posix.h"
 #define RTPUSH_JSON_IMPLEMENTATION
 #include "ports/rtpush_json.h"
-#define RTPUSH_BEARSSL_IMPLEMENTATION
-#include "ports/rtpush_bearssl.h"
 
 #include "app.h"
 
@@ -29,22 +28,21 @@
 #include <string.h>
 #include <time.h>
 
-// All memory there is. A TLS connection takes 23 KB here, most of it a buffer for the largest
-// record; the firmware has two of 5 KB.
-enum { CONNS = 32, STREAMS = 24, LOG_SIZE = 16 * 1024 };
-enum { TLS_IN = 16709, TLS_OUT = 2133, ORIGINS = 4 };
+// All memory there is, with that of TLS.
+enum { CONNS = 32, STREAMS = 24, LOG_SIZE = 16 * 1024, ORIGINS = 4 };
 static rtpush_server server;
+
+// start_tls and its memory.
+#ifdef SECURE_MBEDTLS
+#include "tls_mbedtls.h"
+#else
+#include "tls_bearssl.h"
+#endif
+
 static uint64_t memory[RTPUSH_WORDS(CONNS, APP_RX_SIZE, APP_TX_SIZE, LOG_SIZE, APP_TOPIC_COUNT,
                                     APP_STATE_SUM)];
 static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
 static rtpush_posix port; // not on the stack: the signal handler needs it
-static rtpush_bearssl tls;
-static rtpush_bearssl_slot tls_slots[CONNS];
-static rtpush_bearssl_link tls_links[CONNS];
-static uint8_t tls_buffers[RTPUSH_BEARSSL_BUFFERS(CONNS, TLS_IN, TLS_OUT)];
-static uint8_t tls_sessions[16 * RTPUSH_BEARSSL_SESSION];
-static rtpush_bearssl_identity identity;
-static uint8_t certificates[12 * 1024];
 static app device;
 
 typedef struct options {
@@ -229,52 +227,6 @@ static int start_server(const options *o) {
     return result;
 }
 
-static int read_pem(const char *path) {
-    static char text[16 * 1024];
-    static size_t used; // of certificates: the second file may bring some too
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        fprintf(stderr, "secure: %s: %s\n", path, strerror(errno));
-        return -1;
-    }
-    const size_t len = fread(text, 1, sizeof text, file);
-    fclose(file);
-    const int error =
-        rtpush_bearssl_pem(&identity, text, len, certificates + used, sizeof certificates - used);
-    memset(text, 0, sizeof text);
-    for (size_t i = used = 0; i < identity.chain_len; i++) {
-        used += identity.chain[i].data_len;
-    }
-    if (error < 0) {
-        fprintf(stderr, "secure: %s: %s\n", path, rtpush_bearssl_strerror(error));
-    }
-    return error;
-}
-
-static int start_tls(const options *o) {
-    rtpush_bearssl_desc desc = {
-        .slots = tls_slots,
-        .slot_count = CONNS,
-        .links = tls_links,
-        .link_count = CONNS,
-        .buffers = tls_buffers,
-        .buffers_size = sizeof tls_buffers,
-        .in_size = TLS_IN,
-        .out_size = TLS_OUT,
-        .sessions = tls_sessions,
-        .sessions_size = sizeof tls_sessions,
-    };
-    if (read_pem(o->cert) < 0 || (strcmp(o->cert, o->key) != 0 && read_pem(o->key) < 0)) {
-        return -1;
-    }
-    int error = rtpush_bearssl_identify(&desc, &identity);
-    error = error ? error : rtpush_bearssl_init(&tls, &server, &desc);
-    if (error < 0) {
-        fprintf(stderr, "secure: TLS: %s\n", rtpush_bearssl_strerror(error));
-    }
-    return error;
-}
-
 static int listen_on(const options *o, unsigned number, unsigned flags) {
     const int got = rtpush_posix_listen(&port, &server, o->host, number, flags);
     if (got < 0) {
@@ -329,7 +281,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     keys.unix_s = o.clockless ? 0 : (uint32_t)time(NULL);
-    if (start_server(&o) < 0 || start_tls(&o) < 0) {
+    if (start_server(&o) < 0 || start_tls(o.cert, o.key) < 0) {
         return 1;
     }
     const int number = start_port(&o);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #ifdef CONFORMANCE_TLS
-#include "ports/rtpush_bearssl.h"
+#include "ports/rtpush_tls.h"
 #endif
 
 rtpush_server conformance_server;

@@ -3,6 +3,7 @@
 # on emulated boards. Prints the totals of what it was asked for.
 # Usage: sh tests/device/run.sh PART...
 #   wire    every transcript over TCP: the POSIX port, and each board
+#   wire-mbedtls  the POSIX port over TLS by mbedTLS, whose server speaks 1.2 here
 #   wire-tls  over TLS: the POSIX port with sanitizers, the board with 64 KB of RAM, and mps2-an385
 #           (mps2-an500 differs from it in its processor, not in what TLS meets)
 #   device  real clients of the dashboard: this machine, and a board with 64 KB of RAM
@@ -148,6 +149,15 @@ wire_tls() {
     finish
 }
 
+wire_mbedtls() {
+    # shellcheck disable=SC2046 # options are meant to split
+    build sh ports/cert.sh && build sh tests/tls/mbedtls.sh host &&
+        build build_wire conformance-mbedtls -DCONFORMANCE_TLS -DT_MBEDTLS \
+            $(sh tests/tls/mbedtls.sh flags host) build/mbedtls/lib-host.a \
+            -fsanitize=address,undefined -fno-sanitize-recover=all || return
+    run wire-mbedtls-posix converse '' tls=16384,tickets "$out/conformance-mbedtls"
+}
+
 # The dashboard on a board, as tests/clients/device.mjs wants it described.
 device() { # BOARD MORE [FOLDER]
     elf="${3:-build/firmware}/$1.elf"
@@ -198,6 +208,7 @@ for part in "$@"; do
     case "$part" in
         wire) wire ;;
         wire-tls) wire_tls ;;
+        wire-mbedtls) wire_mbedtls ;;
         device)
             build_dashboard || continue
             run clients-host node tests/clients/device.test.mjs \

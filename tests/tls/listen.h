@@ -2,9 +2,14 @@
 // Makefile builds build/NAME-tls from the examples so. Certificate and key are taken from
 // build/cert, RTPUSH_TLS says which and how:
 //     RTPUSH_TLS="ec"   or "rsa", and words after it: "slots=4 in=837 out=597 handshakes=1 ca"
+// With T_MBEDTLS by rtpush_mbedtls.h (build/NAME-mbedtls), else by rtpush_bearssl.h.
 
 #ifndef T_LISTEN_H
 #define T_LISTEN_H
+
+#ifdef T_MBEDTLS
+#include "listen_mbedtls.h"
+#else
 
 #define RTPUSH_BEARSSL_IMPLEMENTATION
 #include "../../ports/rtpush_bearssl.h"
@@ -75,4 +80,5 @@ static int tls_listen(rtpush_posix *posix, rtpush_server *server, const char *ho
     return rtpush_posix_listen(posix, server, host, number, flags | RTPUSH_LISTENER_SECURE);
 }
 
+#endif // T_MBEDTLS
 #endif

@@ -334,7 +334,7 @@ static size_t cut_client(size_t at, int how) {
 
 static void handshake_cut_at_every_byte_leaves_all_free(U_STATE) {
     for (int how = 0; how < CUTS; how++) {
-        for (size_t at = 0; at <= cut_client(at, how); at++) {
+        for (size_t at = 0; at <= cut_client(at, how); at += P_STEP) {
         }
     }
     t_where[0] = 0;
@@ -615,6 +615,9 @@ static void reader_that_acknowledges_late_is_not_dropped(U_STATE) {
 
 // RFC 5246 6.2.1: record_overflow. Nothing of the record reached the core.
 static void record_larger_than_the_buffer_gets_its_alert(U_STATE) {
+    if (P_TOO_MUCH > 16384) {
+        return; // there is no such record
+    }
     t_world *w = p_world();
     p_small();
     p_start(w);
@@ -622,7 +625,7 @@ static void record_larger_than_the_buffer_gets_its_alert(U_STATE) {
     upload(w, peer, 3000, P_SMALL_IN); // what fits exactly
     p_say(peer, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3000\r\n\r\n");
     const uint32_t before = rtpush_get_counters(&w->srv)->bytes_in;
-    peer->record = P_SMALL_IN + 1;
+    peer->record = P_TOO_MUCH;
     t_expand(&peer->want, "{rep 3000 x}");
     p_run(peer);
     T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 22);
@@ -637,6 +640,9 @@ static void record_larger_than_the_buffer_gets_its_alert(U_STATE) {
 
 // The alert must not stand in the middle of a record that is being sent.
 static void alert_waits_for_the_record_under_way(U_STATE) {
+    if (P_TOO_MUCH > 16384) {
+        return;
+    }
     for (size_t window = 0; window < 700; window += 7) {
         t_world *w = p_world();
         p_small();
@@ -1511,6 +1517,14 @@ static t_world *world_with_client_certificates(void) {
 
 static p_peer *dial_as(t_world *w, const p_identity *who) {
     p_peer *peer = p_dial(w);
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        if (who != NULL) {
+            m_identify(peer->m, who == &p_client ? "client" : "stranger");
+        }
+        who = NULL;
+    }
+#endif
     if (who != NULL) {
         br_ssl_client_set_single_ec(&peer->ssl, who->id.chain, who->id.chain_len,
                                     br_skey_decoder_get_ec(&who->id.key), BR_KEYTYPE_SIGN,
@@ -1555,8 +1569,8 @@ static void other_clients_are_refused(U_STATE) {
         p_start(w);
         p_peer *peer = dial_as(w, i == 0 ? NULL : i == 1 ? &p_stranger : &p_client);
         T_CHECK(!p_open(peer) || t_ended(peer->c), "kind %d came in", i);
-        T_CHECK(p_error(peer) > BR_ERR_RECV_FATAL_ALERT, "kind %d: no alert, %d", i,
-                p_error(peer));
+        T_CHECK(p_error(peer) > BR_ERR_RECV_FATAL_ALERT || P_ALERT_LOST(peer),
+                "kind %d: no alert, %d", i, p_error(peer));
         T_EQ(p.tls.pool.count.handshakes, 0);
         T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
         p_hang_up(peer);
@@ -1576,7 +1590,7 @@ static int setup(void **state) {
     return 0;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         u_test(tls_answers_a_request),
         u_test(tells_the_application_that_it_is_secure),
@@ -1646,5 +1660,15 @@ int main(void) {
         u_test(other_clients_are_refused),
         P_ONLY_TESTS,
     };
+#ifdef P_MBEDTLS
+    const struct CMUnitTest tls_1_3[] = {P_TLS_1_3_TESTS};
+    if (argc > 1 && strcmp(argv[1], "1.3") == 0) {
+        p_version = MBEDTLS_SSL_VERSION_TLS1_3;
+        return cmocka_run_group_tests_name("tls 1.3", tls_1_3, setup, NULL);
+    }
+#else
+    (void)argc;
+    (void)argv;
+#endif
     return cmocka_run_group_tests_name("tls", tests, setup, NULL);
 }
