@@ -25,6 +25,8 @@ typedef struct app {
     // On a PC: an option of the example with its value; 0: there is none of this name. Or NULL
     int (*option)(const char *name, const char *value);
     const char *usage; // ... the lines of these options for --help, or NULL
+    void (*command)(char **argv); // ... what follows "--", ended by NULL. Or NULL
+    void (*end)(void);            // ... the last call. Or NULL
 } app;
 
 extern const app example;

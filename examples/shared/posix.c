@@ -94,6 +94,10 @@ static int start(const options *o) {
 int main(int argc, char **argv) {
     options o = {.host = "127.0.0.1", .port = 8080};
     for (int i = 1; i < argc; i += 2) {
+        if (example.command != NULL && i + 1 < argc && strcmp(argv[i], "--") == 0) {
+            example.command(argv + i + 1);
+            break;
+        }
         if (i + 1 == argc || !parse_one(&o, argv[i], argv[i + 1])) {
             const int help = strcmp(argv[i], "--help") == 0;
             usage(help ? stdout : stderr);
@@ -116,5 +120,8 @@ int main(int argc, char **argv) {
         perror(APP_NAME);
     }
     rtpush_posix_close(&port);
+    if (example.end != NULL) {
+        example.end();
+    }
     return failed;
 }

@@ -25,7 +25,9 @@ const OUTAGE = /WebSocket connection|net::ERR|Failed to load/;
 let passed = 0;
 let failed = 0;
 let errors = []; // what the pages logged
-const browser = await launch();
+// WebRTC between pages of this machine: by its own addresses, which need no name service.
+const browser = await launch(undefined, ['--disable-features=WebRtcHideLocalIpsWithMdns',
+    '--allow-loopback-in-peer-connection']);
 
 async function test(name, body, allowed = null) {
     errors = [];
@@ -87,7 +89,7 @@ async function kit(name, { args = [], query = '' }) {
         get port() { return server.port; },
         open: (options) => openPage(`${server.url}/${query}`, options),
         async live(options) {
-            const page = await openPage(`${server.url}/${query}`, options);
+            const page = await openPage(options?.url ?? `${server.url}/${query}`, options);
             await until('live', () => isLive(page));
             return page;
         },
