@@ -62,6 +62,7 @@ firefox-esr                                 firefox-esr
 node                                        nodejs
 npm                                         npm
 git                                         git
+/usr/lib/python3/dist-packages/websockets   python3-websockets
 setarch                                     util-linux
 unshare                                     util-linux
 tc                                          iproute2

@@ -66,6 +66,7 @@ command_of() {
             RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
         examples) echo "$make -j 2 examples-asan &&
             node tests/browser/examples.test.mjs build/examples-asan" ;;
+        example-clients) echo "$make hub && node tests/browser/clients.test.mjs build/hub" ;;
         browser-widgets) echo "$make build/widgets-asan &&
             node tests/browser/widgets.test.mjs build/widgets-asan" ;;
         widgets-firefox) echo "$make build/widgets-asan && RTPUSH_BROWSER=firefox \
@@ -147,7 +148,7 @@ snippets bench
 windows
 fuzz boards
 secure secure-browser
-examples
+examples example-clients
 size stack
 unit-clang
 access upload proxies proxied-pages
