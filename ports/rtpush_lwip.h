@@ -101,9 +101,11 @@
 // TESTED ON
 //     lwIP 2.1.3 and 2.2.1 of Debian on x86-64: with NO_SYS=1 over a simulated wire, IPv4 and IPv6,
 //     with Ethernet and without (tests/lwip/sim.c: loss, reordering, windows closed, the driver
-//     full, every allocation failing); inside tcpip_thread with IPv4, LWIP_TCPIP_CORE_LOCKING 0 and
-//     1, while other threads publish, under the thread sanitizer (tests/lwip/threads.c); and 2.1.3
-//     in firmware on QEMU's lm3s6965evb, mps2-an385 and mps2-an500 (tests/device).
+//     full, every allocation failing; lwIP in an interrupt, as in the background mode of Pico's
+//     SDK, at any instruction of rtpush_publish_from: tests/lwip/background.h); inside
+//     tcpip_thread with IPv4, LWIP_TCPIP_CORE_LOCKING 0 and 1, while other threads publish, under
+//     the thread sanitizer (tests/lwip/threads.c); and 2.1.3 in firmware on QEMU's lm3s6965evb,
+//     mps2-an385 and mps2-an500 (tests/device).
 
 #ifndef RTPUSH_LWIP_H
 #define RTPUSH_LWIP_H

@@ -51,6 +51,13 @@
 //     A protocol error gets its alert, then FIN; reason RTPUSH_REASON_TLS. Plain HTTP to this port
 //     gets a 400 with an explanation.
 //
+// STACK
+//     A handshake takes 3.2 KB with BearSSL and 3.5 KB with Mbed TLS on a Cortex-M3, lwIP included.
+//     In tcpip_thread that is lwIP's: TCPIP_THREAD_STACKSIZE below RTPUSH_TLS_STACK (4,096) does
+//     not compile. (0 is the default of lwIP's port to your system, not known here. Where the
+//     system counts in words, define RTPUSH_TLS_STACK as 1024.) Beside an operating system
+//     rtpush_sockets.h in a task of its own is the better way: a handshake stops all of lwIP else.
+//
 // CERTIFICATES
 //     Plain, on the LAN      no TLS: anyone in the network can read the traffic. The core's checks
 //                            of Host and Origin protect only against other web pages.
@@ -67,6 +74,19 @@
 
 #ifndef RTPUSH_H
 #error "include rtpush.h before a TLS filter"
+#endif
+
+#ifndef RTPUSH_TLS_STACK
+#define RTPUSH_TLS_STACK 4096
+#endif
+#ifdef RTPUSH_LWIP_H
+#if !NO_SYS
+// Bytes of tcpip_thread's stack. No #if: they may be an expression with a cast or sizeof.
+struct rtpi_tls_stack {
+    int lwipopts_h_TCPIP_THREAD_STACKSIZE_must_be_4096_or_more_for_TLS
+        : (TCPIP_THREAD_STACKSIZE) == 0 || (TCPIP_THREAD_STACKSIZE) >= RTPUSH_TLS_STACK ? 1 : -1;
+};
+#endif
 #endif
 
 #ifdef __cplusplus

@@ -82,6 +82,10 @@ no_function() {
     fi
 }
 
+printf '%s\n' '#include "rtpush.h"' '#include "ports/rtpush_lwip.h"' \
+    '#include "ports/rtpush_bearssl.h"' >"$out/tls.c"
+cp "$out/tls.c" "$out/tls.cpp"
+
 lwip="-DSIM_SMALL -DSIM_LWIP=$number"
 # NO_SYS=0 and so on come before lwipopts.h does; SIM_OS makes it leave them alone.
 os='-DSIM_OS'
@@ -113,6 +117,12 @@ os='-DSIM_OS'
     try 'g++, lock by macros, tcpip_thread' g++ -std=c++11 $strict $lwip $os -DSIM_MACROS \
         "$out/port.cpp"
     no_function
+    try 'gcc, TLS' gcc -std=c99 $strict $lwip "$out/tls.c"
+    stack=TCPIP_THREAD_STACKSIZE
+    try 'gcc, TLS in tcpip_thread' gcc -std=c99 $strict $lwip $os -D$stack=4096 "$out/tls.c"
+    try 'gcc, TLS in tcpip_thread, its stack in words' gcc -std=c99 $strict $lwip $os \
+        "-D$stack=((unsigned short)256*sizeof(int))" -DRTPUSH_TLS_STACK=1024 "$out/tls.c"
+    try 'gcc, TLS in tcpip_thread, stack not known' gcc -std=c99 $strict $lwip $os "$out/tls.c"
     try 'gcc, copies all' gcc -std=c99 $strict $c_only $lwip \
         -DRTPUSH_LWIP_REFER=65536 "$out/port.c"
 }
@@ -121,6 +131,12 @@ refuse 'LWIP_CALLBACK_API must be 1' gcc -std=c99 -DLWIP_CALLBACK_API=0 -DLWIP_E
     "$out/port.c"
 refuse 'TCP_SND_BUF must be' gcc -std=c99 -DSIM_SND_BUF=1460 "$out/port.c"
 refuse 'PBUF_POOL_SIZE must be' gcc -std=c99 -DRTPUSH_LWIP_HOLD_ALL=0 "$out/port.c"
+for compiler in gcc clang 'g++ -std=c++11' 'clang++ -std=c++11'; do
+    case "$compiler" in *++*) source=tls.cpp ;; *) source=tls.c ;; esac
+    # shellcheck disable=SC2086 # options split
+    refuse 'TCPIP_THREAD_STACKSIZE_must_be_4096' $compiler $os -I"$out" \
+        -DTCPIP_THREAD_STACKSIZE=3072 "$out/$source"
+done
 # A constant of the program against one of lwipopts.h: no #error can compare them.
 for standard in c99 c11 c17; do
     for cc in gcc clang; do

@@ -984,6 +984,66 @@ static void r_callback_takes_pcbs(void)
 
 // -- other contexts -------------------------------------------------------------------------------
 
+#if defined(SIM_SMALL) && !defined(__SANITIZE_ADDRESS__)
+// Publishes to M_A or M_S; lwIP's interrupt comes at instruction `at` of it. 0: it ended before.
+static int r_publish_interrupted(int topic, uint32_t at)
+{
+    uint8_t text[M_PAYLOAD + 1];
+    const int state = topic == M_S;
+    const uint32_t strikes = b.strikes;
+    const uint32_t n = m_new_payload(&the->sim, topic);
+    const size_t len =
+        m_payload(&the->sim, state ? 's' : 'e', n, m_most(&the->sim, topic), text);
+    m_record *rec = state ? NULL : m_new_record(&the->sim, topic);
+    if (state) {
+        the->sim.state_n[topic] = n;
+    } else {
+        rec->n = n;
+    }
+    const int result = b_publish(rtpush_publish_from, (unsigned)topic, text, len, at, 0);
+    T_CHECK(result == RTPUSH_OK, "publish_from: %d", result);
+    if (!state) {
+        m_published(&the->sim, rec, topic, result);
+    }
+    return b.strikes > strikes;
+}
+
+// At each instruction in turn, also where the loop has evictions to make: the readers get every
+// event once and in order, and no value that is half an old one.
+static void r_interrupt_at_every_instruction(void)
+{
+    static const int topics[] = {M_A, M_S};
+    world_new(1);
+    the->sim.quiet = the->strict = 1;
+    the->timer = 1;
+    world_start(1500, 1);
+    the->sim.largest = 20; // bytes of an event
+    s_peer *readers[2] = {r_ready(M_SSE), r_ready(M_TEXT)};
+    for (int i = 0; i < 2; i++) {
+        uint32_t at = 0;
+        do {
+            for (uint32_t more = at % 5 + (uint32_t)i == 0 ? 8 : 0; more > 0; more--) {
+                m_publish_from(&the->sim, M_A); // without a step of the loop
+            }
+            the->t.now_ms += at % 3; // packets are due, or not
+            at++;
+            if (!r_publish_interrupted(topics[i], at)) {
+                break;
+            }
+            run_for(12);
+        } while (at < 100000);
+        T_CHECK(!B_STEPS || at > 100, "only %lu instructions", (unsigned long)at);
+        run_for(12);
+    }
+    for (int i = 0; i < 2; i++) {
+        s_say(readers[i]);
+        T_CHECK(readers[i]->m.pos == m_last_seq(&the->sim), "an event is missing");
+        T_CHECK(readers[i]->m.state_seen[M_S] == the->sim.state_n[M_S], "an old value");
+    }
+    world_end();
+}
+#endif
+
 static void r_publish_from(void)
 {
     world_new(1);
@@ -1259,6 +1319,9 @@ static const s_rule rules[] = {
     {"callback_that_takes_pcbs_keeps_its_own", r_callback_takes_pcbs},
 #endif
     {"publish_from_wakes_the_loop", r_publish_from},
+#if defined(SIM_SMALL) && !defined(__SANITIZE_ADDRESS__) // others have no other instructions
+    {"interrupt_at_every_instruction", r_interrupt_at_every_instruction},
+#endif
     {"lwip_timers_do_instead_of_the_loop", r_timer},
     {"timer_is_set_once", r_timer_is_one},
     {"poll_ends", r_poll_ends},

@@ -44,7 +44,7 @@ part() {
     failed=$((failed + $2))
 }
 
-builds='2.1-HEAP 2.1-SMALL 2.1-TINY 2.2-HEAP 2.2-SMALL 2.2-COPY 2.2-TINY'
+builds='2.1-HEAP 2.1-SMALL 2.1-TINY 2.2-HEAP 2.2-SMALL 2.2-COPY 2.2-TINY 2.2-PICO'
 sanitized='2.1-HEAP-asan 2.2-SMALL-asan' # slower by six times, so fewer seeds
 if [ "$what" = simulate ]; then
     sanitized=''
@@ -62,17 +62,18 @@ if [ "$what" = all ]; then
 fi
 for build in $builds $sanitized; do
     sim="build/lwip/sim-$build"
-    if [ "$what" = all ] && [ "$build" = "${build%-TINY}" ]; then # rules open 8 connections
-        part "$build.rules" "$sim" rules
-    fi
     case "$build" in
         *-asan) part "$build.seeds" "$sim" seeds $((first + seeds)) $((seeds / 8)) ;;
         *) part "$build.seeds" "$sim" seeds "$first" "$seeds" ;;
     esac
     case "$what $build" in
-        'all '*-TINY) ;;
-        'all '*-asan) part "$build.allocations" "$sim" allocs 7 7 ;;
+        'all '*-TINY | 'all '*-PICO) ;; # what follows opens 8 connections
+        'all '*-asan)
+            part "$build.rules" "$sim" rules
+            part "$build.allocations" "$sim" allocs 7 7
+            ;;
         'all '*)
+            part "$build.rules" "$sim" rules
             part "$build.allocations" "$sim" allocs 1 1
             part "$build.bursts" "$sim" allocs 30 4
             ;;

@@ -10,6 +10,7 @@
 // Each run is a process of its own: lwIP's state is global, and a crash is one failure. A failure
 // is printed with the command that shows it again. The last line is `N passed, N failed`.
 
+#define _GNU_SOURCE // background.h: the registers of a trap
 #define RTPUSH_IMPLEMENTATION
 #include "../../rtpush.h"
 #ifdef SIM_COPY
@@ -28,7 +29,15 @@ static err_t s_tcp_shutdown(struct tcp_pcb *pcb, int shut_rx, int shut_tx);
 #undef tcp_close
 #undef tcp_shutdown
 
+static int s_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
+static int s_try_publish_from(rtpush_server *srv, unsigned topic, const void *data, size_t len);
+#define rtpush_publish_from s_publish_from
+#define rtpush_try_publish_from s_try_publish_from
 #include "world.h"
+#undef rtpush_publish_from
+#undef rtpush_try_publish_from
+
+#include "background.h"
 
 #include "rules.h"
 
@@ -89,6 +98,18 @@ static void s_peer_acts(s_peer *p)
     }
 }
 
+// By the loop, or by the main program, which lwIP's interrupt interrupts: then the wake hook asks
+// for rtpush_lwip_poll.
+static void s_publish(void)
+{
+    if (the->background) {
+        m_publish_from(&the->sim, (int)t_below(&the->sim.rng, M_TOPICS));
+    } else {
+        m_publish(&the->sim);
+        the->poll_asked = 1;
+    }
+}
+
 static void s_act(int busy)
 {
     for (int i = 0; i < the->peer_count; i++) {
@@ -100,10 +121,9 @@ static void s_act(int busy)
     }
     for (uint32_t n = the->sim.quiet ? 0 : t_below(&the->sim.rng, (uint32_t)busy); n > 0; n--) {
         if (the->sim.count < M_RECORDS - 64 && the->sim.payloads < M_PAYLOADS - 64) {
-            m_publish(&the->sim);
+            s_publish();
         }
     }
-    the->poll_asked = 1;
 }
 
 // Every subscribed event must have arrived, or have been reported as missed.
@@ -208,7 +228,14 @@ static void s_configure(uint32_t seed)
     const uint32_t mtu = mtus[t_below(&rng, 7)] + (ipv6 ? 20 : 0); // its header is longer
     the->ethernet = (int)t_below(&rng, 2);
     the->needs_copy = t_below(&rng, 3) > 0;
-    world_start(mtu < SIM_MTU_MOST ? mtu : SIM_MTU_MOST, (int)t_below(&rng, 2));
+#ifdef SIM_PICO
+    the->background = 1;
+#elif defined(SIM_SMALL) && !defined(SIM_TLS) && !defined(__SANITIZE_ADDRESS__)
+    the->background = t_below(&rng, 4) == 0;
+#endif
+    the->timer = the->background;
+    world_start(mtu < SIM_MTU_MOST ? mtu : SIM_MTU_MOST,
+                (int)t_below(&rng, 2) | the->background);
     the->fail_random = t_below(&rng, 2) ? 0 : t_below(&rng, 100);
     const int peers = 4 + (int)t_below(&rng, 6);
     for (int i = 0; i < peers; i++) {

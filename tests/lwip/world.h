@@ -65,7 +65,7 @@ typedef struct s_flow {
     int acked_any;
 } s_flow;
 
-#ifdef SIM_TINY
+#if defined(SIM_TINY) || defined(SIM_PICO)
 enum { S_CONNS = MEMP_NUM_TCP_PCB };
 #else
 enum { S_CONNS = 10 };
@@ -126,6 +126,7 @@ typedef struct s_world {
     uint32_t gaps_told;   // calls of on_gap
     uint32_t slot_count;  // of the port; 0: one more than connections
     int driver_full;  // 1: the server's netif takes nothing
+    int background;   // 1: lwIP is in an interrupt, see background.h
     int no_poll;      // 1: the main loop has forgotten rtpush_lwip_poll
     int strict;       // 1: every request must succeed
     int mute;         // 1: packets to the peers are lost
@@ -224,7 +225,7 @@ void sim_look(const void *at, size_t len)
     if (len > 0 && s_within(at, s_file, sizeof s_file)) {
         the->file_refs++;
     }
-#ifdef SIM_COPY
+#if defined(SIM_COPY) || defined(SIM_PICO)
     T_CHECK(the->log_refs + the->file_refs == 0, "not copied");
 #endif
 }
@@ -557,6 +558,10 @@ static s_peer *s_peer_of(rtpush_server *srv, rtpush_handle conn)
     return p->live && p->port == slot->pcb->remote_port ? p : NULL;
 }
 
+// background.h
+static uint32_t s_records_open(void); // 1: the newest is being written, by what was interrupted
+static void s_interrupt_point(void);
+
 static void s_open(rtpush_server *srv, const rtpush_request *req)
 {
     // 10.0.0.2, and FNV-1a of the eight bytes fd00::1 and fd00::2 begin with: one for each /64.
@@ -569,7 +574,7 @@ static void s_open(rtpush_server *srv, const rtpush_request *req)
     }
     T_CHECK(req->peer == values[p->address], "the peer value is %lx", (unsigned long)req->peer);
     p->m.open = 1;
-    p->m.raw_start = m_last_seq(&the->sim);
+    p->m.raw_start = m_last_seq(&the->sim) - s_records_open();
     p->m.raw_last = p->m.raw_start;
     p->m.raw_got = 0;
     p->m.raw_missed = 0;
@@ -707,6 +712,7 @@ static void s_body_closed(rtpush_server *srv, rtpush_handle conn, const rtpush_c
 static void s_lock(void *ctx)
 {
     s_world *w = (s_world *)ctx;
+    s_interrupt_point();
     w->locks++;
     T_CHECK(w->t.lock_depth++ == 0, "the lock was taken twice");
 }
@@ -715,6 +721,7 @@ static void s_unlock(void *ctx)
 {
     s_world *w = (s_world *)ctx;
     T_CHECK(w->t.lock_depth-- == 1, "unlock without lock");
+    s_interrupt_point();
 }
 
 static void s_wake(void *ctx)
@@ -842,10 +849,10 @@ static uint32_t s_sooner(uint32_t a, uint32_t b)
 
 static void s_poll(void)
 {
-    if (!the->no_poll) {
+    if (!the->no_poll && (!the->background || the->poll_asked)) {
+        the->poll_asked = 0;
         const uint32_t ms = rtpush_lwip_poll(&the->port);
         the->poll_ms = the->t.now_ms + s_sooner(ms, 1u << 30);
-        the->poll_asked = 0;
     }
 }
 
@@ -865,7 +872,7 @@ static uint32_t s_step(void)
         const int32_t ms = (int32_t)(the->packets[i].due_ms - the->t.now_ms);
         wait = s_sooner(wait, ms > 0 ? (uint32_t)ms : 0);
     }
-    if (!the->no_poll) {
+    if (!the->no_poll && !the->background) { // there lwIP's timers do it
         const int32_t ms = (int32_t)(the->poll_ms - the->t.now_ms);
         wait = s_sooner(wait, ms > 0 ? (uint32_t)ms : 0);
     }

@@ -1,8 +1,9 @@
-// lwipopts.h - lwIP in the simulation. SIM_CLIENT is the peers' stack. The server's comes in four:
+// lwipopts.h - lwIP in the simulation. SIM_CLIENT is the peers' stack. The server's comes in five:
 //     SIM_HEAP   every allocation is one of the sanitizer's heap; IPv4 and IPv6
 //     SIM_SMALL  real pools, as on a microcontroller with 64 KB: ERR_MEM is common; IPv4 alone
 //     SIM_COPY   as SMALL, with LWIP_NETIF_TX_SINGLE_PBUF: lwIP copies everything
 //     SIM_TINY   as SMALL, with what lwIP and many boards have by default: 5 PCBs, no backlog
+//     SIM_PICO   that of pico-examples; lwIP in an interrupt, see background.h
 // SIM_MACROS (compile.sh): as in arduino-pico lwIP's lock is macros with no function behind them.
 // In each, any allocation can be made fail, and sim_needs_copy() stands for PBUF_NEEDS_COPY(p) 1.
 #ifndef SIM_LWIPOPTS_H
@@ -56,7 +57,7 @@ unsigned sim_no_interrupts(void);
 #define IP_REASSEMBLY 0
 #define IP_FRAG 0
 #define MEM_ALIGNMENT 8
-#ifndef SIM_TINY
+#if !defined(SIM_TINY) && !defined(SIM_PICO)
 #define TCP_LISTEN_BACKLOG 1
 #endif
 #define TCP_MSL 1000
@@ -131,7 +132,16 @@ int sim_needs_copy(int is_volatile);
 #define TCP_WND (4 * TCP_MSS)
 #define TCP_SND_BUF (4 * TCP_MSS)
 #endif
-#ifdef SIM_COPY
+#ifdef SIM_PICO
+#define MEM_SIZE 4000
+#define MEMP_NUM_TCP_SEG 32
+#define PBUF_POOL_SIZE 24
+#define TCP_MSS 1460
+#define TCP_WND (8 * TCP_MSS)
+#define TCP_SND_BUF (8 * TCP_MSS)
+#define TCP_SND_QUEUELEN ((4 * (TCP_SND_BUF) + (TCP_MSS - 1)) / (TCP_MSS))
+#endif
+#if defined(SIM_COPY) || defined(SIM_PICO)
 #define LWIP_NETIF_TX_SINGLE_PBUF 1
 #endif
 
