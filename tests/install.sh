@@ -73,6 +73,7 @@ caddy                                       caddy
 esbuild                                     esbuild
 '
 bench="$demo"'
+gnuplot                                     gnuplot-nox
 valgrind                                    valgrind
 python3                                     python3
 '

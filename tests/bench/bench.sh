@@ -8,6 +8,7 @@
 #   sh tests/bench/bench.sh load [OPTION ..]       server CPU a message; options: see load.c
 #   sh tests/bench/bench.sh memory                 resident bytes of an idle connection
 #   sh tests/bench/bench.sh peers [OPTION ..]      both, beside libwebsockets, npm ws and nchan
+#   sh tests/bench/bench.sh plot                   peers.svg, of the figures that peers left
 #   sh tests/bench/bench.sh test                  a test: every row runs, and its bytes are right
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -125,7 +126,14 @@ peers() {
         "rtpush:push=build/hub --port 0 --conns {conns}" \
         "lws=$out/lws" "ws=node tests/bench/ws.mjs" "nchan:push=sh tests/bench/nchan.sh" &&
         "$out/load" -m -o "$out/peers-memory.csv" "bare=$out/bare" \
-            "rtpush=build/echo --port 0 --conns {conns}" "lws=$out/lws" "ws=node tests/bench/ws.mjs"
+            "rtpush=build/echo --port 0 --conns {conns}" "lws=$out/lws" \
+            "ws=node tests/bench/ws.mjs" &&
+        if [ $# = 0 ]; then plot; fi
+}
+
+# The figures of `peers` as a picture, committed beside this file.
+plot() {
+    python3 tests/bench/tables.py plot && gnuplot tests/bench/plot.gp
 }
 
 # -- does it all run ------------------------------------------------------------------------------
@@ -165,9 +173,11 @@ case "$what" in
     load) load_rows -o "$out/load.csv" "$@" ;;
     memory) memory ;;
     peers) peers "$@" ;;
+    plot) plot ;;
     test) run_once ;;
     all)
-        instructions && echo && load_rows -o "$out/load.csv" && memory
+        instructions && echo && load_rows -o "$out/load.csv" && memory &&
+            if [ -e "$out/peers.csv" ]; then plot; fi
         ;;
     *)
         sed -n 's/^#   //p' "$0" >&2

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The figures of build/bench/*.csv as the tables of README.md.
-Usage: python3 tests/bench/tables.py"""
+Usage: python3 tests/bench/tables.py         the tables
+       python3 tests/bench/tables.py plot    the rows of plot.gp, to build/bench/peers.dat"""
 import csv
 import pathlib
+import sys
 
 OUT = pathlib.Path("build/bench")
 
@@ -30,7 +32,37 @@ def by_server(rows):
     return head, body
 
 
+# What the plot shows, and in which words.
+PLOT = {
+    "20 B, 1000 connections, 1 in flight": "echo 20 B",
+    "20 B, 1000 connections, 16 in flight": "echo 20 B,\\n16 in flight",
+    "1 KiB, 1000 connections, 16 in flight": "echo 1 KiB,\\n16 in flight",
+    "WebSocket 64 B, bursts of 1": "WebSocket\\n64 B",
+    "WebSocket 64 B, bursts of 16": "WebSocket\\n64 B, 16 at once",
+    "SSE 64 B, bursts of 1": "SSE\\n64 B",
+    "SSE 64 B, bursts of 16": "SSE\\n64 B, 16 at once",
+}
+
+
+def plot():
+    """A line a row, a column a server; fails if a row is missing."""
+    with open(OUT / "peers.csv", encoding="utf-8", newline="") as f:
+        rows = list(csv.DictReader(f))
+    servers = list(dict.fromkeys(r["server"] for r in rows))
+    cells = {(r["row"], r["server"]): r["us"] for r in rows}
+    with open(OUT / "peers.dat", "w", encoding="utf-8") as f:
+        f.write("\t".join(["row"] + servers) + "\n")
+        for title, words in PLOT.items():
+            values = [cells.get((title, server), "-") for server in servers]
+            if values[:2].count("-"):
+                sys.exit(f"peers.csv has no row {title}")
+            f.write("\t".join([f'"{words}"'] + values) + "\n")
+
+
 def main():
+    if sys.argv[1:] == ["plot"]:
+        plot()
+        return
     for name in ("instructions", "load", "peers", "memory", "peers-memory", "firmware"):
         path = OUT / f"{name}.csv"
         if not path.exists():
