@@ -603,6 +603,7 @@ static int t_push(t_conn *c) {
     }
     for (int i = 0; i < n; i++) {
         T_CHECK(spans[i].len > 0 && spans[i].data != NULL, "an empty span");
+        T_CHECK(spans[i].len <= 65532, "a span of %u bytes", spans[i].len);
         T_CHECK(spans[i].kind <= RTPUSH_SPAN_STATIC, "a span of unknown kind");
         size_t take = limit - sum < spans[i].len ? limit - sum : spans[i].len;
         if (take > 0) {
