@@ -100,6 +100,13 @@ static int fault_poll(struct pollfd *entries, nfds_t count, int wait_ms) {
     return fault_is_due("wait") ? (int)fault_result : poll(entries, count, wait_ms);
 }
 
+static int backlog_seen; // of the last listen
+
+static int fault_listen(int fd, int backlog) {
+    backlog_seen = backlog;
+    return fault_is_due("listen") ? (int)fault_result : listen(fd, backlog);
+}
+
 static int fault_clock_gettime(clockid_t which, struct timespec *now) {
     const int done = clock_gettime(which, now);
     if (no_clock) {
@@ -133,7 +140,6 @@ static int fault_setrlimit(int what, const struct rlimit *limit) {
 FAULT(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len, flags))
 FAULT(int, socket, (int family, int type, int protocol), (family, type, protocol))
 FAULT(int, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
-FAULT(int, listen, (int fd, int backlog), (fd, backlog))
 FAULT(int, getsockname, (int fd, struct sockaddr *own, socklen_t *len), (fd, own, len))
 FAULT(int, epoll_create1, (int flags), (flags))
 FAULT(int, epoll_ctl, (int poller, int how, int fd, struct epoll_event *event),
@@ -1166,6 +1172,75 @@ static void options_may_be_left_to_the_kernel(void) {
     end();
 }
 
+static int option_of(int fd, int level, int name) {
+    int value = -1;
+    socklen_t len = sizeof value;
+    CHECK(getsockopt(fd, level, name, &value, &len) == 0);
+    return value;
+}
+
+// What the desc says reaches the sockets. Linux reports a send buffer of twice what was asked for.
+static void sockets_have_what_the_desc_says(void) {
+    for (int own = 0; own < 2; own++) {
+        rtpush_posix_desc desc = port_desc();
+        struct sockaddr_in at;
+        socklen_t len = sizeof at;
+        desc.send_buffer = own ? 8192 : 0;
+        desc.user_timeout_ms = own ? 60000 : 0;
+        desc.backlog = own ? 3 : 0;
+        begin_with(&desc, NULL);
+        const int second = rtpush_posix_listen(&port, &srv, NULL, 0, RTPUSH_LISTENER_SECURE);
+        const int fd = dial();
+        steps(2);
+        number = second;
+        const int secure = dial();
+        steps(2);
+        const int listener = port.listeners[0].fd;
+        const int conn = port.slots[0].fd;
+        CHECK(getsockname(listener, (struct sockaddr *)&at, &len) == 0);
+        CHECK(at.sin_addr.s_addr == htonl(INADDR_LOOPBACK)); // NULL: this machine alone
+        CHECK(option_of(listener, SOL_SOCKET, SO_REUSEADDR) != 0);
+        CHECK(backlog_seen == (own ? 3 : SOMAXCONN));
+        CHECK(option_of(conn, IPPROTO_TCP, TCP_NODELAY) != 0);
+        CHECK(option_of(conn, SOL_SOCKET, SO_SNDBUF) == 2 * (own ? 8192 : 65536));
+        CHECK(option_of(conn, IPPROTO_TCP, TCP_USER_TIMEOUT) == (own ? 60000 : 0));
+        CHECK((fcntl(conn, F_GETFL) & O_NONBLOCK) && (fcntl(listener, F_GETFL) & O_NONBLOCK));
+        CHECK(fcntl(conn, F_GETFD) == FD_CLOEXEC && fcntl(listener, F_GETFD) == FD_CLOEXEC);
+        CHECK(!(port.slots[0].conn->flags & RTPI_F_SECURE));
+        CHECK(port.slots[1].conn->flags & RTPI_F_SECURE);
+        close(fd);
+        close(secure);
+        end();
+    }
+}
+
+// A write to a socket that is shut down raises SIGPIPE, which would end the program.
+static void writes_raise_no_signal(void) {
+    for (int many = 0; many < 2; many++) {
+        begin();
+        const int fd = dial();
+        steps(2);
+        CHECK(shutdown(port.slots[0].fd, SHUT_WR) == 0);
+        say(fd, many ? GET("/big") : GET("/hello")); // sendmsg, send
+        steps(3);
+        CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+        close(fd);
+        end();
+    }
+}
+
+// A signal handler may stop the loop: errno of what it interrupted is kept.
+static void stop_keeps_errno(void) {
+    begin();
+    for (int i = 0; i < 70000; i++) { // until a pipe is full
+        errno = ERANGE;
+        rtpi_posix_on_wake(&port);
+        CHECK(errno == ERANGE);
+        i += errno == ERANGE ? 0 : 70000;
+    }
+    end();
+}
+
 static void epoch_is_never_0(void) {
     fault("", 0, 0, 0, 0);
     CHECK(rtpush_posix_epoch() != 0);
@@ -1275,6 +1350,9 @@ static const fault_test tests[] = {
     TEST(close_leaves_finished_answers_to_the_kernel),
     TEST(run_ends_after_stop),
     TEST(options_may_be_left_to_the_kernel),
+    TEST(sockets_have_what_the_desc_says),
+    TEST(writes_raise_no_signal),
+    TEST(stop_keeps_errno),
     TEST(epoch_is_never_0),
     TEST(files_are_raised_as_far_as_allowed),
     TEST(steps_are_bounded),

@@ -92,6 +92,13 @@ static int fault_accept(int fd, struct sockaddr *from, socklen_t *len) {
     return made;
 }
 
+static int backlog_seen; // of the last listen
+
+static int fault_listen(int fd, int backlog) {
+    backlog_seen = backlog;
+    return fault_is_due("listen") ? (int)fault_result : listen(fd, backlog);
+}
+
 static int fault_clock_gettime(clockid_t which, struct timespec *now) {
     const int done = clock_gettime(which, now);
     if (no_clock) {
@@ -107,7 +114,6 @@ FAULT(int, shutdown, (int fd, int how), (fd, how))
 FAULT(int, socket, (int family, int type, int protocol), (family, type, protocol))
 FAULT(int, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
 FAULT(int, connect, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
-FAULT(int, listen, (int fd, int backlog), (fd, backlog))
 FAULT(int, getsockname, (int fd, struct sockaddr *own, socklen_t *len), (fd, own, len))
 
 #define send(fd, data, len, flags) fault_send(fd, data, len, flags)
@@ -559,6 +565,56 @@ static void the_least_buffer_serves(void) {
     CHECK(drain(other) > BIG);
     close(fd);
     close(other);
+    end();
+}
+
+static int option_of(int fd, int level, int name) {
+    int value = -1;
+    socklen_t len = sizeof value;
+    CHECK(getsockopt(fd, level, name, &value, &len) == 0);
+    return value;
+}
+
+// What the desc says reaches the sockets. Linux reports a send buffer of twice what was asked for.
+static void sockets_have_what_the_desc_says(void) {
+    for (int own = 0; own < 2; own++) {
+        rtpush_sockets_desc desc = port_desc();
+        struct sockaddr_in at;
+        socklen_t len = sizeof at;
+        desc.send_buffer = own ? 8192 : 0;
+        desc.backlog = own ? 3 : 0;
+        begin_with(&desc, NULL);
+        const int second = rtpush_sockets_listen(&port, NULL, 0, RTPUSH_LISTENER_SECURE);
+        const int fd = dial();
+        steps(2);
+        number = second;
+        const int secure = dial();
+        steps(2);
+        const int listener = port.listeners[0];
+        CHECK(getsockname(listener, (struct sockaddr *)&at, &len) == 0);
+        CHECK(at.sin_addr.s_addr == htonl(INADDR_ANY)); // NULL: all
+        CHECK(option_of(listener, SOL_SOCKET, SO_REUSEADDR) != 0);
+        CHECK(backlog_seen == (own ? 3 : 4));
+        CHECK(option_of(port.slots[0].fd, IPPROTO_TCP, TCP_NODELAY) != 0);
+        CHECK((option_of(port.slots[0].fd, SOL_SOCKET, SO_SNDBUF) == 2 * 8192) == own);
+        CHECK(!(port.slots[0].conn->flags & RTPI_F_SECURE));
+        CHECK(port.slots[1].conn->flags & RTPI_F_SECURE);
+        close(fd);
+        close(secure);
+        end();
+    }
+}
+
+// A write to a socket that is shut down raises SIGPIPE, which would end the program.
+static void writes_raise_no_signal(void) {
+    begin();
+    const int fd = dial();
+    steps(2);
+    CHECK(shutdown(port.slots[0].fd, SHUT_WR) == 0);
+    say(fd, GET("/hello"));
+    steps(3);
+    CHECK(rtpush_get_counters(&srv)->slots_used == 0);
+    close(fd);
     end();
 }
 
@@ -1095,6 +1151,8 @@ static const fault_test tests[] = {
     TEST(a_socket_that_select_cannot_wait_for_is_reset),
     TEST(peers_are_networks),
     TEST(the_least_buffer_serves),
+    TEST(sockets_have_what_the_desc_says),
+    TEST(writes_raise_no_signal),
     TEST(read_is_tried_again_or_ends),
     TEST(write_is_tried_again_or_ends),
     TEST(want_of_memory_is_not_waited_for),

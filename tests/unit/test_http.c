@@ -629,6 +629,9 @@ static void http_query_reads_parameters(U_STATE) {
     assert_string_equal(out, "2");
     T_EQ(rtpush_query("a=%41%20b", "a", out, sizeof out), 3);
     assert_string_equal(out, "A b");
+    out[0] = '#';
+    T_EQ(rtpush_query("a=", "a", out, 0), RTPUSH_ERR_ARGUMENT);
+    T_EQ(out[0], '#');
     T_EQ(rtpush_query("a=", "a", out, sizeof out), 0);
     assert_string_equal(out, "");
     T_EQ(rtpush_query("a=1", "b", out, sizeof out), RTPUSH_ERR_ARGUMENT);

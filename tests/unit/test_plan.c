@@ -210,6 +210,11 @@ static void plan_is_sent_by_a_port_that_copies(void **state) {
     t_run(w);
     u_clear(p[3]);
     const uint32_t delivered = rtpush_get_counters(&w->srv)->delivered;
+    const uint32_t bytes_out = rtpush_get_counters(&w->srv)->bytes_out;
+    size_t taken = 0;
+    for (int k = 0; k < 4; k++) {
+        taken -= p[k]->c->out_total;
+    }
     for (int i = 0; i < 5; i++) {
         T_EQ(t_publish_text(w, T_LOG, i % 2 ? "odd" : "even"), RTPUSH_OK);
         t_run(w);
@@ -222,6 +227,10 @@ static void plan_is_sent_by_a_port_that_copies(void **state) {
         T_EQ(p[0]->alive, 0); // keepalive_ms begins with the last event
     }
     T_EQ(rtpush_get_counters(&w->srv)->delivered - delivered, 20);
+    for (int k = 0; k < 4; k++) {
+        taken += p[k]->c->out_total;
+    }
+    T_EQ(rtpush_get_counters(&w->srv)->bytes_out - bytes_out, taken);
     // "RTPUSH_RETRY: not taken, it comes again after progress": a plan that went out is some.
     t_app_of(w)->later = 1;
     t_say(p[2]->c, "{81:mine}");

@@ -208,6 +208,9 @@ static void promise_a_file_without_etag_is_always_sent(U_STATE) {
     const char *wire = t_take(c);
     T_CHECK(strncmp(wire, "HTTP/1.1 200", 12) == 0 && !strstr(wire, "ETag") &&
                 strstr(wire, "Cache-Control: no-cache\r\n"), "%s", wire);
+    t_says(c, "GET / HTTP/1.1\r\n" T_HOST "If-None-Match: *\r\n\r\n");
+    wire = t_take(c);
+    T_CHECK(strncmp(wire, "HTTP/1.1 304", 12) == 0 && !strstr(wire, "ETag"), "%s", wire);
     t_says(c, "GET /app.js HTTP/1.1\r\n" T_HOST "If-None-Match: \"v1\"\r\n\r\n");
     wire = t_take(c);
     T_CHECK(strncmp(wire, "HTTP/1.1 304", 12) == 0 && strstr(wire, "ETag: \"v1\"\r\n") &&
@@ -860,6 +863,74 @@ static void promise_authorize_may_answer_any_error(U_STATE) {
     }
 }
 
+static uint32_t p_refused;
+
+static void p_on_refuse(rtpush_server *srv, uint32_t peer, int status, int reason) {
+    (void)srv;
+    (void)status;
+    (void)reason;
+    p_refused = peer;
+}
+
+// "on_refuse: a request was refused or a connection not accepted": of which peer.
+static void promise_on_refuse_is_told_the_peer(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.on_refuse = p_on_refuse;
+    w->desc.max_per_peer = 1;
+    t_start(w);
+    t_conn *c = t_connect_peer(w, 0, 0xC0A80105u);
+    t_says(c, "GET /none HTTP/1.1\r\n" T_HOST "\r\n");
+    T_EQ(p_refused, 0xC0A80105u);
+    p_refused = 0;
+    assert_null(t_connect_peer(w, 0, 0xC0A80105u));
+    T_EQ(p_refused, 0xC0A80105u);
+}
+
+static int p_asked;
+
+static int p_count(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+    (void)req;
+    (void)grant;
+    t_app_of(t_world_of(srv))->authorized++;
+    p_asked++;
+    return 0;
+}
+
+// "Each request that a route accepts (no 404, 405, 413, 415, OPTIONS) is authorized": nobody is
+// asked about the others.
+static void promise_what_no_route_accepts_is_not_authorized(U_STATE) {
+    static const char *const pictures[] = {"image/png", NULL};
+    static const struct {
+        const char *text;
+        int status;
+    } cases[] = {
+        {"{GET /none}", 404},
+        {"DELETE /hello HTTP/1.1\r\n" T_HOST "\r\n", 405},
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Type: image/png\r\nContent-Length: 11\r\n"
+         "\r\n01234567890", 413},
+        {"POST /keep HTTP/1.1\r\n" T_HOST "Content-Length: 1\r\n\r\nx", 413},
+        {"POST /upload HTTP/1.1\r\n" T_HOST "Content-Type: image/gif\r\nContent-Length: 1\r\n\r\nx",
+         415},
+        {"OPTIONS /hello HTTP/1.1\r\n" T_HOST "\r\n", 204},
+        {"OPTIONS * HTTP/1.1\r\n" T_HOST "\r\n", 204},
+        {"{GET /hello}", 200},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        t_world *w = t_fixture();
+        w->desc.authorize = p_count;
+        t_routes[T_R_UPLOAD].max_body = 10;
+        t_routes[T_R_UPLOAD].body_types = pictures;
+        t_start(w);
+        p_asked = 0;
+        t_conn *c = t_connect(w);
+        t_say(c, cases[i].text);
+        const char *wire = t_take(c);
+        T_CHECK(atoi(wire + 9) == cases[i].status, "%s: %s", cases[i].text, wire);
+        T_CHECK(p_asked == (cases[i].status == 200), "%s: asked %d times", cases[i].text, p_asked);
+        t_finish(w);
+    }
+}
+
 static rtpush_response p_response;
 static int p_result;
 
@@ -1023,6 +1094,92 @@ static void promise_shutdown_lets_a_request_finish(U_STATE) {
     T_EQ(p->c->fin, 1);
     t_run_ready(w);
     T_EQ(rtpush_get_counters(&w->srv)->slots_used, 0);
+}
+
+// ... but opens no stream: an event stream is to come again, elsewhere.
+static void promise_shutdown_opens_no_stream(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *sse = u_open(w, "GET /events HTTP/1.1\r\n");
+    u_peer *ws = u_open(w, "GET /ws HTTP/1.1\r\n");
+    t_enter(w, T_IN_API, NULL);
+    rtpush_shutdown(&w->srv);
+    t_leave(w);
+    t_say(sse->c, T_HOST "\r\n");
+    t_say(ws->c, T_WS_FIELDS "\r\n");
+    u_read(sse);
+    u_read(ws);
+    T_EQ(sse->cl.status, 200);
+    T_EQ(sse->cl.retry_count, 1);
+    T_EQ(sse->c->fin, 1);
+    T_EQ(ws->cl.status, 503);
+    T_EQ(rtpush_get_counters(&w->srv)->streams, 0);
+}
+
+// "retry_ms: SSE reconnection time given to the browser": in the first block, and as the least of
+// those that spread.
+static void promise_retry_ms_is_given_to_the_browser(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.retry_ms = 3000;
+    w->desc.max_streams = 1;
+    t_start(w);
+    t_conn *c = t_open(w, "{GET /events}");
+    T_CHECK(strstr(t_take(c), "retry: 3000\n") != NULL, "another time");
+    t_conn *late = t_open(w, "{GET /events}");
+    const char *at = strstr(t_take(late), "retry: ");
+    T_CHECK(at != NULL && atoi(at + 7) >= 3000 && atoi(at + 7) <= 15000, "%s", at ? at : "none");
+    t_enter(w, T_IN_API, NULL);
+    rtpush_shutdown(&w->srv);
+    t_leave(w);
+    t_run(w);
+    at = strstr(t_take(c), "retry: ");
+    T_CHECK(at != NULL && atoi(at + 7) >= 3000 && atoi(at + 7) <= 6000, "%s", at ? at : "none");
+}
+
+// "rtpush_close: a graceful close": an answer under way comes first, whole, and then the end.
+static void promise_close_lets_an_answer_come_first(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_new(w);
+    p->c = t_connect(w);
+    p->c->window = 400;
+    t_say(p->c, "{GET /big}");
+    T_EQ(p->c->conn->state, RTPI_REPLY);
+    t_enter(w, T_IN_API, NULL);
+    T_EQ(rtpush_close(&w->srv, rtpush_conn_handle(&w->srv, p->c->conn), 1000, NULL), RTPUSH_OK);
+    t_leave(w);
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    u_read(p);
+    T_EQ(p->cl.answers, 1);
+    T_EQ(p->c->fin, 1);
+}
+
+// "rtpush_abort: ends it at once, with a reset": between requests too, where nothing is to be sent.
+static void promise_abort_between_requests_is_a_reset(U_STATE) {
+    t_world *w = t_begin();
+    u_peer *p = u_open(w, "{GET /hello}");
+    t_enter(w, T_IN_API, NULL);
+    T_EQ(rtpush_abort(&w->srv, rtpush_conn_handle(&w->srv, p->c->conn)), RTPUSH_OK);
+    t_leave(w);
+    t_run_ready(w);
+    T_EQ(p->c->dropped, 1);
+}
+
+// "published: records and STATE values accepted": a record that was reserved counts when it is
+// committed, and one that is refused then does not.
+static void promise_a_commit_is_published_once(U_STATE) {
+    t_world *w = t_begin();
+    const uint32_t before = rtpush_get_counters(&w->srv)->published;
+    char *room = (char *)rtpush_reserve(&w->srv, T_LOG, 8);
+    T_EQ(rtpush_get_counters(&w->srv)->published, before);
+    memcpy(room, "reserved", 8);
+    T_EQ(rtpush_commit(&w->srv, 8), RTPUSH_OK);
+    T_EQ(rtpush_get_counters(&w->srv)->published, before + 1);
+    room = (char *)rtpush_reserve(&w->srv, T_LOG, 8);
+    room[0] = (char)0xFF;
+    T_EQ(rtpush_commit(&w->srv, 1), RTPUSH_ERR_UTF8);
+    (void)rtpush_reserve(&w->srv, T_LOG, 8);
+    T_EQ(rtpush_commit(&w->srv, 9), RTPUSH_ERR_TOO_BIG);
+    T_EQ(rtpush_get_counters(&w->srv)->published, before + 1);
 }
 
 // "seed: any; spreads retry times. (epoch)": another seed, other times; the same seed, the same.
@@ -1384,12 +1541,19 @@ int main(void) {
         u_test(promise_content_type_is_for_bodies),
         u_test(promise_what_does_not_fit_rx_size_is_refused),
         u_test(promise_authorize_may_answer_any_error),
+        u_test(promise_on_refuse_is_told_the_peer),
+        u_test(promise_what_no_route_accepts_is_not_authorized),
         u_test(promise_reply_with_any_status),
         u_test(promise_reply_refuses_what_it_cannot_write),
         u_test(promise_reply_text_of_nothing),
         u_test(promise_of_heads_that_do_not_fit_tx_size),
         u_test(promise_not_now_to_head_is_the_head),
         u_test(promise_shutdown_lets_a_request_finish),
+        u_test(promise_shutdown_opens_no_stream),
+        u_test(promise_retry_ms_is_given_to_the_browser),
+        u_test(promise_close_lets_an_answer_come_first),
+        u_test(promise_abort_between_requests_is_a_reset),
+        u_test(promise_a_commit_is_published_once),
         u_test(promise_seed_spreads_retry_times),
         u_test(promise_gone_may_come_before_drop),
         u_test(promise_an_aborted_holder_is_dropped_by_publish),
