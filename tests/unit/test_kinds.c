@@ -87,6 +87,7 @@ static void kinds_one_of_the_program_is_a_stream(U_STATE) {
     t_run(w);
     u_expect(p, "log: one");
     t_advance(w, 60000);
+    u_read(p);
     T_EQ(p->alive, 0); // no timer, so no keep-alive
     T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, NULL), RTPUSH_OK);
     t_run(w);
