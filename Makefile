@@ -169,8 +169,9 @@ cert:
 package:
 	sh ports/packages/make.sh build/package
 
-## make page       what rtpush.js costs in a page, by what the page names
+## make page       build/page: rtpush.js minified, as a module and as a classic script; its sizes
 page:
+	sh ports/page.sh build/page
 	sh tests/browser/size.sh
 
 ## make install    PREFIX=/usr/local DESTDIR=: headers, CMake and pkg-config files; builds nothing

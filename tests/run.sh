@@ -67,6 +67,12 @@ command_of() {
         examples) echo "$make -j 2 examples-asan &&
             node tests/browser/examples.test.mjs build/examples-asan" ;;
         example-clients) echo "$make hub && node tests/browser/clients.test.mjs build/hub" ;;
+        browser-tabs) echo "$make build/page-server &&
+            node tests/browser/tabs.test.mjs build/page-server" ;;
+        tabs-firefox) echo "$make build/page-server &&
+            RTPUSH_BROWSER=firefox node tests/browser/tabs.test.mjs build/page-server" ;;
+        browser-faults-long) echo "$make build/page-server &&
+            FAULTS=10000 node tests/browser/tabs.test.mjs build/page-server" ;;
         browser-widgets) echo "$make build/widgets-asan &&
             node tests/browser/widgets.test.mjs build/widgets-asan" ;;
         widgets-firefox) echo "$make build/widgets-asan && RTPUSH_BROWSER=firefox \
@@ -128,7 +134,8 @@ case "${1:-test}" in
     check) chains='lint symbols mutants-self unit seeds' ;;
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
-            fuzz-long unit-clang-long clients-asan'
+            fuzz-long unit-clang-long clients-asan tabs-firefox
+            browser-faults-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     test)
@@ -140,7 +147,7 @@ lwip lwip-threads tls tls-mbedtls
 matrix
 secure-app secure-device
 wire wire-tls device-tls pages-tls
-browser browser-page browser-firefox
+browser browser-page browser-firefox browser-tabs
 clients-sockets sockets
 unit
 browser-widgets widgets-firefox

@@ -93,18 +93,20 @@ export function parseMessage(message) {
 // -- transports -----------------------------------------------------------------------------------
 // A transport is { name, path, open }. open(url, host) begins and returns { close, send? }; an
 // exception means that it is not available here. The host has
-//     topics, period()        names; seconds
+//     topics, transports, period()   names; all that the page named; seconds
 //     address(query)          the URL anew, with another ticket
 //     take(topic, data, id)   a record. Without a topic: data is what the application sent to this
 //                             connection alone; without data: something came, perhaps a position
 //     down(status)            the last call: it failed, with an HTTP status where that is known
+//     enter(state, ms, then, more)   another connection's state, for this long; more: of status
 // and ignores what comes after close().
 
 // A redirect counts as 401: it leads to a login page. 0: no answer. With correct arguments fetch
 // rejects only for network errors and when it is aborted. Nothing else is inside this catch, or an
 // error of our own code would count as "the server is down".
-const request = async (url, { signal }) => {
-    const response = await fetch(url, { signal }).catch(() => {});
+// An AbortController serves as options: it has a member "signal".
+const request = async (url, abort) => {
+    const response = await fetch(url, abort).catch(() => {});
     return [response?.redirected ? 401 : response?.status ?? 0, response];
 };
 
@@ -127,6 +129,7 @@ export const websocket = {
                     throw new Error('not connected');
                 }
                 socket.send(data);
+                return true;
             },
         };
     },
@@ -168,6 +171,7 @@ export const poll = {
     path: 'poll',
     open(url, { period, address, take, down }) {
         const abort = new AbortController();
+        const begun = url.searchParams.get('last_event_id') ?? '';
         const ask = async (target, first) => {
             const [status, response] = await request(target, abort);
             const text = status === 200 ? await readText(response, take) : undefined;
@@ -182,7 +186,7 @@ export const poll = {
                 // After resuming with nothing missed a poll has no notice: make one. Each event has
                 // a new id; a STATE value has none, and repeats the id before it.
                 const count = new Set(records.map((record) => record[2]).filter(Boolean)).size;
-                take(NOTICE, `replayed ${count} ${period()}`);
+                take(NOTICE, `replayed ${count} ${period()}`, begun);
             } else if (!first && topic === NOTICE && notice.startsWith('replayed')) {
                 records.shift(); // new events, none that were missed
             }
@@ -227,23 +231,23 @@ export function connect({
     hiddenMs = 120000,  // a hidden page closes its connection after this; 0: never
     // All of them optional. They run soon after, in order: an error in one changes nothing here.
     //   onEvent(topic, data, id)  data is text, or a Uint8Array for a binary topic
-    //   onNotice(kind, n)         'fresh' | 'replayed' | 'gap' | 'reset' | 'expired'. gap: n events
+    //   onNotice(kind, n, id)     'fresh' | 'replayed' | 'gap' | 'reset' | 'expired'. gap: n events
     //                             that this page will never see. reset: the server has restarted,
     //                             ids and events are new
     //   onMessage(data)           what rtpush_send gave to this connection alone: text, or bytes
     //   onState(status)           a copy of what follows
     ...callbacks
 }) {
+    let [transport] = transports;
     const status = {
         // state: 'connecting' | 'open' | 'silent' | 'waiting' | 'refused' | 'hidden' | 'closed'
-        // transport: name of the one in use or being tried
         // retryAt: Date.now() of the next attempt while waiting or refused, else 0
+        transport: transport.name, // in use or being tried
         refusal: 0, // 401 or 403 since the server refused, until it is up again
     };
     const listeners = new AbortController(); // removes them
-    let [transport] = transports;
     let proven;         // the transport that was up last on this network
-    let link;           // the open transport
+    let link;           // the transport that is open or was last
     let run = 0;        // what comes from an earlier one does not count
     let timer;          // of the state
     let hider;
@@ -257,12 +261,12 @@ export function connect({
     const tell = (name, ...args) => queueMicrotask(() => callbacks[name]?.(...args));
 
     // The one place where a state begins. If it still lasts after so many ms, `then` is called.
-    const enter = (state, ms, then) => {
+    const enter = (state, ms, then, more) => {
         const retryAt = then === dial ? Date.now() + ms : 0;
         clearTimeout(timer);
         timer = then && setTimeout(then, ms);
-        if (status.state !== state || retryAt) {
-            Object.assign(status, { state, transport: transport.name, retryAt });
+        if (status.state !== state || retryAt || more) {
+            Object.assign(status, { state, retryAt }, more);
             tell('onState', { ...status });
         }
     };
@@ -272,7 +276,6 @@ export function connect({
         if (status.state !== 'closed') {
             run++;
             link?.close();
-            link = null;
             upAt = 0;
             enter(...state);
         }
@@ -286,7 +289,7 @@ export function connect({
         const target = new URL(transport.path, url);
         target.username = target.password = '';
         target.search = [
-            topics.length && `topics=${topics}`,
+            topics[0] && `topics=${topics}`,
             lastEventId && `last_event_id=${lastEventId}`,
             ticket && `ticket=${encodeURIComponent(await ticket())}`,
             query,
@@ -300,12 +303,16 @@ export function connect({
         const ifCurrent = (act) => (...args) => mine === run && act(...args);
         address().then(ifCurrent((target) => {
             link = by.open(target, {
-                topics, address, period: () => period, take: ifCurrent(take), down: ifCurrent(lost),
+                topics, transports, address, period: () => period,
+                take: ifCurrent(take), down: ifCurrent(lost), enter: ifCurrent(enter),
             });
         })).catch(ifCurrent(blocked));
     };
 
-    const dial = () => open(transport, 'connecting', establishMs, lost);
+    const dial = () => {
+        status.transport = transport.name;
+        open(transport, 'connecting', establishMs, lost);
+    };
 
     // Randomized: pages that a restart disconnected at the same time must not reconnect at the same
     // time.
@@ -336,12 +343,10 @@ export function connect({
         } else if (code === 401 || code === 403) { // lasts until somebody logs in
             status.refusal = code;
             again('refused', 60 * backoffMs);
-        } else if (code === 429 || code >= 500) {
-            // The next answer may come from a server that has room again, to a request made after
-            // the transport was refused: that is no sign of a blocked transport.
-            failures = -1;
-            again();
         } else if (code && !upAt) {
+            // Neither this answer is a sign of a blocked transport nor the next one: that may come
+            // from a server that has room again, to a request made after the transport was refused.
+            failures = code === 429 || code >= 500 ? -2 : failures;
             blocked();
         } else {
             again();
@@ -367,8 +372,8 @@ export function connect({
         if (topic === NOTICE) {
             const [kind, a, b] = data.split(' ');
             if (kind) { // else a keep-alive
-                period = Number(b ?? a) || period;
-                tell('onNotice', kind, b ? Number(a) : 0);
+                period = +(b ?? a) || period;
+                tell('onNotice', kind, b ? +a : 0, id);
                 if (!upAt) {
                     failures = status.refusal = 0;
                     proven = transport;
@@ -423,7 +428,7 @@ export function connect({
     };
 
     for (const type of ['online', 'pagehide', 'pageshow', 'visibilitychange']) {
-        globalThis.addEventListener?.(type, page, listeners); // it has a member "signal"
+        globalThis.addEventListener?.(type, page, listeners);
     }
     enter('connecting', 0, dial); // not before the caller has the client
     page({});
@@ -434,42 +439,335 @@ export function connect({
         reconnect,
         close,
 
-        // To the server, over a transport that can: a WebSocket.
-        async send(data) {
-            await link.send(data);
-        },
+        // To the server. Resolves to true when handed over, else the transport cannot.
+        send: async (data) => link.send?.(data),
     };
 }
 
-// connect, and send(text) also where there is no WebSocket: by a POST to `control`. Resolves when
-// handed over (WebSocket) or answered with 2xx (POST). One POST after the other: they keep their
-// order.
-export function duplex({ control = 'control', url = globalThis.location?.href, ...options }) {
-    const client = connect({ url, ...options });
-    const { send } = client;
+// -- one connection for all tabs ------------------------------------------------------------------
+// A SharedWorker, which runs this file too, holds the one connection, subscribed to the topics of
+// all tabs; each tab gets its own. It also works on plain http, where there are no Web Locks.
+//
+// A tab joins with its topics and its position, and the connection is opened anew, from the oldest
+// position that a tab has: so it is replayed what it missed, and gets every STATE value. The other
+// tabs drop the events that they have had. They are told of a notice only if it is news to them:
+// what is missed is the difference of two positions, since positions are numbers of the log.
+//
+// A STATE value has the id of the last event before it, so a record whose id is the one before is a
+// value. One whose id lies between two events of topics that nobody here asked for looks like an
+// event. If such a record is dropped, nobody knows whether it was a value: then the connection is
+// opened once more, from the newest position, where nothing has to be dropped.
+//
+// Messages, to the tab: take, state, gone; from it: join, here, bye. A port does not say when its
+// tab ends: one that does not answer `here` to so many states has crashed or is frozen. If it
+// wakes, it finds "gone" behind what it had missed by then, and joins again.
+
+const PING_MS = 5000;
+const PINGS_MAX = 5; // without an answer
+
+const positionOf = (id) => id.slice(0, 17); // epoch-number; sorts as the log does, in one epoch
+const numberOf = (id) => parseInt(id.slice(9), 16);
+
+function serveTabs({ url, use }) {
+    const byName = { websocket, sse, poll };
+    const transports = use.map(([name, path]) => ({ ...byName[name], path }));
+    const members = new Set(); // { port, topics, id, up, pings }
+    const values = new Set();  // topics that are known to be STATE
+    let client;
+    let run = 0;
+    let soon;
+    let at = '';        // position of the connection
+    let unsure = false; // a record was dropped that may have been a value
+
+    const say = ({ port }, ...words) => port.postMessage(words);
+
+    const dial = () => {
+        const mine = ++run;
+        const ours = (act) => (...args) => mine === run && act(...args);
+        const ids = [...members].map(({ id }) => id).filter(Boolean).sort();
+        const now = client?.status.transport; // works, so it is tried first
+        transports.sort((a, b) => (b.name === now) - (a.name === now));
+        client?.close();
+        unsure = false;
+        client = connect({
+            transports, url,
+            topics: [...new Set([...members].flatMap(({ topics }) => topics))],
+            lastEventId: ids.includes('first') ? 'first'
+                : ids.find((id) => id.startsWith(at.slice(0, 8))) ?? ids[0],
+            onEvent: ours(event),
+            onNotice: ours(notice),
+            onMessage: ours((data) => members.forEach((m) => say(m, 'take', '', data))),
+            onState: ours(state),
+        });
+    };
+
+    const event = (topic, data, id) => {
+        const before = at;
+        at = positionOf(id);
+        if (at === before) {
+            values.add(topic);
+        }
+        for (const m of members) {
+            if (!m.up) {
+                continue; // its notice comes first
+            }
+            const isNew = at > m.id;
+            m.id = isNew ? at : m.id;
+            if (m.topics.includes(topic)) {
+                if (isNew || values.has(topic)) {
+                    say(m, 'take', topic, data, m.id);
+                } else {
+                    unsure = true;
+                }
+            }
+        }
+        if (unsure && [...members].every((m) => m.id <= at)) {
+            dial();
+        }
+    };
+
+    const notice = (kind, n, id = '') => {
+        const from = id === 'first' ? '' : positionOf(id);
+        const head = numberOf(from) + (kind === 'replayed' ? n : 0);
+        at = from;
+        for (const m of members) {
+            let told = kind;
+            let count = n;
+            if (kind === 'expired') {
+                m.up = false;
+            } else if (m.id === '') {
+                told = 'fresh';
+                count = 0;
+                m.id = from.slice(0, 9) + head.toString(16).padStart(8, '0');
+            } else if (m.id === 'first' || from === '') {
+                m.id = from;
+            } else if (kind === 'reset' || from.slice(0, 8) !== m.id.slice(0, 8)) {
+                told = 'reset';
+                m.id = from;
+            } else if (m.id < from) {
+                told = 'gap';
+                count = numberOf(from) - numberOf(m.id);
+                m.id = from;
+            } else {
+                told = 'replayed';
+                count = Math.max(0, head - numberOf(m.id));
+            }
+            if (!m.up || told !== 'replayed') {
+                say(m, 'take', NOTICE, `${told} ${count} ${PING_MS / 1000}`, m.id);
+            }
+            m.up = true;
+        }
+    };
+
+    // That the connection is opened anew for another tab is no news.
+    const state = (status) => {
+        for (const m of members) {
+            if (status.state === 'closed') { // by 204
+                say(m, 'gone', 204);
+                leave(m);
+            } else if (!m.up || status.state !== 'connecting') {
+                m.up &&= ['open', 'silent'].includes(status.state);
+                say(m, 'state', status, m.up ? m.id : '');
+            }
+        }
+    };
+
+    const leave = (m) => {
+        members.delete(m);
+        m.port.close();
+        if (members.size === 0) {
+            clearTimeout(soon);
+            run++;
+            client?.close();
+        }
+    };
+
+    setInterval(() => {
+        for (const m of members) {
+            if (++m.pings > PINGS_MAX) {
+                say(m, 'gone', 0);
+                leave(m);
+            }
+        }
+        if (members.size > 0 && client) {
+            const id = positionOf(client.lastEventId);
+            at = id > at && id !== 'first' ? id : at;
+            members.forEach((m) => { m.id = m.up && at > m.id ? at : m.id; });
+            state(client.status);
+        }
+    }, PING_MS);
+
+    globalThis.onconnect = ({ ports: [port] }) => {
+        const m = { port, topics: [], id: '', up: false, pings: 0 };
+        const acts = {
+            here() {},
+            bye: () => leave(m),
+            join(topics, id) {
+                Object.assign(m, { topics, id: positionOf(id) });
+                members.add(m);
+                clearTimeout(soon);
+                soon = setTimeout(dial, 20); // for several that open at once
+            },
+        };
+        port.onmessage = ({ data: [act, ...args] }) => {
+            m.pings = 0;
+            acts[act](...args);
+        };
+    };
+}
+
+// What this file does as a worker of ours, whose name begins with "rtpush". Nobody uses the value,
+// so a bundler leaves it out of pages.
+export const sharing = /* @__PURE__ */ (() => {
+    const { onconnect, name } = globalThis;
+    return onconnect === null && name.startsWith(NOTICE) &&
+        serveTabs(JSON.parse(name.slice(NOTICE.length)));
+})();
+
+// Has no send: what the server answered would reach every tab.
+export const tabs = {
+    name: 'tabs',
+    path: '', // the base of the others
+    open(url, { topics, transports, take, down, enter }) {
+        const id = url.searchParams.get('last_event_id') ?? '';
+        if (url.searchParams.has('ticket')) {
+            throw new Error('ticket'); // is for one connection, so each tab has its own
+        }
+        url.search = '';
+        const use = transports.filter(({ path }) => path).map(({ name, path }) => [name, path]);
+        // This file as the server has it. A bundle must name another one as `script`.
+        const worker = new SharedWorker(this.script ?? import.meta.url, {
+            type: 'module', name: NOTICE + JSON.stringify({ url, use }),
+        });
+        const { port } = worker;
+        const acts = {
+            take,
+            gone: down,
+            state({ state, ...more }, position) {
+                port.postMessage(['here']);
+                if (state === 'open') {
+                    take('', undefined, position);
+                } else {
+                    enter(state, 4 * PING_MS, down, more);
+                }
+            },
+        };
+        port.onmessage = ({ data: [act, ...args] }) => acts[act](...args);
+        worker.onerror = () => down(1); // no script, or forbidden: as if it were blocked
+        port.postMessage(['join', topics, id]);
+        return { close: () => port.postMessage(['bye']) };
+    },
+};
+
+// -- both ways ------------------------------------------------------------------------------------
+// connect, and send on every transport: where there is no WebSocket by a POST to `control`. One
+// after the other, so they keep their order.
+//
+//     send(data)                  resolves when handed over to the WebSocket, or when the POST was
+//                                 answered with 2xx. Sent once: an error may mean that it arrived
+//     send(text, { ack: true })   resolves to the server's words when it has done it, exactly once,
+//                                 however often the connection breaks; rejects if that is not known
+//                                 (409: the server has restarted, or it forgot this page). Needs
+//                                 the handler of examples/upstream
+//
+// An acknowledged text has a key, "epoch-page-number", and is repeated with it, over whatever
+// transport there is, until it is answered:
+//     WebSocket   @KEY TRY LF text      answered by rtpush_send: @KEY STATUS SP words
+//     POST        ?once=KEY&try=TRY     answered by its status and body
+
+const ACK = /^@(\w+-\w+-\d+) (\d+) ?(.*)$/s;
+const ANSWER_MS = 10000; // then it is sent again
+
+const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
+export function duplex({
+    control = 'control', url = globalThis.location?.href, onMessage, onState, ...options
+}) {
+    const page = Math.random().toString(36).slice(2);
     const target = new URL(control, url);
     target.username = target.password = '';
     let last = Promise.resolve();
+    let number = 0;
+    let key;                // of the text that waits for its answer
+    let answer;             // takes that: [status, words], or nothing
 
-    const post = async (body) => {
-        const response = await fetch(target, { method: 'POST', body });
-        if (!response.ok) {
-            throw new Error(`${response.status} ${await response.text()}`.trim());
-        }
+    const isUp = () => ['open', 'silent'].includes(client.status.state);
+
+    const client = connect({
+        ...options,
+        url,
+        onMessage(data) {
+            const [, of, ...words] = ACK.exec(data) ?? [];
+            if (!of) {
+                onMessage?.(data);
+            } else if (of === key) {
+                answer(words);
+            }
+        },
+        onState(status) {
+            if (!isUp()) {
+                answer?.([]);
+            }
+            onState?.(status);
+        },
+    });
+    const { send } = client;
+
+    const post = async (body, query) => {
+        const abort = new AbortController();
+        setTimeout(() => abort.abort(), ANSWER_MS);
+        target.search = query;
+        const response = await fetch(target, { method: 'POST', body, signal: abort.signal });
+        return [response.status, await response.text()];
     };
-    client.send = async (text) => {
-        if (!['open', 'silent'].includes(client.status.state)) {
+
+    const check = (status, words) => {
+        if (Math.floor(status / 100) !== 2) {
+            throw new Error(`${status} ${words}`);
+        }
+        return words;
+    };
+
+    const once = async (data) => {
+        if (!isUp()) {
             throw new Error('not connected');
         }
-        if (client.status.transport === 'websocket') {
-            return send(text);
+        return await send(data) || check(...await post(data, ''));
+    };
+
+    const acknowledged = async (text) => {
+        let mine;
+        for (let tries = 1; ; tries++) {
+            while (!isUp()) {
+                if (client.status.state === 'closed') {
+                    throw new Error('closed'); // what was sent before may have arrived
+                }
+                await sleep(100);
+            }
+            mine ??= `${client.lastEventId.slice(0, 8)}-${page}-${++number}`;
+            const [status, words] = await new Promise((done) => {
+                key = mine;
+                answer = done;
+                setTimeout(done, ANSWER_MS, []);
+                send(`@${mine} ${tries}\n${text}`)
+                    .then((sent) => sent || post(text, `once=${mine}&try=${tries}`).then(done))
+                    .catch(() => done([]));
+            });
+            if (status < 500 && status != 429) { // a number, or its text
+                return check(status, words);
+            }
+            await sleep(1000);
         }
-        const turn = last.then(() => post(text));
+    };
+
+    client.send = (data, { ack } = {}) => {
+        const turn = last.then(() => (ack ? acknowledged : once)(data));
         last = turn.catch(() => {});
         return turn;
     };
     return client;
 }
 
-// With everything.
-export default (options) => duplex({ transports: [websocket, sse, poll], ...options });
+// Everything.
+export default (options) => (
+    duplex({ transports: [tabs, websocket, sse, poll], ...options }));

@@ -92,6 +92,7 @@ package_zephyr() {
 package_npm() {
     mkdir -p "$1"
     cp ports/browser/* "$1/"
+    sh ports/page.sh "$1"
     fill "$templates/npm/package.json.in" "$1/package.json"
 }
 

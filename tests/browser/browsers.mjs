@@ -26,14 +26,16 @@ function trusting(ca) {
 
 // Firefox as Debian has it, not the one that Playwright patches: it is driven by WebDriver BiDi.
 // The program's name is resolved against /, whatever the working directory is.
-const launchFirefox = () => firefox.launch({
+const launchFirefox = (prefs) => firefox.launch({
+  firefoxUserPrefs: prefs,
   channel: 'moz-firefox',
   executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
 });
 
 // Without a CA named: as it is, for plain HTTP.
-export const launch = (ca, args = []) => (FIREFOX ? launchFirefox() : chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', ...args],
-  env: ca === undefined ? process.env : trusting(ca),
-}));
+export const launch = (ca, args = [], prefs = {}) => (FIREFOX ? launchFirefox(prefs)
+  : chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', ...args],
+    env: ca === undefined ? process.env : trusting(ca),
+  }));

@@ -28,7 +28,7 @@ const startServer = (port = 0) => startProgram(PROGRAM,
 
 const post = async (path, body) => check((await fetch(server.url + path,
     { method: 'POST', body })).ok, `POST ${path}`);
-const publish = (text) => post('/publish', text);
+const publish = (text, topic = 'a') => post(`/publish/${topic}`, text);
 const refuse = (status) => post(`/refuse/${status}`);
 const counts = async () => (await (await fetch(`${server.url}/counts`)).text()).split(' ')
     .map(Number);

@@ -10,6 +10,7 @@
 #include "rtpush.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "ports/rtpush_posix.h"
+#include "examples/upstream/once.h"
 #include "../serve.h"
 
 enum { CONNS = 32, RX = 1024, TX = 1024, LOG = 16384, SCRIPT_MAX = 65536 };
@@ -17,6 +18,7 @@ enum { CONNS = 32, RX = 1024, TX = 1024, LOG = 16384, SCRIPT_MAX = 65536 };
 static int refusal;       // 0, or the status of each stream
 static unsigned asked;    // streams asked for, refused ones too
 static unsigned missing;  // requests answered 404
+static once_table once;
 
 static const char page[] = "<!doctype html><title>rtpush</title><link rel=icon href=data:,>";
 static const char worker[] =
@@ -50,9 +52,20 @@ static void on_refuse(rtpush_server *srv, uint32_t peer, int status, int why) {
     missing += status == 404;
 }
 
-// POST /publish: an event of topic a.
+// What a page sends upstream: an event of topic a.
+static int act(rtpush_server *srv, const char *text, size_t len) {
+    return rtpush_publish(srv, 0, text, len) < 0 ? 500 : 200;
+}
+
+static void on_control(rtpush_server *srv, const rtpush_request *req) {
+    once_request(&once, srv, req);
+}
+
+// POST /publish/TOPIC
 static void on_publish(rtpush_server *srv, const rtpush_request *req) {
-    const int result = rtpush_publish(srv, 0, req->body, req->body_len);
+    const int topic = rtpush_topic_index(srv, req->rest);
+    const int result = topic < 0 ? topic
+                                 : rtpush_publish(srv, (unsigned)topic, req->body, req->body_len);
     rtpush_reply_text(srv, req->conn, result < 0 ? 500 : 200, rtpush_strerror(result));
 }
 
@@ -62,20 +75,33 @@ static void on_refusal(rtpush_server *srv, const rtpush_request *req) {
     rtpush_reply_text(srv, req->conn, 200, "");
 }
 
-// GET /counts: streams asked for, and requests answered 404
+// GET /counts: streams asked for, requests answered 404, streams that are open
 static void on_counts(rtpush_server *srv, const rtpush_request *req) {
     char text[64];
-    snprintf(text, sizeof(text), "%u %u", asked, missing);
+    const rtpush_counters *n = rtpush_get_counters(srv);
+    snprintf(text, sizeof(text), "%u %u %u", asked, missing, (unsigned)n->streams);
     rtpush_reply_text(srv, req->conn, 200, text);
 }
 
-// A message is sent back.
+// A message is sent back, one that is to be acknowledged is done.
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    if (msg->len > 0 && msg->data[0] == '@') {
+        return once_message(&once, srv, conn, msg);
+    }
     return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len) == RTPUSH_ERR_WOULD_BLOCK
                ? RTPUSH_RETRY : RTPUSH_OK;
 }
 
-static const rtpush_topic topics[] = {{.name = "a", .kind = &rtpush_topic_event}};
+// Nobody asks for h: its events move the position of the others.
+static const rtpush_topic topics[] = {
+    {.name = "a", .kind = &rtpush_topic_event},
+    {.name = "b", .kind = &rtpush_topic_event},
+    {.name = "h", .kind = &rtpush_topic_event},
+    {.name = "s", .kind = &rtpush_topic_state, .max = 64},
+    {.name = "t", .kind = &rtpush_topic_state, .max = 64},
+};
+static const char *const hosts[] = {"device.test", NULL}; // plain http: no secure context
+enum { TOPICS = sizeof(topics) / sizeof(topics[0]), STATES = 2 * 64 };
 static const rtpush_route routes[] = {
     {.path = "/", .kind = &rtpush_file, .asset = &index_html},
     {.path = "/rtpush.js", .kind = &rtpush_file, .asset = &rtpush_js},
@@ -84,8 +110,8 @@ static const rtpush_route routes[] = {
     {.path = "/events", .kind = &rtpush_events},
     {.path = "/poll", .kind = &rtpush_poll},
     {.path = "/control", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 64,
-     .on_request = on_publish},
-    {.path = "/publish", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 64,
+     .on_request = on_control},
+    {.path = "/publish/*", .kind = &rtpush_upload, .methods = RTPUSH_POST, .max_body = 64,
      .on_request = on_publish},
     {.path = "/refuse/*", .kind = &rtpush_handler, .methods = RTPUSH_POST,
      .on_request = on_refusal},
@@ -94,16 +120,18 @@ static const rtpush_route routes[] = {
 
 int main(int argc, char **argv) {
     static rtpush_server srv;
-    static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, 1, 0)];
+    static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, TOPICS, STATES)];
     static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
     rtpush_desc desc = {.routes = routes, .route_count = sizeof(routes) / sizeof(routes[0]),
-                        .topics = topics, .topic_count = 1, .memory = memory,
+                        .topics = topics, .topic_count = TOPICS, .memory = memory,
                         .memory_size = sizeof(memory), .conn_count = CONNS,
                         .rx_size = RX, .tx_size = TX, .log_size = LOG,
                         .epoch = rtpush_posix_epoch(), .authorize = authorize,
-                        .on_refuse = on_refuse};
+                        .on_refuse = on_refuse, .hosts = hosts};
     const rtpush_posix_desc posix = {.memory = port_memory, .memory_size = sizeof(port_memory)};
     unsigned number = 0;
+    once.epoch = desc.epoch;
+    once.act = act;
     FILE *file = fopen("ports/browser/rtpush.js", "rb");
     for (int i = 1; i + 1 < argc; i += 2) {
         const uint32_t value = (uint32_t)strtoul(argv[i + 1], NULL, 10);

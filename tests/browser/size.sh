@@ -1,6 +1,7 @@
 #!/bin/sh
 # What rtpush.js costs in a page: minified by esbuild and gzipped, by what the page names. Each has
 # a limit. Also the classic script, which `make page` builds.
+# Then the types, by tsc.
 # Usage: sh tests/browser/size.sh
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -25,8 +26,19 @@ size 1500 'SSE' "import { connect, sse } from './rtpush.js';
     window.client = connect({ transports: [sse] });"
 size 2000 'WebSocket and SSE' "import { connect, sse, websocket } from './rtpush.js';
     window.client = connect({ transports: [websocket, sse] });"
-size 3300 'everything' "import * as rtpush from './rtpush.js';
-    window.rtpush = rtpush;"
+size 3300 'everything' "import all from './rtpush.js';
+    import { connect, duplex, websocket, sse, poll, tabs } from './rtpush.js';
+    window.rtpush = { all, connect, duplex, websocket, sse, poll, tabs };"
+size 4500 'the whole file, with what it does as a worker' "export * from './rtpush.js';
+    export { default } from './rtpush.js';"
+
+if node tests/browser/node_modules/typescript/bin/tsc --noEmit --strict --target es2022 \
+    --module nodenext --lib es2022,dom tests/browser/types.ts; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo 'FAIL the types'
+fi
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -228,7 +228,7 @@ def npm(packages):
     m = json.loads(read(root, "package.json"))
     yield from same("name and version", (m["name"], m["version"]), ("rtpush", version()))
     yield from same("license", m["license"], f"({SPDX})")
-    for path in (m["main"], m["exports"]["."]):
+    for path in (m["main"], m["types"], m["unpkg"], *m["exports"]["."].values()):
         if not os.path.exists(os.path.join(root, path)):
             yield f"package.json: {path} does not exist"
     for name in os.listdir("ports/browser"):

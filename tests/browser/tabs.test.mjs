@@ -1,0 +1,393 @@
+// One connection for all tabs, and texts that are acknowledged: rtpush.js in several tabs of one
+// browser, which close, crash, freeze and come back in any order.
+//
+//     node tests/browser/tabs.test.mjs build/page-server
+//
+// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. SEED chooses the order. FAULTS=10000: that
+// many events while the connections break at random, and only that. The pages are opened as
+// http://device.test, which is no secure context, and as http://127.0.0.1, which is one.
+// Last line: "N passed, N failed".
+
+import net from 'node:net';
+import { FIREFOX, launch } from './browsers.mjs';
+import { check, same, sleep, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
+
+const PROGRAM = process.argv[2];
+const ALL_MS = 9 * 60000;
+const TABS = 10;
+
+let passed = 0;
+let failed = 0;
+let browser;
+let server;
+let context;
+let seed = Number(process.env.SEED ?? 1);
+
+// Numerical Recipes' generator: the same order for the same seed.
+const random = (n) => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return Math.floor(seed / 2 ** 32 * n);
+};
+
+const startServer = (port = 0) => startProgram(PROGRAM,
+    ['--port', String(port), '--keepalive', '1000']);
+const publish = async (text, topic = 'a') => check((await fetch(
+    `${server.url}/publish/${topic}`, { method: 'POST', body: text })).ok, `publish ${topic}`);
+const streams = async () => Number((await (await fetch(`${server.url}/counts`)).text())
+    .split(' ')[2]);
+
+// -- pages ----------------------------------------------------------------------------------------
+
+// Runs in each page.
+function helpers() {
+    globalThis.begin = async ({ by = ['tabs', 'websocket', 'sse', 'poll'], ...options }) => {
+        const rtpush = await import('/rtpush.js');
+        const seen = { events: [], values: {}, notices: [], states: [], messages: [], acks: [] };
+        globalThis.seen = seen;
+        globalThis.client = rtpush.duplex({
+            transports: by.map((name) => rtpush[name]),
+            topics: ['a', 's'],
+            backoffMs: 50,
+            onEvent(topic, data) {
+                if (topic === 's' || topic === 't') {
+                    seen.values[topic] = data;
+                } else {
+                    seen.events.push(topic + data);
+                }
+            },
+            onNotice: (kind, n) => seen.notices.push(`${kind} ${n}`),
+            onMessage: (data) => seen.messages.push(data),
+            onState: ({ state }) => seen.states.push(state),
+            ...options,
+        });
+    };
+}
+
+async function openTab(options, url = server.url) {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => console.log(`    page: ${error.message}`));
+    await page.addInitScript(helpers);
+    await page.goto(url);
+    if (options) {
+        await page.evaluate((o) => globalThis.begin(o), options);
+        await isOpen(page);
+    }
+    return page;
+}
+
+const look = (page) => page.evaluate(() => globalThis.seen);
+const status = (page) => page.evaluate(() => globalThis.client.status);
+const isOpen = (page) => until('open', async () => (await status(page)).state === 'open');
+const got = (page, event) => until(`event ${event}`,
+    async () => (await look(page)).events.includes(event));
+const has = (page, topic, value) => until(`${topic} to be ${value}`,
+    async () => (await look(page)).values[topic] === value);
+
+async function test(name, body) {
+    try {
+        context = await browser.newContext();
+        context.setDefaultTimeout(WAIT_MS);
+        await body();
+        passed++;
+        console.log(`ok   ${name}`);
+    } catch (error) {
+        failed++;
+        console.log(`FAIL ${name}\n    ${error.stack}`);
+    } finally {
+        await context.close().catch(() => {});
+        await until('no stream', async () => (await streams()) === 0).catch(() => {
+            failed++;
+            console.log(`FAIL streams_are_left_after_${name}`);
+        });
+    }
+}
+
+// -- tests ----------------------------------------------------------------------------------------
+
+async function shared() {
+    // On an insecure origin: there are no Web Locks, and SSE has six connections for all tabs.
+    for (const transport of ['sse', 'websocket']) {
+        await test(`ten_tabs_on_an_insecure_origin_cost_one_stream_over_${transport}`, async () => {
+            const url = server.url.replace('127.0.0.1', 'device.test');
+            await publish('first', 's');
+            const pages = [];
+            for (let i = 0; i < TABS; i++) {
+                pages.push(await openTab({ by: ['tabs', transport] }, url));
+                same(await pages[i].evaluate(() => globalThis.isSecureContext), false, 'secure');
+                await has(pages[i], 's', 'first'); // the newest value, however late it opens
+            }
+            same(await streams(), 1, 'streams');
+            same((await status(pages[9])).transport, transport, 'transport');
+            // Closed in a random order, some without a word: the rest goes on.
+            let n = 0;
+            while (pages.length > 0) {
+                n++;
+                await publish(`-${n}`);
+                for (const page of pages) {
+                    await got(page, `a-${n}`);
+                    const mine = (await look(page)).events;
+                    same(mine, mine.map((_, i) => `a-${i + 1 + n - mine.length}`), 'events');
+                }
+                const [page] = pages.splice(random(pages.length), 1);
+                await page.close({ runBeforeUnload: random(2) === 1 });
+            }
+        });
+    }
+
+    await test('each_tab_gets_its_own_topics_and_what_it_missed', async () => {
+        const first = await openTab({ topics: ['a', 's'] });
+        await publish('-1');
+        await publish('-1', 'b');
+        await publish('-1', 'h');
+        await publish('one', 's');
+        await publish('one', 't');
+        await got(first, 'a-1');
+        const second = await openTab({ topics: ['b', 't'], lastEventId: 'first' });
+        await got(second, 'b-1');
+        await has(second, 't', 'one');
+        const id = await second.evaluate(() => globalThis.client.lastEventId);
+        await second.close();
+        for (let i = 2; i <= 4; i++) {
+            await publish(`-${i}`, 'h');
+            await publish(`-${i}`, 'b');
+            await publish(`-${i}`, 'a');
+            await publish(`${i}`, 's');
+        }
+        await got(first, 'a-4');
+        const third = await openTab({ topics: ['a', 'b', 's'], lastEventId: id });
+        await got(third, 'b-4');
+        await publish('-5');
+        for (const page of [first, third]) {
+            await got(page, 'a-5');
+            await has(page, 's', '4');
+        }
+        same((await look(first)).events, ['a-1', 'a-2', 'a-3', 'a-4', 'a-5'], 'of the first');
+        same((await look(third)).events.filter((e) => e[0] === 'b'), ['b-2', 'b-3', 'b-4'],
+            'of the third');
+        same((await look(third)).events.filter((e) => e[0] === 'a'),
+            ['a-2', 'a-3', 'a-4', 'a-5'], 'of the third');
+        same([(await look(first)).notices.length, (await look(first)).states.includes('waiting')],
+            [1, false], 'news of the first: none');
+        same(await streams(), 1, 'streams');
+    });
+
+    await test('a_restart_is_told_to_every_tab', async () => {
+        const pages = [await openTab({}), await openTab({})];
+        await stopProgram(server);
+        server = await startServer(server.port);
+        for (const page of pages) {
+            await until('reset', async () => (await look(page)).notices.includes('reset 0'));
+            await isOpen(page);
+        }
+        await publish('-new');
+        for (const page of pages) {
+            await got(page, 'a-new');
+            same((await look(page)).events, ['a-new'], 'events');
+        }
+    });
+
+    await test('a_tab_without_a_shared_worker_has_its_own_connection', async () => {
+        const pages = [await openTab({}), await openTab(null)];
+        await pages[1].evaluate(() => { delete globalThis.SharedWorker; });
+        await pages[1].evaluate(() => globalThis.begin({}));
+        await isOpen(pages[1]);
+        same(await streams(), 2, 'streams');
+        await publish('-1');
+        for (const page of pages) {
+            await got(page, 'a-1');
+        }
+    });
+
+    await test('a_page_in_the_back_forward_cache_or_reloaded_resumes', async () => {
+        const stays = await openTab({});
+        const page = await openTab({});
+        await publish('-1');
+        await got(page, 'a-1');
+        await page.goto(`${server.url}/counts`);
+        await publish('-2');
+        await got(stays, 'a-2');
+        await page.goBack();
+        // Kept, it resumes by itself; else it is a new page.
+        if (await page.evaluate(() => 'client' in globalThis)) {
+            await got(page, 'a-2');
+            same((await look(page)).events, ['a-1', 'a-2'], 'events');
+        } else {
+            await page.evaluate(() => globalThis.begin({}));
+            await isOpen(page);
+        }
+        await publish('-3');
+        await got(page, 'a-3');
+        await got(stays, 'a-3');
+        same((await look(stays)).events, ['a-1', 'a-2', 'a-3'], 'of the other');
+    });
+
+    if (!FIREFOX) { // by the DevTools protocol
+        await test('a_frozen_tab_holds_nobody_up_and_misses_nothing', async () => {
+            const awake = await openTab({});
+            const page = await openTab({});
+            const devtools = await context.newCDPSession(page);
+            await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+            const expected = [];
+            for (let i = 1; i <= 35; i++) { // it is given up after 25 s and more
+                expected.push(`a-${i}`);
+                await publish(`-${i}`);
+                await sleep(1000);
+            }
+            await got(awake, 'a-35');
+            await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+            await got(page, 'a-35');
+            for (const one of [awake, page]) {
+                same((await look(one)).events, expected, 'events');
+            }
+        });
+    }
+}
+
+// A proxy between the pages and the server. Deaf, it ends what sends a request; mute, it passes the
+// request and ends what is answered; holding, it keeps every byte until the connection ends.
+async function startBadProxy() {
+    const sockets = new Set();
+    let mood = 'good';
+    const listener = net.createServer((a) => {
+        const b = net.connect(server.port, '127.0.0.1');
+        for (const [from, to] of [[a, b], [b, a]]) {
+            sockets.add(from);
+            from.on('error', () => {});
+            from.on('close', () => to.destroy());
+            from.on('data', (data) => {
+                if (mood === 'deaf' || (mood === 'mute' && from === b)) {
+                    a.destroy();
+                } else if (mood !== 'holding') {
+                    to.write(data);
+                }
+            });
+        }
+    });
+    await new Promise((done) => listener.listen(0, '127.0.0.1', done));
+    return {
+        url: `http://127.0.0.1:${listener.address().port}`,
+        set mood(value) { mood = value; },
+        close() {
+            listener.close();
+            sockets.forEach((socket) => socket.destroy());
+        },
+    };
+}
+
+async function upstream() {
+    for (const by of [['websocket'], ['sse'], ['poll'], ['tabs', 'websocket']]) {
+        await test(`acknowledged_texts_arrive_once_and_in_order_over_${by.join('_')}`, async () => {
+            const proxy = await startBadProxy();
+            const page = await openTab({ by, lastEventId: 'first' }, proxy.url);
+            const expected = [];
+            await page.evaluate(() => {
+                for (let i = 1; i <= 20; i++) {
+                    globalThis.client.send(`-${i}`, { ack: true }).then(
+                        () => globalThis.seen.acks.push(i),
+                        (error) => globalThis.seen.acks.push(`${i} ${error.message}`));
+                }
+            });
+            for (let i = 0; i < 12; i++) {
+                proxy.mood = ['deaf', 'good', 'mute', 'good'][i % 4];
+                await sleep(30 + random(300));
+            }
+            proxy.mood = 'good';
+            await until('20 acknowledgements', async () => (await look(page)).acks.length === 20);
+            for (let i = 1; i <= 20; i++) {
+                expected.push(i);
+            }
+            same((await look(page)).acks, expected, 'acknowledgements');
+            await got(page, 'a-20');
+            same((await look(page)).events.slice(-20), expected.map((i) => `a-${i}`), 'done');
+            proxy.close();
+        });
+    }
+
+    await test('what_a_restart_makes_unknown_is_told', async () => {
+        const page = await openTab({ by: ['sse'] });
+        // The server does it, and is gone before the page hears that.
+        await page.route(/once=.*try=1$/, async (route) => {
+            await route.fetch();
+            await stopProgram(server);
+            await route.abort();
+        });
+        const said = page.evaluate(() => globalThis.client.send('-1', { ack: true })
+            .then(() => 'done', (error) => error.message));
+        await sleep(1000);
+        server = await startServer(server.port);
+        check((await said).startsWith('409'), await said);
+        await page.unroute(/once=.*try=1$/);
+        same(await page.evaluate(() => globalThis.client.send('-2', { ack: true })), '', 'next');
+    });
+}
+
+// Each tab over another transport, one of them shared: every event once, in order, or told.
+async function faults() {
+    await test('every_event_comes_once_or_is_told_while_connections_break', async () => {
+        const total = Number(process.env.FAULTS);
+        const proxy = await startBadProxy();
+        const pages = [];
+        for (const by of [['websocket'], ['sse'], ['poll'], ['tabs', 'sse'], ['tabs', 'sse']]) {
+            pages.push(await openTab({ by, lastEventId: 'first', topics: ['a', 's'] }, proxy.url));
+        }
+        for (let i = 1; i <= total; i++) {
+            if (i % 50 === 0) {
+                proxy.mood = ['deaf', 'mute', 'holding', 'good', 'good', 'good'][random(6)];
+                await sleep(random(400));
+            }
+            await publish(`${i}`);
+            if (random(10) === 0) {
+                await publish(`${i}`, 's');
+                await publish('x', 'h');
+            }
+        }
+        proxy.mood = 'good';
+        await publish('last', 's');
+        await publish('end');
+        for (const page of pages) {
+            await got(page, 'aend');
+            await has(page, 's', 'last');
+            const { events, notices } = await look(page);
+            const numbers = events.slice(0, -1).map((event) => Number(event.slice(1)));
+            numbers.forEach((n, i) => check(i === 0 || n > numbers[i - 1],
+                `${n} behind ${numbers[i - 1]}`));
+            const missed = total - numbers.length;
+            const told = notices.filter((words) => words.startsWith('gap'))
+                .reduce((sum, words) => sum + Number(words.slice(4)), 0);
+            console.log(`     ${numbers.length} events, ${notices.length} notices, ${told} told`);
+            check(missed === 0 || told >= missed, `${missed} missing, ${told} told`);
+        }
+        proxy.close();
+    });
+}
+
+// -- run ------------------------------------------------------------------------------------------
+
+function finish() {
+    console.log(`${passed} passed, ${failed} failed`);
+    process.exit(failed === 0 && passed > 0 ? 0 : 1);
+}
+
+setTimeout(() => {
+    console.log('FAIL all_tests_end_in_time');
+    failed++;
+    finish();
+}, ALL_MS).unref();
+
+try {
+    browser = await launch(undefined, ['--headless', '--disable-gpu', '--no-first-run',
+        '--disable-background-networking', '--disable-component-update', '--disable-sync',
+        '--host-resolver-rules=MAP device.test 127.0.0.1'],
+    { 'network.dns.localDomains': 'device.test' });
+    server = await startServer();
+    for (const group of process.env.FAULTS ? [faults] : [shared, upstream]) {
+        await group();
+    }
+    await stopProgram(server);
+} catch (error) {
+    failed++;
+    console.log(`FAIL setting_up\n    ${error.stack}`);
+} finally {
+    await browser?.close().catch(() => {});
+    finish();
+}
