@@ -13,7 +13,7 @@
 // with its number until then. So of each page the last number and its answer are all that has to be
 // kept. Not known (409) is
 //     another epoch: this server has restarted since, and may have done it before
-//     a repetition of a page that is not here: there were ONCE_PAGES others since
+//     a repetition of a page that is not here, when one was forgotten for another: perhaps this
 //     a number before the last one: it was held up on the way, and its page has given it up
 // Keep ONCE_PAGES above the pages that send within the time a proxy may hold up a request.
 
@@ -42,6 +42,7 @@ typedef struct once_table {
     int (*act)(rtpush_server *srv, const char *text, size_t len);
     once_page pages[ONCE_PAGES];
     unsigned long uses;
+    int forgot; // a page had to give its place to another one
 } once_table;
 
 static once_page *once_find(once_table *t, const char *name, size_t len) {
@@ -52,6 +53,7 @@ static once_page *once_find(once_table *t, const char *name, size_t len) {
         }
         oldest = p->used < oldest->used ? p : oldest;
     }
+    t->forgot |= oldest->number > 0;
     oldest->number = 0;
     return oldest;
 }
@@ -73,7 +75,7 @@ static int once_do(once_table *t, rtpush_server *srv, const char *key, unsigned 
     }
     once_page *p = once_find(t, name, (size_t)(dash - name));
     if (p->number == 0) {
-        if (tries > 1) {
+        if (tries > 1 && t->forgot) {
             return 409;
         }
         memcpy(p->name, name, (size_t)(dash - name));
