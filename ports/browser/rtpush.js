@@ -630,13 +630,14 @@ export const tabs = {
     path: '', // the base of the others
     open(url, { topics, transports, take, down, enter }) {
         const id = url.searchParams.get('last_event_id') ?? '';
-        if (url.searchParams.has('ticket')) {
-            throw new Error('ticket'); // is for one connection, so each tab has its own
+        const script = this.script ?? import.meta.url;
+        // A ticket is for one connection. A bundle, by its name, would run the page in the worker.
+        if (url.searchParams.has('ticket') || !/rtpush\./.test(script)) {
+            throw new Error('tabs');
         }
         url.search = '';
         const use = transports.filter(({ path }) => path).map(({ name, path }) => [name, path]);
-        // This file as the server has it. A bundle must name another one as `script`.
-        const worker = new SharedWorker(this.script ?? import.meta.url, {
+        const worker = new SharedWorker(script, {
             type: 'module', name: NOTICE + JSON.stringify({ url, use }),
         });
         const { port } = worker;
@@ -728,12 +729,7 @@ export function duplex({
         return words;
     };
 
-    const once = async (data) => {
-        if (!isUp()) {
-            throw new Error('not connected');
-        }
-        return await send(data) || check(...await post(data, ''));
-    };
+    const once = async (data) => await send(data) || check(...await post(data, ''));
 
     const acknowledged = async (text) => {
         let mine;

@@ -3,8 +3,8 @@
 //
 //     node tests/browser/tabs.test.mjs build/page-server
 //
-// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. SEED chooses the order. FAULTS=10000: that
-// many events while the connections break at random, and only that. The pages are opened as
+// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. SEED chooses the order. FAULTS=10000:
+// that many events while the connections break at random, and only that. The pages are opened as
 // http://device.test, which is no secure context, and as http://127.0.0.1, which is one.
 // Last line: "N passed, N failed".
 
