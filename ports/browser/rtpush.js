@@ -171,7 +171,7 @@ export const poll = {
     path: 'poll',
     open(url, { period, address, take, down }) {
         const abort = new AbortController();
-        const begun = url.searchParams.get('last_event_id') ?? '';
+        const begun = url.searchParams.get('last_event_id');
         const ask = async (target, first) => {
             const [status, response] = await request(target, abort);
             const text = status === 200 ? await readText(response, take) : undefined;
@@ -526,8 +526,8 @@ function serveTabs({ url, use }) {
         }
     };
 
-    const notice = (kind, n, id = '') => {
-        const from = id === 'first' ? '' : positionOf(id);
+    const notice = (kind, n, id) => {
+        const from = id === 'first' ? '' : positionOf(id ?? '');
         const head = numberOf(from) + (kind === 'replayed' ? n : 0);
         at = from;
         for (const m of members) {
@@ -603,7 +603,7 @@ function serveTabs({ url, use }) {
             here() {},
             bye: () => leave(m),
             join(topics, id) {
-                Object.assign(m, { topics, id: positionOf(id) });
+                Object.assign(m, { topics, id: positionOf(id ?? '') });
                 members.add(m);
                 clearTimeout(soon);
                 soon = setTimeout(dial, 20); // for several that open at once
@@ -629,7 +629,7 @@ export const tabs = {
     name: 'tabs',
     path: '', // the base of the others
     open(url, { topics, transports, take, down, enter }) {
-        const id = url.searchParams.get('last_event_id') ?? '';
+        const id = url.searchParams.get('last_event_id');
         const script = this.script ?? import.meta.url;
         // A ticket is for one connection. A bundle, by its name, would run the page in the worker.
         if (url.searchParams.has('ticket') || !/rtpush\./.test(script)) {
@@ -723,7 +723,7 @@ export function duplex({
     };
 
     const check = (status, words) => {
-        if (Math.floor(status / 100) !== 2) {
+        if (!/^2/.test(status)) {
             throw new Error(`${status} ${words}`);
         }
         return words;
@@ -738,7 +738,7 @@ export function duplex({
                 if (client.status.state === 'closed') {
                     throw new Error('closed'); // what was sent before may have arrived
                 }
-                await sleep(100);
+                await sleep(500);
             }
             mine ??= `${client.lastEventId.slice(0, 8)}-${page}-${++number}`;
             const [status, words] = await new Promise((done) => {
@@ -752,7 +752,7 @@ export function duplex({
             if (status < 500 && status != 429) { // a number, or its text
                 return check(status, words);
             }
-            await sleep(1000);
+            await sleep(500);
         }
     };
 
