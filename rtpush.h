@@ -1903,9 +1903,14 @@ static uint8_t rtpi_utf8(uint8_t state, const uint8_t *data, size_t len) {
 // Time is an argument of rtpush_tick. Deadlines are quarter seconds in 16 bits; activity only
 // stamps them, and one scan visits the slots when the nearest deadline comes (>>serve).
 
-// Deadlines are quarter seconds in 16 bits, compared by difference: right for 2 hours 16 minutes.
+// Compared by difference: right for 2 hours 16 minutes.
 static uint16_t rtpi_quarters(uint32_t ms) {
     return (uint16_t)((ms + 249u) / 250u);
+}
+
+// So much later; one quarter more, since the one under way has partly passed.
+static uint16_t rtpi_later(uint16_t quarter, uint32_t ms) {
+    return (uint16_t)(quarter + rtpi_quarters(ms) + 1u);
 }
 
 static int rtpi_passed(const rtpush_server *srv, uint16_t quarter) {
@@ -2244,7 +2249,7 @@ static int rtpi_drained(const rtpush_conn *c) {
 // acknowledgements, four times in it if the port must be asked.
 static uint16_t rtpi_look_at(const rtpush_server *srv, const rtpush_conn *c) {
     uint32_t ms = srv->desc.stall_ms;
-    return (uint16_t)(c->moved + rtpi_quarters(srv->hooks.pending ? ms / 4u : ms) + 1u);
+    return rtpi_later(c->moved, srv->hooks.pending ? ms / 4u : ms);
 }
 
 // There is output for the peer. `moved` counts until all of it is acknowledged.
@@ -2430,7 +2435,7 @@ static int rtpi_over(rtpush_server *srv, rtpush_conn *c, uint32_t ms) {
         c->due = rtpi_after(srv, ms);
         return 0;
     }
-    c->due = (uint16_t)(c->moved + rtpi_quarters(ms) + 1u);
+    c->due = rtpi_later(c->moved, ms);
     return rtpi_passed(srv, c->due);
 }
 
@@ -3291,15 +3296,6 @@ static void rtpi_put_frame_header(rtpush_text *t, unsigned first, uint32_t len) 
     rtpi_put(t, at, (size_t)(end - at));
 }
 
-// The byte behind the next line end after byte i, or where the search ends.
-static uint32_t rtpi_run_end(const uint8_t *data, uint32_t len, uint32_t i, uint32_t most) {
-    uint32_t end = i;
-    do {
-        end++;
-    } while (end < len && end - i < most && !rtpi_line_ended(data, len, end));
-    return end;
-}
-
 // A payload with line ends, an insert behind each. `behind` bytes that follow it are sent too: the
 // "\n\n" in the log.
 static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uint32_t behind) {
@@ -3318,10 +3314,10 @@ static void rtpi_emit_lines(rtpi_emit *e, const uint8_t *data, uint32_t len, uin
         if (i == all) {
             return;
         }
-        end = rtpi_run_end(data, len, i, RTPI_RUN_MAX);
-        if (end >= len && !rtpi_line_ended(data, len, end)) {
-            end = all;
-        }
+        end = i;
+        do {
+            end++;
+        } while (end < all && end - i < RTPI_RUN_MAX && !rtpi_line_ended(data, len, end));
         given = rtpi_emit_bytes(e, data + i, end - i, RTPUSH_SPAN_HOLD);
         e->bytes += given;
         if (given > 0) {
@@ -7015,27 +7011,27 @@ static void rtpi_ws_put_control(rtpush_server *srv, rtpush_conn *c) {
 
 // After ping_ms of silence a WebSocket gets a ping; after as long again it is ended at once.
 static void rtpi_websocket_timer(rtpush_server *srv, rtpush_conn *c) {
-    uint16_t wait = (uint16_t)(rtpi_quarters(srv->desc.ping_ms) + 1u);
+    const uint32_t wait = srv->desc.ping_ms;
     if (rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE)) {
         if (rtpi_passed(srv, c->due) && rtpi_over(srv, c, srv->desc.close_ms)) {
             rtpi_begin_closing(srv, c, RTPUSH_REASON_TIMEOUT_CLOSE);
         }
         return;
     }
-    if (rtpi_passed(srv, (uint16_t)(c->heard + wait))) {
+    if (rtpi_passed(srv, rtpi_later(c->heard, wait))) {
         if (!(c->todo & (RTPI_TODO_NOW | RTPI_TODO_DONE))) {
             c->todo |= RTPI_TODO_NOW;
             rtpi_ready(srv, c);
         } else if (!rtpi_has(c, RTPI_F_REFUSED) &&
                    ((rtpi_arrived(srv, c) && !srv->hooks.pending) ||
-                    rtpi_passed(srv, (uint16_t)(c->moved + wait)))) {
+                    rtpi_passed(srv, rtpi_later(c->moved, wait)))) {
             rtpi_end_at_once(srv, c, RTPUSH_REASON_TIMEOUT_PONG);
             return;
         } // else we do not read its pong, or the ping is behind what it reads slowly, or has come
           // through a moment ago
         c->heard = (uint16_t)srv->quarter;
     }
-    rtpi_scan_at16(srv, (uint16_t)(c->heard + wait));
+    rtpi_scan_at16(srv, rtpi_later(c->heard, wait));
     rtpi_keepalive_timer(srv, c);
 }
 
@@ -7448,7 +7444,7 @@ RTPI_APART static void rtpi_scan_conn(rtpush_server *srv, rtpush_conn *c) {
     }
     if (rtpi_has(c, RTPI_F_PENDING) && rtpi_passed(srv, rtpi_look_at(srv, c)) &&
         !rtpi_arrived(srv, c) &&
-        rtpi_passed(srv, (uint16_t)(c->moved + rtpi_quarters(srv->desc.stall_ms) + 1u))) {
+        rtpi_passed(srv, rtpi_later(c->moved, srv->desc.stall_ms))) {
         rtpi_end_at_once(srv, c, RTPUSH_REASON_STALLED);
         return;
     }
@@ -7730,7 +7726,7 @@ int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *span
 
 // The next keep-alive is later than it was. The scan for that comes, and goes on.
 static void rtpi_keepalive_later(const rtpush_server *srv, rtpush_conn *c) {
-    c->due = (uint16_t)(srv->quarter + rtpi_quarters(srv->desc.keepalive_ms) + 1u);
+    c->due = rtpi_later((uint16_t)srv->quarter, srv->desc.keepalive_ms);
 }
 
 // Advances by the bytes that the transport took.
