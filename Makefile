@@ -15,7 +15,7 @@ PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* examples/sha
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Examples with the main, the look and the page's script of examples/shared.
-APPS := board chat remote rtc tokens upload
+APPS := board chat remote rtc ticker tokens upload
 BOARDS := lm3s6965evb mps2-an385 mps2-an500
 BOARD ?= lm3s6965evb
 PORT ?= 8080

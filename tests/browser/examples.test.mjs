@@ -64,8 +64,9 @@ async function openPage(url, { scheme = 'light', width = 1280, prepare } = {}) {
 const isLive = async (page) => (await page.getAttribute('#pill', 'data-state')) === 'open';
 
 // A raw WebSocket in a page of the server: what a peer that is not our script may send. A message
-// is a text, or an array of bytes. Resolves to the close code, or to null if it is open after all.
-const hostile = (page, messages, path = 'ws') => page.evaluate(async ([list, at]) => {
+// is a text, or an array of bytes. Resolves to the close code, or to null if it is open after ms.
+const hostile = (page, messages, path = 'ws', ms = 20000) => page.evaluate(async (given) => {
+    const [list, at, most] = given;
     const url = new URL(at, location.href);
     url.protocol = 'ws';
     const socket = new WebSocket(url.href);
@@ -74,11 +75,11 @@ const hostile = (page, messages, path = 'ws') => page.evaluate(async ([list, at]
     for (const message of list) {
         socket.send(typeof message === 'string' ? message : Uint8Array.from(message));
     }
-    const late = new Promise((done) => { setTimeout(() => done(null), 1000); });
+    const late = new Promise((done) => { setTimeout(() => done(null), most); });
     const result = await Promise.race([code, late]);
     socket.close();
     return result;
-}, [messages, path]);
+}, [messages, path, ms]);
 
 async function kit(name, { args = [], query = '' }) {
     const begin = (port) => startProgram(`${FOLDER}/${name}`, ['--port', String(port), ...args]);

@@ -70,7 +70,8 @@ export default async function board(k) {
             same(await k.hostile(page, [message]), 1008, `close code of ${message}`);
         }
         same(await k.hostile(page, ['x'.repeat(1000)]), 1009, 'too long');
-        same(await k.hostile(page, Array(3000).fill([0x70, 0, 23, 2])), null, 'a flood');
+        const flood = Array(3000).fill([0x70, 0, 23, 2]);
+        same(await k.hostile(page, flood, 'ws', 1000), null, 'a flood');
         await until('still served', async () => (await cell(page, 0, 23)) === RED);
         same(await line(page, 0).inputValue(), 'stays', 'line');
         check((await cell(page, 0, 0)) !== '239,138,50', 'half of a bad message was taken');

@@ -91,7 +91,7 @@ export default async function chat(k) {
             same(await k.hostile(page, [message]), 1008, `close code of ${message}`);
         }
         same(await k.hostile(page, ['x'.repeat(1000)]), 1009, 'too long');
-        await k.hostile(page, Array(3000).fill(`name ${KEY} ${'y'.repeat(30)}`));
+        await k.hostile(page, Array(3000).fill(`name ${KEY} ${'y'.repeat(30)}`), 'ws', 1000);
         await say(page, 'survived');
         await until('said', async () => (await said(page)).at(-1) === 'survived');
     });

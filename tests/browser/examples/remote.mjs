@@ -80,7 +80,7 @@ export default async function remote(k) {
             same(await k.hostile(page, [message]), 1008, `close code of ${message}`);
         }
         same(await k.hostile(page, ['x'.repeat(1000)]), 1009, 'too long');
-        await k.hostile(page, Array(3000).fill([0, 0, 128, 128]));
+        await k.hostile(page, Array(3000).fill([0, 0, 128, 128]), 'ws', 1000);
         await until('stopped', () => stopped(page));
         await hold(page);
         await until('steering', async () => (await text(page, 'who')) === 'you steer');

@@ -105,7 +105,7 @@ export default async function rtc(k) {
         }
         // An offer that is none: said, and survived.
         same(await k.hostile(b, ['{"offer":{"type":"offer","sdp":"x"}}', '{', '{"candidate":1}'],
-            'ws?room=three'), null, 'nonsense for the other page');
+            'ws?room=three', 1000), null, 'nonsense for the other page');
         await b.fill('#room', 'three');
         await b.press('#room', 'Enter');
         await Promise.all([a, b].map((page) => text(page, 'channel', 'open')));

@@ -1,0 +1,88 @@
+// examples/ticker: the same prices by four transports, slow readers, corrections, bad messages.
+
+import net from 'node:net';
+import { check, same, sleep, until } from '../checks.mjs';
+
+// 50 moves a second instead of 1,000: what this page costs a browser is not the question.
+export const args = ['--rate', '50'];
+
+const WAYS = ['websocket', 'sse', 'poll', 'short'];
+const row = async (page, way) => (await page.locator(`#${way} td`).allTextContents())
+    .map((text) => parseFloat(text));
+
+// Reads an event stream, a piece of at most `most` bytes every `pause` ms, for `ms`. All it got.
+async function read(port, { most, pause, ms }) {
+    const socket = net.connect(port, '127.0.0.1');
+    const parts = [];
+    socket.on('error', () => {});
+    socket.write('GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    for (const end = Date.now() + ms; Date.now() < end; await sleep(pause)) {
+        const part = socket.read(most) ?? socket.read();
+        if (part) {
+            parts.push(part);
+        }
+    }
+    socket.destroy();
+    return Buffer.concat(parts).toString();
+}
+
+// When the prices of an event stream were made, on the device's clock.
+const times = (text) => [...text.matchAll(/event: ?p\d\ndata: ?(\d+) /g)].map((m) => Number(m[1]));
+
+export default async function ticker(k) {
+    const { test } = k;
+
+    await test('each transport brings prices, and the table has what they cost', async () => {
+        const page = await k.live();
+        for (const way of WAYS) {
+            await until(`prices by ${way}`, async () => (await row(page, way)).every(
+                (value) => value >= 0) && (await row(page, way))[0] > 0);
+        }
+        const rows = Object.fromEntries(await Promise.all(
+            WAYS.map(async (way) => [way, await row(page, way)])));
+        check(rows.websocket[4] > 0 && rows.short[4] > 0, JSON.stringify(rows));
+        // Per price a stream costs fewer bytes than polls, whose answers have heads.
+        const each = (way) => rows[way][4] / rows[way][0];
+        check(each('websocket') < each('sse') && each('websocket') < each('poll'),
+            JSON.stringify(rows));
+        same(await page.locator('#prices li').count(), 50, 'prices');
+        check(!(await page.locator('#prices').textContent()).includes('–'), 'a price is missing');
+    });
+
+    await test('a slow reader costs nobody else, and gets prices as new as it can', async () => {
+        const [slow, fast] = await Promise.all([
+            read(k.port, { most: 200, pause: 50, ms: 4000 }),
+            read(k.port, { most: 65536, pause: 5, ms: 4000 }),
+        ]);
+        const [few, many] = [times(slow), times(fast)];
+        check(few.length > 5 && many.length > few.length, `${few.length} of ${many.length}`);
+        check(few.every((ms, i) => i === 0 || ms >= few[i - 1] - 1000), 'a price went back');
+    });
+
+    await test('after a break no trade is missing, and corrections are applied', async () => {
+        const page = await k.live();
+        await until('a correction', async () => (await page.locator('.fixed').count()) > 0);
+        await page.click('#cut');
+        await until('the break', async () => !(await k.isLive(page)));
+        await until('live', () => k.isLive(page));
+        await sleep(500);
+        same(await page.textContent('#lost'), 'none missed', 'missed');
+        const numbers = (await page.locator('#trades span:first-child').allTextContents())
+            .map((text) => parseInt(text, 10));
+        for (let i = 1; i < numbers.length; i++) { // each 8th is a correction: no row
+            check(numbers[i - 1] - numbers[i] === 1 || numbers[i] % 8 === 7, numbers.join());
+        }
+    });
+
+    await test('bad messages end their sender alone', async () => {
+        const page = await k.live();
+        for (const message of ['', 'hello', 'timer', [0x74, 0x69, 0x6d, 0x65]]) {
+            same(await k.hostile(page, [message], 'ws?topics=trade'), 1008, `${message}`);
+        }
+        same(await k.hostile(page, ['x'.repeat(1000)], 'ws?topics=trade'), 1009, 'too long');
+        await k.hostile(page, Array(3000).fill('time'), 'ws?topics=trade', 1000);
+        const before = await page.locator('#trades li').first().textContent();
+        await until('trades', async () => (
+            await page.locator('#trades li').first().textContent()) !== before);
+    });
+}
