@@ -1767,8 +1767,8 @@ static void rtpi_word_put(uint8_t *at, uint64_t word) {
     memcpy(at, &word, sizeof word);
 }
 
-// rtpi_unmask in steps of 64, which compilers make vectors of, and 8. Returns how many bytes these
-// are.
+// rtpi_unmask in steps of 64, which compilers make vectors of, 8 and 4. Returns how many bytes
+// these are.
 static size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint64_t mask) {
     size_t i = 0;
     for (; i < len - len % 64; i += 64) {
@@ -1791,6 +1791,13 @@ static size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint
     }
     for (; i < len - len % 8; i += 8) {
         rtpi_word_put(out + i, rtpi_word(in + i) ^ mask);
+    }
+    if (len & 4) {
+        uint32_t half;
+        memcpy(&half, in + i, 4);
+        half ^= (uint32_t)mask; // both halves are the frame's
+        memcpy(out + i, &half, 4);
+        i += 4;
     }
     return i;
 }
@@ -3824,7 +3831,7 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
 }
 
 // The plan of what is queued in tx, and of nothing else.
-static inline int rtpi_output_tx(rtpush_server *srv, rtpush_conn *c, rtpush_span *span) {
+RTPI_APART static int rtpi_output_tx(rtpush_server *srv, rtpush_conn *c, rtpush_span *span) {
     span->len = srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
     span->data = rtpi_tx(srv, c) + c->tx_head;
     span->kind = RTPUSH_SPAN_COPY;
@@ -6959,7 +6966,7 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, s
     const rtpi_ws *w = &c->in.ws;
     size_t i = 0;
     size_t n;
-    if (rtpi_ws_stopped(c)) {
+    if (!RTPI_WIDE || rtpi_ws_stopped(c)) { // where size counts it asks itself
         rtpi_ws_flush(srv, c);
     }
     while (i < len && !rtpi_ws_stopped(c)) {
