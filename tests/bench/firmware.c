@@ -12,7 +12,6 @@
 #include "log.h"
 #include "net.h"
 #include "startup.h"
-#include "../../examples/dashboard/text.h"
 
 #include "lwip/stats.h"
 #include "lwip/timeouts.h"
@@ -45,32 +44,33 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
     return sent == RTPUSH_ERR_WOULD_BLOCK ? RTPUSH_RETRY : RTPUSH_OK;
 }
 
-static void answer(rtpush_server *srv, const rtpush_request *req, const text *t) {
-    const rtpush_response response = {.body = t->out, .len = (uint32_t)t->len};
+static void answer(rtpush_server *srv, const rtpush_request *req, const rtpush_text *t) {
+    const rtpush_response response = {.body = t->data, .len = t->len};
     if (rtpush_reply(srv, req->conn, &response) < 0) {
         rtpush_abort(srv, req->conn);
     }
 }
 
 static void on_publish(rtpush_server *srv, const rtpush_request *req) {
-    char nothing = 0;
-    const text t = {&nothing, 0, 0};
+    const rtpush_text t = {NULL, 0, 0, 0};
     publish_ms = clock_ms() + QUIET_MS; // not before this answer is acknowledged
     answer(srv, req, &t);
 }
 
 static void on_begin(rtpush_server *srv, const rtpush_request *req) {
-    char nothing = 0;
-    const text t = {&nothing, 0, 0};
+    const rtpush_text t = {NULL, 0, 0, 0};
     loop_ticks = 0;
     answer(srv, req, &t);
 }
 
 static void on_result(rtpush_server *srv, const rtpush_request *req) {
-    char out[80];
-    text t = {out, sizeof out, 0};
-    text_add(&t, "%u %u %u %u %u %u", published, loop_ticks, publish_ticks, heap,
-             segments, references);
+    const uint32_t numbers[] = {published, loop_ticks, publish_ticks, heap, segments, references};
+    uint8_t out[80];
+    rtpush_text t = {out, sizeof out, 0, 0};
+    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        rtpush_text_put(&t, " ", 1);
+        rtpush_text_decimal(&t, numbers[i]);
+    }
     answer(srv, req, &t);
 }
 
