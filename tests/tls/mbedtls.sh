@@ -33,6 +33,9 @@ fi
 name="$1"
 lib="build/mbedtls/lib-$name.a"
 config=tests/tls/mbedtls/mbedtls_config.h
+mkdir -p build
+exec 9>"build/mbedtls-$name.lock" # suites that need it may begin at the same time
+flock 9
 if [ -f "$lib" ] && [ "$lib" -nt "$config" ] && [ "$lib" -nt "$0" ]; then
     exit 0
 fi
