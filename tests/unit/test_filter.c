@@ -213,6 +213,22 @@ static void filter_that_owes_an_acknowledgement_has_not_arrived(U_STATE) {
     T_EQ(p->c->dropped, 2);
 }
 
+// rtpush_filter_gives_way: "for an idle one it is half a second".
+static void filter_idle_ones_give_way_after_half_a_second(U_STATE) {
+    t_world *w = f_fixture();
+    w->desc.conn_count = 4;
+    f_start(w);
+    u_peer *idle = f_peer(w, "{GET /hello}");
+    t_conn *waits = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 9);
+    t_advance(w, 250);
+    assert_null(rtpush_filter_gives_way(&w->srv, waits->conn, 1000, f_any));
+    t_advance(w, 250);
+    assert_ptr_equal(rtpush_filter_gives_way(&w->srv, waits->conn, 1000, f_any), idle->c->conn);
+    t_forget(waits);
+    u_free(idle);
+    t_finish(w);
+}
+
 // rtpush_filter_gives_way: "NULL: none, or one ends already" - one that closes, once nothing of it
 // is left to be sent or acknowledged. Until then another one gives way.
 static void filter_waits_for_one_that_ends_only_if_it_has_nothing_left(U_STATE) {
@@ -345,6 +361,7 @@ int main(void) {
         u_test(filter_passes_everything_on),
         u_test(filter_evicted_between_requests_is_no_reset_where_the_port_knows),
         u_test(filter_that_owes_an_acknowledgement_has_not_arrived),
+        u_test(filter_idle_ones_give_way_after_half_a_second),
         u_test(filter_waits_for_one_that_ends_only_if_it_has_nothing_left),
         u_test(filter_is_served_again_later),
         u_test(filter_that_ends_makes_no_progress),

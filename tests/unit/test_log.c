@@ -699,6 +699,20 @@ static void log_keeps_a_quarter_free_for_other_contexts(U_STATE) {
     }
 }
 
+// "While rtpush_publish_from may be used (the port has a lock hook)": else nothing is kept free.
+static void log_keeps_nothing_free_where_the_loop_alone_publishes(U_STATE) {
+    t_world *w = small_log(1024);
+    rtpush_hooks hooks = w->srv.hooks;
+    hooks.lock = hooks.unlock = NULL;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_OK);
+    for (int i = 0; i < 40; i++) {
+        T_EQ(t_publish_text(w, T_LOG, "an event of some forty bytes, so to say"), RTPUSH_OK);
+        t_run(w);
+    }
+    T_CHECK(rtpush_get_counters(&w->srv)->log_used > 1024 * 3 / 4, "%lu bytes are used",
+            (unsigned long)rtpush_get_counters(&w->srv)->log_used);
+}
+
 static int g_nested;
 static void nested_publish(t_world *w) {
     if (g_nested > 0) {
@@ -1178,6 +1192,7 @@ int main(void) {
         u_test(log_publish_from_says_full_and_readers_hear_of_it),
         u_test(log_try_publish_from_spends_no_number),
         u_test(log_keeps_a_quarter_free_for_other_contexts),
+        u_test(log_keeps_nothing_free_where_the_loop_alone_publishes),
         u_test(log_interrupt_inside_a_publish_keeps_the_order),
         u_test(log_room_made_by_the_loop_is_not_taken_by_an_interrupt),
         u_test(log_no_reader_passes_a_record_being_written),
