@@ -7713,8 +7713,9 @@ RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn,
 int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     int count = 0;
     memset(&srv->plan, 0, sizeof srv->plan);
-    if (rtpi_is_open(conn) && rtpi_tx_queued(conn) > 0 && rtpi_only_tx(srv, conn)) {
-        return rtpi_output_tx(srv, conn, spans);
+    if (rtpi_is_open(conn) && rtpi_only_tx(srv, conn)) {
+        return rtpi_tx_queued(conn) > 0 ? rtpi_output_tx(srv, conn, spans)
+                                        : rtpi_output_nothing(srv, conn);
     }
     if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
         return srv->hooks.sharing->output(srv, conn, spans);
