@@ -559,9 +559,13 @@ function serveTabs({ url, use }) {
         }
     };
 
-    // That the connection is opened anew for another tab is no news.
+    // Also past events that nobody here asked for: they are no gap after the next notice. That the
+    // connection is opened anew for another tab is no news.
     const state = (status) => {
+        const id = positionOf(client.lastEventId);
+        at = id > at && id !== 'first' ? id : at;
         for (const m of members) {
+            m.id = m.up && at > m.id ? at : m.id;
             if (status.state === 'closed') { // by 204
                 say(m, 'gone', 204);
                 leave(m);
@@ -590,9 +594,6 @@ function serveTabs({ url, use }) {
             }
         }
         if (members.size > 0 && client) {
-            const id = positionOf(client.lastEventId);
-            at = id > at && id !== 'first' ? id : at;
-            members.forEach((m) => { m.id = m.up && at > m.id ? at : m.id; });
             state(client.status);
         }
     }, PING_MS);

@@ -30,7 +30,7 @@ const random = (n) => {
 };
 
 const startServer = (port = 0) => startProgram(PROGRAM,
-    ['--port', String(port), '--keepalive', '1000']);
+    ['--port', String(port), '--keepalive', process.env.FAULTS ? '1000' : '5000']);
 const publish = async (text, topic = 'a') => check((await fetch(
     `${server.url}/publish/${topic}`, { method: 'POST', body: text })).ok, `publish ${topic}`);
 const streams = async () => Number((await (await fetch(`${server.url}/counts`)).text())
@@ -198,30 +198,30 @@ async function shared() {
         }
     });
 
-    await test('a_page_in_the_back_forward_cache_or_reloaded_resumes', async () => {
-        const stays = await openTab({});
-        const page = await openTab({});
-        await publish('-1');
-        await got(page, 'a-1');
-        await page.goto(`${server.url}/counts`);
-        await publish('-2');
-        await got(stays, 'a-2');
-        await page.goBack();
-        // Kept, it resumes by itself; else it is a new page.
-        if (await page.evaluate(() => 'client' in globalThis)) {
-            await got(page, 'a-2');
-            same((await look(page)).events, ['a-1', 'a-2'], 'events');
-        } else {
-            await page.evaluate(() => globalThis.begin({}));
-            await isOpen(page);
-        }
-        await publish('-3');
-        await got(page, 'a-3');
-        await got(stays, 'a-3');
-        same((await look(stays)).events, ['a-1', 'a-2', 'a-3'], 'of the other');
-    });
+    if (!FIREFOX) { // which cannot be told to go back, or to freeze a tab
+        await test('a_page_in_the_back_forward_cache_or_reloaded_resumes', async () => {
+            const stays = await openTab({});
+            const page = await openTab({});
+            await publish('-1');
+            await got(page, 'a-1');
+            await page.goto(`${server.url}/counts`);
+            await publish('-2');
+            await got(stays, 'a-2');
+            await page.goBack();
+            // Kept, it resumes by itself; else it is a new page.
+            if (await page.evaluate(() => 'client' in globalThis)) {
+                await got(page, 'a-2');
+                same((await look(page)).events, ['a-1', 'a-2'], 'events');
+            } else {
+                await page.evaluate(() => globalThis.begin({}));
+                await isOpen(page);
+            }
+            await publish('-3');
+            await got(page, 'a-3');
+            await got(stays, 'a-3');
+            same((await look(stays)).events, ['a-1', 'a-2', 'a-3'], 'of the other');
+        });
 
-    if (!FIREFOX) { // by the DevTools protocol
         await test('a_frozen_tab_holds_nobody_up_and_misses_nothing', async () => {
             const awake = await openTab({});
             const page = await openTab({});
@@ -250,14 +250,16 @@ async function startBadProxy() {
     let mood = 'good';
     const listener = net.createServer((a) => {
         const b = net.connect(server.port, '127.0.0.1');
+        let held = false;
         for (const [from, to] of [[a, b], [b, a]]) {
             sockets.add(from);
             from.on('error', () => {});
             from.on('close', () => to.destroy());
             from.on('data', (data) => {
+                held ||= mood === 'holding';
                 if (mood === 'deaf' || (mood === 'mute' && from === b)) {
                     a.destroy();
-                } else if (mood !== 'holding') {
+                } else if (!held) {
                     to.write(data);
                 }
             });
