@@ -81,7 +81,7 @@ class Lines {
             },
             axes: [
                 {
-                    ...axis, grid: { show: false }, size: 26, space: 56,
+                    ...axis, grid: { show: false }, size: 26, space: 76,
                     incrs: [5, 10, 15, 30, 60, 120, 300],
                     values: (plot, at, index, space, step) =>
                         at.map((t) => this.timeLabel(t, step)),
