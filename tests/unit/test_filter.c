@@ -229,6 +229,22 @@ static void filter_idle_ones_give_way_after_half_a_second(U_STATE) {
     t_finish(w);
 }
 
+// ... "least_ms replaces the second there", for one without a request.
+static void filter_says_how_old_one_must_be(U_STATE) {
+    t_world *w = f_fixture();
+    w->desc.conn_count = 4;
+    f_start(w);
+    t_conn *half = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 8);
+    t_say(half, "GET /hello HTTP/1.1\r\nHost: 10");
+    t_conn *waits = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 9);
+    t_advance(w, 1500);
+    assert_null(rtpush_filter_gives_way(&w->srv, waits->conn, 2000, f_any));
+    assert_ptr_equal(rtpush_filter_gives_way(&w->srv, waits->conn, 1250, f_any), half->conn);
+    t_forget(waits);
+    t_forget(half);
+    t_finish(w);
+}
+
 // rtpush_filter_gives_way: "NULL: none, or one ends already" - one that closes, once nothing of it
 // is left to be sent or acknowledged. Until then another one gives way.
 static void filter_waits_for_one_that_ends_only_if_it_has_nothing_left(U_STATE) {
@@ -362,6 +378,7 @@ int main(void) {
         u_test(filter_evicted_between_requests_is_no_reset_where_the_port_knows),
         u_test(filter_that_owes_an_acknowledgement_has_not_arrived),
         u_test(filter_idle_ones_give_way_after_half_a_second),
+        u_test(filter_says_how_old_one_must_be),
         u_test(filter_waits_for_one_that_ends_only_if_it_has_nothing_left),
         u_test(filter_is_served_again_later),
         u_test(filter_that_ends_makes_no_progress),

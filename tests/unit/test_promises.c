@@ -1169,11 +1169,12 @@ static void promise_abort_between_requests_is_a_reset(U_STATE) {
 static void promise_a_commit_is_published_once(U_STATE) {
     t_world *w = t_begin();
     const uint32_t before = rtpush_get_counters(&w->srv)->published;
-    char *room = (char *)rtpush_reserve(&w->srv, T_LOG, 8);
+    char *room = (char *)rtpush_reserve(&w->srv, T_LOG, 100);
     T_EQ(rtpush_get_counters(&w->srv)->published, before);
     memcpy(room, "reserved", 8);
     T_EQ(rtpush_commit(&w->srv, 8), RTPUSH_OK);
     T_EQ(rtpush_get_counters(&w->srv)->published, before + 1);
+    T_EQ(rtpush_get_counters(&w->srv)->log_used, (16 + 8 + 2 + 3) & ~3); // not of 100
     room = (char *)rtpush_reserve(&w->srv, T_LOG, 8);
     room[0] = (char)0xFF;
     T_EQ(rtpush_commit(&w->srv, 1), RTPUSH_ERR_UTF8);
