@@ -319,9 +319,13 @@ try {
     for (const body of TESTS) {
         await test(body.name, body);
     }
-    // Over WebDriver BiDi Playwright cannot set the theme.
-    for (const scheme of FIREFOX ? ['light'] : ['light', 'dark']) {
-        for (const width of [320, 390, 768, 1280]) {
+    for (const scheme of ['light', 'dark']) {
+        if (FIREFOX && scheme === 'dark') {
+            await browser.close();
+            // Over WebDriver BiDi no page has a colorScheme of its own: the whole browser is dark.
+            browser = await launch(undefined, [], { 'ui.systemUsesDarkTheme': 1 });
+        }
+        for (const width of FIREFOX && scheme === 'dark' ? [390, 1280] : [320, 390, 768, 1280]) {
             await test(`fits_${width}_pixels_in_${scheme}`, () => look(scheme, width));
         }
     }
