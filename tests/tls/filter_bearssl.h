@@ -32,6 +32,7 @@ enum { P_SMALL_IN = 837 - 21 }; // most bytes in a record: 5 of its header, 16 o
 enum { P_TOO_MUCH = P_SMALL_IN + 1 };
 #define P_TOO_LONG "{hex 15030100020216}" // the answer to such a hello
 #define P_ALERT_LOST(peer) 0
+#define P_SAME_CLOCK 0
 
 enum { // last_error
     P_ERR_TOO_LARGE = BR_ERR_TOO_LARGE,

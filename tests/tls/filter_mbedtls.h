@@ -26,6 +26,7 @@ enum { P_TOO_MUCH = T_IN + 1000 };
 #define P_TOO_LONG "{hex 15030300020216}" // the answer to such a hello
 // RFC 8446 6.2: behind its Finished a server's alert is by the keys of the application. mbedTLS 3.6
 // sends it by those of the handshake, so a client without a certificate cannot read why.
+#define P_SAME_CLOCK (p_version != 0) // of both sides
 #define P_ALERT_LOST(peer) (p_version && p_error(peer) == MBEDTLS_ERR_SSL_INVALID_MAC)
 
 enum { // last_error
