@@ -7714,16 +7714,13 @@ int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *span
     int count = 0;
     memset(&srv->plan, 0, sizeof srv->plan);
     if (rtpi_is_open(conn) && rtpi_only_tx(srv, conn)) {
-        return rtpi_tx_queued(conn) > 0 ? rtpi_output_tx(srv, conn, spans)
-                                        : rtpi_output_nothing(srv, conn);
-    }
-    if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
+        count = rtpi_tx_queued(conn) > 0 ? rtpi_output_tx(srv, conn, spans) : 0;
+    } else if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
         return srv->hooks.sharing->output(srv, conn, spans);
-    }
-    srv->passes = RTPI_PASSES;
-    srv->busy = conn;
-    if (rtpi_output_fill(srv, conn)) {
-        count = rtpi_output_own(srv, conn, spans, max);
+    } else {
+        srv->passes = RTPI_PASSES;
+        srv->busy = conn;
+        count = rtpi_output_fill(srv, conn) ? rtpi_output_own(srv, conn, spans, max) : 0;
     }
     if (count == 0) {
         count = rtpi_output_nothing(srv, conn);
