@@ -8,7 +8,8 @@ C99 := -std=c99 $(STRICT) -Ibuild -I.
 SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CORE := rtpush.h $(wildcard ports/*.h)
 EXAMPLES := $(wildcard examples/*/*.[ch])
-SECURE := $(wildcard examples/secure/*.[ch] examples/secure/*.sh examples/secure/page/*)
+SECURE := $(wildcard examples/secure/*.[ch] examples/secure/*.sh examples/secure/page/*) \
+    examples/shared/look.css
 PAGE := $(wildcard examples/dashboard/*.* examples/dashboard/page/* examples/shared/*.css \
     ports/browser/* ports/*.sh)
 

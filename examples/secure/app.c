@@ -457,7 +457,7 @@ static void redirect(rtpush_server *srv, const rtpush_request *req) {
 static void on_page(rtpush_server *srv, const rtpush_request *req) {
     static const char *const headers[] = {
         "Content-Security-Policy",
-        "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         "img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         "Referrer-Policy", "same-origin", // "no-referrer" would make the form's Origin null
         NULL};
@@ -654,6 +654,7 @@ enum {
     AT_PAGE,
     AT_APP_JS,
     AT_RTPUSH_JS,
+    AT_STYLE,
     AT_LOGIN,
     AT_LOGOUT,
     AT_SESSION,
@@ -668,6 +669,7 @@ const rtpush_route app_routes[APP_ROUTE_COUNT] = {
     [AT_PAGE] = {.path = "/", .kind = &rtpush_handler, .on_request = on_page},
     [AT_APP_JS] = {.path = "/app.js", .kind = &rtpush_file, .asset = &asset_app_js},
     [AT_RTPUSH_JS] = {.path = "/rtpush.js", .kind = &rtpush_file, .asset = &asset_rtpush_js},
+    [AT_STYLE] = {.path = "/style.css", .kind = &rtpush_file, .asset = &asset_style_css},
     [AT_LOGIN] = {.path = "/login",
                   .kind = &rtpush_upload,
                   .methods = RTPUSH_POST,
@@ -704,7 +706,8 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
     switch (at) {
     case AT_PAGE:
     case AT_APP_JS: // no secrets in them
-    case AT_RTPUSH_JS: return 0;
+    case AT_RTPUSH_JS:
+    case AT_STYLE: return 0;
     case AT_LOGIN:
     case AT_LOGOUT: return is_foreign(a, req) ? 403 : 0; // no other site logs our user in or out
     case AT_TICKET: return by_cookie(a, req, &who) || by_token(a, req, &who) ? 0 : 401;

@@ -19,7 +19,7 @@ enum { APP_READING_MAX = 112, APP_SWITCH_MAX = 16 };
 enum { APP_STATE_SUM = APP_READING_MAX + APP_SWITCH_MAX };
 extern const rtpush_topic app_topics[APP_TOPIC_COUNT];
 
-enum { APP_ROUTE_COUNT = 11 };
+enum { APP_ROUTE_COUNT = 12 };
 extern const rtpush_route app_routes[APP_ROUTE_COUNT];
 
 // The least the server needs: a request head with a cookie, a ticket or a token of 350 bytes fits.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Turns page/ and ports/browser/rtpush.js into C by ports/assets.sh.
+# Turns page/, ports/browser/rtpush.js and the look of the examples into C by ports/assets.sh.
 #     sh examples/secure/bundle.sh build/secure_assets.h
 set -eu
 if [ $# -ne 1 ]; then
@@ -16,4 +16,5 @@ for page in login dashboard; do
     sed 's/^ *//' "$here/page/$page.html" >"$work/$page.html"
 done
 sh "$here/../../ports/assets.sh" "$1" "$here/page/app.js" "$here/../../ports/browser/rtpush.js" \
+    "/style.css=$here/../shared/look.css+$here/page/style.css" \
     --plain "$work/login.html" "$work/dashboard.html"

@@ -13,6 +13,7 @@ import {
   ORIGIN, now, post, setClock, startSecure, token, tryPassword,
 } from '../clients/secure.mjs';
 import { launch } from './browsers.mjs';
+import { lowContrast, nameless } from './checks.mjs';
 
 const [target, only] = process.argv.slice(2);
 if (!target || !process.env.NODE_EXTRA_CA_CERTS) {
@@ -104,6 +105,26 @@ secure('a wrong password is told, the right one opens the dashboard', async (s, 
   equal(await p.page.evaluate(() => document.cookie), '', 'what scripts see');
   await p.page.reload();
   await p.says('link', 'open');
+});
+
+secure('both pages are readable in light, dark and on a phone', async (s, open) => {
+  for (const [colorScheme, width] of [['light', 1280], ['dark', 1280], ['light', 375]]) {
+    const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 } });
+    const p = await open(`${s.url}/`, context);
+    const readable = async (what) => {
+      const words = `${what}, ${colorScheme}, ${width} pixels`;
+      equal(await p.page.evaluate(lowContrast), [], `low contrast, ${words}`);
+      equal(await p.page.evaluate(nameless), [], `without a name, ${words}`);
+      equal(await p.page.evaluate(() => Math.max(0, document.documentElement.scrollWidth
+        - innerWidth)), 0, `pixels too wide, ${words}`);
+      check(await p.page.evaluate(() => getComputedStyle(document.querySelector('.card'))
+        .borderTopStyle === 'solid'), `no look, ${words}`);
+    };
+    await readable('login');
+    await p.login('admin');
+    await p.says('link', 'open');
+    await readable('dashboard');
+  }
 });
 
 secure('after many guesses the page says to wait, and the right one opens', async (s, open) => {

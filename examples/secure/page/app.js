@@ -71,7 +71,8 @@ async function dashboard() {
         lastEventId: me.id, // the log and the audit from their beginning
         onState({ state, transport }) {
             show('link', `${state}, ${transport}`);
-            document.body.style.opacity = state === 'silent' ? 0.55 : 1;
+            at('pill').dataset.state = state;
+            document.querySelector('main').dataset.state = state;
             if (state === 'waiting' || state === 'refused') {
                 session();
             }
