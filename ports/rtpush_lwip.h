@@ -239,6 +239,7 @@ struct rtpush_lwip {
     rtpush_lwip_slot *free_first;
     uint32_t retry_ms;    // when blocked slots are tried again
     uint32_t retry_at;    // slot to begin with, so that none is always the last
+    rtpush_lwip_slot *first; // the others wait for it, see rtpi_lwip_waits; or NULL
     uint32_t blocked;     // slots that wait for memory
     uint32_t held;        // pbufs
     uint32_t abort_count; // slots whose PCB is to be aborted
@@ -526,9 +527,19 @@ static int rtpi_lwip_in_order(const struct tcp_pcb *pcb) {
     return last == NULL || lwip_ntohl(last->tcphdr->seqno) + last->len == pcb->snd_lbb;
 }
 
+// Memory that is free again goes to a connection whose bytes were acknowledged, since lwIP calls it
+// at once. On a small heap one with nothing in flight would never get any. rtpi_lwip_retry finds
+// such a connection, and half of the time the others wait for it. Half, because their own bytes in
+// flight may keep the memory for as long as a dead peer is waited for.
+static int rtpi_lwip_waits(const rtpush_lwip_slot *slot) {
+    const rtpush_lwip_slot *first = slot->port->first;
+    return first != NULL && first != slot && (sys_now() & 1024u) != 0;
+}
+
 // Writes len bytes or fewer. Returns how many, RTPI_LWIP_FAILED if the connection must be aborted.
 static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t want, int refer,
                            int more) {
+    rtpush_lwip *port = slot->port;
     struct tcp_pcb *pcb = slot->pcb;
     const uint32_t room = tcp_sndbuf(pcb);
     const uint32_t most = want < room ? want : room;
@@ -536,6 +547,10 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     u8_t flags = TCP_WRITE_FLAG_COPY;
     err_t err;
     if (len == 0) {
+        return 0;
+    }
+    if (rtpi_lwip_waits(slot)) {
+        rtpi_lwip_set_blocked(slot, 1);
         return 0;
     }
     if (refer && most >= RTPUSH_LWIP_REFER) {
@@ -558,6 +573,9 @@ static int rtpi_lwip_write(rtpush_lwip_slot *slot, const uint8_t *data, uint32_t
     if (err == ERR_OK) {
         if (!(flags & TCP_WRITE_FLAG_COPY)) {
             slot->flags |= RTPI_LWIP_REFERS;
+        }
+        if (port->first == slot) {
+            port->first = NULL;
         }
         return len;
     }
@@ -709,11 +727,18 @@ static void rtpi_lwip_retry(rtpush_lwip *port, uint32_t now_ms) {
     }
     port->retry_ms = now_ms + RTPUSH_LWIP_RETRY_MS;
     port->retry_at = (port->retry_at + 1u) % port->desc.slot_count;
+    if (port->first != NULL && !(port->first->flags & RTPI_LWIP_BLOCKED)) {
+        port->first = NULL;
+    }
     for (uint32_t i = 0; i < port->desc.slot_count; i++) {
         rtpush_lwip_slot *slot =
             &port->desc.slots[(port->retry_at + i) % port->desc.slot_count];
         if (slot->flags & RTPI_LWIP_BLOCKED) {
             rtpi_lwip_serve(slot, 0);
+        }
+        if (port->first == NULL && (slot->flags & RTPI_LWIP_BLOCKED) && slot->pcb != NULL &&
+            tcp_sndqueuelen(slot->pcb) == 0) {
+            port->first = slot;
         }
     }
 }
