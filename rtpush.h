@@ -566,7 +566,8 @@ typedef struct rtpush_route {
     void (*on_open)(rtpush_server *srv, const rtpush_request *req);
     // WEBSOCKET: RTPUSH_RETRY or RTPUSH_ERR_WOULD_BLOCK: not taken, it comes again after progress
     // and nothing more is read meanwhile. Whatever else it returns: taken. So an echo is
-    // "return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len)". One that was left is lost
+    // "return rtpush_send(srv, conn, msg->opcode, msg->data, msg->len)". What was done before such
+    // a return is done again: after a publish return something else. One that was left is lost
     // with the connection, also where the peer ends TCP without a Close (RFC 6455 7.1.5: 1006).
     int (*on_message)(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg);
     // WEBSOCKET: there is room again after RTPUSH_ERR_WOULD_BLOCK, wherever that was answered.
