@@ -2047,7 +2047,7 @@ static rtpush_conn *rtpi_conn_at(const rtpush_server *srv, uint32_t index) {
 }
 
 static rtpush_conn *rtpi_conn_after(const rtpush_server *srv, const rtpush_conn *c) {
-    return (rtpush_conn *)((uintptr_t)c + srv->conn_size);
+    return (rtpush_conn *)((uintptr_t)c + (uintptr_t)srv->conn_size);
 }
 
 static uint32_t rtpi_conn_index(const rtpush_server *srv, const rtpush_conn *c) {

@@ -240,6 +240,9 @@ cp @_assets.h @.d/${name}_assets.h
         sources="$example/app.c $example/widgets.c"
     elif [ "$name" = selftest ]; then # beside a sketch
         sources="-I$example $example/app.c $example/posix/main.c"
+    elif [ -e "$example/page/index.html" ] && [ "$name" != dashboard ]; then # over examples/shared
+        make --no-print-directory "build/pages/${name}_page.h" >/dev/null
+        sources="-Ibuild/pages -Iexamples/shared $sources"
     elif [ "$name" = secure ]; then # TLS
         sources="$example/secure.c $example/app.c"
     fi

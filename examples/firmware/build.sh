@@ -39,6 +39,7 @@ build() {
         *) echo "build: no board $board" >&2; return 2 ;;
     esac
     mkdir -p "$out/$board/lwip"
+    rm -f "$out/$board"/*.o # of sources that are no more
     library=''
     if [ -n "${TLS:-}" ]; then
         sh tests/tls/bearssl.sh "$cpu"

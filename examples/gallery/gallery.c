@@ -16,8 +16,11 @@ static int option(const char *name, const char *value) {
     if (strcmp(name, "--run") != 0 || used + len + 2 > sizeof list) {
         return 0;
     }
-    memcpy(list + used, " ", used > 0);
-    memcpy(list + used + (used > 0), value, len + 1);
+    char *end = list + used;
+    if (used > 0) {
+        *end++ = ' ';
+    }
+    memcpy(end, value, len + 1);
     return 1;
 }
 

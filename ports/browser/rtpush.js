@@ -27,7 +27,7 @@
 //     connecting --notice--> open --2 periods--> silent --4 periods--> waiting --> connecting
 //     open, silent --lost--> waiting --backoff--> connecting     silent --heard--> open
 //     connecting --401, 403--> refused --30 s and more--> connecting
-//     connecting --429, 5xx--> waiting, for the same transport: the server is full
+//     connecting --429, 503--> waiting, for the same transport: the server is full
 //     any --page hidden for hiddenMs, or page cached--> hidden --shown again--> connecting
 //     any --close(), or 204--> closed
 //
@@ -334,7 +334,7 @@ export function connect({
     };
 
     // The transport failed, or was never up. If it gave no status, the probe does. If that has an
-    // answer, the transport is blocked. 0: the server is down; 429, 5xx: it is full.
+    // answer, the transport is blocked. 0: the server is down; 429, 503: it is full.
     const lost = (code = upAt ? 0 : -1) => {
         if (code < 0) {
             open(probe, 'waiting', establishMs, again);
@@ -346,7 +346,7 @@ export function connect({
         } else if (code && !upAt) {
             // Neither this answer is a sign of a blocked transport nor the next one: that may come
             // from a server that has room again, to a request made after the transport was refused.
-            failures = code === 429 || code >= 500 ? -2 : failures;
+            failures = code === 429 || code === 503 ? -2 : failures;
             blocked();
         } else {
             again();

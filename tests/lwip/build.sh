@@ -17,7 +17,7 @@ sanitizers_of() {
         *-asan)
             echo '-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
                 -fno-sanitize-recover=all ;;
-        *) echo '-g -O2' ;;
+        *) echo '-g -O1' ;; # compiling takes longer than running
     esac
 }
 flags_of() {
