@@ -88,8 +88,11 @@ const has = (page, id, name, value) => until(`#${id} with ${name} ${value}`,
 async function test(name, body) {
     errors.length = 0;
     outage = false;
+    let limit;
     try {
-        await body();
+        await Promise.race([body(), new Promise((_, fail) => {
+            limit = setTimeout(() => fail(new Error('not within 4 minutes')), 240000);
+        })]);
         check(errors.length === 0, `console: ${errors.join('\n    ')}`);
         passed++;
         console.log(`ok   ${name}`);
@@ -97,6 +100,7 @@ async function test(name, body) {
         failed++;
         console.log(`FAIL ${name}\n    ${error.stack}`);
     } finally {
+        clearTimeout(limit);
         for (const context of browser.contexts()) {
             await context.close().catch(() => {});
         }
@@ -443,7 +447,7 @@ async function parsing(server) {
             let waiting = { wanted: 'open', done() {} };
             const hide = (hidden) => {
                 Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-                document.dispatchEvent(new Event('visibilitychange'));
+                document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
             };
             const client = connect({
                 topics: ['log'], transports: [websocket], hiddenMs: 50,
