@@ -2,7 +2,7 @@
 # Runs suites and adds up what they print. A suite is a command that ends with a line `N passed,
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
-# the other; of all of them three run at a time, because many only wait for timers and clients.
+# the other; of all of them four run at a time, because many only wait for timers and clients.
 # test-long is what takes long and finds little that others do not: the same with more seeds, the
 # rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
 # every unit test with clang's sanitizers too (test has those that reach most of the core), and the
@@ -123,6 +123,7 @@ run_suite() {
 }
 
 at_a_time=1
+busy=''
 case "${1:-test}" in
     only)
         shift
@@ -138,33 +139,37 @@ case "${1:-test}" in
             browser-faults-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
+    # Those of `busy` compile on all processors, one at a time; the others mostly wait.
     test)
         at_a_time=3
+        busy='
+matrix
+lwip lwip-threads tls tls-mbedtls
+unit
+unit-clang
+snippets bench
+size stack
+cpp packages projects
+fuzz
+symbols lint mutants-self page-size'
         chains='
 device pages widgets selftest
 clients clients-tls clients-poll
-lwip lwip-threads tls tls-mbedtls
-matrix
 secure-app secure-device
-wire wire-tls device-tls pages-tls
 browser browser-page browser-firefox browser-tabs
+wire wire-tls device-tls pages-tls
 clients-sockets sockets
-unit
 browser-widgets widgets-firefox
-snippets bench
 windows
-fuzz boards
 secure secure-browser
 examples example-clients
-size stack
-unit-clang
 access upload proxies proxied-pages
-cpp packages projects
-threads posix slow symbols lint mutants-self page-size'
+posix slow threads
+boards'
         ;;
     *) chains="$*" ;;
 esac
-for suite in $chains; do
+for suite in $busy $chains; do
     if ! command_of "$suite" >/dev/null; then
         echo "run: no suite called $suite" >&2
         exit 2
@@ -176,15 +181,20 @@ if [ "${1:-test}" = test ]; then
     # What several chains need is made before they begin. If that fails, so do they, and say why.
     sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
     $make -j 2 hub build/dashboard build/widgets-asan build/hub-tls build/echo-tls \
-        build/dashboard-tls build/secure-asan firmware secure-firmware >>build/log/prepare.log 2>&1
+        build/dashboard-tls build/secure-asan examples-asan firmware secure-firmware \
+        >>build/log/prepare.log 2>&1
+fi
+if [ -n "$busy" ]; then
+    echo "$busy" | xargs -L 1 sh tests/run.sh only &
 fi
 echo "$chains" | xargs -P "$at_a_time" -L 1 sh tests/run.sh only
+wait
 
 passed=0
 failed=0
 skipped=0
 echo "== totals"
-for suite in $chains; do
+for suite in $busy $chains; do
     read -r p f s took cpu <"build/log/$suite.totals" || { p=0 f=1 s=0 took=0 cpu=0; }
     printf '%-14s %5s passed %4s failed %5s s %5s s of CPU\n' "$suite" "$p" "$f" "$took" "$cpu"
     passed=$((passed + p))
