@@ -12,19 +12,16 @@
 // is a measurement: a slow machine passes like a fast one. Last line: "N passed, N failed".
 
 import { fileURLToPath } from 'node:url';
-import { launch } from './browsers.mjs';
 import {
-    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until, WAIT_MS,
+    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
+import { forget, newPage, openBrowser, OUTAGE, run, test } from './suite.mjs';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
 const SECURE = 'RTPUSH_TLS' in process.env;
 const ALL_MS = 12 * 60000;  // for everything, also beside other suites
 const TRANSPORTS = { websocket: 'WebSocket', sse: 'SSE', poll: 'Polling' };
-
-let passed = 0;
-let failed = 0;
 
 // -- server ---------------------------------------------------------------------------------------
 
@@ -38,22 +35,11 @@ async function startServer(port = 0) {
 
 // -- pages ----------------------------------------------------------------------------------------
 
-const errors = [];   // what any page logged
 const strangers = []; // requests to anywhere else
-let outage = false;  // the server is away: the browser itself reports failed requests
 
 async function openPage(url, options = {}) {
     const { transport = 'auto', scheme = 'light', width = 1280, height = 900, prepare } = options;
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
-    context.setDefaultTimeout(WAIT_MS);
-    const page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(error.stack));
-    page.on('console', (message) => {
-        const network = /Failed to load|WebSocket connection|net::ERR/.test(message.text());
-        if (['error', 'warning'].includes(message.type()) && !(outage && network)) {
-            errors.push(`${message.type()}: ${message.text()}`);
-        }
-    });
+    const page = await newPage({ viewport: { width, height }, colorScheme: scheme });
     page.on('request', (request) => {
         if (!request.url().startsWith(url) && !request.url().startsWith('data:')) {
             strangers.push(request.url());
@@ -82,30 +68,6 @@ const says = (page, id, words) => until(`#${id} with "${words}"`,
 const logged = (page, words) => says(page, 'log', words);
 const has = (page, id, name, value) => until(`#${id} with ${name} ${value}`,
     async () => (await page.getAttribute(`#${id}`, name)) === value);
-
-// -- checking -------------------------------------------------------------------------------------
-
-async function test(name, body) {
-    errors.length = 0;
-    outage = false;
-    let limit;
-    try {
-        await Promise.race([body(), new Promise((_, fail) => {
-            limit = setTimeout(() => fail(new Error('not within 4 minutes')), 240000);
-        })]);
-        check(errors.length === 0, `console: ${errors.join('\n    ')}`);
-        passed++;
-        console.log(`ok   ${name}`);
-    } catch (error) {
-        failed++;
-        console.log(`FAIL ${name}\n    ${error.stack}`);
-    } finally {
-        clearTimeout(limit);
-        for (const context of browser.contexts()) {
-            await context.close().catch(() => {});
-        }
-    }
-}
 
 // -- tests ----------------------------------------------------------------------------------------
 
@@ -190,7 +152,7 @@ async function controls(server) {
             return [answer.status, await answer.text()];
         });
         same(status, [400, 'period: 100 to 10000 ms'], 'answer');
-        errors.length = 0; // the browser reports the 400 we asked for
+        forget(); // the browser reports the 400 we asked for
     });
 }
 
@@ -237,15 +199,13 @@ async function breaks(server) {
     });
 
     await test('auto_falls_back_where_websockets_are_blocked', async () => {
-        outage = true;
         const blocked = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
         const page = await openPage(server.url, { prepare: blocked });
         await live(page, 'sse');
         await grows(page, 'c-received', 2);
-    });
+    }, OUTAGE);
 
     await test('auto_falls_back_to_polling_where_streams_are_blocked', async () => {
-        outage = true;
         const page = await openPage(server.url, {
             prepare: async (p) => {
                 await p.routeWebSocket(/\/ws/, (socket) => socket.close());
@@ -254,7 +214,7 @@ async function breaks(server) {
         });
         await live(page, 'poll');
         await grows(page, 'c-received', 2);
-    });
+    }, OUTAGE);
 
     await test('a_page_left_and_returned_to_is_live_again', async () => {
         const page = await openPage(server.url);
@@ -266,7 +226,6 @@ async function breaks(server) {
     });
 
     await test('going_offline_and_online_ends_live', async () => {
-        outage = true;
         const page = await openPage(server.url);
         await live(page, 'websocket');
         await page.context().setOffline(true);
@@ -274,7 +233,7 @@ async function breaks(server) {
         await page.context().setOffline(false);
         await live(page, 'websocket');
         await grows(page, 'c-received', 2);
-    });
+    }, OUTAGE);
 }
 
 async function restarts(server) {
@@ -286,7 +245,6 @@ async function restarts(server) {
                 await live(page, transport);
                 pages.push([transport, page]);
             }
-            outage = true;
             const status = await stopProgram(server, signal);
             same(status, signal === 'SIGTERM' ? 0 : 'SIGKILL', 'exit');
             for (const [, page] of pages) {
@@ -300,7 +258,7 @@ async function restarts(server) {
                 await logged(page, 'The server has started again');
                 await grows(page, 'c-received', 2);
             }
-        });
+        }, OUTAGE);
     }
 }
 
@@ -315,7 +273,6 @@ async function reboots(server) {
             await grows(page, 'c-received', 1);
             pages.push([transport, page]);
         }
-        outage = true;
         await server.reset();
         for (const [transport, page] of pages) {
             await until(`restart told over ${transport}`,
@@ -324,7 +281,7 @@ async function reboots(server) {
             await logged(page, 'The server has started again');
             await grows(page, 'c-received', 2);
         }
-    });
+    }, OUTAGE);
 }
 
 async function eight(server) {
@@ -537,22 +494,8 @@ async function parsing(server) {
 
 // -- run ------------------------------------------------------------------------------------------
 
-function finish() {
-    console.log(`${passed} passed, ${failed} failed`);
-    process.exit(failed === 0 && passed > 0 ? 0 : 1);
-}
-
-setTimeout(() => {
-    console.log('FAIL all_tests_end_in_time');
-    failed++;
-    finish();
-}, ALL_MS).unref();
-
-let browser;
-try {
-    browser = await launch(SECURE ? process.env.NODE_EXTRA_CA_CERTS : undefined,
-        ['--headless', '--disable-gpu', '--disable-quic', '--no-first-run',
-            '--disable-background-networking', '--disable-component-update', '--disable-sync']);
+await run(ALL_MS, async () => {
+    await openBrowser(SECURE ? process.env.NODE_EXTRA_CA_CERTS : undefined, ['--disable-quic']);
     const server = await startServer();
     const groups = DEVICE ? [transports, controls, eight, look, reboots]
         : [transports, controls, breaks, restarts, look, parsing];
@@ -566,10 +509,4 @@ try {
             same(await stopProgram(server), 0, 'exit');
         });
     }
-} catch (error) {
-    failed++;
-    console.log(`FAIL setting_up\n    ${error.stack}`);
-} finally {
-    await browser?.close().catch(() => {});
-    finish();
-}
+});

@@ -10,52 +10,18 @@
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { launch } from './browsers.mjs';
 import {
-    check, lowContrast, nameless, same, startProgram, stopProgram, until, WAIT_MS,
+    check, lowContrast, nameless, same, startProgram, stopProgram, until,
 } from './checks.mjs';
+import { newPage, openBrowser, OUTAGE, run, test } from './suite.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
 const FOLDER = process.argv[2] ?? 'build/examples-asan';
 const HERE = fileURLToPath(new URL('examples/', import.meta.url));
 const ALL_MS = 9 * 60000;
-// The browser logs an outage; this cannot be turned off.
-const OUTAGE = /WebSocket connection|net::ERR|Failed to load/;
-
-let passed = 0;
-let failed = 0;
-let errors = []; // what the pages logged
-// WebRTC between pages of this machine: by its own addresses, which need no name service.
-const browser = await launch(undefined, ['--disable-features=WebRtcHideLocalIpsWithMdns',
-    '--allow-loopback-in-peer-connection']);
-
-async function test(name, body, allowed = null) {
-    errors = [];
-    try {
-        await body();
-        const left = errors.filter((words) => !allowed?.test(words));
-        check(left.length === 0, `console: ${left.join('\n    ')}`);
-        passed++;
-        console.log(`ok   ${name}`);
-    } catch (error) {
-        failed++;
-        console.log(`FAIL ${name}\n    ${error.stack}`);
-    } finally {
-        for (const context of browser.contexts()) {
-            await context.close().catch(() => {});
-        }
-    }
-}
 
 async function openPage(url, { scheme = 'light', width = 1280, prepare } = {}) {
-    const context = await browser.newContext({
-        viewport: { width, height: 844 }, colorScheme: scheme,
-    });
-    context.setDefaultTimeout(WAIT_MS);
-    const page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(error.stack));
-    page.on('console', (message) => ['error', 'warning'].includes(message.type()) &&
-        errors.push(message.text()));
+    const page = await newPage({ viewport: { width, height: 844 }, colorScheme: scheme });
     await prepare?.(page);
     await page.goto(url);
     return page;
@@ -126,18 +92,17 @@ async function looks(k, name) {
     console.log(`     ${name}: page, style, script gzipped: ${sizes.join(' + ')} bytes`);
 }
 
-setTimeout(() => { console.log('FAIL out of time\n0 passed, 1 failed'); process.exit(1); },
-    ALL_MS).unref();
-
 const names = process.argv.length > 3 ? process.argv.slice(3)
     : fs.readdirSync(HERE).map((file) => file.replace('.mjs', '')).sort();
-for (const name of names) {
-    const module = await import(`./examples/${name}.mjs`);
-    const k = await kit(name, module);
-    await looks(k, name);
-    await module.default(k);
-    await k.test('ends without a fault', () => k.stop());
-}
-await browser.close();
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+await run(ALL_MS, async () => {
+    // WebRTC between pages of this machine: by its own addresses, which need no name service.
+    await openBrowser(undefined, ['--disable-features=WebRtcHideLocalIpsWithMdns',
+        '--allow-loopback-in-peer-connection']);
+    for (const name of names) {
+        const module = await import(`./examples/${name}.mjs`);
+        const k = await kit(name, module);
+        await looks(k, name);
+        await module.default(k);
+        await k.test('ends without a fault', () => k.stop());
+    }
+});

@@ -8,18 +8,16 @@
 // no test relies on this machine being quick. Last line: "N passed, N failed".
 
 import net from 'node:net';
-import { launch } from './browsers.mjs';
-import { check, same, sleep, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
+import { check, same, sleep, startProgram, stopProgram, until } from './checks.mjs';
+import * as suite from './suite.mjs';
+
+const { OUTAGE } = suite;
 
 const PROGRAM = process.argv[2];
 const ALL_MS = 9 * 60000; // for everything
 const TRANSPORTS = ['websocket', 'sse', 'poll'];
 
-let passed = 0;
-let failed = 0;
-let errors = []; // what the page logged
 let server;
-let browser;
 
 // -- server and link ------------------------------------------------------------------------------
 
@@ -112,15 +110,7 @@ function helpers() {
 }
 
 async function openPage(url = server.url, prepare = () => {}) {
-    const context = await browser.newContext();
-    context.setDefaultTimeout(WAIT_MS);
-    const page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(`uncaught: ${error.message}`));
-    page.on('console', (message) => {
-        if (['error', 'warning'].includes(message.type())) {
-            errors.push(`${message.type()}: ${message.text()}`);
-        }
-    });
+    const page = await suite.newPage();
     await page.addInitScript(helpers);
     await prepare(page);
     await page.goto(url);
@@ -136,28 +126,8 @@ const state = (page, name, wanted) => until(`${name} to be ${wanted}`,
 const was = (page, name, wanted) => until(`${name} to have been ${wanted}`,
     async () => (await look(page, name)).states.includes(wanted));
 
-// The browser logs a request that is refused or fails; this cannot be turned off. Firefox has
-// another message for a WebSocket.
-const OUTAGE = /Failed to load|WebSocket connection|net::ERR|Firefox can.t establish|interrupted/;
-
-async function test(name, body, allowed = null) {
-    errors = [];
-    try {
-        await body();
-        const left = errors.filter((words) => !allowed?.test(words));
-        check(left.length === 0, `console: ${left.join('\n    ')}`);
-        passed++;
-        console.log(`ok   ${name}`);
-    } catch (error) {
-        failed++;
-        console.log(`FAIL ${name}\n    ${error.stack}`);
-    } finally {
-        await refuse(0).catch(() => {});
-        for (const context of browser.contexts()) {
-            await context.close().catch(() => {});
-        }
-    }
-}
+const test = (name, body, allowed) => suite.test(name,
+    () => body().finally(() => refuse(0).catch(() => {})), allowed);
 
 // -- tests ----------------------------------------------------------------------------------------
 
@@ -491,8 +461,8 @@ async function functions() {
             await until('both events',
                 async () => (await look(page, transport)).events.length === 2);
             same((await look(page, transport)).connects, 1, transport);
-            const told = errors.filter((words) => words.includes(`of ${transport}`));
-            check(told.length >= 2, `reported: ${errors.join()}`);
+            const told = suite.logged.filter((words) => words.includes(`of ${transport}`));
+            check(told.length >= 2, `reported: ${suite.logged.join()}`);
         }
     }, /of (websocket|sse|poll)/);
 
@@ -537,30 +507,11 @@ async function functions() {
 
 // -- run ------------------------------------------------------------------------------------------
 
-function finish() {
-    console.log(`${passed} passed, ${failed} failed`);
-    process.exit(failed === 0 && passed > 0 ? 0 : 1);
-}
-
-setTimeout(() => {
-    console.log('FAIL all_tests_end_in_time');
-    failed++;
-    finish();
-}, ALL_MS).unref();
-
-try {
-    browser = await launch(undefined,
-        ['--headless', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-            '--disable-component-update', '--disable-sync']);
+await suite.run(ALL_MS, async () => {
+    await suite.openBrowser();
     server = await startServer();
     for (const group of [deadLinks, refusals, places, functions]) {
         await group();
     }
     await stopProgram(server);
-} catch (error) {
-    failed++;
-    console.log(`FAIL setting_up\n    ${error.stack}`);
-} finally {
-    await browser?.close().catch(() => {});
-    finish();
-}
+});

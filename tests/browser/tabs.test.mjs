@@ -9,16 +9,14 @@
 // Last line: "N passed, N failed".
 
 import net from 'node:net';
-import { FIREFOX, launch } from './browsers.mjs';
+import { FIREFOX } from './browsers.mjs';
 import { check, same, sleep, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
+import * as suite from './suite.mjs';
 
 const PROGRAM = process.argv[2];
 const ALL_MS = 9 * 60000;
 const TABS = 10;
 
-let passed = 0;
-let failed = 0;
-let browser;
 let server;
 let context;
 let seed = Number(process.env.SEED ?? 1);
@@ -83,24 +81,16 @@ const got = (page, event) => until(`event ${event}`,
 const has = (page, topic, value) => until(`${topic} to be ${value}`,
     async () => (await look(page)).values[topic] === value);
 
-async function test(name, body) {
+const test = (name, body) => suite.test(name, async () => {
+    context = await suite.browser.newContext();
+    context.setDefaultTimeout(WAIT_MS);
     try {
-        context = await browser.newContext();
-        context.setDefaultTimeout(WAIT_MS);
         await body();
-        passed++;
-        console.log(`ok   ${name}`);
-    } catch (error) {
-        failed++;
-        console.log(`FAIL ${name}\n    ${error.stack}`);
     } finally {
         await context.close().catch(() => {});
-        await until('no stream', async () => (await streams()) === 0).catch(() => {
-            failed++;
-            console.log(`FAIL streams_are_left_after_${name}`);
-        });
+        await until('no stream', async () => (await streams()) === 0);
     }
-}
+});
 
 // -- tests ----------------------------------------------------------------------------------------
 
@@ -365,31 +355,12 @@ async function faults() {
 
 // -- run ------------------------------------------------------------------------------------------
 
-function finish() {
-    console.log(`${passed} passed, ${failed} failed`);
-    process.exit(failed === 0 && passed > 0 ? 0 : 1);
-}
-
-setTimeout(() => {
-    console.log('FAIL all_tests_end_in_time');
-    failed++;
-    finish();
-}, ALL_MS).unref();
-
-try {
-    browser = await launch(undefined, ['--headless', '--disable-gpu', '--no-first-run',
-        '--disable-background-networking', '--disable-component-update', '--disable-sync',
-        '--host-resolver-rules=MAP device.test 127.0.0.1'],
-    { 'network.dns.localDomains': 'device.test' });
+await suite.run(ALL_MS, async () => {
+    await suite.openBrowser(undefined, ['--host-resolver-rules=MAP device.test 127.0.0.1'],
+        { 'network.dns.localDomains': 'device.test' });
     server = await startServer();
     for (const group of process.env.FAULTS ? [faults] : [shared, upstream]) {
         await group();
     }
     await stopProgram(server);
-} catch (error) {
-    failed++;
-    console.log(`FAIL setting_up\n    ${error.stack}`);
-} finally {
-    await browser?.close().catch(() => {});
-    finish();
-}
+});

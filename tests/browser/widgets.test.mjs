@@ -12,10 +12,11 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FIREFOX, launch } from './browsers.mjs';
+import { FIREFOX } from './browsers.mjs';
 import {
-    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until, WAIT_MS,
+    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
+import { forget, newPage, openBrowser, run, test } from './suite.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
 const PROGRAM = process.argv[2] ?? 'build/widgets-asan';
@@ -23,11 +24,7 @@ const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
 const PAGE_MAX = 8500; // bytes of flash of the page without charts
 const ALL_MS = 8 * 60000;
 
-let passed = 0;
-let failed = 0;
-let errors = []; // what the pages logged
 let server;
-let browser;
 
 // -- server ---------------------------------------------------------------------------------------
 
@@ -46,15 +43,8 @@ async function stopServer(running) {
 // -- pages ----------------------------------------------------------------------------------------
 
 async function openPage({ scheme = 'light', width = 1280, prepare } = {}) {
-    const context = await browser.newContext({
-        viewport: { width, height: 844 }, colorScheme: scheme,
-    });
-    context.setDefaultTimeout(WAIT_MS);
-    const page = await context.newPage();
+    const page = await newPage({ viewport: { width, height: 844 }, colorScheme: scheme });
     page.asked = [];
-    page.on('pageerror', (error) => errors.push(error.stack));
-    page.on('console', (message) => ['error', 'warning'].includes(message.type()) &&
-        errors.push(message.text()));
     page.on('request', (request) => page.asked.push(new URL(request.url()).pathname));
     await prepare?.(page);
     await page.goto(`${server.url}/`);
@@ -80,23 +70,6 @@ const changes = async (what, read) => {
 };
 
 // -- tests ----------------------------------------------------------------------------------------
-
-async function test(name, body) {
-    errors = [];
-    try {
-        await body();
-        check(errors.length === 0, `console: ${errors.join('\n    ')}`);
-        passed++;
-        console.log(`ok   ${name}`);
-    } catch (error) {
-        failed++;
-        console.log(`FAIL ${name}\n    ${error.stack}`);
-    } finally {
-        for (const context of browser.contexts()) {
-            await context.close().catch(() => {});
-        }
-    }
-}
 
 async function every_kind_moves() {
     const page = await openLive();
@@ -151,7 +124,7 @@ async function commands_are_posted_where_there_is_no_websocket() {
     const page = await openLive({
         prepare: (p) => p.routeWebSocket(/\/ws/, (socket) => socket.close()),
     });
-    errors = []; // of the socket that was closed
+    forget(); // of the socket that was closed
     check((await page.textContent('.pill')).includes('SSE'), 'not over SSE');
     await press(page, '.switch button');
     await until('switch', async () => (
@@ -159,7 +132,7 @@ async function commands_are_posted_where_there_is_no_websocket() {
     await press(page, '.switch button');
     await until('switch', async () => (
         await page.getAttribute('.switch button', 'aria-checked')) === 'false');
-    errors = errors.filter((text) => !/WebSocket/i.test(text));
+    forget(/WebSocket/i);
 }
 
 async function a_refused_command_is_told() {
@@ -173,7 +146,7 @@ async function a_refused_command_is_told() {
     await page.fill('.slider input', '150');
     await until('a toast', async () => (await page.textContent('.toast')) === 'out of range');
     check(await page.locator('.toast').isVisible(), 'not to be seen');
-    errors = []; // the browser reports the 400
+    forget(); // the browser reports the 400
 }
 
 async function what_the_device_says_is_text_not_markup() {
@@ -211,7 +184,7 @@ async function a_table_that_does_not_come_is_asked_for_again() {
             ? route.fulfill({ status: 503, body: 'busy' }) : route.continue())),
     });
     check(times > 1, 'asked once');
-    errors = []; // the browser reports the 503
+    forget(); // the browser reports the 503
 }
 
 async function a_page_survives_a_restart_and_dims_meanwhile() {
@@ -234,7 +207,7 @@ async function a_page_survives_a_restart_and_dims_meanwhile() {
     await changes('chart', () => page.textContent('.chart .num'));
     await until('the other table', async () => (
         await other.textContent('h1')) === 'Another version');
-    errors = []; // of connections refused
+    forget(); // of connections refused
 }
 
 async function files_have_an_etag() {
@@ -276,8 +249,9 @@ async function look(scheme, width) {
     await sleep(400); // what moves has come to rest
     const name = `${FIREFOX ? 'firefox' : 'chromium'}-${scheme}-${width}.png`;
     await page.screenshot({ path: `${TOP}build/widgets-shots/${name}`, fullPage: true });
-    // Of Playwright's own style, which the page's policy refuses; Firefox logs it.
-    errors = errors.filter((text) => !(FIREFOX && /Content-Security-Policy/.test(text)));
+    if (FIREFOX) { // it logs that the page's policy refuses Playwright's own style
+        forget(/Content-Security-Policy/);
+    }
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     check(wide <= width, `${wide} pixels wide`);
     same(await page.evaluate(overflowing), [], 'wider than its box');
@@ -290,17 +264,6 @@ async function look(scheme, width) {
 
 // -- run ------------------------------------------------------------------------------------------
 
-function finish() {
-    console.log(`${passed} passed, ${failed} failed`);
-    process.exit(failed === 0 && passed > 0 ? 0 : 1);
-}
-
-setTimeout(() => {
-    console.log('FAIL all_tests_end_in_time');
-    failed++;
-    finish();
-}, ALL_MS).unref();
-
 // Firefox, driven by WebDriver BiDi, does without those that answer in the device's place.
 const TESTS = [
     every_kind_moves, every_control_commands_all_pages, a_refused_command_is_told,
@@ -312,28 +275,21 @@ const TESTS = [
     ...(DEVICE || FIREFOX ? [] : [a_page_survives_a_restart_and_dims_meanwhile]),
     ...(DEVICE ? [] : [the_page_is_small]),
 ];
-try {
+await run(ALL_MS, async () => {
     fs.mkdirSync(`${TOP}build/widgets-shots`, { recursive: true });
-    browser = await launch();
+    await openBrowser();
     server = await startServer();
     for (const body of TESTS) {
         await test(body.name, body);
     }
     for (const scheme of ['light', 'dark']) {
         if (FIREFOX && scheme === 'dark') {
-            await browser.close();
             // Over WebDriver BiDi no page has a colorScheme of its own: the whole browser is dark.
-            browser = await launch(undefined, [], { 'ui.systemUsesDarkTheme': 1 });
+            await openBrowser(undefined, [], { 'ui.systemUsesDarkTheme': 1 });
         }
         for (const width of FIREFOX && scheme === 'dark' ? [390, 1280] : [320, 390, 768, 1280]) {
             await test(`fits_${width}_pixels_in_${scheme}`, () => look(scheme, width));
         }
     }
     await (DEVICE ? server.stop() : test('the_server_ends_when_asked', () => stopServer(server)));
-} catch (error) {
-    failed++;
-    console.log(`FAIL setting_up\n    ${error.stack}`);
-} finally {
-    await browser?.close().catch(() => {});
-    finish();
-}
+});

@@ -1,0 +1,91 @@
+// What each suite of pages here is: tests in one browser, one after the other, and totals at the
+// end. A test fails if its body does, if it takes too long, or if a page logged an error or a
+// warning that the test does not allow. The last line is "N passed, N failed".
+
+import process from 'node:process';
+import { launch } from './browsers.mjs';
+import { check, WAIT_MS } from './checks.mjs';
+
+const TEST_MS = 4 * 60000;
+
+// Requests of Chromium's own would be in the way.
+const QUIET = ['--disable-gpu', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'];
+
+// What a browser logs of a request that is refused or fails; this cannot be turned off. Firefox has
+// another message for a WebSocket.
+export const OUTAGE =
+    /Failed to load|WebSocket connection|net::ERR|Firefox can.t establish|interrupted/;
+
+export let browser;
+let passed = 0;
+let failed = 0;
+export const logged = []; // by the pages of this test
+
+// For suites that allow something in the middle of a test alone.
+export function forget(pattern = /^/) {
+    const rest = logged.filter((words) => !pattern.test(words));
+    logged.splice(0, logged.length, ...rest);
+}
+
+// In place of the one that is open. The arguments are those of launch.
+export async function openBrowser(ca, args = [], prefs = {}) {
+    await browser?.close();
+    browser = await launch(ca, [...QUIET, ...args], prefs);
+}
+
+// A page in a context of its own, which its test's end closes.
+export async function newPage(options) {
+    const context = await browser.newContext(options);
+    context.setDefaultTimeout(WAIT_MS);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => logged.push(`uncaught: ${error.stack}`));
+    page.on('console', (message) => ['error', 'warning'].includes(message.type()) &&
+        logged.push(`${message.type()}: ${message.text()}`));
+    return page;
+}
+
+export async function test(name, body, allowed = null) {
+    let limit;
+    forget();
+    try {
+        await Promise.race([body(), new Promise((_, fail) => {
+            limit = setTimeout(() => fail(new Error(`not within ${TEST_MS} ms`)), TEST_MS);
+        })]);
+        const left = logged.filter((words) => !allowed?.test(words));
+        check(left.length === 0, `console: ${left.join('\n    ')}`);
+        passed++;
+        console.log(`ok   ${name}`);
+    } catch (error) {
+        failed++;
+        console.log(`FAIL ${name}\n    ${error.stack}`);
+    } finally {
+        clearTimeout(limit);
+        for (const context of browser.contexts()) {
+            await context.close().catch(() => {});
+        }
+    }
+}
+
+function finish() {
+    console.log(`${passed} passed, ${failed} failed`);
+    process.exit(failed === 0 && passed > 0 ? 0 : 1);
+}
+
+// Runs body, which opens the browser and tests, for allMs at most. Does not return.
+export async function run(allMs, body) {
+    setTimeout(() => {
+        console.log('FAIL all_tests_end_in_time');
+        failed++;
+        finish();
+    }, allMs).unref();
+    try {
+        await body();
+    } catch (error) {
+        failed++;
+        console.log(`FAIL setting_up\n    ${error.stack}`);
+    } finally {
+        await browser?.close().catch(() => {});
+        finish();
+    }
+}
