@@ -29,3 +29,22 @@ totals() {
     fi
     echo "$2 $3 $4"
 }
+
+# part NAME SECONDS COMMAND: runs a program of a suite, prints what it counted, and adds it to $passed
+# and $failed. Its log is $out/log.NAME.
+passed=0
+failed=0
+part() {
+    log="$out/log.$1"
+    timeout "$2" sh -c "$3" >"$log" 2>&1 </dev/null
+    status=$?
+    # shellcheck disable=SC2046 # numbers
+    set -- "$1" $(totals "$log" "$status")
+    if [ "$3" != 0 ]; then
+        grep -vE '^\[( RUN     |       OK |=+)' "$log" | head -n 60
+        echo "FAIL $1 (exit status $status): see $log"
+    fi
+    printf '%-22s %5s passed %4s failed\n' "$1" "$2" "$3"
+    passed=$((passed + $2))
+    failed=$((failed + $3))
+}

@@ -13,24 +13,6 @@ out=build/tls
 mkdir -p "$out"
 make="${MAKE:-make} --no-print-directory"
 sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
-passed=0
-failed=0
-
-# part NAME SECONDS COMMAND: adds up the totals of one program
-part() {
-    log="$out/log.$1"
-    timeout "$2" sh -c "$3" >"$log" 2>&1 </dev/null
-    status=$?
-    set -- "$1" $(totals "$log" "$status")
-    if [ "$3" != 0 ]; then
-        grep -vE '^\[( RUN     |       OK |=+)' "$log" | head -n 60
-        echo "FAIL $1 (exit status $status): see $log"
-    fi
-    printf '%-22s %5s passed %4s failed\n' "$1" "$2" "$3"
-    passed=$((passed + $2))
-    failed=$((failed + $3))
-}
-
 memory() { # NAME PROGRAM LIBRARY ARGUMENTS: a program of tests/tls over mbedTLS
     label="$1"
     name="$2"
