@@ -2,11 +2,11 @@
 # Runs suites and adds up what they print. A suite is a command that ends with a line `N passed,
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
-# the other; of all of them four run at a time, because many only wait for timers and clients.
+# the other; of all of them five run at a time, because many only wait for timers and clients.
 # test-long is what takes long and finds little that others do not: the same with more seeds, the
 # rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
-# every unit test with clang's sanitizers too (test has those that reach most of the core), and the
-# clients against a sanitized epoll server, which clients-tls has too.
+# every unit test with clang's sanitizers too (the matrix has its memory sanitizer), configurations
+# of lwIP that differ little, and the clients against a sanitized epoll server, as clients-tls.
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
@@ -25,7 +25,6 @@ command_of() {
         size) echo "sh tests/size.sh" ;;
         stack) echo "python3 tests/stack.py" ;;
         unit) echo "sh tests/unit.sh gcc" ;;
-        unit-clang) echo "sh tests/unit.sh clang sim test_transcripts test_callbacks test_ws" ;;
         unit-clang-long) echo "sh tests/unit.sh clang" ;;
         seeds) echo "sh tests/fuzz/run.sh replay" ;;
         fuzz) echo "sh tests/fuzz/run.sh suite" ;;
@@ -139,14 +138,14 @@ case "${1:-test}" in
             browser-faults-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
-    # Those of `busy` compile on all processors, one at a time; the others mostly wait.
+    # Those of `busy` compile and compute, two at a time; the others mostly wait.
     test)
         at_a_time=3
         busy='
 matrix
-lwip lwip-threads tls tls-mbedtls
+lwip lwip-threads
+tls tls-mbedtls
 unit
-unit-clang
 snippets bench
 size stack
 cpp packages projects
@@ -185,7 +184,7 @@ if [ "${1:-test}" = test ]; then
         >>build/log/prepare.log 2>&1
 fi
 if [ -n "$busy" ]; then
-    echo "$busy" | xargs -L 1 sh tests/run.sh only &
+    echo "$busy" | xargs -P 2 -L 1 sh tests/run.sh only &
 fi
 echo "$chains" | xargs -P "$at_a_time" -L 1 sh tests/run.sh only
 wait

@@ -30,8 +30,8 @@ totals() {
     echo "$2 $3 $4"
 }
 
-# part NAME SECONDS COMMAND: runs a program of a suite, prints what it counted, and adds it to $passed
-# and $failed. Its log is $out/log.NAME.
+# part NAME SECONDS COMMAND: runs a program of a suite, prints what it counted, and adds that to
+# $passed and $failed. Its log is $out/log.NAME.
 passed=0
 failed=0
 part() {

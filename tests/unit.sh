@@ -12,10 +12,7 @@ out="build/unit-$cc"
 mkdir -p "$out"
 flags='-std=c99 -g -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
     -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Itests/unit'
-seeds="${SEEDS:-500}" # of the simulation
-if [ "$cc" != gcc ]; then
-    seeds=300
-fi
+seeds="${SEEDS:-300}" # of the simulation
 if [ "${RTPUSH_QUICK:-0}" = 1 ]; then
     seeds=200
 fi
