@@ -6,7 +6,8 @@
 # test-long is what takes long and finds little that others do not: the same with more seeds, the
 # rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
 # every unit test with clang's sanitizers too (the matrix has its memory sanitizer), configurations
-# of lwIP that differ little, and the clients against a sanitized epoll server, as clients-tls.
+# of lwIP that differ little, the dashboard over TLS, as secure-app and secure-browser have pages,
+# and the clients against a sanitized epoll server, as clients-tls.
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
@@ -134,7 +135,7 @@ case "${1:-test}" in
     check) chains='lint symbols mutants-self unit seeds' ;;
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
-            fuzz-long unit-clang-long clients-asan tabs-firefox
+            fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox
             browser-faults-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
@@ -156,7 +157,7 @@ device pages widgets selftest
 clients clients-tls clients-poll
 secure-app secure-device
 browser browser-page browser-firefox browser-tabs
-wire wire-tls device-tls pages-tls
+wire wire-tls device-tls
 clients-sockets sockets
 browser-widgets widgets-firefox
 windows
