@@ -66,6 +66,13 @@ static int descriptors(void) {
     return count;
 }
 
+static int option_of(int fd, int level, int name) {
+    int value = -1;
+    socklen_t len = sizeof value;
+    CHECK(getsockopt(fd, level, name, &value, &len) == 0);
+    return value;
+}
+
 // -- the server's handlers ------------------------------------------------------------------------
 
 static uint8_t big[BIG];

@@ -41,10 +41,10 @@ part() {
     # shellcheck disable=SC2046 # numbers
     set -- "$1" $(totals "$log" "$status")
     if [ "$3" != 0 ]; then
-        grep -vE '^\[( RUN     |       OK |=+)' "$log" | head -n 60
+        grep -vE '^\[( RUN     |       OK |=+)|^ok |^(  |=>)0x|^Shadow' "$log" | head -n 60
         echo "FAIL $1 (exit status $status): see $log"
     fi
-    printf '%-22s %5s passed %4s failed\n' "$1" "$2" "$3"
+    printf '%-28s %5s passed %4s failed\n' "$1" "$2" "$3"
     passed=$((passed + $2))
     failed=$((failed + $3))
 }

@@ -15,7 +15,8 @@ what="${1:-all}"
 seeds="${SEEDS:-300}"
 first="${FIRST_SEED:-1}"
 limit=500 # seconds for one part
-mkdir -p build/lwip
+out=build/lwip
+mkdir -p "$out"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}" # the simulation itself frees nothing
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
@@ -23,26 +24,6 @@ if ! sh tests/lwip/fetch.sh; then
     echo '0 passed, 1 failed'
     exit 1
 fi
-
-passed=0
-failed=0
-# part NAME COMMAND...: adds up the totals of one program
-part() {
-    name="$1"
-    shift
-    log="build/lwip/log.$name"
-    timeout "$limit" "$@" >"$log" 2>&1 </dev/null
-    status=$?
-    # shellcheck disable=SC2046 # numbers
-    set -- $(totals "$log" "$status")
-    if [ "$2" != 0 ]; then
-        grep -v '^  0x\|^=>0x\|^Shadow' "$log" | head -n 60
-        echo "FAIL $name: see $log"
-    fi
-    printf '%-28s %5s passed %4s failed\n' "$name" "$1" "$2"
-    passed=$((passed + $1))
-    failed=$((failed + $2))
-}
 
 builds='2.1-HEAP 2.2-HEAP 2.2-SMALL 2.2-COPY 2.2-TINY 2.2-PICO'
 sanitized='2.1-HEAP-asan 2.2-SMALL-asan' # slower by six times, so fewer seeds
@@ -59,24 +40,24 @@ if ! sh tests/lwip/build.sh $builds $sanitized >build/lwip/log.build 2>&1; then
     exit 1
 fi
 if [ "$what" = all ]; then
-    part compile sh tests/lwip/compile.sh
+    part compile "$limit" 'sh tests/lwip/compile.sh'
 fi
 for build in $builds $sanitized; do
     sim="build/lwip/sim-$build"
     case "$build" in
-        *-asan) part "$build.seeds" "$sim" seeds $((first + seeds)) $((seeds / 8)) ;;
-        *) part "$build.seeds" "$sim" seeds "$first" "$seeds" ;;
+        *-asan) part "$build.seeds" "$limit" "$sim seeds $((first + seeds)) $((seeds / 8))" ;;
+        *) part "$build.seeds" "$limit" "$sim seeds $first $seeds" ;;
     esac
     case "$what $build" in
         'all '*-TINY | 'all '*-PICO) ;; # what follows opens 8 connections
         'all '*-asan)
-            part "$build.rules" "$sim" rules
-            part "$build.allocations" "$sim" allocs 7 7
+            part "$build.rules" "$limit" "$sim rules"
+            part "$build.allocations" "$limit" "$sim allocs 7 7"
             ;;
         'all '*)
-            part "$build.rules" "$sim" rules
-            part "$build.allocations" "$sim" allocs 1 1
-            part "$build.bursts" "$sim" allocs 30 4
+            part "$build.rules" "$limit" "$sim rules"
+            part "$build.allocations" "$limit" "$sim allocs 1 1"
+            part "$build.bursts" "$limit" "$sim allocs 30 4"
             ;;
     esac
 done

@@ -5,6 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
+out=build/lwip
 jobs="$(nproc 2>/dev/null || echo 2)"
 flags="-std=gnu99 -g -O1 -fsanitize=thread ${THREADS_FLAGS:-}"
 warn='-Wall -Wextra -Wshadow -Wno-unused-function -Werror'
@@ -18,8 +19,8 @@ fi
 build() {
     version="${1%-*}"
     lwip="build/lwip/$version/src"
-    out="build/lwip/threads.$1"
-    mkdir -p "$out"
+    objects="$out/threads.$1"
+    mkdir -p "$objects"
     rm -f "build/lwip/threads-$1"
     include="-DOS_${1#*-} -Itests/lwip/os -isystem $lwip/include"
     sources="$(cd "$lwip" && ls core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c \
@@ -28,7 +29,7 @@ build() {
         api/api_lib.c api/api_msg.c api/netbuf.c api/tcpip.c)"
     {
         for s in $sources; do
-            o="$out/$(basename "$s" .c).o"
+            o="$objects/$(basename "$s" .c).o"
             if [ ! -e "$o" ] || [ tests/lwip/os/lwipopts.h -nt "$o" ] ||
                 [ tests/lwip/os/arch/cc.h -nt "$o" ] ||
                 [ tests/lwip/os/arch/sys_arch.h -nt "$o" ] ||
@@ -36,14 +37,13 @@ build() {
                 echo "gcc $flags $include -w -c $lwip/$s -o $o"
             fi
         done
-        echo "gcc $flags $include $warn -c tests/lwip/os/sys_arch.c -o $out/sys_arch.o"
-        echo "gcc $flags $include $warn -I. -Iports -c tests/lwip/threads.c -o $out/threads.o"
+        echo "gcc $flags $include $warn -c tests/lwip/os/sys_arch.c -o $objects/sys_arch.o"
+        echo "gcc $flags $include $warn -I. -Iports -c tests/lwip/threads.c -o $objects/threads.o"
     } | xargs -P "$jobs" -I '{}' sh -c '{}' &&
-        gcc -fsanitize=thread "$out"/*.o -o "build/lwip/threads-$1" -lpthread
+        gcc -fsanitize=thread "$objects"/*.o -o "build/lwip/threads-$1" -lpthread
 }
 
-passed=0
-failed=0
+export TSAN_OPTIONS="suppressions=$PWD/tests/lwip/threads.supp ${TSAN_OPTIONS:-}"
 for way in ${*:-2.1-LOCK 2.2-MAIL}; do
     log="build/lwip/log.threads-$way"
     if ! build "$way" >"$log" 2>&1; then
@@ -52,19 +52,9 @@ for way in ${*:-2.1-LOCK 2.2-MAIL}; do
         failed=$((failed + 1))
         continue
     fi
-    # setarch -R: the thread sanitizer of gcc 12 wants addresses that are not randomised.
-    TSAN_OPTIONS="suppressions=$PWD/tests/lwip/threads.supp ${TSAN_OPTIONS:-}" \
-        timeout 90 setarch -R "build/lwip/threads-$way" >"$log" 2>&1 </dev/null
-    status=$?
-    # shellcheck disable=SC2046 # numbers
-    set -- $(totals "$log" "$status") # the sanitizer has an exit status of its own
-    if [ "$2" != 0 ]; then
-        grep -v '^ok ' "$log" | head -n 80
-        echo "FAIL $way: see $log"
-    fi
-    printf '%-28s %5s passed %4s failed\n' "threads-$way" "$1" "$2"
-    passed=$((passed + $1))
-    failed=$((failed + $2))
+    # setarch -R: the thread sanitizer of gcc 12 wants addresses that are not randomised. It has an
+    # exit status of its own.
+    part "threads-$way" 90 "setarch -R build/lwip/threads-$way"
 done
 
 echo "$passed passed, $failed failed"

@@ -568,13 +568,6 @@ static void the_least_buffer_serves(void) {
     end();
 }
 
-static int option_of(int fd, int level, int name) {
-    int value = -1;
-    socklen_t len = sizeof value;
-    CHECK(getsockopt(fd, level, name, &value, &len) == 0);
-    return value;
-}
-
 // What the desc says reaches the sockets. Linux reports a send buffer of twice what was asked for.
 static void sockets_have_what_the_desc_says(void) {
     for (int own = 0; own < 2; own++) {

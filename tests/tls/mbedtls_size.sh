@@ -6,36 +6,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 out=build/tls/size
 mkdir -p "$out"
-# The minimal program of tests/size.sh, and the same with the filter.
-cat >"$out/without.c" <<'END'
-#define RTPUSH_IMPLEMENTATION
-#include "rtpush.h"
-int main(void);
-static rtpush_server srv;
-static const rtpush_hooks hooks;
-extern rtpush_desc desc; // placed by the linker script of a real program
-rtpush_desc desc;
-// TLS
-int main(void)
-{
-    rtpush_span spans[4];
-    rtpush_init(&srv, &desc);
-    rtpush_attach(&srv, &hooks);
-    // TLS_INIT
-    rtpush_conn *conn = rtpush_accept(&srv, 0, 0, 0);
-    for (uint32_t now = 0;; now += rtpush_tick(&srv, now)) {
-        char byte = 0;
-        rtpush_input(&srv, conn, &byte, 1);
-        int n = rtpush_output(&srv, conn, spans, 4);
-        if (n > 0) rtpush_sent(&srv, conn, spans[0].len, 0);
-        rtpush_acked(&srv, conn, 1);
-        rtpush_eof(&srv, conn);
-        rtpush_gone(&srv, conn);
-        conn = rtpush_next(&srv);
-        rtpush_publish(&srv, 0, &byte, 1);
-    }
-}
-END
+# tests/minimal.c, and the same with the filter.
+cp tests/minimal.c "$out/without.c"
 cat >"$out/tls" <<'END'
 #define RTPUSH_MBEDTLS_IMPLEMENTATION
 #include "ports/rtpush_mbedtls.h"
@@ -76,8 +48,9 @@ linked() { # SOURCE [OPTION...]
     source="$1"
     shift
     arm-none-eabi-gcc -mthumb -mcpu=cortex-m3 -std=c99 -Os -ffunction-sections -fdata-sections -I. \
-        -Wl,--defsym,_sbrk=main "$out/$source.c" "$@" -o "$out/$source.elf" --specs=nano.specs \
-        -nostartfiles -Wl,--gc-sections,-e,main >"$out/log" 2>&1 || return 1
+        -Wl,--defsym,_sbrk=main,--defsym,_exit=main "$out/$source.c" "$@" \
+        -o "$out/$source.elf" --specs=nano.specs -nostartfiles \
+        -Wl,--gc-sections,-e,main >"$out/log" 2>&1 || return 1
     arm-none-eabi-size "$out/$source.elf" | awk 'NR == 2 { print $1 + $2 }'
 }
 plain="$(linked without)"

@@ -745,19 +745,9 @@ static void http_upload_may_be_answered_after_its_end(U_STATE) {
     u_is(p, "200 thanks\n");
 }
 
-static int take_quietly(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
-                        size_t len, int last) {
-    (void)srv;
-    (void)req;
-    (void)data;
-    (void)len;
-    (void)last;
-    return RTPUSH_OK;
-}
-
 static void http_streamed_upload_may_be_answered_after_its_end(U_STATE) {
     t_world *w = t_fixture();
-    t_routes[T_R_UPLOAD].on_body = take_quietly;
+    t_routes[T_R_UPLOAD].on_body = u_take_quietly;
     t_start(w);
     u_peer *p = u_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3\r\n\r\nabc"
                           "{GET /hello}");

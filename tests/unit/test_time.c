@@ -110,20 +110,10 @@ static void time_application_that_does_not_answer_gives_503(U_STATE) {
     T_EQ(rtpush_reply_text(&w->srv, t_app_of(w)->last, 200, "late"), RTPUSH_ERR_STALE);
 }
 
-static int silent_body(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
-                       size_t len, int last) {
-    (void)srv;
-    (void)req;
-    (void)data;
-    (void)len;
-    (void)last;
-    return RTPUSH_OK;
-}
-
 // "reply_ms: the application's time to answer", which begins at the end of a streamed body.
 static void time_application_silent_behind_a_body_gives_503(U_STATE) {
     t_world *w = t_fixture();
-    t_routes[T_R_UPLOAD].on_body = silent_body;
+    t_routes[T_R_UPLOAD].on_body = u_take_quietly;
     t_start(w);
     t_conn *c = t_open(w, "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 3\r\n\r\nab");
     t_advance(w, 5000);

@@ -244,4 +244,15 @@ static int u_teardown(void **state) {
 #define U_STATE void **state __attribute__((unused)) // what cmocka gives to a test
 #define u_test(name) cmocka_unit_test_teardown(name, u_teardown)
 
+// An on_body that takes what comes and says nothing.
+static int u_take_quietly(rtpush_server *srv, const rtpush_request *req, const uint8_t *data,
+                          size_t len, int last) {
+    (void)srv;
+    (void)req;
+    (void)data;
+    (void)len;
+    (void)last;
+    return RTPUSH_OK;
+}
+
 #endif // T_UNIT_H
