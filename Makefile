@@ -301,7 +301,7 @@ build/dashboard: $(PAGE) $(CORE) build/dashboard_assets.h Makefile
 build/secure_assets.h: $(SECURE) ports/browser/rtpush.js ports/assets.sh | build
 	sh examples/secure/bundle.sh $@
 
-SECURE_HOST := examples/secure/secure.c examples/secure/app.c
+SECURE_HOST := examples/secure/secure.c examples/secure/app.c examples/secure/inbox.c
 
 # TLS=mbedtls: with the library that the tests build; where it is installed, -lmbedtls -lmbedx509
 # -lmbedcrypto does.
@@ -378,7 +378,7 @@ build/selftest-firmware/lm3s6965evb.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) build/s
 	    sh examples/firmware/build.sh lm3s6965evb
 
 # ... over TLS: app.c and pages of examples/secure
-SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c
+SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c examples/secure/inbox.c
 
 $(BOARDS:%=build/secure-firmware/%.elf): build/secure-firmware/%.elf: $(SECURE) $(FIRMWARE) \
     $(EXAMPLES) $(CORE) build/secure_assets.h | cert firmware-tools build/bearssl/lib-cortex-m3.a

@@ -17,7 +17,7 @@ PARTS = (
     ("TLS: connections", r"\.bss\.tls_(slots|links|buffers)", r"firmware\.o"),
     ("TLS: sessions, random", r"\.bss\.(tls|tls_sessions|randoms)$", r"firmware\.o"),
     ("lwIP", r"", r"/lwip/"),
-    ("application", r"", r"(^|/)(app|text)\.o"),
+    ("application", r"", r"(^|/)(app|text|inbox)\.o"),
     ("firmware", r"", r"build/firmware|\.o$"),
     ("C library", r"", r""),
 )

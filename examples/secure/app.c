@@ -18,6 +18,7 @@ enum {
     LINES = 20,    // of each kind in a period, then their number alone
     PERIOD_S = 10,
     FORM_SIZE = 129, // of a login, with its NUL; no password is longer
+    COMMAND_MAX = 64, // "note viewer " and a notification
     NAME_SIZE = 32   // of a token's subject
 };
 
@@ -26,9 +27,11 @@ enum {
 
 static const char *const role_names[APP_ROLE_COUNT] = {"viewer", "admin"};
 
+enum { SHARED_TOPICS = 1u << APP_READING | 1u << APP_SWITCH | 1u << APP_LOG };
+
 static const uint32_t role_topics[APP_ROLE_COUNT] = {
-    1u << APP_READING | 1u << APP_SWITCH | 1u << APP_LOG,
-    1u << APP_READING | 1u << APP_SWITCH | 1u << APP_LOG | 1u << APP_AUDIT};
+    SHARED_TOPICS | 1u << APP_INBOX_VIEWER,
+    SHARED_TOPICS | 1u << APP_INBOX_ADMIN | 1u << APP_AUDIT};
 
 static app *app_of(rtpush_server *srv) {
     return (app *)rtpush_server_user(srv);
@@ -118,6 +121,28 @@ static void publish_reading(app *a) {
     rtpush_json(&t, "{\"up\":%u,\"streams\":%u,\"slots\":%u", now_s(a), c->streams, c->slots_used);
     rtpush_json(&t, ",\"requests\":%u,\"refused\":%u}", c->requests, c->reasons[RTPUSH_REASON_APP]);
     publish(a, APP_READING, &t);
+}
+
+// A page that gets this asks for GET /inbox. All of them have the value, whenever they connect.
+static void publish_inbox(app *a, unsigned user) {
+    char out[APP_INBOX_MAX];
+    rtpush_text t = rtpush_json_begin(out, sizeof out);
+    rtpush_json(&t, "{\"last\":%u,\"unread\":%u,\"lost\":%u}", a->box.last,
+                (uint32_t)inbox_unread(&a->box, user), (uint32_t)a->box.lost[user]);
+    publish(a, APP_INBOX_VIEWER + user, &t);
+}
+
+static const uint8_t to_admin = 1u << APP_ADMIN;
+static const uint8_t to_all = (1u << APP_ROLE_COUNT) - 1u;
+
+static const char *notify(app *a, uint8_t to, const char *text) {
+    if (inbox_add(&a->box, to, text, now_s(a)) < 0) {
+        return "a notification has 1 to 49 bytes";
+    }
+    for (unsigned user = 0; user < APP_ROLE_COUNT; user++) {
+        publish_inbox(a, user); // if it was for others, its lost may have changed
+    }
+    return NULL;
 }
 
 // -- sessions: a table, so that a logout ends one -------------------------------------------------
@@ -231,7 +256,7 @@ static int by_token(app *a, const rtpush_request *req, identity *who) {
         return 0;
     }
     who->session = NULL;
-    who->topics = role_topics[APP_VIEWER];
+    who->topics = SHARED_TOPICS;
     who->left_s = jwt.left_s;
     return sub.kind == RTPUSH_CLAIM_TEXT;
 }
@@ -350,7 +375,7 @@ static uint32_t decimal_value(const char *digits, uint32_t most) {
     return *digits == '\0' ? (uint32_t)value : 0;
 }
 
-// -- commands: "on 1", "on 0", "clock 1767225600" -------------------------------------------------
+// -- commands: "on 1", "on 0", "clock 1767225600", "note all TEXT", "read 3 5" --------------------
 
 static void set_on(app *a, int on) {
     if (a->on != on) {
@@ -360,6 +385,8 @@ static void set_on(app *a, int on) {
         }
         publish_switch(a);
         say(a, APP_LOG, "The output was switched ", on ? "on" : "off");
+        (void)notify(a, to_all,
+                     on ? "The output was switched on" : "The output was switched off");
     }
 }
 
@@ -377,13 +404,48 @@ static const char *set_clock(app *a, uint32_t unix_s) {
     return NULL;
 }
 
+// "viewer TEXT", "admin TEXT", "all TEXT"
+static const char *note(app *a, const char *words) {
+    for (int role = 0; role <= APP_ROLE_COUNT; role++) {
+        const char *name = role < APP_ROLE_COUNT ? role_names[role] : "all";
+        const size_t len = strlen(name);
+        if (strncmp(words, name, len) == 0 && words[len] == ' ') {
+            return notify(a, role < APP_ROLE_COUNT ? (uint8_t)(1u << role) : to_all,
+                          words + len + 1);
+        }
+    }
+    return "note: viewer, admin or all";
+}
+
+// "FIRST LAST": this user has read those notifications.
+static const char *read_notes(app *a, unsigned user, char *words) {
+    char *second = strchr(words, ' ');
+    if (second == NULL) {
+        return "read: two numbers";
+    }
+    *second++ = '\0';
+    if (inbox_read(&a->box, user, decimal_value(words, UINT32_MAX),
+                   decimal_value(second, UINT32_MAX))) {
+        publish_inbox(a, user);
+    }
+    return NULL;
+}
+
+static const char not_allowed[] = "only an admin may do that";
+
 // Returns NULL, or what is wrong with the command.
 static const char *command(app *a, const app_session *s, const void *data, size_t len) {
-    char line[24]; // the longest command has 16: "clock " and 10 digits
-    if (s == NULL || s->role != APP_ADMIN) {
-        return "only an admin may do that";
+    char line[COMMAND_MAX + 1];
+    if (s == NULL || len > COMMAND_MAX) {
+        return s == NULL ? not_allowed : "too long";
     }
     copy_text(line, sizeof line, data, len);
+    if (strncmp(line, "read ", 5) == 0) {
+        return read_notes(a, s->role, line + 5);
+    }
+    if (s->role != APP_ADMIN) {
+        return not_allowed;
+    }
     if (strcmp(line, "on 1") == 0 || strcmp(line, "on 0") == 0) {
         set_on(a, line[3] == '1');
         return NULL;
@@ -391,7 +453,7 @@ static const char *command(app *a, const app_session *s, const void *data, size_
     if (strncmp(line, "clock ", 6) == 0) {
         return set_clock(a, decimal_value(line + 6, UINT32_MAX));
     }
-    return "no such command";
+    return strncmp(line, "note ", 5) == 0 ? note(a, line + 5) : "no such command";
 }
 
 // A secret of `len` characters with 5 bits each, derived from the key; printed for the owner. At
@@ -537,6 +599,7 @@ static void on_login(rtpush_server *srv, const rtpush_request *req) {
     if (role < 0) {
         say_peer(a, APP_WRONG, "wrong password", req->peer);
         if (is_empty(a, bucket)) {
+            (void)notify(a, to_admin, "Somebody is guessing passwords");
             refuse_guess(srv, req);
         } else {
             spend(a, bucket);
@@ -584,6 +647,50 @@ static void on_session(rtpush_server *srv, const rtpush_request *req) {
     reply(srv, req, &answer);
 }
 
+// A JSON array, newest first, in pieces of whole notifications. The connection's user value is
+// where the answer is: the rest are those with ids below it. Others may be added meanwhile.
+static int pull_inbox(rtpush_server *srv, rtpush_handle conn, void *user, uint32_t offset,
+                      uint8_t *buf, size_t cap) {
+    app *a = app_of(srv);
+    const unsigned role = (unsigned)(uintptr_t)user;
+    uint32_t at = (uint32_t)(uintptr_t)rtpush_user(srv, conn);
+    rtpush_text t = rtpush_json_begin(buf, cap);
+    rtpush_json(&t, offset == 0 ? "[" : "");
+    while (at != 0) { // 0: complete
+        const inbox_note *next = inbox_before(&a->box, role, at);
+        const uint32_t len = t.len;
+        if (next != NULL) {
+            rtpush_json(&t, "%s{\"id\":%u,\"t\":%u,\"read\":%b,\"text\":%q}",
+                        offset + len > 1 ? "," : "", next->id, next->at_s,
+                        !(next->unread >> role & 1u), next->text);
+        } else {
+            rtpush_json(&t, "]");
+        }
+        if (t.over) {
+            t.len = len;
+            break;
+        }
+        at = next != NULL ? next->id : 0;
+    }
+    (void)rtpush_set_user(srv, conn, (void *)(uintptr_t)at);
+    return t.len > 0 || at == 0 ? (int)t.len : RTPUSH_RETRY; // there will be more room
+}
+
+// GET /inbox: the notifications of this user.
+static void on_inbox(rtpush_server *srv, const rtpush_request *req) {
+    app *a = app_of(srv);
+    identity who;
+    if (!by_cookie(a, req, &who)) {
+        reply_text(srv, req, 401, "");
+        return;
+    }
+    const rtpush_response answer = {.content_type = "application/json",
+                                    .pull = pull_inbox,
+                                    .user = (void *)(uintptr_t)who.session->role};
+    (void)rtpush_set_user(srv, req->conn, (void *)(uintptr_t)(a->box.last + 1));
+    reply(srv, req, &answer);
+}
+
 // POST /ticket: our own page authenticates by its cookie, a page of another origin by a token.
 static void on_ticket(rtpush_server *srv, const rtpush_request *req) {
     app *a = app_of(srv);
@@ -616,7 +723,7 @@ static void on_control(rtpush_server *srv, const rtpush_request *req) {
     if (wrong == NULL) {
         reply(srv, req, &done);
     } else {
-        reply_text(srv, req, s && s->role == APP_ADMIN ? 400 : 403, wrong);
+        reply_text(srv, req, wrong == not_allowed ? 403 : 400, wrong);
     }
 }
 
@@ -648,6 +755,8 @@ const rtpush_topic app_topics[APP_TOPIC_COUNT] = {
     [APP_SWITCH] = {"switch", &rtpush_topic_state, 0, APP_SWITCH_MAX},
     [APP_LOG] = {"log", &rtpush_topic_event, 0, 0},
     [APP_AUDIT] = {"audit", &rtpush_topic_event, 0, 0},
+    [APP_INBOX_VIEWER] = {"inbox.viewer", &rtpush_topic_state, 0, APP_INBOX_MAX},
+    [APP_INBOX_ADMIN] = {"inbox.admin", &rtpush_topic_state, 0, APP_INBOX_MAX},
 };
 
 enum {
@@ -658,6 +767,7 @@ enum {
     AT_LOGIN,
     AT_LOGOUT,
     AT_SESSION,
+    AT_INBOX,
     AT_TICKET,
     AT_CONTROL,
     AT_WS,
@@ -680,6 +790,7 @@ const rtpush_route app_routes[APP_ROUTE_COUNT] = {
                    .methods = RTPUSH_POST,
                    .on_request = on_logout},
     [AT_SESSION] = {.path = "/session", .kind = &rtpush_handler, .on_request = on_session},
+    [AT_INBOX] = {.path = "/inbox", .kind = &rtpush_handler, .on_request = on_inbox},
     [AT_TICKET] = {.path = "/ticket",
                    .kind = &rtpush_handler,
                    .methods = RTPUSH_POST,
@@ -687,7 +798,7 @@ const rtpush_route app_routes[APP_ROUTE_COUNT] = {
     [AT_CONTROL] = {.path = "/control",
                     .kind = &rtpush_upload,
                     .methods = RTPUSH_POST,
-                    .max_body = 32,
+                    .max_body = COMMAND_MAX,
                     .on_request = on_control},
     [AT_WS] = {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
     [AT_EVENTS] = {.path = "/events", .kind = &rtpush_events},
@@ -712,6 +823,7 @@ int app_authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *g
     case AT_LOGOUT: return is_foreign(a, req) ? 403 : 0; // no other site logs our user in or out
     case AT_TICKET: return by_cookie(a, req, &who) || by_token(a, req, &who) ? 0 : 401;
     case AT_SESSION:
+    case AT_INBOX:
     case AT_CONTROL:
         grant->known = (uint8_t)by_cookie(a, req, &who);
         return grant->known ? 0 : 401;
@@ -762,6 +874,9 @@ void app_start(app *a, rtpush_server *srv, const app_options *options, uint32_t 
     a->boot_s = options->unix_s > 0 ? options->unix_s - now_s(a) : 0;
     start_keys(a);
     publish_switch(a);
+    for (unsigned user = 0; user < APP_ROLE_COUNT; user++) {
+        publish_inbox(a, user);
+    }
     say(a, APP_LOG, "The device started", "");
 }
 

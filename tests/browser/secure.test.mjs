@@ -7,10 +7,10 @@
 import fs from 'node:fs';
 import process from 'node:process';
 import {
-  afterTest, check, equal, runAll, sleep, test, until,
+  afterTest, call, check, equal, runAll, sleep, test, until,
 } from '../clients/harness.mjs';
 import {
-  ORIGIN, now, post, setClock, startSecure, token, tryPassword,
+  ORIGIN, login, now, post, setClock, startSecure, token, tryPassword,
 } from '../clients/secure.mjs';
 import { launch } from './browsers.mjs';
 import { lowContrast, nameless } from './checks.mjs';
@@ -203,6 +203,80 @@ secure('a switch on one page is seen on the other, and a logout ends only its ow
     await loginPage(admin);
     equal(await admin.context.cookies(), [], 'cookies');
     await viewer.says('link', 'open');
+  });
+
+// -- notifications --------------------------------------------------------------------------------
+
+const command = async (s, headers, ...lines) => {
+  for (const line of lines) {
+    equal((await post(s, '/control', line, headers)).status, 204, line);
+  }
+};
+const inboxOf = (p) => p.page.$$eval('#inbox li', (items) => items.map((li) => (
+  `${li.className} ${li.querySelector('span').textContent}`.trim())));
+const holds = (p, words, expected) => until(words,
+  async () => JSON.stringify(await inboxOf(p)) === JSON.stringify(expected), WAIT_MS);
+
+secure('a page that comes later sees what its user has not read, and another page reads it',
+  async (s, open) => {
+    const admin = await login(s, 'admin');
+    await command(s, admin, 'note all to both', 'note viewer to the viewer', 'note admin no');
+    const p = await open();
+    await p.login('viewer');
+    await holds(p, 'what came before', ['unread to the viewer', 'unread to both']);
+    await p.says('unread', '2 unread');
+    equal(await p.page.title(), '(2) Device', 'title');
+    await p.page.click('#inbox li:last-child button');
+    await holds(p, 'one read', ['unread to the viewer', 'to both']);
+    await command(s, await login(s, 'viewer'), 'read 0 9'); // of the same user, elsewhere
+    await holds(p, 'all read', ['to the viewer', 'to both']);
+    check(await p.page.isHidden('#unread') && await p.page.isDisabled('#read-all'), 'unread');
+    await command(s, admin, 'note all the newest');
+    await holds(p, 'a new one', ['unread the newest', 'to the viewer', 'to both']);
+    await p.page.reload();
+    await holds(p, 'the same', ['unread the newest', 'to the viewer', 'to both']);
+    check(await p.page.isHidden('#note'), 'a viewer has the form');
+    equal(JSON.parse((await call(`${s.url}/inbox`, { headers: admin })).body).map((n) => n.read),
+      [false, false, false], 'of another user nothing is read');
+  });
+
+secure('what a page shows outside of itself is new, once and while it is hidden',
+  async (s, open) => {
+    const context = await browser.newContext();
+    await context.grantPermissions(['notifications'], { origin: s.url });
+    await context.addInitScript(() => {
+      const shown = [];
+      const { Notification } = globalThis;
+      globalThis.shown = shown;
+      globalThis.Notification = class extends Notification {
+        constructor(title, options) {
+          super(title, options);
+          shown.push([title, options.body, options.tag]);
+        }
+      };
+    });
+    const shown = () => p.page.evaluate(() => globalThis.shown);
+    const hide = (hidden) => p.page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { value, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    }, hidden);
+    const admin = await login(s, 'admin');
+    await command(s, admin, 'note admin before');
+    const p = await open(`${s.url}/`, context);
+    await p.login('admin');
+    await holds(p, 'the list', ['unread before']);
+    check(await p.page.isHidden('#popups'), 'asks again for what is granted');
+    await p.page.fill('#text', 'while it is seen');
+    await p.page.press('#text', 'Enter');
+    await holds(p, 'its own', ['unread while it is seen', 'unread before']);
+    equal(await shown(), [], 'shown while the page is seen');
+    await hide(true);
+    await command(s, admin, 'note viewer not ours', 'note all while it is hidden');
+    await until('one outside', async () => (await shown()).length > 0, WAIT_MS);
+    await hide(false);
+    await p.page.click('#read-all');
+    await holds(p, 'all read', ['while it is hidden', 'while it is seen', 'before']);
+    equal(await shown(), [['Device', 'while it is hidden', 'note 4']], 'shown');
   });
 
 secure('a device without a clock learns the time from the page of an admin', async (s, open) => {

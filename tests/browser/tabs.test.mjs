@@ -298,14 +298,17 @@ async function upstream() {
     await test('what_a_restart_makes_unknown_is_told', async () => {
         const page = await openTab({ by: ['sse'] });
         // The server does it, and is gone before the page hears that.
+        let stopped;
+        const gone = new Promise((done) => { stopped = done; });
         await page.route(/once=.*try=1$/, async (route) => {
             await route.fetch();
             await stopProgram(server);
             await route.abort();
+            stopped();
         });
         const said = page.evaluate(() => globalThis.client.send('-1', { ack: true })
             .then(() => 'done', (error) => error.message));
-        await sleep(1000);
+        await gone;
         server = await startServer(server.port);
         check((await said).startsWith('409'), await said);
         await page.unroute(/once=.*try=1$/);
@@ -328,6 +331,7 @@ async function faults() {
                 await sleep(random(400));
             }
             await publish(`${i}`);
+            await sleep(random(4)); // or the log holds too little for a page that reconnects
             if (random(10) === 0) {
                 await publish(`${i}`, 's');
                 await publish('x', 'h');

@@ -323,7 +323,7 @@ device('an admin switches, a viewer sees it and may not', async (s) => {
   await a.sees('switched on');
   equal((await post(s, '/control', 'of 1', admin)).status, 400, 'no such command');
   equal((await post(s, '/control', '', admin)).status, 400, 'no command');
-  equal((await post(s, '/control', 'x'.repeat(33), admin)).status, 413, 'a long command');
+  equal((await post(s, '/control', 'x'.repeat(65), admin)).status, 413, 'a long command');
   await until('the output', () => /output on/.test(s.log()));
   const b = await openSocket(s, '', admin);
   b.ws.send('on 0');
@@ -393,6 +393,84 @@ for (const kind of ['ws', 'events', 'poll']) {
     await stays.wait('more of the other stream', () => stays.events.length > before + 1);
   });
 }
+
+// -- notifications --------------------------------------------------------------------------------
+
+const inbox = async (s, headers) => JSON.parse((await call(`${s.url}/inbox`, { headers })).body);
+const lines = (notes) => notes.map((n) => `${n.id}${n.read ? '' : ' unread'} ${n.text}`);
+const say = async (s, headers, ...commands) => {
+  for (const words of commands) {
+    equal((await post(s, '/control', words, headers)).status, 204, words);
+  }
+};
+
+device('a notification is for its user or for all, and each has read it or not', async (s) => {
+  const admin = await login(s, 'admin');
+  const viewer = await login(s, 'viewer');
+  equal(await inbox(s, viewer), [], 'at first');
+  const v = await openSocket(s, '?topics=inbox.viewer', viewer);
+  await v.sees('inbox.viewer\n{"last":0,"unread":0,"lost":0}');
+  await say(s, admin, 'note all Tür "1" \\', 'note viewer v', 'note admin a');
+  await v.sees('{"last":2,"unread":2,"lost":0}');
+  equal(lines(await inbox(s, viewer)), ['2 unread v', '1 unread Tür "1" \\'], 'of the viewer');
+  equal(lines(await inbox(s, admin)), ['3 unread a', '1 unread Tür "1" \\'], 'of the admin');
+  v.ws.send('read 1 1');
+  await v.sees('"unread":1,"lost":0}');
+  await say(s, viewer, 'read 3 9', 'read 7 2');
+  equal(lines(await inbox(s, await login(s, 'viewer'))), ['2 unread v', '1 Tür "1" \\'],
+    'elsewhere');
+  equal(lines(await inbox(s, admin)), ['3 unread a', '1 unread Tür "1" \\'], 'still');
+  await say(s, admin, 'on 1'); // what the device itself tells
+  equal(lines(await inbox(s, viewer))[0], '4 unread The output was switched on', 'to all');
+});
+
+device('notifications are read by their user alone', async (s) => {
+  const admin = await login(s, 'admin');
+  const viewer = await login(s, 'viewer');
+  await say(s, admin, 'note all one');
+  equal((await get(s, '/events?topics=inbox.admin', viewer)).status, 403, 'the topic');
+  equal((await get(s, '/inbox')).status, 401, 'the list, without a login');
+  equal((await post(s, '/control', 'note all x', viewer)).status, 403, 'a viewer writes');
+  await setClock(s);
+  const ticket = await ticketOf(s, bearer(token(s.secrets.token)));
+  const other = await get(s, `/events?topics=inbox.viewer&ticket=${ticket}`, { Origin: ORIGIN });
+  equal(other.status, 403, 'another site');
+  const c = await openSocket(s, `?ticket=${await ticketOf(s, viewer)}`);
+  equal(await c.answer('read 1 1'), 'error only an admin may do that', 'a stream that only looks');
+  equal(lines(await inbox(s, viewer)), ['1 unread one'], 'unread');
+});
+
+device('notifications take fixed memory: the oldest make room, those that are read first',
+  async (s) => {
+    const admin = await login(s, 'admin');
+    const viewer = await login(s, 'viewer');
+    const long = (i) => `${i}${'"'.repeat(48)}`; // escaped they are twice as long
+    await say(s, admin, ...[1, 2, 3, 4, 5, 6, 7, 8].map((i) => `note all ${long(i)}`));
+    equal((await inbox(s, viewer)).map((n) => n.text), [8, 7, 6, 5, 4, 3, 2, 1].map(long), 'all');
+    await say(s, admin, `note all ${long(8)}`);
+    equal((await inbox(s, viewer)).map((n) => n.id), [9, 7, 6, 5, 4, 3, 2, 1], 'the same again');
+    await say(s, admin, 'read 3 3');
+    await say(s, viewer, 'read 3 3');
+    await say(s, admin, 'note viewer nine');
+    equal((await inbox(s, viewer)).map((n) => n.id), [10, 9, 7, 6, 5, 4, 2, 1], 'one has left');
+    await say(s, admin, 'note viewer ten');
+    const v = await openSocket(s, '?topics=inbox.viewer', viewer);
+    await v.sees('{"last":11,"unread":8,"lost":1}');
+    v.ws.send('read 0 11');
+    await v.sees('{"last":11,"unread":0,"lost":0}');
+    for (const text of ['x'.repeat(50), '', 'a\nb', 'a\u007f']) {
+      const answer = await post(s, '/control', `note all ${text}`, admin);
+      equal([answer.status, answer.body], [400, 'a notification has 1 to 49 bytes'], text);
+    }
+    for (const words of ['note nobody x', 'note allx', 'note all', 'read 1', 'note ']) {
+      equal((await post(s, '/control', words, admin)).status, 400, words);
+    }
+    for (let i = 0; i < 7; i++) { // an attacker fills no more than one entry
+      await tryPassword(s, 'guess');
+    }
+    equal((await inbox(s, admin)).filter((n) => /guessing/.test(n.text)).length, 1, 'guesses');
+    equal((await inbox(s, viewer)).filter((n) => /guessing/.test(n.text)).length, 0, 'to admins');
+  });
 
 // -- tickets --------------------------------------------------------------------------------------
 
