@@ -90,18 +90,24 @@ static t_rng t_seed(uint32_t seed) {
 typedef struct t_buf {
     uint8_t *data; // always followed by a 0, so that text functions work
     size_t len;
-    size_t cap;
+    size_t eaten; // bytes in front of data, which t_eat took
+    size_t cap;   // from the first of those
 } t_buf;
 
 static void t_put(t_buf *buf, const void *data, size_t len) {
-    if (buf->len + len + 1 > buf->cap) {
+    if (buf->eaten + buf->len + len + 1 > buf->cap) {
         size_t cap = (buf->len + len + 1) * 2 + 64;
-        uint8_t *more = (uint8_t *)realloc(buf->data, cap);
+        uint8_t *more = (uint8_t *)malloc(cap);
         if (more == NULL) {
             T_FAIL("out of memory in the test");
             return;
         }
+        if (buf->data != NULL) {
+            memcpy(more, buf->data, buf->len);
+            free(buf->data - buf->eaten);
+        }
         buf->data = more;
+        buf->eaten = 0;
         buf->cap = cap;
     }
     if (len > 0) {
@@ -120,13 +126,18 @@ static void t_eat(t_buf *buf, size_t n) // from the front
     if (n == 0) {
         return;
     }
-    memmove(buf->data, buf->data + n, buf->len - n);
+    buf->data += n;
+    buf->eaten += n;
     buf->len -= n;
-    buf->data[buf->len] = 0;
+    if (buf->len == 0) {
+        buf->data -= buf->eaten;
+        buf->eaten = 0;
+        buf->data[0] = 0;
+    }
 }
 
 static void t_buf_free(t_buf *buf) {
-    free(buf->data);
+    free(buf->data != NULL ? buf->data - buf->eaten : NULL);
     memset(buf, 0, sizeof *buf);
 }
 
@@ -253,6 +264,7 @@ typedef struct t_world {
     t_conn *busy; // connection of that call
     t_life *lives;
     size_t life_count;
+    size_t life_room; // of lives; grows up to T_HANDLES
     unsigned wakes;
     unsigned drops;
     int lock_depth;
@@ -328,6 +340,10 @@ static void t_life_begin(t_world *w, rtpush_handle handle, int kind) {
             }
         }
         w->life_count = kept;
+    } else if (w->life_count == w->life_room) {
+        w->life_room = w->life_room == 0 ? 16 : 2 * w->life_room;
+        w->lives = (t_life *)realloc(w->lives, w->life_room * sizeof *w->lives);
+        T_CHECK(w->lives != NULL, "out of memory in the test");
     }
     t_life *life = &w->lives[w->life_count++];
     life->handle = handle;
@@ -914,7 +930,6 @@ static t_world *t_new(void) {
         T_FAIL("out of memory in the test");
         return NULL;
     }
-    w->lives = (t_life *)calloc(T_HANDLES, sizeof *w->lives);
     w->now_ms = 1000;
     w->rng = t_seed(1);
     return w;

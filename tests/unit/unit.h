@@ -25,6 +25,12 @@
 
 #include "fixture.h"
 
+// 1 in `make check`: a program that tries each of very many cases tries some of them.
+static inline int u_quick(void) {
+    const char *value = getenv("RTPUSH_QUICK");
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
 #define T_EQ(a, b) \
     do { \
         long long t_a = (long long)(a); \
