@@ -6,10 +6,10 @@
 # reached stands with its reason in coverage.py. Fails if a suite does, and, with all suites, if a
 # line, or of the branches of a file 3 %, are reached by nothing and without a reason.
 # Usage: sh tests/coverage.sh [SUITE...]
-# of: unit posix sockets tls lwip lwip-threads clients access threads slow
+# of: unit posix sockets tls tls-mbedtls lwip lwip-threads clients access threads slow
 set -u
 cd "$(dirname "$0")/.." || exit 1
-all='unit posix sockets tls lwip lwip-threads clients access threads slow'
+all='unit posix sockets tls tls-mbedtls lwip lwip-threads clients access threads slow'
 suites="${*:-$all}"
 top="$PWD/build/coverage"
 tree="$top/tree"
@@ -19,6 +19,7 @@ git ls-files -co --exclude-standard -z | xargs -0 tar -cf - | tar -xf - -C "$tre
 # What was fetched, and the certificates.
 mkdir -p "$tree/build/lwip"
 sh tests/lwip/fetch.sh >/dev/null && cp -r build/lwip/2.1 build/lwip/2.2 "$tree/build/lwip/"
+sh tests/tls/mbedtls.sh host >/dev/null && cp -r build/mbedtls "$tree/build/"
 sh ports/cert.sh build/cert >/dev/null && cp -r build/cert "$tree/build/"
 for folder in tests/clients tests/browser; do
     [ -d "$folder/node_modules" ] && ln -s "$PWD/$folder/node_modules" "$tree/$folder/node_modules"
@@ -48,6 +49,11 @@ command_of() {
         tls) echo 'mkdir -p build/tls && for p in test_tls sim; do
             gcc -std=c99 -I. tests/tls/$p.c -o build/tls/$p -lcmocka -lbearssl &&
             build/tls/$p 40; done' ;;
+        tls-mbedtls) echo 'for p in test_tls sim; do
+            gcc -std=c99 -I. -DP_MBEDTLS $(sh tests/tls/mbedtls.sh flags host) tests/tls/$p.c \
+                tests/tls/bearssl.c build/mbedtls/lib-host.a -o build/tls/$p-mbedtls -lcmocka \
+                -lbearssl && build/tls/$p-mbedtls $([ $p = sim ] && echo 40); done
+            build/tls/test_tls-mbedtls 1.3' ;;
         lwip) echo 'sh tests/lwip/build.sh 2.1-HEAP 2.2-SMALL 2.2-TINY 2.1-HEAP-TLS &&
             for b in 2.1-HEAP 2.2-SMALL; do build/lwip/sim-$b rules;
                 build/lwip/sim-$b allocs 1 9; build/lwip/sim-$b seeds 1 60; done

@@ -2,8 +2,8 @@
 # Builds the programs of tests/unit with address and undefined-behaviour sanitizers, runs them, and
 # adds up what they print: cmocka's summary, or `N passed, N failed`. A program that ends without
 # either counts as one failure.
-# RTPUSH_QUICK=1 is for `make check`: fewer seeds, and programs that try a product of cases try a part
-# of it (u_quick in unit.h).
+# RTPUSH_QUICK=1 is for `make check`: fewer seeds, and programs that try a product of cases try a
+# part of it (u_quick in unit.h).
 # Usage: [SEEDS=N LIMIT=SECONDS] sh tests/unit.sh [gcc|clang] [PROGRAM...]
 set -u
 cd "$(dirname "$0")/.." || exit 1
