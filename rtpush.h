@@ -295,6 +295,9 @@
 //     RTPUSH_ASSERT(c)      (nothing) called with what must hold
 //     RTPUSH_NO_TEXT        leaves out texts: rtpush_reason_text, rtpush_strerror and status
 //                           phrases are "", rtpush_config_error gives the field alone
+//     RTPUSH_GATEWAY        adds what a server needs that is one of several, or has thousands of
+//                           readers: ids from outside (rtpush_publish_id), and the first retry: of
+//                           an event stream is randomized, up to twice retry_ms
 //     RTPUSH_NO_CHECKS      leaves out rtpush_init's checks but that of the memory: for an image
 //                           whose desc, routes and topics have passed them
 
@@ -328,6 +331,7 @@ enum {
     RTPUSH_ERR_CONFIG = -8,       // rtpush_init: a value out of range: rtpush_config_error()
     RTPUSH_ERR_VERSION = -9,      // rtpush_init: this file was built with another rtpush.h
     RTPUSH_ERR_MALFORMED = -11,   // a parameter of a query that cannot be read, or comes twice
+    RTPUSH_ERR_OLD = -22,         // rtpush_publish_id, rtpush_advance: the log has come to that id
     // -12 to -19 are those of ports/rtpush_access.h.
     RTPUSH_FIN = -20              // rtpush_output: finish sending (shut down the write side)
 };
@@ -602,7 +606,8 @@ typedef struct rtpush_desc {
                          // without EVENT topics. A record takes at most a quarter:
                          // RTPUSH_EVENT_MAX. A 64th of it is the index by which a reader that
                          // resumes is placed
-    uint32_t epoch;      // differs at each boot (clock, boot counter, random), never 0
+    uint32_t epoch;      // differs at each boot (clock, boot counter, random), never 0; but 0 where
+                         // ids come from outside: see rtpush_publish_id
     uint32_t seed;       // any; spreads retry times. (epoch)
 
     // Authorization and origins.
@@ -812,6 +817,49 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after);
 void rtpush_shutdown(rtpush_server *srv);
 const char *rtpush_strerror(int error); // RTPUSH_ERR_...
 const char *rtpush_reason_text(int reason);        // RTPUSH_REASON_...
+
+// -- ids from outside: several servers with the same ids ------------------------------------------
+// With RTPUSH_GATEWAY, where desc.epoch is 0 (desc.seed is not then: another one on each server and
+// at each start). Servers that are fed from one ordered source, such as a broker's stream, give the
+// same ids, so a client that loses one server goes on at another. The log has no epoch, and the id
+// 0-0, before the source's first position. It has no numbers of its own: of an EVENT topic
+// rtpush_publish and _publish_from are ERR_STATE, rtpush_reserve is NULL. A STATE topic may be
+// stored by them too: a value of this server alone. Loop context.
+
+// Numbers of a position go from 1 to this (2^32 - 1 is used inside).
+#define RTPUSH_SEQ_MAX 0xFFFFFFFEu
+// The id of position n, from 1 on, of a source that counts with 64 bits: epoch + (n - 1) /
+// RTPUSH_SEQ_MAX, and 1 + (n - 1) % RTPUSH_SEQ_MAX. n 0: what is before the first, number 0.
+rtpush_id rtpush_id_at(uint32_t epoch, uint64_t n);
+
+// Appends the event at position id. Of a STATE topic: stores the value, and the head of the log
+// moves to id. Positions that were jumped over are no loss, but `lost` of them, which readers are
+// told as a gap before this event: those that are here, and those that resume from before it later.
+// In another epoch, higher or lower, the log begins anew with id, and all readers are told "reset".
+// What was before the first position of an epoch is not known here, and a gap for who resumes from
+// there. ERR_STATE: desc.epoch is not 0. ERR_ARGUMENT: no such topic, no such id, lost more than
+// the positions between. ERR_OLD: same epoch, and the log has come to id: a duplicate. ERR_TOO_BIG,
+// ERR_UTF8: not for readers; rtpush_advance can say that one more was lost. ERR_FULL: as in
+// rtpush_publish. With an error nothing happened.
+int rtpush_publish_id(rtpush_server *srv, unsigned topic, rtpush_id id, uint32_t lost,
+                      const void *data, size_t len);
+// The source has come to id without anything for the log there: a marker, an event of another
+// topic. The head moves, so that ids do not grow old. `lost` of the positions up to id, id
+// included, were lost. In another epoch the log begins anew behind id, whose number may be 0 there:
+// nothing is before the next position. Errors as above.
+int rtpush_advance(rtpush_server *srv, rtpush_id id, uint32_t lost);
+
+// A client that was further at another server, or in another epoch, waits here: its stream or poll
+// is open, with keep-alives, but without a notice, value or id, until the log has come to its id
+// (then "replayed 0") or rtpush_source_end says that it will not. A poll whose time is over ends
+// with the id that it came with.
+// Does anybody wait? 0: no. Else what rtpush_source_end is given with the answer of the source, if
+// that was asked after this call.
+uint32_t rtpush_waiting(rtpush_server *srv);
+// The source ends with position `end`, or its epoch has none yet (number 0). Who waited when
+// rtpush_waiting returned `mark`, for an id above it or of another epoch, is told "reset" and goes
+// on at the head of this server. Returns how many.
+int rtpush_source_end(rtpush_server *srv, uint32_t mark, rtpush_id end);
 
 // -- text: a writer over memory of yours ----------------------------------------------------------
 // Appends to it, and remembers when something did not fit: write all of a text first, then look at
@@ -1046,6 +1094,16 @@ typedef struct rtpi_stream { // SSE, poll and WebSocket: where this reader stand
     } end;
 } rtpi_stream;
 
+typedef struct rtpi_wait { // ... that waits for the log to come to its id; as rtpi_stream, where
+    uint32_t topics;       // the names are the same
+    uint32_t seq;          // the next number after its id
+    uint32_t since;        // srv->serial when it began to wait
+    uint32_t part;         // 0
+    uint32_t floor;        // it may have seen values up to this number
+    uint32_t sweep_prev;
+    uint32_t epoch;        // of its id
+} rtpi_wait;
+
 typedef struct rtpi_plan { // what rtpush_output offers: the rest of a record or tx, then records
     uint32_t total;        // bytes
     uint32_t first;        // first record, 0 none
@@ -1155,6 +1213,7 @@ struct rtpush_conn {
         rtpi_asked asked;   // [HEAD and ASK: >>head]; begins with rank
         rtpi_answer reply;  // [REPLY: >>reply]
         rtpi_stream stream; // [STREAM, CLOSING: >>reader]
+        rtpi_wait wait;     // [STREAM with RTPI_NOTICE_WAITS: >>reader]
     } out;
     uint32_t serial;   // of the handle; 0: free
     uint32_t granted;  // topics it may subscribe to, now and later [STREAM: rtpi_authorized]
@@ -1184,6 +1243,7 @@ struct rtpush_server {
     uint8_t epoch_due; // sequence numbers are near their end
     uint8_t passes; // records that the call under way may still pass for nothing
     uint8_t carry_ms; // of the quarter second under way
+    uint8_t waiting;  // RTPUSH_GATEWAY: a reader may wait for the log to come to its id
 
     uint32_t quarter;  // quarter seconds since init
     rtpush_conn *busy; // whose rtpush_input, _sent ... is under way
@@ -1233,7 +1293,10 @@ struct rtpush_server {
     uint32_t ring_size;    // bytes of the log that hold records; behind them stands the index
     uint32_t noted;        // records up to the limit, since the epoch began
     uint32_t evicted;      // of them
-    uint32_t reserved_off; // record being reserved
+    union {
+        uint32_t reserved_off; // own numbers: record being reserved
+        uint32_t base_seq;     // ids from outside: events before it are not here
+    } numbers;
     uint32_t published;    // for the counters
     uint32_t full;
     uint32_t text_topics;  // a bit for each topic that is not binary
@@ -2733,7 +2796,15 @@ typedef struct rtpi_record {
     uint8_t ws[4];
 } rtpi_record;
 
-enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2 }; // rtpi_record.flags; VOID: no reader gets it
+// rtpi_record.flags. VOID: no reader gets it. LOST: a gap up to its number; the payload is a count
+enum { RTPI_REC_DONE = 1, RTPI_REC_VOID = 2, RTPI_REC_LOST = 4 };
+
+// Do ids come from outside (rtpush_publish_id)?
+#ifdef RTPUSH_GATEWAY
+#define RTPI_OUTSIDE(srv) ((srv)->desc.epoch == 0)
+#else
+#define RTPI_OUTSIDE(srv) 0
+#endif
 
 // Sequence numbers and revisions end well before 2^32: then a new epoch begins.
 #ifndef RTPI_SEQ_END
@@ -2872,7 +2943,8 @@ static void rtpi_sync(rtpush_server *srv) {
     srv->limit_rev = srv->rev;
     srv->woken = 0;
     srv->epoch_due = srv->open_records == 0 &&
-                     (srv->seq_next > RTPI_SEQ_END || srv->rev > RTPI_SEQ_END);
+                     ((!RTPI_OUTSIDE(srv) && srv->seq_next > RTPI_SEQ_END) ||
+                      srv->rev > RTPI_SEQ_END);
     srv->count.published = srv->published;
     srv->count.full = srv->full;
     srv->count.log_used = srv->used == 0 ? 0
@@ -2989,6 +3061,9 @@ static int rtpi_evict(rtpush_server *srv) {
     }
     srv->tail_seq = rtpi_record_at(srv, srv->tail)->seq;
     rtpi_unlock(srv);
+    if (RTPI_OUTSIDE(srv)) {
+        srv->numbers.base_seq = seq + 1;
+    }
     srv->evicted++;
     srv->decided = NULL;
     return 1;
@@ -3156,6 +3231,57 @@ static int rtpi_append(rtpush_server *srv, unsigned topic, const void *data, siz
 
 const rtpush_topic_kind rtpush_topic_event = {0, rtpi_append, NULL};
 
+#ifdef RTPUSH_GATEWAY
+// Ids from outside. Numbers are given, and what is between those of two records is no loss. A loss
+// is a record of its own in front of the event, or alone: LOST, with the number of events as its
+// payload. It takes the last number of those that were lost, so each reader either has it before
+// its cursor, and was told, or will pass it. What was evicted is a loss up to base_seq, and what
+// the epoch had before the first number here.
+
+// The log begins anew with number `first`.
+static void rtpi_log_begin(rtpush_server *srv, uint32_t first) {
+    rtpi_log_clear(srv);
+    srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = srv->limit_rec = first;
+    srv->numbers.base_seq = first;
+}
+
+// A record with number `seq`, above the head, for which there is room.
+static void rtpi_append_id(rtpush_server *srv, uint32_t seq, unsigned topic, const void *data,
+                           uint32_t len, unsigned flags) {
+    rtpi_record *rec;
+    rtpi_lock(srv);
+    if (srv->used == 0) {
+        srv->tail_seq = seq;
+    }
+    srv->seq_next = seq;
+    rec = rtpi_claim(srv, rtpi_log_fit(srv, rtpi_record_size(len)), topic, len);
+    rtpi_unlock(srv);
+    RTPUSH_ASSERT(rec);
+    if (len > 0) {
+        memcpy(rtpi_payload_open(rec), data, len);
+    }
+    rtpi_encode(srv, rec);
+    rtpi_lock(srv);
+    rec->flags |= (uint8_t)flags;
+    srv->published += flags == 0;
+    rtpi_done(srv, rec);
+    rtpi_unlock(srv);
+}
+
+// The head moves to number `seq`, up to which `lost` events were lost: there is room for a record
+// of that. A log without records tells of no loss.
+static void rtpi_advance_to(rtpush_server *srv, uint32_t seq, uint32_t lost) {
+    if (lost > 0 && srv->ring_size > 0) {
+        rtpi_append_id(srv, seq, 0, &lost, sizeof lost, RTPI_REC_VOID | RTPI_REC_LOST);
+        lost = seq + 1;
+    }
+    rtpi_lock(srv);
+    srv->lost = lost > 0 ? lost : srv->lost;
+    srv->seq_next = srv->done_seq = seq + 1;
+    rtpi_unlock(srv);
+}
+#endif
+
 // >>state -----------------------------------------------------------------------------------------
 // One value a STATE topic, replaced in place. Every change gets the next revision, of one counter
 // for all topics. A reader's sweep visits each of its topics once and takes those newer than the
@@ -3173,16 +3299,21 @@ static uint8_t *rtpi_value_data(const rtpush_server *srv, const rtpi_value *v) {
 // "event: " name LF 8 + 32, "data: " LF LF 8; 2 spare.
 #define RTPI_VALUE_OVERHEAD 84u
 
+// Can the value ever be sent? Text grows in an event stream by each line end. Bytes have no form
+// there, and max fits.
+static inline int rtpi_value_fits(const rtpush_server *srv, unsigned topic, const void *data,
+                                  size_t len) {
+    return (srv->desc.topics[topic].flags & RTPUSH_BINARY) ||
+           len + RTPI_INSERT_LEN * rtpi_count_lines((const uint8_t *)data, (uint32_t)len) +
+                   RTPI_VALUE_OVERHEAD <= srv->desc.tx_size;
+}
+
 static int rtpi_state_set(rtpush_server *srv, unsigned topic, const void *data, size_t len,
                           int by) {
     rtpi_value *v = rtpi_value_at(srv, topic);
     (void)by; // there is always room
-    // Text grows in an event stream by each line end. Bytes have no form there, and max fits.
-    if (!(srv->desc.topics[topic].flags & RTPUSH_BINARY) &&
-        len + RTPI_INSERT_LEN * rtpi_count_lines((const uint8_t *)data, (uint32_t)len) +
-                RTPI_VALUE_OVERHEAD >
-            srv->desc.tx_size) {
-        return RTPUSH_ERR_TOO_BIG; // could never be sent
+    if (!rtpi_value_fits(srv, topic, data, len)) {
+        return RTPUSH_ERR_TOO_BIG;
     }
     rtpi_lock(srv);
     if (len > 0) {
@@ -3233,7 +3364,8 @@ enum {
     RTPI_NOTICE_NONE,
     RTPI_NOTICE_REPLAYED, // a poll that missed nothing waits: no reason to answer
     RTPI_NOTICE_FRESH,
-    RTPI_NOTICE_RESET
+    RTPI_NOTICE_RESET,
+    RTPI_NOTICE_WAITS // none yet: see rtpi_wait_begin
 };
 
 // rtpi_stream.part
@@ -3427,8 +3559,41 @@ static uint32_t rtpi_reader_id(const rtpi_stream *s) {
     return s->part > 0 ? s->seq : (s->gap_from ? s->gap_from : s->seq) - 1;
 }
 
+// A device tells each of its few pages the same. Of thousands each comes back at another time.
+#ifdef RTPUSH_GATEWAY
+#define RTPI_RETRY_MS(srv) \
+    ((srv)->desc.retry_ms + rtpi_random(srv) % ((srv)->desc.retry_ms + 1u))
+#else
+#define RTPI_RETRY_MS(srv) ((srv)->desc.retry_ms)
+#endif
+
 // Notices look like events of a topic; no topic of the user's may have that name.
 static const rtpush_topic rtpi_notice = {"rtpush", &rtpush_topic_event, 0, 0};
+
+#ifdef RTPUSH_GATEWAY
+// What stands before a notice or a value. A value is as new as the head: if its reader is not there
+// yet, the third word of the id says so, and another server waits until it has come so far. (A poll
+// has all records up to there in the same answer.)
+static void rtpi_put_event_prefix(const rtpush_server *srv, rtpush_text *t, uint8_t form,
+                                  uint32_t id, const rtpush_topic *topic, uint32_t len,
+                                  uint32_t lines) {
+    const uint32_t head = srv->seq_next - 1;
+    if (!RTPI_OUTSIDE(srv) || topic == &rtpi_notice || form > RTPI_FORM_SSE || id >= head) {
+        rtpi_put_prefix(srv, t, form, id, topic, len, lines);
+        return;
+    }
+    if (form == RTPI_FORM_TAGGED) {
+        rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic),
+                              26u + 1u + (uint32_t)strlen(topic->name) + 1u + len);
+    }
+    rtpi_format(t, form == RTPI_FORM_TAGGED ? "%x-%x-%x %s\n"
+                                            : "id: %x-%x-%x\nevent: %s\ndata: ",
+                srv->epoch, id, head, topic->name);
+}
+#define RTPI_PUT_EVENT_PREFIX rtpi_put_event_prefix
+#else
+#define RTPI_PUT_EVENT_PREFIX rtpi_put_prefix
+#endif
 
 // Writes a notice or a STATE value for this reader into tx. 0: no room now.
 static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic *topic,
@@ -3441,10 +3606,10 @@ static int rtpi_put_event(rtpush_server *srv, rtpush_conn *c, const rtpush_topic
         rtpi_put_frame_header(t, 0x80u | rtpi_opcode(topic), len);
     } else {
         if (c->form == RTPI_FORM_SSE && c->notice != RTPI_NOTICE_NONE) {
-            rtpi_format(t, "retry: %d\n", srv->desc.retry_ms);
+            rtpi_format(t, "retry: %d\n", RTPI_RETRY_MS(srv));
         }
-        rtpi_put_prefix(srv, t, c->form, rtpi_reader_id(s), topic, len,
-                        text ? rtpi_count_lines(data, len) : 0);
+        RTPI_PUT_EVENT_PREFIX(srv, t, c->form, rtpi_reader_id(s), topic, len,
+                              text ? rtpi_count_lines(data, len) : 0);
     }
     if (text) {
         memset(&e, 0, sizeof e);
@@ -3486,6 +3651,16 @@ static void rtpi_reader_lose(rtpi_stream *s, uint32_t to) { // all numbers from 
     s->seq = to;
 }
 
+// Moves the cursor to `to`: what is between was lost, but where ids come from outside.
+static inline void rtpi_reader_pass(const rtpush_server *srv, rtpi_stream *s, uint32_t to) {
+    (void)srv;
+    if (RTPI_OUTSIDE(srv)) {
+        s->seq = to;
+    } else {
+        rtpi_reader_lose(s, to);
+    }
+}
+
 // May there be an event for this reader from its cursor to the limit, or one that was given up?
 static int rtpi_reader_expects(const rtpush_server *srv, const rtpi_stream *s) {
     uint32_t topics = s->topics & rtpi_all_topics(srv) & ~srv->state_topics;
@@ -3497,6 +3672,41 @@ static int rtpi_reader_expects(const rtpush_server *srv, const rtpi_stream *s) {
     return expects;
 }
 
+#ifdef RTPUSH_GATEWAY
+// Is the reader where events of this server are? Else a gap is told first.
+static int rtpi_reader_here(const rtpush_server *srv, rtpi_stream *s) {
+    if (s->seq < srv->numbers.base_seq) {
+        rtpi_reader_lose(s, srv->numbers.base_seq);
+    }
+    return s->gap_from == 0;
+}
+
+// How many events the gap before the cursor has: those of a loss that the log knows, and what was
+// evicted, of which the distance is an upper bound.
+static uint32_t rtpi_missed(const rtpush_server *srv, const rtpi_stream *s) {
+    const uint32_t base = srv->numbers.base_seq;
+    uint32_t missed = 0;
+    uint32_t lost;
+    if (!RTPI_OUTSIDE(srv)) {
+        return s->seq - s->gap_from;
+    }
+    if (s->gap_from < base) {
+        missed = (base < s->seq ? base : s->seq) - s->gap_from;
+    }
+    if (s->seq > base) { // so it ends with a record of a loss
+        memcpy(&lost, rtpi_payload(rtpi_record_at(srv, rtpi_seek_to(srv, s->seq - 1))),
+               sizeof lost);
+        missed += lost;
+    }
+    return missed;
+}
+#define RTPI_READER_HERE(srv, s) (!RTPI_OUTSIDE(srv) || rtpi_reader_here(srv, s))
+#define RTPI_MISSED(srv, s) rtpi_missed(srv, s)
+#else
+#define RTPI_READER_HERE(srv, s) 1
+#define RTPI_MISSED(srv, s) ((s)->seq - (s)->gap_from)
+#endif
+
 // The next record for this reader, or NULL; moves the cursor past what does not concern it and what
 // is gone, which must be told before the record. Offsets are believed only where the sequence
 // number agrees. With NULL and the cursor before the limit there is more to look at.
@@ -3507,16 +3717,19 @@ static const rtpi_record *rtpi_reader_next(rtpush_server *srv, rtpi_stream *s) {
     }
     while (s->seq < srv->limit_seq) {
         const rtpi_record *rec;
+        if (!RTPI_READER_HERE(srv, s)) {
+            return NULL;
+        }
         if (s->seq <= srv->tail_seq) {
             if (srv->tail_seq >= srv->limit_seq) { // what is left is not complete yet
-                rtpi_reader_lose(s, srv->limit_seq);
+                rtpi_reader_pass(srv, s, srv->limit_seq);
                 break;
             }
-            rtpi_reader_lose(s, srv->tail_seq);
+            rtpi_reader_pass(srv, s, srv->tail_seq);
             s->off = srv->tail;
         }
         if (s->seq >= srv->limit_rec) { // up to the limit all were given up
-            rtpi_reader_lose(s, srv->limit_seq);
+            rtpi_reader_pass(srv, s, srv->limit_seq);
             break;
         }
         if (s->off == srv->limit_wrap) {
@@ -3524,7 +3737,12 @@ static const rtpi_record *rtpi_reader_next(rtpush_server *srv, rtpi_stream *s) {
         }
         rec = rtpi_record_at(srv, s->off);
         RTPUSH_ASSERT(rec->size4 > 0 && rec->seq >= s->seq);
-        rtpi_reader_lose(s, rec->seq);
+        if (RTPI_OUTSIDE(srv) && (rec->flags & RTPI_REC_LOST)) {
+            rtpi_reader_lose(s, rec->seq + 1);
+            s->off += (uint32_t)rec->size4 * 4u;
+            return NULL;
+        }
+        rtpi_reader_pass(srv, s, rec->seq);
         if ((s->topics >> rec->topic & 1u) && !(rec->flags & RTPI_REC_VOID)) {
             return rec;
         }
@@ -3568,12 +3786,22 @@ static uint32_t rtpi_keepalive_ms(const rtpush_server *srv, uint8_t form) {
     return form == RTPI_FORM_RAW ? srv->desc.ping_ms : srv->desc.keepalive_ms;
 }
 
-// Parses "epoch-seq", or for a poll "epoch-seq-rev": words of 8 digits. Returns how many, 0 if it
-// is no id. What is absent is unchanged.
-static unsigned rtpi_get_id(const char *text, uint32_t words[3]) {
+// Words of an id: epoch, number, and after a poll the revision of the values. Where ids come from
+// outside, a poll's fourth says on which server (desc.seed), and three are those of a value: it may
+// be as new as the number that is the third.
+#ifdef RTPUSH_GATEWAY
+#define RTPI_ID_WORDS 4u
+#else
+#define RTPI_ID_WORDS 3u
+#endif
+#define RTPI_ID_SIZE (9u * RTPI_ID_WORDS) // bytes of the longest with its NUL
+
+// Parses words of 8 digits, with "-" between. Returns how many, 0 if it is no id. What is absent is
+// unchanged.
+static unsigned rtpi_get_id(const char *text, uint32_t words[RTPI_ID_WORDS]) {
     unsigned n = 0;
     do {
-        if (n == 3 || !rtpi_get_hex(text, 8, &words[n++])) {
+        if (n == RTPI_ID_WORDS || !rtpi_get_hex(text, 8, &words[n++])) {
             return 0;
         }
         text += 9;
@@ -3581,18 +3809,71 @@ static unsigned rtpi_get_id(const char *text, uint32_t words[3]) {
     return n > 1 && text[-1] == '\0' ? n : 0;
 }
 
+#ifdef RTPUSH_GATEWAY
+// Where ids come from outside a client may have been further at another server, or in an epoch that
+// has not begun here. Then it waits (RTPI_NOTICE_WAITS): nothing but keep-alives without an id, so
+// nothing goes back. It ends when the log has come there, or by rtpush_source_end.
+
+// Does this reader still wait? If not any more, it is placed.
+static int rtpi_waits(rtpush_server *srv, rtpush_conn *c) {
+    rtpi_stream *s = &c->out.stream;
+    const rtpi_wait *w = &c->out.wait;
+    if (c->notice != RTPI_NOTICE_WAITS) {
+        return 0;
+    }
+    if (w->epoch != srv->epoch || w->seq > srv->limit_seq || w->floor >= srv->limit_seq) {
+        return 1;
+    }
+    c->notice = RTPI_NOTICE_REPLAYED;
+    s->gap_from = 0;
+    s->end.replay = 0;
+    s->off = rtpi_seek_to(srv, s->seq);
+    return 0;
+}
+
+// A new reader at the limit resumes from an id. If that is of no server, it stays there: reset.
+static void rtpi_wait_begin(rtpush_server *srv, rtpush_conn *c, const char *text) {
+    rtpi_wait *w = &c->out.wait;
+    uint32_t id[RTPI_ID_WORDS] = {0, 0, 0, 0};
+    unsigned words = rtpi_get_id(text, id);
+    uint32_t third = words == 3 ? id[2] : 0;
+    if (words == 0 || (id[0] == 0 && srv->epoch != 0) || id[1] > RTPUSH_SEQ_MAX ||
+        third > RTPUSH_SEQ_MAX) {
+        return;
+    }
+    srv->serial = srv->serial + 1 ? srv->serial + 1 : 1;
+    srv->waiting = 1;
+    c->notice = RTPI_NOTICE_WAITS;
+    w->since = srv->serial;
+    w->epoch = id[0];
+    w->seq = id[1] + 1;
+    w->floor = third;
+    w->sweep_prev = id[3] == srv->desc.seed && id[2] <= srv->limit_rev ? id[2] : 0;
+    if (!rtpi_waits(srv, c)) {
+        c->out.stream.end.replay = srv->limit_seq;
+    }
+}
+#define RTPI_WAITS(srv, c) (RTPI_OUTSIDE(srv) && rtpi_waits(srv, c))
+#define RTPI_WAIT_BEGIN(srv, c, text) rtpi_wait_begin(srv, c, text)
+#else
+#define RTPI_WAITS(srv, c) 0
+#define RTPI_WAIT_BEGIN(srv, c, text) (void)0
+#endif
+
 // Sets the position of a new reader. `text` is what it resumes from: an id, "first", or NULL. Any
 // other text, and an id that was never given, is a reset: its earlier position is not known.
 static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *text) {
     rtpi_stream *s = &c->out.stream;
     int first = text && strcmp(text, "first") == 0;
-    uint32_t id[3] = {0, 0, 0}; // epoch, number, revision
+    uint32_t id[RTPI_ID_WORDS] = {0, 0, 0};
     s->seq = s->end.replay = srv->limit_seq;
     s->off = srv->limit_off;
     c->notice = RTPI_NOTICE_FRESH;
     if (text && !first) {
         c->notice = RTPI_NOTICE_RESET;
-        if (rtpi_get_id(text, id) && id[0] == srv->epoch && id[1] < srv->limit_seq &&
+        if (RTPI_OUTSIDE(srv)) {
+            RTPI_WAIT_BEGIN(srv, c, text);
+        } else if (rtpi_get_id(text, id) && id[0] == srv->epoch && id[1] < srv->limit_seq &&
             id[2] <= srv->limit_rev) {
             c->notice = RTPI_NOTICE_REPLAYED;
             s->sweep_prev = id[2];
@@ -3605,6 +3886,19 @@ static void rtpi_reader_start(rtpush_server *srv, rtpush_conn *c, const char *te
             s->seq = srv->tail_seq;
         }
     }
+}
+
+// What this reader has does not count any more: it goes on from number `seq`, at `off`.
+static inline void rtpi_reader_reset(rtpush_server *srv, rtpush_conn *c, uint32_t seq,
+                                     uint32_t off) {
+    rtpi_stream *s = &c->out.stream;
+    s->seq = seq;
+    s->off = off;
+    s->gap_from = 0;
+    s->sweep_prev = 0;
+    c->sweep_i = 0;
+    c->notice = RTPI_NOTICE_RESET;
+    rtpi_ready(srv, c);
 }
 
 // Does event `seq` belong to what this reader gets? Of a poll's answer those that were there when
@@ -3621,6 +3915,9 @@ static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begi
 // only if something was missed.
 static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
+    if (RTPI_WAITS(srv, c)) {
+        return 0;
+    }
     if (rtpi_next_record(srv, c) != NULL || s->gap_from != 0) {
         return 1;
     }
@@ -3665,7 +3962,7 @@ RTPI_CHECKED static int rtpi_put_notice(rtpush_server *srv, rtpush_conn *c) {
     unsigned word = c->notice;
     const uint32_t before = rtpi_stands(c);
     if (from > 0 && word != RTPI_NOTICE_RESET) {
-        missed = s->seq - from;
+        missed = RTPI_MISSED(srv, s);
         word = RTPI_NOTICE_NONE; // of a poll that missed something no other is needed
         s->gap_from = 0;
     }
@@ -3743,6 +4040,9 @@ static void rtpi_put_values(rtpush_server *srv, rtpush_conn *c) {
     }
     if (rtpi_has(c, RTPI_F_ANSWER)) {
         c->todo |= RTPI_TODO_SWEPT;
+        if (RTPI_OUTSIDE(srv)) { // the values may be as new as the head
+            c->in.http.at.poll_end = srv->seq_next;
+        }
     }
 }
 
@@ -3760,7 +4060,7 @@ static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
         rtpi_put_frame_header(t, 0x80u + RTPUSH_TEXT_MESSAGE, moved ? 17u : 0);
     }
     rtpi_format(t, sse ? "event:rtpush\ndata\n%?id:%x-%x\n%;\n" : "%?%x-%x%;", moved, srv->epoch,
-                rtpi_reader_id(&c->out.stream));
+                RTPI_OUTSIDE(srv) && !moved ? 0 : rtpi_reader_id(&c->out.stream));
     if (rtpi_tx_commit(c, t)) {
         c->todo &= (uint8_t)~(RTPI_TODO_ALIVE | RTPI_TODO_ID);
     }
@@ -3770,6 +4070,12 @@ static void rtpi_put_keepalive(rtpush_server *srv, rtpush_conn *c) {
 static int rtpi_stream_fill(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     if (rtpi_reader_blocked(c)) {
+        return 1;
+    }
+    if (RTPI_WAITS(srv, c)) {
+        if (c->todo & RTPI_TODO_ALIVE) {
+            rtpi_put_keepalive(srv, c);
+        }
         return 1;
     }
     (void)rtpi_next_record(srv, c); // computes the number of missed events
@@ -4018,7 +4324,9 @@ static inline int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     srv->passes = RTPI_PASSES;
     return s->part > 0 || (c->todo & RTPI_TODO_NOW) || rtpi_has(c, RTPI_F_CLOSE_DUE) ||
            (!rtpi_reader_blocked(c) && ((c->todo & RTPI_TODO_ALIVE) ||
-                                        rtpi_stream_changed(srv, c) || s->seq < srv->limit_seq));
+                                        rtpi_stream_changed(srv, c) ||
+                                        (s->seq < srv->limit_seq &&
+                                         !RTPI_WAITS(srv, c))));
 }
 
 // Counts what is left of the record at a reader's cursor, up to `most` bytes: e->full if there is
@@ -5540,13 +5848,14 @@ static unsigned rtpi_topics_asked(const rtpush_server *srv, const rtpush_route *
 }
 
 // The id a client resumes from: the header wins, it is newer than the page's URL.
-static const char *rtpi_resume_id(const rtpush_conn *c, const char *query, char out[27]) {
+static const char *rtpi_resume_id(const rtpush_conn *c, const char *query,
+                                  char out[RTPI_ID_SIZE]) {
     const char *id = rtpi_kept(c, RTPI_H_LAST_EVENT_ID);
     int n;
     if (id && *id) {
         return id;
     }
-    n = rtpush_query(query, "last_event_id", out, 27);
+    n = rtpush_query(query, "last_event_id", out, RTPI_ID_SIZE);
     // One that cannot be read is an id all the same, and none of ours: reset.
     return n > 0 ? out : n < 0 && n != RTPUSH_ERR_ARGUMENT ? "" : NULL;
 }
@@ -5558,7 +5867,7 @@ static int rtpi_stream_room(const rtpush_server *srv) {
 // Turns the request into a reader. tx already holds the head; `ms` is its first deadline.
 static unsigned rtpi_stream_open(rtpush_server *srv, rtpush_conn *c, uint8_t form, uint32_t ms,
                                  const rtpush_request *req) {
-    char id[27];
+    char id[RTPI_ID_SIZE];
     const char *resume = rtpi_resume_id(c, req->query, id);
     memset(&c->out, 0, sizeof c->out);
     rtpi_sync(srv);
@@ -6322,6 +6631,10 @@ static void rtpi_events_close(rtpush_server *srv, rtpush_conn *c, uint16_t code,
     (void)close_reason;
     if (reason == RTPUSH_REASON_SHUTDOWN) {
         rtpi_put_retry(srv, c, 1);
+    } else if (reason == RTPUSH_REASON_EXPIRED && RTPI_WAITS(srv, c)) {
+        rtpush_text *t = rtpi_tx_open(srv, c); // its id is not one of ours
+        rtpi_put_text(t, "event: rtpush\ndata: expired\n\n");
+        (void)rtpi_tx_commit(c, t);
     } else if (reason == RTPUSH_REASON_EXPIRED) {
         (void)rtpi_put_event(srv, c, &rtpi_notice, (const uint8_t *)"expired", 7);
     }
@@ -6378,12 +6691,34 @@ static unsigned rtpi_judge_poll(rtpush_server *srv, rtpush_conn *c, rtpush_reque
                                                      : RTPI_NO(400);
 }
 
+#ifdef RTPUSH_GATEWAY
+// ... where ids come from outside. One that waits ends with the id it came with.
+static int rtpi_put_poll_end_id(const rtpush_server *srv, rtpush_conn *c, rtpush_text *t) {
+    const rtpi_wait *w = &c->out.wait;
+    int chunked = c->form == RTPI_FORM_CHUNK;
+    int waits = c->notice == RTPI_NOTICE_WAITS;
+    uint32_t floor = waits ? w->floor : 0;
+    // 0x20 as below, and a word of 9 more
+    rtpi_format(t, "%?%s\r\n%;id: %x-%x-%x%?-%x%;\n\n%?\r\n0\r\n\r\n%;", chunked,
+                floor ? "20" : "29", waits ? w->epoch : srv->epoch,
+                waits ? w->seq - 1 : rtpi_reader_id(&c->out.stream), floor ? floor : w->sweep_prev,
+                floor == 0, srv->desc.seed, chunked);
+    return rtpi_tx_commit(c, t);
+}
+#define RTPI_PUT_POLL_END_ID(srv, c, t) rtpi_put_poll_end_id(srv, c, t)
+#else
+#define RTPI_PUT_POLL_END_ID(srv, c, t) 0
+#endif
+
 // Poll: the end of the answer. Its id has the STATE revision too: without it the next poll would be
 // answered at once, and so on for ever.
 static int rtpi_put_poll_end(rtpush_server *srv, rtpush_conn *c) {
     rtpi_stream *s = &c->out.stream;
     rtpush_text *t = rtpi_tx_open(srv, c);
     int chunked = c->form == RTPI_FORM_CHUNK; // 0x20 = "id: " 4 + 26 + LF LF 2
+    if (RTPI_OUTSIDE(srv)) {
+        return RTPI_PUT_POLL_END_ID(srv, c, t);
+    }
     rtpi_format(t, chunked ? "20\r\nid: %x-%x-%x\n\n\r\n0\r\n\r\n" : "id: %x-%x-%x\n\n",
                 srv->epoch, rtpi_reader_id(s), s->sweep_prev);
     return rtpi_tx_commit(c, t);
@@ -6404,6 +6739,12 @@ static int rtpi_output_poll(rtpush_server *srv, rtpush_conn *c) {
         }
         rtpi_set(c, RTPI_F_ANSWER);
         c->todo = srv->sweep ? 0 : RTPI_TODO_SWEPT;
+    }
+    if (RTPI_WAITS(srv, c)) { // its time is over
+        if (rtpi_put_poll_end(srv, c)) {
+            rtpi_begin_reply(srv, c);
+        }
+        return 1;
     }
     if (c->notice != RTPI_NOTICE_NONE) { // so once: the first notice
         c->in.http.at.poll_end = srv->limit_seq;
@@ -7249,11 +7590,16 @@ typedef struct rtpi_limit {
     uint32_t most;
 } rtpi_limit;
 
+#ifdef RTPUSH_GATEWAY
+#define RTPI_EPOCH_LEAST 0
+#else
+#define RTPI_EPOCH_LEAST 1
+#endif
 #define RTPI_LIMITS(X) \
     X(conn_count, 1, 1, ~(uint32_t)0) \
     X(rx_size, 1, 256, 65532u) \
     X(tx_size, 1, 256, 65532u) \
-    X(epoch, 1, 1, ~(uint32_t)0) \
+    X(epoch, 1, RTPI_EPOCH_LEAST, ~(uint32_t)0) \
     X(rate_messages, 0, 1, 32000u) \
     X(rate_bytes, 0, 1, RTPI_RATE_BYTES_MAX) \
     X(route_count, 1, 1, 254) \
@@ -7285,6 +7631,9 @@ static int rtpi_check_numbers(rtpush_server *srv) {
     if (!d->routes || (!d->topics && d->topic_count > 0)) {
         return rtpi_wrong(srv, d->routes ? RTPI_RULE("topics", "a table")
                                          : RTPI_RULE("routes", "a table"), NULL);
+    }
+    if (RTPI_OUTSIDE(srv) && !rtpi_in_range(srv, "seed", d->seed, 1, ~(uint32_t)0)) {
+        return 0;
     }
     return rtpi_in_range(srv, "max_streams", d->max_streams, 0, d->conn_count);
 }
@@ -7488,11 +7837,72 @@ static void rtpi_scan(rtpush_server *srv) {
     }
 }
 
+// Numbers the values anew, from 1. Under the lock.
+static void rtpi_new_revisions(rtpush_server *srv) {
+    unsigned topic;
+    srv->rev = 0;
+    for (topic = 0; topic < srv->desc.topic_count; topic++) {
+        rtpi_value *v = rtpi_value_at(srv, topic);
+        v->rev = v->rev != 0 && (srv->state_topics >> topic & 1u) ? ++srv->rev : 0;
+    }
+}
+
+#ifdef RTPUSH_GATEWAY
+// Ids from outside: an epoch begins, here with number `first`. 0: the connection being served holds
+// a record. Who waits goes on waiting.
+static int rtpi_begin_epoch(rtpush_server *srv, uint32_t epoch, uint32_t first) {
+    rtpush_conn *c;
+    unsigned i;
+    if (!rtpi_release(srv, RTPI_ALL_RECORDS)) {
+        return 0;
+    }
+    rtpi_lock(srv);
+    srv->epoch = epoch;
+    rtpi_log_begin(srv, first);
+    rtpi_new_revisions(srv);
+    rtpi_unlock(srv);
+    for (i = 0; srv->hooks.sharing && i < RTPUSH_PLANS; i++) { // an epoch may come again
+        memset((uint8_t *)srv->hooks.plan_memory + i * srv->hooks.plan_size, 0,
+               sizeof(rtpi_shared));
+    }
+    rtpi_sync(srv);
+    srv->sweep_due = 1; // who waits may wait for this epoch
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
+        if (rtpi_is_stream(c) && c->notice != RTPI_NOTICE_WAITS) {
+            rtpi_reader_reset(srv, c, first, 0);
+        }
+    }
+    return 1;
+}
+
+// Revisions are near their end: all get all values again.
+static void rtpi_begin_revisions(rtpush_server *srv) {
+    rtpush_conn *c;
+    rtpi_lock(srv);
+    rtpi_new_revisions(srv);
+    rtpi_unlock(srv);
+    rtpi_sync(srv);
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
+        if (rtpi_is_stream(c)) {
+            c->out.stream.sweep_prev = 0;
+            c->sweep_i = 0;
+            rtpi_ready(srv, c);
+        }
+    }
+}
+#define RTPI_BEGIN_REVISIONS(srv) rtpi_begin_revisions(srv)
+#else
+#define RTPI_BEGIN_REVISIONS(srv) (void)0
+#endif
+
 // Sequence numbers are near their end: begins a new epoch.
 static void rtpi_new_epoch(rtpush_server *srv) {
     rtpush_conn *c;
-    unsigned topic;
     uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
+    if (RTPI_OUTSIDE(srv)) {
+        RTPI_BEGIN_REVISIONS(srv);
+        return;
+    }
     (void)rtpi_release(srv, RTPI_ALL_RECORDS); // none is being served
     rtpi_lock(srv);
     if (srv->open_records > 0) { // claimed since rtpi_sync looked: there are 65,536 numbers left
@@ -7501,23 +7911,12 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     }
     srv->epoch = epoch;
     rtpi_log_clear(srv);
-    srv->rev = 0;
-    for (topic = 0; topic < srv->desc.topic_count; topic++) {
-        rtpi_value *v = rtpi_value_at(srv, topic);
-        v->rev = v->rev != 0 && (srv->state_topics >> topic & 1u) ? ++srv->rev : 0;
-    }
+    rtpi_new_revisions(srv);
     rtpi_unlock(srv);
     rtpi_sync(srv);
     for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (rtpi_is_stream(c)) {
-            rtpi_stream *s = &c->out.stream;
-            s->seq = 1;
-            s->off = 0;
-            s->gap_from = 0;
-            s->sweep_prev = 0;
-            c->sweep_i = 0;
-            c->notice = RTPI_NOTICE_RESET;
-            rtpi_ready(srv, c);
+            rtpi_reader_reset(srv, c, 1, 0);
         }
     }
 }
@@ -7953,7 +8352,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
             continue;
         }
         // The ready list is empty: evict records, to make room for rtpush_publish_from.
-        if (srv->hooks.lock && srv->desc.log_size > 0) {
+        if (srv->hooks.lock && srv->desc.log_size > 0 && !RTPI_OUTSIDE(srv)) {
             (void)rtpi_make_room(srv, rtpi_record_size(rtpi_record_max(srv)));
             rtpi_unlock(srv);
         }
@@ -8078,6 +8477,11 @@ enum { RTPI_ERRORS(RTPI_ERROR_ENUM) RTPI_ERROR_COUNT };
 RTPI_ERRORS(RTPI_ERROR_CHECK)
 
 const char *rtpush_strerror(int error) {
+#ifdef RTPUSH_GATEWAY
+    if (error == RTPUSH_ERR_OLD) {
+        return RTPI_TEXT("the log has come to that id\0", 0);
+    }
+#endif
     if (error > 0 || error <= -(int)RTPI_ERROR_COUNT) {
         return "";
     }
@@ -8112,6 +8516,9 @@ static int rtpi_publish(rtpush_server *srv, unsigned topic, const void *data, si
     int error = rtpi_topic_check(srv, topic, data, len);
     if (error) {
         return error;
+    }
+    if (RTPI_OUTSIDE(srv) && !rtpi_is_state(srv, topic)) {
+        return RTPUSH_ERR_STATE;
     }
     return srv->desc.topics[topic].kind->publish(srv, topic, data, len, by);
 }
@@ -8149,7 +8556,7 @@ int rtpush_try_publish_from(rtpush_server *srv, unsigned topic, const void *data
 void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
     rtpi_record *rec;
     if (srv->reserved || topic >= srv->desc.topic_count || rtpi_is_state(srv, topic) ||
-        cap > rtpi_record_max(srv)) {
+        cap > rtpi_record_max(srv) || RTPI_OUTSIDE(srv)) {
         return NULL;
     }
     rec = rtpi_claim(srv, rtpi_make_room(srv, rtpi_record_size((uint32_t)cap)), topic,
@@ -8159,7 +8566,7 @@ void *rtpush_reserve(rtpush_server *srv, unsigned topic, size_t cap) {
         return NULL;
     }
     srv->reserved = 1;
-    srv->reserved_off = (uint32_t)((uint8_t *)rec - srv->log);
+    srv->numbers.reserved_off = (uint32_t)((uint8_t *)rec - srv->log);
     return rtpi_payload_open(rec);
 }
 
@@ -8170,7 +8577,7 @@ int rtpush_commit(rtpush_server *srv, size_t len) {
     if (!srv->reserved) {
         return RTPUSH_ERR_STATE;
     }
-    rec = rtpi_record_at(srv, srv->reserved_off);
+    rec = rtpi_record_at(srv, srv->numbers.reserved_off);
     srv->reserved = 0;
     if (len > rec->len) {
         error = RTPUSH_ERR_TOO_BIG;
@@ -8181,9 +8588,9 @@ int rtpush_commit(rtpush_server *srv, size_t len) {
     rtpi_encode(srv, rec);
     size = rtpi_record_size(rec->len);
     rtpi_lock(srv);
-    if (srv->head == srv->reserved_off + (uint32_t)rec->size4 * 4u) { // nothing came after it
+    if (srv->head == srv->numbers.reserved_off + (uint32_t)rec->size4 * 4u) { // nothing follows it
         rec->size4 = (uint16_t)(size / 4u);
-        srv->head = srv->reserved_off + size;
+        srv->head = srv->numbers.reserved_off + size;
     }
     if (error) {
         rec->flags |= RTPI_REC_VOID;
@@ -8462,6 +8869,116 @@ rtpush_handle rtpush_next_stream(const rtpush_server *srv, rtpush_handle after) 
     }
     return none;
 }
+
+#ifdef RTPUSH_GATEWAY
+rtpush_id rtpush_id_at(uint32_t epoch, uint64_t n) {
+    rtpush_id id = {0, 0};
+    id.epoch = epoch;
+    if (n > 0) {
+        id.epoch += (uint32_t)((n - 1) / RTPUSH_SEQ_MAX);
+        id.seq = 1 + (uint32_t)((n - 1) % RTPUSH_SEQ_MAX);
+    }
+    return id;
+}
+
+// May the head move to this id? `own`: 1 if something is there, 0 if not.
+static int rtpi_id_check(const rtpush_server *srv, rtpush_id id, uint32_t lost, uint32_t own) {
+    const uint32_t head = id.epoch == srv->epoch ? srv->seq_next - 1 : 0;
+    if (!RTPI_OUTSIDE(srv)) {
+        return RTPUSH_ERR_STATE;
+    }
+    if (id.epoch == 0 || id.seq > RTPUSH_SEQ_MAX || id.seq < own) {
+        return RTPUSH_ERR_ARGUMENT;
+    }
+    if (id.epoch == srv->epoch && id.seq <= head) {
+        return RTPUSH_ERR_OLD;
+    }
+    return lost > id.seq - head - own ? RTPUSH_ERR_ARGUMENT : RTPUSH_OK;
+}
+
+// Makes room for `need` bytes of records, in a new epoch in its empty log, which begins with number
+// `first`. 0: no room, and nothing happened.
+static int rtpi_id_room(rtpush_server *srv, uint32_t epoch, uint32_t first, uint32_t need) {
+    uint32_t off;
+    if (epoch != srv->epoch) {
+        return rtpi_begin_epoch(srv, epoch, first);
+    }
+    if (need == 0) {
+        return 1;
+    }
+    off = rtpi_make_room(srv, need);
+    rtpi_unlock(srv);
+    return off != ~(uint32_t)0;
+}
+
+int rtpush_publish_id(rtpush_server *srv, unsigned topic, rtpush_id id, uint32_t lost,
+                      const void *data, size_t len) {
+    int error = rtpi_id_check(srv, id, lost, 1);
+    uint32_t need = lost > 0 && srv->ring_size > 0 ? rtpi_record_size(sizeof lost) : 0;
+    int value;
+    if (error || (error = rtpi_topic_check(srv, topic, data, len)) != 0) {
+        return error;
+    }
+    value = rtpi_is_state(srv, topic);
+    if (value && !rtpi_value_fits(srv, topic, data, len)) {
+        return RTPUSH_ERR_TOO_BIG;
+    }
+    need += value ? 0 : rtpi_record_size((uint32_t)len);
+    lost = id.epoch == srv->epoch ? lost : 0; // who comes from before gets a gap anyway
+    if (!rtpi_id_room(srv, id.epoch, id.seq, need)) {
+        return RTPUSH_ERR_FULL;
+    }
+    if (lost > 0) {
+        rtpi_advance_to(srv, id.seq - 1, lost);
+    }
+    if (value) {
+        rtpi_advance_to(srv, id.seq, 0);
+        return srv->desc.topics[topic].kind->publish(srv, topic, data, len, RTPI_BY_LOOP);
+    }
+    rtpi_append_id(srv, id.seq, topic, data, (uint32_t)len, 0);
+    return RTPUSH_OK;
+}
+
+int rtpush_advance(rtpush_server *srv, rtpush_id id, uint32_t lost) {
+    int error = rtpi_id_check(srv, id, lost, 0);
+    if (error) {
+        return error;
+    }
+    lost = id.epoch == srv->epoch ? lost : 0;
+    if (!rtpi_id_room(srv, id.epoch, id.seq + 1,
+                      lost > 0 && srv->ring_size > 0 ? rtpi_record_size(sizeof lost) : 0)) {
+        return RTPUSH_ERR_FULL;
+    }
+    rtpi_advance_to(srv, id.seq, lost);
+    return RTPUSH_OK;
+}
+
+uint32_t rtpush_waiting(rtpush_server *srv) {
+    const rtpush_conn *c = srv->waiting ? srv->conns : srv->slots_end;
+    for (; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
+        if (rtpi_is_stream(c) && c->notice == RTPI_NOTICE_WAITS) {
+            return srv->serial;
+        }
+    }
+    srv->waiting = 0;
+    return 0;
+}
+
+int rtpush_source_end(rtpush_server *srv, uint32_t mark, rtpush_id end) {
+    rtpush_conn *c;
+    int resets = 0;
+    rtpi_sync(srv);
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
+        const rtpi_wait *w = &c->out.wait;
+        if (rtpi_is_stream(c) && rtpi_waits(srv, c) && mark - w->since < 0x80000000u &&
+            (w->epoch != end.epoch || w->seq - 1 > end.seq || w->floor > end.seq)) {
+            rtpi_reader_reset(srv, c, srv->limit_seq, srv->limit_off);
+            resets++;
+        }
+    }
+    return resets;
+}
+#endif
 
 void rtpush_shutdown(rtpush_server *srv) {
     rtpush_conn *c;

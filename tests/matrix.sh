@@ -116,6 +116,14 @@ if [ -n "$options" ]; then
         "clang -std=c99 -Os $strict_clang $all_off -I. -c $out/core.c -o @.o"
 fi
 
+# -- the option that adds something, alone and with every other ------------------------------------
+for o in -DRTPUSH_GATEWAY "-DRTPUSH_GATEWAY$all_off"; do
+    job "gcc $o" "gcc -std=c99 -O2 $strict_gcc $o -I. -c $out/core.c -o @.o"
+    job "clang $o" "clang -std=c99 -O2 $strict_clang $o -I. -c $out/core.c -o @.o"
+    job "g++ $o" "g++ -std=c++11 -Os $strict_gcc_cxx $o -I. -c $out/core.cpp -o @.o"
+    job "clang++ $o" "clang++ -std=c++20 -Os $strict_clang_cxx $o -I. -c $out/core.cpp -o @.o"
+done
+
 # -- the header alone, and two files ---------------------------------------------------------------
 for std in c99 c11 c17 c2x; do
     job "gcc, header only, -std=$std" "gcc -std=$std $strict_gcc -I. -c $out/user.c -o @.o"

@@ -276,6 +276,7 @@ typedef struct t_world {
     size_t kernel; // 0, or the transport is a kernel with so large a buffer for each connection:
                    // it copies, and its `pending` says what has not arrived (t_arrive)
     unsigned asked; // times it was
+    int outside;     // desc.epoch stays 0: ids come from outside
     int input_const; // the transport's input must not be written to
     void *memory[3];
     void *extra; // the test's own
@@ -908,7 +909,7 @@ static int t_init(t_world *w) {
     d->memory = malloc(d->memory_size);
     memset(d->memory, 0xA5, d->memory_size); // nothing may rely on zeros
     memset(&w->srv, 0xA5, sizeof w->srv);
-    if (d->epoch == 0) {
+    if (d->epoch == 0 && !w->outside) {
         d->epoch = 0x00C0FFEEu;
     }
     d->user = w;
