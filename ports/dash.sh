@@ -5,8 +5,9 @@
 #
 # UPLOT is a folder with uPlot (npm's node_modules/uplot): with it charts are drawn by uPlot, in
 # files of their own, which a page asks for only if the table has a chart. Without it they are bars;
-# with "-" there are no charts, only their numbers. With esbuild the page is 9 KB, without it, or
-# with ESBUILD=no, 13 KB. POSIX tools and gzip.
+# with "-" there are no charts, only their numbers. With esbuild and openssl the page is 8 KB in two
+# files, for which a browser needs one connection; without them, or with ESBUILD=no, 13 KB in four.
+# POSIX tools and gzip.
 set -eu
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
     echo "usage: sh dash.sh OUTPUT.h [UPLOT]" >&2
@@ -22,13 +23,14 @@ page=$here/browser
 
 # Indentation is for readers of the source.
 sed 's/^ *//' "$page/dash.html" >"$work/dash.html"
-set -- --routes DASH_ROUTES "/=$work/dash.html"
-if [ "${ESBUILD:-}" != no ] && command -v esbuild >/dev/null; then
+if [ "${ESBUILD:-}" != no ] && command -v esbuild >/dev/null && command -v openssl >/dev/null; then
     esbuild --bundle --minify --format=esm --external:./charts.js --target=safari15 \
         --log-level=warning --outfile="$work/dash.js" "$page/dash.js"
-    set -- "$@" "$work/dash.js" --minify "$page/dash.css"
+    esbuild --minify --log-level=warning --outfile="$work/dash.css" "$page/dash.css"
+    sh "$here/inline.sh" "$work/dash.html" "$work/dash.css" >"$work/index.html"
+    set -- "/=$work/index.html" "$work/dash.js" --minify
 else
-    set -- "$@" "$page/dash.js" "$page/rtpush.js" "$page/dash.css"
+    set -- "/=$work/dash.html" "$page/dash.js" "$page/rtpush.js" "$page/dash.css"
 fi
 # uPlot's licence must be distributed with it; the minified file has only a link.
 if [ -n "$uplot" ] && [ "$uplot" != - ]; then
@@ -40,4 +42,4 @@ if [ -n "$uplot" ] && [ "$uplot" != - ]; then
 elif [ "$uplot" != - ]; then
     set -- "$@" "$page/charts.js" "$page/charts.css"
 fi
-sh "$here/assets.sh" "$out" "$@"
+sh "$here/assets.sh" "$out" --routes DASH_ROUTES "$@"

@@ -376,13 +376,8 @@ const rtpush_topic app_topics[APP_TOPIC_COUNT] = {
     [APP_BURST] = {"burst", &rtpush_topic_event, 0, 0},
 };
 
-const rtpush_route app_routes[APP_ROUTE_COUNT] = {
-    {.path = "/", .kind = &rtpush_file, .asset = &asset_index_html},
-    {.path = "/style.css", .kind = &rtpush_file, .asset = &asset_style_css},
-    {.path = "/app.js", .kind = &rtpush_file, .asset = &asset_app_js},
-    {.path = "/charts.js", .kind = &rtpush_file, .asset = &asset_charts_js},
-    {.path = "/rtpush.js", .kind = &rtpush_file, .asset = &asset_rtpush_js},
-    {.path = "/uplot.js", .kind = &rtpush_file, .asset = &asset_uplot_js},
+const rtpush_route app_routes[] = {
+    DASHBOARD_PAGE,
     {.path = "/ws",
      .kind = &rtpush_websocket,
      .on_open = on_open_websocket,
@@ -398,6 +393,7 @@ const rtpush_route app_routes[APP_ROUTE_COUNT] = {
     {.path = "/ping", .kind = &rtpush_handler, .on_request = on_ping},
     {.path = "/start", .kind = &rtpush_handler, .on_request = on_start},
 };
+const uint8_t app_route_count = sizeof app_routes / sizeof *app_routes;
 
 // -- public ---------------------------------------------------------------------------------------
 

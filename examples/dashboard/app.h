@@ -39,8 +39,8 @@ enum {
 
 extern const rtpush_topic app_topics[APP_TOPIC_COUNT];
 
-enum { APP_ROUTE_COUNT = 12 };
-extern const rtpush_route app_routes[APP_ROUTE_COUNT];
+extern const rtpush_route app_routes[];
+extern const uint8_t app_route_count;
 
 typedef struct app_alarm {
     uint8_t raised;

@@ -112,7 +112,7 @@ static int parse(int argc, char **argv, options *o, int *status) {
 static int start_server(const options *o) {
     const rtpush_desc desc = {
         .routes = app_routes,
-        .route_count = APP_ROUTE_COUNT,
+        .route_count = app_route_count,
         .topics = app_topics,
         .topic_count = APP_TOPIC_COUNT,
         .memory = memory,

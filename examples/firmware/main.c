@@ -72,7 +72,7 @@ static uint32_t boot_number(void) {
 static void start_server(uint32_t epoch) {
     const rtpush_desc desc = {
         .routes = app_routes,
-        .route_count = APP_ROUTE_COUNT,
+        .route_count = app_route_count,
         .topics = app_topics,
         .topic_count = APP_TOPIC_COUNT,
         .memory = memory,

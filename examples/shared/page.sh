@@ -4,8 +4,9 @@
 #     sh examples/shared/page.sh OUTPUT.h examples/NAME
 #
 # page/index.html begins with <title>: head.html stands before it. page/app.js may import shell.js
-# and rtpush.js, page/style.css follows look.css. With esbuild scripts become one file, of which
-# what is not used is left out; without it, or with ESBUILD=no, they stay as they are.
+# and rtpush.js, page/style.css follows look.css. With esbuild and openssl the page is two files,
+# its style inside and one script, of which what is not used is left out; without them, or with
+# ESBUILD=no, all stay as they are.
 set -eu
 if [ $# -ne 2 ]; then
     echo "usage: sh page.sh OUTPUT.h FOLDER" >&2
@@ -18,16 +19,18 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 cp "$here/shell.js" "$here/../../ports/browser/rtpush.js" "$page"/*.js "$work"
-: >"$work/style.css"
-[ ! -f "$page/style.css" ] || cp "$page/style.css" "$work/style.css"
-minify=''
-scripts="$work/*.js"
-if [ "${ESBUILD:-}" != no ] && command -v esbuild >/dev/null; then
-    minify=--minify
-    scripts=$work/out/app.js
+cat "$here/head.html" "$page/index.html" >"$work/page.html"
+cat "$here/look.css" >"$work/style.css"
+[ ! -f "$page/style.css" ] || cat "$page/style.css" >>"$work/style.css"
+if [ "${ESBUILD:-}" != no ] && command -v esbuild >/dev/null && command -v openssl >/dev/null; then
     esbuild --bundle --minify --format=esm --target=safari15 --log-level=warning \
-        --outfile="$scripts" "$work/app.js"
+        --outfile="$work/out/app.js" "$work/app.js"
+    esbuild --minify --log-level=warning --outfile="$work/out/style.css" "$work/style.css"
+    sh "$here/../../ports/inline.sh" "$work/page.html" "$work/out/style.css" >"$work/index.html"
+    set -- "$1" "$work/index.html" "$work/out/app.js"
+else
+    set -- "$1" "/=$work/page.html" "$work/style.css" "$work"/*.js
 fi
-# shellcheck disable=SC2086 # no option, or several scripts
-sh "$here/../../ports/assets.sh" "$1" --routes APP_PAGE "/=$here/head.html+$page/index.html" \
-    $minify "/style.css=$here/look.css+$work/style.css" $scripts
+out=$1
+shift
+sh "$here/../../ports/assets.sh" "$out" --routes APP_PAGE "$@"

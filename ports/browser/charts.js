@@ -7,6 +7,10 @@
 // data; without it they are free. Its CSS is charts.css, after uPlot's.
 
 const BAR_COUNT = 60;
+const LABEL_PX = 3.5;  // half of a digit's width at 12px, and a little more
+const GAP_PX = 4;      // between labels
+const AXIS_GAP_PX = 6; // between the plot and the labels left of it
+const EDGE_PX = 8;     // between the plot and the chart's right edge
 
 export function createChart(host, options) {
     host.setAttribute('role', 'img');
@@ -72,7 +76,7 @@ class Lines {
         return {
             width: Math.max(this.host.clientWidth, 50),
             height: this.host.clientHeight,
-            padding: [8, 8, 0, 4],
+            padding: [8, EDGE_PX, 0, 4],
             legend: { show: false },
             cursor: { sync: { key: 'board' }, drag: { x: false, y: false }, points: { size: 7 } },
             scales: {
@@ -84,10 +88,11 @@ class Lines {
                     ...axis, grid: { show: false }, size: 26, space: 76,
                     incrs: [5, 10, 15, 30, 60, 120, 300],
                     values: (plot, at, index, space, step) =>
-                        at.map((t) => this.timeLabel(t, step)),
+                        at.map((t) => this.timeLabel(plot, t, step)),
                 },
                 {
-                    ...axis, size: this.options.axisSize ?? 50, space: 34, gap: 6,
+                    ...axis, size: this.options.axisSize ?? 50, space: 34,
+                    gap: AXIS_GAP_PX,
                     grid: { stroke: () => this.color('--grid') || this.color('--line'), width: 1 },
                     values: (plot, at) => at.map((y) => format(y, true)),
                 },
@@ -97,12 +102,15 @@ class Lines {
         };
     }
 
-    // No label where the edge would cut it.
-    timeLabel(t, step) {
+    // No label where it would meet that of the other axis, or the chart's edge would cut it.
+    timeLabel({ over }, t, step) {
         const [first, last] = this.range();
-        const width = this.host.clientWidth - 60;
-        const room = (last - t) / (last - first) * width;
-        return room < 20 ? '' : clock(t, { timeStyle: step < 60 ? 'medium' : 'short' });
+        const text = clock(t, { timeStyle: step < 60 ? 'medium' : 'short' });
+        const at = (t - first) / (last - first) * over.clientWidth;
+        const half = text.length * LABEL_PX;
+        const fits = at >= half + GAP_PX - AXIS_GAP_PX &&
+            at <= over.clientWidth + EDGE_PX - half;
+        return fits ? text : '';
     }
 
     line({ label, color }) {

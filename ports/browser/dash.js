@@ -60,16 +60,16 @@ const part = ({ min = 0, max = 100 }, y) => Math.min(1, Math.max(0, (y - min) / 
 const numberText = ({ decimals = 0 }, y) => (typeof y === 'number' ? y.toLocaleString('en-US',
     { minimumFractionDigits: decimals, maximumFractionDigits: decimals }) : String(y));
 
-// Loaded with their style sheet if there is a chart in the table.
-function charts() {
-    if (!$('link[href="charts.css"]')) {
-        const link = make('link');
-        link.rel = 'stylesheet';
-        link.href = 'charts.css';
-        document.head.append(link);
-    }
-    return import('./charts.js');
-}
+// Loaded if there is a chart in the table: first their style sheet, then the script, for which the
+// browser then opens no other connection.
+let loading;
+const charts = () => loading ??= new Promise((done) => {
+    const link = make('link');
+    link.rel = 'stylesheet';
+    link.href = 'charts.css';
+    link.onload = link.onerror = done;
+    document.head.append(link);
+}).then(() => import('./charts.js'));
 
 function svgArc(box) {
     const d = 'd="M9 50a41 41 0 0 1 82 0"';

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import {
     check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
+import { startProxy } from './proxy.mjs';
 import { forget, newPage, openBrowser, OUTAGE, run, test } from './suite.mjs';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
@@ -250,6 +251,8 @@ async function restarts(server) {
             for (const [, page] of pages) {
                 await until('a loss noticed',
                     async () => (await text(page, 'pill-state')) !== 'Live');
+                await until('values dimmed', () => page.evaluate(() => (
+                    getComputedStyle(document.querySelector('.sensors .card')).opacity < 0.6)));
             }
             Object.assign(server, await startServer(server.port));
             for (const [transport, page] of pages) {
@@ -312,15 +315,77 @@ async function eight(server) {
 
 // -- look -----------------------------------------------------------------------------------------
 
-// Runs in the page: boxes too narrow for what they hold.
+// Runs in the page: boxes too narrow for what they hold, and labels that are cut or broken.
 function overflowing() {
-    return [...document.querySelectorAll('.card, .button, .seg span, .tiles p')]
-        .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.trim());
+    const wide = [...document.querySelectorAll('.card, .button, .seg span, .tiles p, h2, dt, ' +
+        '.hero .label, legend, .tiles small, .tiles b')]
+        .filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && e.clientWidth);
+    const lines = (e) => Math.round(e.getClientRects().length && (e.clientHeight -
+        parseFloat(getComputedStyle(e).paddingTop) - parseFloat(getComputedStyle(e).paddingBottom))
+        / parseFloat(getComputedStyle(e).lineHeight));
+    const broken = [...document.querySelectorAll('.seg span, .tiles small, dt')]
+        .filter((e) => lines(e) > 1);
+    return [...wide, ...broken].map((e) => e.textContent.trim());
+}
+
+// Runs in the page: controls too small for a finger (WCAG 2.5.8: 24 pixels).
+function small() {
+    return [...document.querySelectorAll('button, .seg span, input[type=range]')]
+        .filter((e) => e.checkVisibility())
+        .filter((e) => e.getBoundingClientRect().width < 24
+            || e.getBoundingClientRect().height < 24)
+        .map((e) => e.outerHTML);
+}
+
+// A page with the function draw(width, height, values, end, span): a chart of charts.js with the
+// values of the last `span` seconds, 2 values a second. Returns the canvas and the texts on it,
+// each with its box in pixels of the chart.
+async function openCharts(url) {
+    const page = await openPage(url, {
+        prepare: (p) => p.route(/charts\.js/, (route) => route.fulfill({
+            path: fileURLToPath(new URL('../../ports/browser/charts.js', import.meta.url)),
+        })),
+    });
+    check(await page.evaluate(() => typeof globalThis.uPlot === 'function'), 'no uPlot');
+    await page.evaluate(async () => {
+        const { createChart } = await import('/charts.js');
+        const { fillText, clearRect } = CanvasRenderingContext2D.prototype;
+        let texts = [];
+        CanvasRenderingContext2D.prototype.clearRect = function clear(...box) {
+            texts = [];
+            clearRect.apply(this, box);
+        };
+        CanvasRenderingContext2D.prototype.fillText = function log(text, x, y) {
+            const { width } = this.measureText(text);
+            const { e, f } = this.getTransform();
+            const shift = { center: width / 2, right: width, end: width }[this.textAlign] ?? 0;
+            const up = { middle: 6, top: 0 }[this.textBaseline] ?? 12;
+            texts.push({ text, left: x + e - shift, right: x + e - shift + width, top: y + f - up,
+                bottom: y + f - up + 12 });
+            fillText.call(this, text, x, y);
+        };
+        globalThis.draw = async (width, height, y, end, span, more = {}) => {
+            const host = document.createElement('div');
+            host.className = 'chart';
+            Object.assign(host.style, { width: `${width}px`, height: `${height}px`, flex: 'none' });
+            document.body.append(host);
+            const chart = createChart(host, {
+                name: 'test', format: (v) => `${v} %`, series: [{ label: 'a', color: '--s1' }],
+                ...more,
+            });
+            const x = y.map((_, i) => end - (y.length - 1 - i) / 2);
+            chart.update(x, [y], span);
+            await new Promise((done) => { requestAnimationFrame(done); });
+            host.remove();
+            return { canvas: host.querySelector('canvas'), texts };
+        };
+    });
+    return page;
 }
 
 async function look(server) {
     for (const scheme of ['light', 'dark']) {
-        for (const width of [360, 390, 768, 1600]) {
+        for (const width of [320, 390, 768, 1600]) {
             await test(`fits_${width}_pixels_in_${scheme}`, async () => {
                 const page = await openPage(server.url, { scheme, width, height: 844 });
                 await live(page, 'websocket');
@@ -334,8 +399,81 @@ async function look(server) {
                 const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;
                 check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back}`);
                 same(await page.evaluate(overflowing), [], 'text wider than its box');
+                same(await page.evaluate(small), [], 'too small for a finger');
             });
         }
+    }
+
+    await test('a_line_at_an_end_of_the_axis_is_drawn_whole', async () => {
+        const page = await openCharts(server.url);
+        const heights = await page.evaluate(async () => {
+            const results = [];
+            for (const [low, high] of [[0, 100], [-20, 20]]) {
+                for (const value of [(low + high) / 2, high, low]) {
+                    const values = Array(121).fill(value);
+                    const { canvas } = await globalThis.draw(400, 180, values, 1e9, 60,
+                        { range: () => [low, high] });
+                    const x = Math.round(canvas.width / 2);
+                    const { data } = canvas.getContext('2d').getImageData(x, 0, 1, canvas.height);
+                    let drawn = 0; // blue of the column, in pixels; the grid is grey
+                    for (let i = 0; i < data.length; i += 4) {
+                        const [r, , b, a] = data.slice(i, i + 4);
+                        drawn += a > 128 && b - r > 100 ? a / 255 : 0;
+                    }
+                    results.push(drawn);
+                }
+            }
+            return results;
+        });
+        console.log(`     ${heights.map((n) => n.toFixed(2)).join(' ')} pixels high`);
+        heights.forEach((n) => check(n > 1.5, `${heights} pixels`));
+    });
+
+    await test('labels_of_the_axes_do_not_touch_and_are_not_cut', async () => {
+        const page = await openCharts(server.url);
+        const [seen, wrong] = await page.evaluate(async () => {
+            const found = [];
+            let labels = 0;
+            for (const [width, height] of [[220, 120], [290, 150], [420, 170], [900, 220]]) {
+                for (const span of [60, 90, 150, 300]) {
+                    for (let end = 1e9; end < 1e9 + span; end += 7) {
+                        const values = Array(2 * span + 1).fill(50);
+                        const { texts } = await globalThis.draw(width, height, values, end, span,
+                            { range: () => [0, 100] });
+                        const all = texts.filter(({ text }) => text);
+                        labels += all.length;
+                        all.forEach((a, i) => {
+                            if (a.left < 0 || a.right > width || a.bottom > height) {
+                                found.push(`${a.text} is cut at ${width}, ${span} s`);
+                            }
+                            all.slice(i + 1).forEach((b) => {
+                                if (a.left < b.right + 2 && b.left < a.right + 2
+                                    && a.top < b.bottom + 1 && b.top < a.bottom + 1) {
+                                    found.push(`${a.text} and ${b.text}, ${width}, ${span} s`);
+                                }
+                            });
+                        });
+                    }
+                }
+            }
+            return [labels, [...new Set(found)].slice(0, 9)];
+        });
+        check(seen > 1000, `${seen} labels`);
+        same(wrong, [], 'labels');
+    });
+
+    for (const transport of Object.keys(TRANSPORTS)) {
+        await test(`a_page_costs_two_connections_over_${transport}`, async () => {
+            const proxy = await startProxy(() => server.port);
+            const page = await openPage(proxy.url, { transport });
+            await live(page, transport);
+            await says(page, 'c-rtt', ' ms');
+            await page.click('#switch');
+            await page.click('#switch');
+            await grows(page, 'c-received', 3);
+            check(proxy.most <= 2, `${proxy.most} connections`);
+            proxy.close();
+        }, OUTAGE);
     }
 
     await test('the_keyboard_reaches_every_control', async () => {
@@ -364,11 +502,14 @@ async function look(server) {
     });
 }
 
-// -- rtpush.js, as served -------------------------------------------------------------------------
+// -- rtpush.js ------------------------------------------------------------------------------------
 
 async function parsing(server) {
+    const script = (page) => page.route(/\/rtpush\.js/, (route) => route.fulfill({
+        path: fileURLToPath(new URL('../../ports/browser/rtpush.js', import.meta.url)),
+    }));
     await test('answers_of_long_polls_are_parsed_as_the_standard_says', async () => {
-        const page = await openPage(server.url);
+        const page = await openPage(server.url, { prepare: script });
         // WHATWG HTML 9.2.6, each: text, records, last id (starting from "old").
         const cases = [
             ['data: a\n\n', [['message', 'a', 'old']], 'old'],
@@ -396,7 +537,7 @@ async function parsing(server) {
     });
 
     await test('a_hidden_page_gives_its_slot_back_and_resumes', async () => {
-        const page = await openPage(server.url, { transport: 'poll' });
+        const page = await openPage(server.url, { transport: 'poll', prepare: script });
         const states = await page.evaluate(async () => {
             const { connect, websocket } = await import('/rtpush.js');
             const seen = [];
@@ -429,7 +570,7 @@ async function parsing(server) {
     });
 
     await test('messages_are_told_from_what_the_application_sends', async () => {
-        const page = await openPage(server.url);
+        const page = await openPage(server.url, { prepare: script });
         const results = await page.evaluate(async () => {
             const { parseMessage } = await import('/rtpush.js');
             const bytes = new TextEncoder().encode('0000000a-0000000b raw\n\u0001\n\u0002').buffer;
@@ -459,11 +600,14 @@ async function parsing(server) {
         const evil = '00000000-0 rtpush\nreset';
         const page = await openPage(server.url, {
             transport: 'poll',
-            prepare: (p) => p.routeWebSocket(/\/ws/, (socket) => {
-                socket.send('0000000a-00000001 rtpush\nfresh');
-                socket.send(`=${evil}`);
-                socket.send(Buffer.from(`=${evil}`));
-            }),
+            async prepare(p) {
+                await script(p);
+                await p.routeWebSocket(/\/ws/, (socket) => {
+                    socket.send('0000000a-00000001 rtpush\nfresh');
+                    socket.send(`=${evil}`);
+                    socket.send(Buffer.from(`=${evil}`));
+                });
+            },
         });
         const seen = await page.evaluate(async () => {
             const { connect, websocket } = await import('/rtpush.js');

@@ -3,9 +3,10 @@
 //     node tests/browser/examples.test.mjs build/examples-asan [NAME...]
 //
 // tests/browser/examples/NAME.mjs tests the example NAME: its default export is called with what
-// `kit` below returns; `args` are options of the program, `query` is of the page's address. Before
-// it each page is looked at in light, dark and on a phone; screenshots are left in
-// build/examples-shots. Every wait is bounded. Last line: "N passed, N failed".
+// `kit` below returns; `args` are options of the program, `query` is of the page's address, and
+// `connections` is what the page may cost, if not 2. Before it each page is looked at in light,
+// dark and on a phone; screenshots are left in build/examples-shots. Every wait is bounded.
+// Last line: "N passed, N failed".
 
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +14,7 @@ import { gzipSync } from 'node:zlib';
 import {
     check, lowContrast, nameless, same, startProgram, stopProgram, until,
 } from './checks.mjs';
+import { startProxy } from './proxy.mjs';
 import { newPage, openBrowser, OUTAGE, run, test } from './suite.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
@@ -47,22 +49,28 @@ const hostile = (page, messages, path = 'ws', ms = 20000) => page.evaluate(async
     return result;
 }, [messages, path, ms]);
 
-async function kit(name, { args = [], query = '' }) {
+async function kit(name, { args = [], query = '', connections = 2 }) {
     const begin = (port) => startProgram(`${FOLDER}/${name}`, ['--port', String(port), ...args]);
     let server = await begin(0);
     return {
         test: (words, ...rest) => test(`${name}: ${words}`, ...rest),
         get url() { return server.url; },
         get port() { return server.port; },
-        open: (options) => openPage(`${server.url}/${query}`, options),
+        open: (options) => openPage(options?.url ?? `${server.url}/${query}`, options),
         async live(options) {
             const page = await openPage(options?.url ?? `${server.url}/${query}`, options);
             await until('live', () => isLive(page));
             return page;
         },
+        connections,
         isLive,
         hostile,
         OUTAGE,
+        // Another device of this kind, for one test, with other options: { port, stop }.
+        async another(...options) {
+            const other = await startProgram(`${FOLDER}/${name}`, ['--port', '0', ...options]);
+            return { ...other, stop: async () => same(await stopProgram(other), 0, 'exit status') };
+        },
         stop: async () => same(await stopProgram(server), 0, 'exit status'),
         async start() { server = await begin(server.port); },
         signal: (what) => server.child.kill(what),
@@ -86,10 +94,18 @@ async function looks(k, name) {
             await page.screenshot({ path: `${shots}/${name}-${scheme}-${width}.png` });
         });
     }
-    const files = ['', 'style.css', 'app.js'].map((file) => fetch(`${k.url}/${file}`)
+    await k.test(`costs ${k.connections} connections`, async () => {
+        const proxy = await startProxy(() => k.port);
+        const page = await k.open({ url: `${proxy.url}/` });
+        await until('a page', () => page.evaluate(() => !document.querySelector('#pill') ||
+            document.querySelector('#pill').dataset.state === 'open'));
+        check(proxy.most <= k.connections, `${proxy.most} connections`);
+        proxy.close();
+    }, k.OUTAGE);
+    const files = ['', 'app.js'].map((file) => fetch(`${k.url}/${file}`)
         .then((answer) => answer.arrayBuffer()));
     const sizes = (await Promise.all(files)).map((data) => gzipSync(data, { level: 9 }).length);
-    console.log(`     ${name}: page, style, script gzipped: ${sizes.join(' + ')} bytes`);
+    console.log(`     ${name}: page with its style, script gzipped: ${sizes.join(' + ')} bytes`);
 }
 
 const names = process.argv.length > 3 ? process.argv.slice(3)

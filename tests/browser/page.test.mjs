@@ -7,8 +7,8 @@
 // its first notice says, so that dead links are detected in seconds. Every wait is bounded;
 // no test relies on this machine being quick. Last line: "N passed, N failed".
 
-import net from 'node:net';
 import { check, same, sleep, startProgram, stopProgram, until } from './checks.mjs';
+import { startProxy } from './proxy.mjs';
 import * as suite from './suite.mjs';
 
 const { OUTAGE } = suite;
@@ -36,34 +36,23 @@ const counts = async () => (await (await fetch(`${server.url}/counts`)).text()).
 async function startLink() {
     let alive = true;
     let deaths = 0;
-    const sockets = new Set();
-    const listener = net.createServer((a) => {
-        sockets.add(a);
-        a.on('error', () => {});
-        if (!alive) {
-            return;
-        }
-        const b = net.connect(server.port, '127.0.0.1');
-        sockets.add(b);
-        b.on('error', () => {});
+    const proxy = await startProxy(() => server.port, (a, b) => {
         const born = deaths;
         const forward = (from, to) => {
             from.on('data', (data) => deaths === born && to.write(data));
             from.on('close', () => deaths === born && to.destroy());
         };
-        forward(a, b);
-        forward(b, a);
+        if (alive) {
+            forward(a, b);
+            forward(b, a);
+        } else {
+            b.destroy();
+        }
     });
-    await new Promise((done) => listener.listen(0, '127.0.0.1', done));
-    return {
-        url: `http://127.0.0.1:${listener.address().port}`,
-        die: () => { alive = false; deaths++; },
-        repair: () => { alive = true; },
-        close() {
-            listener.close();
-            sockets.forEach((socket) => socket.destroy());
-        },
-    };
+    return Object.assign(proxy, {
+        die() { alive = false; deaths++; },
+        repair() { alive = true; },
+    });
 }
 
 // -- pages ----------------------------------------------------------------------------------------

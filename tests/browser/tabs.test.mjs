@@ -8,9 +8,9 @@
 // http://device.test, which is no secure context, and as http://127.0.0.1, which is one.
 // Last line: "N passed, N failed".
 
-import net from 'node:net';
 import { FIREFOX } from './browsers.mjs';
 import { check, same, sleep, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
+import { startProxy } from './proxy.mjs';
 import * as suite from './suite.mjs';
 
 const PROGRAM = process.argv[2];
@@ -236,34 +236,21 @@ async function shared() {
 // A proxy between the pages and the server. Deaf, it ends what sends a request; mute, it passes the
 // request and ends what is answered; holding, it keeps every byte until the connection ends.
 async function startBadProxy() {
-    const sockets = new Set();
     let mood = 'good';
-    const listener = net.createServer((a) => {
-        const b = net.connect(server.port, '127.0.0.1');
+    const proxy = await startProxy(() => server.port, (page, device, pipe) => {
         let held = false;
-        for (const [from, to] of [[a, b], [b, a]]) {
-            sockets.add(from);
-            from.on('error', () => {});
-            from.on('close', () => to.destroy());
-            from.on('data', (data) => {
+        for (const [from, to] of [[page, device], [device, page]]) {
+            pipe(from, to, (data) => {
                 held ||= mood === 'holding';
-                if (mood === 'deaf' || (mood === 'mute' && from === b)) {
-                    a.destroy();
+                if (mood === 'deaf' || (mood === 'mute' && from === device)) {
+                    page.destroy();
                 } else if (!held) {
                     to.write(data);
                 }
             });
         }
     });
-    await new Promise((done) => listener.listen(0, '127.0.0.1', done));
-    return {
-        url: `http://127.0.0.1:${listener.address().port}`,
-        set mood(value) { mood = value; },
-        close() {
-            listener.close();
-            sockets.forEach((socket) => socket.destroy());
-        },
-    };
+    return Object.assign(proxy, { set(value) { mood = value; } });
 }
 
 async function upstream() {
@@ -280,10 +267,10 @@ async function upstream() {
                 }
             });
             for (let i = 0; i < 12; i++) {
-                proxy.mood = ['deaf', 'good', 'mute', 'good'][i % 4];
+                proxy.set(['deaf', 'good', 'mute', 'good'][i % 4]);
                 await sleep(30 + random(300));
             }
-            proxy.mood = 'good';
+            proxy.set('good');
             await until('20 acknowledgements', async () => (await look(page)).acks.length === 20);
             for (let i = 1; i <= 20; i++) {
                 expected.push(i);
@@ -327,17 +314,17 @@ async function faults() {
         }
         for (let i = 1; i <= total; i++) {
             if (i % 50 === 0) {
-                proxy.mood = ['deaf', 'mute', 'holding', 'good', 'good', 'good'][random(6)];
+                proxy.set(['deaf', 'mute', 'holding', 'good', 'good', 'good'][random(6)]);
                 await sleep(random(400));
             }
             await publish(`${i}`);
-            await sleep(random(4)); // or the log holds too little for a page that reconnects
+            await sleep(random(20)); // the log holds what a page misses until it is connected again
             if (random(10) === 0) {
                 await publish(`${i}`, 's');
                 await publish('x', 'h');
             }
         }
-        proxy.mood = 'good';
+        proxy.set('good');
         await publish('last', 's');
         await publish('end');
         for (const page of pages) {

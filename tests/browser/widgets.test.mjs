@@ -16,6 +16,7 @@ import { FIREFOX } from './browsers.mjs';
 import {
     check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
+import { startProxy } from './proxy.mjs';
 import { forget, newPage, openBrowser, run, test } from './suite.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
@@ -42,12 +43,12 @@ async function stopServer(running) {
 
 // -- pages ----------------------------------------------------------------------------------------
 
-async function openPage({ scheme = 'light', width = 1280, prepare } = {}) {
+async function openPage({ scheme = 'light', width = 1280, prepare, url = server.url } = {}) {
     const page = await newPage({ viewport: { width, height: 844 }, colorScheme: scheme });
     page.asked = [];
     page.on('request', (request) => page.asked.push(new URL(request.url()).pathname));
     await prepare?.(page);
-    await page.goto(`${server.url}/`);
+    await page.goto(`${url}/`);
     return page;
 }
 
@@ -177,6 +178,15 @@ async function charts_are_loaded_for_a_chart_alone() {
     check(!without.asked.some((name) => name.startsWith('/charts')), `asked ${without.asked}`);
 }
 
+async function a_page_costs_two_connections() {
+    const proxy = await startProxy(() => server.port);
+    const page = await openLive({ url: proxy.url });
+    await until('charts.js', () => page.asked.includes('/charts.js'));
+    await changes('number of the chart', () => page.textContent('.chart .num'));
+    check(proxy.most <= 2, `${proxy.most} connections`);
+    proxy.close();
+}
+
 async function a_table_that_does_not_come_is_asked_for_again() {
     let times = 0;
     await openLive({
@@ -211,7 +221,7 @@ async function a_page_survives_a_restart_and_dims_meanwhile() {
 }
 
 async function files_have_an_etag() {
-    for (const name of ['', 'dash.js', 'dash.css', 'charts.js', 'charts.css']) {
+    for (const name of ['', 'dash.js', 'charts.js', 'charts.css']) {
         const first = await fetch(`${server.url}/${name}`);
         const etag = first.headers.get('etag');
         check(first.status === 200 && etag, `${name}: ${first.status}, ETag ${etag}`);
@@ -231,7 +241,7 @@ async function the_page_is_small() {
     const sizes = arrays.map((text) => text.match(/\d+,/g).length);
     const sum = sizes.reduce((a, b) => a + b);
     console.log(`     ${sizes.join(' + ')} = ${sum} bytes, of ${PAGE_MAX}`);
-    same(sizes.length, 3, 'files');
+    same(sizes.length, 2, 'files');
     check(sum < PAGE_MAX, `${sum} bytes`);
 }
 
@@ -270,7 +280,8 @@ const TESTS = [
     files_have_an_etag,
     ...(FIREFOX ? [] : [
         commands_are_posted_where_there_is_no_websocket, what_the_device_says_is_text_not_markup,
-        charts_are_loaded_for_a_chart_alone, a_table_that_does_not_come_is_asked_for_again,
+        a_page_costs_two_connections, charts_are_loaded_for_a_chart_alone,
+        a_table_that_does_not_come_is_asked_for_again,
     ]),
     ...(DEVICE || FIREFOX ? [] : [a_page_survives_a_restart_and_dims_meanwhile]),
     ...(DEVICE ? [] : [the_page_is_small]),

@@ -5,6 +5,7 @@ import { check, same, sleep, until } from '../checks.mjs';
 
 // 50 moves a second instead of 1,000: what this page costs a browser is not the question.
 export const args = ['--rate', '50'];
+export const connections = 5; // four transports, and requests
 
 const WAYS = ['websocket', 'sse', 'poll', 'short'];
 const row = async (page, way) => (await page.locator(`#${way} td`).allTextContents())
@@ -57,6 +58,34 @@ export default async function ticker(k) {
         const [few, many] = [times(slow), times(fast)];
         check(few.length > 5 && many.length > few.length, `${few.length} of ${many.length}`);
         check(few.every((ms, i) => i === 0 || ms >= few[i - 1] - 1000), 'a price went back');
+    });
+
+    await test('50 prices at 1 kHz reach fast and slow readers, over each transport', async () => {
+        const device = await k.another('--rate', '1000');
+        const page = await k.open({ url: `${device.url}/` });
+        const texts = await Promise.all([
+            read(device.port, { most: 1 << 20, pause: 2, ms: 4000 }),
+            read(device.port, { most: 1000, pause: 100, ms: 4000 }), // 10 KB/s
+        ]);
+        const [many, few] = texts.map(times);
+        texts.forEach((text, i) => {
+            const groups = new Set([...text.matchAll(/event: ?(p\d)\n/g)].map((m) => m[1]));
+            same(groups.size, 10, `groups of 5 prices that reach reader ${i}`);
+        });
+        check(few.length * 2 < many.length, `${few.length} values of ${many.length}`);
+        const span = few.at(-1) - few[0];
+        console.log(`     fast ${many.length} values, slow ${few.length} of ${span} ms`);
+        for (const way of WAYS) { // prices, age, worst age, answers, KB: per second, in ms
+            await until(`figures of ${way}`, async () => {
+                const all = await row(page, way);
+                return all[0] > 0 && all[1] >= 0 && all[2] >= all[1] && all[4] > 0;
+            });
+            console.log(`     ${way}: ${(await row(page, way)).join(' ')}`);
+        }
+        await until('50 prices', async () => (
+            !(await page.locator('#prices').textContent()).includes('–')));
+        await page.context().close();
+        await device.stop();
     });
 
     await test('after a break no trade is missing, and corrections are applied', async () => {
