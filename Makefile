@@ -24,7 +24,7 @@ PORT ?= 8080
     firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage mutants \
     fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench \
     package page install widgets widgets-firmware widgets-firmware-run selftest selftest-firmware \
-    selftest-firmware-run examples examples-asan gallery
+    selftest-firmware-run examples examples-asan gallery gateway
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -50,6 +50,9 @@ echo: build/echo
 
 ## make hub        build build/hub, publish and subscribe over all three transports
 hub: build/hub
+
+## make gateway    build build/gateway, many readers on a broker (BROKERS='redis nats http')
+gateway: build/gateway
 
 ## make dashboard  build build/dashboard, the demo
 dashboard: build/dashboard
@@ -199,6 +202,22 @@ build/echo-poll build/hub-poll: build/%-poll: $(EXAMPLES) $(CORE) Makefile | bui
 
 build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
+
+# ... the gateway, with the sources that are wanted and their libraries
+BROKERS ?= redis nats http
+LIBRARY_redis := -lhiredis
+LIBRARY_nats := -lnats
+LIBRARY_http := -lcurl
+GATEWAY = $(addprefix examples/gateway/,gateway.c options.c metrics.c source.c lines.c \
+    $(BROKERS:%=%.c)) $(BROKERS:%=-DGATEWAY_WITH_%)
+GATEWAY_LIBRARIES = $(foreach broker,$(BROKERS),$(LIBRARY_$(broker))) -lpthread
+
+build/gateway: $(EXAMPLES) $(CORE) Makefile | build
+	@sh tests/install.sh gateway
+	$(CC) $(C99) $(CFLAGS) $(GATEWAY) -o $@ $(GATEWAY_LIBRARIES)
+
+build/gateway-asan: $(EXAMPLES) $(CORE) Makefile | build
+	$(CC) $(C99) $(SANITIZE) $(GATEWAY) -o $@ $(GATEWAY_LIBRARIES)
 
 build/page-server: tests/browser/server.c tests/serve.h $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
 # not root), npm packages by the lock files.
-# Usage: sh tests/install.sh [demo|secure|firmware|check|bench|bench-peers|test|test-long]
+# Usage: sh tests/install.sh [demo|secure|gateway|firmware|check|bench|bench-peers|test|test-long]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -14,6 +14,11 @@ cc                                          gcc
 secure="$demo"'
 /usr/include/bearssl.h                      libbearssl-dev
 openssl                                     openssl
+'
+gateway="$demo"'
+/usr/include/hiredis/hiredis.h              libhiredis-dev
+/usr/include/nats/nats.h                    libnats-dev
+/usr/include/*/curl/curl.h                  libcurl4-openssl-dev
 '
 arm='
 arm-none-eabi-gcc                           gcc-arm-none-eabi
@@ -30,7 +35,7 @@ gcc                                         gcc
 nm                                          binutils
 /usr/include/cmocka.h                       libcmocka-dev
 '
-tests="$check$firmware$secure"'
+tests="$check$firmware$secure$gateway"'
 g++                                         g++
 clang                                       clang
 /usr/lib/llvm-14/lib/clang/*/lib/linux/*asan*x86_64.a libclang-rt-14-dev
@@ -71,6 +76,8 @@ python3                                     python3
 /usr/sbin/haproxy                           haproxy
 caddy                                       caddy
 esbuild                                     esbuild
+redis-server                                redis-server
+nats-server                                 nats-server
 '
 bench="$demo"'
 gnuplot                                     gnuplot-nox
@@ -92,6 +99,7 @@ want="${1:-test}"
 case "$want" in
     demo) list="$demo" ;;
     secure) list="$secure" ;;
+    gateway) list="$gateway" ;;
     firmware) list="$firmware" ;;
     check) list="$check" ;;
     bench) list="$bench" ;;

@@ -251,6 +251,8 @@ cp @_assets.h @.d/${name}_assets.h
     elif [ -e "$example/page/index.html" ] && [ "$name" != dashboard ]; then # over examples/shared
         make --no-print-directory "build/pages/${name}_page.h" >/dev/null
         sources="-Ibuild/pages -Iexamples/shared $sources"
+    elif [ "$name" = gateway ]; then # with every source
+        sources="-DGATEWAY_WITH_redis -DGATEWAY_WITH_nats -DGATEWAY_WITH_http $sources"
     elif [ "$name" = secure ]; then # TLS
         sources="$example/secure.c $example/app.c"
     fi

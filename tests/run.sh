@@ -48,6 +48,11 @@ command_of() {
         sockets) echo "sh tests/sockets/run.sh" ;;
         windows) echo "sh tests/sockets/windows.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
+        gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=9000 \
+            RTPUSH_ALL_MS=600000 node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
+            build/gateway 'readers of'" ;;
+        gateway-*) echo "$make build/gateway-asan hub &&
+            node tests/gateway/gateway.test.mjs ${1#gateway-} build/gateway-asan" ;;
         upload) echo "$make build/upload &&
             node tests/clients/upload.test.mjs build/upload" ;;
         proxies) echo "$make build/upload &&
@@ -136,7 +141,7 @@ case "${1:-test}" in
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox
-            browser-faults-long'
+            browser-faults-long gateway-redis-long gateway-nats-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.
@@ -163,6 +168,7 @@ browser-widgets widgets-firefox
 windows
 secure secure-browser
 examples example-clients
+gateway-redis gateway-nats gateway-http
 access upload proxies proxied-pages
 posix slow threads
 boards'

@@ -1,0 +1,28 @@
+// Flags and environment of the gateway.
+
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdint.h>
+
+typedef struct options {
+    const char *source;
+    const char *host;
+    const char *topics;  // a,b,c
+    const char *origins; // other sites whose pages may read, with commas
+    const char *jwt_key; // a file
+    const char *jwt_aud;
+    uint32_t port;
+    uint32_t conns;
+    uint32_t log_size;
+    uint32_t max_len;
+    uint32_t publish_ms;
+    uint32_t check_ms;
+    uint32_t drain_s;
+} options;
+
+// 0, or the exit status + 1: it has printed why, or the help. What a flag does not say, the
+// environment does: --log is GATEWAY_LOG.
+int options_parse(int argc, char **argv, options *out);
+
+#endif

@@ -1,0 +1,556 @@
+// redis://[[USER]:PASSWORD@]HOST[:6379]/KEY?maxlen=100000&durable=1: a Redis stream (Redis 7).
+//
+// An event is an entry E-N with the fields t (topic), m (message id) and d (data). E is the epoch
+// and N counts from 1: the id of rtpush, so every gateway has the same. Redis refuses an entry of a
+// lower E. That keeps out a gateway that has not heard of a new epoch yet. E-0, with the field
+// epoch, is the marker of a new one, in order for all who read.
+//
+// Who decides on an epoch: one script, which runs in Redis alone, so that all gateways get the same
+// answer. It begins a new epoch if the stream is missing, if its end is before what a gateway has
+// seen, or if Redis has restarted without an append-only file, since it may have lost what was
+// acknowledged. KEY:rtpush keeps the run_id that the epoch belongs to.
+//
+// Nothing in hiredis notices a silent broker or connects again: all deadlines are here.
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "source.h"
+
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    PAGE = 256,     // entries of one answer
+    BLOCK_MS = 2000 // XREAD waits so long, then the stream is looked at
+};
+// From this number on a new epoch begins. It is in the script too. What other gateways publish
+// until they have heard of it fits below 2^32.
+#define LAST_SEQ 4294901760u
+
+// KEYS: stream, KEY:rtpush. ARGV: epoch and number that were seen, durable. Returns epoch and
+// number of the end, and the milliseconds for which nothing may be published yet: two epochs that
+// begin in the same second would have the same number.
+static const char agree_script[] =
+    "local seen_e, seen_n, durable = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1' "
+    "local time = redis.call('TIME') "
+    "local now = tonumber(time[1]) "
+    "local function wait(e) "
+    "  return math.max(0, (e + 1 - now) * 1000 - math.floor(tonumber(time[2]) / 1000)) "
+    "end "
+    "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') "
+    "if string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true) then "
+    "  durable = true "
+    "end "
+    "local e, n = 0, 0 "
+    "local there = redis.call('EXISTS', KEYS[1]) == 1 "
+    "if there then "
+    "  local info = redis.call('XINFO', 'STREAM', KEYS[1]) "
+    "  for i = 1, #info, 2 do "
+    "    if info[i] == 'last-generated-id' then "
+    "      local a, b = string.match(info[i + 1], '(%d+)-(%d+)') "
+    "      e, n = tonumber(a), tonumber(b) "
+    "    end "
+    "  end "
+    "  if e > 4294967294 or n > 4294967295 then "
+    "    return redis.error_reply('the stream has ids that no gateway wrote') "
+    "  end "
+    "end "
+    "local kept = redis.call('HGET', KEYS[2], 'run') "
+    "if there and kept and (durable or kept == run) and n < 4294901760 and "
+    "   (e > seen_e or (e == seen_e and n >= seen_n)) then "
+    "  if kept ~= run then redis.call('HSET', KEYS[2], 'run', run) end "
+    "  return {e, n, wait(e)} "
+    "end "
+    "e = math.max(now, e + 1, seen_e + 1, "
+    "             tonumber(redis.call('HGET', KEYS[2], 'epoch') or 0) + 1) "
+    "redis.call('XADD', KEYS[1], string.format('%.0f-0', e), 'epoch', string.format('%.0f', e)) "
+    "redis.call('HSET', KEYS[2], 'run', run, 'epoch', string.format('%.0f', e)) "
+    "return {e, 0, wait(e)} ";
+
+typedef struct link { // one connection, of one thread
+    redisContext *ctx;
+    char why[200]; // that it failed
+} link;
+
+typedef struct redis {
+    source_url url;
+    char meta[160];
+    uint32_t maxlen;
+    uint32_t durable;
+
+    link reader;
+    rtpush_id at;         // newest position looked at
+    rtpush_id keep_after; // what stands before or at it is remembered, not delivered
+    uint32_t began;
+
+    link publisher;
+    uint32_t epoch;    // agreed; 0: not yet
+    rtpush_id known;   // no message under way was stored at or before it
+    int64_t ready_ms;  // nothing is published before
+} redis;
+
+// -- connections ----------------------------------------------------------------------------------
+
+static const char *fail(link *l, const char *what, const char *detail) {
+    snprintf(l->why, sizeof(l->why), "%s%s%s", what, detail[0] ? ": " : "", detail);
+    if (l->ctx != NULL) {
+        redisFree(l->ctx);
+        l->ctx = NULL;
+    }
+    return l->why;
+}
+
+// What a command gave, or NULL: the connection has failed, or Redis said an error, and l->why says
+// which. The connection is closed in both cases.
+static redisReply *checked(link *l, void *given, const char *what) {
+    redisReply *reply = (redisReply *)given;
+    if (reply == NULL) {
+        fail(l, what, l->ctx->err ? l->ctx->errstr : "no answer");
+        return NULL;
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
+        fail(l, what, reply->str);
+        freeReplyObject(reply);
+        return NULL;
+    }
+    return reply;
+}
+
+static int link_open(const redis *r, link *l) {
+    const struct timeval dead = {SOURCE_DEAD_MS / 1000, 0};
+    redisReply *reply = NULL;
+    l->ctx = redisConnectWithTimeout(r->url.host, r->url.port, dead);
+    if (l->ctx == NULL || l->ctx->err) {
+        fail(l, "connect", l->ctx ? l->ctx->errstr : "not enough memory");
+        return -1;
+    }
+    redisSetTimeout(l->ctx, dead);
+    if (r->url.password[0] == '\0') {
+        return 0;
+    }
+    if (r->url.user[0] != '\0') {
+        reply = checked(l, redisCommand(l->ctx, "AUTH %s %s", r->url.user, r->url.password),
+                        "AUTH");
+    } else {
+        reply = checked(l, redisCommand(l->ctx, "AUTH %s", r->url.password), "AUTH");
+    }
+    if (reply == NULL) {
+        return -1;
+    }
+    freeReplyObject(reply);
+    return 0;
+}
+
+// "epoch-number" in decimal. 0: it is none that a gateway wrote.
+static int id_parse(const redisReply *reply, rtpush_id *out) {
+    char *end = NULL;
+    if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS) {
+        return 0;
+    }
+    const unsigned long long epoch = strtoull(reply->str, &end, 10);
+    if (*end != '-') {
+        return 0;
+    }
+    const unsigned long long seq = strtoull(end + 1, &end, 10);
+    out->epoch = (uint32_t)epoch;
+    out->seq = (uint32_t)seq;
+    return *end == '\0' && epoch > 0 && epoch <= 0xFFFFFFFFu && seq <= 0xFFFFFFFFu;
+}
+
+// Runs the script: *end is where the stream ends. wait_ms: until one may publish, or NULL.
+static int agree(source *s, link *l, rtpush_id *end, int64_t *wait_ms) {
+    const redis *r = (const redis *)s->own;
+    const rtpush_id seen = source_last(s);
+    redisReply *reply = checked(
+        l,
+        redisCommand(l->ctx, "EVAL %s 2 %s %s %u %u %u", agree_script, r->url.path, r->meta,
+                     (unsigned)seen.epoch, (unsigned)seen.seq, (unsigned)r->durable),
+        "agreement on the epoch");
+    if (reply == NULL) {
+        return -1;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
+        reply->element[0]->type != REDIS_REPLY_INTEGER ||
+        reply->element[1]->type != REDIS_REPLY_INTEGER ||
+        reply->element[2]->type != REDIS_REPLY_INTEGER) {
+        freeReplyObject(reply);
+        fail(l, "agreement on the epoch", "an answer of another form");
+        return -1;
+    }
+    end->epoch = (uint32_t)reply->element[0]->integer;
+    end->seq = (uint32_t)reply->element[1]->integer;
+    if (wait_ms != NULL) {
+        *wait_ms = reply->element[2]->integer;
+    }
+    freeReplyObject(reply);
+    return 0;
+}
+
+// -- entries --------------------------------------------------------------------------------------
+
+// An entry is [id, [field, value, ...]]. 0: it has another form.
+static int entry_parse(const redisReply *entry, source_event *out) {
+    memset(out, 0, sizeof(*out));
+    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+        !id_parse(entry->element[0], &out->id)) {
+        return 0;
+    }
+    const redisReply *fields = entry->element[1];
+    if (fields->type != REDIS_REPLY_ARRAY) { // deleted while it was read
+        return 1;
+    }
+    const char *topic = NULL;
+    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
+        const redisReply *name = fields->element[i];
+        const redisReply *value = fields->element[i + 1];
+        if (name->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING ||
+            name->len != 1) {
+            continue;
+        }
+        if (name->str[0] == 't') {
+            topic = value->str;
+            out->topic_len = (size_t)value->len;
+        } else if (name->str[0] == 'm') {
+            out->key = value->str;
+            out->key_len = (size_t)value->len;
+        } else if (name->str[0] == 'd') {
+            out->data = value->str;
+            out->len = (size_t)value->len;
+        }
+    }
+    out->topic = out->data ? topic : NULL;
+    return 1;
+}
+
+// Entries from one id on, or backwards. NULL: l->why.
+static redisReply *range(const redis *r, link *l, const char *command, const char *from,
+                         const char *to, unsigned count) {
+    redisReply *reply = checked(l, redisCommand(l->ctx, "%s %s %s %s COUNT %u", command,
+                                                r->url.path, from, to, count), command);
+    if (reply != NULL && reply->type != REDIS_REPLY_ARRAY) {
+        freeReplyObject(reply);
+        fail(l, command, "an answer of another form");
+        return NULL;
+    }
+    return reply;
+}
+
+static void id_print(rtpush_id id, int exclusive, char out[32]) {
+    snprintf(out, 32, "%s%lu-%lu", exclusive ? "(" : "", (unsigned long)id.epoch,
+             (unsigned long)id.seq);
+}
+
+// -- reader ---------------------------------------------------------------------------------------
+
+// One page backwards from `at`, which becomes its oldest id. Ends early where `bytes` would pass
+// `limit`; returns the entries it counted, -1: l->why. A full page was counted whole.
+static int page_back(const redis *r, link *l, rtpush_id *at, int first, size_t *bytes,
+                     size_t limit) {
+    char from[32];
+    id_print(*at, !first, from);
+    redisReply *reply = range(r, l, "XREVRANGE", from, "-", PAGE);
+    if (reply == NULL) {
+        return -1;
+    }
+    int count = 0;
+    for (size_t i = 0; i < reply->elements; i++) {
+        source_event event;
+        if (!entry_parse(reply->element[i], &event)) {
+            freeReplyObject(reply);
+            fail(l, "XREVRANGE", "an entry of another form");
+            return -1;
+        }
+        if (*bytes + event.len + 20u > limit) {
+            break;
+        }
+        *bytes += event.len + 20u; // a record of the log
+        *at = event.id;
+        count++;
+    }
+    freeReplyObject(reply);
+    return count;
+}
+
+// The first time: goes back from the end until three quarters of the log would be full, and then by
+// as many positions as message ids are kept for.
+static int find_begin(source *s, redis *r, rtpush_id end) {
+    link *l = &r->reader;
+    size_t bytes = 0;
+    rtpush_id at = end;
+    int count;
+    int first = 1;
+    do {
+        count = page_back(r, l, &at, first, &bytes, s->desc.log_size / 4u * 3u);
+        first = 0;
+    } while (count == PAGE);
+    if (count < 0) {
+        return -1;
+    }
+    r->keep_after = at;
+    if (bytes > 0 && at.seq > 0) {
+        r->keep_after.seq--; // at itself is delivered
+    }
+    for (unsigned pages = 0; pages < SOURCE_WINDOW / PAGE; pages++) {
+        bytes = 0;
+        count = page_back(r, l, &at, 0, &bytes, (size_t)-1);
+        if (count < 0) {
+            return -1;
+        }
+        if (count < PAGE) {
+            break;
+        }
+    }
+    r->at = at;
+    if (r->at.seq > 0) {
+        r->at.seq--;
+    }
+    source_begin(s, r->keep_after);
+    r->began = 1;
+    return 0;
+}
+
+static int take_entry(source *s, redis *r, const redisReply *entry, int behind) {
+    source_event event;
+    if (!entry_parse(entry, &event)) {
+        fail(&r->reader, "XREAD", "an entry of another form");
+        return -1;
+    }
+    if (event.id.epoch == r->keep_after.epoch ? event.id.seq <= r->keep_after.seq
+                                               : event.id.epoch < r->keep_after.epoch) {
+        source_remember(s, event.id, event.key, event.key_len);
+    } else if (event.id.seq == 0) { // the marker of a new epoch
+        source_advance(s, event.id, 0);
+    } else {
+        const rtpush_id last = source_last(s);
+        event.behind = (uint8_t)behind;
+        event.lost = event.id.epoch == last.epoch && event.id.seq > last.seq
+                         ? event.id.seq - last.seq - 1u : 0u;
+        source_deliver(s, &event);
+    }
+    if (source_before(r->at, event.id)) {
+        r->at = event.id;
+    }
+    return 0;
+}
+
+// [[key, [entry, ...]]]. Returns the entries, -1: l->why.
+static int take_page(source *s, redis *r, const redisReply *reply) {
+    if (reply->type == REDIS_REPLY_NIL) {
+        return 0;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 ||
+        reply->element[0]->type != REDIS_REPLY_ARRAY || reply->element[0]->elements != 2 ||
+        reply->element[0]->element[1]->type != REDIS_REPLY_ARRAY) {
+        fail(&r->reader, "XREAD", "an answer of another form");
+        return -1;
+    }
+    const redisReply *entries = reply->element[0]->element[1];
+    for (size_t i = 0; i < entries->elements; i++) {
+        if (take_entry(s, r, entries->element[i], entries->elements == PAGE) < 0) {
+            return -1;
+        }
+    }
+    return (int)entries->elements;
+}
+
+static int read_page(source *s, redis *r, int block) {
+    link *l = &r->reader;
+    char from[32];
+    id_print(r->at, 0, from);
+    redisReply *reply = checked(
+        l, block ? redisCommand(l->ctx, "XREAD BLOCK %d COUNT %d STREAMS %s %s", BLOCK_MS, PAGE,
+                                r->url.path, from)
+                 : redisCommand(l->ctx, "XREAD COUNT %d STREAMS %s %s", PAGE, r->url.path, from),
+        "XREAD");
+    if (reply == NULL) {
+        return -1;
+    }
+    const rtpush_id before = r->at;
+    const int count = take_page(s, r, reply);
+    freeReplyObject(reply);
+    if (count > 0 && !source_before(before, r->at)) { // no Redis: it would come again at once
+        fail(l, "XREAD", "ids that go back");
+        return -1;
+    }
+    return count;
+}
+
+static const char *read_redis(source *s) {
+    redis *r = (redis *)s->own;
+    link *l = &r->reader;
+    rtpush_id end;
+    int count;
+    if (link_open(r, l) < 0 || agree(s, l, &end, NULL) < 0 ||
+        (!r->began && find_begin(s, r, end) < 0)) {
+        return l->why;
+    }
+    source_up(s);
+    do {
+        count = read_page(s, r, 0);
+    } while (count > 0);
+    if (count == 0) {
+        source_ready(s);
+    }
+    while (count >= 0) {
+        count = read_page(s, r, 1);
+        // Nothing came: the stream may have been deleted and begun again with lower ids, for which
+        // XREAD does not wake.
+        if (count == 0 && agree(s, l, &end, NULL) < 0) {
+            count = -1;
+        }
+    }
+    return l->why;
+}
+
+// -- publisher ------------------------------------------------------------------------------------
+
+static int publisher_open(source *s, redis *r) {
+    link *l = &r->publisher;
+    rtpush_id end;
+    int64_t wait_ms = 0;
+    if ((l->ctx == NULL && link_open(r, l) < 0) || agree(s, l, &end, &wait_ms) < 0) {
+        return -1;
+    }
+    r->epoch = end.epoch;
+    r->ready_ms = source_clock_ms() + wait_ms;
+    return 0;
+}
+
+// After an answer that did not come: is the message in the stream? 1, 0, or -1: not known.
+static int look_for(const source *s, redis *r, const source_message *m, rtpush_id *id) {
+    link *l = &r->publisher;
+    rtpush_id at = r->known;
+    const size_t key_len = strlen(m->key);
+    (void)s;
+    for (;;) {
+        char from[32];
+        id_print(at, 1, from);
+        redisReply *reply = range(r, l, "XRANGE", from, "+", PAGE);
+        if (reply == NULL) {
+            return -1;
+        }
+        for (size_t i = 0; i < reply->elements; i++) {
+            source_event event;
+            if (entry_parse(reply->element[i], &event)) {
+                at = event.id;
+                if (event.key_len == key_len && key_len > 0 &&
+                    memcmp(event.key, m->key, key_len) == 0) {
+                    *id = event.id;
+                    freeReplyObject(reply);
+                    return 1;
+                }
+            }
+        }
+        const int more = reply->elements == PAGE;
+        freeReplyObject(reply);
+        if (!more) {
+            return 0;
+        }
+    }
+}
+
+enum { ADD_STORED, ADD_REFUSED, ADD_AGREE, ADD_UNKNOWN };
+
+static int add(const source *s, redis *r, const source_message *m, rtpush_id *id,
+               const char **why) {
+    link *l = &r->publisher;
+    int result = ADD_REFUSED;
+    redisReply *reply = (redisReply *)redisCommand(
+        l->ctx, "XADD %s NOMKSTREAM MAXLEN ~ %u %u-* t %s m %s d %b", r->url.path,
+        (unsigned)r->maxlen, (unsigned)r->epoch, s->desc.topics[m->topic].name, m->key, m->data,
+        (size_t)m->len);
+    if (reply == NULL) {
+        *why = fail(l, "XADD", l->ctx->errstr);
+        return ADD_UNKNOWN;
+    }
+    if (reply->type == REDIS_REPLY_NIL) { // the stream was deleted
+        result = ADD_AGREE;
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        snprintf(l->why, sizeof(l->why), "%s", reply->str);
+        *why = l->why;
+        result = strstr(reply->str, "equal or smaller") ? ADD_AGREE : ADD_REFUSED;
+    } else if (id_parse(reply, id)) {
+        result = ADD_STORED;
+        r->known = *id;
+        r->epoch = id->seq < LAST_SEQ ? r->epoch : 0u;
+    }
+    freeReplyObject(reply);
+    return result;
+}
+
+static int publish_redis(source *s, const source_message *m, rtpush_id *id, const char **why) {
+    redis *r = (redis *)s->own;
+    uint32_t pause_ms = 20;
+    int sent = 0; // an answer did not come
+    r->known = source_before(r->known, source_last(s)) ? source_last(s) : r->known;
+    while (source_clock_ms() < m->deadline_ms) {
+        if (r->publisher.ctx == NULL || r->epoch == 0) {
+            r->epoch = 0;
+            if (publisher_open(s, r) < 0) {
+                *why = r->publisher.why;
+                if (!sent) {
+                    return OUTCOME_AWAY;
+                }
+                source_sleep_ms(pause_ms);
+                pause_ms = pause_ms < 500u ? pause_ms * 2u : pause_ms;
+                continue;
+            }
+        }
+        if (source_clock_ms() < r->ready_ms) {
+            source_sleep_ms(20);
+            continue;
+        }
+        const int found = sent ? look_for(s, r, m, id) : 0;
+        if (found > 0) {
+            return OUTCOME_STORED;
+        }
+        if (found < 0) {
+            continue;
+        }
+        const int result = add(s, r, m, id, why);
+        if (result == ADD_STORED || result == ADD_REFUSED) {
+            return result == ADD_STORED ? OUTCOME_STORED : OUTCOME_REFUSED;
+        }
+        sent |= result == ADD_UNKNOWN;
+        r->epoch = 0;
+    }
+    return sent ? OUTCOME_UNKNOWN : OUTCOME_AWAY;
+}
+
+static int probe_redis(source *s, rtpush_id *end) {
+    redis *r = (redis *)s->own;
+    link *l = &r->publisher;
+    if (l->ctx == NULL && link_open(r, l) < 0) {
+        return -1;
+    }
+    return agree(s, l, end, NULL);
+}
+
+// -- options --------------------------------------------------------------------------------------
+
+static void *open_redis(source *s, const char *url) {
+    static redis own;
+    const int bad = source_url_split(url, 6379, &own.url) < 0;
+    const int64_t maxlen = bad ? -1 : source_url_number(&own.url, "maxlen", 100000);
+    const int64_t durable = bad ? -1 : source_url_number(&own.url, "durable", 0);
+    if (maxlen < SOURCE_WINDOW || durable < 0 || durable > 1) {
+        source_say(s, "expected %s, maxlen at least %d", source_redis.example, SOURCE_WINDOW);
+        return NULL;
+    }
+    if (own.url.path[0] == '\0') {
+        memcpy(own.url.path, "events", 7);
+    }
+    snprintf(own.meta, sizeof(own.meta), "%s:rtpush", own.url.path);
+    own.maxlen = (uint32_t)maxlen;
+    own.durable = (uint32_t)durable;
+    return &own;
+}
+
+const source_kind source_redis = {
+    "redis", "redis://[[USER]:PASSWORD@]HOST[:6379]/KEY?maxlen=100000&durable=0",
+    open_redis, read_redis, publish_redis, probe_redis};

@@ -1,0 +1,233 @@
+// A source: where the gateway's events come from, and where it publishes them. One broker, one
+// ordered stream, of which each event has a position that is the same for all gateways: its id.
+//
+// Two threads serve a source, so that no broker's library runs in the loop:
+//     reader     kind->read: connects, verifies, delivers events in order, until something fails;
+//                then it is called again after a pause
+//     publisher  kind->publish and kind->probe, one after the other, on a connection of its own
+// The loop takes what they bring by source_next, whenever source_fd is readable. What the reader
+// brings waits in a bounded queue: while it is full, the reader waits, and the broker keeps the
+// rest. A slow loop loses nothing.
+
+#ifndef SOURCE_H
+#define SOURCE_H
+
+#include "../../rtpush.h"
+
+#include <pthread.h>
+#include <stdint.h>
+
+enum {
+    SOURCE_KEY_MAX = 64,     // bytes of a message id
+    SOURCE_WINDOW = 4096,    // positions in which an id that comes twice is dropped
+    SOURCE_WAITING = 1024,   // messages and probes that wait for the publisher
+    SOURCE_ITEMS = 4096,     // what waits for the loop,
+    SOURCE_BYTES = 4 << 20,  // and its bytes
+    SOURCE_DEAD_MS = 5000    // a broker that is silent for longer is away
+};
+
+// -- what the loop gets ---------------------------------------------------------------------------
+
+enum {
+    ITEM_EVENT,   // topic, id, lost, data
+    ITEM_ADVANCE, // id, lost: a position that brings nothing for readers
+    ITEM_BEGIN,   // id: the log begins behind it; readers that stand before it have a gap
+    ITEM_READY,   // everything that the source held when it was asked last has been delivered
+    ITEM_AWAY,    // the source cannot be reached, or cannot be trusted now
+    ITEM_BACK,    // it is read again; follows each ITEM_AWAY
+    ITEM_RESULT,  // of source_publish: token, outcome, id where stored, data: text for a person
+    ITEM_PROBED   // of source_probe: token, outcome, id: the end of the stream
+};
+
+enum {
+    OUTCOME_STORED,
+    OUTCOME_AWAY,    // not stored: it could not be sent
+    OUTCOME_REFUSED, // not stored: the broker said no
+    OUTCOME_UNKNOWN  // sent, and no answer came: it may be stored
+};
+
+typedef struct source_item {
+    uint8_t kind;    // ITEM_...
+    uint8_t outcome; // OUTCOME_...
+    uint8_t behind;  // more follows at once: the reader is not at the end
+    uint32_t topic;  // index in the gateway's table
+    rtpush_id id;
+    uint32_t lost;   // events between the last id and this one that nobody can give any more
+    uint64_t token;
+    uint32_t len;
+    uint8_t *data;   // len bytes and a NUL; source_done frees it
+} source_item;
+
+// -- what a kind of source does -------------------------------------------------------------------
+
+typedef struct source source;
+
+typedef struct source_message {
+    uint64_t token;
+    int64_t deadline_ms; // by source_clock_ms
+    uint32_t topic;
+    uint32_t len;
+    uint8_t *data;
+    char key[SOURCE_KEY_MAX + 1]; // the message id: stored once, however often it is sent
+} source_message;
+
+typedef struct source_kind {
+    const char *scheme; // "redis": of redis://
+    const char *example;
+    // Prepares for a URL. NULL, having said why on stderr.
+    void *(*open)(source *s, const char *url);
+    // Reader's thread: one connection from its begin to its end. Returns why it ended.
+    const char *(*read)(source *s);
+    // Publisher's thread: OUTCOME_..., at the message's deadline at the latest. *why is for people.
+    // NULL: this source takes nothing.
+    int (*publish)(source *s, const source_message *m, rtpush_id *id, const char **why);
+    // Publisher's thread: the end of the stream now. 0, or -1: not known. NULL: the source has no
+    // history, its ids are this gateway's alone.
+    int (*probe)(source *s, rtpush_id *end);
+} source_kind;
+
+extern const source_kind source_redis;
+extern const source_kind source_nats;
+extern const source_kind source_http;
+extern const source_kind source_https;
+extern const source_kind source_lines;
+
+// Why an event was not passed on, or was passed on with something missing.
+enum {
+    BAD_TOO_LARGE,
+    BAD_UTF8,
+    BAD_TOPIC,     // not in --topics: not an error where several applications share a stream
+    BAD_FORM,      // not an event of a gateway
+    BAD_ID,        // at or below the last one
+    BAD_DUPLICATE, // its message id came before
+    BAD_COUNT
+};
+
+typedef struct source_counters {
+    uint64_t received; // positions
+    uint64_t lost;
+    uint64_t connects; // times the source was connected and verified
+    uint64_t failures; // ends of a connection, attempts included
+    uint64_t bad[BAD_COUNT];
+    uint32_t queued;   // items that wait for the loop
+    uint32_t waiting;  // messages that wait for the publisher
+} source_counters;
+
+typedef struct source_desc {
+    const rtpush_topic *topics;
+    uint32_t topic_count;
+    uint32_t max_len;  // bytes of an event
+    uint32_t log_size; // of the gateway, of which the first read fills three quarters
+} source_desc;
+
+typedef struct source_seen { // one place of the window
+    char key[SOURCE_KEY_MAX + 1];
+    rtpush_id id;
+    uint32_t next; // of the same hash, 1 + index
+} source_seen;
+
+struct source {
+    const source_kind *kind;
+    void *own; // of the kind
+    source_desc desc;
+    int fd;
+
+    pthread_mutex_t mutex; // all below, but what the reader alone uses
+    pthread_cond_t room;   // the loop took something
+    pthread_cond_t work;   // there is something for the publisher
+    source_item items[SOURCE_ITEMS];
+    uint32_t items_first;
+    uint32_t items_count;
+    uint32_t items_bytes;
+    source_item results[2 * SOURCE_WAITING]; // of the publisher, which never waits for the loop
+    uint32_t results_first;
+    uint32_t results_count;
+    source_message messages[SOURCE_WAITING];
+    uint32_t messages_first;
+    uint32_t messages_count;
+    uint64_t probe; // token, 0: none wanted
+    int stop;
+    int up;         // the reader is connected and verified
+    rtpush_id last; // newest position delivered; epoch 0: none yet
+    source_seen window[SOURCE_WINDOW];
+    uint32_t hashes[SOURCE_WINDOW]; // 1 + index of the newest with this hash, 0 none
+    uint32_t window_next;
+    source_counters count;
+
+    int64_t said_ms[BAD_COUNT]; // reader: when a line was written last
+    pthread_t reader;
+    pthread_t publisher;
+};
+
+// -- for the loop ---------------------------------------------------------------------------------
+
+// The kind of a URL, "-" or NULL. Prints the URLs that are understood where it is none.
+const source_kind *source_kind_of(const char *url);
+// Starts both threads. -1, having said why.
+int source_start(source *s, const char *url, const source_desc *desc);
+int source_fd(const source *s);
+// Takes the next item. 0: none now. skip_events: only what is not in the order of events.
+int source_next(source *s, source_item *item, int skip_events);
+// Is the next of the ordered items one that the reader will follow with more at once?
+int source_behind(source *s);
+void source_done(source_item *item);
+// Publishes: ITEM_RESULT follows, with this token. -1: too many wait already, or it is away.
+int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, const void *data,
+                   uint32_t len, uint32_t within_ms);
+// Was a message with this id delivered, in the window?
+int source_find(source *s, const char *key, rtpush_id *id);
+// Asks for the end of the stream: ITEM_PROBED follows.
+void source_probe(source *s, uint64_t token);
+void source_get_counters(source *s, source_counters *out);
+
+// -- for kinds ------------------------------------------------------------------------------------
+
+int64_t source_clock_ms(void); // monotonic
+void source_sleep_ms(uint32_t ms);
+void source_say(const source *s, const char *format, ...);
+rtpush_id source_last(source *s);
+// The reader is connected and has verified that it goes on where it was.
+void source_up(source *s);
+// The first position to be delivered follows this one.
+void source_begin(source *s, rtpush_id before);
+// All that was there at the last look has been delivered.
+void source_ready(source *s);
+
+// An event as it came: checked, counted, its message id looked up and kept, then delivered or, with
+// the reason counted, passed as a position without an event. Waits while the queue is full.
+typedef struct source_event {
+    rtpush_id id;
+    const char *topic; // NULL: not of the form that gateways write
+    size_t topic_len;
+    const char *key;   // message id, NULL none
+    size_t key_len;
+    const char *data;
+    size_t len;
+    uint32_t lost;
+    uint8_t behind;
+} source_event;
+void source_deliver(source *s, const source_event *event);
+// A position without an event.
+void source_advance(source *s, rtpush_id id, uint32_t lost);
+// Keeps the message id of an event before the first one that is delivered.
+void source_remember(source *s, rtpush_id id, const char *key, size_t key_len);
+
+// The position of an id that rtpush_id_at made.
+uint64_t source_position_of(uint32_t epoch, rtpush_id id);
+// Is a before b, both written by one source?
+int source_before(rtpush_id a, rtpush_id b);
+
+// "scheme://user:password@host:port/path?query" in parts, "" where absent.
+typedef struct source_url {
+    char user[64];
+    char password[128];
+    char host[128];
+    char path[128]; // without the first slash
+    char query[256];
+    uint16_t port;
+} source_url;
+int source_url_split(const char *url, uint16_t port, source_url *out);
+// A number of the query; `otherwise` where it is absent; -1 where it is not a number.
+int64_t source_url_number(const source_url *url, const char *name, int64_t otherwise);
+
+#endif

@@ -1,0 +1,227 @@
+// What the gateway's tests start beside the gateways: brokers and HAProxy, in the foreground, on
+// free ports of 127.0.0.1, with files of their own in a temporary folder, ended by their process.
+import { spawn } from 'node:child_process';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import {
+  afterTest, check, equal, freePort, run, until, within,
+} from '../clients/harness.mjs';
+
+const children = new Set();
+process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+
+function answers(port) {
+  return new Promise((done) => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.on('connect', () => { socket.destroy(); done(true); });
+    socket.on('error', () => done(false));
+  });
+}
+
+export async function folder(name) {
+  const at = await mkdtemp(join(tmpdir(), `rtpush-${name}-`));
+  afterTest(() => rm(at, { recursive: true, force: true }));
+  return at;
+}
+
+// A program that listens on a port. kill: with a signal, and waits for its end; again: starts it
+// anew.
+async function daemon(program, args, port) {
+  const d = { port, text: '' };
+  d.again = async () => {
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+    });
+    let over = false;
+    children.add(child);
+    child.stdout.on('data', (data) => { d.text += data; });
+    child.stderr.on('data', (data) => { d.text += data; });
+    const ended = new Promise((done) => {
+      child.on('error', (error) => { d.text += error.message; done(); });
+      child.on('exit', done);
+    }).then(() => { over = true; children.delete(child); });
+    d.signal = (signal) => child.kill(signal);
+    d.kill = (signal = 'SIGKILL') => {
+      child.kill(signal);
+      return within(5_000, `${program} to end`, ended);
+    };
+    await until(`${program} to listen`, () => {
+      check(!over, `${program} ended: ${d.text.slice(-1500)}`);
+      return answers(port);
+    }, 20_000);
+  };
+  afterTest(async () => {
+    d.signal('SIGCONT');
+    await d.kill('SIGKILL');
+  });
+  await d.again();
+  return d;
+}
+
+// durable: what was acknowledged is there after a restart.
+async function startRedis({ durable = false, args = [], password = '' } = {}) {
+  const at = await folder('redis');
+  const port = await freePort();
+  const d = await daemon('redis-server', ['--port', port, '--bind', '127.0.0.1', '--dir', at,
+    '--save', '', '--appendonly', durable ? 'yes' : 'no', '--daemonize', 'no',
+    ...(password ? ['--requirepass', password] : []), ...args].map(String), port);
+  const cli = async (args, input) => {
+    const all = ['-p', String(port), ...(password ? ['-a', password, '--no-auth-warning'] : []),
+      ...(input === undefined ? [] : ['-x']), ...args];
+    const { code, text } = await run('redis-cli', all, { input: input ?? '' });
+    equal(code, 0, `redis-cli ${args.join(' ')}: ${text}`);
+    return text.trim();
+  };
+  d.cli = cli;
+  d.url = `redis://${password ? `:${password}@` : ''}127.0.0.1:${port}/ev`;
+  // Puts an event into the stream as another gateway would: its topic and its bytes.
+  d.put = async (topic, data) => {
+    const last = (await cli(['XINFO', 'STREAM', 'ev'])).split('\n');
+    const id = last[last.indexOf('last-generated-id') + 1];
+    return cli(['XADD', 'ev', `${id.split('-')[0]}-*`, 't', topic, 'd'], data);
+  };
+  d.remove = () => cli(['DEL', 'ev']);
+  d.trim = (keep) => cli(['XTRIM', 'ev', 'MAXLEN', '=', String(keep)]);
+  // Goes back to an earlier state, as a power cut may do, while the gateways are told that it
+  // cannot.
+  d.snapshot = () => cli(['SAVE']);
+  d.rollback = async () => {
+    await d.kill();
+    await d.again();
+  };
+  d.sure = `${d.url}?durable=1`;
+  return d;
+}
+
+// A few commands of the NATS protocol, on a connection of its own: what one is answered.
+async function natsAsk(port, subject, data) {
+  const socket = net.connect(port, '127.0.0.1');
+  let text = '';
+  socket.on('data', (d) => { text += d.toString('latin1'); });
+  socket.on('error', () => {});
+  afterTest(() => socket.destroy());
+  const bytes = Buffer.from(data);
+  socket.write('CONNECT {"verbose":false}\r\nSUB _INBOX.t 1\r\n');
+  socket.write(Buffer.concat([Buffer.from(`PUB ${subject} _INBOX.t ${bytes.length}\r\n`), bytes,
+    Buffer.from('\r\n')]));
+  await until(`an answer to ${subject}`, () => /MSG _INBOX.t 1 +\d+\r\n[^]*\r\n/.test(text));
+  socket.destroy();
+  check(!/"error"|-ERR/.test(text), `${subject}: ${text}`);
+  return text;
+}
+
+async function startNats({ durable = false, password = '' } = {}) {
+  const at = await folder('nats');
+  const port = await freePort();
+  const d = await daemon('nats-server', ['-a', '127.0.0.1', '-p', port, '-js', '-sd', `${at}/now`,
+    ...(password ? ['--user', 'me', '--pass', password] : [])].map(String), port);
+  d.sure = `nats://${password ? `me:${password}@` : ''}127.0.0.1:${port}/ev`;
+  d.url = durable ? d.sure : `${d.sure}?memory=1`;
+  d.put = (topic, data) => natsAsk(port, `ev.${topic}`, data);
+  d.remove = () => natsAsk(port, '$JS.API.STREAM.DELETE.ev', '');
+  d.trim = (keep) => natsAsk(port, '$JS.API.STREAM.PURGE.ev', JSON.stringify({ keep }));
+  d.snapshot = async () => {
+    await d.kill('SIGTERM');
+    await cp(`${at}/now`, `${at}/then`, { recursive: true });
+    await d.again();
+  };
+  d.rollback = async () => {
+    await d.kill();
+    await rm(`${at}/now`, { recursive: true });
+    await cp(`${at}/then`, `${at}/now`, { recursive: true });
+    await d.again();
+  };
+  return d;
+}
+
+// A hub in the place of a device.
+async function startDevice({ args = [] } = {}) {
+  const port = await freePort();
+  const d = await daemon('build/hub', ['--port', port, '--topics', 'a,b,c', ...args].map(String),
+    port);
+  d.direct = `http://127.0.0.1:${port}`;
+  d.url = `${d.direct}/events?topics=a,b,c`;
+  return d;
+}
+
+export const BROKERS = {
+  redis: { start: startRedis, nowhere: (port) => `redis://127.0.0.1:${port}/ev` },
+  nats: { start: startNats, nowhere: (port) => `nats://127.0.0.1:${port}/ev` },
+  http: { start: startDevice },
+};
+
+// In front of gateways on these ports, without stickiness.
+export async function startHaproxy(ports) {
+  const at = await folder('haproxy');
+  const port = await freePort();
+  const file = join(at, 'haproxy.cfg');
+  await writeFile(file, `
+global
+  maxconn 2000
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 1h
+  option redispatch
+  option abortonclose
+frontend in
+  bind 127.0.0.1:${port}
+  http-request return status 200 content-type text/event-stream ${''
+}lf-string "retry: %[rand(1000),add(300)]\\n\\n" if { path_beg /events } { nbsrv(g) eq 0 }
+  default_backend g
+backend g
+  balance leastconn
+  option httpchk GET /healthz
+  http-check disable-on-404
+  default-server check inter 200ms fall 2 rise 1 on-marked-down shutdown-sessions
+${ports.map((p, i) => `  server g${i} 127.0.0.1:${p}\n`).join('')}`);
+  return daemon('haproxy', ['-db', '-f', file], port);
+}
+
+// The same by nginx, as README.md of the gateway has it.
+export async function startNginx(ports) {
+  const at = await folder('nginx');
+  const port = await freePort();
+  const file = join(at, 'nginx.conf');
+  const pass = `proxy_pass http://gateways;
+      proxy_http_version 1.1;
+      proxy_buffering off;
+      proxy_read_timeout 60s;
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_next_upstream error timeout;`;
+  await writeFile(file, `
+daemon off;
+master_process off;
+pid ${at}/nginx.pid;
+error_log ${at}/error.log;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  client_body_temp_path ${at}/body; proxy_temp_path ${at}/proxy; fastcgi_temp_path ${at}/fastcgi;
+  uwsgi_temp_path ${at}/uwsgi; scgi_temp_path ${at}/scgi;
+  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+  upstream gateways {
+    least_conn;
+    ${ports.map((p) => `server 127.0.0.1:${p} max_fails=1 fail_timeout=2s;`).join(' ')}
+  }
+  server {
+    listen 127.0.0.1:${port};
+    location / { ${pass} }
+    location /events {
+      ${pass}
+      error_page 502 503 504 =200 @away;
+    }
+    location @away { default_type text/event-stream; return 200 "retry: 500\n\n"; }
+  }
+}
+`);
+  return daemon('nginx', ['-p', at, '-c', file, '-e', `${at}/start.log`], port);
+}

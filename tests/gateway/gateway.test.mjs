@@ -1,0 +1,786 @@
+// The gateway over a real broker, alone and three of them behind HAProxy.
+//     node tests/gateway/gateway.test.mjs redis build/gateway-asan [PART OF A TEST NAME]
+// SEED=n chooses the moments at which gateways and broker are killed.
+import { createHmac } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import process from 'node:process';
+import { BROKERS, folder, startHaproxy, startNginx } from './brokers.mjs';
+import { faultOf, KINDS, SseReader } from './readers.mjs';
+import {
+  afterTest, call, check, equal, freePort, noticesOf, EventParser, openEvents, run, runAll, sleep,
+  startServer, test, until,
+} from '../clients/harness.mjs';
+
+const [name, binary, only] = process.argv.slice(2);
+const broker = BROKERS[name];
+if (!broker || !binary) {
+  console.log(`usage: gateway.test.mjs ${Object.keys(BROKERS).join('|')} GATEWAY`);
+  process.exit(2);
+}
+
+const TOPICS = ['a', 'b', 'c'];
+// In full with Redis; what differs with the other sources needs no crowd.
+const READERS = Number(process.env.READERS ?? (name === 'redis' ? 100 : 30));
+const EVENTS = Number(process.env.EVENTS ?? READERS * 30);
+const ALL_MS = 120_000 + EVENTS * 30;
+
+async function healthy(g, ms = 10_000) {
+  await until('/healthz to say 200', async () => (
+    (await call(`${g.url}/healthz`).catch(() => null))?.status === 200), ms);
+  return g;
+}
+
+const start = async (b, ...args) => healthy(
+  await startServer(binary, '--port', 0, '--check-ms', 100, '--drain-s', 1, ...args, b.url));
+
+const post = (url, topic, body, headers = {}) => call(`${url}/publish/${topic}`,
+  { method: 'POST', body, headers });
+
+async function publish(g, topic, body) {
+  const a = await post(g.url, topic, body);
+  equal(a.status, 200, `publish: ${a.body}`);
+  check(/^[0-9a-f]{8}-[0-9a-f]{8}$/.test(a.body), `the id ${a.body}`);
+  return a.body;
+}
+
+async function metric(g, what) {
+  const a = await call(`${g.url}/metrics`);
+  equal(a.status, 200, 'status of /metrics');
+  for (const line of a.body.trim().split('\n')) {
+    check(/^(# (HELP|TYPE) rtpush_\w+ .+|rtpush_\w+(\{\w+="[^"]*"\})? \d+)$/.test(line),
+      `not of Prometheus' format: ${line}`);
+  }
+  const line = a.body.split('\n').find((l) => l.startsWith(`rtpush_${what} `));
+  check(line, `no ${what} in /metrics`);
+  return Number(line.split(' ')[1]);
+}
+
+const seq = (id) => parseInt(id.slice(9), 16);
+const epoch = (id) => parseInt(id.slice(0, 8), 16);
+const idOf = (e, n) => `${e.toString(16).padStart(8, '0')}-${n.toString(16).padStart(8, '0')}`;
+
+async function open(g, topics = 'a,b,c', lastId = undefined) {
+  const r = await openEvents(`${g.url}/events?topics=${topics}`, { lastId });
+  equal(r.status, 200, 'status of a stream');
+  return r;
+}
+
+async function fresh(g, topics) {
+  const r = await open(g, topics);
+  await r.wait('the notice', () => r.notices.length);
+  return r;
+}
+
+// One gateway on a broker, ended and looked at.
+function one(title, use, { broker: options = {}, args = [], ms } = {}) {
+  test(title, async () => {
+    const b = await broker.start(options);
+    const g = await start(b, ...args);
+    await use(g, b);
+    await g.stop();
+  }, ms);
+}
+
+// -- one gateway ----------------------------------------------------------------------------------
+
+function publishing() {
+  one('a POST is answered 200 with the id under which readers get it', async (g) => {
+    const r = await fresh(g);
+    const ids = [];
+    for (let n = 0; n < 20; n++) {
+      ids.push(await publish(g, TOPICS[n % 3], `event ${n}`));
+    }
+    await r.wait('20 events', () => r.events.length >= 20);
+    equal(r.events.map((e) => e.id), ids, 'ids');
+    equal(r.events.map((e) => e.event), ids.map((_, n) => TOPICS[n % 3]), 'topics');
+    equal(r.events.map((e) => e.data), ids.map((_, n) => `event ${n}`), 'data');
+    equal(r.notices, ['fresh'], 'notices');
+    equal(await metric(g, 'publish{outcome="stored"}'), 20, 'messages stored');
+    r.close();
+  });
+
+  one('a POST with the same Idempotency-Key is stored once', async (g) => {
+    const r = await fresh(g);
+    const same = { 'Idempotency-Key': 'order-17' };
+    const first = await post(g.url, 'a', 'once', same);
+    await r.wait('the event', () => r.events.length);
+    const second = await post(g.url, 'a', 'once', same);
+    equal([first.status, second.status], [200, 200], 'statuses');
+    equal(second.body, first.body, 'the id');
+    await publish(g, 'a', 'after it');
+    await r.wait('the next event', () => r.events.length >= 2);
+    equal(r.events.map((e) => e.data), ['once', 'after it'], 'events');
+    r.close();
+  });
+
+  one('two POSTs at once with one Idempotency-Key are one event', async (g) => {
+    const r = await fresh(g);
+    const same = { 'Idempotency-Key': 'twice' };
+    const answers = await Promise.all([1, 2, 3].map(() => post(g.url, 'a', 'once', same)));
+    equal(answers.map((a) => a.status), [200, 200, 200], 'statuses');
+    await publish(g, 'a', 'after it');
+    await r.wait('the next event', () => r.events.some((e) => e.data === 'after it'));
+    equal(r.events.map((e) => e.data), ['once', 'after it'], 'events');
+    r.close();
+  });
+
+  one('a POST that cannot be an event is refused with its reason', async (g) => {
+    for (const [topic, body, headers, status] of [
+      ['nobody', 'x', {}, 404], ['a', 'x'.repeat(4097), {}, 413],
+      ['a', Buffer.from([0xc3, 0x28]), {}, 400], ['a', 'x', { 'Idempotency-Key': 'a b' }, 400],
+      ['a', 'x', { 'Idempotency-Key': 'k'.repeat(65) }, 400]]) {
+      const a = await post(g.url, topic, body, headers);
+      equal(a.status, status, `${topic}, ${body.length} bytes, ${JSON.stringify(headers)}`);
+    }
+    equal((await call(`${g.url}/publish/a`)).status, 405, 'GET');
+  });
+
+  one('while the broker is away a POST is answered 503 and Retry-After, and readers stay',
+    async (g, b) => {
+      const r = await fresh(g);
+      await b.kill();
+      await until('503', async () => (await post(g.url, 'a', 'lost')).status === 503);
+      const began = Date.now();
+      const a = await post(g.url, 'a', 'lost');
+      equal([a.status, a.headers['retry-after']], [503, '1'], 'the answer');
+      check(Date.now() - began < 2_000, 'it waited');
+      equal((await call(`${g.url}/healthz`)).status, 200, 'healthz within 30 s');
+      equal(await metric(g, 'source_up'), 0, 'source_up');
+      await b.again();
+      await until('a POST', async () => (await post(g.url, 'a', 'back')).status === 200);
+      await r.wait('the event', () => r.events.some((e) => e.data === 'back'));
+      check(!r.closed, 'the stream was closed');
+      r.close();
+    }, { broker: { durable: true } });
+
+  one('a POST whose outcome is not known is answered 504, and its repetition is one event',
+    async (g, b) => {
+      const r = await fresh(g);
+      await until('the first', async () => (await post(g.url, 'a', 'before', { 'Idempotency-Key':
+        'before' })).status === 200);
+      b.signal('SIGSTOP');
+      const a = await post(g.url, 'a', 'perhaps');
+      equal(a.status, 504, 'status');
+      const key = a.headers['idempotency-key'];
+      check(key, 'no key to repeat it with');
+      b.signal('SIGCONT');
+      await until('200', async () => (
+        (await post(g.url, 'a', 'perhaps', { 'Idempotency-Key': key })).status === 200), 20_000);
+      await publish(g, 'a', 'after');
+      await r.wait('the last event', () => r.events.some((e) => e.data === 'after'));
+      equal(r.events.map((e) => e.data), ['before', 'perhaps', 'after'], 'events');
+      r.close();
+    }, { broker: { durable: true }, args: ['--publish-ms', 1000], ms: 60_000 });
+}
+
+function restarts() {
+  one('a gateway that starts again gives the same ids and replays what was missed',
+    async (g, b) => {
+      const ids = [];
+      for (let n = 0; n < 300; n++) {
+        ids.push(await publish(g, TOPICS[n % 3], `event ${n}`));
+      }
+      const h = await start(b);
+      for (const from of [0, 17, 299]) {
+        const r = await open(h, 'a,b,c', ids[from]);
+        await r.wait('the notice', () => r.notices.length);
+        await r.wait('the rest', () => r.events.length >= 299 - from);
+        equal(r.notices, [`replayed ${299 - from}`], 'notices');
+        equal(r.events.map((e) => e.id), ids.slice(from + 1), `ids after ${from}`);
+        r.close();
+      }
+      // From before the first event there is nothing to miss: its epoch began with it.
+      const r = await open(h, 'a,b,c', idOf(epoch(ids[0]), 0));
+      await r.wait('all', () => r.events.length >= 300);
+      equal(r.notices, ['replayed 300'], 'notices');
+      r.close();
+      await h.stop();
+    });
+
+  one('a gateway with a small log tells who comes from before it what it cannot give',
+    async (g, b) => {
+      const ids = [];
+      for (let n = 0; n < 200; n++) {
+        ids.push(await publish(g, 'a', 'x'.repeat(100)));
+      }
+      const h = await start(b, '--log', 8192);
+      const r = await open(h, 'a', ids[0]);
+      await r.wait('the notice', () => r.notices.length);
+      await r.wait('the last', () => r.events.some((e) => e.id === ids[199]));
+      const missed = Number(/^gap (\d+)$/.exec(r.notices[0])?.[1]);
+      equal(missed + r.events.length, 199, `events told and given, with ${r.notices}`);
+      check(r.events.length > 20, `only ${r.events.length} events in the log`);
+      r.close();
+      await h.stop();
+    });
+
+  one('what the broker has given up while a gateway hung is a gap, of exactly so many',
+    async (g, b) => {
+      const h = await start(b);
+      const r = await fresh(g);
+      const began = await fresh(h);
+      await publish(h, 'a', 'first');
+      await r.wait('the first', () => r.events.length);
+      g.child.kill('SIGSTOP');
+      for (let n = 0; n < 60; n++) {
+        await publish(h, 'a', `event ${n}`);
+      }
+      await b.trim(10);
+      g.child.kill('SIGCONT');
+      await r.wait('the last', () => r.events.some((e) => e.data === 'event 59'));
+      const told = r.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
+        .reduce((x, y) => x + y);
+      check(told > 0, `no gap: ${r.notices}`);
+      equal(told + r.events.length, 61, `events told and given, with ${r.notices}`);
+      equal([began.events.length, began.notices], [61, ['fresh']], 'at the other gateway');
+      // Who comes later from before it is told the same.
+      const late = await open(g, 'a', r.events[0].id);
+      await late.wait('the last', () => late.events.some((e) => e.data === 'event 59'));
+      const missed = late.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
+        .reduce((x, y) => x + y);
+      equal(missed + late.events.length, 60, `events told and given, with ${late.notices}`);
+      for (const s of [r, began, late]) {
+        s.close();
+      }
+      await h.stop();
+    });
+
+  one('an id in front of everything is told reset, once the broker has been asked', async (g) => {
+    const id = await publish(g, 'a', 'x');
+    for (const far of [idOf(epoch(id), seq(id) + 1000), idOf(epoch(id) + 7, 3), idOf(5, 5)]) {
+      const r = await open(g, 'a', far);
+      await r.wait('the notice', () => r.notices.length);
+      equal(r.notices, ['reset'], `notices of ${far}`);
+      r.close();
+    }
+    const a = await call(`${g.url}/poll?timeout=5&last_event_id=${idOf(epoch(id), seq(id) + 9)}`);
+    const parser = new EventParser();
+    parser.push(a.body);
+    equal(noticesOf(parser.events), ['reset'], 'notices of a poll');
+  });
+
+  one('a broker that restarts with everything goes on with the same ids', async (g, b) => {
+    const r = await fresh(g);
+    const before = await publish(g, 'a', 'before');
+    await b.kill();
+    await b.again();
+    let after;
+    await until('a POST', async () => {
+      after = await post(g.url, 'a', 'after');
+      return after.status === 200;
+    });
+    equal(epoch(after.body), epoch(before), 'the epoch');
+    equal(seq(after.body), seq(before) + 1, 'the number');
+    await r.wait('both events', () => r.events.length >= 2);
+    equal(r.notices, ['fresh'], 'notices');
+    r.close();
+  }, { broker: { durable: true } });
+
+  one('a broker that restarts without what it had begins a new epoch: reset', async (g, b) => {
+    const r = await fresh(g);
+    const before = await publish(g, 'a', 'before');
+    await r.wait('the event', () => r.events.length);
+    await b.kill();
+    await b.again();
+    let after;
+    await until('a POST', async () => {
+      after = await post(g.url, 'a', 'after');
+      return after.status === 200;
+    });
+    check(epoch(after.body) > epoch(before), `${after.body} after ${before}`);
+    await r.wait('the event', () => r.events.length >= 2);
+    equal(r.notices, ['fresh', 'reset'], 'notices');
+    equal(r.events.map((e) => e.data), ['before', 'after'], 'events');
+    const old = await open(g, 'a', before);
+    await old.wait('the notice', () => old.notices.length);
+    equal(old.notices, ['reset'], 'notices of who comes with an old id');
+    old.close();
+    r.close();
+  });
+
+  test('a broker that comes back with an older state begins a new epoch: reset', async () => {
+    const b = await broker.start();
+    const g = await start({ url: b.sure });
+    const r = await fresh(g);
+    const before = await publish(g, 'a', 'kept');
+    await b.snapshot();
+    const stored = async (text) => {
+      let a;
+      await until('a POST', async () => {
+        a = await post(g.url, 'a', text);
+        return a.status === 200;
+      });
+      return a.body;
+    };
+    const gone = await stored('gone');
+    await r.wait('both', () => r.events.length >= 2);
+    equal([epoch(gone), seq(gone)], [epoch(before), seq(before) + 1], 'the id before');
+    await b.rollback();
+    const after = await stored('after');
+    check(epoch(after) > epoch(before), `${after} after ${gone}`);
+    await r.wait('the last', () => r.events.some((e) => e.data === 'after'));
+    equal(r.events.map((e) => e.data), ['kept', 'gone', 'after'], 'events');
+    equal(r.notices, ['fresh', 'reset'], 'notices');
+    // A gateway that begins now says the same ids.
+    const h = await start({ url: b.sure });
+    const s = await open(h, 'a', after);
+    await s.wait('the notice', () => s.notices.length);
+    equal(s.notices, ['replayed 0'], 'notices of another gateway');
+    equal(epoch(await publish(h, 'a', 'more')), epoch(after), 'its epoch');
+    await r.wait('one more', () => r.events.some((e) => e.data === 'more'));
+    s.close();
+    r.close();
+    await h.stop();
+    await g.stop();
+  }, 60_000);
+
+  one('a stream that is deleted begins a new epoch for all gateways', async (g, b) => {
+    const h = await start(b);
+    const readers = [await fresh(g), await fresh(h)];
+    const before = await publish(g, 'a', 'before');
+    for (const r of readers) {
+      await r.wait('the event', () => r.events.length);
+    }
+    await b.remove();
+    const after = await publish(h, 'a', 'after');
+    check(epoch(after) > epoch(before), `${after} after ${before}`);
+    for (const r of readers) {
+      await r.wait('the event', () => r.events.length >= 2);
+      equal(r.events.map((e) => e.id), [before, after], 'ids');
+      equal(r.notices, ['fresh', 'reset'], 'notices');
+      r.close();
+    }
+    await h.stop();
+  });
+
+  one('SIGTERM: /healthz says 404, streams end over time, then the process', async (g, b) => {
+    const h = await startServer(binary, '--port', 0, '--check-ms', 300, '--drain-s', 2, b.url);
+    await healthy(h);
+    const readers = [];
+    for (let i = 0; i < 10; i++) {
+      readers.push(await fresh(h));
+    }
+    h.child.kill('SIGTERM');
+    await until('404', async () => (await call(`${h.url}/healthz`)).status === 404, 2_000);
+    equal(readers.filter((r) => r.closed).length, 0, 'streams closed before two checks');
+    await until('some streams to end', () => readers.some((r) => r.closed), 5_000);
+    check(readers.some((r) => !r.closed), 'all ended at once');
+    await until('all streams to end', () => readers.every((r) => r.closed), 8_000);
+    const how = await h.ended;
+    equal(how, { code: 0, signal: null }, 'how it ended');
+    // Each is told to come back, not all at the same time.
+    const waits = readers.map((r) => r.parser.retry);
+    check(new Set(waits).size > 3, `the times to come back: ${waits}`);
+  });
+}
+
+// -- what a broker may bring (rule: one line, one counter, nobody harmed) -------------------------
+
+function badInput() {
+  one('an event that is too large, not UTF-8 or of a foreign topic is counted, and told if missed',
+    async (g, b) => {
+      const r = await fresh(g);
+      await publish(g, 'a', 'first');
+      await b.put('a', 'x'.repeat(5000));
+      await publish(g, 'a', 'second');
+      await b.put('a', Buffer.from([0x61, 0xff]));
+      await publish(g, 'a', 'third');
+      await b.put('else', 'not for us');
+      const last = await publish(g, 'a', 'fourth');
+      await r.wait('the last event', () => r.events.some((e) => e.data === 'fourth'));
+      equal(r.events.map((e) => e.data), ['first', 'second', 'third', 'fourth'], 'events');
+      equal(r.notices, ['fresh', 'gap 1', 'gap 1'], 'notices');
+      equal(r.events[3].id, last, 'the id');
+      for (const why of ['too_large', 'not_utf8', 'topic']) {
+        equal(await metric(g, `source_bad{why="${why}"}`), 1, why);
+      }
+      for (const words of ['too large', 'not UTF-8', 'not in --topics']) {
+        equal(g.output().split(words).length, 2, `lines that say ${words}`);
+      }
+      r.close();
+    });
+
+  test('a port that speaks another protocol, or is silent, is told and tried again', async () => {
+    for (const [what, greet] of [['HTTP', (s) => s.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+      ['bytes', (s) => s.end(Buffer.from([0, 255, 13, 10, 42, 57, 57, 57, 57, 57, 13, 10]))],
+      ['an end', (s) => s.end()]]) {
+      let tries = 0;
+      const server = net.createServer((s) => {
+        tries += 1;
+        s.on('error', () => {});
+        s.once('data', () => greet(s));
+        s.resume();
+      });
+      const port = await freePort();
+      await new Promise((done) => { server.listen(port, '127.0.0.1', done); });
+      afterTest(() => server.close());
+      const url = (await broker.nowhere(port));
+      const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, url);
+      await until('three attempts', () => tries >= 3, 20_000);
+      equal((await call(`${g.url}/healthz`)).status, 404, `healthz with ${what}`);
+      equal((await post(g.url, 'a', 'x')).status, 503, `a POST with ${what}`);
+      const a = await call(`${g.url}/poll?timeout=1`);
+      equal(a.status, 503, `a poll with ${what}`);
+      check(/away: /.test(g.output()), `no word of it: ${g.output()}`);
+      check(g.output().split('away: ').length <= 4, `too many words: ${g.output()}`);
+      await g.stop();
+    }
+  }, 90_000);
+
+  test('a wrong password is told, and nothing is served', async () => {
+    const b = await broker.start({ password: 'right' });
+    const wrong = b.url.replace('right', 'wrong');
+    const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, wrong);
+    await until('a line', () => /away: .*(WRONGPASS|Authentication)/.test(g.output()));
+    equal((await call(`${g.url}/healthz`)).status, 404, 'healthz');
+    await g.stop();
+    const h = await start(b);
+    await publish(h, 'a', 'x');
+    await h.stop();
+  });
+}
+
+// -- several --------------------------------------------------------------------------------------
+
+function together() {
+  test('what is posted at one gateway can be read at another with its id, without a notice',
+    async () => {
+      const b = await broker.start();
+      const gs = [await start(b), await start(b)];
+      for (let n = 0; n < 30; n++) {
+        const id = await publish(gs[n % 2], 'a', `event ${n}`);
+        const r = await open(gs[1 - n % 2], 'a', id);
+        await r.wait('the notice', () => r.notices.length);
+        equal([r.notices, r.events], [['replayed 0'], []], `after ${n}`);
+        r.close();
+      }
+      await Promise.all(gs.map((g) => g.stop()));
+    });
+
+  test(`${READERS} readers of three gateways, of which each fails in its way, miss nothing`,
+    async () => {
+      const b = await broker.start({ durable: true });
+      await chaos(b, {
+        failure: async () => {
+          await b.kill();
+          await sleep(random(500));
+          await b.again();
+        },
+      });
+    }, ALL_MS);
+
+  test('15 readers behind nginx miss nothing while gateways are killed and drained', async () => {
+    await chaos(await broker.start(), {
+      front: startNginx, count: 15, events: 300, stop: false,
+    });
+  }, 90_000);
+}
+
+let state = Number(process.env.SEED ?? Date.now() % 1_000_000);
+const seed = state;
+function random(limit) { // MINSTD
+  state = (state * 48271) % 2147483647;
+  return state % limit;
+}
+
+// Posts numbered events to a topic until all are stored. Each is repeated with its key until then.
+async function publisher(url, topic, total, count) {
+  for (let n = 0; n < total; n++) {
+    const headers = { 'Idempotency-Key': `${topic}-${n}` };
+    for (;;) {
+      const a = await post(url, topic, `${topic} ${n}`, headers).catch(() => null);
+      if (a?.status === 200) {
+        break;
+      }
+      count[a?.status ?? 'cut'] = (count[a?.status ?? 'cut'] ?? 0) + 1;
+      await sleep(100);
+    }
+    await sleep(random(12));
+  }
+}
+
+// Readers behind a proxy while each gateway fails in its way, and the source in its own. The log
+// and the broker have everything, so nobody is told of anything. posts: where events come in.
+async function chaos(b, {
+  failure = null, posts = null, front = startHaproxy, count = READERS, events = EVENTS, stop = true,
+} = {}) {
+  const ports = [await freePort(), await freePort(), await freePort()];
+  const boot = (i) => startServer(binary, '--port', ports[i], '--check-ms', 300, '--drain-s', 2,
+    '--log', 1 << 20, b.url);
+  const gs = [];
+  for (let i = 0; i < 3; i++) {
+    gs.push(await healthy(await boot(i)));
+  }
+  const proxy = await front(ports);
+  const url = `http://127.0.0.1:${proxy.port}`;
+  await healthy({ url });
+  const readers = [...Array(count).keys()].map((i) => new KINDS[i % 3](url, TOPICS, i));
+  afterTest(() => readers.forEach((r) => r.stop()));
+  readers.forEach((r) => r.start());
+  await until('all readers', () => readers.every((r) => r.opened > 0 || r.id), 20_000);
+  await sleep(300);
+
+  const repeated = {};
+  const total = Math.trunc(events / TOPICS.length);
+  let done = false;
+  const all = Promise.all(TOPICS.map((t) => publisher(posts ?? url, t, total, repeated)))
+    .then(() => { done = true; });
+  const acts = [
+    async (i) => { // killed, and another one in its place
+      gs[i].child.kill('SIGKILL');
+      await gs[i].ended;
+      await sleep(500 + random(1000));
+      gs[i] = await boot(i);
+    },
+    stop && (async (i) => { // stopped: its streams are silent until the proxy gives it up
+      gs[i].child.kill('SIGSTOP');
+      await sleep(1_500 + random(1500));
+      gs[i].child.kill('SIGCONT');
+    }),
+    async (i) => { // drained, and another one in its place
+      await gs[i].stop();
+      gs[i] = await boot(i);
+    },
+    failure,
+  ].filter(Boolean);
+  const order = acts.map((act) => [random(1000), act]).sort((x, y) => x[0] - y[0]);
+  for (const [, act] of order) {
+    await sleep(300 + random(1000));
+    const i = random(3);
+    await act(i);
+    await until('all gateways', async () => (await Promise.all(gs.map((g) => (
+      call(`${g.url}/healthz`).catch(() => null))))).every((a) => a?.status === 200), 20_000);
+  }
+  await all;
+  check(done, 'not all was posted');
+  const last = (r) => TOPICS.every((t) => r.events.some((e) => e.data === `${t} ${total - 1}`));
+  await until('all readers to have the last events', () => readers.every(last), 30_000)
+    .catch(() => {});
+  const faults = readers.map((r) => faultOf(r, total)).filter(Boolean);
+  equal(faults.length, 0, `seed ${seed}: readers with faults: ${faults.slice(0, 3).join('; ')}; `
+    + `posts ${JSON.stringify(repeated)}`);
+  const told = readers.flatMap((r) => r.notices.map((n) => `${r.constructor.name} ${n}`));
+  equal(told.length, 0, `seed ${seed}: what readers were told: ${told.slice(0, 5)}`);
+  readers.forEach((r) => r.stop());
+  await Promise.all(gs.map((g) => g.stop('SIGKILL')));
+}
+
+// -- another rtpush as the source -----------------------------------------------------------------
+
+// A device, which is a hub here, and gateways on it.
+function onDevice(title, use, { args = [], count = 2, ms } = {}) {
+  test(title, async () => {
+    const d = await broker.start({ args });
+    const gs = [];
+    for (let i = 0; i < count; i++) {
+      gs.push(await start(d));
+    }
+    await use(d, gs);
+    for (const g of gs) {
+      await g.stop();
+    }
+  }, ms);
+}
+
+function device() {
+  onDevice('gateways on one device give its ids, with one stream of the device each',
+    async (d, gs) => {
+      const readers = [await fresh(gs[0]), await fresh(gs[1])];
+      const ids = [];
+      for (let n = 0; n < 60; n++) {
+        ids.push((await post(d.direct, TOPICS[n % 3], `event ${n}`)).body);
+      }
+      for (const r of readers) {
+        await r.wait('60 events', () => r.events.length >= 60);
+        equal(r.events.map((e) => e.id), ids, 'ids');
+        equal(r.notices, ['fresh'], 'notices');
+        r.close();
+      }
+      const r = await open(gs[1], 'a,b,c', ids[20]);
+      await r.wait('the rest', () => r.events.length >= 39);
+      equal(r.events.map((e) => e.id), ids.slice(21), 'ids after 20');
+      r.close();
+      equal(JSON.parse((await call(`${d.direct}/stats`)).body).streams, 2, 'streams of the device');
+      equal((await post(gs[0].url, 'a', 'x')).status, 404, 'POST at the gateway');
+      const far = await open(gs[0], 'a', idOf(epoch(ids[0]), 5000));
+      await far.wait('the notice', () => far.notices.length);
+      equal(far.notices, ['reset'], 'of an id in front of everything');
+      far.close();
+    });
+
+  onDevice('a gateway that starts later has what the log of the device has', async (d) => {
+    const ids = [];
+    for (let n = 0; n < 30; n++) {
+      ids.push((await post(d.direct, 'a', `event ${n}`)).body);
+    }
+    const g = await start(d);
+    const r = await open(g, 'a', ids[3]);
+    await r.wait('the rest', () => r.events.length >= 26);
+    equal(r.events.map((e) => e.id), ids.slice(4), 'ids');
+    equal(r.notices, ['replayed 26'], 'notices');
+    r.close();
+    await g.stop();
+  }, { count: 0 });
+
+  onDevice('a device that restarts is a reset, and what it has then is passed on',
+    async (d, [g]) => {
+      const r = await fresh(g);
+      await post(d.direct, 'a', 'before');
+      await r.wait('the event', () => r.events.length);
+      await d.kill();
+      await d.again();
+      const first = (await post(d.direct, 'a', 'after')).body;
+      await r.wait('the event', () => r.events.length >= 2);
+      equal(r.events.map((e) => e.data), ['before', 'after'], 'events');
+      equal(r.events[1].id, first, 'the id');
+      equal(r.notices, ['fresh', 'reset'], 'notices');
+      r.close();
+    }, { count: 1 });
+
+  onDevice('what the device could not give any more is a gap for all readers', async (d, [g]) => {
+    const r = await fresh(g);
+    await post(d.direct, 'a', 'first');
+    await r.wait('the first', () => r.events.length);
+    g.child.kill('SIGSTOP');
+    let last;
+    for (let n = 0; n < 4000; n++) { // more than the buffers of the connection take
+      last = (await post(d.direct, 'a', `${n} ${'x'.repeat(900)}`)).body;
+    }
+    g.child.kill('SIGCONT');
+    await r.wait('the last', () => r.events.some((e) => e.id === last), 20_000);
+    const missed = r.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
+      .reduce((a, b) => a + b);
+    check(missed > 0, `no gap: ${r.notices}`);
+    equal(missed + r.events.length, 4001, `events told and given, with ${r.notices}`);
+    r.close();
+  }, { count: 1, args: ['--log', 65536], ms: 60_000 });
+
+  test('what is not the event stream of a rtpush is told and tried again', async () => {
+    for (const [what, answer, word] of [
+      ['a page', 'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi',
+        'text/html'],
+      ['404', 'HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno', 'status 404'],
+      ['another stream', 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n'
+        + 'id: 7\ndata: x\n\n', 'not the event stream'],
+      ['bytes', '\0\xff\r\n\r\n', ''], ['an endless line',
+        `HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ${'x'.repeat(200_000)}`,
+        '']]) {
+      let tries = 0;
+      const server = net.createServer((s) => {
+        tries += 1;
+        s.on('error', () => {});
+        s.once('data', () => s.end(Buffer.from(answer, 'latin1')));
+      });
+      const port = await freePort();
+      await new Promise((done) => { server.listen(port, '127.0.0.1', done); });
+      afterTest(() => server.close());
+      const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0,
+        `http://127.0.0.1:${port}/events`);
+      await until('three attempts', () => tries >= 3, 20_000);
+      equal((await call(`${g.url}/healthz`)).status, 404, `healthz with ${what}`);
+      check(g.output().includes(`away: `) && g.output().includes(word), `${what}: ${g.output()}`);
+      await g.stop();
+    }
+  }, 60_000);
+
+  onDevice('a device that is silent is away, and comes back without a loss', async (d, [g]) => {
+    const r = await fresh(g);
+    await post(d.direct, 'a', 'before');
+    d.signal('SIGSTOP');
+    await until('the gateway to notice', async () => (await metric(g, 'source_up')) === 0, 25_000);
+    d.signal('SIGCONT');
+    await until('the gateway to be back', async () => (await metric(g, 'source_up')) === 1, 15_000);
+    await post(d.direct, 'a', 'after');
+    await r.wait('the event', () => r.events.length >= 2);
+    equal(r.events.map((e) => e.data), ['before', 'after'], 'events');
+    equal(r.notices, ['fresh'], 'notices');
+    r.close();
+  }, { count: 1, ms: 60_000 });
+
+  test(`${READERS} readers of gateways on a device, of which each fails in its way, miss nothing`,
+    async () => {
+      const d = await broker.start({ args: ['--log', 1 << 20] });
+      await chaos(d, { posts: d.direct });
+    }, ALL_MS);
+}
+
+// -- sources without a broker, access, options ----------------------------------------------------
+
+function alone() {
+  test('standard input is a source: a line an event', async () => {
+    const at = await folder('lines');
+    const { code, text } = await run('sh', ['-c', `mkfifo ${at}/in
+      ${binary} --port 0 --topics a,b --check-ms 0 --drain-s 0 - <${at}/in >${at}/out 2>&1 &
+      pid=$!; exec 3>${at}/in
+      for i in 1 2 3 4 5 6 7 8 9 10; do grep -q ready ${at}/out && break; sleep 0.2; done
+      url=$(grep -o 'http://[0-9.:]*' ${at}/out)
+      (sleep 0.5; printf 'a one\\nelse no\\nb two words\\nbad\\na three\\n' >&3) &
+      curl -s --max-time 2 "$url/events?topics=a,b"; kill $pid; wait $pid`], { ms: 25_000 });
+    const parser = new EventParser();
+    parser.push(text);
+    equal(parser.events.filter((e) => e.event !== 'rtpush').map((e) => `${e.event}: ${e.data}`),
+      ['a: one', 'b: two words', 'a: three'], `events of ${code}`);
+  });
+
+  const token = (claims, key) => {
+    const part = (x) => Buffer.from(JSON.stringify(x)).toString('base64url');
+    const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
+    return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
+  };
+
+  test('a token says which topics may be read and published, and ends the stream', async () => {
+    const at = await folder('key');
+    const key = 'k'.repeat(40);
+    await writeFile(`${at}/key`, `${key}\n`);
+    const b = await broker.start();
+    const g = await start(b, '--jwt-key', `${at}/key`, '--jwt-aud', 'me');
+    const now = Math.trunc(Date.now() / 1000);
+    const make = (claims) => token({ aud: 'me', exp: now + 60, ...claims }, key);
+    const ask = async (claims, topic) => (
+      await post(g.url, topic, 'x', { Authorization: `Bearer ${make(claims)}` })).status;
+    equal((await post(g.url, 'a', 'x')).status, 401, 'no token');
+    equal((await call(`${g.url}/poll?timeout=1`)).status, 401, 'no token');
+    equal(await ask({ publish: 'a', exp: now - 60 }, 'a'), 401, 'an old token');
+    equal(await ask({ publish: 'a', aud: 'you' }, 'a'), 401, 'for somebody else');
+    equal(await ask({ publish: 'b,c' }, 'a'), 403, 'another topic');
+    equal(await ask({ topics: '*' }, 'a'), 403, 'only to read');
+    const r = await openEvents(
+      `${g.url}/events?topics=a,b&token=${make({ topics: 'b', exp: now + 4 })}`);
+    equal(r.status, 200, 'status of a stream');
+    equal(await ask({ publish: 'a,b' }, 'a'), 200, 'a');
+    equal(await ask({ publish: '*' }, 'b'), 200, 'b');
+    await r.wait('the event', () => r.events.length);
+    await until('its end', () => r.closed, 12_000);
+    equal(r.events.map((e) => e.event), ['b'], 'events');
+    equal(r.notices.at(-1), 'expired', 'the last notice');
+    const none = await call(`${g.url}/poll?timeout=1&topics=a&token=${make({ topics: 'b' })}`);
+    equal(none.status, 403, 'only a foreign topic');
+    equal((await call(`${g.url}/healthz`)).status, 200, '/healthz');
+    await g.stop();
+  }, 60_000);
+
+  test('options and environment that cannot be are refused with a line', async () => {
+    for (const args of [[], ['x://y'], ['--port', '70000', '-'], ['--what', '-'], ['--log'],
+      ['--jwt-key', '/nonexistent', '-'], ['-', '-']]) {
+      const { code, text } = await run(binary, args);
+      check(code !== 0 && text.length > 20, `${args}: ${code} ${text}`);
+    }
+    const { code, text } = await run('env', ['GATEWAY_PORT=none', binary, '-']);
+    check(code !== 0 && /port/.test(text), `environment: ${code} ${text}`);
+    equal((await run(binary, ['--help'])).code, 0, '--help');
+  });
+}
+
+if (name === 'http') {
+  device();
+} else {
+  publishing();
+  restarts();
+  badInput();
+  together();
+}
+if (name === 'redis') {
+  alone();
+}
+runAll(only);

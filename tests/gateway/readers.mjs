@@ -1,0 +1,165 @@
+// Readers over the three transports that come back by themselves, as pages do, and keep what they
+// were told: `seen` has the events in order, { topic, data, id }, and { notice } where something
+// was missed.
+import { createRequire } from 'node:module';
+import { call, EventParser, noticesOf, sleep } from '../clients/harness.mjs';
+
+const require = createRequire(new URL('../clients/', import.meta.url));
+const WebSocket = require('ws');
+const { EventSource } = require('eventsource');
+
+const again = (n) => sleep(100 + (n * 37) % 200);
+
+class Reader {
+  constructor(url, topics, number) {
+    this.url = url;
+    this.topics = topics;
+    this.number = number;
+    this.seen = [];
+    this.id = '';
+    this.opened = 0;
+    this.closed = false;
+  }
+
+  query(id) {
+    return `topics=${this.topics.join(',')}${id ? `&last_event_id=${id}` : ''}`;
+  }
+
+  take(topic, data, id) {
+    const before = this.id;
+    if (id) {
+      this.id = id;
+    }
+    if (topic !== 'rtpush') {
+      this.seen.push({ topic, data, id });
+    } else if (data !== '') {
+      const [notice] = noticesOf([{ event: topic, data }]);
+      this.last = notice;
+      if (/^(gap|reset)/.test(notice)) {
+        this.seen.push({ notice, text: `${notice} at ${id} after ${before}` });
+      }
+    }
+  }
+
+  get events() { return this.seen.filter((e) => !e.notice); }
+
+  get notices() { return this.seen.filter((e) => e.notice).map((e) => e.text); }
+}
+
+// The package eventsource. It gives up after an answer that is no event stream (WHATWG HTML
+// 9.2.3); then a page has to make a new one.
+export class SseReader extends Reader {
+  start() {
+    if (this.closed) {
+      return;
+    }
+    const source = new EventSource(`${this.url}/events?${this.query(this.id)}`);
+    this.source = source;
+    source.onopen = () => { this.opened += 1; };
+    for (const name of [...this.topics, 'rtpush']) {
+      source.addEventListener(name, (e) => this.take(name, e.data, e.lastEventId));
+    }
+    source.onerror = async () => {
+      if (source.readyState === 2) {
+        source.close();
+        await again(this.number);
+        this.start();
+      }
+    };
+  }
+
+  stop() {
+    this.closed = true;
+    this.source.close();
+  }
+}
+
+// RFC 6455 with rtpush.1: "id SP topic LF payload", an id alone, or nothing.
+export class WsReader extends Reader {
+  start() {
+    if (this.closed) {
+      return;
+    }
+    const url = `${this.url.replace('http', 'ws')}/ws?${this.query(this.id)}`;
+    const ws = new WebSocket(url, 'rtpush.1');
+    this.ws = ws;
+    ws.on('open', () => { this.opened += 1; });
+    ws.on('message', (bytes) => {
+      const text = bytes.toString();
+      const m = /^(\S+) (\S+)\n([^]*)$/.exec(text);
+      if (m) {
+        this.take(m[2], m[3], m[1]);
+      } else if (text !== '') {
+        this.id = text;
+      }
+    });
+    ws.on('error', () => {});
+    ws.on('close', async () => {
+      await again(this.number);
+      this.start();
+    });
+  }
+
+  stop() {
+    this.closed = true;
+    this.ws.terminate();
+  }
+}
+
+export class PollReader extends Reader {
+  async start() {
+    while (!this.closed) {
+      try {
+        const a = await call(`${this.url}/poll?timeout=3&${this.query(this.id)}`);
+        if (a.status === 200) {
+          this.opened += 1;
+          const parser = new EventParser();
+          parser.push(a.body);
+          for (const e of parser.events) {
+            this.take(e.event, e.data, e.id);
+          }
+          this.id = parser.lastId || this.id;
+        } else {
+          await again(this.number);
+        }
+      } catch {
+        await again(this.number);
+      }
+    }
+  }
+
+  stop() {
+    this.closed = true;
+  }
+}
+
+export const KINDS = [SseReader, WsReader, PollReader];
+
+// What is wrong with what a reader saw of events whose data is "topic number", each topic from 0
+// to total - 1: null if nothing. What it was told that it missed is no fault.
+export function faultOf(reader, total) {
+  const next = {};
+  let told = false;
+  for (const e of reader.seen) {
+    if (e.notice) {
+      told = true;
+      for (const topic of reader.topics) {
+        next[topic] = { ...next[topic], jump: true };
+      }
+      continue;
+    }
+    const number = Number(e.data.split(' ')[1]);
+    const expected = next[e.topic]?.number ?? 0;
+    const jump = next[e.topic]?.jump;
+    if (number < expected || (number > expected && !jump)) {
+      return `${reader.constructor.name}: ${e.topic} ${number} at ${e.id}, expected ${expected}`;
+    }
+    next[e.topic] = { number: number + 1 };
+  }
+  for (const topic of reader.topics) {
+    if ((next[topic]?.number ?? 0) !== total && !(told && next[topic]?.jump)) {
+      return `${reader.constructor.name}: ${topic} ends at ${next[topic]?.number}`;
+    }
+  }
+  return null;
+}
