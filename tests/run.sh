@@ -48,8 +48,8 @@ command_of() {
         sockets) echo "sh tests/sockets/run.sh" ;;
         windows) echo "sh tests/sockets/windows.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
-        gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=9000 \
-            RTPUSH_ALL_MS=600000 node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
+        gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=6000 \
+            RTPUSH_ALL_MS=700000 node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
         gateway-*) echo "$make build/gateway-asan hub &&
             node tests/gateway/gateway.test.mjs ${1#gateway-} build/gateway-asan" ;;

@@ -40,9 +40,7 @@ enum {
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
     REPLY_SIZE = 1024,    // tx bytes
     TURN_ITEMS = 512,     // items of one turn of the loop, then the readers
-    PROBE_MS = 100,       // the source is asked for its end at most so often
-    AWAY_HEALTHY_MS = 30000, // so long a gateway without its source answers 200 to /healthz
-    AWAY_STREAMS_MS = 60000  // and keeps its streams
+    PROBE_MS = 100        // the source is asked for its end at most so often
 };
 
 static gateway g;
@@ -421,13 +419,17 @@ static int take_items(int64_t now_ms) {
 // 200: send new readers. 404: no new ones, those that are here stay. Never 503: a proxy would cut
 // the streams, and it is not known which side of the network is cut off.
 
+static int64_t away_ms(void) {
+    return (int64_t)g.opt.away_s * 1000;
+}
+
 static void on_healthz(rtpush_server *srv, const rtpush_request *req) {
     const char *why = "ok\n";
     if (g.draining_since_ms != 0) {
         why = "draining\n";
     } else if (!g.was_ready) {
         why = "not caught up yet\n";
-    } else if (g.late_since_ms != 0 && source_clock_ms() - g.late_since_ms > AWAY_HEALTHY_MS) {
+    } else if (g.late_since_ms != 0 && source_clock_ms() - g.late_since_ms > away_ms()) {
         why = "the source is away\n";
     }
     rtpush_reply_text(srv, req->conn, why[0] == 'o' ? 200 : 404, why);
@@ -625,8 +627,8 @@ static void drain(int64_t now_ms) {
             g.stopped = 1;
             rtpush_posix_stop(&port);
         }
-    } else if (g.away_since_ms != 0 && now_ms - g.away_since_ms > AWAY_STREAMS_MS) {
-        (void)end_streams(g.away_since_ms + AWAY_STREAMS_MS, now_ms);
+    } else if (g.away_since_ms != 0 && now_ms - g.away_since_ms > 2 * away_ms()) {
+        (void)end_streams(g.away_since_ms + 2 * away_ms(), now_ms); // the proxy has other gateways
     }
 }
 

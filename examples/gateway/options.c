@@ -33,6 +33,7 @@ static const option table[] = {
     {"publish-ms", FIELD(publish_ms), 100, 25000, "10000", "a POST is answered within"},
     {"check-ms", FIELD(check_ms), 0, 60000, "500", "how often the proxy asks for /healthz"},
     {"drain-s", FIELD(drain_s), 0, 600, "10", "after SIGTERM, streams are ended over this time"},
+    {"away-s", FIELD(away_s), 1, 3600, "30", "healthy for so long without the source"},
     {"jwt-key", FIELD(jwt_key), 0, 0, "", "file with the HS256 key of tokens; without: no access "
                                           "control"},
     {"jwt-aud", FIELD(jwt_aud), 0, 0, "", "audience that tokens must name"},

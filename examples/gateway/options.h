@@ -19,6 +19,7 @@ typedef struct options {
     uint32_t publish_ms;
     uint32_t check_ms;
     uint32_t drain_s;
+    uint32_t away_s;
 } options;
 
 // 0, or the exit status + 1: it has printed why, or the help. What a flag does not say, the
