@@ -247,6 +247,10 @@ static void on_result(const source_item *item) {
 
 static void end_late_waiters(int64_t now_ms) {
     const rtpush_id none = {0, 0};
+    if (now_ms - g.waiters_ms < 20) {
+        return; // not at each turn
+    }
+    g.waiters_ms = now_ms;
     for (waiter *w = waiters; w < waiters + SOURCE_WAITING; w++) {
         if (w->token != 0 && now_ms >= w->deadline_ms) {
             finish(w, OUTCOME_UNKNOWN, none, "");
@@ -333,8 +337,7 @@ static void probe(int64_t now_ms) {
     }
 }
 
-// Returns 0 if it has to be offered again.
-static int take_item(const source_item *item) {
+static void take_item(const source_item *item) {
     int result = 0;
     switch (item->kind) {
     case ITEM_EVENT:
@@ -366,7 +369,10 @@ static int take_item(const source_item *item) {
         on_probed(item);
         break;
     }
-    return result != RTPUSH_ERR_FULL;
+    if (result < 0 && result != RTPUSH_ERR_OLD) { // what a source delivers was judged before
+        fprintf(stderr, "gateway: %08" PRIx32 "-%08" PRIx32 ": %s\n", item->id.epoch,
+                item->id.seq, rtpush_strerror(result));
+    }
 }
 
 // While the source has more at once than readers can be sent, half a log a second: faster, and
@@ -385,32 +391,21 @@ static int may_take(int64_t now_ms) {
 // Takes what waits, at most TURN_ITEMS. Returns the milliseconds after which there is more to take,
 // -1: when the source wakes the loop.
 static int take_items(int64_t now_ms) {
-    static source_item item;
-    static int held; // an event for which there was no room
+    source_item item;
     uint64_t sink;
     if (read(source_fd(&g.source), &sink, sizeof(sink)) < 0) {
         sink = 0; // EAGAIN: nothing new, but there may be more than the last turn took
     }
     for (unsigned i = 0; i < TURN_ITEMS; i++) {
-        const int skip = held || !may_take(now_ms);
-        source_item result;
-        source_item *next = held || skip ? &result : &item;
-        if (!source_next(&g.source, next, skip)) {
-            if (held && take_item(&item)) {
-                held = 0;
-                source_done(&item);
-                continue;
-            }
-            return held || skip ? 10 : -1;
+        const int paced = !may_take(now_ms);
+        if (!source_next(&g.source, &item, paced)) {
+            return paced ? 10 : -1;
         }
-        if (!take_item(next)) {
-            held = 1;
-            continue;
+        take_item(&item);
+        if (item.behind) {
+            g.pace_bytes -= (int64_t)item.len + 20;
         }
-        if (next->behind) {
-            g.pace_bytes -= (int64_t)next->len + 20;
-        }
-        source_done(next);
+        source_done(&item);
     }
     return 0;
 }
@@ -654,7 +649,6 @@ static int run(void) {
     return errno == 0 ? 0 : -1;
 }
 
-// The source's first words come before those of the server, which may print nothing wrong then.
 int main(int argc, char **argv) {
     static char topic_names[32 * 34];
     static char origin_names[2048];

@@ -24,6 +24,7 @@ typedef struct gateway {
     int64_t pace_bytes;    // that may be taken while the source has more at once
     int64_t probed_ms;
     int probing;
+    int64_t waiters_ms; // when deadlines were looked at
 
     int64_t draining_since_ms; // 0: not
     int stopped;
