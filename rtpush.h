@@ -296,8 +296,9 @@
 //     RTPUSH_NO_TEXT        leaves out texts: rtpush_reason_text, rtpush_strerror and status
 //                           phrases are "", rtpush_config_error gives the field alone
 //     RTPUSH_GATEWAY        adds what a server needs that is one of several, or has thousands of
-//                           readers: ids from outside (rtpush_publish_id), and the first retry: of
-//                           an event stream is randomized, up to twice retry_ms
+//                           readers: ids from outside (rtpush_publish_id), rtpush_end_streams,
+//                           rtpush_set_peer; and the first retry: of an event stream is
+//                           randomized, up to twice retry_ms
 //     RTPUSH_NO_CHECKS      leaves out rtpush_init's checks but that of the memory: for an image
 //                           whose desc, routes and topics have passed them
 
@@ -818,13 +819,13 @@ void rtpush_shutdown(rtpush_server *srv);
 const char *rtpush_strerror(int error); // RTPUSH_ERR_...
 const char *rtpush_reason_text(int reason);        // RTPUSH_REASON_...
 
-// -- ids from outside: several servers with the same ids ------------------------------------------
-// With RTPUSH_GATEWAY, where desc.epoch is 0 (desc.seed is not then: another one on each server and
-// at each start). Servers that are fed from one ordered source, such as a broker's stream, give the
-// same ids, so a client that loses one server goes on at another. The log has no epoch, and the id
-// 0-0, before the source's first position. It has no numbers of its own: of an EVENT topic
-// rtpush_publish and _publish_from are ERR_STATE, rtpush_reserve is NULL. A STATE topic may be
-// stored by them too: a value of this server alone. Loop context.
+// -- servers behind a load balancer, ids from outside ---------------------------------------------
+// With RTPUSH_GATEWAY. Ids come from outside where desc.epoch is 0 (desc.seed is not then: another
+// one on each server and at each start). Servers that are fed from one ordered source, such as a
+// broker's stream, give the same ids, so a client that loses one server goes on at another. The log
+// has no epoch, and the id 0-0, before the source's first position. It has no numbers of its own:
+// of an EVENT topic rtpush_publish and _publish_from are ERR_STATE, rtpush_reserve is NULL. A STATE
+// topic may be stored by them too: a value of this server alone. All of this in the loop context.
 
 // Numbers of a position go from 1 to this (2^32 - 1 is used inside).
 #define RTPUSH_SEQ_MAX 0xFFFFFFFEu
@@ -860,6 +861,19 @@ uint32_t rtpush_waiting(rtpush_server *srv);
 // rtpush_waiting returned `mark`, for an id above it or of another epoch, is told "reset" and goes
 // on at the head of this server. Returns how many.
 int rtpush_source_end(rtpush_server *srv, uint32_t mark, rtpush_id end);
+
+// Ends up to `most` streams and polls as rtpush_shutdown ends all, so that not all clients come
+// back at once. Returns how many: 0 if there are no more. New ones are accepted.
+uint32_t rtpush_end_streams(rtpush_server *srv, uint32_t most);
+// The connection speaks for another address than the port saw: what is counted by address is
+// counted for `peer` from now on; rtpush_request.peer says it from the next request on. For a
+// proxy: from authorize, with what its X-Forwarded-For says (rtpush_route.headers), and only if
+// req->peer is a proxy of yours: anybody can send this field, and whoever is believed can take any
+// address, to escape a limit or to use up another's. A limit of requests holds as far as a proxy
+// gives each client a connection of its own, as for streams. desc.max_per_peer counts at accept,
+// where all are the proxy's: leave it out. ERR_STALE. ERR_FULL: the address has `most` connections
+// (0: no cap) without this one; nothing is changed.
+int rtpush_set_peer(rtpush_server *srv, rtpush_handle conn, uint32_t peer, uint32_t most);
 
 // -- text: a writer over memory of yours ----------------------------------------------------------
 // Appends to it, and remembers when something did not fit: write all of a text first, then look at
@@ -7944,16 +7958,16 @@ int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
 }
 
 // Has this address all the connections it may have?
-static int rtpi_peer_full(const rtpush_server *srv, uint32_t peer) {
+static int rtpi_peer_full(const rtpush_server *srv, uint32_t peer, uint32_t most) {
     const rtpush_conn *c;
     uint32_t same = 0;
-    if (peer == 0 || srv->desc.max_per_peer == 0) {
+    if (peer == 0 || most == 0) {
         return 0;
     }
     for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         same += c->state != RTPI_FREE && c->peer == peer;
     }
-    return same >= srv->desc.max_per_peer;
+    return same >= most;
 }
 
 // A slot with its transport, and the filter's object if it is for one; NULL: there is none.
@@ -7981,7 +7995,8 @@ rtpush_conn *rtpush_accept(rtpush_server *srv, unsigned flags, uint32_t peer, vo
     rtpush_conn *c = NULL;
     int reason = RTPUSH_REASON_SHUTDOWN;
     if (!srv->shut) {
-        reason = rtpi_peer_full(srv, peer) ? RTPUSH_REASON_PEER_LIMIT : RTPUSH_REASON_NO_SLOT;
+        reason = rtpi_peer_full(srv, peer, srv->desc.max_per_peer) ? RTPUSH_REASON_PEER_LIMIT
+                                                                   : RTPUSH_REASON_NO_SLOT;
     }
     if (reason == RTPUSH_REASON_NO_SLOT) {
         c = rtpi_slot_open(srv, flags, peer, port);
@@ -8977,6 +8992,35 @@ int rtpush_source_end(rtpush_server *srv, uint32_t mark, rtpush_id end) {
         }
     }
     return resets;
+}
+
+uint32_t rtpush_end_streams(rtpush_server *srv, uint32_t most) {
+    rtpush_conn *c;
+    uint32_t ended = 0;
+    for (c = srv->conns; c < srv->slots_end && ended < most; c = rtpi_conn_after(srv, c)) {
+        const int ends = rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) ||
+                         (!rtpi_is_open(c) &&
+                          (rtpi_has(c, RTPI_F_ANSWER) || (c->todo & RTPI_TODO_NOW)));
+        if (rtpi_is_stream(c) && !ends) {
+            rtpi_end(srv, c, 1001, NULL, RTPUSH_REASON_SHUTDOWN);
+            ended++;
+        }
+    }
+    return ended;
+}
+
+int rtpush_set_peer(rtpush_server *srv, rtpush_handle conn, uint32_t peer, uint32_t most) {
+    rtpush_conn *c = rtpi_resolve_live(srv, conn);
+    if (!c) {
+        return RTPUSH_ERR_STALE;
+    }
+    if (c->peer != peer) {
+        if (rtpi_peer_full(srv, peer, most)) {
+            return RTPUSH_ERR_FULL;
+        }
+        rtpi_tokens_begin(srv, c, peer);
+    }
+    return RTPUSH_OK;
 }
 #endif
 
