@@ -928,6 +928,10 @@ typedef struct rtpush_hooks {
     // That are RTPUSH_PLANS times plan_size bytes, 8-byte aligned, for this server alone, the first
     // 64 of each zero; plan_size is a multiple of 8, at least 256. A span has at most 65,532 bytes.
     const struct rtpush_sharing *sharing;
+    // With sharing and pending, or NULL: sends bytes at once, unless others must go first or held
+    // input is to be offered. Returns how many were taken. MUST NOT call the core. rtpush_next and
+    // rtpush_push send by it what a stream has in one span: so rtpush_next names fewer connections.
+    uint32_t (*write)(void *ctx, void *port, const uint8_t *data, uint32_t len);
     void *plan_memory;
     uint32_t plan_size;
 } rtpush_hooks;
@@ -973,6 +977,8 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
 // far are acknowledged now (no longer referred to). Returns 1: there is more, ask again when the
 // transport has room; 0: not before rtpush_next names it.
 int rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked);
+// May come before rtpush_output, which need not follow after 1: all was sent, by hooks.write.
+int rtpush_push(rtpush_server *srv, rtpush_conn *conn);
 void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n); // acknowledged later
 // May follow rtpush_sent, for a port that copies some spans and refers to others: it has copied
 // every HOLD byte of this connection that is not acknowledged, so these bytes may be evicted.
@@ -1073,9 +1079,8 @@ struct rtpush_kind {
 };
 
 struct rtpush_sharing {
-    int (*decide)(rtpush_server *srv, rtpush_conn *conn); // 1: a shared plan is next
-    int (*output)(rtpush_server *srv, const rtpush_conn *conn, rtpush_span *span);
-    int (*sent)(rtpush_server *srv, rtpush_conn *conn); // all of it was: as rtpush_sent
+    int (*output)(rtpush_server *srv, rtpush_conn *conn, rtpush_span *span); // 0: no shared plan
+    int (*push)(rtpush_server *srv, rtpush_conn *conn); // as rtpush_push
 };
 
 struct rtpush_topic_kind {
@@ -1131,8 +1136,7 @@ typedef struct rtpi_plan { // what rtpush_output offers: the rest of a record or
 typedef struct rtpi_shared { // a plan for all readers at one place, in hooks.plan_memory
     uint32_t seq;            // the place: cursor,
     uint32_t topics;         // subscription,
-    uint32_t limit_seq;      // how far readers may go,
-    uint32_t epoch;
+    uint32_t log_changes;    // what the log holds,
     uint32_t form;           // and form
     rtpi_plan plan;          // total 0: no record fits; the bytes follow
 } rtpi_shared;
@@ -1279,7 +1283,7 @@ struct rtpush_server {
     uint32_t seq_next;     // sequence number of the next event
     uint32_t head;         // where the next record goes
     uint32_t tail;         // oldest record
-    uint32_t wrap;         // where the ring jumps to 0; ring_size if it does not
+    uint32_t wrap;         // where the ring jumps to 0; its end if it does not
     uint32_t used;         // records
     uint32_t open_records;       // records from done_off on
     uint32_t done_seq;     // every record before it is complete
@@ -1295,7 +1299,7 @@ struct rtpush_server {
 
     rtpi_plan plan; // of the last rtpush_output, for rtpush_sent
     rtpi_shared *shared;  // the plan used last, in hooks.plan_memory
-    rtpush_conn *decided; // at that plan, or with tx alone to send, unchanged since
+    uint32_t log_changes; // counter: what readers may get of the log has changed
 
     rtpush_desc desc;
 
@@ -1304,7 +1308,6 @@ struct rtpush_server {
     uint32_t limit_rev;
     uint32_t limit_lost;
     uint32_t lost;         // number after the newest dropped event; 0 none
-    uint32_t ring_size;    // bytes of the log that hold records; behind them stands the index
     uint32_t noted;        // records up to the limit, since the epoch began
     uint32_t evicted;      // of them
     union {
@@ -2087,6 +2090,7 @@ enum {
     RTPI_F_KEEP = 0x4000        // keep the connection after the answer
 };
 #define RTPI_F_ANSWER 0x8000u // poll: the answer has begun
+#define RTPI_F_BLOCKED ((unsigned)(RTPI_F_CLOSE_SENT | RTPI_F_PARTS)) // no data frame may begin
 
 // rtpush_conn.todo
 enum {
@@ -2221,7 +2225,6 @@ static int rtpi_has_cursor(const rtpush_conn *c) {
 }
 
 static void rtpi_ready(rtpush_server *srv, rtpush_conn *c) {
-    srv->decided = NULL;
     if (rtpi_has(c, RTPI_F_READY)) {
         return;
     }
@@ -2773,7 +2776,7 @@ static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t pe
 
 // >>log -------------------------------------------------------------------------------------------
 // A ring of records, oldest at tail, next one at head; each stands in one piece, 4-byte aligned. At
-// `wrap` the ring jumps to offset 0 (wrap is ring_size while it does not). No record takes more
+// `wrap` the ring jumps to offset 0 (wrap is its end while it does not). No record takes more
 // than a quarter, so room is made before the last one goes: the ring is only empty at first.
 //
 //   record: seq 4 | size4 2 | len 2 | lines 2 | topic 1 | flags 1 | ws 4 | payload len | "\n\n"
@@ -2881,13 +2884,21 @@ static uint32_t rtpi_count_lines(const uint8_t *data, uint32_t len) {
     return lines;
 }
 
+static uint32_t rtpi_index_len(uint32_t log_size) { // entries, of 4 bytes: at least 1
+    return log_size / 256u;
+}
+
+static uint32_t rtpi_ring_size(const rtpush_server *srv) { // bytes of the log that hold records
+    return srv->desc.log_size - 4u * rtpi_index_len(srv->desc.log_size);
+}
+
 // Where `need` bytes could go now, or ~0. Called under the lock.
 static uint32_t rtpi_log_fit(const rtpush_server *srv, uint32_t need) {
     if (srv->used == 0) {
         return 0;
     }
     if (srv->head > srv->tail) {
-        if (need <= srv->ring_size - srv->head) {
+        if (need <= rtpi_ring_size(srv) - srv->head) {
             return srv->head;
         }
         return need <= srv->tail ? 0 : ~(uint32_t)0;
@@ -2897,12 +2908,8 @@ static uint32_t rtpi_log_fit(const rtpush_server *srv, uint32_t need) {
 
 #define RTPI_INDEX_STEP 16u // records
 
-static uint32_t rtpi_index_len(uint32_t log_size) { // entries, of 4 bytes: at least 1
-    return log_size / 256u;
-}
-
 static uint32_t *rtpi_index_at(const rtpush_server *srv, uint32_t entry) {
-    return (uint32_t *)(void *)(srv->log + srv->ring_size) +
+    return (uint32_t *)(void *)(srv->log + rtpi_ring_size(srv)) +
            entry % rtpi_index_len(srv->desc.log_size);
 }
 
@@ -2936,7 +2943,7 @@ RTPI_APART static void rtpi_log_clear(rtpush_server *srv) {
     srv->seq_next = srv->done_seq = srv->done_rec = srv->tail_seq = srv->limit_rec = 1;
     srv->head = srv->tail = srv->done_off = srv->used = 0;
     srv->lost = srv->noted = srv->evicted = 0;
-    srv->wrap = srv->ring_size;
+    srv->wrap = rtpi_ring_size(srv);
 }
 
 // The loop's own copy of how far readers may go.
@@ -2947,8 +2954,8 @@ static void rtpi_sync(rtpush_server *srv) {
     if (srv->state_changed || srv->limit_seq != srv->done_seq) {
         srv->state_changed = 0;
         srv->sweep_due = 1;
+        srv->log_changes++;
     }
-    srv->decided = NULL;
     srv->limit_seq = srv->done_seq;
     end = srv->done_rec;
     off = srv->done_off;
@@ -3071,7 +3078,7 @@ static int rtpi_evict(rtpush_server *srv) {
     srv->used--;
     if (srv->tail == srv->wrap) {
         srv->tail = 0;
-        srv->wrap = srv->ring_size;
+        srv->wrap = rtpi_ring_size(srv);
     }
     srv->tail_seq = rtpi_record_at(srv, srv->tail)->seq;
     rtpi_unlock(srv);
@@ -3079,7 +3086,7 @@ static int rtpi_evict(rtpush_server *srv) {
         srv->numbers.base_seq = seq + 1;
     }
     srv->evicted++;
-    srv->decided = NULL;
+    srv->log_changes++;
     return 1;
 }
 
@@ -3285,7 +3292,7 @@ static void rtpi_append_id(rtpush_server *srv, uint32_t seq, unsigned topic, con
 // The head moves to number `seq`, up to which `lost` events were lost: there is room for a record
 // of that. A log without records tells of no loss.
 static void rtpi_advance_to(rtpush_server *srv, uint32_t seq, uint32_t lost) {
-    if (lost > 0 && srv->ring_size > 0) {
+    if (lost > 0 && rtpi_ring_size(srv) > 0) {
         rtpi_append_id(srv, seq, 0, &lost, sizeof lost, RTPI_REC_VOID | RTPI_REC_LOST);
         lost = seq + 1;
     }
@@ -3922,7 +3929,7 @@ static int rtpi_reader_gets(const rtpush_conn *c, uint32_t seq) {
 }
 
 static int rtpi_reader_blocked(const rtpush_conn *c) { // may no data frame begin now?
-    return rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_PARTS);
+    return rtpi_has(c, RTPI_F_BLOCKED);
 }
 
 // Is there anything new for this reader? A stream's first notice is told when it begins, a poll's
@@ -3942,24 +3949,21 @@ static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
            rtpi_state_newer(srv, s);
 }
 
-// Has it nothing to send but what is queued in tx, and records? A few compares say so, of most
-// readers most of the time.
-static inline int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c) {
+// Has it nothing to send but what is queued in tx, and records, and nobody to call when that is
+// out? A few compares say so, of most readers most of the time. `but`: RTPI_F_ of those that the
+// caller does not want either.
+static inline int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c, unsigned but) {
     const rtpi_stream *s = &c->out.stream;
-    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE);
-    return (s->part | s->gap_from | (c->flags & RTPI_F_CLOSE_DUE) | todo | c->notice |
-            c->sweep_i) == 0 &&
+    unsigned flags = c->flags & (but | RTPI_F_CLOSE_DUE | RTPI_F_RETRY);
+    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE | RTPI_TODO_PONG |
+                               RTPI_TODO_WRITABLE);
+    return (s->part | s->gap_from | flags | todo | c->notice | c->sweep_i) == 0 &&
            (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
 }
 
-// Is what is queued in tx all that this stream has to send? Then it has seen all records.
-RTPI_APART static int rtpi_only_tx(const rtpush_server *srv, const rtpush_conn *c) {
-    return c->out.stream.seq >= srv->limit_seq && rtpi_reader_quiet(srv, c);
-}
-
 // Are whole records all it has to send?
-static inline int rtpi_only_records(const rtpush_server *srv, const rtpush_conn *c) {
-    return rtpi_tx_queued(c) == 0 && !rtpi_reader_blocked(c) && rtpi_reader_quiet(srv, c);
+static inline int rtpi_only_records(const rtpush_server *srv, const rtpush_conn *c, unsigned but) {
+    return rtpi_tx_queued(c) == 0 && rtpi_reader_quiet(srv, c, but | RTPI_F_BLOCKED);
 }
 
 // Puts the notice that is due into tx. 0: no room now, or on_gap changed what may follow. Its id is
@@ -4151,18 +4155,6 @@ static int rtpi_emit_record(rtpush_server *srv, rtpi_stream *at, const rtpi_reco
     return !e->full;
 }
 
-// The plan of what is queued in tx, and of nothing else.
-RTPI_APART static int rtpi_output_tx(rtpush_server *srv, rtpush_conn *c, rtpush_span *span) {
-    span->len = srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
-    span->data = rtpi_tx(srv, c) + c->tx_head;
-    span->kind = RTPUSH_SPAN_COPY;
-    srv->plan.total = span->len;
-    if (srv->hooks.sharing && !rtpi_filtered(c)) {
-        srv->decided = c;
-    }
-    return 1;
-}
-
 static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e) {
     rtpi_stream at = c->out.stream;
     const rtpi_record *rec;
@@ -4190,13 +4182,12 @@ static void rtpi_output_stream(rtpush_server *srv, rtpush_conn *c, rtpi_emit *e)
 // Shared plans. Readers with the same cursor, topics and form that have nothing but records to send
 // get the same bytes. So the bytes for the first of them are written into memory of the port, whole
 // records only, and the others are offered the same span. Streams that end with the records there
-// are (polls) have their own plans. A plan is void when its records were evicted, the limit has
-// moved, or another plan was written over it.
+// are (polls) have their own plans. A plan is void when the log changed (records came or were
+// evicted), or another plan was written over it.
 //
-// rtpush_next decides: srv->decided is a connection that stands at the plan srv->shared, for
-// rtpush_output and rtpush_sent. Whatever may change that forgets it: rtpi_ready, which every event
-// of a connection comes to, rtpi_sync and rtpi_evict. Where tx is all that a stream has to send
-// rtpush_output decides that, for rtpush_sent alone, which follows.
+// With hooks.write the core hands such a plan to the transport itself, and what is alone in tx:
+// rtpi_push in >>serve. That is all of rtpush_next, _output and _sent for most readers, and costs
+// little more than the write.
 
 // Of whole 64-bit words. Behind the last is the first.
 static rtpi_shared *rtpi_shared_after(const rtpush_server *srv, rtpi_shared *shared) {
@@ -4239,7 +4230,7 @@ static int rtpi_shared_right(rtpush_server *srv, const rtpush_conn *c, const rtp
             rtpi_reader_advance(&at, rec);
         }
     }
-    return rtpi_only_records(srv, c) && at.part == 0 && at.seq == shared->plan.seq &&
+    return rtpi_only_records(srv, c, 0) && at.part == 0 && at.seq == shared->plan.seq &&
            at.off == shared->plan.off;
 }
 #endif
@@ -4253,11 +4244,10 @@ RTPI_OWN_FRAME static void rtpi_shared_write(rtpush_server *srv, const rtpush_co
     rtpi_emit e;
     memset(&e, 0, sizeof e);
     memset(&srv->plan, 0, sizeof srv->plan);
-    shared->epoch = srv->epoch;
+    shared->log_changes = srv->log_changes;
     shared->seq = at.seq;
     shared->topics = at.topics;
     shared->form = e.form = c->form;
-    shared->limit_seq = srv->limit_seq;
     t.data = (uint8_t *)(shared + 1);
     t.cap = t.cap < RTPI_SPAN_MAX ? t.cap : RTPI_SPAN_MAX;
     e.to = &t;
@@ -4273,57 +4263,54 @@ RTPI_OWN_FRAME static void rtpi_shared_write(rtpush_server *srv, const rtpush_co
 static inline int rtpi_shared_is(const rtpush_server *srv, const rtpush_conn *c,
                                  const rtpi_shared *shared) {
     const rtpi_stream *s = &c->out.stream;
-    return shared->seq == s->seq && shared->limit_seq == srv->limit_seq &&
-           shared->form == c->form && shared->topics == s->topics && shared->epoch == srv->epoch;
+    return shared->seq == s->seq && shared->log_changes == srv->log_changes &&
+           shared->form == c->form && shared->topics == s->topics;
 }
 
 // The plan of this position is not the one used last: finds it, or writes it over a plan that is
-// not the one used last.
-RTPI_OWN_FRAME static void rtpi_shared_find(rtpush_server *srv, const rtpush_conn *c) {
+// not the one used last. 0: there is none for it.
+RTPI_OWN_FRAME static int rtpi_shared_find(rtpush_server *srv, const rtpush_conn *c) {
     rtpi_shared *shared = srv->shared;
     unsigned i;
+    if (!rtpi_is_open(c) || srv->count.streams < 2 || c->out.stream.seq < srv->tail_seq) {
+        return 0;
+    }
     for (i = 1; i < RTPUSH_PLANS; i++) {
         shared = rtpi_shared_after(srv, shared);
         if (rtpi_shared_is(srv, c, shared)) {
             srv->shared = shared;
-            return;
+            return 1;
         }
     }
     srv->shared = rtpi_shared_after(srv, srv->shared);
     rtpi_shared_write(srv, c, srv->shared);
-}
-
-// Is the plan of this position the next output of this reader?
-static int rtpi_shared_decide(rtpush_server *srv, rtpush_conn *c) {
-    if (c->out.stream.seq < srv->tail_seq || !rtpi_is_open(c) || srv->count.streams < 2 ||
-        !rtpi_only_records(srv, c)) {
-        return 0;
-    }
-    if (!rtpi_shared_is(srv, c, srv->shared)) {
-        rtpi_shared_find(srv, c);
-    }
-    if (srv->shared->plan.total == 0) {
-        return 0;
-    }
-    srv->decided = rtpi_filtered(c) ? NULL : c; // a filter asks for plain output itself
     return 1;
 }
 
-static int rtpi_shared_output(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
-    const rtpi_shared *shared = srv->shared;
-    (void)c;
-    RTPUSH_ASSERT(rtpi_shared_right(srv, c, shared));
+// The plan of this reader's position, if it has only records to send and these stand in one.
+static inline const rtpi_shared *rtpi_shared_at(rtpush_server *srv, const rtpush_conn *c,
+                                                unsigned but) {
+    if (!rtpi_only_records(srv, c, but) ||
+        (!rtpi_shared_is(srv, c, srv->shared) && !rtpi_shared_find(srv, c))) {
+        return NULL;
+    }
+    RTPUSH_ASSERT(srv->shared->plan.total == 0 || rtpi_shared_right(srv, c, srv->shared));
+    return srv->shared->plan.total > 0 ? srv->shared : NULL;
+}
+
+static int rtpi_shared_output(rtpush_server *srv, rtpush_conn *c, rtpush_span *span) {
+    const rtpi_shared *shared = NULL;
+    if (rtpi_is_stream(c) && c->out.stream.seq < srv->limit_seq) {
+        shared = rtpi_shared_at(srv, c, 0);
+    }
+    if (!shared) {
+        return 0;
+    }
     srv->plan = shared->plan;
     span->data = (const uint8_t *)(shared + 1);
     span->len = (uint16_t)shared->plan.total;
     span->kind = RTPUSH_SPAN_COPY;
     return 1;
-}
-
-// Does this stream share a plan?
-static int rtpi_shares(rtpush_server *srv, rtpush_conn *c) {
-    return srv->hooks.sharing && c->out.stream.seq < srv->limit_seq &&
-           srv->hooks.sharing->decide(srv, c);
 }
 
 // Has this stream anything to send, or records to examine?
@@ -4332,7 +4319,7 @@ static inline int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_tx_queued(c) > 0) {
         return 1;
     }
-    if (rtpi_only_tx(srv, c)) {
+    if (s->seq >= srv->limit_seq && rtpi_reader_quiet(srv, c, 0)) {
         return 0;
     }
     srv->passes = RTPI_PASSES;
@@ -7740,7 +7727,6 @@ int rtpush_init_sized(rtpush_server *srv, const rtpush_desc *desc, size_t server
     srv->slots_end = srv->sweep_at = srv->conns;
     srv->random = srv->desc.seed;
     srv->epoch = srv->desc.epoch;
-    srv->ring_size = srv->desc.log_size - 4u * rtpi_index_len(srv->desc.log_size);
     rtpi_log_clear(srv);
     srv->hold_floor = ~(uint32_t)0;
     rtpi_sync(srv);
@@ -7946,6 +7932,7 @@ static void rtpi_cut_off(rtpush_server *srv, rtpush_conn *c) {
 int rtpush_attach(rtpush_server *srv, const rtpush_hooks *hooks) {
     if (!hooks || !hooks->drop || !hooks->lock != !hooks->unlock ||
         (hooks->pending && !(hooks->flags & RTPUSH_COPIES)) ||
+        (hooks->write && (!hooks->pending || !hooks->sharing)) ||
         (hooks->sharing && (!hooks->plan_memory || hooks->plan_size < 256 ||
                             hooks->plan_size % 8u != 0))) {
         return RTPUSH_ERR_ARGUMENT;
@@ -8128,11 +8115,10 @@ RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn,
 int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     int count = 0;
     memset(&srv->plan, 0, sizeof srv->plan);
-    if (rtpi_is_open(conn) && rtpi_only_tx(srv, conn)) {
-        count = rtpi_tx_queued(conn) > 0 ? rtpi_output_tx(srv, conn, spans) : 0;
-    } else if (rtpi_is_stream(conn) && rtpi_shares(srv, conn)) {
-        return srv->hooks.sharing->output(srv, conn, spans);
-    } else {
+    if (srv->hooks.sharing) {
+        count = srv->hooks.sharing->output(srv, conn, spans);
+    }
+    if (count == 0) {
         srv->passes = RTPI_PASSES;
         srv->busy = conn;
         count = rtpi_output_fill(srv, conn) ? rtpi_output_own(srv, conn, spans, max) : 0;
@@ -8200,48 +8186,8 @@ static int rtpi_has_output(rtpush_server *srv, rtpush_conn *c) {
     return c->state >= RTPI_REPLY || rtpi_tx_queued(c) > 0;
 }
 
-// All of a plan was sent and is acknowledged: the port copies. It was a shared one, or tx.
-static int rtpi_shared_sent(rtpush_server *srv, rtpush_conn *c) {
-    rtpi_stream *s = &c->out.stream;
-    const rtpi_plan *plan = &srv->plan;
-    srv->count.bytes_out += plan->total;
-    if (plan->first != 0) {
-        srv->count.delivered += plan->records;
-        s->seq = plan->seq;
-        s->off = plan->off;
-        c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
-    } else {
-        c->tx_head = (uint16_t)(c->tx_head + plan->tx);
-    }
-    if (c->form == RTPI_FORM_SSE) {
-        rtpi_keepalive_later(srv, c);
-    }
-    srv->decided = NULL;
-    rtpi_pending(srv, c);
-    if (rtpi_progress_due(c)) {
-        srv->busy = c;
-        rtpi_progress(srv, c);
-        srv->busy = NULL;
-        return rtpi_has_output(srv, c);
-    }
-    if (s->seq < srv->limit_seq) {
-        return 1;
-    }
-    // What made it ready, an echo say, is sent: rtpush_next need not name it.
-    if (srv->ready_first == c && !rtpi_has(c, RTPI_F_REFUSED) &&
-        !(rtpi_is_websocket(c) && (c->in.ws.bits & RTPI_WS_DELIVER))) {
-        srv->ready_first = c->next;
-        rtpi_clear(c, RTPI_F_READY);
-    }
-    return 0;
-}
-
-const rtpush_sharing rtpush_shared_plans = {rtpi_shared_decide, rtpi_shared_output,
-                                            rtpi_shared_sent};
-
 int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     RTPUSH_ASSERT(taken <= srv->plan.total);
-    srv->decided = NULL;
     srv->busy = conn;
     if (taken > 0) {
         rtpi_take(srv, conn, (uint32_t)taken);
@@ -8253,6 +8199,68 @@ int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_
     }
     srv->busy = NULL;
     return rtpi_has_output(srv, conn);
+}
+
+// If a shared plan or tx is all that a stream has to send: one write, and a few assignments if all
+// of it is taken. 1: nothing is left to be sent, and nobody waits for that. 0: rtpush_output must
+// look.
+static int rtpi_push(rtpush_server *srv, rtpush_conn *c) {
+    const unsigned but = RTPI_F_FILTERED | RTPI_F_REFUSED;
+    rtpi_stream *s = &c->out.stream;
+    const rtpi_shared *shared = NULL;
+    const uint8_t *data;
+    uint32_t len, taken;
+    if (!rtpi_is_stream(c)) {
+        return 0;
+    }
+    if (s->seq < srv->limit_seq) {
+        shared = rtpi_shared_at(srv, c, but);
+        if (!shared) {
+            return 0;
+        }
+        data = (const uint8_t *)(shared + 1);
+        len = shared->plan.total;
+    } else {
+        data = rtpi_tx(srv, c) + c->tx_head;
+        len = rtpi_tx_queued(c);
+        if (len == 0 || !rtpi_is_open(c) || !rtpi_reader_quiet(srv, c, but)) {
+            return 0;
+        }
+    }
+    taken = srv->hooks.write(srv->hooks.ctx, c->port, data, len);
+    c->mark.pending += taken;
+    if (taken < len) {
+        memset(&srv->plan, 0, sizeof srv->plan);
+        if (shared) {
+            srv->plan = shared->plan;
+        } else {
+            srv->plan.tx = (uint16_t)len;
+            srv->plan.total = len;
+        }
+        (void)rtpush_plain_sent(srv, c, taken, taken);
+        return 0;
+    }
+    srv->count.bytes_out += len;
+    if (shared) {
+        srv->count.delivered += shared->plan.records;
+        s->seq = shared->plan.seq;
+        s->off = shared->plan.off;
+        c->todo &= (uint8_t)~(RTPI_TODO_RECORD | RTPI_TODO_ID);
+    } else {
+        c->tx_head = c->tx_len;
+    }
+    if (c->form == RTPI_FORM_SSE) {
+        rtpi_keepalive_later(srv, c);
+    }
+    rtpi_pending(srv, c);
+    return !shared || shared->plan.seq >= srv->limit_seq;
+}
+
+const rtpush_sharing rtpush_shared_plans = {rtpi_shared_output, rtpi_push};
+
+// Is there nothing left to do for it? Only with hooks.write.
+static inline int rtpi_pushed(rtpush_server *srv, rtpush_conn *c) {
+    return srv->hooks.write && srv->hooks.sharing->push(srv, c);
 }
 
 void rtpush_plain_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
@@ -8275,12 +8283,8 @@ void rtpush_eof(rtpush_server *srv, rtpush_conn *conn) {
 }
 
 int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
-    int count;
-    if (srv->decided == conn) {
-        return srv->hooks.sharing->output(srv, conn, spans);
-    }
-    count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
-                                : rtpush_plain_output(srv, conn, spans, max);
+    int count = rtpi_filtered(conn) ? srv->filter->output(srv, conn, spans, max)
+                                    : rtpush_plain_output(srv, conn, spans, max);
     if (count == RTPUSH_FIN) {
         rtpi_set(conn, RTPI_F_FIN);
         if (rtpi_has(conn, RTPI_F_EOF)) {
@@ -8293,12 +8297,21 @@ int rtpush_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int
 int rtpush_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_t acked) {
     if (srv->hooks.pending) {
         conn->mark.pending += (uint32_t)taken;
-        if (srv->decided == conn && taken == srv->plan.total && acked == taken) {
-            return srv->hooks.sharing->sent(srv, conn);
-        }
     }
     return rtpi_filtered(conn) ? srv->filter->sent(srv, conn, taken, acked)
                                : rtpush_plain_sent(srv, conn, taken, acked);
+}
+
+int rtpush_push(rtpush_server *srv, rtpush_conn *conn) {
+    if (!rtpi_pushed(srv, conn)) {
+        return 0;
+    }
+    // What made it ready, an echo say, is sent: rtpush_next need not name it.
+    if (srv->ready_first == conn &&
+        !(rtpi_is_websocket(conn) && (conn->in.ws.bits & RTPI_WS_DELIVER))) {
+        (void)rtpi_ready_pop(srv);
+    }
+    return 1;
 }
 
 void rtpush_acked(rtpush_server *srv, rtpush_conn *conn, size_t n) {
@@ -8340,7 +8353,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
                 rtpi_reap(srv, c);
                 continue;
             }
-            if (!rtpi_flush(srv, c)) {
+            if (!rtpi_flush(srv, c) || rtpi_pushed(srv, c)) {
                 continue;
             }
             // What made it ready, an echo for example, may have been sent; a filter may have more.
@@ -8353,7 +8366,7 @@ rtpush_conn *rtpush_next(rtpush_server *srv) {
         while (srv->sweep_at < srv->slots_end) {
             c = srv->sweep_at;
             srv->sweep_at = rtpi_conn_after(srv, c);
-            if (rtpi_is_stream(c) && (rtpi_shares(srv, c) || rtpi_stream_work(srv, c))) {
+            if (!rtpi_pushed(srv, c) && rtpi_is_stream(c) && rtpi_stream_work(srv, c)) {
                 return c;
             }
         }
@@ -8929,7 +8942,7 @@ static int rtpi_id_room(rtpush_server *srv, uint32_t epoch, uint32_t first, uint
 int rtpush_publish_id(rtpush_server *srv, unsigned topic, rtpush_id id, uint32_t lost,
                       const void *data, size_t len) {
     int error = rtpi_id_check(srv, id, lost, 1);
-    uint32_t need = lost > 0 && srv->ring_size > 0 ? rtpi_record_size(sizeof lost) : 0;
+    uint32_t need = lost > 0 && rtpi_ring_size(srv) > 0 ? rtpi_record_size(sizeof lost) : 0;
     int value;
     if (error || (error = rtpi_topic_check(srv, topic, data, len)) != 0) {
         return error;
@@ -8961,7 +8974,7 @@ int rtpush_advance(rtpush_server *srv, rtpush_id id, uint32_t lost) {
     }
     lost = id.epoch == srv->epoch ? lost : 0;
     if (!rtpi_id_room(srv, id.epoch, id.seq + 1,
-                      lost > 0 && srv->ring_size > 0 ? rtpi_record_size(sizeof lost) : 0)) {
+                      lost > 0 && rtpi_ring_size(srv) > 0 ? rtpi_record_size(sizeof lost) : 0)) {
         return RTPUSH_ERR_FULL;
     }
     rtpi_advance_to(srv, id.seq, lost);

@@ -550,6 +550,47 @@ static void rtpi_posix_woken(const rtpush_posix *port) {
     } while (n == want);
 }
 
+// Level-triggered poll() must ask only for events that are not known yet, or for none. epoll
+// reports changes by itself: nothing to do.
+static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
+#if RTPI_POSIX_EPOLL
+    (void)port;
+    (void)slot;
+#else
+    struct pollfd *entry = &port->polls[rtpi_posix_index(port, slot)];
+    const int known = slot->held > 0 || (slot->flags & (RTPI_POSIX_READ | RTPI_POSIX_EOF));
+    const int events = (known ? 0 : POLLIN) | ((slot->flags & RTPI_POSIX_WRITE) ? 0 : POLLOUT);
+    entry->events = (short)events;
+    entry->fd = events ? slot->fd : -1; // POLLHUP cannot be masked otherwise
+#endif
+}
+
+// 1 if a send failed for good, not just for now.
+static int rtpi_posix_failed(ssize_t n) {
+    return n < 0 && !rtpi_posix_not_now() && errno != ENOBUFS;
+}
+
+// Sends what the core has for a connection of which nothing is held, staged or to be read. The
+// connection cannot end here: after a failure the core names it, and the next send fails for sure.
+static uint32_t rtpi_posix_on_write(void *ctx, void *memory, const uint8_t *data, uint32_t len) {
+    const int flags = RTPI_POSIX_READ | RTPI_POSIX_WRITE | RTPI_POSIX_ERROR;
+    rtpi_posix_slot *slot = (rtpi_posix_slot *)memory;
+    if ((slot->flags & flags) != RTPI_POSIX_WRITE || (slot->held | slot->staged) != 0) {
+        return 0;
+    }
+    const ssize_t n = send(slot->fd, data, len, RTPI_POSIX_NOSIGNAL);
+    if (n == (ssize_t)len) {
+        return len;
+    }
+    if (!rtpi_posix_failed(n)) {
+        slot->flags &= (uint8_t)~RTPI_POSIX_WRITE; // until the kernel reports room
+        rtpi_posix_rearm((rtpush_posix *)ctx, slot);
+    } else if (errno != EINTR) {
+        (void)shutdown(slot->fd, SHUT_RDWR);
+    }
+    return n > 0 ? (uint32_t)n : 0;
+}
+
 static void rtpi_posix_on_lock(void *ctx) {
     (void)pthread_mutex_lock(&((rtpush_posix *)ctx)->mutex);
 }
@@ -691,11 +732,6 @@ static ssize_t rtpi_posix_send_many(int fd, const rtpush_span *spans, int count,
     return sendmsg(fd, &message, RTPI_POSIX_NOSIGNAL);
 }
 
-// 1 if a send failed for good, not just for now.
-static int rtpi_posix_failed(ssize_t n) {
-    return n < 0 && !rtpi_posix_not_now() && errno != ENOBUFS;
-}
-
 // A write of n bytes, fewer than there were, or -1 and errno. Returns as rtpi_posix_write.
 static int rtpi_posix_wrote_part(rtpush_posix *port, rtpi_posix_slot *slot, ssize_t n, int *more) {
     const int again = n < 0 && errno == EINTR;
@@ -820,41 +856,6 @@ static int rtpi_posix_flush(rtpush_posix *port, rtpi_posix_slot *slot, int *budg
     return moved;
 }
 
-// Level-triggered poll() must ask only for events that are not known yet, or for none. epoll
-// reports changes by itself: nothing to do.
-static void rtpi_posix_rearm(rtpush_posix *port, const rtpi_posix_slot *slot) {
-#if RTPI_POSIX_EPOLL
-    (void)port;
-    (void)slot;
-#else
-    struct pollfd *entry = &port->polls[rtpi_posix_index(port, slot)];
-    const int known = slot->held > 0 || (slot->flags & (RTPI_POSIX_READ | RTPI_POSIX_EOF));
-    const int events = (known ? 0 : POLLIN) | ((slot->flags & RTPI_POSIX_WRITE) ? 0 : POLLOUT);
-    entry->events = (short)events;
-    entry->fd = events ? slot->fd : -1; // POLLHUP cannot be masked otherwise
-#endif
-}
-
-// Nothing is held, staged or to be read, and one system call sends all output. Returns 0 if there
-// is more to do.
-static inline int rtpi_posix_deliver(rtpush_posix *port, rtpi_posix_slot *slot) {
-    const int flags = RTPI_POSIX_READ | RTPI_POSIX_WRITE | RTPI_POSIX_REFUSED | RTPI_POSIX_ERROR;
-    rtpush_span spans[RTPI_POSIX_SPANS];
-    int more = 0;
-    if ((slot->flags & flags) != RTPI_POSIX_WRITE || (slot->held | slot->staged) != 0) {
-        return 0;
-    }
-    rtpush_server *srv = rtpi_posix_server(port, slot);
-    const int count = rtpush_output(srv, slot->conn, spans, RTPI_POSIX_SPANS);
-    if (count <= 0) {
-        rtpi_posix_nothing(slot, count);
-    } else if (rtpi_posix_write(port, slot, spans, count, &more) < 0) {
-        return 1;
-    }
-    rtpi_posix_rearm(port, slot);
-    return !more;
-}
-
 // Input and output of one connection until neither makes progress or the budget is used up; then it
 // is queued for the next step.
 static void rtpi_posix_serve(rtpush_posix *port, rtpi_posix_slot *slot) {
@@ -896,9 +897,11 @@ static void rtpi_posix_answer(rtpush_posix *port, rtpi_posix_slot *slot) {
     if (reads && rtpi_posix_read(port, slot) < 0) {
         return;
     }
-    if (!rtpi_posix_deliver(port, slot)) {
+    if (!rtpush_push(rtpi_posix_server(port, slot), slot->conn)) {
         rtpi_posix_serve(port, slot);
+        return;
     }
+    rtpi_posix_rearm(port, slot);
 }
 
 // >>events: what the system reports --------------------------------------------------------------
@@ -1170,10 +1173,7 @@ static void rtpi_posix_drain(rtpush_posix *port) {
             if (conn == NULL) {
                 break;
             }
-            rtpi_posix_slot *slot = (rtpi_posix_slot *)rtpush_port(conn);
-            if (!rtpi_posix_deliver(port, slot)) {
-                rtpi_posix_serve(port, slot);
-            }
+            rtpi_posix_serve(port, (rtpi_posix_slot *)rtpush_port(conn));
         }
     }
 }
@@ -1394,6 +1394,7 @@ static int rtpi_posix_server_index(rtpush_posix *port, rtpush_server *srv) {
     hooks.flags = RTPUSH_COPIES;
     if (port->server_count == 0) {
         hooks.sharing = &rtpush_shared_plans;
+        hooks.write = rtpi_posix_on_write;
         hooks.plan_memory = port->plans;
         hooks.plan_size = RTPI_POSIX_PLAN_SIZE;
     }

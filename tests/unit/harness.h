@@ -267,6 +267,7 @@ typedef struct t_world {
     size_t life_room; // of lives; grows up to T_HANDLES
     unsigned wakes;
     unsigned drops;
+    unsigned writes; // by rtpush_hooks.write
     int lock_depth;
     void (*on_unlock)(struct t_world *w); // an interrupt's chance: runs after each unlock
     int quiet;                            // 1: callbacks of the fixture write no events
@@ -569,6 +570,50 @@ static size_t t_offer(t_conn *c) {
     return taken;
 }
 
+// Bytes that the transport takes now.
+static size_t t_limit(const t_conn *c) {
+    const t_world *w = c->world;
+    size_t limit = w->bite > 0 && w->bite < c->window ? w->bite : c->window;
+    if (w->kernel > 0) {
+        size_t room = c->full ? 0 : w->kernel - c->kernel;
+        limit = limit < room ? limit : room;
+    }
+    return limit;
+}
+
+// It took so many.
+static void t_took(t_conn *c, size_t n) {
+    const t_world *w = c->world;
+    c->out_total += n;
+    if (w->kernel > 0) {
+        c->kernel += n;
+        c->full |= c->kernel == w->kernel;
+    }
+    if (c->window != SIZE_MAX) {
+        c->window -= n;
+    }
+    if (n > 0) {
+        c->refused = 0;
+    }
+}
+
+// rtpush_hooks.write, unless the test wants to acknowledge by itself.
+static uint32_t t_hook_write(void *ctx, void *port, const uint8_t *data, uint32_t len) {
+    t_world *w = (t_world *)ctx;
+    t_conn *c = (t_conn *)port;
+    T_CHECK(c->conn != NULL && c->world == w && !c->fin, "a write to a connection that has ended");
+    T_CHECK(len > 0 && len <= 65532, "a write of %lu bytes", (unsigned long)len);
+    if (c->hold_acks || c->refused) {
+        return 0;
+    }
+    size_t n = t_limit(c);
+    n = n < len ? n : len;
+    t_put(&c->out, data, n);
+    t_took(c, n);
+    w->writes++;
+    return (uint32_t)n;
+}
+
 // rtpush_sent, acknowledging all at once now and then. What it answered must be true.
 static void t_tell(t_conn *c, size_t taken) {
     t_world *w = c->world;
@@ -611,13 +656,8 @@ static int t_push(t_conn *c) {
     T_CHECK(n >= 0 || n == RTPUSH_FIN, "rtpush_output returned %d", n);
     T_CHECK(n <= max, "more spans than there was room for");
     T_CHECK(n <= 0 || !c->fin, "bytes after FIN");
-    size_t limit = w->bite ? w->bite : c->window;
+    const size_t limit = t_limit(c);
     size_t sum = 0;
-    limit = limit < c->window ? limit : c->window;
-    if (w->kernel > 0) {
-        size_t room = c->full ? 0 : w->kernel - c->kernel;
-        limit = limit < room ? limit : room;
-    }
     for (int i = 0; i < n; i++) {
         T_CHECK(spans[i].len > 0 && spans[i].data != NULL, "an empty span");
         T_CHECK(spans[i].len <= 65532, "a span of %u bytes", spans[i].len);
@@ -631,18 +671,8 @@ static int t_push(t_conn *c) {
             sum += take;
         }
     }
-    c->out_total += sum;
-    if (w->kernel > 0) {
-        c->kernel += sum;
-        c->full |= c->kernel == w->kernel;
-        c->fin_held |= n == RTPUSH_FIN;
-    }
-    if (c->window != SIZE_MAX) {
-        c->window -= sum;
-    }
-    if (sum > 0) {
-        c->refused = 0;
-    }
+    t_took(c, sum);
+    c->fin_held |= w->kernel > 0 && n == RTPUSH_FIN;
     c->more = n == RTPUSH_FIN;
     if (n > 0) {
         t_check_conn(w, c);
@@ -667,6 +697,9 @@ static void t_serve(t_conn *c) {
     for (int round = 0; moved && c->conn != NULL; round++) {
         T_CHECK(round < 200000, "one connection never comes to rest");
         moved = t_offer(c) > 0;
+        if (c->conn != NULL && rtpush_push(&c->world->srv, c->conn) && c->world->work % 2) {
+            continue; // there is nothing more: else the loop looks
+        }
         do {
             c->more = 0;
             moved |= t_push(c);
@@ -957,6 +990,7 @@ static void t_start(t_world *w) {
     if (w->plan_size > 0) {
         w->plans = calloc(RTPUSH_PLANS, w->plan_size);
         hooks.sharing = &rtpush_shared_plans;
+        hooks.write = w->kernel > 0 ? t_hook_write : NULL;
         hooks.plan_memory = w->plans;
         hooks.plan_size = w->plan_size;
     }

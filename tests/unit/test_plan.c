@@ -1,5 +1,5 @@
 // Plans of output that readers at the same place share (rtpush_hooks.sharing). Each use of one is
-// compared with what the planner would make for that reader: RTPUSH_ASSERT in rtpi_shared_output.
+// compared with what the planner would make for that reader: RTPUSH_ASSERT in rtpi_shared_at.
 #include "unit.h"
 
 static t_world *shared_world(uint32_t log_size, uint32_t plan_size) {
@@ -186,6 +186,12 @@ static void plan_memory_is_checked(void **state) {
     T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
     hooks.plan_memory = memory;
     T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_OK);
+    hooks.write = t_hook_write; // "With sharing and pending"
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
+    hooks.flags |= RTPUSH_COPIES;
+    hooks.pending = t_hook_pending;
+    hooks.sharing = NULL;
+    T_EQ(rtpush_attach(&w->srv, &hooks), RTPUSH_ERR_ARGUMENT);
     t_finish(w);
 }
 
@@ -260,6 +266,46 @@ static void plan_is_sent_by_a_port_that_copies(void **state) {
     T_EQ(p[0]->alive, 1);
 }
 
+// "rtpush_next and rtpush_push send by it what a stream has in one span", and nothing else.
+static void plan_and_tx_are_written_at_once(void **state) {
+    (void)state;
+    t_world *w = t_fixture();
+    w->desc.conn_count = 8;
+    w->plan_size = 1024;
+    w->kernel = 100000;
+    t_start(w);
+    u_peer *a = u_stream(w, "{WS /ws?topics=log}");
+    u_peer *b = u_stream(w, "{WS /ws?topics=log}");
+    T_EQ(rtpush_push(&w->srv, a->c->conn), 0); // there is nothing
+    w->writes = 0;
+    T_EQ(t_publish_text(w, T_LOG, "x"), RTPUSH_OK);
+    assert_null(t_next(w));
+    T_EQ(w->writes, 2);
+    u_is(a, "1 x\n");
+    u_is(b, "1 x\n");
+    T_EQ(rtpush_send(&w->srv, a->c->handle, RTPUSH_TEXT_MESSAGE, "tx", 2), RTPUSH_OK);
+    T_EQ(rtpush_push(&w->srv, a->c->conn), 1);
+    T_EQ(w->writes, 3);
+    assert_null(t_next(w)); // it is no longer named for that
+    u_is(a, "1 tx\n");
+    a->c->window = 3; // in part: the rest is asked for
+    T_EQ(rtpush_send(&w->srv, a->c->handle, RTPUSH_TEXT_MESSAGE, "part", 4), RTPUSH_OK);
+    T_EQ(rtpush_push(&w->srv, a->c->conn), 0);
+    T_EQ(w->writes, 4);
+    a->c->window = SIZE_MAX;
+    t_run(w);
+    u_is(a, "1 part\n");
+    T_EQ(w->writes, 5);
+    T_EQ(rtpush_send(&w->srv, a->c->handle, RTPUSH_TEXT_MESSAGE, "both", 4), RTPUSH_OK);
+    T_EQ(t_publish_text(w, T_LOG, "y"), RTPUSH_OK);
+    t_tick(w);
+    T_EQ(rtpush_push(&w->srv, a->c->conn), 0); // two spans
+    T_EQ(w->writes, 5);
+    t_run(w);
+    u_is(a, "1 both\n1 y\n");
+    u_is(b, "1 y\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(plan_is_one_span_for_all_at_a_place),
@@ -269,6 +315,7 @@ int main(void) {
         u_test(plan_shared_changes_no_byte),
         u_test(plan_memory_is_checked),
         u_test(plan_is_sent_by_a_port_that_copies),
+        u_test(plan_and_tx_are_written_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
