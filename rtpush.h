@@ -1850,7 +1850,7 @@ static void rtpi_word_put(uint8_t *at, uint64_t word) {
 
 // rtpi_unmask in steps of 64, which compilers make vectors of, 8 and 4. Returns how many bytes
 // these are.
-static size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint64_t mask) {
+static inline size_t rtpi_unmask_wide(uint8_t *out, const uint8_t *in, size_t len, uint64_t mask) {
     size_t i = 0;
     for (; i < len - len % 64; i += 64) {
         const uint64_t a = rtpi_word(in + i) ^ mask;
@@ -2944,6 +2944,7 @@ RTPI_APART static void rtpi_log_clear(rtpush_server *srv) {
     srv->head = srv->tail = srv->done_off = srv->used = 0;
     srv->lost = srv->noted = srv->evicted = 0;
     srv->wrap = rtpi_ring_size(srv);
+    srv->log_changes++;
 }
 
 // The loop's own copy of how far readers may go.
@@ -7248,29 +7249,10 @@ RTPI_APART static size_t rtpi_ws_frame(rtpush_server *srv, rtpush_conn *c, uint8
 }
 
 #if RTPI_WIDE
-// Most messages: one frame, whole in the input and no larger than the rx bytes, with nothing of
-// another under way. Does what the functions above do, without their questions. Returns how many
-// bytes it took, 0: those must look at it.
-static inline size_t rtpi_ws_whole(rtpush_server *srv, rtpush_conn *c, uint8_t *data, size_t len) {
-    rtpi_ws *w = &c->in.ws;
+// Takes the tokens of a frame and its n bytes, or none and returns 0.
+static inline int rtpi_ws_pay(rtpush_server *srv, rtpush_conn *c, uint32_t n) {
     const uint16_t tokens = c->byte_tokens;
-    uint32_t n = len < 8 ? 127u : data[1] - 128u; // 5.1: masked
-    uint32_t size = 6;
-    uint32_t max = srv->desc.routes[c->route].max_message;
-    const uint8_t *key;
-    uint32_t mask;
-    size_t at;
-    if (n == 126) {
-        n = (uint32_t)data[2] << 8 | data[3];
-        n = n < 126 ? ~(uint32_t)0 : n; // 5.2: not the shortest form
-        size = 8;
-    } else if (n > 126) {
-        return 0;
-    }
-    max = max > 0 && max < rtpi_ws_room(srv) ? max : rtpi_ws_room(srv);
-    if ((data[0] != 0x81 && data[0] != 0x82) || n > max || n > len - size ||
-        (w->header_len | w->opcode) != 0 || w->left != 0 || !rtpi_ws_may_give(srv, c) ||
-        !rtpi_token_take(srv, c)) {
+    if (!rtpi_token_take(srv, c)) {
         return 0;
     }
     if (rtpi_bytes_take(srv, c, 0, n) < n) {
@@ -7278,24 +7260,76 @@ static inline size_t rtpi_ws_whole(rtpush_server *srv, rtpush_conn *c, uint8_t *
         c->tokens++;
         return 0;
     }
-    w->first = data[0];
-    w->opcode = data[0] & 15;
-    w->utf8 = RTPI_UTF8_OK;
-    w->bits = 0;
-    memcpy(&mask, data + size - 4, 4);
-    data += size;
-    at = rtpi_unmask_wide(data, data, n, (uint64_t)mask << 32 | mask);
-    for (key = data - 4; at < n; at++) {
-        data[at] ^= key[at & 3u];
+    return 1;
+}
+
+// Most messages: one frame, whole in the input and no larger than the rx bytes, with nothing of
+// another under way. Does what the functions above do, without their questions: those that only
+// the first needs are asked once. Returns how many bytes it took; the rest those must look at.
+static inline size_t rtpi_ws_wholes(rtpush_server *srv, rtpush_conn *c, uint8_t *data,
+                                    size_t len) {
+    const rtpush_route *route = &srv->desc.routes[c->route];
+    const uint32_t room = rtpi_ws_room(srv);
+    const uint32_t max = route->max_message - 1u < room ? route->max_message : room; // 0: none
+    const int limited = srv->desc.rate_messages != RTPUSH_UNLIMITED ||
+                        rtpi_rate_bytes(srv, c) != RTPUSH_UNLIMITED;
+    const rtpush_handle conn = rtpi_handle(srv, c);
+    rtpi_ws *w = &c->in.ws;
+    rtpush_message m;
+    size_t at = 0;
+    m.first = m.last = 1;
+    if ((w->header_len | w->opcode) != 0 || w->left != 0 || !rtpi_ws_may_give(srv, c)) {
+        return 0;
     }
-    if (w->opcode == RTPUSH_TEXT_MESSAGE && rtpi_utf8(RTPI_UTF8_OK, data, n) != RTPI_UTF8_OK) {
-        rtpi_ws_fail(srv, c, 1007);
-    } else if (!rtpi_ws_give(srv, c, data, n, 1)) {
-        memcpy(rtpi_rx(c), data, n);
-        c->rx_used = (uint16_t)n;
-        w->bits |= RTPI_WS_DELIVER;
+    while (len - at >= 8) {
+        uint8_t *frame = data + at;
+        uint32_t n = frame[1] - 128u; // 5.1: masked
+        uint32_t size = 6;
+        uint32_t mask;
+        size_t i;
+        if (n >= 126) {
+            if (n > 126) {
+                break;
+            }
+            n = (uint32_t)frame[2] << 8 | frame[3];
+            n = n < 126 ? ~(uint32_t)0 : n; // 5.2: not the shortest form
+            size = 8;
+        }
+        m.opcode = frame[0] & 15;
+        if (frame[0] - 0x81u > 1u || n > max || n > len - at - size || // 5.2: FIN, text or binary
+            (limited && !rtpi_ws_pay(srv, c, n))) {
+            break;
+        }
+        memcpy(&mask, frame + size - 4, 4);
+        frame += size;
+        at += size + n;
+        i = rtpi_unmask_wide(frame, frame, n, (uint64_t)mask << 32 | mask);
+        for (; i < n; i++) {
+            frame[i] ^= (frame - 4)[i & 3u];
+        }
+        if (m.opcode == RTPUSH_TEXT_MESSAGE && rtpi_utf8(RTPI_UTF8_OK, frame, n) != RTPI_UTF8_OK) {
+            rtpi_ws_fail(srv, c, 1007);
+            break;
+        }
+        m.data = frame;
+        m.len = n;
+        if (!rtpi_has(c, RTPI_F_CLOSE_SENT | RTPI_F_CLOSE_DUE) && route->on_message &&
+            rtpi_not_taken(route->on_message(srv, conn, &m))) {
+            rtpi_retry_later(srv, c);
+            w->first = (uint8_t)(0x80u | m.opcode);
+            w->opcode = m.opcode;
+            w->utf8 = RTPI_UTF8_OK;
+            w->bits = RTPI_WS_DELIVER;
+            memcpy(rtpi_rx(c), frame, n);
+            c->rx_used = (uint16_t)n;
+            break;
+        }
+        if (c->state != RTPI_STREAM) {
+            break;
+        }
+        srv->count.messages_in++;
     }
-    return size + n;
+    return at;
 }
 #endif
 
@@ -7312,14 +7346,15 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, s
     if (!RTPI_WIDE || rtpi_ws_stopped(c)) { // where size counts it asks itself
         rtpi_ws_flush(srv, c);
     }
-    while (i < len && !rtpi_ws_stopped(c)) {
 #if RTPI_WIDE
-        n = rtpi_ws_whole(srv, c, data + i, len - i);
-        if (n > 0) {
-            i += n;
-            continue;
+    else {
+        i = rtpi_ws_wholes(srv, c, data, len);
+        if (i == len) {
+            return len;
         }
+    }
 #endif
+    while (i < len && !rtpi_ws_stopped(c)) {
         if (w->left == 0) {
             n = rtpi_ws_frame(srv, c, data + i, len - i);
             i += n;
@@ -8700,11 +8735,11 @@ static inline int rtpi_send(rtpush_server *srv, rtpush_handle conn, int opcode, 
         memcpy(to + tag, data, len);
     }
     rtpi_ready(srv, c);
-    if (last) {
-        rtpi_clear(c, RTPI_F_PARTS);
-        srv->count.messages_out++;
-    } else {
+    srv->count.messages_out += last != 0;
+    if (!last) {
         rtpi_set(c, RTPI_F_PARTS);
+    } else if (!first) {
+        rtpi_clear(c, RTPI_F_PARTS);
     }
     return RTPUSH_OK;
 }

@@ -1516,7 +1516,8 @@ int rtpush_posix_step(rtpush_posix *port, int max_wait_ms) {
         errno = 0;
         return -1;
     }
-    int wait_ms = rtpi_posix_settle(port);
+    // Without a wait all is done behind it.
+    int wait_ms = max_wait_ms == 0 ? 0 : rtpi_posix_settle(port);
     if (max_wait_ms >= 0 && max_wait_ms < wait_ms) {
         wait_ms = max_wait_ms;
     }
