@@ -1079,7 +1079,7 @@ struct rtpush_kind {
 };
 
 struct rtpush_sharing {
-    int (*output)(rtpush_server *srv, rtpush_conn *conn, rtpush_span *span); // 0: no shared plan
+    int (*output)(rtpush_server *srv, rtpush_conn *conn, rtpush_span *span); // 0: plan by itself
     int (*push)(rtpush_server *srv, rtpush_conn *conn); // as rtpush_push
 };
 
@@ -3950,14 +3950,14 @@ static int rtpi_stream_changed(rtpush_server *srv, rtpush_conn *c) {
            rtpi_state_newer(srv, s);
 }
 
-// Has it nothing to send but what is queued in tx, and records, and nobody to call when that is
-// out? A few compares say so, of most readers most of the time. `but`: RTPI_F_ of those that the
-// caller does not want either.
+// Has it nothing to send but what is queued in tx, and records? A few compares say so, of most
+// readers most of the time. `but`: RTPI_F_ of those that the caller does not want either; with
+// RTPI_F_RETRY none that is to be called or served when bytes went out (rtpi_progress_due).
 static inline int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn *c, unsigned but) {
     const rtpi_stream *s = &c->out.stream;
-    unsigned flags = c->flags & (but | RTPI_F_CLOSE_DUE | RTPI_F_RETRY);
-    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE | RTPI_TODO_PONG |
-                               RTPI_TODO_WRITABLE);
+    unsigned owed = but & RTPI_F_RETRY ? RTPI_TODO_PONG | RTPI_TODO_WRITABLE : 0;
+    unsigned flags = c->flags & (but | RTPI_F_CLOSE_DUE);
+    unsigned todo = c->todo & (RTPI_TODO_NOW | RTPI_TODO_ALIVE | owed);
     return (s->part | s->gap_from | flags | todo | c->notice | c->sweep_i) == 0 &&
            (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
 }
@@ -4299,19 +4299,23 @@ static inline const rtpi_shared *rtpi_shared_at(rtpush_server *srv, const rtpush
     return srv->shared->plan.total > 0 ? srv->shared : NULL;
 }
 
+// A plan that costs little: a shared one, or of tx where nothing else is to be sent.
 static int rtpi_shared_output(rtpush_server *srv, rtpush_conn *c, rtpush_span *span) {
     const rtpi_shared *shared = NULL;
     if (rtpi_is_stream(c) && c->out.stream.seq < srv->limit_seq) {
         shared = rtpi_shared_at(srv, c, 0);
+    } else if (rtpi_is_open(c) && rtpi_tx_queued(c) > 0 && rtpi_reader_quiet(srv, c, 0)) {
+        srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
+        srv->plan.total = srv->plan.tx;
+        span->data = rtpi_tx(srv, c) + c->tx_head;
     }
-    if (!shared) {
-        return 0;
+    if (shared) {
+        srv->plan = shared->plan;
+        span->data = (const uint8_t *)(shared + 1);
     }
-    srv->plan = shared->plan;
-    span->data = (const uint8_t *)(shared + 1);
-    span->len = (uint16_t)shared->plan.total;
+    span->len = (uint16_t)srv->plan.total;
     span->kind = RTPUSH_SPAN_COPY;
-    return 1;
+    return srv->plan.total > 0;
 }
 
 // Has this stream anything to send, or records to examine?
@@ -7347,7 +7351,7 @@ static size_t rtpi_ws_input(rtpush_server *srv, rtpush_conn *c, uint8_t *data, s
         rtpi_ws_flush(srv, c);
     }
 #if RTPI_WIDE
-    else {
+    if (!rtpi_ws_stopped(c)) {
         i = rtpi_ws_wholes(srv, c, data, len);
         if (i == len) {
             return len;
@@ -8240,7 +8244,7 @@ int rtpush_plain_sent(rtpush_server *srv, rtpush_conn *conn, size_t taken, size_
 // of it is taken. 1: nothing is left to be sent, and nobody waits for that. 0: rtpush_output must
 // look.
 static int rtpi_push(rtpush_server *srv, rtpush_conn *c) {
-    const unsigned but = RTPI_F_FILTERED | RTPI_F_REFUSED;
+    const unsigned but = RTPI_F_FILTERED | RTPI_F_REFUSED | RTPI_F_RETRY;
     rtpi_stream *s = &c->out.stream;
     const rtpi_shared *shared = NULL;
     const uint8_t *data;
