@@ -48,10 +48,10 @@ command_of() {
         sockets) echo "sh tests/sockets/run.sh" ;;
         windows) echo "sh tests/sockets/windows.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
-        gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=6000 \
-            RTPUSH_ALL_MS=700000 node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
+        gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
+            RTPUSH_ALL_MS=900000 node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
-        gateway-*) echo "$make build/gateway-asan hub &&
+        gateway-*) echo "$make build/gateway-asan hub && RTPUSH_ALL_MS=700000 \
             node tests/gateway/gateway.test.mjs ${1#gateway-} build/gateway-asan" ;;
         upload) echo "$make build/upload &&
             node tests/clients/upload.test.mjs build/upload" ;;
