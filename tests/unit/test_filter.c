@@ -372,6 +372,39 @@ static void filter_ends_its_connections(U_STATE) {
     }
 }
 
+static uint8_t f_plain[256]; // what a filter decrypted: its own memory
+static const uint8_t *f_seen;
+
+static size_t f_input(rtpush_server *srv, rtpush_conn *conn, uint8_t *bytes, size_t len) {
+    size_t n = len < sizeof f_plain ? len : sizeof f_plain;
+    memcpy(f_plain, bytes, n);
+    return rtpush_plain_input(srv, conn, f_plain, n);
+}
+
+static int f_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
+    (void)srv;
+    (void)conn;
+    f_seen = msg->data;
+    return RTPUSH_OK;
+}
+
+// A whole frame is unmasked where it stands, also over a transport that says INPUT_CONST: what a
+// filter hands on is the filter's.
+static void filter_may_have_its_input_written_to(U_STATE) {
+    static const rtpush_filter copying = {NULL,     f_open, f_close, f_input, rtpush_plain_eof,
+                                          f_output, f_sent, f_acked};
+    t_world *w = f_fixture();
+    t_routes[T_R_WS].on_message = f_message;
+    w->input_const = 1;
+    t_start(w);
+    T_EQ(rtpush_attach_filter(&w->srv, &copying), RTPUSH_OK);
+    u_peer *p = f_peer(w, "{WS /ws}");
+    t_say(p->c, "{81:in place}");
+    T_CHECK(f_seen >= f_plain && f_seen < f_plain + sizeof f_plain, "the message was copied");
+    u_free(p);
+    t_finish(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(filter_passes_everything_on),
@@ -384,6 +417,7 @@ int main(void) {
         u_test(filter_that_ends_makes_no_progress),
         u_test(filter_is_told_about_its_connections),
         u_test(filter_ends_its_connections),
+        u_test(filter_may_have_its_input_written_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

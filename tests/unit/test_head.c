@@ -565,6 +565,24 @@ static void head_target_beyond_the_limit_of_a_head_is_414(U_STATE) {
     }
 }
 
+// "request head 16 KiB in all": one byte more is 431, in whatever pieces it comes.
+static void head_of_16_kib_is_read_and_no_more(U_STATE) {
+    static const char start[] = "GET /hello HTTP/1.1\r\nHost: 10.0.0.1\r\nX-Long: ";
+    for (int more = 0; more < 2; more++) {
+        for (int mode = 0; mode < 2; mode++) {
+            char text[120];
+            t_world *w = t_begin();
+            w->in_mode = mode ? T_BYTES : T_WHOLE;
+            snprintf(text, sizeof text, "%s{rep %d x}\r\n\r\n", start,
+                     16384 + more - (int)(sizeof start - 1 + 4));
+            u_peer *p = u_open(w, text);
+            T_EQ(p->cl.status, more ? 431 : 200);
+            u_free(p);
+            t_finish(w);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(head_refusals_can_be_read_by_a_listed_origin),
@@ -582,6 +600,7 @@ int main(void) {
         u_test(head_refusals_fit_the_smallest_buffers),
         u_test(head_a_long_query_does_not_hide_the_site),
         u_test(head_target_beyond_the_limit_of_a_head_is_414),
+        u_test(head_of_16_kib_is_read_and_no_more),
     };
     return cmocka_run_group_tests_name("head", tests, NULL, NULL);
 }

@@ -1165,6 +1165,42 @@ static void log_event_with_a_very_long_line_arrives(U_STATE) {
     }
 }
 
+// RTPUSH_ERR_FULL calls wake, also where no event was accepted since the loop looked last.
+static void log_full_wakes_the_loop(U_STATE) {
+    for (int again = 0; again < 2; again++) {
+        t_world *w = small_log(1024);
+        for (int i = 0; i < 100; i++) {
+            T_EQ(t_publish_text(w, T_LOG, "twenty bytes of text"), RTPUSH_OK);
+        }
+        T_EQ(w->wakes, 0);
+        T_EQ(again ? rtpush_try_publish_from(&w->srv, T_LOG, "twenty bytes of text", 20)
+                   : rtpush_publish_from(&w->srv, T_LOG, "twenty bytes of text", 20),
+             RTPUSH_ERR_FULL);
+        T_EQ(w->wakes, 1);
+        t_finish(w);
+    }
+}
+
+// log_used is what the events in the log take, wherever it begins and ends in its memory.
+static void log_used_is_what_its_events_take(U_STATE) {
+    t_world *w = small_log(1024);
+    char text[100];
+    memset(text, 'u', sizeof text);
+    for (int i = 0; i < 60; i++) {
+        T_EQ(t_publish(w, T_LOG, text, (size_t)(1 + i * 17 % 90)), RTPUSH_OK);
+        t_run(w);
+        u_peer *p = u_open(w, "{GET /events?last_event_id=first}");
+        uint32_t used = 0;
+        int k = i;
+        for (const char *at = u_read(p); (at = strstr(at, "log: ")) != NULL; at++) {
+            used += (uint32_t)(16 + 1 + k-- * 17 % 90 + 2 + 3) & ~3u;
+        }
+        T_CHECK(k < i, "no event after %d", i);
+        T_EQ(rtpush_get_counters(&w->srv)->log_used, used);
+        u_free(p);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(log_numbers_every_event),
@@ -1209,6 +1245,8 @@ int main(void) {
         u_test(log_reader_that_resumes_at_the_end_survives_evictions),
         u_test(log_of_any_size_is_resumed_at_any_id),
         u_test(log_event_with_a_very_long_line_arrives),
+        u_test(log_full_wakes_the_loop),
+        u_test(log_used_is_what_its_events_take),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -306,6 +306,37 @@ static void plan_and_tx_are_written_at_once(void **state) {
     u_is(b, "1 y\n");
 }
 
+// "records completed to readers": each once, however many writes it takes, and where its rest waits
+// in tx.
+static void plan_parts_are_delivered_once(U_STATE) {
+    static const size_t bites[] = {1, 7, 64, 150, 400};
+    for (size_t b = 0; b < sizeof bites / sizeof bites[0]; b++) {
+        t_world *w = t_fixture();
+        char text[101];
+        memset(text, 'p', sizeof text - 1);
+        text[sizeof text - 1] = 0;
+        w->bite = bites[b];
+        t_start(w);
+        u_peer *sse = u_stream(w, "{GET /events?topics=log}");
+        u_peer *ws = u_stream(w, "{WS /ws?topics=log}");
+        for (int i = 0; i < 12; i++) {
+            sse->c->window = ws->c->window = i % 3 == 2 ? SIZE_MAX : (size_t)i * 30;
+            T_EQ(t_publish_text(w, T_LOG, text), RTPUSH_OK);
+            t_run(w);
+        }
+        sse->c->window = ws->c->window = SIZE_MAX;
+        t_run(w);
+        u_read(sse);
+        u_read(ws);
+        T_EQ(sse->events, 12);
+        T_EQ(ws->seen.len, 12 * (sizeof text + 2)); // "1 ", the text, a line end
+        T_EQ(rtpush_get_counters(&w->srv)->delivered, 24);
+        u_free(sse);
+        u_free(ws);
+        t_finish(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(plan_is_one_span_for_all_at_a_place),
@@ -316,6 +347,7 @@ int main(void) {
         u_test(plan_memory_is_checked),
         u_test(plan_is_sent_by_a_port_that_copies),
         u_test(plan_and_tx_are_written_at_once),
+        u_test(plan_parts_are_delivered_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

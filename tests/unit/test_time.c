@@ -416,6 +416,19 @@ static void time_authorisation_of_a_poll_expires(U_STATE) {
     T_EQ(t_app_of(w)->authorized, 2);
 }
 
+// "ms until the next deadline": the deadline stands still while the time goes on, also within one
+// quarter second.
+static void time_next_deadline_stands_still(U_STATE) {
+    t_world *w = t_begin();
+    t_open(w, "GET /hello HTTP/1.1\r\nHo");
+    const uint32_t deadline = w->now_ms + t_tick(w);
+    const uint32_t begin = w->now_ms;
+    T_CHECK(deadline > begin + 1000, "it is at once");
+    for (w->now_ms = begin + 1; w->now_ms < begin + 1000; w->now_ms += 37) {
+        T_EQ(w->now_ms + t_tick(w), deadline);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         u_test(time_access_ends_however_long_the_sleep),
@@ -440,6 +453,7 @@ int main(void) {
         u_test(time_without_connections_there_is_nothing_to_wait_for),
         u_test(time_closing_connection_that_stalls_is_aborted),
         u_test(time_authorisation_of_a_poll_expires),
+        u_test(time_next_deadline_stands_still),
     };
     return cmocka_run_group_tests_name("time", tests, NULL, NULL);
 }
