@@ -54,10 +54,10 @@ command_of() {
                 tests/tls/bearssl.c build/mbedtls/lib-host.a -o build/tls/$p-mbedtls -lcmocka \
                 -lbearssl && build/tls/$p-mbedtls $([ $p = sim ] && echo 40); done
             build/tls/test_tls-mbedtls 1.3' ;;
-        lwip) echo 'sh tests/lwip/build.sh 2.1-HEAP 2.2-SMALL 2.2-TINY 2.1-HEAP-TLS &&
+        lwip) echo 'sh tests/lwip/build.sh 2.1-HEAP 2.2-SMALL 2.2-TINY 2.2-PICO 2.1-HEAP-TLS &&
             for b in 2.1-HEAP 2.2-SMALL; do build/lwip/sim-$b rules;
                 build/lwip/sim-$b allocs 1 9; build/lwip/sim-$b seeds 1 60; done
-            build/lwip/sim-2.2-TINY seeds 1 30; build/lwip/sim-2.1-HEAP-TLS seeds 1 20' ;;
+            for b in TINY PICO; do build/lwip/sim-2.2-$b seeds 1 30; done; build/lwip/sim-2.1-HEAP-TLS seeds 1 20' ;;
         lwip-threads) echo 'sh tests/lwip/threads.sh' ;;
         *) echo "sh tests/run.sh $1" ;;
     esac

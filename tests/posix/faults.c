@@ -724,9 +724,10 @@ static void gathered_answers_survive_faults(void) {
 
 // A reader has got part of a record that is too long for tx. A message of another connection
 // publishes so many events that this record is evicted: the reader is dropped while it waits in the
-// ready queue, alone or behind another.
-static void reader_is_evicted_while_it_is_in_the_ready_queue(void) {
-    for (int between = 0; between < 2; between++) {
+// ready queue, alone or behind another, or while the system has reported that it sent something.
+static void reader_is_evicted_while_it_is_to_be_served(void) {
+    enum { ALONE, BEHIND, REPORTED };
+    for (int where = ALONE; where <= REPORTED; where++) {
         begin();
         const int busy = dial();
         upgrade(busy, "");
@@ -743,10 +744,15 @@ static void reader_is_evicted_while_it_is_in_the_ready_queue(void) {
         CHECK(port.slots[2].conn->out.stream.part != 0 && port.ready_count == 0);
         send_messages(busy, 1, 20, 2 * LOG / EVENT);
         until(port.slots[0].fd, POLLIN);
-        port.slots[0].flags |= RTPI_POSIX_READ; // as if these events had come in this order
-        port.slots[2].flags |= RTPI_POSIX_WRITE;
-        for (int i = 0; i < 3; i += between ? 1 : 2) {
-            rtpi_posix_enqueue(&port, &port.slots[i]);
+        if (where == REPORTED) {
+            say(reader, "x");
+            until(port.slots[2].fd, POLLIN);
+        } else { // as if these events had come in this order
+            port.slots[0].flags |= RTPI_POSIX_READ;
+            port.slots[2].flags |= RTPI_POSIX_WRITE;
+            for (int i = 0; i < 3; i += where == BEHIND ? 1 : 2) {
+                rtpi_posix_enqueue(&port, &port.slots[i]);
+            }
         }
         steps(1);
         CHECK(rtpush_get_counters(&srv)->reasons[RTPUSH_REASON_EVICTED_LOG] == 1);
@@ -1323,7 +1329,7 @@ static const fault_test tests[] = {
     TEST(read_is_tried_again_or_ends),
     TEST(write_is_tried_again_or_ends),
     TEST(gathered_answers_survive_faults),
-    TEST(reader_is_evicted_while_it_is_in_the_ready_queue),
+    TEST(reader_is_evicted_while_it_is_to_be_served),
     TEST(request_and_end_in_one_segment),
     TEST(full_kernel_and_held_bytes),
     TEST(pool_of_one_buffer_serves),
