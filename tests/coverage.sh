@@ -57,7 +57,8 @@ command_of() {
         lwip) echo 'sh tests/lwip/build.sh 2.1-HEAP 2.2-SMALL 2.2-TINY 2.2-PICO 2.1-HEAP-TLS &&
             for b in 2.1-HEAP 2.2-SMALL; do build/lwip/sim-$b rules;
                 build/lwip/sim-$b allocs 1 9; build/lwip/sim-$b seeds 1 60; done
-            for b in TINY PICO; do build/lwip/sim-2.2-$b seeds 1 30; done; build/lwip/sim-2.1-HEAP-TLS seeds 1 20' ;;
+            for b in TINY PICO; do build/lwip/sim-2.2-$b seeds 1 30; done
+            build/lwip/sim-2.1-HEAP-TLS seeds 1 20' ;;
         lwip-threads) echo 'sh tests/lwip/threads.sh' ;;
         *) echo "sh tests/run.sh $1" ;;
     esac
