@@ -67,6 +67,46 @@ for tree in esp-idf zephyr; do # their sources, for this machine
     done
 done
 
+# -- a branch for each tree ------------------------------------------------------------------------
+address=https://example.org/rtpush
+branches="$out/branches"
+release() {
+    URL="$address" sh "$branches/ports/packages/release.sh"
+}
+refs() {
+    git -C "$branches" for-each-ref --format='%(refname) %(objectname)' refs/heads
+}
+commits() { # BRANCH COUNT
+    [ "$(git -C "$branches" rev-list --count "$1")" = "$2" ]
+}
+gives() { # TREE: what a clone of its branch has
+    git clone -q -b "$1" "file://$branches" "$out/branch-$1" &&
+        diff -r -x .git "$package/$1" "$out/branch-$1"
+}
+export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@example.org
+export GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@example.org
+try "release: a clone" git clone -q "$clone" "$branches"
+head="$(git -C "$branches" rev-parse HEAD)"
+try "release" release
+for tree in platformio arduino esp-idf zephyr npm; do
+    try "release: a clone of the branch $tree is its tree" gives $tree
+    try "release: ... in one commit" commits $tree 1
+done
+try "release: HEAD, work tree and index stay" \
+    [ "$(git -C "$branches" status --porcelain=v2 --branch --ignored=no | grep -v '^# branch.[ua]')" \
+    = "# branch.oid $head
+# branch.head main" ]
+before="$(refs)"
+try "release again" release
+try "release: without a change no commit" [ "$before" = "$(refs)" ]
+echo '// changed' >>"$branches/rtpush.h"
+try "release: not of what is not committed" sh -c \
+    "! URL=$address sh '$branches/ports/packages/release.sh'"
+try "release: a change" git -C "$branches" commit -qam change
+try "release: a second time" release
+try "release: one commit more where the tree changed" commits platformio 2
+try "release: none where it did not" commits npm 1
+
 # -- Arduino: the package, and the clone as it is --------------------------------------------------
 # DECIMAL_DIG: that core's WString.cpp needs it with gcc 5.4.
 arduino() { # LIBRARIES BUILD
@@ -127,6 +167,10 @@ mkdir -p "$out/npm"
 echo '{ "private": true }' >"$out/npm/package.json"
 try "npm: installs" sh -c "cd '$out/npm' && npm install --offline --no-audit --no-fund \
     '$package/npm'"
+mkdir -p "$out/npm-git"
+echo '{ "private": true }' >"$out/npm-git/package.json"
+try "npm: installs from its branch" sh -c "cd '$out/npm-git' && npm install --offline --no-audit \
+    --no-fund 'git+file://$branches#npm' && [ -s node_modules/rtpush/package.json ]"
 try "npm: imports" sh -c "cd '$out/npm' && node --input-type=module \
     -e \"import { connect } from 'rtpush'; if (typeof connect !== 'function') process.exit(1)\""
 
