@@ -225,7 +225,8 @@ static int rtpi_mbedtls_send(void *ctx, const unsigned char *from, size_t len) {
     return MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
-// RFC 8446 6.2, RFC 5246 7.2.2: the alert for an error for which mbedTLS sends none.
+// RFC 8446 6.2, RFC 5246 7.2.2: the alert for an error for which mbedTLS sends none, in a handshake
+// or because a record was under way. What is not here is not the peer's fault: memory, the key.
 static uint8_t rtpi_mbedtls_alert_of(int error) {
     switch (error) {
     case MBEDTLS_ERR_SSL_INVALID_MAC:
@@ -235,8 +236,10 @@ static uint8_t rtpi_mbedtls_alert_of(int error) {
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
     case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
         return MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE;
-    case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-        return MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION;
+    case MBEDTLS_ERR_SSL_DECODE_ERROR:
+        return MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR;
+    case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
+        return MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER;
 #ifdef MBEDTLS_ERR_ECP_VERIFY_FAILED
     case MBEDTLS_ERR_ECP_VERIFY_FAILED: // RFC 5246 7.4.8
 #endif
@@ -245,14 +248,19 @@ static uint8_t rtpi_mbedtls_alert_of(int error) {
 #endif
         return MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR;
     default:
-        return MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE;
+        return MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR;
     }
+}
+
+static void rtpi_mbedtls_fail(rtpush_mbedtls_slot *slot, int error) {
+    slot->error = error;
+    slot->state |= RTPI_TLS_CLOSED;
 }
 
 // close_notify, if it is due and nothing is under way.
 static void rtpi_mbedtls_notify(rtpush_mbedtls_slot *slot) {
     if ((slot->notes & (RTPI_MBEDTLS_CLOSING | RTPI_MBEDTLS_NOTIFIED)) == RTPI_MBEDTLS_CLOSING &&
-        slot->out_len == 0 && slot->error == 0) {
+        slot->out_len == 0) {
         slot->notes |= RTPI_MBEDTLS_NOTIFIED;
         (void)mbedtls_ssl_close_notify(&slot->ssl);
     }
@@ -273,8 +281,7 @@ static void rtpi_mbedtls_said(rtpush_mbedtls_slot *slot, int result) {
         }
         return;
     }
-    slot->error = result;
-    slot->state |= RTPI_TLS_CLOSED;
+    rtpi_mbedtls_fail(slot, result);
 }
 
 // Goes on with the handshake, or decrypts into plain, which is empty.
@@ -301,7 +308,7 @@ static void rtpi_tls_start(rtpush_mbedtls *tls, rtpush_mbedtls_slot *slot) {
     result = mbedtls_ssl_setup(&slot->ssl, &tls->config);
     mbedtls_ssl_set_bio(&slot->ssl, slot, rtpi_mbedtls_send, rtpi_mbedtls_receive, NULL);
     if (result != 0) {
-        rtpi_mbedtls_said(slot, result);
+        rtpi_mbedtls_fail(slot, result);
     }
 }
 
@@ -373,11 +380,8 @@ static int rtpi_tls_write(rtpush_tls_slot *base, const rtpush_span *spans, int c
     uint8_t record[512];
     const uint8_t *from = (const uint8_t *)spans[0].data;
     size_t len = spans[0].len;
+    size_t most;
     int result;
-    if ((slot->state & (RTPI_TLS_READY | RTPI_TLS_CLOSED)) != RTPI_TLS_READY || slot->out_len > 0 ||
-        (slot->notes & RTPI_MBEDTLS_CLOSING)) {
-        return 0;
-    }
     if (count > 1 && len < sizeof(record)) {
         from = record;
         len = 0;
@@ -388,11 +392,13 @@ static int rtpi_tls_write(rtpush_tls_slot *base, const rtpush_span *spans, int c
         memcpy(record + len, spans[i].data, n);
         len += n;
     }
-    result = mbedtls_ssl_get_max_out_record_payload(&slot->ssl);
-    len = result > 0 && len > (size_t)result ? (size_t)result : len;
-    result = len > 0 ? mbedtls_ssl_write(&slot->ssl, from, len) : 0;
-    if (result < 0 && result != MBEDTLS_ERR_SSL_WANT_WRITE) {
-        rtpi_mbedtls_said(slot, result);
+    most = (size_t)mbedtls_ssl_get_max_out_record_payload(&slot->ssl);
+    len = len > most ? most : len;
+    slot->notes &= (uint8_t)~RTPI_MBEDTLS_NEW;
+    result = mbedtls_ssl_write(&slot->ssl, from, len);
+    if (result != MBEDTLS_ERR_SSL_WANT_WRITE) { // what rtpi_mbedtls_send says to a record
+        // RFC 8446 5.3, RFC 5246 6.1: the sequence number is at its end, or memory is.
+        rtpi_mbedtls_fail(slot, result);
         return -1;
     }
     return (int)len;
@@ -430,8 +436,7 @@ static int rtpi_tls_wire_taken(rtpush_tls_slot *base, size_t n) {
                                              MBEDTLS_SSL_ALERT_MSG_CLOSE_NOTIFY);
     }
     rtpi_mbedtls_notify(slot);
-    if (!(slot->state & (RTPI_TLS_READY | RTPI_TLS_CLOSED)) &&
-        !(slot->notes & RTPI_MBEDTLS_CLOSING)) {
+    if (!(slot->state & (RTPI_TLS_READY | RTPI_TLS_CLOSED))) {
         rtpi_mbedtls_run(slot); // the rest of the flight
     }
     return 1;
@@ -489,21 +494,33 @@ int rtpush_mbedtls_es256(const void *ctx, const uint8_t hash[32], const uint8_t 
 }
 #endif
 
-// Chooses and tries the generator. 0: there is no entropy.
+// Chooses and tries the generator. RTPUSH_OK, or what init returns.
 static int rtpi_mbedtls_seed(rtpush_mbedtls_desc *d) {
     uint8_t some[16];
 #ifdef MBEDTLS_PSA_CRYPTO_CLIENT // TLS 1.3 computes by PSA
-    if (psa_crypto_init() != PSA_SUCCESS || psa_generate_random(some, sizeof(some))) {
-        return 0;
+    psa_status_t status = psa_crypto_init();
+    status = status != PSA_SUCCESS ? status : psa_generate_random(some, sizeof(some));
+    if (status != PSA_SUCCESS) {
+        return status == PSA_ERROR_INSUFFICIENT_MEMORY ? RTPUSH_MBEDTLS_ERR_MEMORY
+                                                       : RTPUSH_MBEDTLS_ERR_ENTROPY;
     }
 #if MBEDTLS_VERSION_NUMBER < 0x04000000
     d->f_rng = d->f_rng != NULL ? d->f_rng : mbedtls_psa_get_random;
 #endif
+#else
+    if (d->f_rng == NULL) {
+        return RTPUSH_MBEDTLS_ERR_ENTROPY;
+    }
 #endif
-    return d->f_rng != NULL ? d->f_rng(d->p_rng, some, sizeof(some)) == 0
-                            : MBEDTLS_VERSION_NUMBER >= 0x04000000;
+#if MBEDTLS_VERSION_NUMBER < 0x04000000
+    return d->f_rng(d->p_rng, some, sizeof(some)) == 0 ? RTPUSH_OK : RTPUSH_MBEDTLS_ERR_ENTROPY;
+#else
+    (void)d;
+    return RTPUSH_OK;
+#endif
 }
 
+// 0 if all went well. Errors are put together: which step failed is not told.
 static int rtpi_mbedtls_configure(rtpush_mbedtls *tls) {
     // RFC 8446 B.4, RFC 7905, RFC 5289: ECDHE and authenticated encryption only.
     static const int suites[] = {MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
@@ -530,23 +547,22 @@ static int rtpi_mbedtls_configure(rtpush_mbedtls *tls) {
 #endif
 #ifdef MBEDTLS_SSL_ALPN
     static const char *const protocols[] = {"http/1.1", "http/1.0", NULL}; // RFC 7301 6
-    result = result ? result
-                    : mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols);
+    result |= mbedtls_ssl_conf_alpn_protocols(config, (const char **)(uintptr_t)protocols);
 #endif
     if (d->anchors != NULL) {
         mbedtls_ssl_conf_ca_chain(config, d->anchors, NULL);
         mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_REQUIRED);
     }
-    result = result ? result : mbedtls_ssl_conf_own_cert(config, d->chain, d->key);
+    result |= mbedtls_ssl_conf_own_cert(config, d->chain, d->key);
 #ifdef RTPI_MBEDTLS_TICKETS
     mbedtls_ssl_ticket_init(&tls->tickets);
-    result = result ? result : rtpi_mbedtls_tickets(tls);
+    result |= rtpi_mbedtls_tickets(tls);
 #endif
     return result;
 }
 
 int rtpush_mbedtls_init(rtpush_mbedtls *tls, rtpush_server *srv, const rtpush_mbedtls_desc *desc) {
-    int error = RTPUSH_OK;
+    int error;
     memset(tls, 0, sizeof(*tls));
     tls->desc = *desc;
     tls->desc.ticket_s = desc->ticket_s ? desc->ticket_s : 86400u;
@@ -556,8 +572,9 @@ int rtpush_mbedtls_init(rtpush_mbedtls *tls, rtpush_server *srv, const rtpush_mb
     if (!rtpi_tls_check(tls)) {
         return RTPUSH_MBEDTLS_ERR_MEMORY;
     }
-    if (!rtpi_mbedtls_seed(&tls->desc)) {
-        return RTPUSH_MBEDTLS_ERR_ENTROPY;
+    error = rtpi_mbedtls_seed(&tls->desc);
+    if (error != RTPUSH_OK) {
+        return error;
     }
     if (rtpi_mbedtls_configure(tls) != 0) {
         error = RTPUSH_MBEDTLS_ERR_MEMORY;

@@ -189,7 +189,8 @@ enum { // flags of a link
 //   rtpi_tls_hungry(slot)               1: it would take some
 //   rtpi_tls_plain(slot, &len)          decrypted bytes, or NULL
 //   rtpi_tls_plain_taken(slot, n)
-//   rtpi_tls_write(slot, spans, count)  takes plaintext; returns how much, 0: no room, -1: an error
+//   rtpi_tls_write(slot, spans, count)  takes plaintext; returns how much, 0: no room, -1: error;
+//                                       the handshake is complete, and wire has nothing
 //   rtpi_tls_flush(slot)                ends a record that is not full
 //   rtpi_tls_close(slot)                sends close_notify behind what is under way
 //   rtpi_tls_wire(slot, &len)           ciphertext to be sent, or NULL; also when it is CLOSED

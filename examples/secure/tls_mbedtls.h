@@ -7,6 +7,7 @@
 #define RTPUSH_MBEDTLS_IMPLEMENTATION
 #include "ports/rtpush_mbedtls.h"
 
+#include <errno.h>
 #include <mbedtls/memory_buffer_alloc.h>
 #include <mbedtls/pk.h>
 #include <stdio.h>
@@ -18,6 +19,16 @@ static rtpush_mbedtls_slot tls_slots[CONNS];
 static rtpush_mbedtls_link tls_links[CONNS];
 static mbedtls_x509_crt tls_chain;
 static mbedtls_pk_context tls_key;
+
+// What mbedTLS says of a file: 1, or the message is printed.
+static int is_read(const char *path, int error) {
+    if (error == MBEDTLS_ERR_PK_FILE_IO_ERROR || error == MBEDTLS_ERR_X509_FILE_IO_ERROR) {
+        fprintf(stderr, "secure: %s: %s\n", path, strerror(errno));
+    } else if (error != 0) {
+        fprintf(stderr, "secure: TLS: %s: mbedTLS says -0x%04x\n", path, (unsigned)-error);
+    }
+    return error == 0;
+}
 
 static int start_tls(const char *cert, const char *key) {
     const rtpush_mbedtls_desc desc = {
@@ -35,16 +46,12 @@ static int start_tls(const char *cert, const char *key) {
     }
     mbedtls_x509_crt_init(&tls_chain);
     mbedtls_pk_init(&tls_key);
-    int error = mbedtls_x509_crt_parse_file(&tls_chain, cert);
-    if (error == 0) {
-        error = mbedtls_pk_parse_keyfile(&tls_key, key, NULL, mbedtls_psa_get_random,
-                                         MBEDTLS_PSA_RANDOM_STATE);
-    }
-    if (error != 0) {
-        fprintf(stderr, "secure: %s or %s: mbedTLS says %d\n", cert, key, error);
+    if (!is_read(cert, mbedtls_x509_crt_parse_file(&tls_chain, cert)) ||
+        !is_read(key, mbedtls_pk_parse_keyfile(&tls_key, key, NULL, mbedtls_psa_get_random,
+                                               MBEDTLS_PSA_RANDOM_STATE))) {
         return -1;
     }
-    error = rtpush_mbedtls_init(&tls, &server, &desc);
+    int error = rtpush_mbedtls_init(&tls, &server, &desc);
     if (error < 0) {
         fprintf(stderr, "secure: TLS: %s\n", rtpush_mbedtls_strerror(error));
     }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the package of each ecosystem as a tree, an archive and a checksum, complete in its root:
 #     build/package/platformio  build/package/platformio.tar.gz  build/package/SHA256SUMS ...
-# A release puts each tree on a branch of its own, so that it can be installed from git: release.sh. The version is RTPUSH_VERSION of rtpush.h.
+# release.sh puts each tree on a branch of its own, so that it can be installed from git. The
+# version is RTPUSH_VERSION of rtpush.h.
 # Usage: [URL=https://...] sh ports/packages/make.sh [OUT [NAME...]]
 #     OUT (build/package), NAME of platformio arduino esp-idf zephyr npm meson (all)
 set -eu

@@ -78,7 +78,8 @@ device('openssl verifies the certificate and is given the login page', async (s)
   const { text } = await run('openssl', ['s_client', '-connect', `127.0.0.1:${s.port}`, '-CAfile',
     CA, '-verify_return_error', '-ign_eof'], { input: hello });
   check(/Verify return code: 0 \(ok\)/.test(text), 'the certificate does not verify');
-  check(/New, TLSv1\.2, Cipher is ECDHE-ECDSA-/.test(text), 'the suite');
+  check(/New, TLSv1\.(2, Cipher is ECDHE-ECDSA|3, Cipher is TLS)_?-?CHACHA20/.test(text),
+    `the suite: ${/New, .*/.exec(text)}`);
   check(/HTTP\/1\.1 200 OK/.test(text) && /type="password"/.test(text), text.slice(-300));
   check(/Content-Security-Policy: default-src 'none'/.test(text), 'no policy');
 });

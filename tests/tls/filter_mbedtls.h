@@ -1,6 +1,6 @@
 // filter_mbedtls.h - for peer.h: the filter under test is ports/rtpush_mbedtls.h. BearSSL is only
-// in the client, by rtpush_bearssl.h in a file of its own (bearssl.c). mbedTLS has all its memory
-// from one array, which at the end of each test holds what it held before.
+// in the client, by rtpush_bearssl.h in a file of its own (bearssl.c). mbedTLS's memory is counted:
+// at the end of each test it is what it was before. Any allocation can be made to fail.
 
 #ifndef T_FILTER_MBEDTLS_H
 #define T_FILTER_MBEDTLS_H
@@ -10,14 +10,13 @@
 #define RTPUSH_MBEDTLS_IMPLEMENTATION
 #include "../../ports/rtpush_mbedtls.h"
 
-#include <mbedtls/memory_buffer_alloc.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/platform.h>
 #include <time.h>
 
 #include "certs.h"
 
-enum { P_SLOTS = 8, P_LINKS = 48, P_HEAP = 1024 * 1024, P_DAYS_1970 = 719528 };
+enum { P_SLOTS = 8, P_LINKS = 48, P_DAYS_1970 = 719528 };
 #ifndef P_STEP // a handshake is cut after so many bytes, and as many more
 #define P_STEP 9
 #endif
@@ -33,7 +32,8 @@ enum { // last_error
     P_ERR_TOO_LARGE = MBEDTLS_ERR_SSL_BAD_INPUT_DATA,
     P_ERR_UNEXPECTED = MBEDTLS_ERR_SSL_INVALID_RECORD,
     P_ERR_BAD_FINISHED = MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE,
-    P_ERR_BAD_SIGNATURE = MBEDTLS_ERR_ECP_VERIFY_FAILED
+    P_ERR_BAD_SIGNATURE = MBEDTLS_ERR_ECP_VERIFY_FAILED,
+    P_ERR_INTERNAL_ALERT = MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE // it sent internal_error
 };
 
 typedef struct p_identity {
@@ -51,7 +51,13 @@ typedef struct p_keys { // for the server
 
 static p_keys p_ec_keys, p_rsa_keys;
 static mbedtls_x509_crt p_anchors;
-static uint8_t p_heap[P_HEAP];
+static struct {
+    size_t used, most; // bytes
+    size_t limit;      // no more; 0: as many as asked for
+    size_t calls;
+    size_t fail_at;    // this one fails; 0: none
+    int client;        // the client calls: nothing fails
+} p_heap;
 
 typedef struct p_box { // all memory of the filter under test
     rtpush_mbedtls tls;
@@ -85,11 +91,30 @@ static mbedtls_time_t p_time(mbedtls_time_t *out) {
     return now;
 }
 
-static size_t p_heap_now(void) {
-    size_t used = 0;
-    size_t blocks = 0;
-    mbedtls_memory_buffer_alloc_cur_get(&used, &blocks);
-    return used;
+enum { P_BLOCK = 16 }; // before each block: its bytes, and what keeps it aligned
+
+static void *p_calloc(size_t count, size_t size) {
+    const size_t bytes = count * size;
+    p_heap.calls += !p_heap.client;
+    if (!p_heap.client && (p_heap.calls == p_heap.fail_at ||
+                           (p_heap.limit > 0 && p_heap.used + bytes > p_heap.limit))) {
+        return NULL;
+    }
+    uint8_t *block = (uint8_t *)calloc(1, P_BLOCK + bytes);
+    T_CHECK(block != NULL, "out of memory in the test");
+    memcpy(block, &bytes, sizeof bytes);
+    p_heap.used += bytes;
+    p_heap.most = p_heap.used > p_heap.most ? p_heap.used : p_heap.most;
+    return block + P_BLOCK;
+}
+
+static void p_free(void *data) {
+    size_t bytes;
+    if (data != NULL) {
+        memcpy(&bytes, (uint8_t *)data - P_BLOCK, sizeof bytes);
+        p_heap.used -= bytes;
+        free((uint8_t *)data - P_BLOCK);
+    }
 }
 
 static void p_keys_load(p_keys *keys, const char *name) {
@@ -103,7 +128,7 @@ static void p_keys_load(p_keys *keys, const char *name) {
 }
 
 static void p_filter_load(void) {
-    mbedtls_memory_buffer_alloc_init(p_heap, sizeof p_heap);
+    mbedtls_platform_set_calloc_free(p_calloc, p_free);
     mbedtls_platform_set_time(p_time);
     T_EQ(psa_crypto_init(), PSA_SUCCESS);
     p_keys_load(&p_ec_keys, "ec");
@@ -120,7 +145,7 @@ static void p_use(const p_identity *identity) {
 
 static void p_filter_memory(void) {
     p.desc.f_rng = p_entropy;
-    p.heap = p_heap_now();
+    p.heap = p_heap.used;
 }
 
 static void p_small(void) { // the library decides it
@@ -154,9 +179,9 @@ static void p_filter_end(void) {
     rtpush_mbedtls_free(&p.tls);
     if (keys->used < 3 && p.tls.pool.count.begun > 0) {
         keys->used++;
-        p.heap = p_heap_now();
+        p.heap = p_heap.used;
     }
-    T_EQ(p_heap_now(), p.heap);
+    T_EQ(p_heap.used, p.heap);
 }
 
 #endif

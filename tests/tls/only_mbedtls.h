@@ -3,6 +3,9 @@
 #ifndef T_ONLY_MBEDTLS_H
 #define T_ONLY_MBEDTLS_H
 
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+
 // -- sessions -------------------------------------------------------------------------------------
 
 // A second connection of before's client, by the ticket it got.
@@ -136,53 +139,88 @@ static void after_close_notify_the_answer_still_comes(U_STATE) {
 
 // -- memory ---------------------------------------------------------------------------------------
 
-// The heap has so many bytes less than a connection needs. Whatever fails: this connection ends,
-// nothing is lost, and with memory again the next one is served.
-static size_t without_memory(size_t missing) {
-    static const size_t most = 60000; // of what a connection takes
-    void *rest[64];
-    size_t count = 0;
+enum { ALL = 100000 }; // bytes, more than a connection takes
+
+// The heap has so many bytes for a connection, or its allocation number fail_at fails. Whatever
+// fails: this connection ends, nothing is lost, and with memory again the next one is served. What
+// the client is told is internal_error (RFC 8446 6.2), if anything can be sent; mbedTLS says of its
+// ECDH that the client's key could not be decoded.
+static int without_memory(size_t bytes, size_t fail_at) {
     t_world *w = p_begin();
-    const size_t used = p_heap_now();
-    snprintf(t_where, sizeof t_where, "%lu bytes less", (unsigned long)missing);
+    snprintf(t_where, sizeof t_where, "%lu bytes, allocation %lu fails", (unsigned long)bytes,
+             (unsigned long)fail_at);
     p_peer *peer = p_dial(w);
-    for (size_t size = P_HEAP; size >= 64; size /= 2) { // all there is
-        while (count < 63 && (rest[count] = mbedtls_calloc(1, size)) != NULL) {
-            count++;
-        }
-    }
-    mbedtls_free(rest[0]); // the largest, less what is missing
-    rest[0] = mbedtls_calloc(1, P_HEAP / 2 - (missing < most ? most - missing : 0));
+    p_heap.client = 1;
     p_handshake(peer, 0);
+    p_heap.client = 0;
+    p_heap.limit = p_heap.used + bytes;
+    p_heap.calls = 0;
+    p_heap.fail_at = fail_at;
+    p_run(peer);
     p_say(peer, "{GET /hello}");
+    p_heap.limit = p_heap.fail_at = 0;
     const int served = peer->got.len > 0;
     T_CHECK(served || p.tls.pool.count.failed == 1, "neither served nor failed");
     T_CHECK(served || t_ended(peer->c), "the connection is still there");
+    const int alert =
+        p.tls.pool.count.last_error == MBEDTLS_ERR_SSL_DECODE_ERROR ? 50 : 80;
+    T_CHECK(served || p_error(peer) == 0 || p_error(peer) == BR_ERR_RECV_FATAL_ALERT + alert ||
+            P_ALERT_LOST(peer), "error %d, the server's %d", p_error(peer),
+            p.tls.pool.count.last_error);
     T_EQ(rtpush_get_counters(&w->srv)->requests, (uint32_t)served);
     p_hang_up(peer);
-    for (size_t i = 0; i < count; i++) {
-        mbedtls_free(rest[i]);
-    }
-    T_EQ(p_heap_now(), used);
     peer = p_connect(w);
     p_say(peer, "{GET /hello}");
     p_expect(peer, "hello");
     p_hang_up(peer);
     p_finish(w);
     t_where[0] = 0;
-    return (size_t)served;
+    return served;
 }
 
 static void connection_without_memory_ends_alone(U_STATE) {
     size_t served = 0;
     size_t refused = 0;
-    for (size_t missing = 0; missing <= 60000; missing += 401) {
-        const size_t good = without_memory(missing);
+    for (size_t bytes = ALL; bytes > 1000; bytes -= 997) {
+        const int good = without_memory(bytes, 0);
         served += good;
         refused += !good;
     }
     T_CHECK(served > 20 && refused > 20, "%lu served, %lu refused", (unsigned long)served,
             (unsigned long)refused);
+}
+
+static void connection_whose_allocation_fails_ends_alone(U_STATE) {
+    size_t refused = 0;
+    for (size_t k = 1; k < 4000; k += k < 60 ? 1 : k / 20) {
+        refused += !without_memory(ALL, k);
+    }
+    T_CHECK(refused > 60, "%lu refused", (unsigned long)refused);
+}
+
+// The same of init, at each of its allocations.
+static void init_without_memory_says_so_and_frees_all(U_STATE) {
+    t_world *w = p_world();
+    size_t k = 0;
+    int error = 0;
+    t_start(w);
+    do {
+        p_heap.calls = 0;
+        p_heap.fail_at = ++k;
+        error = p_filter_init(w);
+        p_heap.fail_at = 0;
+        T_CHECK(error == RTPUSH_OK || error == RTPUSH_MBEDTLS_ERR_MEMORY, "%lu: error %d",
+                (unsigned long)k, error);
+        T_CHECK(error == RTPUSH_OK || p_heap.used == p.heap, "%lu: not all is free",
+                (unsigned long)k);
+    } while (error != RTPUSH_OK);
+    T_EQ(p_heap.calls, k - 1);
+    T_CHECK(k > 3, "only %lu allocations", (unsigned long)k - 1);
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
+    p_hang_up(peer);
+    p_finish(w);
 }
 
 // -- tokens ---------------------------------------------------------------------------------------
@@ -266,18 +304,136 @@ static void psa_gives_random_bytes(U_STATE) {
     p_finish(w);
 }
 
-// The static array of mbedtls_memory_buffer_alloc_init, on this machine of 64 bits.
+// PSA's generator has no source, or one that ends later.
+psa_status_t mbedtls_psa_crypto_configure_entropy_sources( // library/psa_crypto_invasive.h
+    void (*entropy_init)(mbedtls_entropy_context *ctx),
+    void (*entropy_free)(mbedtls_entropy_context *ctx));
+
+static int source_ended;
+
+static int source(void *ctx, unsigned char *out, size_t len, size_t *got) {
+    *got = len;
+    return source_ended ? MBEDTLS_ERR_ENTROPY_SOURCE_FAILED : p_entropy(ctx, out, len);
+}
+
+static void source_begin(mbedtls_entropy_context *ctx) {
+    mbedtls_entropy_init(ctx);
+    ctx->MBEDTLS_PRIVATE(source_count) = 0; // not the system's
+    T_EQ(mbedtls_entropy_add_source(ctx, source, NULL, 32, MBEDTLS_ENTROPY_SOURCE_STRONG), 0);
+}
+
+static void init_without_entropy_says_so(U_STATE) {
+    t_world *w = p_world();
+    uint8_t some[16];
+    mbedtls_psa_crypto_free();
+    T_EQ(mbedtls_psa_crypto_configure_entropy_sources(source_begin, mbedtls_entropy_free),
+         PSA_SUCCESS);
+    t_start(w);
+    source_ended = 1;
+    T_EQ(p_filter_init(w), RTPUSH_MBEDTLS_ERR_ENTROPY); // it cannot begin
+    source_ended = 0;
+    T_EQ(mbedtls_psa_crypto_configure_entropy_sources(source_begin, mbedtls_entropy_free),
+         PSA_SUCCESS);
+    T_EQ(psa_crypto_init(), PSA_SUCCESS);
+    source_ended = 1;
+    for (int i = 0; i < MBEDTLS_CTR_DRBG_RESEED_INTERVAL; i++) {
+        (void)psa_generate_random(some, sizeof some);
+    }
+    T_EQ(p_filter_init(w), RTPUSH_MBEDTLS_ERR_ENTROPY); // it cannot go on
+    source_ended = 0;
+    T_EQ(p_filter_init(w), RTPUSH_OK);
+    mbedtls_psa_crypto_free(); // forgets the source
+    T_EQ(psa_crypto_init(), PSA_SUCCESS);
+    p_finish(w);
+}
+
+// -- ends of the library --------------------------------------------------------------------------
+
+// RFC 8446 5.3, RFC 5246 6.1: sequence numbers do not wrap. With the last one the connection ends,
+// and no second record is made with a number that was used.
+static void connection_ends_with_the_last_sequence_number(U_STATE) {
+    for (int i = 0; i < 2; i++) {
+        p_version = versions[i];
+        t_world *w = p_begin();
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{WS /stream}");
+        p_expect(peer, "HTTP/1.1 101 ");
+        memset(p.slots[0].ssl.MBEDTLS_PRIVATE(cur_out_ctr), 0xff, 8);
+        peer->deaf = 1; // it knows nothing of that number
+        const size_t before = peer->c->out_total;
+        T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+        T_EQ(t_publish_text(w, T_LOG, "two"), RTPUSH_OK);
+        t_run_ready(w);
+        T_EQ(p.tls.pool.count.last_error, MBEDTLS_ERR_SSL_COUNTER_WRAPPING);
+        const size_t sent = peer->c->out_total - before;
+        const uint8_t *record = peer->c->out.data + peer->c->out.len - sent;
+        T_CHECK(sent > 5 && (size_t)(record[3] << 8 | record[4]) == sent - 5, "not one record");
+        T_CHECK(peer->c->fin, "no FIN");
+        t_run(w);
+        t_expect_events(w, "close TLS");
+        p_hang_up(peer);
+        p_finish(w);
+    }
+    p_version = 0;
+}
+
+// Messages of a handshake that mbedTLS refuses without an alert of its own. RFC 5246 7.2.2.
+static uint8_t *message_in(t_buf *wire, uint8_t type) {
+    for (size_t at = 0; at + 9 < wire->len;) {
+        const size_t end = at + 5 + ((size_t)wire->data[at + 3] << 8 | wire->data[at + 4]);
+        for (size_t m = at + 5; wire->data[at] == 22 && m + 4 <= end && end <= wire->len;) {
+            if (wire->data[m] == type) {
+                return wire->data + m + 4;
+            }
+            m += 4 + ((size_t)wire->data[m + 1] << 16 | (size_t)wire->data[m + 2] << 8 |
+                      wire->data[m + 3]);
+        }
+        at = end;
+    }
+    t_fail_at(__FILE__, __LINE__, "no such message");
+    return NULL;
+}
+
+static void broken_messages_of_a_handshake_get_their_alert(U_STATE) {
+    enum { CLIENT_KEY_EXCHANGE = 16, CERTIFICATE_VERIFY = 15 };
+    for (int i = 0; i < 2; i++) {
+        t_world *w = p_world();
+        p_ask_clients(&p_ca);
+        p.days = P_DAYS_1970 + (uint32_t)(time(NULL) / 86400) + 1;
+        p_start(w);
+        p_peer *peer = p_dial(w);
+        br_ssl_client_set_single_ec(&peer->ssl, p_client.id.chain, p_client.id.chain_len,
+                                    br_skey_decoder_get_ec(&p_client.id.key), BR_KEYTYPE_SIGN,
+                                    BR_KEYTYPE_EC, &br_ec_p256_m31, br_ecdsa_i31_sign_asn1);
+        p_handshake(peer, 0);
+        (void)p_write(peer);
+        (void)p_put(peer);
+        peer->writes = peer->written;
+        p_run(peer);
+        if (i == 0) {
+            *message_in(&peer->wire, CLIENT_KEY_EXCHANGE) ^= 0x80; // the length of the point
+        } else {
+            *message_in(&peer->wire, CERTIFICATE_VERIFY) = 0x63; // no hash has this number
+        }
+        peer->writes = SIZE_MAX;
+        p_run(peer);
+        T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + (i == 0 ? 50 : 47));
+        T_EQ(p.tls.pool.count.last_error,
+             i == 0 ? MBEDTLS_ERR_SSL_DECODE_ERROR : MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER);
+        T_CHECK(t_ended(peer->c), "the connection is still there");
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// On this machine of 64 bits.
 static void print_high_water(U_STATE) {
     for (int i = 0; i < 2; i++) {
-        size_t most = 0;
-        size_t blocks = 0;
         t_world *w = p_begin(); // BearSSL's client takes none of it
-        const size_t before = p_heap_now();
-        mbedtls_memory_buffer_alloc_max_reset();
+        const size_t before = p_heap.most = p_heap.used;
         p_peer *peer = p_connect(w);
-        mbedtls_memory_buffer_alloc_max_get(&most, &blocks);
         printf("heap of one connection: %lu bytes in the handshake, %lu then\n",
-               (unsigned long)(most - before), (unsigned long)(p_heap_now() - before));
+               (unsigned long)(p_heap.most - before), (unsigned long)(p_heap.used - before));
         p_hang_up(peer);
         p_finish(w);
     }
@@ -290,6 +446,11 @@ static void print_high_water(U_STATE) {
     u_test(tls_1_3_is_what_both_choose), \
     u_test(after_close_notify_the_answer_still_comes), \
     u_test(connection_without_memory_ends_alone), \
+    u_test(connection_whose_allocation_fails_ends_alone), \
+    u_test(init_without_memory_says_so_and_frees_all), \
+    u_test(init_without_entropy_says_so), \
+    u_test(connection_ends_with_the_last_sequence_number), \
+    u_test(broken_messages_of_a_handshake_get_their_alert), \
     u_test(es256_takes_what_its_key_signed_and_nothing_else), \
     u_test(init_names_what_is_missing), \
     u_test(psa_gives_random_bytes), \
@@ -316,8 +477,14 @@ static void print_high_water(U_STATE) {
     u_test(record_larger_than_the_buffer_gets_its_alert), \
     u_test(alert_waits_for_the_record_under_way), \
     u_test(many_small_events_pass_through_a_small_buffer), \
+    u_test(long_events_arrive_whole), \
     u_test(changed_record_gets_bad_record_mac), \
+    u_test(changed_record_gets_its_alert_behind_the_record_under_way), \
+    u_test(fatal_alert_of_the_client_is_not_answered), \
+    u_test(connection_without_memory_ends_alone), \
+    u_test(connection_whose_allocation_fails_ends_alone), \
     u_test(close_notify_of_the_client_is_answered), \
+    u_test(close_notify_during_a_record_is_answered_behind_it), \
     u_test(close_of_the_server_sends_close_notify_before_fin), \
     u_test(peer_that_ends_before_it_acknowledged_our_close_notify_gets_fin), \
     u_test(input_is_delivered_without_output), \

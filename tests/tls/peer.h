@@ -150,6 +150,7 @@ static int m_read(p_peer *peer) {
     const size_t before = peer->c->out.len + peer->wire.len;
     uint8_t data[4096];
     int result = 0;
+    p_heap.client = 1;
     if (m_alive(m) && !m->open) {
         result = mbedtls_ssl_handshake(&m->ssl);
         m->open = result == 0;
@@ -169,6 +170,7 @@ static int m_read(p_peer *peer) {
     if (result < 0) {
         m_said(m, result);
     }
+    p_heap.client = 0;
     return peer->c->out.len + peer->wire.len != before;
 }
 
@@ -178,7 +180,9 @@ static int m_fill(p_peer *peer) {
         return 0;
     }
     n = peer->record > 0 && n > peer->record ? peer->record : n;
+    p_heap.client = 1;
     const int result = mbedtls_ssl_write(&peer->m->ssl, peer->want.data, n);
+    p_heap.client = 0;
     T_CHECK(result > 0, "the client cannot write: %d", result);
     t_eat(&peer->want, (size_t)result);
     return 1;
@@ -188,7 +192,9 @@ static int m_fill(p_peer *peer) {
 static void p_handshake(p_peer *peer, int resume) {
 #ifdef P_MBEDTLS
     if (peer->m != NULL) {
+        p_heap.client = 1;
         m_begin(peer->m, NULL);
+        p_heap.client = 0;
         return;
     }
 #endif
@@ -323,6 +329,19 @@ static int p_write(p_peer *peer) {
     t_put(&peer->wire, from, len);
     br_ssl_engine_sendrec_ack(p_engine(peer), len);
     return 1;
+}
+
+// It sends internal_error, a fatal alert.
+static void p_alert(p_peer *peer) {
+#ifdef P_MBEDTLS
+    if (peer->m != NULL) {
+        T_EQ(mbedtls_ssl_send_alert_message(&peer->m->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                            MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR), 0);
+        return;
+    }
+#endif
+    peer->ssl.eng.record_type_out = 21; // alert
+    t_expand(&peer->want, "{hex 0250}");
 }
 
 // What was made goes to the server, within the limits set.

@@ -722,6 +722,30 @@ static void many_small_events_pass_through_a_small_buffer(U_STATE) {
     p_finish(w);
 }
 
+// Data of an event that is longer than what is put together with its neighbours.
+static void long_events_arrive_whole(U_STATE) {
+    for (int size = 400; size < 2000; size += 90) {
+        static char text[2048];
+        t_world *w = p_world();
+        w->desc.log_size = 16384;
+        p_start(w);
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{GET /events?topics=log}");
+        p_expect(peer, "HTTP/1.1 200 ");
+        for (int i = 0; i < 2; i++) {
+            snprintf(text, sizeof text, "%0*d", size, i);
+            T_EQ(t_publish_text(w, T_LOG, text), RTPUSH_OK);
+        }
+        p_run(peer);
+        for (int i = 0; i < 2; i++) {
+            snprintf(text, sizeof text, "data: %0*d\n\n", size, i);
+            T_CHECK(strstr(t_text(&peer->got), text) != NULL, "%d bytes differ", size);
+        }
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
 static void empty_input_has_no_effect(U_STATE) {
     t_world *w = p_begin();
     t_conn *c = t_connect_peer(w, RTPUSH_LISTENER_SECURE, 1);
@@ -750,6 +774,54 @@ static void changed_record_gets_bad_record_mac(U_STATE) {
         p_hang_up(peer);
         p_finish(w);
     }
+}
+
+// ... and while a record of the server is under way: the alert follows its last byte.
+static void changed_record_gets_its_alert_behind_the_record_under_way(U_STATE) {
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /stream}");
+    p_expect(peer, "HTTP/1.1 101 ");
+    peer->c->window = 7;
+    T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
+    t_run_ready(w);
+    peer->writes = peer->written;
+    t_expand(&peer->want, "{81:hello}");
+    p_run(peer);
+    peer->wire.data[9] ^= 1;
+    peer->writes = SIZE_MAX;
+    p_run(peer);
+    T_EQ(p.tls.pool.count.failed, 1);
+    T_EQ(p_error(peer), 0);
+    peer->c->window = SIZE_MAX;
+    p_run(peer);
+    p_expect(peer, "on its way");
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 20);
+    T_CHECK(peer->c->fin, "no FIN behind the alert");
+    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 0);
+    t_run(w);
+    T_EQ(counted(w, RTPUSH_REASON_TLS), 1);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// RFC 8446 6.2, RFC 5246 7.2.2: a fatal alert ends the connection, and is not answered.
+static void fatal_alert_of_the_client_is_not_answered(U_STATE) {
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
+    const size_t before = peer->c->out_total;
+    p_alert(peer);
+    p_run(peer);
+    T_EQ(peer->c->out_total, before);
+    T_CHECK(t_ended(peer->c), "the connection is still there");
+    t_run(w);
+    T_EQ(counted(w, RTPUSH_REASON_TLS), 1);
+    T_EQ(p.tls.pool.count.failed, 1);
+    T_EQ(p.tls.pool.count.last_error, P_ERR_INTERNAL_ALERT);
+    p_hang_up(peer);
+    p_finish(w);
 }
 
 // RFC 5246 7.2.2: no_renegotiation is a warning; the connection goes on.
@@ -886,6 +958,29 @@ static void close_notify_ends_a_stream_in_the_middle(U_STATE) {
     t_expect_events(w, "open /ws|message 1 10 last words|close PEER_CLOSED 1006");
     p_hang_up(peer);
     p_finish(w);
+}
+
+// ... behind the record that is under way.
+static void close_notify_during_a_record_is_answered_behind_it(U_STATE) {
+    for (size_t window = 1; window < 30; window += 4) {
+        t_world *w = p_begin();
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{WS /stream}");
+        p_expect(peer, "HTTP/1.1 101 ");
+        peer->c->window = window;
+        T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
+        t_run_ready(w);
+        p_bye(peer);
+        p_run(peer);
+        T_CHECK(!peer->c->fin, "FIN in a record");
+        peer->c->window = SIZE_MAX;
+        p_run(peer);
+        T_CHECK(p_closed(peer) && p_error(peer) == 0, "no close_notify");
+        T_CHECK(peer->c->fin, "no FIN");
+        T_EQ(p.tls.pool.count.failed, 0);
+        p_hang_up(peer);
+        p_finish(w);
+    }
 }
 
 static void close_of_the_server_sends_close_notify_before_fin(U_STATE) {
@@ -1621,8 +1716,11 @@ int main(int argc, char **argv) {
         u_test(alert_waits_for_the_record_under_way),
         u_test(what_is_queued_behind_an_alert_is_discarded),
         u_test(many_small_events_pass_through_a_small_buffer),
+        u_test(long_events_arrive_whole),
         u_test(empty_input_has_no_effect),
         u_test(changed_record_gets_bad_record_mac),
+        u_test(changed_record_gets_its_alert_behind_the_record_under_way),
+        u_test(fatal_alert_of_the_client_is_not_answered),
         u_test(renegotiation_is_refused_and_the_connection_goes_on),
         u_test(incomplete_renegotiation_delays_nothing),
         u_test(other_records_after_the_handshake_get_unexpected_message),
@@ -1630,6 +1728,7 @@ int main(int argc, char **argv) {
         u_test(hint_passes_through_the_smallest_window),
         u_test(tls_to_the_plain_port_is_refused),
         u_test(close_notify_of_the_client_is_answered),
+        u_test(close_notify_during_a_record_is_answered_behind_it),
         u_test(close_notify_ends_a_stream_in_the_middle),
         u_test(close_of_the_server_sends_close_notify_before_fin),
         u_test(peer_that_ends_before_it_acknowledged_our_close_notify_gets_fin),
