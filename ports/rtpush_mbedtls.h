@@ -513,7 +513,7 @@ static int rtpi_mbedtls_seed(rtpush_mbedtls_desc *d) {
     }
 #endif
 #if MBEDTLS_VERSION_NUMBER < 0x04000000
-    return d->f_rng(d->p_rng, some, sizeof(some)) == 0 ? RTPUSH_OK : RTPUSH_MBEDTLS_ERR_ENTROPY;
+    return d->f_rng(d->p_rng, some, sizeof(some)) ? (int)RTPUSH_MBEDTLS_ERR_ENTROPY : RTPUSH_OK;
 #else
     (void)d;
     return RTPUSH_OK;
