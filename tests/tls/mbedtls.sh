@@ -41,8 +41,10 @@ if [ -f "$lib" ] && [ "$lib" -nt "$config" ] && [ "$lib" -nt "$0" ]; then
 fi
 sh tests/fetch.sh mbedtls 3.6 trixie build/mbedtls library/ssl_tls.c
 case "$name" in
-    *-asan) how='gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined
-        -fno-sanitize-recover=all' ;;
+    *-asan)
+        how='gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined'
+        how="$how -fno-sanitize-recover=all" # one line: xargs takes each as a command
+        ;;
     host | small) how='gcc -g -O2' ;;
     *)
         cpu="${name%-1[23]}"

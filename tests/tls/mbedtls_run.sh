@@ -32,7 +32,7 @@ fi
 part compile-mbedtls 300 'sh tests/tls/compile.sh mbedtls'
 memory tls-1.2 test_tls host
 part tls-1.3 400 "$out/test_tls-host 1.3"
-tools="$make build/hub-mbedtls build/hub && NODE_EXTRA_CA_CERTS=build/cert/ca.pem \
+tools="$make build/hub-mbedtls build/hub && RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \
     node tests/tls/tools.test.mjs build/hub-mbedtls build/hub"
 if [ "${1:-}" = long ]; then
     memory small-1.2 test_tls small-asan
