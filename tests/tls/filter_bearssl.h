@@ -29,6 +29,7 @@ static br_prng_seeder p_seeder(const char **name) {
 enum { P_SLOTS = 8, P_LINKS = 48, P_SESSIONS = 4, P_STEP = 1 };
 enum { P_IN = 16709, P_OUT = 16469 };
 enum { P_SMALL_IN = 837 - 21 }; // most bytes in a record: 5 of its header, 16 of Poly1305
+enum { P_MOST_IN = 16384 }; // without p_small
 enum { P_TOO_MUCH = P_SMALL_IN + 1 };
 #define P_TOO_LONG "{hex 15030100020216}" // the answer to such a hello
 #define P_ALERT_LOST(peer) 0

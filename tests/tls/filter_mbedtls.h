@@ -20,7 +20,7 @@ enum { P_SLOTS = 8, P_LINKS = 48, P_DAYS_1970 = 719528 };
 #ifndef P_STEP // a handshake is cut after so many bytes, and as many more
 #define P_STEP 9
 #endif
-enum { P_SMALL_IN = T_IN }; // most bytes in a record
+enum { P_SMALL_IN = T_IN, P_MOST_IN = T_IN }; // most bytes in a record
 enum { P_TOO_MUCH = T_IN + 1000 };
 #define P_TOO_LONG "{hex 15030300020216}" // the answer to such a hello
 // RFC 8446 6.2: behind its Finished a server's alert is by the keys of the application. mbedTLS 3.6

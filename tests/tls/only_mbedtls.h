@@ -181,7 +181,8 @@ static int without_memory(size_t bytes, size_t fail_at) {
 static void connection_without_memory_ends_alone(U_STATE) {
     size_t served = 0;
     size_t refused = 0;
-    for (size_t bytes = ALL; bytes > 1000; bytes -= 997) {
+    const size_t most = 3 * (T_IN + 5000); // T_IN and 5 to 8 KB are enough
+    for (size_t bytes = most; bytes > most / 90; bytes -= most / 90) {
         const int good = without_memory(bytes, 0);
         served += good;
         refused += !good;

@@ -272,7 +272,7 @@ static void records_of_every_size_arrive(U_STATE) {
     w->desc.rate_bytes = w->desc.rate_messages = RTPUSH_UNLIMITED;
     p_start(w);
     p_peer *peer = p_connect(w);
-    for (size_t size = 1; size <= 16384; size += size < 600 ? 1 : size < 15000 ? 997 : 128) {
+    for (size_t size = 1; size <= P_MOST_IN; size += size < 600 ? 1 : size < 15000 ? 997 : 128) {
         snprintf(t_where, sizeof t_where, "records of %lu", (unsigned long)size);
         upload(w, peer, size < 16 ? 40 : size * 2 + 3, size);
     }
