@@ -7,8 +7,6 @@
 // Build:  make build/examples/upload
 // Type:   build/examples/upload, open the page, choose a file, take the network away meanwhile
 // See:    it goes on at the byte where it was cut. README.md does the same by curl
-//
-// The bank is RAM here. With flash, on_bytes answers RTPUSH_RETRY while a page is being written.
 
 #include "../shared/app.h"
 #include "ports/rtpush_json.h"
@@ -24,7 +22,6 @@ static const char *const words[] = {"idle", "receiving", "done", "wrong hash"};
 
 static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG_SIZE, TOPICS, VALUE)];
 static uint8_t bank[BANK];
-static uint32_t clock_ms;
 static struct {
     uint32_t at, size;    // bytes that are there, and of the whole image
     uint32_t moved_ms;    // when the last ones came
@@ -80,13 +77,13 @@ static void on_begin(rtpush_server *srv, const rtpush_request *req) {
                image.size == size && strcmp(image.hash, hash) == 0) {
         tell(srv, req, 200); // it goes on, or is here already
     } else if (image.state == RECEIVING &&
-               (image.writer.serial != 0 || clock_ms - image.moved_ms < LEFT_MS)) {
+               (image.writer.serial != 0 || rtpush_now_ms(srv) - image.moved_ms < LEFT_MS)) {
         rtpush_reply_text(srv, req->conn, 409, "another update is under way");
     } else {
         image.state = RECEIVING;
         image.at = 0;
         image.size = size;
-        image.moved_ms = clock_ms;
+        image.moved_ms = rtpush_now_ms(srv);
         memcpy(image.hash, hash, sizeof hash);
         say(srv, "Begins; bytes: ", size);
         tell(srv, req, 200);
@@ -126,7 +123,7 @@ static int on_bytes(rtpush_server *srv, const rtpush_request *req, const uint8_t
     }
     memcpy(bank + image.at, data, len);
     image.at += (uint32_t)len;
-    image.moved_ms = clock_ms;
+    image.moved_ms = rtpush_now_ms(srv);
     if (len > 0 && image.at == image.size) {
         judge(srv);
     }
@@ -148,12 +145,6 @@ static void start(rtpush_server *srv) {
     tell(srv, NULL, 0);
 }
 
-static uint32_t step(rtpush_server *srv, uint32_t now_ms) {
-    (void)srv;
-    clock_ms = now_ms;
-    return 1000;
-}
-
 static const char *const types[] = {"application/octet-stream", NULL};
 static const rtpush_route routes[] = {
     {.path = "/events", .kind = &rtpush_events, .flags = RTPUSH_FROM_FIRST},
@@ -170,4 +161,4 @@ const app example = {
              .topic_count = TOPICS, .memory = memory, .memory_size = sizeof memory,
              .conn_count = CONNS, .max_streams = STREAMS, .rx_size = RX, .tx_size = TX,
              .log_size = LOG_SIZE},
-    .start = start, .step = step};
+    .start = start};

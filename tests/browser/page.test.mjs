@@ -7,6 +7,8 @@
 // its first notice says, so that dead links are detected in seconds. Every wait is bounded;
 // no test relies on this machine being quick. Last line: "N passed, N failed".
 
+import http from 'node:http';
+import { FIREFOX } from './browsers.mjs';
 import { check, same, sleep, startProgram, stopProgram, until } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
 import * as suite from './suite.mjs';
@@ -494,12 +496,113 @@ async function functions() {
     }, OUTAGE);
 }
 
+// -- the network of the page ----------------------------------------------------------------------
+
+// A gateway that passes short requests alone: it keeps an answer until it is complete, and after
+// limitMs answers 504 (Gateway Timeout). It does not know WebSockets.
+async function startGateway(limitMs) {
+    let asked = 0;
+    const gateway = http.createServer((request, response) => {
+        asked++;
+        const { method, headers, url } = request;
+        const up = http.request({
+            port: server.port, host: '127.0.0.1', method, headers, path: url,
+        });
+        const parts = [];
+        const timer = setTimeout(() => {
+            response.writeHead(504).end();
+            up.destroy();
+        }, limitMs);
+        response.on('close', () => { clearTimeout(timer); up.destroy(); });
+        up.on('error', () => {});
+        up.on('response', (answer) => {
+            answer.on('data', (part) => parts.push(part));
+            answer.on('end', () => {
+                response.writeHead(answer.statusCode, answer.headers).end(Buffer.concat(parts));
+            });
+        });
+        request.pipe(up);
+    });
+    gateway.on('upgrade', (_, socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    await new Promise((done) => { gateway.listen(0, '127.0.0.1', done); });
+    return {
+        url: `http://127.0.0.1:${gateway.address().port}`,
+        get asked() { return asked; },
+        close() {
+            gateway.close();
+            gateway.closeAllConnections();
+        },
+    };
+}
+
+async function network() {
+    // The server's period is 1 s, so a poll waits for 1 s: the stricter gateway cuts it.
+    for (const limitMs of [2500, 800]) {
+        await test(`polling_goes_on_where_answers_end_after_${limitMs}_ms`, async () => {
+            const gateway = await startGateway(limitMs);
+            const page = await openPage(gateway.url);
+            await begin(page, 'auto', { establishMs: 3000 });
+            await until('polling', async () => (await status(page, 'auto')).transport === 'poll');
+            await was(page, 'auto', 'open');
+            const expected = [];
+            for (let i = 1; i <= 20; i++) {
+                expected.push(`${i}`);
+                await publish(`${i}`);
+                await sleep(250);
+            }
+            await until('the last', async () => (await look(page, 'auto')).events.length >= 20);
+            same((await look(page, 'auto')).events, expected, 'events');
+            same((await status(page, 'auto')).transport, 'poll', 'transport');
+            same((await look(page, 'auto')).missed, 0, 'missed');
+            gateway.close();
+        }, OUTAGE);
+    }
+
+    // A browser that is told to be offline refuses requests and says so to its pages; what it does
+    // to what is open differs. So the link dies as well, as it does in reality.
+    if (!FIREFOX) { // BiDi has no such command
+        await test('offline_is_seen_and_online_resumes_on_each_transport', async () => {
+            const link = await startLink();
+            const page = await openPage(link.url);
+            for (const transport of TRANSPORTS) {
+                await begin(page, transport, { transport });
+                await state(page, transport, 'open');
+            }
+            await page.context().setOffline(true);
+            same(await page.evaluate(() => navigator.onLine), false, 'navigator.onLine');
+            await publish('reaches what is open');
+            await sleep(1000);
+            for (const transport of TRANSPORTS) {
+                const { events, states } = await look(page, transport);
+                console.log(`     ${transport}: ${events.length} events, ${states.at(-1)}`);
+            }
+            link.die();
+            await publish('lost on the way');
+            for (const transport of TRANSPORTS) {
+                await was(page, transport, 'waiting');
+            }
+            await publish('meanwhile');
+            link.repair();
+            await page.context().setOffline(false);
+            for (const transport of TRANSPORTS) {
+                await state(page, transport, 'open');
+                await until('the last', async () => (
+                    await look(page, transport)).events.includes('meanwhile'));
+                same((await look(page, transport)).events,
+                    ['reaches what is open', 'lost on the way', 'meanwhile'], transport);
+                same((await look(page, transport)).missed, 0, 'missed');
+            }
+            link.close();
+        }, OUTAGE);
+    }
+}
+
 // -- run ------------------------------------------------------------------------------------------
 
 await suite.run(ALL_MS, async () => {
     await suite.openBrowser();
     server = await startServer();
-    for (const group of [deadLinks, refusals, places, functions]) {
+    for (const group of [deadLinks, refusals, places, functions, network]) {
         await group();
     }
     await stopProgram(server);

@@ -1,5 +1,6 @@
 // What tests/browser/page.test.mjs connects to: each kind of stream, a page without content, the
-// page's script; what is refused can be changed while it runs.
+// page's script, also as a classic one (sh ports/page.sh build/page, else there is none); what is
+// refused can be changed while it runs.
 //     cc -std=c99 -I. tests/browser/server.c -o build/page-server
 //     build/page-server --port 0 --keepalive 1000
 #define _GNU_SOURCE
@@ -28,12 +29,15 @@ static const char worker[] =
     "    onState: ({ state }) => postMessage({ state }),\n"
     "    onEvent: (topic, data) => postMessage({ topic, data }) });\n";
 static char script[SCRIPT_MAX];
+static char classic[SCRIPT_MAX] = "throw new Error('not built')";
 
 static const rtpush_asset index_html = {
     .content_type = "text/html; charset=utf-8", .data = page, .len = sizeof(page) - 1};
 static const rtpush_asset worker_js = {
     .content_type = "text/javascript", .data = worker, .len = sizeof(worker) - 1};
 static rtpush_asset rtpush_js = {.content_type = "text/javascript", .data = script};
+static rtpush_asset classic_js = {
+    .content_type = "text/javascript", .data = classic, .len = 28}; // the words above
 
 static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
     (void)srv;
@@ -105,6 +109,7 @@ enum { TOPICS = sizeof(topics) / sizeof(topics[0]), STATES = 2 * 64 };
 static const rtpush_route routes[] = {
     {.path = "/", .kind = &rtpush_file, .asset = &index_html},
     {.path = "/rtpush.js", .kind = &rtpush_file, .asset = &rtpush_js},
+    {.path = "/rtpush.iife.js", .kind = &rtpush_file, .asset = &classic_js},
     {.path = "/worker.js", .kind = &rtpush_file, .asset = &worker_js},
     {.path = "/ws", .kind = &rtpush_websocket, .on_message = on_message},
     {.path = "/events", .kind = &rtpush_events},
@@ -117,6 +122,17 @@ static const rtpush_route routes[] = {
      .on_request = on_refusal},
     {.path = "/counts", .kind = &rtpush_handler, .on_request = on_counts},
 };
+
+// 0: there is no such file
+static uint32_t load(const char *name, char *out) {
+    FILE *file = fopen(name, "rb");
+    uint32_t len = 0;
+    if (file != NULL) {
+        len = (uint32_t)fread(out, 1, SCRIPT_MAX, file);
+        fclose(file);
+    }
+    return len;
+}
 
 int main(int argc, char **argv) {
     static rtpush_server srv;
@@ -132,7 +148,6 @@ int main(int argc, char **argv) {
     unsigned number = 0;
     once.epoch = desc.epoch;
     once.act = act;
-    FILE *file = fopen("ports/browser/rtpush.js", "rb");
     for (int i = 1; i + 1 < argc; i += 2) {
         const uint32_t value = (uint32_t)strtoul(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--port") == 0) {
@@ -141,10 +156,12 @@ int main(int argc, char **argv) {
             desc.keepalive_ms = value;
         }
     }
-    if (file == NULL || (rtpush_js.len = (uint32_t)fread(script, 1, SCRIPT_MAX, file)) == 0) {
+    rtpush_js.len = load("ports/browser/rtpush.js", script);
+    if (rtpush_js.len == 0) {
         perror("ports/browser/rtpush.js");
         return 1;
     }
-    fclose(file);
+    const uint32_t classic_len = load("build/page/rtpush.iife.js", classic);
+    classic_js.len = classic_len > 0 ? classic_len : classic_js.len;
     return serve(&srv, &desc, &posix, number, NULL);
 }

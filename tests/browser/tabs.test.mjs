@@ -8,6 +8,7 @@
 // http://device.test, which is no secure context, and as http://127.0.0.1, which is one.
 // Last line: "N passed, N failed".
 
+import { execFileSync } from 'node:child_process';
 import { FIREFOX } from './browsers.mjs';
 import { check, same, sleep, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
@@ -27,6 +28,8 @@ const random = (n) => {
     return Math.floor(seed / 2 ** 32 * n);
 };
 
+// The classic script is what `make page` builds.
+execFileSync('sh', ['ports/page.sh', 'build/page'], { stdio: ['ignore', 'ignore', 'inherit'] });
 const startServer = (port = 0) => startProgram(PROGRAM,
     ['--port', String(port), '--keepalive', process.env.FAULTS ? '1000' : '5000']);
 const publish = async (text, topic = 'a') => check((await fetch(
@@ -186,6 +189,31 @@ async function shared() {
         for (const page of pages) {
             await got(page, 'a-1');
         }
+    });
+
+    await test('the_classic_script_has_all_and_shares_one_connection', async () => {
+        const pages = [];
+        for (const number of [1, 2]) {
+            const page = await openTab(null);
+            pages.push(page);
+            await page.addScriptTag({ url: '/rtpush.iife.js' });
+            same(await page.evaluate(() => ['connect', 'duplex', 'websocket', 'sse', 'poll', 'tabs']
+                .filter((name) => !(name in globalThis.rtpush))), [], 'missing');
+            await page.evaluate(() => {
+                globalThis.seen = { events: [] };
+                globalThis.client = globalThis.rtpush.default({
+                    topics: ['a'],
+                    onEvent: (topic, data) => globalThis.seen.events.push(topic + data),
+                });
+            });
+            await isOpen(page);
+            await publish(`-${number}`);
+            await got(page, `a-${number}`);
+        }
+        await got(pages[0], 'a-2');
+        same(await streams(), 1, 'streams');
+        await pages[1].evaluate(() => globalThis.client.send('-3', { ack: true }));
+        await got(pages[0], 'a-3');
     });
 
     if (!FIREFOX) { // which cannot be told to go back, or to freeze a tab

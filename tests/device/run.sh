@@ -12,7 +12,8 @@
 #   selftest  examples/selftest in Chromium: from this machine, as a sketch, from that board
 #   device-tls, pages-tls  both over TLS, side by side from this machine and from mps2-an385, which
 #           has RAM for TLS in every connection
-#   boards  the clients on the other boards, without what takes long
+#   boards  the clients on the other boards, without what takes long, and examples of
+#           examples/shared on the one with 64 KB of RAM
 #   secure-device  examples/secure as firmware: TLS in 64 KB of RAM, instructions of a handshake
 #   secure-app     its application and pages there, as tests/clients and tests/browser see them
 set -u
@@ -250,6 +251,9 @@ for part in "$@"; do
             build_dashboard || continue
             clients mps2-an385 ',"quick":true'
             clients mps2-an500 ',"quick":true'
+            build "${MAKE:-make}" --no-print-directory $(for app in board chat rtc; do
+                echo "build/app-firmware/$app/lm3s6965evb.elf"
+            done) && run apps-lm3s6965evb node tests/clients/apps.test.mjs build/app-firmware
             ;;
         secure-device) build_secure && secure_device ;;
         secure-app) build_secure && secure_app ;;

@@ -163,15 +163,23 @@ try "meson: builds" sh -c "meson setup '$out/meson/build' '$out/meson' && \
 try "meson: runs" prints "$serves" "$out/meson/build/use"
 
 mkdir -p "$out/npm"
-echo '{ "private": true }' >"$out/npm/package.json"
-try "npm: installs" sh -c "cd '$out/npm' && npm install --offline --no-audit --no-fund \
-    '$package/npm'"
+echo '{ "private": true, "type": "module" }' >"$out/npm/package.json"
+echo "import { connect, websocket } from 'rtpush';
+if (typeof connect !== 'function' || websocket.name !== 'websocket') throw new Error('empty');" \
+    >"$out/npm/use.js"
+try "npm: packs" sh -c "cd '$out/npm' && npm pack --silent '$package/npm'"
+try "npm: installs what it packed" sh -c "cd '$out/npm' && npm install --offline --no-audit \
+    --no-fund ./rtpush-*.tgz && test ! -L node_modules/rtpush"
+try "npm: is imported by Node.js" sh -c "cd '$out/npm' && node use.js"
+try "npm: is imported by esbuild, without what is not used" sh -c "cd '$out/npm' && \
+    esbuild --bundle --minify --format=esm --log-level=error use.js --outfile=used.js && \
+    node used.js && grep -q WebSocket used.js && ! grep -q EventSource used.js"
+try "npm: has the classic script and the types" sh -c "cd '$out/npm/node_modules/rtpush' && \
+    test -s rtpush.iife.js && test -s rtpush.d.ts"
 mkdir -p "$out/npm-git"
 echo '{ "private": true }' >"$out/npm-git/package.json"
 try "npm: installs from its branch" sh -c "cd '$out/npm-git' && npm install --offline --no-audit \
     --no-fund 'git+file://$branches#npm' && [ -s node_modules/rtpush/package.json ]"
-try "npm: imports" sh -c "cd '$out/npm' && node --input-type=module \
-    -e \"import { connect } from 'rtpush'; if (typeof connect !== 'function') process.exit(1)\""
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
