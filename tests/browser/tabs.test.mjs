@@ -346,7 +346,7 @@ async function faults() {
                 await sleep(random(400));
             }
             await publish(`${i}`);
-            await sleep(random(20)); // the log holds what a page misses until it is connected again
+            await sleep(random(12)); // the log holds what a page misses until it is connected again
             if (random(10) === 0) {
                 await publish(`${i}`, 's');
                 await publish('x', 'h');
