@@ -79,6 +79,8 @@ def size():
         [table["rtpush_lwip.h"][1], table["rtpush_access.h"][1],
          budget["flash with BearSSL, ... no RSA, AES, X25519"] / 1000,
          budget["flash with BearSSL, everything"] / 1000]
+    yield README, rf"TLS is 1.2 by BearSSL: {NUMBER} bytes and two buffers a connection", \
+        [budget["sizeof(rtpush_bearssl_slot)"]]
     yield "examples/widgets/README.md", rf"The whole device is {NUMBER} lines of C", \
         [read("examples/widgets/app.c").count("\n")]
 

@@ -475,8 +475,7 @@ static void print_high_water(U_STATE) {
     u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms), \
     u_test(one_acknowledgement_of_several_records_counts_for_all_of_them), \
     u_test(reader_that_acknowledges_late_is_not_dropped), \
-    u_test(record_larger_than_the_buffer_gets_its_alert), \
-    u_test(alert_waits_for_the_record_under_way), \
+    u_test(length_that_no_record_has_gets_record_overflow), \
     u_test(many_small_events_pass_through_a_small_buffer), \
     u_test(long_events_arrive_whole), \
     u_test(changed_record_gets_bad_record_mac), \

@@ -638,6 +638,23 @@ static void record_larger_than_the_buffer_gets_its_alert(U_STATE) {
     p_finish(w);
 }
 
+// RFC 8446 5.2: no record is longer than 2^14 + 256 bytes, or in TLS 1.2 2^14 + 2048.
+static void length_that_no_record_has_gets_record_overflow(U_STATE) {
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    peer->writes = peer->written;
+    p_say(peer, "{GET /hello}");
+    peer->wire.data[3] = 0x7f;
+    peer->writes = SIZE_MAX;
+    p_run(peer);
+    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 22);
+    T_EQ(p.tls.pool.count.last_error, P_ERR_BAD_LENGTH);
+    T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
+    T_CHECK(t_ended(peer->c), "the connection is still there");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 // The alert must not stand in the middle of a record that is being sent.
 static void alert_waits_for_the_record_under_way(U_STATE) {
     if (P_TOO_MUCH > 16384) {
@@ -1713,6 +1730,7 @@ int main(int argc, char **argv) {
         u_test(reader_that_acknowledges_late_is_not_dropped),
         u_test(alert_that_nobody_reads_does_not_keep_the_connection),
         u_test(record_larger_than_the_buffer_gets_its_alert),
+        u_test(length_that_no_record_has_gets_record_overflow),
         u_test(alert_waits_for_the_record_under_way),
         u_test(what_is_queued_behind_an_alert_is_discarded),
         u_test(many_small_events_pass_through_a_small_buffer),
