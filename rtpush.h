@@ -3962,6 +3962,11 @@ static inline int rtpi_reader_quiet(const rtpush_server *srv, const rtpush_conn 
            (s->sweep_prev >= srv->limit_rev || (s->topics & srv->state_topics) == 0);
 }
 
+// Is what is queued in tx all that this stream has to send? Then it has seen all records.
+RTPI_APART static int rtpi_only_tx(const rtpush_server *srv, const rtpush_conn *c) {
+    return c->out.stream.seq >= srv->limit_seq && rtpi_reader_quiet(srv, c, 0);
+}
+
 // Are whole records all it has to send?
 static inline int rtpi_only_records(const rtpush_server *srv, const rtpush_conn *c, unsigned but) {
     return rtpi_tx_queued(c) == 0 && rtpi_reader_quiet(srv, c, but | RTPI_F_BLOCKED);
@@ -4299,23 +4304,17 @@ static inline const rtpi_shared *rtpi_shared_at(rtpush_server *srv, const rtpush
     return srv->shared->plan.total > 0 ? srv->shared : NULL;
 }
 
-// A plan that costs little: a shared one, or of tx where nothing else is to be sent.
+// The shared plan of this reader's position.
 static int rtpi_shared_output(rtpush_server *srv, rtpush_conn *c, rtpush_span *span) {
-    const rtpi_shared *shared = NULL;
-    if (rtpi_is_stream(c) && c->out.stream.seq < srv->limit_seq) {
-        shared = rtpi_shared_at(srv, c, 0);
-    } else if (rtpi_is_open(c) && rtpi_tx_queued(c) > 0 && rtpi_reader_quiet(srv, c, 0)) {
-        srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
-        srv->plan.total = srv->plan.tx;
-        span->data = rtpi_tx(srv, c) + c->tx_head;
+    const rtpi_shared *shared = rtpi_shared_at(srv, c, 0);
+    if (!shared) {
+        return 0;
     }
-    if (shared) {
-        srv->plan = shared->plan;
-        span->data = (const uint8_t *)(shared + 1);
-    }
-    span->len = (uint16_t)srv->plan.total;
+    srv->plan = shared->plan;
+    span->data = (const uint8_t *)(shared + 1);
+    span->len = (uint16_t)shared->plan.total;
     span->kind = RTPUSH_SPAN_COPY;
-    return srv->plan.total > 0;
+    return 1;
 }
 
 // Has this stream anything to send, or records to examine?
@@ -4324,7 +4323,7 @@ static inline int rtpi_stream_work(rtpush_server *srv, rtpush_conn *c) {
     if (rtpi_tx_queued(c) > 0) {
         return 1;
     }
-    if (s->seq >= srv->limit_seq && rtpi_reader_quiet(srv, c, 0)) {
+    if (rtpi_only_tx(srv, c)) {
         return 0;
     }
     srv->passes = RTPI_PASSES;
@@ -8151,10 +8150,22 @@ RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn,
     return e.count;
 }
 
+static int rtpi_output_tx(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
+    srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
+    srv->plan.total = srv->plan.tx;
+    span->data = rtpi_tx(srv, c) + c->tx_head;
+    span->len = srv->plan.tx;
+    span->kind = RTPUSH_SPAN_COPY;
+    return 1;
+}
+
 int rtpush_plain_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *spans, int max) {
     int count = 0;
     memset(&srv->plan, 0, sizeof srv->plan);
-    if (srv->hooks.sharing) {
+    if (rtpi_is_open(conn) && rtpi_tx_queued(conn) > 0 && rtpi_only_tx(srv, conn)) {
+        count = rtpi_output_tx(srv, conn, spans);
+    } else if (srv->hooks.sharing && rtpi_is_stream(conn) &&
+               conn->out.stream.seq < srv->limit_seq) {
         count = srv->hooks.sharing->output(srv, conn, spans);
     }
     if (count == 0) {
