@@ -267,20 +267,20 @@ selftest=tests/unit/selftest.c
 flags='-std=c99 -g -Wall -Wextra -Wno-unused-function -I. -Itests/unit'
 # The unit tests have all seeds and places; here a transcript is cut at every fifth place only.
 job "self-test under gcc -O3, char unsigned" "gcc $flags -O3 -funsigned-char $selftest -o @.bin
-timeout 60 @.bin 50 5"
+timeout 600 @.bin 50 5"
 job "self-test under clang -Os" "clang $flags -Os $selftest -o @.bin
-timeout 60 @.bin 20 5"
+timeout 600 @.bin 20 5"
 job "self-test under the memory sanitizer" "clang $flags -O1 -fsanitize=memory \
 -fno-sanitize-recover=all $selftest -o @.bin
-timeout 120 @.bin 10 5"
+timeout 600 @.bin 10 5"
 job "self-test on big-endian PowerPC of 32 bits" \
     "powerpc-linux-gnu-gcc $flags -O1 -static $selftest -o @.bin
-timeout 300 qemu-ppc @.bin 10 5"
+timeout 600 qemu-ppc @.bin 10 5"
 
 # -- run -------------------------------------------------------------------------------------------
 jobs="$(nproc 2>/dev/null || echo 2)"
 ls "$out"/job/*.sh 2>/dev/null | xargs -P "$jobs" -I '{}' \
-    sh -c 'timeout 400 sh "$1" >"$1.log" 2>&1 </dev/null && : >"$1.ok"' job '{}'
+    sh -c 'timeout 1500 sh "$1" >"$1.log" 2>&1 </dev/null && : >"$1.ok"' job '{}'
 
 passed=0
 failed=0

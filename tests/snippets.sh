@@ -84,7 +84,7 @@ serves() {
     curl -s -H 'Host: clock.local' "http://127.0.0.1:$2/" | grep -q EventSource || result=1
     curl -s -H 'Host: other.local' "http://127.0.0.1:$2/" | grep -q 'desc.hosts' || result=1
     # A second one cannot listen there, and says why.
-    timeout 5 "$1" 2>&1 | grep -q "127.0.0.1:$2: Address already in use" || result=1
+    timeout 30 "$1" 2>&1 | grep -q "127.0.0.1:$2: Address already in use" || result=1
     # It waits between two seconds instead of turning round: 2 s cost less than 0.2 s of CPU.
     ticks="$(awk '{ print $14 + $15 }' "/proc/$pid/stat")"
     test "${ticks:-99}" -lt 20 || result=1

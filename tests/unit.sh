@@ -45,7 +45,7 @@ for p in $programs; do
     [ "$p" = sim ] && arguments="$seeds" library=''
     cat >"$out/$p.sh" <<END
 $cc $optimise $(echo $flags) tests/unit/$p.c -o $out/$p $needs $library &&
-    timeout ${LIMIT:-400} $out/$p $arguments
+    timeout ${LIMIT:-1500} $out/$p $arguments
 END
     if [ -z "$needs" ]; then
         first="$first $p"

@@ -3,8 +3,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { patience } from '../patience.mjs';
 
-export const WAIT_MS = 30000; // for anything to happen
+export const WAIT_MS = 30000 * patience(); // for anything to happen
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms).unref());
 

@@ -14,6 +14,7 @@ import {
 } from '../clients/secure.mjs';
 import { launch } from './browsers.mjs';
 import { lowContrast, nameless } from './checks.mjs';
+import { patience } from '../patience.mjs';
 
 const [target, only] = process.argv.slice(2);
 if (!target || !process.env.NODE_EXTRA_CA_CERTS) {
@@ -22,7 +23,7 @@ if (!target || !process.env.NODE_EXTRA_CA_CERTS) {
 }
 const how = target.startsWith('{') ? JSON.parse(target) : { binary: target };
 const CA = process.env.NODE_EXTRA_CA_CERTS;
-const WAIT_MS = 20_000;
+const WAIT_MS = 20_000 * patience();
 const SHORT_S = how.binary ? 8 : 12; // a session long enough to see something live
 
 const browser = await launch(CA);

@@ -5,8 +5,9 @@
 import process from 'node:process';
 import { launch } from './browsers.mjs';
 import { check, WAIT_MS } from './checks.mjs';
+import { patience } from '../patience.mjs';
 
-const TEST_MS = 4 * 60000;
+const TEST_MS = 4 * 60000 * patience();
 
 // Requests of Chromium's own would be in the way.
 const QUIET = ['--disable-gpu', '--no-first-run', '--disable-background-networking',
@@ -72,13 +73,13 @@ function finish() {
     process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }
 
-// Runs body, which opens the browser and tests, for allMs at most. Does not return.
+// Runs body, which opens the browser and tests, for about allMs at most. Does not return.
 export async function run(allMs, body) {
     setTimeout(() => {
         console.log('FAIL all_tests_end_in_time');
         failed++;
         finish();
-    }, allMs).unref();
+    }, allMs * Math.max(3, patience())).unref();
     try {
         await body();
     } catch (error) {

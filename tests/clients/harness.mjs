@@ -6,9 +6,11 @@ import https from 'node:https';
 import net from 'node:net';
 import process from 'node:process';
 import tls from 'node:tls';
+import { patience } from '../patience.mjs';
 
 const TEST_MS = 30_000; // one test
-const ALL_MS = Number(process.env.RTPUSH_ALL_MS ?? 420_000); // all of them
+// All of them; each has a limit of its own.
+const ALL_MS = Number(process.env.RTPUSH_ALL_MS ?? 1_500_000);
 
 // Over TLS if RTPUSH_TLS is set; the test CA comes by NODE_EXTRA_CA_CERTS and CURL_CA_BUNDLE.
 export const secure = 'RTPUSH_TLS' in process.env;
@@ -54,25 +56,27 @@ function shorten(text) {
   return text && text.length > 300 ? `${text.slice(0, 300)}... (${text.length})` : text;
 }
 
-// Rejects if `promise` takes longer than ms.
+// Rejects if `promise` takes longer than ms (by patience.mjs).
 export function within(ms, what, promise) {
   let timer;
+  const most = ms * patience();
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: nothing after ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new Error(`${what}: nothing after ${most} ms`)), most);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 // Waits until `probe` (may be async) gives something true, and returns that.
 export async function until(what, probe, ms = 10_000) {
-  const end = Date.now() + ms;
+  const most = ms * patience();
+  const end = Date.now() + most;
   for (;;) {
     const value = await probe();
     if (value) {
       return value;
     }
     if (Date.now() > end) {
-      throw new Error(`${what}: not within ${ms} ms`);
+      throw new Error(`${what}: not within ${most} ms`);
     }
     await sleep(10);
   }

@@ -67,7 +67,7 @@ converse() { # PORT TLS COMMAND...
         sleep 0.1
         tries=$((tries - 1))
     done
-    timeout 200 "$out/wire-with-$part" "$port" $tls
+    timeout 800 "$out/wire-with-$part" "$port" $tls
     status=$?
     kill "$server"
     wait "$server" 2>/dev/null

@@ -15,7 +15,7 @@ form() {
     shift
     # shellcheck disable=SC2086 # options are meant to split
     { gcc $flags "$@" tests/posix/faults.c -o "$out/$name" -lpthread &&
-        timeout 120 "$out/$name"; } >"$out/log.$name" 2>&1 </dev/null
+        timeout 600 "$out/$name"; } >"$out/log.$name" 2>&1 </dev/null
     status=$?
     # shellcheck disable=SC2046 # numbers
     set -- $(totals "$out/log.$name" "$status")

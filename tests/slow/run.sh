@@ -94,7 +94,7 @@ for port in 8001 8002 8003 8004; do
     done
 done
 # shellcheck disable=SC2086 # one argument a link
-nsenter -t $peer -n timeout 150 python3 tests/slow/readers.py $links
+nsenter -t $peer -n timeout 600 python3 tests/slow/readers.py $links
 status=$?
 # The sanitizers' reports; a server prints one line, its port.
 for port in 8001 8002 8003 8004; do

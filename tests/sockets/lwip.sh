@@ -27,4 +27,4 @@ gcc $flags -w -c tests/lwip/os/sys_arch.c -o "$out/sys_arch.o"
 # shellcheck disable=SC2086
 gcc $flags -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all \
     tests/sockets/lwip.c $objects "$out/sys_arch.o" -o "$out/test" -lpthread
-timeout 100 "$out/test"
+timeout 600 "$out/test"

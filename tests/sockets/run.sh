@@ -15,7 +15,7 @@ failed=0
 part() {
     name="$1"
     case " ${only:-$1} " in *" $name "*) ;; *) return ;; esac
-    timeout 400 sh -c "$2" >"$out/log.$name" 2>&1 </dev/null
+    timeout 1500 sh -c "$2" >"$out/log.$name" 2>&1 </dev/null
     status=$?
     # shellcheck disable=SC2046 # numbers
     if grep -q ' passed, ' "$out/log.$name"; then
