@@ -40,14 +40,15 @@ enum {
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
     REPLY_SIZE = 1024,    // tx bytes
     TURN_ITEMS = 512,     // items of one turn of the loop, then the readers
-    PROBE_MS = 100        // the source is asked for its end at most so often
+    PROBE_MS = 100,       // the source is asked for its end at most so often
+    STOP_MS = 5000        // what is still open then is closed
 };
 
 static gateway g;
 static rtpush_posix port; // global for the signal handler
 static rtpush_topic topics[TOPICS_MAX];
 static const char *origins[TOPICS_MAX + 1];
-static uint8_t jwt_key[256];
+static uint8_t jwt_key[257]; // one more than it may have
 static volatile sig_atomic_t asked_to_end; // how often
 
 // -- access ---------------------------------------------------------------------------------------
@@ -324,15 +325,21 @@ static void on_probed(const source_item *item) {
     }
 }
 
-// Asks the source for its end while readers wait in front of the log, at most every PROBE_MS.
+// Asks the source for its end while readers wait in front of the log, at most every PROBE_MS. A
+// source without history ends with what the reader has taken from it.
 static void probe(int64_t now_ms) {
-    if (g.probing || g.source.kind->probe == NULL || now_ms - g.probed_ms < PROBE_MS) {
+    if (g.probing || now_ms - g.probed_ms < PROBE_MS) {
         return;
     }
     const uint32_t mark = rtpush_waiting(&g.srv);
-    if (mark != 0) {
+    if (mark == 0) {
+        return;
+    }
+    g.probed_ms = now_ms;
+    if (g.source.kind->probe == NULL) {
+        rtpush_source_end(&g.srv, mark, source_last(&g.source));
+    } else {
         g.probing = 1;
-        g.probed_ms = now_ms;
         source_probe(&g.source, mark);
     }
 }
@@ -473,8 +480,9 @@ static int read_key(const char *path) {
     while (g.jwt_key_len > 0 && jwt_key[g.jwt_key_len - 1u] == '\n') {
         g.jwt_key_len--;
     }
-    if (g.jwt_key_len < 32u) { // RFC 7518 3.2
-        fprintf(stderr, "gateway: %s: a key of 32 bytes or more is needed\n", path);
+    if (g.jwt_key_len < 32u || g.jwt_key_len == sizeof(jwt_key)) { // RFC 7518 3.2
+        fprintf(stderr, "gateway: %s: a key of 32 to %d bytes is needed\n", path,
+                (int)sizeof(jwt_key) - 1);
         return -1;
     }
     return 0;
@@ -551,6 +559,7 @@ static int start_port(uint32_t slots) {
     desc.memory_size = RTPUSH_POSIX_SIZE(slots, desc.buffer_count, desc.buffer_size) + 7u;
     desc.memory = calloc(desc.memory_size, 1);
     desc.conn_count = slots;
+    desc.stop_ms = STOP_MS;
     if (!desc.memory) {
         fputs("gateway: not enough memory\n", stderr);
         return -1;
@@ -589,8 +598,9 @@ static void on_signal(int number) {
 static int end_streams(int64_t since_ms, int64_t now_ms) {
     const int64_t total_ms = (int64_t)g.opt.drain_s * 1000;
     const int64_t passed_ms = now_ms - since_ms;
+    const int over = passed_ms >= total_ms;
     const uint32_t streams = rtpush_get_counters(&g.srv)->streams;
-    if (streams == 0 || passed_ms >= total_ms) {
+    if (streams == 0) {
         return 1;
     }
     if (g.slice_of_ms != since_ms) { // the first time
@@ -599,7 +609,8 @@ static int end_streams(int64_t since_ms, int64_t now_ms) {
         g.slice_ended = 0;
         memset(&g.slice_at, 0, sizeof(g.slice_at));
     }
-    const uint32_t due = (uint32_t)((int64_t)g.slice_total * passed_ms / total_ms);
+    const uint32_t due = over ? g.slice_total
+                              : (uint32_t)((int64_t)g.slice_total * passed_ms / total_ms);
     while (g.slice_ended < due) {
         g.slice_at = rtpush_next_stream(&g.srv, g.slice_at);
         if (g.slice_at.serial == 0) {
@@ -608,7 +619,17 @@ static int end_streams(int64_t since_ms, int64_t now_ms) {
         rtpush_close(&g.srv, g.slice_at, 1001, "another server goes on"); // RFC 6455 7.4.1
         g.slice_ended++;
     }
-    return 0;
+    return over;
+}
+
+// The port closes what is still open after STOP_MS: a POST is answered before that.
+static void stop(int64_t now_ms) {
+    const int64_t deadline_ms = now_ms + STOP_MS / 2;
+    g.stopped = 1;
+    for (waiter *w = waiters; w < waiters + SOURCE_WAITING; w++) {
+        w->deadline_ms = w->deadline_ms < deadline_ms ? w->deadline_ms : deadline_ms;
+    }
+    rtpush_posix_stop(&port);
 }
 
 static void drain(int64_t now_ms) {
@@ -619,8 +640,7 @@ static void drain(int64_t now_ms) {
     if (g.draining_since_ms != 0 && !g.stopped) {
         const int64_t begin_ms = g.draining_since_ms + 2 * (int64_t)g.opt.check_ms;
         if (now_ms >= begin_ms && end_streams(begin_ms, now_ms)) {
-            g.stopped = 1;
-            rtpush_posix_stop(&port);
+            stop(now_ms);
         }
     } else if (g.away_since_ms != 0 && now_ms - g.away_since_ms > 2 * away_ms()) {
         (void)end_streams(g.away_since_ms + 2 * away_ms(), now_ms); // the proxy has other gateways
@@ -656,8 +676,13 @@ int main(int argc, char **argv) {
     if (done) {
         return done - 1;
     }
-    snprintf(topic_names, sizeof(topic_names), "%s", g.opt.topics);
-    snprintf(origin_names, sizeof(origin_names), "%s", g.opt.origins);
+    if (strlen(g.opt.topics) >= sizeof(topic_names) ||
+        strlen(g.opt.origins) >= sizeof(origin_names)) { // one cut off might be another site's
+        fputs("gateway: --topics or --origins is too long\n", stderr);
+        return EXIT_FAILURE;
+    }
+    memcpy(topic_names, g.opt.topics, strlen(g.opt.topics) + 1u);
+    memcpy(origin_names, g.opt.origins, strlen(g.opt.origins) + 1u);
     if (add_topics(topic_names) < 0 || add_origins(origin_names) < 0 ||
         read_key(g.opt.jwt_key) < 0) {
         return EXIT_FAILURE;

@@ -214,6 +214,7 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *user) {
             return 0;
         }
     }
+    t->heard_ms = source_clock_ms(); // it may have waited for the loop: that is no silence
     return size * count;
 }
 

@@ -76,7 +76,7 @@ static void put_source(text *t, gateway *g) {
     static const char *const outcomes[4] = {"stored", "away", "refused", "unknown"};
     source_counters c;
     source_get_counters(&g->source, &c);
-    put_one(t, "source_up", "gauge", "1: connected and verified", g->away_since_ms == 0);
+    put_one(t, "source_up", "gauge", "1: connected and verified", c.up);
     put_one(t, "source_ready", "gauge", "1: caught up", g->was_ready && g->late_since_ms == 0);
     put_one(t, "source_received", "counter", "positions read", c.received);
     put_one(t, "source_lost", "counter", "events that the source could not give", c.lost);

@@ -112,7 +112,9 @@ int options_parse(int argc, char **argv, options *out) {
             out->source = argv[i];
             named = 1;
         } else {
-            fprintf(stderr, "gateway: not understood: %s\n", argv[i]);
+            const char *password = strstr(argv[i], "://"); // perhaps, behind it
+            fprintf(stderr, "gateway: not understood: %.*s\n",
+                    (int)(password ? password - argv[i] : (ptrdiff_t)strlen(argv[i])), argv[i]);
             print_usage(stderr);
             return 1 + EXIT_FAILURE;
         }

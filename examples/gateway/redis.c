@@ -34,13 +34,15 @@ enum {
 
 // KEYS: stream, KEY:rtpush. ARGV: epoch and number that were seen, durable. Returns epoch and
 // number of the end, and the milliseconds for which nothing may be published yet: two epochs that
-// begin in the same second would have the same number.
+// begin in the same second would have the same number. Not more than a second, or a clock that was
+// set back would keep all from publishing until it is there again.
 static const char agree_script[] =
     "local seen_e, seen_n, durable = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1' "
     "local time = redis.call('TIME') "
     "local now = tonumber(time[1]) "
     "local function wait(e) "
-    "  return math.max(0, (e + 1 - now) * 1000 - math.floor(tonumber(time[2]) / 1000)) "
+    "  local ms = (e + 1 - now) * 1000 - math.floor(tonumber(time[2]) / 1000) "
+    "  return math.max(0, math.min(1000, ms)) "
     "end "
     "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') "
     "if string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true) then "

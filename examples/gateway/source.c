@@ -461,6 +461,7 @@ void source_probe(source *s, uint64_t token) {
 void source_get_counters(source *s, source_counters *out) {
     lock(s);
     *out = s->count;
+    out->up = (uint32_t)s->up;
     out->queued = s->items_count;
     out->waiting = s->messages_count;
     unlock(s);
@@ -489,7 +490,8 @@ const source_kind *source_kind_of(const char *url) {
             return kinds[i];
         }
     }
-    fprintf(stderr, "gateway: %s: no such source; this program was built with\n", url);
+    fprintf(stderr, "gateway: %.*s: no such source; this program was built with\n", (int)len,
+            url); // its scheme alone: the rest may have a password
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         fprintf(stderr, "    %s\n", kinds[i]->example);
     }

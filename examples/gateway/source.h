@@ -109,6 +109,7 @@ typedef struct source_counters {
     uint64_t connects; // times the source was connected and verified
     uint64_t failures; // ends of a connection, attempts included
     uint64_t bad[BAD_COUNT];
+    uint32_t up;       // 1: connected and verified now
     uint32_t queued;   // items that wait for the loop
     uint32_t waiting;  // messages that wait for the publisher
 } source_counters;

@@ -8,8 +8,8 @@ import process from 'node:process';
 import { BROKERS, folder, startHaproxy, startNginx } from './brokers.mjs';
 import { faultOf, KINDS, SseReader } from './readers.mjs';
 import {
-  afterTest, call, check, equal, freePort, noticesOf, EventParser, openEvents, run, runAll, sleep,
-  startServer, test, until,
+  afterTest, call, check, connect, equal, freePort, noticesOf, EventParser, openEvents, run, runAll,
+  sleep, startServer, test, until,
 } from '../clients/harness.mjs';
 
 const [name, binary, only] = process.argv.slice(2);
@@ -366,9 +366,10 @@ function restarts() {
       await until('404', async () => (await call(`${g.url}/healthz`)).status === 404, 8_000);
       equal(readers.filter((r) => r.closed).length, 0, 'streams that were closed');
       await until('a stream to end', () => readers.some((r) => r.closed), 8_000);
+      await until('all streams to end', () => readers.every((r) => r.closed), 8_000);
       await b.again();
       await healthy(g);
-    }, { broker: { durable: true }, args: ['--away-s', 2, '--drain-s', 5], ms: 40_000 });
+    }, { broker: { durable: true }, args: ['--away-s', 2, '--drain-s', 2], ms: 40_000 });
 
   one('a gateway that hung catches up no faster than its readers can be sent what it has',
     async (g, b) => {
@@ -409,6 +410,19 @@ function restarts() {
     const waits = readers.map((r) => r.parser.retry);
     check(new Set(waits).size > 3, `the times to come back: ${waits}`);
   });
+}
+
+function endings() {
+  one('a POST that waits at SIGTERM is answered before the process ends', async (g, b) => {
+    b.signal('SIGSTOP');
+    const waits = post(g.url, 'a', 'perhaps');
+    await until('it to wait', async () => await metric(g, 'publish_waiting') > 0);
+    g.child.kill('SIGTERM');
+    const a = await waits;
+    equal(a.status, 504, 'status');
+    check(a.headers['idempotency-key'], 'no key to repeat it with');
+    equal(await g.ended, { code: 0, signal: null }, 'how it ended');
+  }, { args: ['--publish-ms', 25000], ms: 40_000 });
 }
 
 // -- what a broker may bring (rule: one line, one counter, nobody harmed) -------------------------
@@ -455,6 +469,7 @@ function badInput() {
       const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, url);
       await until('three attempts', () => tries >= 3, 20_000);
       equal((await call(`${g.url}/healthz`)).status, 404, `healthz with ${what}`);
+      equal(await metric(g, 'source_up'), 0, `source_up with ${what}`);
       equal((await post(g.url, 'a', 'x')).status, 503, `a POST with ${what}`);
       const a = await call(`${g.url}/poll?timeout=1`);
       equal(a.status, 503, `a poll with ${what}`);
@@ -752,11 +767,21 @@ function alone() {
       for i in 1 2 3 4 5 6 7 8 9 10; do grep -q ready ${at}/out && break; sleep 0.2; done
       url=$(grep -o 'http://[0-9.:]*' ${at}/out)
       (sleep 0.5; printf 'a one\\nelse no\\nb two words\\nbad\\na three\\n' >&3) &
-      curl -s --max-time 2 "$url/events?topics=a,b"; kill $pid; wait $pid`], { ms: 25_000 });
+      curl -s --max-time 2 "$url/events?topics=a,b"
+      curl -s --max-time 1 "$url/events?topics=a,b&last_event_id=00000005-00000005"
+      kill $pid; wait $pid`], { ms: 25_000 });
     const parser = new EventParser();
     parser.push(text);
     equal(parser.events.filter((e) => e.event !== 'rtpush').map((e) => `${e.event}: ${e.data}`),
       ['a: one', 'b: two words', 'a: three'], `events of ${code}`);
+    equal(noticesOf(parser.events), ['fresh', 'reset'], 'notices; an id of another start is reset');
+  });
+
+  one('a clock of Redis that was set back does not keep anybody from publishing', async (g, b) => {
+    await publish(g, 'a', 'before');
+    const ahead = Math.trunc(Date.now() / 1000) + 3600;
+    await b.cli(['XADD', 'ev', `${ahead}-0`, 'epoch', `${ahead}`]);
+    equal(epoch(await publish(g, 'a', 'after')), ahead, 'the epoch');
   });
 
   const token = (claims, key) => {
@@ -781,6 +806,17 @@ function alone() {
     equal(await ask({ publish: 'a', aud: 'you' }, 'a'), 401, 'for somebody else');
     equal(await ask({ publish: 'b,c' }, 'a'), 403, 'another topic');
     equal(await ask({ topics: '*' }, 'a'), 403, 'only to read');
+    for (const [claims, query, status] of [[{ topics: 'b', publish: 'b' }, 'topics=a', 403],
+      [{ topics: '*', publish: 'b' }, 'topics=a&publish=a', 403],
+      [{ topics: '*', publish: 'b' }, 'topics=a&publish=b', 101]]) {
+      const c = connect(g.port);
+      c.write(`GET /ws?${query}&token=${make(claims)} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n`
+        + 'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
+        + 'Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n');
+      await c.until(`${status} for a WebSocket with ${query}`,
+        (text) => text.startsWith(`HTTP/1.1 ${status} `));
+      c.socket.destroy();
+    }
     const r = await openEvents(
       `${g.url}/events?topics=a,b&token=${make({ topics: 'b', exp: now + 4 })}`);
     equal(r.status, 200, 'status of a stream');
@@ -802,6 +838,17 @@ function alone() {
       const { code, text } = await run(binary, args);
       check(code !== 0 && text.length > 20, `${args}: ${code} ${text}`);
     }
+    const at = await folder('key');
+    await writeFile(`${at}/key`, 'k'.repeat(257));
+    const long = `https://${'x'.repeat(60)}.example,`.repeat(30);
+    for (const args of [['--jwt-key', `${at}/key`, '-'], ['--origins', long, '-']]) {
+      const { code, text } = await run(binary, args);
+      check(code !== 0 && /256 bytes|too long/.test(text), `${args}: ${code} ${text}`);
+    }
+    for (const args of [['rediss://:secret@x/y'], ['-', 'redis://:secret@x/y']]) {
+      const { code, text } = await run(binary, args);
+      check(code !== 0 && /redis/.test(text) && !text.includes('secret'), `${args}: ${text}`);
+    }
     const { code, text } = await run('env', ['GATEWAY_PORT=none', binary, '-']);
     check(code !== 0 && /port/.test(text), `environment: ${code} ${text}`);
     equal((await run(binary, ['--help'])).code, 0, '--help');
@@ -813,6 +860,7 @@ if (name === 'http') {
 } else {
   publishing();
   restarts();
+  endings();
   badInput();
   together();
 }
