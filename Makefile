@@ -119,9 +119,11 @@ selftest-firmware: build/selftest-firmware/lm3s6965evb.elf
 selftest-firmware-run: build/selftest-firmware/lm3s6965evb.elf
 	OUT=build/selftest-firmware sh examples/firmware/run.sh lm3s6965evb $(PORT)
 
-## make secure-bench         instructions of a TLS handshake on a Cortex-M3
-secure-bench: build/secure-firmware/mps2-an385.elf
+## make secure-bench         instructions and memory of a TLS handshake on a Cortex-M3, by BearSSL
+##                           and by mbedTLS
+secure-bench: build/secure-firmware/mps2-an385.elf build/bench-tls/mps2-an385.elf
 	python3 tests/bench/tls.py build/secure-firmware/mps2-an385.elf
+	python3 tests/bench/tls.py build/bench-tls/mps2-an385.elf mbedtls
 
 ## make size       flash and RAM on Cortex-M: of two whole images, and against the budgets
 size: firmware-size secure-firmware
@@ -265,8 +267,8 @@ $(BY_MBEDTLS): build/%-mbedtls: build/%-tls build/mbedtls/lib-host.a
 	    build/tls/$*.c $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) build/mbedtls/lib-host.a \
 	    -o $@ -lpthread
 
-build/mbedtls/lib-host.a: tests/tls/mbedtls.sh tests/tls/mbedtls/mbedtls_config.h
-	sh tests/tls/mbedtls.sh host
+build/mbedtls/lib-%.a: tests/tls/mbedtls.sh tests/tls/mbedtls/mbedtls_config.h
+	sh tests/tls/mbedtls.sh $*
 
 build/dashboard-tls: build/dashboard_assets.h
 
@@ -403,6 +405,13 @@ $(BOARDS:%=build/secure-firmware/%.elf): build/secure-firmware/%.elf: $(SECURE) 
     $(EXAMPLES) $(CORE) build/secure_assets.h | cert firmware-tools build/bearssl/lib-cortex-m3.a
 	SOURCES='$(SECURE_FIRMWARE)' CFLAGS=-Iexamples/secure TLS=1 STACK=5K OUT=$(@D) \
 	    sh examples/firmware/build.sh $*
+
+# ... a server by mbedTLS, with the same drivers, lwIP and certificate, to be measured
+build/bench-tls/mps2-an385.elf: tests/bench/tls.c $(FIRMWARE) $(EXAMPLES) $(CORE) \
+    build/mbedtls/lib-cortex-m3.a | cert firmware-tools build/bearssl/lib-cortex-m3.a
+	SOURCES=$< STACK=16K OUT=$(@D) LIBRARY=build/mbedtls/lib-cortex-m3.a \
+	    CFLAGS="-Iexamples/secure -isystem build/bearssl/inc $$(sh tests/tls/mbedtls.sh \
+	    flags cortex-m3)" sh examples/firmware/build.sh mps2-an385
 
 build/bearssl/lib-cortex-m3.a: | firmware-tools
 	sh tests/tls/bearssl.sh cortex-m3

@@ -40,13 +40,18 @@
 //     see RECORDS, 16,384 or 4,096. Out: the certificate chain must fit in one; small costs 22 to
 //     29 bytes a record, nothing else. ESP-IDF: CONFIG_MBEDTLS_ASYMMETRIC_CONTENT_LEN.
 //
-// COSTS (Cortex-M3 -Os, in 4,096, out 2,048; RAM, stack, time: a bare server by mbedTLS. Of the
-//     flash 3.8 KB are this file. A slot: 788)    TLS 1.2    TLS 1.3    both       rtpush_bearssl.h
-//     flash with what it needs of libc, KB        75.2       92.3       101.0      30 to 46
-//     RAM a connection, open / handshake, KB      7.7 / 9.9  7.9 / 12.0 8.1 / 12.2 10.1 / 10.1
-//     stack, KB                                   2.2        3.4        3.5        3.2 with lwIP
-//     instructions of a full handshake            31.7 million of public-key work  12.3 million
-//     They run inside rtpush_input, and nothing else meanwhile.
+// COSTS ("make secure-bench": a server on a Cortex-M3 with lwIP, all -Os, in 4,096, out 2,048, both
+//     versions compiled in, ECDSA P-256; a / b: key exchange by X25519 / P-256)
+//                                                 TLS 1.2      TLS 1.3      rtpush_bearssl.h
+//     instructions of a full handshake, million   32.5 / 27.4  32.8 / 27.7  12.1 / 18.6
+//     ... of a resumed one                        0.4 / 0.4    26.2 / 21.1  0.6 / 0.6
+//     RAM of a connection, KB, slot of 788 in it  8.0          10.1         10.1
+//     ... during its handshake, KB                10.1 / 12.1  11.9 / 12.5  10.1
+//     stack, KB                                   2.2          3.1          3.7
+//     flash if it is compiled in alone, KB        75.1         92.2         30 to 46
+//     Flash with both versions: 100.9, of them 3.8 this file; the C library's part included. RAM:
+//     the heap's, with 8 bytes of the allocator's a block. A resumed handshake of TLS 1.3 exchanges
+//     keys (psk_dhe_ke, RFC 8446 4.2.9). All runs inside rtpush_input, and nothing else meanwhile.
 //
 // RANDOM BYTES
 //     desc.f_rng is of mbedTLS's kind: fills out with len bytes that nobody can guess, returns 0.
@@ -65,7 +70,8 @@
 // TESTED ON
 //     mbedTLS 3.6.6, Debian 13's: tests/tls, the tests of rtpush_bearssl.h over both filters, by
 //     BearSSL's client (1.2) and mbedTLS's (1.3) in memory, also with a heap that is too small.
-//     Compiled for Cortex-M0+, M3 and M7. Not run with ESP-IDF or on a board.
+//     Run over rtpush_lwip.h on an emulated Cortex-M3; compiled for M0+ and M7. Not run with
+//     ESP-IDF or on a board.
 
 #ifndef RTPUSH_MBEDTLS_H
 #define RTPUSH_MBEDTLS_H

@@ -2,7 +2,8 @@
 # Builds build/firmware/BOARD.elf and BOARD.map; what has not changed is not compiled again.
 # Usage: sh examples/firmware/build.sh BOARD...     lm3s6965evb, mps2-an385 or mps2-an500
 # CFLAGS adds compiler options, OUT is the folder instead of build/firmware, STACK bytes of stack,
-# SOURCES: files of another application instead of the dashboard, TLS=1 with BearSSL and the filter.
+# SOURCES: files of another application instead of the dashboard, TLS=1 with BearSSL and the filter,
+# LIBRARY: another archive to link.
 set -eu
 cd "$(dirname "$0")/../.."
 here=examples/firmware
@@ -40,7 +41,7 @@ build() {
     esac
     mkdir -p "$out/$board/lwip"
     rm -f "$out/$board"/*.o # of sources that are no more
-    library=''
+    library="${LIBRARY:-}"
     if [ -n "${TLS:-}" ]; then
         sh tests/tls/bearssl.sh "$cpu"
         library="build/bearssl/lib-$cpu.a"
@@ -48,7 +49,7 @@ build() {
     # -fno-merge-constants: else the map file counts all strings in the first object.
     flags="-mthumb -mcpu=$cpu -std=c99 -Os -g -ffunction-sections -fdata-sections -ffreestanding
         -fno-merge-constants -fstack-usage ${CFLAGS:-} -I$here -Ibuild -I. -isystem $lwip/include
-        ${library:+-isystem build/bearssl/inc} -DSENSORS_MAX_CORES=1 -DSENSORS_MAX_TEMPS=1
+        ${TLS:+-isystem build/bearssl/inc} -DSENSORS_MAX_CORES=1 -DSENSORS_MAX_TEMPS=1
         -DSENSORS_MAX_GAUGES=10 $defines"
     {
         for s in $sources $here/$file; do

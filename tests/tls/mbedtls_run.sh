@@ -3,8 +3,9 @@
 #     sh tests/tls/mbedtls_run.sh          the tests against a client in memory, by TLS 1.2 and 1.3,
 #                                          and openssl's handshakes
 #     sh tests/tls/mbedtls_run.sh long     also with records of 1,024 bytes and sanitizers in the
-#                                          library, random runs, all other programs, Chromium, and
-#                                          the flash that a program needs
+#                                          library, random runs, all other programs, Chromium, the
+#                                          handshakes of a Cortex-M3 in QEMU, and the flash that a
+#                                          program needs
 # The last line is `N passed, N failed`.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -43,6 +44,8 @@ if [ "${1:-}" = long ]; then
     part chromium-mbedtls 300 "NODE_EXTRA_CA_CERTS=build/cert/ca.pem RTPUSH_TLS=ec \
         node tests/tls/chromium.test.mjs build/hub-mbedtls"
     part wire-mbedtls 300 'sh tests/device/run.sh wire-mbedtls'
+    part bench-mbedtls 600 "$make build/bench-tls/mps2-an385.elf && \
+        python3 tests/bench/tls.py build/bench-tls/mps2-an385.elf mbedtls"
     sh tests/tls/mbedtls_size.sh
 else
     part tools-mbedtls 300 "$tools 'agrees on what'"
