@@ -37,6 +37,7 @@
 
 enum {
     TOPICS_MAX = 32,
+    KEY_MAX = 64,         // bytes of an Idempotency-Key
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
     REPLY_SIZE = 1024,    // tx bytes
     TURN_ITEMS = 512,     // items of one turn of the loop, then the readers
@@ -158,7 +159,7 @@ typedef struct waiter {
     rtpush_handle conn;
     int64_t deadline_ms;
     int websocket; // nobody waits for an answer, but is told where it went wrong
-    char key[SOURCE_KEY_MAX + 1];
+    char key[KEY_MAX + 1];
 } waiter;
 static waiter waiters[SOURCE_WAITING];
 static uint64_t serial;
@@ -209,10 +210,17 @@ static void finish(waiter *w, int outcome, rtpush_id id, const char *why) {
     }
 }
 
+// The message id: topic and key, which has no space. So who may publish to one topic cannot use up
+// the keys of another.
+static void id_of_message(char out[SOURCE_KEY_MAX + 1], unsigned topic, const char *key) {
+    snprintf(out, SOURCE_KEY_MAX + 1, "%s %s", topics[topic].name, key);
+}
+
 // Gives a message to the source. -1: not now.
 static int submit(rtpush_handle conn, int websocket, unsigned topic, const char *key,
                   const void *data, uint32_t len) {
     waiter *w = NULL;
+    char id[SOURCE_KEY_MAX + 1];
     for (unsigned i = 0; i < SOURCE_WAITING && w == NULL; i++) {
         w = waiters[(serial + i) % SOURCE_WAITING].token == 0
                 ? &waiters[(serial + i) % SOURCE_WAITING] : NULL;
@@ -232,7 +240,8 @@ static int submit(rtpush_handle conn, int websocket, unsigned topic, const char 
                  g.name[1], serial);
     }
     const uint64_t token = serial << 16 | (uint64_t)(w - waiters);
-    if (source_publish(&g.source, token, topic, w->key, data, len, g.opt.publish_ms) < 0) {
+    id_of_message(id, topic, w->key);
+    if (source_publish(&g.source, token, topic, id, data, len, g.opt.publish_ms) < 0) {
         return -1;
     }
     w->token = token;
@@ -259,7 +268,7 @@ static void end_late_waiters(int64_t now_ms) {
     }
 }
 
-// 1 to SOURCE_KEY_MAX of printable ASCII.
+// 1 to KEY_MAX of printable ASCII.
 static int is_key(const char *key) {
     const size_t len = strlen(key);
     for (size_t i = 0; i < len; i++) {
@@ -267,21 +276,25 @@ static int is_key(const char *key) {
             return 0;
         }
     }
-    return len > 0 && len <= SOURCE_KEY_MAX;
+    return len > 0 && len <= KEY_MAX;
 }
 
 // POST /publish/NAME
 static void on_publish(rtpush_server *srv, const rtpush_request *req) {
     const int topic = rtpush_topic_index(srv, req->rest);
     const char *key = req->headers[0];
+    char message[SOURCE_KEY_MAX + 1];
     rtpush_id id;
     if (topic < 0) {
         rtpush_reply_text(srv, req->conn, 404, "no such topic\n");
-    } else if (key != NULL && !is_key(key)) {
+        return;
+    }
+    id_of_message(message, (unsigned)topic, key ? key : "");
+    if (key != NULL && !is_key(key)) {
         rtpush_reply_text(srv, req->conn, 400, "Idempotency-Key: 1 to 64 printable characters\n");
     } else if (rtpush_utf8(0, req->body, req->body_len) != 0) {
         rtpush_reply_text(srv, req->conn, 400, "not UTF-8\n");
-    } else if (key != NULL && source_find(&g.source, key, &id)) {
+    } else if (key != NULL && source_find(&g.source, message, &id)) {
         reply_id(srv, req->conn, id); // it was stored before
     } else if (submit(req->conn, 0, (unsigned)topic, key, req->body, req->body_len) < 0) {
         g.published[OUTCOME_AWAY]++;

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-    SOURCE_KEY_MAX = 64,     // bytes of a message id
+    SOURCE_KEY_MAX = 100,    // bytes of a message id
     SOURCE_WINDOW = 4096,    // positions in which an id that comes twice is dropped
     SOURCE_WAITING = 1024,   // messages and probes that wait for the publisher
     SOURCE_ITEMS = 4096,     // what waits for the loop,

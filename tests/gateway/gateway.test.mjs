@@ -114,6 +114,18 @@ function publishing() {
     r.close();
   });
 
+  one('the same Idempotency-Key at another topic is another event', async (g) => {
+    const r = await fresh(g);
+    const same = { 'Idempotency-Key': 'k'.repeat(64) };
+    for (const topic of ['a', 'b', 'a']) {
+      equal((await post(g.url, topic, `at ${topic}`, same)).status, 200, `status of ${topic}`);
+    }
+    await publish(g, 'a', 'after it');
+    await r.wait('the last event', () => r.events.some((e) => e.data === 'after it'));
+    equal(r.events.map((e) => e.data), ['at a', 'at b', 'after it'], 'events');
+    r.close();
+  });
+
   one('two POSTs at once with one Idempotency-Key are one event', async (g) => {
     const r = await fresh(g);
     const same = { 'Idempotency-Key': 'twice' };
