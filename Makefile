@@ -413,6 +413,8 @@ build/bench-tls/mps2-an385.elf: tests/bench/tls.c $(FIRMWARE) $(EXAMPLES) $(CORE
 	    CFLAGS="-Iexamples/secure -isystem build/bearssl/inc $$(sh tests/tls/mbedtls.sh \
 	    flags cortex-m3)" sh examples/firmware/build.sh mps2-an385
 
+build/mbedtls/lib-cortex-m3.a: | firmware-tools
+
 build/bearssl/lib-cortex-m3.a: | firmware-tools
 	sh tests/tls/bearssl.sh cortex-m3
 
