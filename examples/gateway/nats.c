@@ -519,6 +519,8 @@ static int publish_nats(source *s, const source_message *m, rtpush_id *id, const
         }
         sent |= result == ADD_UNKNOWN;
         n->agreed.epoch = 0;
+        source_sleep_ms(pause_ms); // a stream that does not take this subject never will
+        pause_ms = pause_ms < 500u ? pause_ms * 2u : pause_ms;
     }
     return sent ? OUTCOME_UNKNOWN : OUTCOME_AWAY;
 }
@@ -540,6 +542,17 @@ static int probe_nats(source *s, rtpush_id *end) {
 
 // -- options --------------------------------------------------------------------------------------
 
+// Can all topics be the end of a subject? Its parts between dots are not empty.
+static int are_subjects(const source_desc *desc) {
+    for (uint32_t i = 0; i < desc->topic_count; i++) {
+        const char *name = desc->topics[i].name;
+        if (name[0] == '.' || strstr(name, "..") != NULL || name[strlen(name) - 1u] == '.') {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static void *open_nats(source *s, const char *url) {
     static jetstream own;
     const int bad = source_url_split(url, 4222, &own.url) < 0;
@@ -552,6 +565,10 @@ static void *open_nats(source *s, const char *url) {
     if (maxlen < SOURCE_WINDOW || memory < 0 || memory > 1 ||
         strpbrk(own.url.path, ".*>/\\ \t\r\n") != NULL) {
         source_say(s, "expected %s, maxlen at least %d", s->kind->example, SOURCE_WINDOW);
+        return NULL;
+    }
+    if (!are_subjects(&s->desc)) {
+        source_say(s, "a topic that begins or ends with a dot, or has two, is no subject");
         return NULL;
     }
     snprintf(own.server, sizeof(own.server), strchr(own.url.host, ':') ? "nats://[%s]:%u"

@@ -867,6 +867,14 @@ function alone() {
   });
 }
 
+if (name === 'nats') {
+  test('a topic that cannot be a part of a subject is refused', async () => {
+    for (const topic of ['.a', 'a.', 'a..b', '.']) {
+      const { code, text } = await run(binary, ['--topics', `x,${topic}`, broker.nowhere(1)]);
+      check(code !== 0 && /no subject/.test(text), `${topic}: ${code} ${text}`);
+    }
+  });
+}
 if (name === 'http') {
   device();
 } else {
