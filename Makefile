@@ -5,7 +5,7 @@ CC ?= cc
 CFLAGS ?= -O2
 STRICT := -Wall -Wextra -Wpedantic -Wshadow -Wundef
 C99 := -std=c99 $(STRICT) -Ibuild -I.
-SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE := -g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CORE := rtpush.h $(wildcard ports/*.h)
 EXAMPLES := $(wildcard examples/*/*.[ch])
 SECURE := $(wildcard examples/secure/*.[ch] examples/secure/*.sh examples/secure/page/*) \
@@ -248,7 +248,7 @@ $(WINDOWS): build/windows/%: $(EXAMPLES) $(CORE) tests/sockets/posix.h tests/soc
 
 # setarch -R when it runs: the thread sanitizer of gcc 12 wants addresses that are not randomised.
 build/threads: tests/posix/threads.c $(CORE) Makefile | build
-	gcc $(C99) -g -O1 -fsanitize=thread $< -o $@ -lpthread
+	gcc $(C99) -g1 -O1 -fsanitize=thread $< -o $@ -lpthread
 
 # ... over TLS: the same programs, listening by tests/tls/listen.h
 OVER_TLS := build/echo-tls build/hub-tls build/dashboard-tls

@@ -264,7 +264,7 @@ done
 
 # -- the self-test, built without a test framework, where the machine differs ----------------------
 selftest=tests/unit/selftest.c
-flags='-std=c99 -g -Wall -Wextra -Wno-unused-function -I. -Itests/unit'
+flags='-std=c99 -g1 -Wall -Wextra -Wno-unused-function -I. -Itests/unit'
 # The unit tests have all seeds and places; here a transcript is cut at every fifth place only.
 job "self-test under gcc -O3, char unsigned" "gcc $flags -O3 -funsigned-char $selftest -o @.bin
 timeout 600 @.bin 50 5"

@@ -103,7 +103,7 @@ suite() {
     failed=$((failed + $2))
     [ "$2" = 0 ] || { echo "FAIL $name"; sed 's/^/    /' "$out/$name.log"; }
 }
-sanitize='-g -O0 -fsanitize=address,undefined -fno-sanitize-recover=all'
+sanitize='-g1 -O0 -fsanitize=address,undefined -fno-sanitize-recover=all'
 # shellcheck disable=SC2086
 {
     try "texts.cpp" g++ -std=c++11 $strict $sanitize tests/cpp/texts.cpp -o "$out/texts"

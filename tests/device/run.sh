@@ -108,7 +108,7 @@ build() {
 build_wire() { # SERVER OPTION...
     server="$1"
     shift
-    strict='-std=c99 -g -O1 -Wall -Wextra -Wpedantic -I. -Itests/device'
+    strict='-std=c99 -g1 -O1 -Wall -Wextra -Wpedantic -I. -Itests/device'
     gcc $strict -Wno-unused-function -Itests/unit tests/device/wire.c \
         -o "$out/wire-with-$part" -lbearssl &&
         gcc $strict tests/device/conformance.c tests/device/conformance_posix.c -o "$out/$server" \

@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=build/fuzz
-flags='-std=c99 -g -O1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
+flags='-std=c99 -g1 -O1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
     -fno-sanitize-recover=all -I. tests/fuzz/connection.c'
 mkdir -p "$out/found" "$out/corpus" "$out/transcripts"
 passed=0

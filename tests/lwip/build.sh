@@ -15,9 +15,9 @@ objects_of() { echo "build/lwip/objects/$1"; }
 sanitizers_of() {
     case "$1" in
         *-asan)
-            echo '-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
+            echo '-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
                 -fno-sanitize-recover=all ;;
-        *) echo '-g -O1' ;; # compiling takes longer than running
+        *) echo '-g1 -O1' ;; # compiling takes longer than running
     esac
 }
 flags_of() {

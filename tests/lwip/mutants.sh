@@ -157,7 +157,7 @@ try() {
         return
     fi
     case "$build" in
-        *-asan) sanitize='-O0 -g -fsanitize=address,undefined' ;;
+        *-asan) sanitize='-O0 -g1 -fsanitize=address,undefined' ;;
         *) sanitize='-O0' ;;
     esac
     config="${build#*-}"

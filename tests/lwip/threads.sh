@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
 out=build/lwip
 jobs="$(nproc 2>/dev/null || echo 2)"
-flags="-std=gnu99 -g -O1 -fsanitize=thread ${THREADS_FLAGS:-}"
+flags="-std=gnu99 -g1 -O1 -fsanitize=thread ${THREADS_FLAGS:-}"
 warn='-Wall -Wextra -Wshadow -Wno-unused-function -Werror'
 
 if ! sh tests/lwip/fetch.sh; then

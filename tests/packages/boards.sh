@@ -80,7 +80,7 @@ number="$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1'
     console.log(s.address().port); s.close(); });")"
 sed "s|NULL, 80, 0|\"127.0.0.1\", $number, 0|" $boards/stm32-freertos/web_task.c >"$out/web_task.c"
 # shellcheck disable=SC2086 # files split
-gcc -std=gnu11 -g -O1 -Wall -Wextra -fsanitize=address,undefined -I. -I$boards/app \
+gcc -std=gnu11 -g1 -O1 -Wall -Wextra -fsanitize=address,undefined -I. -I$boards/app \
     -I$stubs/freertos -DBOARD_PORT="$number" "$out/web_task.c" $app \
     $stubs/freertos/run.c -o "$out/board" -lpthread >"$out/log" 2>&1 || cat "$out/log"
 if timeout 300 node tests/clients/board.test.mjs "$out/board" >"$out/log" 2>&1; then

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
 out=build/posix
 mkdir -p "$out"
-flags='-g -O1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
+flags='-g1 -O1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
     -fsanitize=address,undefined -fno-sanitize-recover=all -I.'
 passed=0
 failed=0

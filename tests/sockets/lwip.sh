@@ -7,7 +7,7 @@ out="build/sockets/lwip-$1"
 sh tests/lwip/fetch.sh 2.2 >/dev/null
 mkdir -p "$out"
 include="-DOS_${1#*-} -I. -Itests/sockets/lwip -Itests/lwip/os -isystem $lwip/include"
-flags="-std=gnu99 -g -O1 $include"
+flags="-std=gnu99 -g1 -O1 $include"
 sources="$(cd "$lwip" && ls core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c \
     core/memp.c core/netif.c core/pbuf.c core/stats.c core/sys.c core/tcp.c core/tcp_in.c \
     core/tcp_out.c core/timeouts.c core/udp.c core/ipv4/ip4.c core/ipv4/ip4_addr.c \

@@ -32,7 +32,7 @@ part() {
 }
 
 warn='-Wall -Wextra -Wno-unused-function'
-sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+sanitize='-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 for way in poll select; do
     option=''
     [ "$way" = select ] && option='-DRTPUSH_SOCKETS_SELECT'
@@ -42,7 +42,7 @@ done
 
 # setarch -R: the thread sanitizer of gcc 12 wants addresses that are not randomised.
 sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' tests/posix/threads.c >"$out/threads.c"
-part threads "gcc -std=c99 $warn -g -O1 -fsanitize=thread -I. $out/threads.c \
+part threads "gcc -std=c99 $warn -g1 -O1 -fsanitize=thread -I. $out/threads.c \
     -o $out/threads -lpthread && setarch -R $out/threads"
 
 # Over lwIP's own sockets, in both ways in which other tasks can enter its core.

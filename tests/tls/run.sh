@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 out=build/tls
 mkdir -p "$out"
 make="${MAKE:-make} --no-print-directory"
-sanitize='-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+sanitize='-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 if ! sh ports/cert.sh build/cert; then
     echo '0 passed, 1 failed'
     exit 1
