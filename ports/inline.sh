@@ -11,6 +11,10 @@ if [ $# -ne 2 ]; then
     echo "usage: sh inline.sh PAGE.html STYLE.css" >&2
     exit 2
 fi
+if [ ! -r "$2" ]; then
+    echo "inline.sh: no style sheet $2" >&2
+    exit 1
+fi
 # What the browser hashes: all between <style> and </style>, with the line end behind the first.
 hash=$({ echo && awk 1 "$2"; } | openssl dgst -sha256 -binary | openssl base64 -A)
 awk -v style="$2" -v hash="$hash" '

@@ -37,6 +37,7 @@
 
 enum {
     TOPICS_MAX = 32,
+    CLAIM_SIZE = TOPICS_MAX * 33, // all names in a claim of a token, of 32 bytes each
     KEY_MAX = 64,         // bytes of an Idempotency-Key
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
     REPLY_SIZE = 1024,    // tx bytes
@@ -72,8 +73,8 @@ static uint32_t topics_of(rtpush_server *srv, char *names) {
 static int check_token(rtpush_server *srv, const rtpush_request *req, uint32_t *may_read,
                        uint32_t *may_publish, uint32_t *left_s) {
     char query[HEAD_SIZE];
-    char read[400] = "";
-    char publish[400] = "";
+    char read[CLAIM_SIZE] = "";
+    char publish[CLAIM_SIZE] = "";
     rtpush_claim claims[2] = {{.name = "topics", .text = read, .text_size = sizeof(read)},
                               {.name = "publish", .text = publish, .text_size = sizeof(publish)}};
     rtpush_jwt jwt = {.key = {jwt_key, g.jwt_key_len},

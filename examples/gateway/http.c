@@ -224,7 +224,7 @@ static int on_time(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_of
     (void)b;
     (void)c;
     (void)d;
-    return t->s->stop || source_clock_ms() - t->heard_ms > t->dead_ms;
+    return source_clock_ms() - t->heard_ms > t->dead_ms;
 }
 
 // Runs one request to its end. t->why says how it ended.

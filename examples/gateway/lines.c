@@ -8,11 +8,11 @@
 
 #include "source.h"
 
-#include <errno.h>
+#include "../../ports/rtpush_posix.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct lines {
     uint32_t epoch;
@@ -22,7 +22,7 @@ typedef struct lines {
 static void *open_lines(source *s, const char *url) {
     static lines own;
     (void)url;
-    own.epoch = (uint32_t)time(NULL); // differs at each start
+    own.epoch = rtpush_posix_epoch(); // differs at each start
     source_say(s, "standard input keeps no history: ids are of this gateway and this start alone");
     return &own;
 }
@@ -57,10 +57,10 @@ static const char *read_lines(source *s) {
     }
     free(line);
     source_say(s, "end of input: nothing more will come, readers stay");
-    while (!s->stop) { // the log is still served
+    while (feof(stdin)) { // the log is still served
         source_sleep_ms(1000);
     }
-    return "end of input";
+    return "standard input cannot be read";
 }
 
 const source_kind source_lines = {"-", "-", open_lines, read_lines, NULL, NULL};

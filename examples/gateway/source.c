@@ -83,11 +83,6 @@ static uint8_t *copy_of(const void *data, size_t len) {
 static void put_item(source *s, const source_item *item) {
     lock(s);
     while (s->items_count == SOURCE_ITEMS || s->items_bytes > SOURCE_BYTES) {
-        if (s->stop) {
-            unlock(s);
-            free(item->data);
-            return;
-        }
         pthread_cond_wait(&s->room, &s->mutex);
     }
     s->items[(s->items_first + s->items_count) % SOURCE_ITEMS] = *item;
@@ -353,13 +348,9 @@ static void *read_forever(void *arg) {
         const char *why = s->kind->read(s);
         lock(s);
         const int was_up = s->up;
-        const int stop = s->stop;
         s->up = 0;
         s->count.failures++;
         unlock(s);
-        if (stop) {
-            return NULL;
-        }
         if (was_up) {
             pause_ms = BACKOFF_FIRST_MS;
             put_simple(s, ITEM_AWAY, source_last(s), 0);
@@ -370,6 +361,7 @@ static void *read_forever(void *arg) {
         }
         back_off(&pause_ms, &seed);
     }
+    return NULL;
 }
 
 // -- the publisher's thread -----------------------------------------------------------------------
@@ -405,19 +397,15 @@ static void *publish_forever(void *arg) {
         source_message m;
         memset(&m, 0, sizeof(m));
         lock(s);
-        while (!s->stop && s->probe == 0 && s->messages_count == 0) {
+        while (s->probe == 0 && s->messages_count == 0) {
             pthread_cond_wait(&s->work, &s->mutex);
         }
-        const int stop = s->stop;
         const uint64_t probe = s->probe;
         s->probe = 0;
         if (s->messages_count > 0) {
             m = s->messages[s->messages_first];
         }
         unlock(s);
-        if (stop) {
-            return NULL;
-        }
         if (probe != 0) {
             answer_probe(s, probe);
             continue;
@@ -428,6 +416,7 @@ static void *publish_forever(void *arg) {
         s->messages_count--; // not before its result is there
         unlock(s);
     }
+    return NULL;
 }
 
 int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, const void *data,

@@ -1,7 +1,7 @@
 // A source: where the gateway's events come from, and where it publishes them. One broker, one
 // ordered stream, of which each event has a position that is the same for all gateways: its id.
 //
-// Two threads serve a source, so that no broker's library runs in the loop:
+// Two threads serve a source until the process ends, so that no broker's library runs in the loop:
 //     reader     kind->read: connects, verifies, delivers events in order, until something fails;
 //                then it is called again after a pause
 //     publisher  kind->publish and kind->probe, one after the other, on a connection of its own
@@ -147,7 +147,6 @@ struct source {
     uint32_t messages_first;
     uint32_t messages_count;
     uint64_t probe; // token, 0: none wanted
-    int stop;
     int up;         // the reader is connected and verified
     rtpush_id last; // newest position delivered; epoch 0: none yet
     source_seen window[SOURCE_WINDOW];
