@@ -115,7 +115,10 @@ static void outside_loss_is_told_at_its_place(U_STATE) {
 static const rtpush_id strange[] = {{0, 1}, {EP, 0xFFFFFFFFu}, {EP, 0}};
 
 static void outside_bad_arguments_change_nothing(U_STATE) {
-    t_world *w = begin(1);
+    static const char lines[] = "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n";
+    t_world *w = world(1);
+    w->desc.tx_size = 256; // where 30 line ends in an event stream do not fit
+    t_start(w);
     for (size_t i = 0; i < 3; i++) {
         T_EQ(put(w, T_LOG, strange[i].epoch, strange[i].seq, 0, "x"), RTPUSH_ERR_ARGUMENT);
         if (strange[i].seq > 0) {
@@ -128,6 +131,7 @@ static void outside_bad_arguments_change_nothing(U_STATE) {
     T_EQ(put(w, T_LOG, EP, 1, 0, "\xFF"), RTPUSH_ERR_UTF8);
     T_EQ(put(w, T_TEMP, EP, 1, 0, "12345678901234567890123456789012345678901"),
          RTPUSH_ERR_TOO_BIG);
+    T_EQ(put(w, T_TEMP, EP, 1, 0, lines), RTPUSH_ERR_TOO_BIG);
     T_EQ(rtpush_last_id(&w->srv).epoch, 0);
     T_EQ(rtpush_get_counters(&w->srv)->log_used, 0);
     T_EQ(put(w, T_LOG, EP, 5, 4, "x"), RTPUSH_OK);
@@ -148,6 +152,28 @@ static void outside_server_has_no_numbers_of_its_own(U_STATE) {
     T_EQ(put(own, T_LOG, EP, 1, 0, "x"), RTPUSH_ERR_STATE);
     T_EQ(move(own, EP, 1, 0), RTPUSH_ERR_STATE);
     T_EQ(rtpush_waiting(&own->srv), 0);
+}
+
+// RTPUSH_GATEWAY changes nothing for a server with numbers of its own: a gap is the distance.
+static void outside_gap_of_own_numbers_is_their_distance(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.log_size = 1024;
+    t_start(w);
+    u_peer *p = u_stream(w, "{GET /events?topics=log}");
+    p->c->window = 0;
+    for (int i = 0; i < 30; i++) { // in one epoch: RTPI_SEQ_END
+        T_EQ(t_publish_text(w, T_LOG, "some sixty bytes of text, so that few of them fit in the log"),
+             RTPUSH_OK);
+        t_run(w);
+    }
+    p->c->window = SIZE_MAX;
+    t_run(w);
+    unsigned events = 0;
+    for (const char *at = u_read(p); (at = strstr(at, "log: ")) != NULL; at++) {
+        events++;
+    }
+    T_CHECK(t_app_of(w)->missed > 0 && events > 0, "%u events", events);
+    T_EQ(events + t_app_of(w)->missed, 30);
 }
 
 static void outside_needs_a_seed(U_STATE) {
@@ -328,6 +354,7 @@ static void outside_full_spends_nothing(U_STATE) {
     }
     T_EQ(result, RTPUSH_ERR_FULL);
     T_EQ(put(w, T_LOG, EP, seq + 5, 3, "..............."), RTPUSH_ERR_FULL);
+    T_EQ(move(w, EP, seq + 5, 3), RTPUSH_ERR_FULL);
     T_EQ(put(w, T_LOG, EP + 1, 1, 0, "x"), RTPUSH_ERR_FULL);
     T_EQ(rtpush_last_id(&w->srv).epoch, EP);
     T_EQ(rtpush_last_id(&w->srv).seq, seq - 1);
@@ -1258,6 +1285,7 @@ int main(void) {
         u_test(outside_loss_is_told_at_its_place),
         u_test(outside_bad_arguments_change_nothing),
         u_test(outside_server_has_no_numbers_of_its_own),
+        u_test(outside_gap_of_own_numbers_is_their_distance),
         u_test(outside_needs_a_seed),
         u_test(outside_loss_is_told_also_to_who_expects_nothing),
         u_test(outside_position_is_given_by_a_keep_alive),
