@@ -162,7 +162,7 @@ static void outside_gap_of_own_numbers_is_their_distance(U_STATE) {
     u_peer *p = u_stream(w, "{GET /events?topics=log}");
     p->c->window = 0;
     for (int i = 0; i < 30; i++) { // in one epoch: RTPI_SEQ_END
-        T_EQ(t_publish_text(w, T_LOG, "some sixty bytes of text, so that few of them fit in the log"),
+        T_EQ(t_publish_text(w, T_LOG, "sixty bytes of text, so that few of them are in the log"),
              RTPUSH_OK);
         t_run(w);
     }
