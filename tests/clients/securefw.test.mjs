@@ -97,7 +97,7 @@ class Ids {
     } else if (topic === 'rtpush') {
       this.told += Number(/^gap (\d+)/.exec(data)?.[1] ?? 0);
       this.seq = seq;
-    } else if (topic === 'reading' || topic === 'switch') {
+    } else if (topic !== 'log' && topic !== 'audit') { // a STATE value
       this.states += 1;
     } else {
       this.wrong ??= seq === this.seq + 1 ? null : `${this.name}: ${seq} after ${this.seq}`;
