@@ -219,6 +219,7 @@ async function deadLinks() {
                 [['connecting', 'open', 'waiting', 'connecting', 'open'], ['fresh', 'replayed']],
                 transport); // at once, not after so much more silence
         }
+        await page.context().close(); // before it misses the link
         link.close();
     });
 
