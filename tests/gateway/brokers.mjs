@@ -68,6 +68,7 @@ async function startRedis({ durable = false, args = [], password = '' } = {}) {
   const port = await freePort();
   const d = await daemon('redis-server', ['--port', port, '--bind', '127.0.0.1', '--dir', at,
     '--save', '', '--appendonly', durable ? 'yes' : 'no', '--daemonize', 'no',
+    '--appendfsync', 'always', // everysec puts writes off while the disk is busy
     ...(password ? ['--requirepass', password] : []), ...args].map(String), port);
   const cli = async (args, input) => {
     const all = ['-p', String(port), ...(password ? ['-a', password, '--no-auth-warning'] : []),
