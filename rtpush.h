@@ -7875,6 +7875,16 @@ static void rtpi_scan(rtpush_server *srv) {
     }
 }
 
+// The log begins anew with number `first`, for all but who waits for that.
+static void rtpi_reset_readers(rtpush_server *srv, uint32_t first) {
+    rtpush_conn *c;
+    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
+        if (rtpi_is_stream(c) && !(RTPI_OUTSIDE(srv) && c->notice == RTPI_NOTICE_WAITS)) {
+            rtpi_reader_reset(srv, c, first, 0);
+        }
+    }
+}
+
 // Numbers the values anew, from 1. Under the lock.
 static void rtpi_new_revisions(rtpush_server *srv) {
     unsigned topic;
@@ -7889,7 +7899,6 @@ static void rtpi_new_revisions(rtpush_server *srv) {
 // Ids from outside: an epoch begins, here with number `first`. 0: the connection being served holds
 // a record. Who waits goes on waiting.
 static int rtpi_begin_epoch(rtpush_server *srv, uint32_t epoch, uint32_t first) {
-    rtpush_conn *c;
     unsigned i;
     if (!rtpi_release(srv, RTPI_ALL_RECORDS)) {
         return 0;
@@ -7905,11 +7914,7 @@ static int rtpi_begin_epoch(rtpush_server *srv, uint32_t epoch, uint32_t first) 
     }
     rtpi_sync(srv);
     srv->sweep_due = 1; // who waits may wait for this epoch
-    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
-        if (rtpi_is_stream(c) && c->notice != RTPI_NOTICE_WAITS) {
-            rtpi_reader_reset(srv, c, first, 0);
-        }
-    }
+    rtpi_reset_readers(srv, first);
     return 1;
 }
 
@@ -7935,7 +7940,6 @@ static void rtpi_begin_revisions(rtpush_server *srv) {
 
 // Sequence numbers are near their end: begins a new epoch.
 static void rtpi_new_epoch(rtpush_server *srv) {
-    rtpush_conn *c;
     uint32_t epoch = srv->epoch + 1 ? srv->epoch + 1 : 1;
     if (RTPI_OUTSIDE(srv)) {
         RTPI_BEGIN_REVISIONS(srv);
@@ -7952,11 +7956,7 @@ static void rtpi_new_epoch(rtpush_server *srv) {
     rtpi_new_revisions(srv);
     rtpi_unlock(srv);
     rtpi_sync(srv);
-    for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
-        if (rtpi_is_stream(c)) {
-            rtpi_reader_reset(srv, c, 1, 0);
-        }
-    }
+    rtpi_reset_readers(srv, 1);
 }
 
 // The peer has sent FIN. If more of a request was expected, or the peer reads no more of a stream,
@@ -8150,6 +8150,7 @@ RTPI_OWN_FRAME static int rtpi_output_own(rtpush_server *srv, rtpush_conn *conn,
     return e.count;
 }
 
+// The plan of what is queued in tx, and of nothing else.
 static int rtpi_output_tx(rtpush_server *srv, const rtpush_conn *c, rtpush_span *span) {
     srv->plan.tx = (uint16_t)rtpi_tx_queued(c);
     srv->plan.total = srv->plan.tx;

@@ -23,7 +23,7 @@ if (!target || !process.env.NODE_EXTRA_CA_CERTS) {
 }
 const how = target.startsWith('{') ? JSON.parse(target) : { binary: target };
 const CA = process.env.NODE_EXTRA_CA_CERTS;
-const WAIT_MS = 20_000 * patience();
+const WAIT_MS = 20_000; // until has patience of its own
 const SHORT_S = how.binary ? 8 : 12; // a session long enough to see something live
 
 const browser = await launch(CA);
@@ -36,7 +36,7 @@ function secure(name, use, { args, ms = 60_000 } = {}) {
     const s = await startSecure(how, args);
     const open = async (url = `${s.url}/`, context = undefined) => {
       const inside = context ?? await browser.newContext();
-      inside.setDefaultTimeout(WAIT_MS);
+      inside.setDefaultTimeout(WAIT_MS * patience());
       afterTest(() => inside.close());
       const page = await inside.newPage();
       page.on('pageerror', (error) => errors.push(error.stack));
@@ -72,7 +72,7 @@ function secure(name, use, { args, ms = 60_000 } = {}) {
 }
 
 const loginPage = (p) => (
-  p.page.waitForSelector('#password', { timeout: WAIT_MS + SHORT_S * 1000 }));
+  p.page.waitForSelector('#password', { timeout: WAIT_MS * patience() + SHORT_S * 1000 }));
 
 // -- own pages ------------------------------------------------------------------------------------
 
