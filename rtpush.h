@@ -1628,11 +1628,15 @@ static const uint8_t rtpi_classes[128] = {
     RTPI_C_A, RTPI_C_A, RTPI_C_X, RTPI_C_T, RTPI_C_X, RTPI_C_T, 0,                  // yz{|}~
 };
 
+static inline unsigned rtpi_byte_is(uint8_t byte, unsigned classes) {
+    return (byte < 128 ? rtpi_classes[byte] : (unsigned)RTPI_C_VALUES) & classes;
+}
+
 // How many of the bytes at data are of these classes.
 static inline size_t rtpi_run(const void *data, size_t len, unsigned classes) {
     const uint8_t *at = (const uint8_t *)data;
     size_t n = 0;
-    while (n < len && ((at[n] < 128 ? rtpi_classes[at[n]] : (unsigned)RTPI_C_VALUES) & classes)) {
+    while (n < len && rtpi_byte_is(at[n], classes)) {
         n++;
     }
     return n;
@@ -5063,7 +5067,7 @@ RTPI_APART static unsigned rtpi_head_cut(const rtpush_server *srv, rtpush_conn *
     }
     if (byte == '\r') {
         h->step = RTPI_S_LF | RTPI_S_NAME;
-    } else if (!rtpi_run(&byte, 1, RTPI_C_VALUE)) {
+    } else if (!rtpi_byte_is(byte, RTPI_C_VALUE)) {
         return RTPI_NO(400);
     }
     verdict = rtpi_value_done(srv, c);
@@ -6355,7 +6359,7 @@ static unsigned rtpi_chunk_byte(const rtpush_server *srv, rtpush_conn *c, uint8_
                : step == RTPI_S_DONE ? RTPI_BODY_END
                : step != RTPI_S_DATA || rtpi_body_fits(srv, c, h->left) ? 0u : RTPI_NO(413);
     }
-    if (rtpi_run(&byte, 1, classes[step - RTPI_S_SIZE])) {
+    if (rtpi_byte_is(byte, classes[step - RTPI_S_SIZE])) {
         h->step = (uint8_t)(step + (step == RTPI_S_TRAILER)); // its name
         return step == RTPI_S_EXTENSION && ++h->pos > RTPI_EXTENSION_MAX ? RTPI_NO(400) : 0u;
     }
