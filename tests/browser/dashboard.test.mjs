@@ -350,9 +350,9 @@ async function openCharts(url) {
     await page.evaluate(async () => {
         const { createChart } = await import('/charts.js');
         const { fillText, clearRect } = CanvasRenderingContext2D.prototype;
-        let texts = [];
+        const drawn = new WeakMap(); // canvas: its labels; the page's own charts draw too
         CanvasRenderingContext2D.prototype.clearRect = function clear(...box) {
-            texts = [];
+            drawn.set(this.canvas, []);
             clearRect.apply(this, box);
         };
         CanvasRenderingContext2D.prototype.fillText = function log(text, x, y) {
@@ -360,8 +360,10 @@ async function openCharts(url) {
             const { e, f } = this.getTransform();
             const shift = { center: width / 2, right: width, end: width }[this.textAlign] ?? 0;
             const up = { middle: 6, top: 0 }[this.textBaseline] ?? 12;
-            texts.push({ text, left: x + e - shift, right: x + e - shift + width, top: y + f - up,
-                bottom: y + f - up + 12 });
+            const left = x + e - shift;
+            const top = y + f - up;
+            const box = { left, right: left + width, top, bottom: top + 12 };
+            drawn.get(this.canvas)?.push({ text, ...box });
             fillText.call(this, text, x, y);
         };
         globalThis.draw = async (width, height, y, end, span, more = {}) => {
@@ -377,7 +379,8 @@ async function openCharts(url) {
             chart.update(x, [y], span);
             await new Promise((done) => { requestAnimationFrame(done); });
             host.remove();
-            return { canvas: host.querySelector('canvas'), texts };
+            const canvas = host.querySelector('canvas');
+            return { canvas, texts: drawn.get(canvas) };
         };
     });
     return page;
@@ -464,10 +467,22 @@ async function look(server) {
 
     for (const transport of Object.keys(TRANSPORTS)) {
         await test(`a_page_costs_two_connections_over_${transport}`, async () => {
-            const proxy = await startProxy(() => server.port);
+            let pings = 0;
+            const proxy = await startProxy(() => server.port, (client, device, pipe) => {
+                pipe(client, device, (data) => {
+                    const isPing = data.includes('GET /ping ');
+                    pings += isPing;
+                    setTimeout(() => device.write(data), isPing ? 1000 : 0);
+                });
+                pipe(device, client);
+            });
             const page = await openPage(proxy.url, { transport });
             await live(page, transport);
             await says(page, 'c-rtt', ' ms');
+            if (transport !== 'websocket') { // whose own message is the ping
+                const before = pings;
+                await until('a ping on its way', () => pings > before);
+            }
             await page.click('#switch');
             await page.click('#switch');
             await grows(page, 'c-received', 3);

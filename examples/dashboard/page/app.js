@@ -468,10 +468,28 @@ function onState({ state: now }) {
     mark('status');
 }
 
+// One small request at a time: beside the connection of the events a page costs the device one.
+const SMALL_MS = 5000;
+let turn = Promise.resolve();
+const inTurn = (request) => {
+    const mine = turn.then(request);
+    turn = mine.catch(() => {});
+    return mine;
+};
+const small = (url) => inTurn(async () => {
+    const abort = new AbortController();
+    const limit = setTimeout(() => abort.abort(), SMALL_MS);
+    const start = performance.now();
+    const response = await fetch(url, { cache: 'no-store', signal: abort.signal });
+    const text = await response.text();
+    clearTimeout(limit);
+    return { text, ok: response.ok, took: performance.now() - start };
+});
+
 // Where a new page begins, and the server's clock.
 async function synchronise() {
     try {
-        const { id, up } = await (await fetch('start', { cache: 'no-store' })).json();
+        const { id, up } = JSON.parse((await small('start')).text);
         learnOffset(up);
         mark('sample');
         mark('log');
@@ -510,14 +528,14 @@ function onMessage(text) {
 // The round trip, which is only shown: rtpush.js needs none to know that a connection lives. A
 // WebSocket is asked by a message, else a small request is timed.
 async function measure() {
-    const start = performance.now();
     const { state: now, transport: way } = client.status;
     if (now !== 'open' || document.hidden) {
         rtt = null;
     } else if (way === 'websocket') {
-        await client.send(`ping ${Math.floor(start)}`).catch(() => {});
-    } else if ((await fetch('ping', { cache: 'no-store' }).catch(() => null))?.ok) {
-        rtt = performance.now() - start;
+        await client.send(`ping ${Math.floor(performance.now())}`).catch(() => {});
+    } else {
+        const { ok, took } = await small('ping').catch(() => ({}));
+        rtt = ok ? took : null;
         mark('status');
     }
 }
@@ -525,7 +543,7 @@ setInterval(measure, 5000);
 
 async function send(text) {
     try {
-        await client.send(text);
+        await inTurn(() => client.send(text));
     } catch (error) {
         toast(`Not sent: ${error.message}`);
     }
