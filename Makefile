@@ -51,7 +51,7 @@ echo: build/echo
 ## make hub        build build/hub, publish and subscribe over all three transports
 hub: build/hub
 
-## make gateway    build build/gateway, many readers on a broker (BROKERS='redis nats http')
+## make gateway    build build/gateway, many readers on a broker (BROKERS='redis nats http ...')
 gateway: build/gateway
 
 ## make dashboard  build build/dashboard, the demo
@@ -206,11 +206,14 @@ build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | bui
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
 
 # ... the gateway, with the sources that are wanted and their libraries
-BROKERS ?= redis nats http
+BROKERS ?= redis nats http mqtt pubsub core
 LIBRARY_redis := -lhiredis
 LIBRARY_nats := -lnats
 LIBRARY_http := -lcurl
-GATEWAY = $(addprefix examples/gateway/,gateway.c options.c metrics.c source.c lines.c \
+LIBRARY_mqtt := -lmosquitto
+LIBRARY_pubsub := -lhiredis
+LIBRARY_core := -lnats
+GATEWAY = $(addprefix examples/gateway/,gateway.c options.c metrics.c source.c feed.c lines.c \
     $(BROKERS:%=%.c)) $(BROKERS:%=-DGATEWAY_WITH_%)
 GATEWAY_LIBRARIES = $(foreach broker,$(BROKERS),$(LIBRARY_$(broker))) -lpthread
 

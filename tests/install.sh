@@ -19,6 +19,7 @@ gateway="$demo"'
 /usr/include/hiredis/hiredis.h              libhiredis-dev
 /usr/include/nats/nats.h                    libnats-dev
 /usr/include/*/curl/curl.h                  libcurl4-openssl-dev
+/usr/include/mosquitto.h                    libmosquitto-dev
 '
 arm='
 arm-none-eabi-gcc                           gcc-arm-none-eabi
@@ -78,6 +79,8 @@ caddy                                       caddy
 esbuild                                     esbuild
 redis-server                                redis-server
 nats-server                                 nats-server
+/usr/sbin/mosquitto                         mosquitto
+mosquitto_pub                               mosquitto-clients
 '
 bench="$demo"'
 gnuplot                                     gnuplot-nox

@@ -23,6 +23,7 @@
 #define RTPUSH_ACCESS_IMPLEMENTATION
 #include "../../ports/rtpush_access.h"
 
+#include "feed.h"
 #include "gateway.h"
 
 #include <errno.h>
@@ -384,7 +385,9 @@ static void take_item(const source_item *item) {
         g.away_since_ms = 0;
         break;
     case ITEM_RESULT:
-        on_result(item);
+        if (!feeds_result(item)) {
+            on_result(item);
+        }
         break;
     default: // ITEM_PROBED
         on_probed(item);
@@ -649,6 +652,7 @@ static void stop(int64_t now_ms) {
 static void drain(int64_t now_ms) {
     if (asked_to_end > 0 && g.draining_since_ms == 0) {
         g.draining_since_ms = now_ms;
+        feeds_end();
         fputs("gateway: draining\n", stderr);
     }
     if (g.draining_since_ms != 0 && !g.stopped) {
@@ -666,14 +670,17 @@ static int least(int a, int b) {
 }
 
 static int run(void) {
-    struct pollfd fds[2] = {{rtpush_posix_fd(&port), POLLIN, 0}, {source_fd(&g.source), POLLIN, 0}};
+    struct pollfd fds[3] = {{rtpush_posix_fd(&port), POLLIN, 0},
+                            {source_fd(&g.source), POLLIN, 0},
+                            {feeds_fd(), POLLIN, 0}};
     int wait_ms = 0;
     while (wait_ms >= 0) {
-        if (poll(fds, 2, least(wait_ms, 100)) < 0 && errno != EINTR) {
+        if (poll(fds, 3, least(wait_ms, 100)) < 0 && errno != EINTR) {
             return -1;
         }
         const int64_t now_ms = source_clock_ms();
         const int more_ms = take_items(now_ms);
+        feeds_step(now_ms);
         end_late_waiters(now_ms);
         probe(now_ms);
         drain(now_ms);
@@ -708,8 +715,10 @@ int main(int argc, char **argv) {
                         g.opt.log_size};
     desc.max_len = desc.max_len < g.opt.max_len ? desc.max_len : g.opt.max_len;
     const uint32_t slots = g.opt.conns + 64u; // some for plain requests beside the streams
-    if (source_start(&g.source, g.opt.source, &desc) < 0 || start_server(slots) < 0 ||
-        start_port(slots) < 0) {
+    if (source_start(&g.source, g.opt.source, &desc) < 0 ||
+        feeds_start(&g.source, g.opt.source, g.opt.from, g.opt.from_count, g.name,
+                    g.opt.publish_ms) < 0 ||
+        start_server(slots) < 0 || start_port(slots) < 0) {
         return EXIT_FAILURE;
     }
     signal(SIGINT, on_signal);
@@ -719,5 +728,9 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     rtpush_posix_close(&port);
+    if (feeds_left() > 0) {
+        fprintf(stderr, "gateway: %lu messages of feeds were not published\n",
+                (unsigned long)feeds_left());
+    }
     return EXIT_SUCCESS;
 }

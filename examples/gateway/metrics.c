@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include "feed.h"
 #include "gateway.h"
 
 #include <stddef.h>
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_SIZE = 16384 };
+enum { TEXT_SIZE = 32768 };
 
 typedef struct text {
     char *data;
@@ -70,9 +71,10 @@ static void put_server(text *t, const rtpush_counters *c) {
     }
 }
 
+static const char *const bad_names[BAD_COUNT] = {"too_large", "not_utf8", "topic",
+                                                 "form",      "id",       "duplicate"};
+
 static void put_source(text *t, gateway *g) {
-    static const char *const bad[BAD_COUNT] = {"too_large", "not_utf8", "topic",
-                                               "form",      "id",       "duplicate"};
     static const char *const outcomes[4] = {"stored", "away", "refused", "unknown"};
     source_counters c;
     source_get_counters(&g->source, &c);
@@ -86,12 +88,40 @@ static void put_source(text *t, gateway *g) {
     put_one(t, "publish_waiting", "gauge", "messages that wait for the source", c.waiting);
     put(t, "# HELP rtpush_source_bad events not passed on\n# TYPE rtpush_source_bad counter\n");
     for (int i = 0; i < BAD_COUNT; i++) {
-        put(t, "rtpush_source_bad{why=\"%s\"} %llu\n", bad[i], (unsigned long long)c.bad[i]);
+        put(t, "rtpush_source_bad{why=\"%s\"} %llu\n", bad_names[i], (unsigned long long)c.bad[i]);
     }
     put(t, "# HELP rtpush_publish messages, by outcome\n# TYPE rtpush_publish counter\n");
     for (int i = 0; i < 4; i++) {
         put(t, "rtpush_publish{outcome=\"%s\"} %llu\n", outcomes[i],
             (unsigned long long)g->published[i]);
+    }
+}
+
+static void put_feeds(text *t) {
+    static const char *const names[] = {"received", "published", "dropped",  "refused",
+                                        "retained", "connects",  "failures", "up", "queued"};
+    enum { COUNTERS = 7, NAMES = 9 }; // the others are gauges
+    feed_counters c;
+    for (unsigned n = 0; n < NAMES && feeds_at(0) != NULL; n++) {
+        put(t, "# HELP rtpush_feed_%s by number of the feed; 0: it is the source\n"
+               "# TYPE rtpush_feed_%s %s\n", names[n], names[n],
+            n < COUNTERS ? "counter" : "gauge");
+        for (unsigned i = 0; feeds_at(i) != NULL; i++) {
+            feed_get_counters(feeds_at(i), &c);
+            const uint64_t values[NAMES] = {c.received, c.published, c.dropped,  c.refused,
+                                            c.retained, c.connects,  c.failures, c.up, c.queued};
+            put(t, "rtpush_feed_%s{feed=\"%u\"} %llu\n", names[n], feeds_at(i)->index,
+                (unsigned long long)values[n]);
+        }
+    }
+    for (int why = 0; why < BAD_COUNT && feeds_at(0) != NULL; why++) {
+        put(t, "# HELP rtpush_feed_%s messages not passed on\n# TYPE rtpush_feed_%s counter\n",
+            bad_names[why], bad_names[why]);
+        for (unsigned i = 0; feeds_at(i) != NULL; i++) {
+            feed_get_counters(feeds_at(i), &c);
+            put(t, "rtpush_feed_%s{feed=\"%u\"} %llu\n", bad_names[why], feeds_at(i)->index,
+                (unsigned long long)c.bad[why]);
+        }
     }
 }
 
@@ -105,6 +135,7 @@ void metrics_on_request(rtpush_server *srv, const rtpush_request *req) {
     }
     put_server(&t, rtpush_get_counters(srv));
     put_source(&t, g);
+    put_feeds(&t);
     rtpush_set_user(srv, req->conn, t.data); // until on_close
     memset(&response, 0, sizeof(response));
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";

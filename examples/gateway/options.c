@@ -41,12 +41,14 @@ static const option table[] = {
 enum { OPTIONS = sizeof table / sizeof table[0] };
 
 static void print_usage(FILE *to) {
-    fputs("usage: gateway [OPTION VALUE]... SOURCE\n", to);
+    fputs("usage: gateway [OPTION VALUE]... SOURCE [--from FEED]...\n", to);
     for (unsigned i = 0; i < OPTIONS; i++) {
         fprintf(to, "  --%-11s %s (%s)\n", table[i].name, table[i].help,
                 table[i].fallback[0] ? table[i].fallback : "none");
     }
-    fputs("Each can come from the environment: GATEWAY_PUBLISH_MS=5000; GATEWAY_SOURCE too.\n", to);
+    fputs("  --from        a feed, whose messages are published into the source; up to 8\n"
+          "Each can come from the environment: GATEWAY_PUBLISH_MS=5000; GATEWAY_SOURCE too, and\n"
+          "GATEWAY_FROM with spaces between the feeds.\n", to);
 }
 
 static int set(options *out, const option *o, const char *value) {
@@ -86,6 +88,32 @@ static int set_defaults(options *out) {
     return 1;
 }
 
+static int add_feed(options *out, const char *url) {
+    if (out->from_count == OPTIONS_FROM_MAX || url[0] == '\0') {
+        fprintf(stderr, "gateway: --from: 1 to %d feeds\n", OPTIONS_FROM_MAX);
+        return 0;
+    }
+    out->from[out->from_count++] = url;
+    return 1;
+}
+
+// Those of the environment, where no flag names one. They stay until the process ends.
+static int add_feeds_of_environment(options *out) {
+    const char *value = from_environment("from");
+    char *rest = NULL;
+    if (out->from_count > 0 || value == NULL) {
+        return 1;
+    }
+    char *all = strdup(value);
+    for (char *url = all ? strtok_r(all, " ", &rest) : NULL; url != NULL;
+         url = strtok_r(NULL, " ", &rest)) {
+        if (!add_feed(out, url)) {
+            return 0;
+        }
+    }
+    return all != NULL;
+}
+
 static const option *find(const char *argument) {
     for (unsigned i = 0; i < OPTIONS; i++) {
         if (strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, table[i].name) == 0) {
@@ -106,7 +134,11 @@ int options_parse(int argc, char **argv, options *out) {
             print_usage(stdout);
             return 1 + EXIT_SUCCESS;
         }
-        if (o != NULL && i + 1 < argc && set(out, o, argv[i + 1])) {
+        if (strcmp(argv[i], "--from") == 0 && i + 1 < argc) {
+            if (!add_feed(out, argv[++i])) {
+                return 1 + EXIT_FAILURE;
+            }
+        } else if (o != NULL && i + 1 < argc && set(out, o, argv[i + 1])) {
             i++;
         } else if (o == NULL && !named && (argv[i][0] != '-' || argv[i][1] == '\0')) {
             out->source = argv[i];
@@ -119,7 +151,7 @@ int options_parse(int argc, char **argv, options *out) {
             return 1 + EXIT_FAILURE;
         }
     }
-    if (out->source == NULL) {
+    if (out->source == NULL || !add_feeds_of_environment(out)) {
         print_usage(stderr);
         return 1 + EXIT_FAILURE;
     }

@@ -5,8 +5,12 @@
 
 #include <stdint.h>
 
+enum { OPTIONS_FROM_MAX = 8 };
+
 typedef struct options {
     const char *source;
+    const char *from[OPTIONS_FROM_MAX]; // feeds
+    uint32_t from_count;
     const char *host;
     const char *topics;  // a,b,c
     const char *origins; // other sites whose pages may read, with commas

@@ -50,6 +50,20 @@ uint64_t source_position_of(uint32_t epoch, rtpush_id id) {
     return (uint64_t)(id.epoch - epoch) * RTPUSH_SEQ_MAX + id.seq;
 }
 
+static uint32_t random_below(uint32_t limit, unsigned *seed) {
+    return (uint32_t)((uint64_t)(unsigned)rand_r(seed) * limit / ((uint64_t)RAND_MAX + 1u));
+}
+
+void source_pause_begin(source_pause *pause) {
+    pause->ms = BACKOFF_FIRST_MS;
+    pause->seed = (unsigned)source_clock_ms() ^ (unsigned)getpid();
+}
+
+void source_pause_wait(source_pause *pause) {
+    source_sleep_ms(pause->ms / 2u + random_below(pause->ms / 2u + 1u, &pause->seed));
+    pause->ms = pause->ms * 2u < BACKOFF_LAST_MS ? pause->ms * 2u : BACKOFF_LAST_MS;
+}
+
 static void lock(source *s) {
     pthread_mutex_lock(&s->mutex);
 }
@@ -255,10 +269,14 @@ static int take_position(source *s, rtpush_id id, uint32_t lost) {
     return newer;
 }
 
-static void say_bad(source *s, const source_event *event, int bad) {
+const char *source_bad_words(int bad) {
     static const char *const words[BAD_COUNT] = {
         "too large",           "not UTF-8", "a topic that is not in --topics",
         "not a gateway's event", "an id at or below the last one", "a duplicate"};
+    return words[bad];
+}
+
+static void say_bad(source *s, const source_event *event, int bad) {
     const int64_t now_ms = source_clock_ms();
     lock(s);
     s->count.bad[bad]++;
@@ -267,12 +285,11 @@ static void say_bad(source *s, const source_event *event, int bad) {
     if (bad != BAD_DUPLICATE && (s->said_ms[bad] == 0 || now_ms - s->said_ms[bad] > SAY_AGAIN_MS)) {
         s->said_ms[bad] = now_ms;
         source_say(s, "%08lx-%08lx not passed on: %s (%llu so far)", (unsigned long)event->id.epoch,
-                   (unsigned long)event->id.seq, words[bad], count);
+                   (unsigned long)event->id.seq, source_bad_words(bad), count);
     }
 }
 
-// The index of its topic, or -1 - BAD_...
-static int judge(source *s, const source_event *event) {
+int source_judge(const source *s, const source_event *event) {
     if (event->topic == NULL) {
         return -1 - BAD_FORM;
     }
@@ -301,7 +318,7 @@ void source_deliver(source *s, const source_event *event) {
     const int twice = key_len > 0 && window_find(s, event->key, key_len) != NULL;
     window_put(s, event->id, event->key, twice ? 0 : key_len);
     unlock(s);
-    const int topic = twice ? -1 - BAD_DUPLICATE : judge(s, event);
+    const int topic = twice ? -1 - BAD_DUPLICATE : source_judge(s, event);
     source_item item;
     memset(&item, 0, sizeof(item));
     item.kind = ITEM_ADVANCE;
@@ -329,21 +346,11 @@ void source_advance(source *s, rtpush_id id, uint32_t lost) {
 
 // -- the reader's thread --------------------------------------------------------------------------
 
-static uint32_t random_below(uint32_t limit, unsigned *seed) {
-    return (uint32_t)((uint64_t)(unsigned)rand_r(seed) * limit / ((uint64_t)RAND_MAX + 1u));
-}
-
-// Pauses, longer each time, and of random length so that many gateways do not come back at once.
-static void back_off(uint32_t *pause_ms, unsigned *seed) {
-    source_sleep_ms(*pause_ms / 2u + random_below(*pause_ms / 2u + 1u, seed));
-    *pause_ms = *pause_ms * 2u < BACKOFF_LAST_MS ? *pause_ms * 2u : BACKOFF_LAST_MS;
-}
-
 static void *read_forever(void *arg) {
     source *s = (source *)arg;
-    unsigned seed = (unsigned)source_clock_ms() ^ (unsigned)getpid();
-    uint32_t pause_ms = BACKOFF_FIRST_MS;
+    source_pause pause;
     char said[200] = "";
+    source_pause_begin(&pause);
     for (;;) {
         const char *why = s->kind->read(s);
         lock(s);
@@ -352,29 +359,40 @@ static void *read_forever(void *arg) {
         s->count.failures++;
         unlock(s);
         if (was_up) {
-            pause_ms = BACKOFF_FIRST_MS;
+            source_pause_begin(&pause);
             put_simple(s, ITEM_AWAY, source_last(s), 0);
         }
         if (was_up || strcmp(said, why) != 0) { // once, not at each attempt
             source_say(s, "away: %s", why);
             snprintf(said, sizeof(said), "%s", why);
         }
-        back_off(&pause_ms, &seed);
+        source_pause_wait(&pause);
     }
     return NULL;
 }
 
 // -- the publisher's thread -----------------------------------------------------------------------
 
+// Is it behind one of its chain that was not stored?
+static int is_broken(source *s, const source_message *m) {
+    const uint32_t bit = m->chain != 0 ? 1u << m->chain : 0;
+    s->broken &= m->first ? ~bit : ~0u;
+    return (s->broken & bit) != 0;
+}
+
 static void answer(source *s, const source_message *m) {
     source_item item;
     const char *why = "";
+    const int broken = is_broken(s, m);
     memset(&item, 0, sizeof(item));
     item.kind = ITEM_RESULT;
     item.token = m->token;
     item.outcome = OUTCOME_AWAY;
-    if (source_clock_ms() < m->deadline_ms) {
+    if (!broken && source_clock_ms() < m->deadline_ms) {
         item.outcome = (uint8_t)s->kind->publish(s, m, &item.id, &why);
+    }
+    if (m->chain != 0 && (item.outcome == OUTCOME_AWAY || item.outcome == OUTCOME_UNKNOWN)) {
+        s->broken |= 1u << m->chain;
     }
     item.len = (uint32_t)strlen(why);
     item.data = copy_of(why, item.len);
@@ -419,8 +437,8 @@ static void *publish_forever(void *arg) {
     return NULL;
 }
 
-int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, const void *data,
-                   uint32_t len, uint32_t within_ms) {
+int source_publish_ordered(source *s, uint64_t token, source_order order, uint32_t topic,
+                           const char *key, const void *data, uint32_t len, uint32_t within_ms) {
     int result = -1;
     lock(s);
     if (s->up && s->messages_count < SOURCE_WAITING && s->results_count < SOURCE_WAITING) {
@@ -429,6 +447,8 @@ int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, c
         m->token = token;
         m->deadline_ms = source_clock_ms() + within_ms;
         m->topic = topic;
+        m->chain = order.chain;
+        m->first = order.first;
         m->len = len;
         m->data = copy_of(data, len);
         snprintf(m->key, sizeof(m->key), "%s", key);
@@ -438,6 +458,12 @@ int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, c
     }
     unlock(s);
     return result;
+}
+
+int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, const void *data,
+                   uint32_t len, uint32_t within_ms) {
+    const source_order none = {0, 0};
+    return source_publish_ordered(s, token, none, topic, key, data, len, within_ms);
 }
 
 void source_probe(source *s, uint64_t token) {
@@ -468,6 +494,16 @@ static const source_kind *const kinds[] = {
 #ifdef GATEWAY_WITH_http
     &source_http,
     &source_https,
+#endif
+#ifdef GATEWAY_WITH_mqtt
+    &source_mqtt,
+    &source_mqtts,
+#endif
+#ifdef GATEWAY_WITH_pubsub
+    &source_pubsub,
+#endif
+#ifdef GATEWAY_WITH_core
+    &source_core,
 #endif
     &source_lines,
 };

@@ -69,6 +69,8 @@ typedef struct source_message {
     uint32_t len;
     uint8_t *data;
     char key[SOURCE_KEY_MAX + 1]; // the message id: stored once, however often it is sent
+    uint32_t chain;
+    int first;
 } source_message;
 
 typedef struct source_kind {
@@ -90,7 +92,11 @@ extern const source_kind source_redis;
 extern const source_kind source_nats;
 extern const source_kind source_http;
 extern const source_kind source_https;
-extern const source_kind source_lines;
+extern const source_kind source_lines; // these are feeds too: feed.h
+extern const source_kind source_mqtt;
+extern const source_kind source_mqtts;
+extern const source_kind source_pubsub;
+extern const source_kind source_core;
 
 // Why an event was not passed on, or was passed on with something missing.
 enum {
@@ -155,6 +161,7 @@ struct source {
     source_counters count;
 
     int64_t said_ms[BAD_COUNT]; // reader: when a line was written last
+    uint32_t broken; // publisher: bits of chains of which a message was not stored
     pthread_t reader;
     pthread_t publisher;
 };
@@ -174,6 +181,14 @@ void source_done(source_item *item);
 // Publishes: ITEM_RESULT follows, with this token. -1: too many wait already, or it is away.
 int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, const void *data,
                    uint32_t len, uint32_t within_ms);
+// The same, in order. chain, 1 to 31: once a message of it was not stored, neither are those behind
+// it, until one that is the first again.
+typedef struct source_order {
+    uint32_t chain; // 0: of none
+    int first;
+} source_order;
+int source_publish_ordered(source *s, uint64_t token, source_order order, uint32_t topic,
+                           const char *key, const void *data, uint32_t len, uint32_t within_ms);
 // Was a message with this id delivered, in the window?
 int source_find(source *s, const char *key, rtpush_id *id);
 // Asks for the end of the stream: ITEM_PROBED follows.
@@ -207,6 +222,9 @@ typedef struct source_event {
     uint8_t behind;
 } source_event;
 void source_deliver(source *s, const source_event *event);
+// The index of the event's topic, or -1 - BAD_...
+int source_judge(const source *s, const source_event *event);
+const char *source_bad_words(int bad);
 // A position without an event.
 void source_advance(source *s, rtpush_id id, uint32_t lost);
 // Keeps the message id of an event before the first one that is delivered.
@@ -216,6 +234,15 @@ void source_remember(source *s, rtpush_id id, const char *key, size_t key_len);
 uint64_t source_position_of(uint32_t epoch, rtpush_id id);
 // Is a before b, both written by one source?
 int source_before(rtpush_id a, rtpush_id b);
+
+// Pauses between attempts: longer each time, and of random length, so that many gateways do not
+// come back at once.
+typedef struct source_pause {
+    uint32_t ms;
+    unsigned seed;
+} source_pause;
+void source_pause_begin(source_pause *pause);
+void source_pause_wait(source_pause *pause);
 
 // "scheme://user:password@host:port/path?query" in parts, "" where absent.
 typedef struct source_url {
