@@ -3,6 +3,8 @@
 
     python3 tests/figures.py size            after tests/size.sh: build/size/figures and table
     python3 tests/figures.py instructions    after tests/bench/bench.sh: build/bench/rows.csv
+    python3 tests/figures.py images          after "make firmware secure-firmware"
+    python3 tests/figures.py boards FILE     FILE: what "make firmware-bench secure-bench" printed
 
 A figure is a number that a pattern finds in a document; it may differ from the command's by
 TOLERANCE, so that a document need not change with each byte. A pattern that finds nothing is a
@@ -11,11 +13,15 @@ Last line: "N passed, N failed"."""
 import csv
 import os
 import re
+import subprocess
 import sys
 
 TOLERANCE = 0.03
 NUMBER = r"([\d,.]*\d)"
 README = "README.md"
+FIRMWARE = "examples/firmware/README.md"
+SECURE = "examples/secure/README.md"
+MBEDTLS = "ports/rtpush_mbedtls.h"
 PAGES = "WebSocket, SSE, STATE and EVENT topics, files"
 FEED = "SSE, EVENT topics, files"
 
@@ -104,13 +110,82 @@ INSTRUCTIONS = (
 )
 
 
+def image(path):
+    """{part: (flash, RAM)}"""
+    text = subprocess.run([sys.executable, "examples/firmware/size.py", path], check=True,
+                          capture_output=True, text=True).stdout
+    return {name: (float(flash), float(ram)) for name, flash, ram in
+            re.findall(r"^  (\S.*?)\s+(\d+)\s+(\d+)$", text, flags=re.M)}
+
+
+def images():
+    parts = image("build/firmware/lm3s6965evb.map")
+    for label, part in FIRMWARE_PARTS:
+        cells = "".join(rf" \**{NUMBER}\** \|" if value else r" \|" for value in parts[part])
+        yield FIRMWARE, rf"^\| {re.escape(label)} \|{cells}", [n for n in parts[part] if n]
+    flash, ram = image("build/secure-firmware/lm3s6965evb.map")["together"]
+    yield SECURE, rf"it takes {NUMBER} KB of flash and {NUMBER} of the 65,536 bytes of RAM", \
+        [flash / 1000, ram]
+
+
+# The row of the table, and what size.py calls it.
+FIRMWARE_PARTS = (
+    ("rtpush: core and port", "rtpush: core and port"),
+    ("its memory: 16 connections, a log of 8,192, values", "rtpush: connections, log"),
+    ("its server and port", "rtpush: server, port"),
+    ("lwIP", "lwIP"),
+    ("page, compressed, with the charts' library", "page, compressed"),
+    ("dashboard (`app.c`)", "application"),
+    ("firmware: drivers, sensors, main", "firmware"),
+    ("C library", "C library"),
+    ("stack", "stack"),
+    ("**together**", "together"),
+    ("there is", "there is"),
+)
+
+
+def boards():
+    printed = read(sys.argv[2])
+
+    def counts(pattern):
+        return [number(text) for text in re.search(pattern, printed, flags=re.M).groups()]
+    each = rf" {NUMBER}" * 4
+    for label, printed_as in (("published, nobody listens", "   0 clients"),
+                              ("to 1 client", "   1 clients"), ("to 8 clients", "   8 clients"),
+                              ("each further client", "  each client more")):
+        yield FIRMWARE, rf"^\| {label} \|" + rf" {NUMBER} \|" * 4, \
+            counts("^" + printed_as + each.replace(" ", r"\s+"))
+    turn = counts(rf"^an echo of 16 bytes\s+{NUMBER}")[0]
+    yield FIRMWARE, rf"^\| an echo of 16 bytes, all of the loop \| about {NUMBER} \|", [turn]
+    # BearSSL's image comes first. Pairs: key exchange by X25519 and by P-256.
+    shakes = [re.findall(rf"TLS (1\.\d) key exchange \w+\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}", part)
+              for part in printed.split("ECDSA P-256")[1:]]
+    full, resumed = ([[number(row[column]) / 1e6 for row in rows] for rows in shakes]
+                     for column in (1, 3))
+    yield MBEDTLS, r"instructions of a full handshake, million" + rf" {NUMBER} / {NUMBER}" * 3, \
+        full[1] + full[0]
+    yield MBEDTLS, r"\.\.\. of a resumed one" + rf" {NUMBER} / {NUMBER}" * 3, \
+        resumed[1] + resumed[0]
+    for label, values in (("million instructions of a full handshake", full),
+                          ("of a resumed one", resumed)):
+        yield "ports/README.md", rf"^\| {label} \|" + rf" {NUMBER} / {NUMBER} \|" * 3, \
+            values[0] + values[1]
+    yield README, rf"a handshake is {NUMBER} million instructions", full[0][:1]
+    yield SECURE, rf"A full handshake is {NUMBER} million instructions \(X25519; P-256 " \
+        rf"{NUMBER}\), a resumed one {NUMBER}", full[0] + resumed[0][:1]
+    yield "ports/rtpush_bearssl.h", rf"\(Cortex-M3: {NUMBER} million", full[0][:1]
+
+
+COMMANDS = {"size": size, "instructions": instructions, "images": images, "boards": boards}
+
+
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     if sys.argv[1:] == ["names"]:
         print(" ".join(name for _, names in INSTRUCTIONS for name in names))
         return 0
     passed = failed = 0
-    for document, pattern, wanted in {"size": size, "instructions": instructions}[sys.argv[1]]():
+    for document, pattern, wanted in COMMANDS[sys.argv[1]]():
         # A space of a pattern is a line's end too, except in a row of a table.
         spaces = pattern if pattern.startswith("^") else pattern.replace(" ", r"\s+")
         found = re.search(spaces, read(document), flags=re.M)

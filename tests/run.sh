@@ -25,6 +25,9 @@ command_of() {
         symbols) echo "sh tests/symbols.sh" ;;
         size) echo "sh tests/size.sh" ;;
         stack) echo "python3 tests/stack.py" ;;
+        images) echo "$make firmware secure-firmware && python3 tests/figures.py images" ;;
+        images-long) echo "$make firmware-bench secure-bench >build/log/boards.txt &&
+            cat build/log/boards.txt && python3 tests/figures.py boards build/log/boards.txt" ;;
         unit) echo "sh tests/unit.sh gcc" ;;
         unit-clang-long) echo "sh tests/unit.sh clang" ;;
         seeds) echo "sh tests/fuzz/run.sh replay" ;;
@@ -49,9 +52,9 @@ command_of() {
         windows) echo "sh tests/sockets/windows.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
         gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
-            RTPUSH_ALL_MS=900000 node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
+            node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
-        gateway-*) echo "$make build/gateway-asan hub && RTPUSH_ALL_MS=700000 \
+        gateway-*) echo "$make build/gateway-asan hub &&
             node tests/gateway/gateway.test.mjs ${1#gateway-} build/gateway-asan" ;;
         upload) echo "$make build/upload &&
             node tests/clients/upload.test.mjs build/upload" ;;
@@ -141,7 +144,7 @@ case "${1:-test}" in
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox
-            browser-faults-long gateway-redis-long gateway-nats-long'
+            browser-faults-long images-long gateway-redis-long gateway-nats-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.
@@ -153,7 +156,7 @@ lwip lwip-threads
 tls tls-mbedtls
 unit
 snippets bench
-size stack
+size stack images
 cpp packages projects
 fuzz
 symbols lint mutants-self page-size'
