@@ -148,6 +148,14 @@ void rtpush_posix_close(rtpush_posix *port);
 
 // Random, never 0: for rtpush_desc.epoch.
 uint32_t rtpush_posix_epoch(void);
+// What rtpush_request.peer is for a peer with this address, such as "10.0.0.7" or "2001:db8::7"; 0:
+// not an address. An IPv6 address has that of its /64. For rtpush_set_peer.
+uint32_t rtpush_posix_peer(const char *address);
+// From authorize: the address that the request came from, as text; of an IPv4 client it is that,
+// also where IPv6 is listened on. Unlike rtpush_request.peer it is exact, and rtpush_set_peer does
+// not change it. Returns out, or NULL: none is known here.
+enum { RTPUSH_POSIX_ADDRESS_SIZE = 46 }; // bytes with the NUL
+const char *rtpush_posix_address(const rtpush_posix *port, char out[RTPUSH_POSIX_ADDRESS_SIZE]);
 // Raises the limit of open files (RLIMIT_NOFILE) for `conns` connections as far as allowed.
 // Returns for how many connections it suffices.
 uint32_t rtpush_posix_raise_files(uint32_t conns);
@@ -211,6 +219,7 @@ struct rtpush_posix {
     int send_buffer;
     int user_timeout_ms;
     int backlog;
+    int asking;  // whose input the core is given now, or -1
     int poller;  // epoll, or -1
     int wake[2]; // read end, write end; the same with eventfd
     uint8_t server_count;
@@ -601,13 +610,21 @@ static void rtpi_posix_on_unlock(void *ctx) {
 
 // >>input ----------------------------------------------------------------------------------------
 
+static size_t rtpi_posix_give(rtpush_posix *port, const rtpi_posix_slot *slot, uint8_t *data,
+                              size_t len) {
+    port->asking = slot->fd;
+    const size_t taken = rtpush_input(rtpi_posix_server(port, slot), slot->conn, data, len);
+    port->asking = -1;
+    return taken;
+}
+
 // Offers what the core left in the connection's buffer. Returns bytes taken.
 static size_t rtpi_posix_offer(rtpush_posix *port, rtpi_posix_slot *slot) {
     const uint32_t index = slot->held - 1u;
     rtpi_posix_buffer *buffer = &port->buffers[index];
     uint8_t *data = rtpi_posix_buffer_data(port, index) + buffer->used;
     const size_t left = buffer->len - buffer->used;
-    const size_t taken = rtpush_input(rtpi_posix_server(port, slot), slot->conn, data, left);
+    const size_t taken = rtpi_posix_give(port, slot, data, left);
     buffer->used += (uint32_t)taken;
     if (taken == left) {
         slot->held = 0;
@@ -674,7 +691,7 @@ static inline int rtpi_posix_read(rtpush_posix *port, rtpi_posix_slot *slot) {
     if (len < port->buffer_size && !(slot->flags & RTPI_POSIX_HUP)) {
         slot->flags &= (uint8_t)~RTPI_POSIX_READ;
     }
-    const size_t taken = rtpush_input(rtpi_posix_server(port, slot), slot->conn, data, len);
+    const size_t taken = rtpi_posix_give(port, slot, data, len);
     if (peek) {
         if (rtpi_posix_remove(port, slot, data, taken)) {
             return -1;
@@ -1342,6 +1359,7 @@ static int rtpi_posix_divide(rtpush_posix *port, const rtpush_posix_desc *desc) 
 
 int rtpush_posix_init(rtpush_posix *port, const rtpush_posix_desc *desc) {
     memset(port, 0, sizeof(*port));
+    port->asking = -1;
     port->slots_free = RTPI_POSIX_NONE;
     port->ready_first = RTPI_POSIX_NONE;
     port->ready_last = RTPI_POSIX_NONE;
@@ -1574,6 +1592,31 @@ uint32_t rtpush_posix_epoch(void) {
         epoch = (uint32_t)now.tv_sec * 1000003u + (uint32_t)now.tv_nsec / 1000u;
     }
     return epoch ? epoch : 1u;
+}
+
+uint32_t rtpush_posix_peer(const char *address) {
+    struct sockaddr_storage storage;
+    return rtpi_posix_address(address, 0, &storage) == 0 ? 0 : rtpi_posix_peer(&storage);
+}
+
+const char *rtpush_posix_address(const rtpush_posix *port, char out[RTPUSH_POSIX_ADDRESS_SIZE]) {
+    struct sockaddr_storage from;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    socklen_t len = (socklen_t)sizeof(from);
+    memset(&from, 0, sizeof(from));
+    if (port->asking < 0 ||
+        getpeername(port->asking, (struct sockaddr *)(void *)&from, &len) < 0) {
+        return NULL;
+    }
+    memcpy(&v4, &from, sizeof(v4));
+    memcpy(&v6, &from, sizeof(v6));
+    if (from.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+        return inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], out, RTPUSH_POSIX_ADDRESS_SIZE);
+    }
+    return from.ss_family == AF_INET6
+               ? inet_ntop(AF_INET6, &v6.sin6_addr, out, RTPUSH_POSIX_ADDRESS_SIZE)
+               : inet_ntop(AF_INET, &v4.sin_addr, out, RTPUSH_POSIX_ADDRESS_SIZE);
 }
 
 uint32_t rtpush_posix_raise_files(uint32_t conns) {

@@ -25,6 +25,7 @@
 
 #include "feed.h"
 #include "gateway.h"
+#include "trust.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,6 +44,7 @@ enum {
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
     REPLY_SIZE = 1024,    // tx bytes
     TURN_ITEMS = 512,     // items of one turn of the loop, then the readers
+    SLICE_MS = 20,        // streams are ended at most so often: all are looked through each time
     PROBE_MS = 100,       // the source is asked for its end at most so often
     STOP_MS = 5000        // what is still open then is closed
 };
@@ -106,6 +108,19 @@ typedef struct client {
 } client;
 static client clients[2][TOPICS_MAX + 1]; // all possible values: [0] rtpush.1, [1] raw
 
+// Counts a request that came through a proxy for the client that this names. 0, or the status that
+// refuses it. A proxy's connection may bring requests of many clients.
+static int take_client(rtpush_server *srv, const rtpush_request *req) {
+    char proxy[RTPUSH_POSIX_ADDRESS_SIZE];
+    if (g.opt.trust[0] == '\0' || rtpush_posix_address(&port, proxy) == NULL || !trust_is(proxy)) {
+        return 0;
+    }
+    const char *value = req->headers[req->route->kind == &rtpush_upload]; // behind its own
+    const uint32_t peer = value ? trust_client(value, g.forwarded) : 0;
+    return rtpush_set_peer(srv, req->conn, peer ? peer : rtpush_posix_peer(proxy),
+                           peer ? g.opt.per_peer : 0) == RTPUSH_ERR_FULL ? 429 : 0;
+}
+
 static int is_stream(const rtpush_request *req) {
     const rtpush_kind *kind = req->route->kind;
     return kind == &rtpush_websocket || kind == &rtpush_events || kind == &rtpush_poll;
@@ -114,6 +129,10 @@ static int is_stream(const rtpush_request *req) {
 static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
     uint32_t may_publish = 0xFFFFFFFFu;
     char name[40];
+    const int status = take_client(srv, req);
+    if (status != 0) {
+        return status;
+    }
     if (!is_stream(req) && req->route->kind != &rtpush_upload) {
         return 0; // /healthz and /metrics: the proxy keeps the world from them
     }
@@ -483,6 +502,15 @@ static int add_origins(char *names) {
     return 0;
 }
 
+static int set_trust(void) {
+    g.forwarded = strcmp(g.opt.trust_header, "forwarded") == 0;
+    if (!g.forwarded && strcmp(g.opt.trust_header, "x-forwarded-for") != 0) {
+        fputs("gateway: --trust-header is x-forwarded-for or forwarded\n", stderr);
+        return -1;
+    }
+    return trust_set(g.opt.trust);
+}
+
 static int read_key(const char *path) {
     FILE *file = path[0] ? fopen(path, "rb") : NULL;
     if (path[0] == '\0') {
@@ -505,7 +533,8 @@ static int read_key(const char *path) {
     return 0;
 }
 
-static const char *const post_headers[] = {"idempotency-key", NULL};
+static const char *address_headers[] = {NULL, NULL}; // with --trust, and last here:
+static const char *post_headers[] = {"idempotency-key", NULL, NULL};
 enum { EVENTS, WS, POLL, METRICS, HEALTHZ, PUBLISH, ROUTES }; // PUBLISH last: it may be left out
 static rtpush_route routes[ROUTES] = {
     // Not const: --max becomes max_body of PUBLISH and max_message of WS.
@@ -532,6 +561,12 @@ static int start_server(uint32_t slots) {
     static const char *const any[] = {"*", NULL}; // the proxy's name is not ours to know
     rtpush_desc desc;
     memset(&desc, 0, sizeof(desc));
+    if (g.opt.trust[0] != '\0') {
+        address_headers[0] = post_headers[1] = g.opt.trust_header;
+    }
+    for (int i = 0; i < PUBLISH; i++) {
+        routes[i].headers = address_headers;
+    }
     routes[PUBLISH].max_body = g.opt.max_len;
     routes[WS].max_message = g.opt.max_len;
     desc.routes = routes;
@@ -552,6 +587,7 @@ static int start_server(uint32_t slots) {
     desc.origins = origins;
     desc.authorize = authorize;
     desc.max_streams = g.opt.conns;
+    desc.max_per_peer = g.opt.trust[0] != '\0' ? 0 : g.opt.per_peer; // else by take_client
     // Behind a proxy all peers have one address.
     desc.rate_messages = RTPUSH_UNLIMITED;
     desc.rate_bytes = RTPUSH_UNLIMITED;
@@ -624,17 +660,16 @@ static int end_streams(int64_t since_ms, int64_t now_ms) {
         g.slice_of_ms = since_ms;
         g.slice_total = streams;
         g.slice_ended = 0;
-        memset(&g.slice_at, 0, sizeof(g.slice_at));
     }
+    if (now_ms - g.slice_ms < SLICE_MS && !over) {
+        return 0;
+    }
+    g.slice_ms = now_ms;
     const uint32_t due = over ? g.slice_total
                               : (uint32_t)((int64_t)g.slice_total * passed_ms / total_ms);
-    while (g.slice_ended < due) {
-        g.slice_at = rtpush_next_stream(&g.srv, g.slice_at);
-        if (g.slice_at.serial == 0) {
-            break; // the end of the slots: those that came later end with the rest
-        }
-        rtpush_close(&g.srv, g.slice_at, 1001, "another server goes on"); // RFC 6455 7.4.1
-        g.slice_ended++;
+    if (g.slice_ended < due) { // with 1001 (RFC 6455 7.4.1), or a retry: of its own
+        rtpush_end_streams(&g.srv, due - g.slice_ended);
+        g.slice_ended = due; // one that has left by itself counts as ended
     }
     return over;
 }
@@ -705,7 +740,7 @@ int main(int argc, char **argv) {
     memcpy(topic_names, g.opt.topics, strlen(g.opt.topics) + 1u);
     memcpy(origin_names, g.opt.origins, strlen(g.opt.origins) + 1u);
     if (add_topics(topic_names) < 0 || add_origins(origin_names) < 0 ||
-        read_key(g.opt.jwt_key) < 0) {
+        set_trust() < 0 || read_key(g.opt.jwt_key) < 0) {
         return EXIT_FAILURE;
     }
     signal(SIGPIPE, SIG_IGN); // hiredis writes to connections that have ended

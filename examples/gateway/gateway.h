@@ -15,6 +15,7 @@ typedef struct gateway {
     uint32_t topic_count;
     uint32_t name[2]; // random: begins the message ids of this start
     size_t jwt_key_len;
+    int forwarded; // --trust-header is Forwarded
     uint64_t published[4]; // by outcome
 
     int was_ready;         // caught up once: before that no reader is let in
@@ -31,7 +32,7 @@ typedef struct gateway {
     int64_t slice_of_ms;  // since when the streams are being ended
     uint32_t slice_total; // streams then
     uint32_t slice_ended;
-    rtpush_handle slice_at; // the last of them
+    int64_t slice_ms;     // when a part of them was ended last
 } gateway;
 
 // GET /metrics: the counters in the text format of Prometheus. The route's user is the gateway.

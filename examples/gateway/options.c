@@ -34,6 +34,9 @@ static const option table[] = {
     {"check-ms", FIELD(check_ms), 0, 60000, "500", "how often the proxy asks for /healthz"},
     {"drain-s", FIELD(drain_s), 0, 600, "10", "after SIGTERM, streams are ended over this time"},
     {"away-s", FIELD(away_s), 1, 3600, "30", "healthy for so long without the source"},
+    {"trust", FIELD(trust), 0, 0, "", "addresses of proxies that say who the client is"},
+    {"trust-header", FIELD(trust_header), 0, 0, "x-forwarded-for", "... or forwarded (RFC 7239)"},
+    {"per-peer", FIELD(per_peer), 0, 100000, "0", "connections of one client's address; 0: any"},
     {"jwt-key", FIELD(jwt_key), 0, 0, "", "file with the HS256 key of tokens; without: no access "
                                           "control"},
     {"jwt-aud", FIELD(jwt_aud), 0, 0, "", "audience that tokens must name"},

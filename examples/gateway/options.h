@@ -16,6 +16,8 @@ typedef struct options {
     const char *origins; // other sites whose pages may read, with commas
     const char *jwt_key; // a file
     const char *jwt_aud;
+    const char *trust;        // addresses of proxies, with commas
+    const char *trust_header; // x-forwarded-for or forwarded
     uint32_t port;
     uint32_t conns;
     uint32_t log_size;
@@ -24,6 +26,7 @@ typedef struct options {
     uint32_t check_ms;
     uint32_t drain_s;
     uint32_t away_s;
+    uint32_t per_peer;
 } options;
 
 // 0, or the exit status + 1: it has printed why, or the help. What a flag does not say, the

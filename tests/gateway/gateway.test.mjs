@@ -1,12 +1,12 @@
 // The gateway over a real broker, alone and three of them behind HAProxy.
 //     node tests/gateway/gateway.test.mjs redis build/gateway-asan [PART OF A TEST NAME]
 // SEED=n chooses the moments at which gateways and broker are killed.
-import { createHmac } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import process from 'node:process';
 import { BROKERS, folder, startHaproxy, startNginx } from './brokers.mjs';
-import { faultOf, KINDS, SseReader } from './readers.mjs';
+import { faultOf, KINDS, WsReader } from './readers.mjs';
+import { fresh, healthy, metric, open, post, publish, starter, token } from './gateways.mjs';
 import {
   afterTest, call, check, connect, equal, freePort, noticesOf, EventParser, openEvents, run, runAll,
   sleep, startServer, test, until,
@@ -25,52 +25,11 @@ const READERS = Number(process.env.READERS ?? (name === 'redis' ? 100 : 30));
 const EVENTS = Number(process.env.EVENTS ?? READERS * 30);
 const ALL_MS = 180_000 + READERS * EVENTS; // by far: an event to a reader takes 0.1 ms here
 
-async function healthy(g, ms = 10_000) {
-  await until('/healthz to say 200', async () => (
-    (await call(`${g.url}/healthz`).catch(() => null))?.status === 200), ms);
-  return g;
-}
-
-const start = async (b, ...args) => healthy(
-  await startServer(binary, '--port', 0, '--check-ms', 100, '--drain-s', 1, ...args, b.url));
-
-const post = (url, topic, body, headers = {}) => call(`${url}/publish/${topic}`,
-  { method: 'POST', body, headers });
-
-async function publish(g, topic, body) {
-  const a = await post(g.url, topic, body);
-  equal(a.status, 200, `publish: ${a.body}`);
-  check(/^[0-9a-f]{8}-[0-9a-f]{8}$/.test(a.body), `the id ${a.body}`);
-  return a.body;
-}
-
-async function metric(g, what) {
-  const a = await call(`${g.url}/metrics`);
-  equal(a.status, 200, 'status of /metrics');
-  for (const line of a.body.trim().split('\n')) {
-    check(/^(# (HELP|TYPE) rtpush_\w+ .+|rtpush_\w+(\{\w+="[^"]*"\})? \d+)$/.test(line),
-      `not of Prometheus' format: ${line}`);
-  }
-  const line = a.body.split('\n').find((l) => l.startsWith(`rtpush_${what} `));
-  check(line, `no ${what} in /metrics`);
-  return Number(line.split(' ')[1]);
-}
+const start = starter(binary);
 
 const seq = (id) => parseInt(id.slice(9), 16);
 const epoch = (id) => parseInt(id.slice(0, 8), 16);
 const idOf = (e, n) => `${e.toString(16).padStart(8, '0')}-${n.toString(16).padStart(8, '0')}`;
-
-async function open(g, topics = 'a,b,c', lastId = undefined) {
-  const r = await openEvents(`${g.url}/events?topics=${topics}`, { lastId });
-  equal(r.status, 200, 'status of a stream');
-  return r;
-}
-
-async function fresh(g, topics) {
-  const r = await open(g, topics);
-  await r.wait('the notice', () => r.notices.length);
-  return r;
-}
 
 // One gateway on a broker, ended and looked at.
 function one(title, use, { broker: options = {}, args = [], ms } = {}) {
@@ -410,6 +369,11 @@ function restarts() {
     for (let i = 0; i < 10; i++) {
       readers.push(await fresh(h));
     }
+    const first = readers.map((r) => r.parser.retry);
+    const ws = [...Array(3).keys()].map((i) => new WsReader(h.url, TOPICS, i));
+    afterTest(() => ws.forEach((r) => r.stop()));
+    ws.forEach((r) => r.start());
+    await until('the WebSockets', () => ws.every((r) => r.opened === 1));
     h.child.kill('SIGTERM');
     await until('404', async () => (await call(`${h.url}/healthz`)).status === 404, 2_000);
     equal(readers.filter((r) => r.closed).length, 0, 'streams closed before two checks');
@@ -418,9 +382,11 @@ function restarts() {
     await until('all streams to end', () => readers.every((r) => r.closed), 8_000);
     const how = await h.ended;
     equal(how, { code: 0, signal: null }, 'how it ended');
-    // Each is told to come back, not all at the same time.
+    // Each is told at its end when to come back, not all at the same time.
     const waits = readers.map((r) => r.parser.retry);
     check(new Set(waits).size > 3, `the times to come back: ${waits}`);
+    check(waits.filter((w, i) => w !== first[i]).length > 3, `${waits} are those of the beginning`);
+    equal(ws.map((r) => r.codes[0]), [1001, 1001, 1001], 'first close codes');
   });
 }
 
@@ -795,12 +761,6 @@ function alone() {
     await b.cli(['XADD', 'ev', `${ahead}-0`, 'epoch', `${ahead}`]);
     equal(epoch(await publish(g, 'a', 'after')), ahead, 'the epoch');
   });
-
-  const token = (claims, key) => {
-    const part = (x) => Buffer.from(JSON.stringify(x)).toString('base64url');
-    const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
-    return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
-  };
 
   test('a token says which topics may be read and published, and ends the stream', async () => {
     const at = await folder('key');

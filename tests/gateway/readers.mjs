@@ -18,6 +18,7 @@ class Reader {
     this.seen = [];
     this.id = '';
     this.opened = 0;
+    this.codes = []; // with which its WebSockets were closed
     this.closed = false;
   }
 
@@ -94,7 +95,8 @@ export class WsReader extends Reader {
       }
     });
     ws.on('error', () => {});
-    ws.on('close', async () => {
+    ws.on('close', async (code) => {
+      this.codes.push(code);
       await again(this.number);
       this.start();
     });
