@@ -206,9 +206,10 @@ build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | bui
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
 
 # ... the gateway, with the sources that are wanted and their libraries
-BROKERS ?= redis nats http mqtt pubsub core
+BROKERS ?= redis nats rabbit http mqtt pubsub core
 LIBRARY_redis := -lhiredis
 LIBRARY_nats := -lnats
+LIBRARY_rabbit := -lrabbitmq
 LIBRARY_http := -lcurl
 LIBRARY_mqtt := -lmosquitto
 LIBRARY_pubsub := -lhiredis

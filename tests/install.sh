@@ -18,6 +18,7 @@ openssl                                     openssl
 gateway="$demo"'
 /usr/include/hiredis/hiredis.h              libhiredis-dev
 /usr/include/nats/nats.h                    libnats-dev
+/usr/include/amqp.h                         librabbitmq-dev
 /usr/include/*/curl/curl.h                  libcurl4-openssl-dev
 /usr/include/mosquitto.h                    libmosquitto-dev
 '
@@ -81,6 +82,9 @@ redis-server                                redis-server
 nats-server                                 nats-server
 /usr/sbin/mosquitto                         mosquitto
 mosquitto_pub                               mosquitto-clients
+/usr/lib/rabbitmq/bin/rabbitmq-server       rabbitmq-server
+epmd                                        erlang-base
+amqp-publish                                amqp-tools
 '
 bench="$demo"'
 gnuplot                                     gnuplot-nox
@@ -144,7 +148,7 @@ if [ -n "$packages" ]; then
     echo "install: $packages"
     mkdir -p build
     export DEBIAN_FRONTEND=noninteractive
-    # The proxies come with services, which are not to be started: invoke-rc.d asks this file.
+    # Proxies and brokers come with services, which are not to be started: invoke-rc.d asks this.
     policy=/usr/sbin/policy-rc.d
     [ -e "$policy" ] && policy=''
     [ -n "$policy" ] &&

@@ -252,7 +252,9 @@ cp @_assets.h @.d/${name}_assets.h
         make --no-print-directory "build/pages/${name}_page.h" >/dev/null
         sources="-Ibuild/pages -Iexamples/shared $sources"
     elif [ "$name" = gateway ]; then # with every source
-        sources="-DGATEWAY_WITH_redis -DGATEWAY_WITH_nats -DGATEWAY_WITH_http $sources"
+        for broker in redis nats rabbit http mqtt pubsub core; do
+            sources="-DGATEWAY_WITH_$broker $sources"
+        done
     elif [ "$name" = secure ]; then # TLS
         sources="$example/secure.c $example/app.c"
     fi

@@ -2,7 +2,7 @@
 // on the other. Any number of gateways on one stream give the same ids, so a reader that loses one
 // goes on at another.
 //
-// Build:  make gateway                        (needs libhiredis-dev, libnats-dev, libcurl)
+// Build:  make gateway                        (sh tests/install.sh gateway: what it needs)
 // Type:   redis-server --port 6380 &
 //         build/gateway --topics news,chat redis://127.0.0.1:6380/events &
 //         build/gateway --topics news,chat --port 8082 redis://127.0.0.1:6380/events &

@@ -454,8 +454,6 @@ static int publisher_open(source *s, jetstream *n) {
     return 0;
 }
 
-enum { ADD_STORED, ADD_REFUSED, ADD_AGREE, ADD_UNKNOWN };
-
 static int add(const source *s, jetstream *n, const source_message *m, rtpush_id *id,
                const char **why) {
     link *l = &n->publisher;
@@ -477,52 +475,40 @@ static int add(const source *s, jetstream *n, const source_message *m, rtpush_id
         const int other = ack->Sequence <= n->agreed.last && !ack->Duplicate;
         n->agreed.last = ack->Sequence > n->agreed.last ? ack->Sequence : n->agreed.last;
         jsPubAck_Destroy(ack);
-        return other ? ADD_AGREE : ADD_STORED;
+        return other ? OUTCOME_AGAIN : OUTCOME_STORED;
     }
     if (status == NATS_NO_RESPONDERS) {
-        return ADD_AGREE; // no stream has this subject
+        return OUTCOME_AGAIN; // no stream has this subject
     }
     if (code != 0 || status == NATS_MAX_PAYLOAD) {
         snprintf(l->why, sizeof(l->why), "%s", nats_GetLastError(NULL));
         *why = l->why;
-        return ADD_REFUSED;
+        return OUTCOME_REFUSED;
     }
     *why = fail(l, "publish", status);
-    return ADD_UNKNOWN;
+    return OUTCOME_UNKNOWN;
 }
 
 // A message that is sent again has the same id: the server stores it once, and so say all gateways.
-static int publish_nats(source *s, const source_message *m, rtpush_id *id, const char **why) {
+static int publish_nats(source *s, const source_message *m, int sent, rtpush_id *id,
+                        const char **why) {
     jetstream *n = (jetstream *)s->own;
-    uint32_t pause_ms = 20;
-    int sent = 0; // an answer did not come
-    while (source_clock_ms() < m->deadline_ms) {
-        const uint32_t base = __atomic_load_n(&n->base, __ATOMIC_ACQUIRE);
-        if (n->publisher.nc == NULL || n->agreed.epoch == 0 || n->agreed.epoch < base) {
-            if (publisher_open(s, n) < 0) {
-                *why = n->publisher.why;
-                if (!sent) {
-                    return OUTCOME_AWAY;
-                }
-                source_sleep_ms(pause_ms);
-                pause_ms = pause_ms < 500u ? pause_ms * 2u : pause_ms;
-                continue;
-            }
+    const uint32_t base = __atomic_load_n(&n->base, __ATOMIC_ACQUIRE);
+    (void)sent;
+    if (n->publisher.nc == NULL || n->agreed.epoch == 0 || n->agreed.epoch < base) {
+        if (publisher_open(s, n) < 0) {
+            *why = n->publisher.why;
+            return OUTCOME_AWAY;
         }
-        if (source_clock_ms() < n->ready_ms) {
-            source_sleep_ms(20);
-            continue;
-        }
-        const int result = add(s, n, m, id, why);
-        if (result == ADD_STORED || result == ADD_REFUSED) {
-            return result == ADD_STORED ? OUTCOME_STORED : OUTCOME_REFUSED;
-        }
-        sent |= result == ADD_UNKNOWN;
-        n->agreed.epoch = 0;
-        source_sleep_ms(pause_ms); // a stream that does not take this subject never will
-        pause_ms = pause_ms < 500u ? pause_ms * 2u : pause_ms;
     }
-    return sent ? OUTCOME_UNKNOWN : OUTCOME_AWAY;
+    if (source_clock_ms() < n->ready_ms) {
+        return OUTCOME_AGAIN;
+    }
+    const int outcome = add(s, n, m, id, why);
+    if (outcome == OUTCOME_AGAIN || outcome == OUTCOME_UNKNOWN) {
+        n->agreed.epoch = 0; // agreed anew first
+    }
+    return outcome;
 }
 
 static int probe_nats(source *s, rtpush_id *end) {

@@ -456,72 +456,58 @@ static int look_for(const source *s, redis *r, const source_message *m, rtpush_i
     }
 }
 
-enum { ADD_STORED, ADD_REFUSED, ADD_AGREE, ADD_UNKNOWN };
-
 static int add(const source *s, redis *r, const source_message *m, rtpush_id *id,
                const char **why) {
     link *l = &r->publisher;
-    int result = ADD_REFUSED;
+    int outcome = OUTCOME_REFUSED;
     redisReply *reply = (redisReply *)redisCommand(
         l->ctx, "XADD %s NOMKSTREAM MAXLEN ~ %u %u-* t %s m %s d %b", r->url.path,
         (unsigned)r->maxlen, (unsigned)r->epoch, s->desc.topics[m->topic].name, m->key, m->data,
         (size_t)m->len);
     if (reply == NULL) {
         *why = fail(l, "XADD", l->ctx->errstr);
-        return ADD_UNKNOWN;
+        return OUTCOME_UNKNOWN;
     }
     if (reply->type == REDIS_REPLY_NIL) { // the stream was deleted
-        result = ADD_AGREE;
+        outcome = OUTCOME_AGAIN;
     } else if (reply->type == REDIS_REPLY_ERROR) {
         snprintf(l->why, sizeof(l->why), "%s", reply->str);
         *why = l->why;
-        result = strstr(reply->str, "equal or smaller") ? ADD_AGREE : ADD_REFUSED;
+        outcome = strstr(reply->str, "equal or smaller") ? OUTCOME_AGAIN : OUTCOME_REFUSED;
     } else if (id_parse(reply, id)) {
-        result = ADD_STORED;
+        outcome = OUTCOME_STORED;
         r->known = *id;
         r->epoch = id->seq < LAST_SEQ ? r->epoch : 0u;
     }
     freeReplyObject(reply);
-    return result;
+    return outcome;
 }
 
-static int publish_redis(source *s, const source_message *m, rtpush_id *id, const char **why) {
+static int publish_redis(source *s, const source_message *m, int sent, rtpush_id *id,
+                         const char **why) {
     redis *r = (redis *)s->own;
-    uint32_t pause_ms = 20;
-    int sent = 0; // an answer did not come
-    r->known = source_before(r->known, source_last(s)) ? source_last(s) : r->known;
-    while (source_clock_ms() < m->deadline_ms) {
-        if (r->publisher.ctx == NULL || r->epoch == 0) {
-            r->epoch = 0;
-            if (publisher_open(s, r) < 0) {
-                *why = r->publisher.why;
-                if (!sent) {
-                    return OUTCOME_AWAY;
-                }
-                source_sleep_ms(pause_ms);
-                pause_ms = pause_ms < 500u ? pause_ms * 2u : pause_ms;
-                continue;
-            }
-        }
-        if (source_clock_ms() < r->ready_ms) {
-            source_sleep_ms(20);
-            continue;
-        }
-        const int found = sent ? look_for(s, r, m, id) : 0;
-        if (found > 0) {
-            return OUTCOME_STORED;
-        }
-        if (found < 0) {
-            continue;
-        }
-        const int result = add(s, r, m, id, why);
-        if (result == ADD_STORED || result == ADD_REFUSED) {
-            return result == ADD_STORED ? OUTCOME_STORED : OUTCOME_REFUSED;
-        }
-        sent |= result == ADD_UNKNOWN;
-        r->epoch = 0;
+    if (!sent) {
+        r->known = source_before(r->known, source_last(s)) ? source_last(s) : r->known;
     }
-    return sent ? OUTCOME_UNKNOWN : OUTCOME_AWAY;
+    if (r->publisher.ctx == NULL || r->epoch == 0) {
+        r->epoch = 0;
+        if (publisher_open(s, r) < 0) {
+            *why = r->publisher.why;
+            return OUTCOME_AWAY;
+        }
+    }
+    if (source_clock_ms() < r->ready_ms) {
+        return OUTCOME_AGAIN;
+    }
+    const int found = sent ? look_for(s, r, m, id) : 0;
+    if (found != 0) {
+        return found > 0 ? OUTCOME_STORED : OUTCOME_AGAIN;
+    }
+    const int outcome = add(s, r, m, id, why);
+    if (outcome == OUTCOME_AGAIN || outcome == OUTCOME_UNKNOWN) {
+        r->epoch = 0; // agreed anew first
+    }
+    return outcome;
 }
 
 static int probe_redis(source *s, rtpush_id *end) {

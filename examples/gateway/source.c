@@ -15,7 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAY_AGAIN_MS = 10000, BACKOFF_FIRST_MS = 100, BACKOFF_LAST_MS = 5000 };
+enum {
+    SAY_AGAIN_MS = 10000,
+    BACKOFF_FIRST_MS = 100, // of the reader, between connections
+    BACKOFF_LAST_MS = 5000,
+    ATTEMPT_FIRST_MS = 20, // of the publisher, between attempts at one message
+    ATTEMPT_LAST_MS = 200
+};
 
 // -- small things ---------------------------------------------------------------------------------
 
@@ -192,6 +198,7 @@ static void window_put(source *s, rtpush_id id, const char *key, size_t len) {
         *first = s->window_next + 1u;
     }
     s->window_next = (s->window_next + 1u) % SOURCE_WINDOW;
+    pthread_cond_signal(&s->came);
 }
 
 // The length of a key that can be kept, else 0.
@@ -202,6 +209,22 @@ static size_t usable_key(const char *key, size_t len) {
 int source_find(source *s, const char *key, rtpush_id *id) {
     lock(s);
     const source_seen *seen = window_find(s, key, strlen(key));
+    if (seen != NULL) {
+        *id = seen->id;
+    }
+    unlock(s);
+    return seen != NULL;
+}
+
+int source_wait(source *s, const char *key, rtpush_id *id, int64_t until_ms) {
+    const source_seen *seen;
+    struct timespec until;
+    until.tv_sec = (time_t)(until_ms / 1000);
+    until.tv_nsec = (long)(until_ms % 1000) * 1000000l;
+    lock(s);
+    while ((seen = window_find(s, key, strlen(key))) == NULL &&
+           pthread_cond_timedwait(&s->came, &s->mutex, &until) == 0) {
+    }
     if (seen != NULL) {
         *id = seen->id;
     }
@@ -380,6 +403,24 @@ static int is_broken(source *s, const source_message *m) {
     return (s->broken & bit) != 0;
 }
 
+// Attempts until it is stored or refused, or the deadline is over. A message that could not be sent
+// at all is not waited for: the client is told at once, and may go to another gateway.
+static int publish_until(source *s, const source_message *m, rtpush_id *id, const char **why) {
+    uint32_t pause_ms = ATTEMPT_FIRST_MS;
+    int sent = 0;
+    while (source_clock_ms() < m->deadline_ms) {
+        const int outcome = s->kind->publish(s, m, sent, id, why);
+        if (outcome == OUTCOME_STORED || outcome == OUTCOME_REFUSED ||
+            (outcome == OUTCOME_AWAY && !sent)) {
+            return outcome;
+        }
+        sent |= outcome == OUTCOME_UNKNOWN;
+        source_sleep_ms(pause_ms);
+        pause_ms = pause_ms * 2u < ATTEMPT_LAST_MS ? pause_ms * 2u : ATTEMPT_LAST_MS;
+    }
+    return sent ? OUTCOME_UNKNOWN : OUTCOME_AWAY;
+}
+
 static void answer(source *s, const source_message *m) {
     source_item item;
     const char *why = "";
@@ -388,8 +429,8 @@ static void answer(source *s, const source_message *m) {
     item.kind = ITEM_RESULT;
     item.token = m->token;
     item.outcome = OUTCOME_AWAY;
-    if (!broken && source_clock_ms() < m->deadline_ms) {
-        item.outcome = (uint8_t)s->kind->publish(s, m, &item.id, &why);
+    if (!broken) {
+        item.outcome = (uint8_t)publish_until(s, m, &item.id, &why);
     }
     if (m->chain != 0 && (item.outcome == OUTCOME_AWAY || item.outcome == OUTCOME_UNKNOWN)) {
         s->broken |= 1u << m->chain;
@@ -491,6 +532,9 @@ static const source_kind *const kinds[] = {
 #ifdef GATEWAY_WITH_nats
     &source_nats,
 #endif
+#ifdef GATEWAY_WITH_rabbit
+    &source_rabbit,
+#endif
 #ifdef GATEWAY_WITH_http
     &source_http,
     &source_https,
@@ -533,6 +577,17 @@ static int start_threads(source *s) {
     return 0;
 }
 
+static int start_conditions(source *s) {
+    pthread_condattr_t monotonic;
+    const int ok = pthread_condattr_init(&monotonic) == 0 &&
+                   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 &&
+                   pthread_mutex_init(&s->mutex, NULL) == 0 &&
+                   pthread_cond_init(&s->room, NULL) == 0 &&
+                   pthread_cond_init(&s->work, NULL) == 0 &&
+                   pthread_cond_init(&s->came, &monotonic) == 0;
+    return ok ? 0 : -1;
+}
+
 int source_start(source *s, const char *url, const source_desc *desc) {
     memset(s, 0, sizeof(*s));
     s->desc = *desc;
@@ -545,9 +600,7 @@ int source_start(source *s, const char *url, const source_desc *desc) {
         return -1;
     }
     s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (s->fd < 0 || pthread_mutex_init(&s->mutex, NULL) != 0 ||
-        pthread_cond_init(&s->room, NULL) != 0 || pthread_cond_init(&s->work, NULL) != 0 ||
-        start_threads(s) < 0) {
+    if (s->fd < 0 || start_conditions(s) < 0 || start_threads(s) < 0) {
         perror("gateway: source");
         return -1;
     }

@@ -43,7 +43,8 @@ enum {
     OUTCOME_STORED,
     OUTCOME_AWAY,    // not stored: it could not be sent
     OUTCOME_REFUSED, // not stored: the broker said no
-    OUTCOME_UNKNOWN  // sent, and no answer came: it may be stored
+    OUTCOME_UNKNOWN, // sent, and no answer came: it may be stored
+    OUTCOME_AGAIN    // of one attempt: not stored, and the next attempt may succeed
 };
 
 typedef struct source_item {
@@ -80,9 +81,11 @@ typedef struct source_kind {
     void *(*open)(source *s, const char *url);
     // Reader's thread: one connection from its begin to its end. Returns why it ended.
     const char *(*read)(source *s);
-    // Publisher's thread: OUTCOME_..., at the message's deadline at the latest. *why is for people.
+    // Publisher's thread, one attempt: OUTCOME_..., at the message's deadline at the latest. *why
+    // is for people. sent: an earlier attempt had no answer, so the message may be stored already.
     // NULL: this source takes nothing.
-    int (*publish)(source *s, const source_message *m, rtpush_id *id, const char **why);
+    int (*publish)(source *s, const source_message *m, int sent, rtpush_id *id,
+                   const char **why);
     // Publisher's thread: the end of the stream now. 0, or -1: not known. NULL: the source has no
     // history, its ids are this gateway's alone.
     int (*probe)(source *s, rtpush_id *end);
@@ -90,6 +93,7 @@ typedef struct source_kind {
 
 extern const source_kind source_redis;
 extern const source_kind source_nats;
+extern const source_kind source_rabbit;
 extern const source_kind source_http;
 extern const source_kind source_https;
 extern const source_kind source_lines; // these are feeds too: feed.h
@@ -142,6 +146,7 @@ struct source {
     pthread_mutex_t mutex; // all below, but what the reader alone uses
     pthread_cond_t room;   // the loop took something
     pthread_cond_t work;   // there is something for the publisher
+    pthread_cond_t came;   // the reader put a message id into the window
     source_item items[SOURCE_ITEMS];
     uint32_t items_first;
     uint32_t items_count;
@@ -191,6 +196,8 @@ int source_publish_ordered(source *s, uint64_t token, source_order order, uint32
                            const char *key, const void *data, uint32_t len, uint32_t within_ms);
 // Was a message with this id delivered, in the window?
 int source_find(source *s, const char *key, rtpush_id *id);
+// The same, and waits for it until the time given, by source_clock_ms.
+int source_wait(source *s, const char *key, rtpush_id *id, int64_t until_ms);
 // Asks for the end of the stream: ITEM_PROBED follows.
 void source_probe(source *s, uint64_t token);
 void source_get_counters(source *s, source_counters *out);

@@ -1,7 +1,10 @@
 // What the gateway's tests start beside the gateways: brokers and HAProxy, in the foreground, on
 // free ports of 127.0.0.1, with files of their own in a temporary folder, ended by their process.
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import {
+  cp, mkdtemp, readdir, readFile, rm, writeFile,
+} from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,15 +31,16 @@ export async function folder(name) {
 }
 
 // A program that listens on a port. kill: with a signal, and waits for its end; again: starts it
-// anew.
-async function daemon(program, args, port) {
+// anew. kept: not ended with the test, but with the process.
+async function daemon(program, args, port, { env = {}, kept = false } = {}) {
   const d = { port, text: '' };
   d.again = async () => {
     const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin`, ...env },
     });
     let over = false;
+    d.over = () => over;
     children.add(child);
     child.stdout.on('data', (data) => { d.text += data; });
     child.stderr.on('data', (data) => { d.text += data; });
@@ -44,6 +48,7 @@ async function daemon(program, args, port) {
       child.on('error', (error) => { d.text += error.message; done(); });
       child.on('exit', done);
     }).then(() => { over = true; children.delete(child); });
+    d.pid = child.pid;
     d.signal = (signal) => child.kill(signal);
     d.kill = (signal = 'SIGKILL') => {
       child.kill(signal);
@@ -52,12 +57,14 @@ async function daemon(program, args, port) {
     await until(`${program} to listen`, () => {
       check(!over, `${program} ended: ${d.text.slice(-1500)}`);
       return answers(port);
-    }, 20_000);
+    }, kept ? 60_000 : 20_000);
   };
-  afterTest(async () => {
-    d.signal('SIGCONT');
-    await d.kill('SIGKILL');
-  });
+  if (!kept) {
+    afterTest(async () => {
+      d.signal('SIGCONT');
+      await d.kill('SIGKILL');
+    });
+  }
   await d.again();
   return d;
 }
@@ -139,6 +146,103 @@ async function startNats({ durable = false, password = '' } = {}) {
   return d;
 }
 
+// RabbitMQ needs seconds of a core to start: one for all tests, each with a stream of its own.
+// Not by the wrapper in /usr/sbin, which changes the user. epmd is ours, or Erlang would start one
+// that stays.
+let shared = null;
+async function sharedRabbit() {
+  const at = await mkdtemp(join(tmpdir(), 'rtpush-rabbit-'));
+  process.on('exit', () => rmSync(at, { recursive: true, force: true }));
+  const [port, distribution, epmd] = [await freePort(), await freePort(), await freePort()];
+  await writeFile(`${at}/plugins`, '[].');
+  await writeFile(`${at}/environment`, '');
+  await writeFile(`${at}/rabbit.conf`, 'default_user = me\ndefault_pass = right\n');
+  const env = {
+    HOME: at, // for the cookie
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    ERL_EPMD_PORT: String(epmd),
+    RUNNING_UNDER_SYSTEMD: '1', // the script becomes the server
+    RABBITMQ_NODENAME: 'rtpush@localhost',
+    RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
+    RABBITMQ_NODE_PORT: String(port),
+    RABBITMQ_DIST_PORT: String(distribution),
+    RABBITMQ_MNESIA_BASE: `${at}/now`,
+    RABBITMQ_LOG_BASE: `${at}/log`,
+    RABBITMQ_ENABLED_PLUGINS_FILE: `${at}/plugins`,
+    RABBITMQ_CONFIG_FILE: `${at}/rabbit.conf`,
+    RABBITMQ_CONF_ENV_FILE: `${at}/environment`,
+    RABBITMQ_PID_FILE: `${at}/pid`,
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1} '
+      + '+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none', // one scheduler, which does not spin
+  };
+  await daemon('epmd', [], epmd, { env, kept: true });
+  const lib = '/usr/lib/rabbitmq/lib';
+  const [version] = await readdir(lib);
+  const d = await daemon('sh', [`${lib}/${version}/sbin/rabbitmq-server`], port,
+    { env, kept: true });
+  d.at = at;
+  return d;
+}
+
+// Are all threads of a process stopped?
+async function areStopped(pid) {
+  const tasks = await readdir(`/proc/${pid}/task`);
+  const states = await Promise.all(tasks.map((t) => readFile(`/proc/${pid}/task/${t}/stat`)));
+  return states.every((text) => /\) T /.test(text));
+}
+
+let streams = 0;
+async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
+  shared ??= await sharedRabbit();
+  if (shared.over()) {
+    await shared.again();
+  }
+  const stream = `ev${++streams}`;
+  const { at, port } = shared;
+  const server = `amqp://me:right@127.0.0.1:${port}`;
+  const url = `${server}/${stream}?maxbytes=${maxbytes}`;
+  const tool = async (program, args, input = '') => {
+    const { code, text } = await run(program, ['-u', server, ...args], { input });
+    equal(code, 0, `${program} ${args.join(' ')}: ${text}`);
+  };
+  afterTest(() => shared.signal('SIGCONT'));
+  return {
+    port,
+    url,
+    sure: url,
+    signal: async (signal) => {
+      shared.signal(signal);
+      if (signal === 'SIGSTOP') { // one of its threads takes the signal, and the others go on
+        await until('RabbitMQ to stop', () => areStopped(shared.pid));
+      }
+    },
+    kill: (signal) => shared.kill(signal),
+    again: async () => {
+      if (!durable) {
+        await rm(`${at}/now`, { recursive: true });
+      }
+      await shared.again();
+    },
+    put: (topic, data) => tool('amqp-publish', ['-e', 'amq.topic', '-r', `${stream}.${topic}`],
+      data),
+    foreign: (data) => tool('amqp-publish', ['-r', stream], data), // not by its exchange
+    queue: (...args) => tool('amqp-declare-queue', ['-q', stream, ...args]),
+    remove: () => tool('amqp-delete-queue', ['-q', stream]),
+    snapshot: async () => {
+      await shared.kill('SIGTERM');
+      await rm(`${at}/then`, { recursive: true, force: true });
+      await cp(`${at}/now`, `${at}/then`, { recursive: true });
+      await shared.again();
+    },
+    rollback: async () => {
+      await shared.kill();
+      await rm(`${at}/now`, { recursive: true });
+      await cp(`${at}/then`, `${at}/now`, { recursive: true });
+      await shared.again();
+    },
+  };
+}
+
 // A hub in the place of a device.
 async function startDevice({ args = [] } = {}) {
   const port = await freePort();
@@ -152,6 +256,7 @@ async function startDevice({ args = [] } = {}) {
 export const BROKERS = {
   redis: { start: startRedis, nowhere: (port) => `redis://127.0.0.1:${port}/ev` },
   nats: { start: startNats, nowhere: (port) => `nats://127.0.0.1:${port}/ev` },
+  rabbit: { start: startRabbit, nowhere: (port) => `amqp://127.0.0.1:${port}/ev` },
   http: { start: startDevice },
 };
 

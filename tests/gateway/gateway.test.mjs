@@ -1,6 +1,7 @@
 // The gateway over a real broker, alone and three of them behind HAProxy.
 //     node tests/gateway/gateway.test.mjs redis build/gateway-asan [PART OF A TEST NAME]
-// SEED=n chooses the moments at which gateways and broker are killed.
+// SEED=n chooses the moments at which gateways and broker are killed. LONG=1: all tests with
+// RabbitMQ too, of which each start takes some seconds of a core.
 import { writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import process from 'node:process';
@@ -23,6 +24,8 @@ const TOPICS = ['a', 'b', 'c'];
 // In full with Redis; what differs with the other sources needs no crowd.
 const READERS = Number(process.env.READERS ?? (name === 'redis' ? 100 : 30));
 const EVENTS = Number(process.env.EVENTS ?? READERS * 30);
+// Of RabbitMQ the gateway's marks have positions too: a distance is so many events, or a few more.
+const MARKS = name === 'rabbit' ? 20 : 0;
 const ALL_MS = 180_000 + READERS * EVENTS; // by far: an event to a reader takes 0.1 ms here
 
 const start = starter(binary);
@@ -30,6 +33,13 @@ const start = starter(binary);
 const seq = (id) => parseInt(id.slice(9), 16);
 const epoch = (id) => parseInt(id.slice(0, 8), 16);
 const idOf = (e, n) => `${e.toString(16).padStart(8, '0')}-${n.toString(16).padStart(8, '0')}`;
+
+// The only notice of a reader that came back: so many positions, of which `least` are events.
+function replayed(r, least) {
+  equal(r.notices.length, 1, `notices ${r.notices}`);
+  const n = Number(/^replayed (\d+)$/.exec(r.notices[0])?.[1]);
+  check(n >= least && n <= least + MARKS, `${r.notices[0]}, expected ${least}`);
+}
 
 // One gateway on a broker, ended and looked at.
 function one(title, use, { broker: options = {}, args = [], ms } = {}) {
@@ -39,6 +49,11 @@ function one(title, use, { broker: options = {}, args = [], ms } = {}) {
     await use(g, b);
     await g.stop();
   }, ms);
+}
+
+// A test of what others show as well: not with RabbitMQ, unless LONG=1.
+function heavy(define) {
+  return name !== 'rabbit' || process.env.LONG === '1' ? define : () => {};
 }
 
 // -- one gateway ----------------------------------------------------------------------------------
@@ -130,7 +145,7 @@ function publishing() {
       const r = await fresh(g);
       await until('the first', async () => (await post(g.url, 'a', 'before', { 'Idempotency-Key':
         'before' })).status === 200);
-      b.signal('SIGSTOP');
+      await b.signal('SIGSTOP');
       const a = await post(g.url, 'a', 'perhaps');
       equal(a.status, 504, 'status');
       const key = a.headers['idempotency-key'];
@@ -145,47 +160,7 @@ function publishing() {
     }, { broker: { durable: true }, args: ['--publish-ms', 1000], ms: 60_000 });
 }
 
-function restarts() {
-  one('a gateway that starts again gives the same ids and replays what was missed',
-    async (g, b) => {
-      const ids = [];
-      for (let n = 0; n < 300; n++) {
-        ids.push(await publish(g, TOPICS[n % 3], `event ${n}`));
-      }
-      const h = await start(b);
-      for (const from of [0, 17, 299]) {
-        const r = await open(h, 'a,b,c', ids[from]);
-        await r.wait('the notice', () => r.notices.length);
-        await r.wait('the rest', () => r.events.length >= 299 - from);
-        equal(r.notices, [`replayed ${299 - from}`], 'notices');
-        equal(r.events.map((e) => e.id), ids.slice(from + 1), `ids after ${from}`);
-        r.close();
-      }
-      // From before the first event there is nothing to miss: its epoch began with it.
-      const r = await open(h, 'a,b,c', idOf(epoch(ids[0]), 0));
-      await r.wait('all', () => r.events.length >= 300);
-      equal(r.notices, ['replayed 300'], 'notices');
-      r.close();
-      await h.stop();
-    });
-
-  one('a gateway with a small log tells who comes from before it what it cannot give',
-    async (g, b) => {
-      const ids = [];
-      for (let n = 0; n < 200; n++) {
-        ids.push(await publish(g, 'a', 'x'.repeat(100)));
-      }
-      const h = await start(b, '--log', 8192);
-      const r = await open(h, 'a', ids[0]);
-      await r.wait('the notice', () => r.notices.length);
-      await r.wait('the last', () => r.events.some((e) => e.id === ids[199]));
-      const missed = Number(/^gap (\d+)$/.exec(r.notices[0])?.[1]);
-      equal(missed + r.events.length, 199, `events told and given, with ${r.notices}`);
-      check(r.events.length > 20, `only ${r.events.length} events in the log`);
-      r.close();
-      await h.stop();
-    });
-
+function trimmed() {
   one('what the broker has given up while a gateway hung is a gap, of exactly so many',
     async (g, b) => {
       const h = await start(b);
@@ -216,6 +191,83 @@ function restarts() {
       }
       await h.stop();
     });
+}
+
+// RabbitMQ gives up whole segments, and spends an offset on the begin of each.
+function trimmedBySegments() {
+  one('what the broker has given up while a gateway hung is a gap, of so many or a few more',
+    async (g, b) => {
+      const h = await start(b);
+      const r = await fresh(g);
+      await publish(h, 'a', 'first');
+      await r.wait('the first', () => r.events.length);
+      g.child.kill('SIGSTOP');
+      const total = 1500; // more than the broker sends before it is acknowledged
+      let next = 0;
+      await Promise.all([...Array(20).keys()].map(async () => {
+        while (next < total) {
+          next += 1;
+          await publish(h, 'a', 'x'.repeat(200));
+        }
+      }));
+      const last = await publish(h, 'a', 'last');
+      g.child.kill('SIGCONT');
+      await r.wait('the last', () => r.events.some((e) => e.id === last), 30_000);
+      const missed = r.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
+        .reduce((x, y) => x + y);
+      check(missed > 0, `no gap: ${r.notices}`);
+      const told = missed + r.events.length;
+      check(told >= total + 2 && told <= total + 200, `${told} told and given of ${total + 2}`);
+      const ids = r.events.map((e) => e.id);
+      equal(ids, [...new Set(ids)].sort(), 'ids once and in order');
+      r.close();
+      await h.stop();
+    }, { broker: { maxbytes: 20000 }, ms: 90_000 });
+}
+
+function restarts() {
+  one('a gateway that starts again gives the same ids and replays what was missed',
+    async (g, b) => {
+      const ids = [];
+      for (let n = 0; n < 300; n++) {
+        ids.push(await publish(g, TOPICS[n % 3], `event ${n}`));
+      }
+      const h = await start(b);
+      for (const from of [0, 17, 299]) {
+        const r = await open(h, 'a,b,c', ids[from]);
+        await r.wait('the notice', () => r.notices.length);
+        await r.wait('the rest', () => r.events.length >= 299 - from);
+        replayed(r, 299 - from);
+        equal(r.events.map((e) => e.id), ids.slice(from + 1), `ids after ${from}`);
+        r.close();
+      }
+      // From before the first event there is nothing to miss: its epoch began with it.
+      const r = await open(h, 'a,b,c', idOf(epoch(ids[0]), 0));
+      await r.wait('all', () => r.events.length >= 300);
+      replayed(r, 300);
+      r.close();
+      await h.stop();
+    });
+
+  one('a gateway with a small log tells who comes from before it what it cannot give',
+    async (g, b) => {
+      const ids = [];
+      for (let n = 0; n < 200; n++) {
+        ids.push(await publish(g, 'a', 'x'.repeat(100)));
+      }
+      const h = await start(b, '--log', 8192);
+      const r = await open(h, 'a', ids[0]);
+      await r.wait('the notice', () => r.notices.length);
+      await r.wait('the last', () => r.events.some((e) => e.id === ids[199]));
+      const missed = Number(/^gap (\d+)$/.exec(r.notices[0])?.[1]);
+      const told = missed + r.events.length;
+      check(told >= 199 && told <= 199 + MARKS, `${told} told and given, with ${r.notices}`);
+      check(r.events.length > 20, `only ${r.events.length} events in the log`);
+      r.close();
+      await h.stop();
+    });
+
+  (name === 'rabbit' ? trimmedBySegments : trimmed)();
 
   one('an id in front of everything is told reset, once the broker has been asked', async (g) => {
     const id = await publish(g, 'a', 'x');
@@ -231,7 +283,7 @@ function restarts() {
     equal(noticesOf(parser.events), ['reset'], 'notices of a poll');
   });
 
-  one('a broker that restarts with everything goes on with the same ids', async (g, b) => {
+  heavy(one)('a broker that restarts with everything goes on with the same ids', async (g, b) => {
     const r = await fresh(g);
     const before = await publish(g, 'a', 'before');
     await b.kill();
@@ -242,7 +294,8 @@ function restarts() {
       return after.status === 200;
     });
     equal(epoch(after.body), epoch(before), 'the epoch');
-    equal(seq(after.body), seq(before) + 1, 'the number');
+    const step = seq(after.body) - seq(before);
+    check(step > 0 && step <= 1 + MARKS, `the number, ${step} later`);
     await r.wait('both events', () => r.events.length >= 2);
     equal(r.notices, ['fresh'], 'notices');
     r.close();
@@ -270,7 +323,7 @@ function restarts() {
     r.close();
   });
 
-  test('a broker that comes back with an older state begins a new epoch: reset', async () => {
+  heavy(test)('a broker that comes back with an older state begins a new epoch', async () => {
     const b = await broker.start();
     const g = await start({ url: b.sure });
     const r = await fresh(g);
@@ -286,7 +339,7 @@ function restarts() {
     };
     const gone = await stored('gone');
     await r.wait('both', () => r.events.length >= 2);
-    equal([epoch(gone), seq(gone)], [epoch(before), seq(before) + 1], 'the id before');
+    equal(epoch(gone), epoch(before), 'the epoch before');
     await b.rollback();
     const after = await stored('after');
     check(epoch(after) > epoch(before), `${after} after ${gone}`);
@@ -325,7 +378,8 @@ function restarts() {
     await h.stop();
   });
 
-  one('without the broker a gateway is healthy for a time, and keeps its streams for twice that',
+  heavy(one)(
+    'without the broker a gateway is healthy for a time, and keeps its streams for twice that',
     async (g, b) => {
       const readers = [];
       for (let i = 0; i < 6; i++) {
@@ -392,7 +446,7 @@ function restarts() {
 
 function endings() {
   one('a POST that waits at SIGTERM is answered before the process ends', async (g, b) => {
-    b.signal('SIGSTOP');
+    await b.signal('SIGSTOP');
     const waits = post(g.url, 'a', 'perhaps');
     await until('it to wait', async () => await metric(g, 'publish_waiting') > 0);
     g.child.kill('SIGTERM');
@@ -461,7 +515,8 @@ function badInput() {
     const b = await broker.start({ password: 'right' });
     const wrong = b.url.replace('right', 'wrong');
     const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, wrong);
-    await until('a line', () => /away: .*(WRONGPASS|Authentication)/.test(g.output()));
+    const words = /away: .*(WRONGPASS|Authentication|ACCESS_REFUSED)/;
+    await until('a line', () => words.test(g.output()));
     equal((await call(`${g.url}/healthz`)).status, 404, 'healthz');
     await g.stop();
     const h = await start(b);
@@ -499,7 +554,8 @@ function together() {
       });
     }, ALL_MS);
 
-  test('15 readers behind nginx miss nothing while gateways are killed and drained', async () => {
+  const behind = 'behind nginx miss nothing while gateways are killed and drained';
+  heavy(test)(`15 readers ${behind}`, async () => {
     await chaos(await broker.start(), {
       front: startNginx, count: 15, events: 300, stop: false,
     });
