@@ -16,7 +16,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SAY_AGAIN_MS = 10000, AGAIN_MS = 100, KEY_MAX = 64 };
+enum { SAY_AGAIN_MS = 10000, AGAIN_MS = 100, KEY_MAX = 64, STOP_MS = 1000 };
 // Places of feed.said_ms behind those of BAD_...
 enum { SAID_DROPPED = BAD_COUNT, SAID_REFUSED, SAID_RETAINED };
 #define TOKEN_FEED (UINT64_C(1) << 63) // of ITEM_RESULT: then feed, then the message's number
@@ -337,8 +337,12 @@ void feed_up(feed *f, int whole) {
 }
 
 static const char *read_once(feed *f) {
-    const char *why = f->kind->read(f);
     lock(f);
+    f->running = !f->ended;
+    unlock(f);
+    const char *why = f->running ? f->kind->read(f) : "the gateway ends";
+    lock(f);
+    f->running = 0;
     f->count.up = 0;
     f->count.failures++;
     unlock(f);
@@ -514,6 +518,39 @@ uint32_t feeds_left(void) {
         unlock(feeds.all[i]);
     }
     return left;
+}
+
+static int is_running(feed *f) { // a read of standard input cannot be ended
+    lock(f);
+    const int running = f->running && !f->kind->waits;
+    unlock(f);
+    return running;
+}
+
+int feeds_busy(void) {
+    int busy = feeds_left() > 0;
+    for (unsigned i = 0; i < feeds.count; i++) {
+        busy |= is_running(feeds.all[i]);
+    }
+    return busy;
+}
+
+void feeds_stop(void) {
+    const int64_t deadline_ms = source_clock_ms() + STOP_MS;
+    feeds_end();
+    if (feeds.local != NULL) {
+        lock(feeds.local);
+        feeds.local->ended = 1;
+        unlock(feeds.local);
+    }
+    int running = 1;
+    while (running && source_clock_ms() < deadline_ms) {
+        running = feeds.local != NULL && is_running(feeds.local);
+        for (unsigned i = 0; i < feeds.count; i++) {
+            running |= is_running(feeds.all[i]);
+        }
+        source_sleep_ms(running ? 10 : 0);
+    }
 }
 
 const feed *feeds_at(unsigned i) {

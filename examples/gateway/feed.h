@@ -81,7 +81,6 @@ struct feed {
 
     uint32_t epoch; // as the source
     uint32_t seq;
-    uint32_t unknown; // 1: what came while it was away is missing
 
     pthread_t thread;
     pthread_mutex_t mutex; // all below
@@ -97,6 +96,7 @@ struct feed {
     int64_t again_ms;
     uint64_t number;
     int ended;
+    int running; // in kind->read
     feed_counters count;
     int64_t said_ms[BAD_COUNT + 3];
 };
@@ -113,6 +113,10 @@ void feeds_step(int64_t now_ms);
 int feeds_result(const source_item *item);
 // Takes nothing more from the feeds; what waits is published.
 void feeds_end(void);
+// After feeds_end: is one still connected, or does a message wait?
+int feeds_busy(void);
+// Waits until the feeds have left their brokers, for a second at most.
+void feeds_stop(void);
 // How many messages wait.
 uint32_t feeds_left(void);
 // The feed that is the source, if it is one, and then the others. NULL: there is no such.

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,10 @@ typedef struct mqtt {
     int up;
     char why[200]; // that the connection has to end; "": it goes on
 } mqtt;
+
+// The library prepares TLS with the first connection that gets so far, without a lock.
+static pthread_mutex_t tls_mutex = PTHREAD_MUTEX_INITIALIZER;
+static int tls_prepared;
 
 static void up(mqtt *q) {
     if (!q->up) {
@@ -122,8 +127,18 @@ static int connect_to(const mqtt *q, struct mosquitto *m) {
     if (q->v5 && q->session[0] != '\0') {
         result = mosquitto_property_add_int32(&props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, SESSION_S);
     }
+    const int alone = q->tls && !__atomic_load_n(&tls_prepared, __ATOMIC_ACQUIRE);
+    if (alone) {
+        pthread_mutex_lock(&tls_mutex);
+    }
     if (result == MOSQ_ERR_SUCCESS) {
         result = mosquitto_connect_bind_v5(m, q->url.host, q->url.port, KEEPALIVE_S, NULL, props);
+    }
+    if (alone) {
+        if (result == MOSQ_ERR_SUCCESS || result == MOSQ_ERR_TLS) {
+            __atomic_store_n(&tls_prepared, 1, __ATOMIC_RELEASE);
+        }
+        pthread_mutex_unlock(&tls_mutex);
     }
     mosquitto_property_free_all(&props);
     return result;
