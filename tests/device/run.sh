@@ -14,6 +14,7 @@
 #           has RAM for TLS in every connection
 #   boards  the clients on the other boards, without what takes long, and examples of
 #           examples/shared on the one with 64 KB of RAM
+#   gateway 200 pages of examples/gateway, whose source is that board
 #   secure-device  examples/secure as firmware: TLS in 64 KB of RAM, instructions of a handshake
 #   secure-app     its application and pages there, as tests/clients and tests/browser see them
 set -u
@@ -254,6 +255,12 @@ for part in "$@"; do
             build "${MAKE:-make}" --no-print-directory $(for app in board chat rtc; do
                 echo "build/app-firmware/$app/lm3s6965evb.elf"
             done) && run apps-lm3s6965evb node tests/clients/apps.test.mjs build/app-firmware
+            ;;
+        gateway)
+            build "${MAKE:-make}" --no-print-directory build/gateway-asan \
+                build/firmware/lm3s6965evb.elf || continue
+            run gateway-lm3s6965evb node tests/gateway/device.test.mjs \
+                "$(device lm3s6965evb '')" build/gateway-asan
             ;;
         secure-device) build_secure && secure_device ;;
         secure-app) build_secure && secure_app ;;
