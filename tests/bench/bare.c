@@ -26,7 +26,7 @@
 #include "frames.h"
 
 enum {
-    FDS = 8192,
+    FDS = 20000,
     BUFFER = 1 << 18,            // one recv
     BLOCK_HEAD = 4 + 17 + 10 + 6 // "id: " id "\nevent: a\n" "data: "
 };

@@ -8,6 +8,8 @@
 #   sh tests/bench/bench.sh load [OPTION ..]       server CPU a message; options: see load.c
 #   sh tests/bench/bench.sh memory                 resident bytes of an idle connection
 #   sh tests/bench/bench.sh peers [OPTION ..]      both, beside libwebsockets, npm ws and nchan
+#   sh tests/bench/bench.sh gateway [OPTION ..]    thousands of readers of a gateway; see crowd.c
+#   sh tests/bench/bench.sh gateways [OPTION ..]   ... and what a second and a third one add
 #   sh tests/bench/bench.sh plot                   peers.svg, of the figures that peers left
 #   sh tests/bench/bench.sh test                  a test: every row runs, and its bytes are right
 set -u
@@ -131,6 +133,47 @@ peers() {
         if [ $# = 0 ]; then plot; fi
 }
 
+# -- gateway --------------------------------------------------------------------------------------
+
+build_crowd() {
+    $make -s gateway || return 1
+    for program in bare crowd; do
+        # shellcheck disable=SC2086
+        $cc -std=c99 -O2 $strict -I. "tests/bench/$program.c" -o "$out/$program" || return 1
+    done
+}
+
+# crowd OPTION...: with a Redis of its own, which ends with this.
+crowd() {
+    build_crowd || return 1
+    port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')"
+    taskset -c "$(($(nproc) - 1))" redis-server --port "$port" --bind 127.0.0.1 --dir "$out" \
+        --save '' --appendonly no --daemonize no >"$out/redis.log" 2>&1 &
+    redis=$!
+    gateway="build/gateway --port 0 --conns {conns} --topics a redis://127.0.0.1:$port/ev"
+    tries=50
+    while ! redis-cli -p "$port" ping >/dev/null 2>&1 && [ "$tries" -gt 0 ]; do
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+    "$@"
+    status=$?
+    kill "$redis"
+    wait "$redis" 2>/dev/null
+    return "$status"
+}
+
+beside_nchan() {
+    "$out/crowd" -b "$port:$redis" -v "sh tests/bench/nchan.sh $port nchan-via" "$@" \
+        "bare:self=$out/bare" "gateway:redis=$gateway" "nchan:via=sh tests/bench/nchan.sh $port"
+}
+
+several() {
+    "$out/crowd" -b "$port:$redis" "$@" "one:redis=$gateway" "two:redis2=$gateway" \
+        "three:redis3=$gateway"
+}
+
 # The figures of `peers` as a picture, committed beside this file.
 plot() {
     python3 tests/bench/tables.py plot && gnuplot tests/bench/plot.gp
@@ -173,6 +216,8 @@ case "$what" in
     load) load_rows -o "$out/load.csv" "$@" ;;
     memory) memory ;;
     peers) peers "$@" ;;
+    gateway) crowd beside_nchan -o "$out/gateway.csv" "$@" ;;
+    gateways) crowd several -o "$out/gateways.csv" "$@" ;;
     plot) plot ;;
     test) run_once ;;
     all)

@@ -22,23 +22,22 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#define PROGRAM "load"
 #include "frames.h"
+#include "servers.h"
 
 enum {
     SERVERS_MAX = 8,
-    WORDS_MAX = 16, // of a command
     CONNS_MAX = 1000,
     SPARE = 100,       // connections a server may have beyond those of a row
     IDLE_FEW = 1000,
@@ -51,58 +50,16 @@ enum {
     STALL_MS = 10000      // nothing arrives: the server is broken
 };
 
-static void fail(const char *what) {
-    fprintf(stderr, "load: %s%s%s\n", what, errno ? ": " : "", errno ? strerror(errno) : "");
-    exit(EXIT_FAILURE);
-}
-
-static double now_s(clockid_t which) {
-    struct timespec t;
-    if (clock_gettime(which, &t) < 0) {
-        fail("clock of a server that ended");
-    }
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-// Pins the caller to the first or the last processor it may use.
-static int pin(int last) {
-    cpu_set_t may;
-    cpu_set_t one;
-    int chosen = -1;
-    if (sched_getaffinity(0, sizeof(may), &may) < 0) {
-        return -1;
-    }
-    for (int i = 0; i < CPU_SETSIZE; i++) {
-        if (CPU_ISSET(i, &may) && (chosen < 0 || last)) {
-            chosen = i;
-        }
-    }
-    CPU_ZERO(&one);
-    CPU_SET(chosen, &one);
-    return sched_setaffinity(0, sizeof(one), &one) < 0 ? -1 : chosen;
-}
-
 // -- servers --------------------------------------------------------------------------------------
 
-enum { ECHO = 1, PUSH = 2 };
-
-typedef struct server {
-    char name[32];
-    char *command;
-    int kinds; // of rows it takes part in
-    pid_t pid;
-    int port;
-    clockid_t clock; // of its CPU time
-} server;
+enum { ECHO = 1, PUSH = 2 }; // server.kind: rows that it takes part in
 
 static server servers[SERVERS_MAX];
 static int server_count;
 
 static void kill_servers(void) {
     for (int i = 0; i < server_count; i++) {
-        if (servers[i].pid > 0) {
-            (void)kill(servers[i].pid, SIGKILL);
-        }
+        server_kill(&servers[i]);
     }
 }
 
@@ -117,64 +74,11 @@ static int server_parse(server *s, char *text) {
     if (kind) {
         *kind++ = '\0';
     }
-    s->kinds = kind == NULL ? ECHO | PUSH : strcmp(kind, "echo") == 0 ? ECHO
+    s->kind = kind == NULL ? ECHO | PUSH : strcmp(kind, "echo") == 0 ? ECHO
              : strcmp(kind, "push") == 0 ? PUSH : 0;
     s->command = command;
-    return s->kinds && snprintf(s->name, sizeof(s->name), "%s", text) < (int)sizeof(s->name) ? 0
+    return s->kind && snprintf(s->name, sizeof(s->name), "%s", text) < (int)sizeof(s->name) ? 0
                                                                                              : -1;
-}
-
-// `conns` stands for the word {conns}.
-static void server_exec(char *command, const char *conns) {
-    const char *words[WORDS_MAX + 1] = {NULL};
-    int count = 0;
-    for (char *w = strtok(command, " "); w && count < WORDS_MAX; w = strtok(NULL, " ")) {
-        words[count++] = strcmp(w, "{conns}") == 0 ? conns : w;
-    }
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // no server outlives its client
-    (void)pin(0);
-    (void)execvp(words[0], (char *const *)words);
-    _exit(127);
-}
-
-// Starts it on a free port, which it prints: "listening on http://127.0.0.1:40123".
-static void server_start(server *s, int conns) {
-    int out[2];
-    char number[16];
-    char line[200] = "";
-    size_t len = 0;
-    (void)snprintf(number, sizeof(number), "%d", conns + SPARE);
-    if (pipe(out) < 0) {
-        fail("pipe");
-    }
-    s->pid = fork();
-    if (s->pid < 0) {
-        fail("fork");
-    }
-    if (s->pid == 0) {
-        (void)dup2(out[1], STDOUT_FILENO);
-        (void)close(out[0]);
-        (void)close(out[1]);
-        server_exec(s->command, number);
-    }
-    close(out[1]);
-    while (len < sizeof(line) - 1 && strchr(line, '\n') == NULL) {
-        const ssize_t n = read(out[0], line + len, sizeof(line) - 1 - len);
-        if (n <= 0) {
-            errno = 0;
-            fprintf(stderr, "load: %s: %s\n", s->name, s->command);
-            fail("did not start");
-        }
-        len += (size_t)n;
-        line[len] = '\0';
-    }
-    const char *colon = strrchr(line, ':'); // the pipe stays open: it may print more
-    s->port = colon ? atoi(colon + 1) : 0;
-    const int error = clock_getcpuclockid(s->pid, &s->clock);
-    if (error) {
-        errno = error;
-        fail("clock of a server");
-    }
 }
 
 // -- client ---------------------------------------------------------------------------------------
@@ -648,7 +552,7 @@ static void print_head(const char *what, int kind) {
     printed |= kind;
     printf("\n%-40s", what);
     for (int i = 0; i < server_count; i++) {
-        if (servers[i].kinds & kind) {
+        if (servers[i].kind & kind) {
             printf(first ? " %8.8s" : " %9.9s ratio", servers[i].name);
             first = 0;
         }
@@ -665,7 +569,7 @@ static void echo_sides(int conns) {
     print_head("Echo: us of the server a message", ECHO);
     side_count = 0;
     for (int k = 0; k < server_count; k++) {
-        if (servers[k].kinds & ECHO) {
+        if (servers[k].kind & ECHO) {
             side_open(&sides[side_count++], &servers[k], "/", conns, 0);
         }
     }
@@ -719,7 +623,7 @@ static void push_all(void) {
         sample_set(len, FRAME_TEXT);
         side_count = 0;
         for (int k = 0; k < server_count; k++) {
-            if (!(servers[k].kinds & PUSH)) {
+            if (!(servers[k].kind & PUSH)) {
                 continue;
             }
             side *w = &sides[side_count++];
@@ -733,18 +637,6 @@ static void push_all(void) {
 }
 
 // -- memory ---------------------------------------------------------------------------------------
-
-static double resident(const server *s) {
-    char path[64];
-    unsigned long pages = 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)s->pid);
-    FILE *f = fopen(path, "r");
-    if (f == NULL || fscanf(f, "%*u %lu", &pages) != 1) {
-        fail(path);
-    }
-    fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
 
 // Connections that have had one message echoed.
 static void idle_open(const server *s, int *fds, int count) {
@@ -767,7 +659,7 @@ static void idle_open(const server *s, int *fds, int count) {
 // Resident bytes of a server that was started for so many connections and has them all.
 static double idle_resident(server *s, int count) {
     static int fds[IDLE_MAX];
-    server_start(s, count);
+    server_start(s, count + SPARE, 0);
     for (int i = 0; i < count; i += AT_ONCE) {
         idle_open(s, fds + i, AT_ONCE);
     }
@@ -775,9 +667,7 @@ static double idle_resident(server *s, int count) {
     for (int i = 0; i < count; i++) {
         close(fds[i]);
     }
-    (void)kill(s->pid, SIGKILL);
-    (void)waitpid(s->pid, NULL, 0);
-    s->pid = 0;
+    server_kill(s);
     return bytes;
 }
 
@@ -857,7 +747,7 @@ int main(int argc, char **argv) {
     const int most = raise_files();
     (void)atexit(kill_servers);
     for (int i = 0; !memory && i < server_count; i++) {
-        server_start(&servers[i], CONNS_MAX);
+        server_start(&servers[i], CONNS_MAX + SPARE, 0);
     }
     const int processor = pin(1);
     if (memory) {
