@@ -42,7 +42,8 @@ enum {
     CLAIM_SIZE = TOPICS_MAX * 33, // all names in a claim of a token, of 32 bytes each
     KEY_MAX = 64,         // bytes of an Idempotency-Key
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
-    REPLY_SIZE = 1024,    // tx bytes
+    REPLY_SIZE = 1024,    // tx bytes, at least
+    VALUE_OVERHEAD = 84,  // ... beside a value: id, topic, field names
     TURN_ITEMS = 512,     // items of one turn of the loop, then the readers
     SLICE_MS = 20,        // streams are ended at most so often: all are looked through each time
     PROBE_MS = 100,       // the source is asked for its end at most so often
@@ -315,6 +316,8 @@ static void on_publish(rtpush_server *srv, const rtpush_request *req) {
         rtpush_reply_text(srv, req->conn, 400, "Idempotency-Key: 1 to 64 printable characters\n");
     } else if (rtpush_utf8(0, req->body, req->body_len) != 0) {
         rtpush_reply_text(srv, req->conn, 400, "not UTF-8\n");
+    } else if (!source_fits(&g.source, (uint32_t)topic, req->body, req->body_len)) {
+        rtpush_reply_text(srv, req->conn, 413, "larger than a value may be\n");
     } else if (key != NULL && source_find(&g.source, message, &id)) {
         reply_id(srv, req->conn, id); // it was stored before
     } else if (submit(req->conn, 0, (unsigned)topic, key, req->body, req->body_len) < 0) {
@@ -330,6 +333,8 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
         rtpush_close(srv, conn, 1008, "connect with ?publish=TOPIC to send");
     } else if (msg->opcode != RTPUSH_TEXT_MESSAGE) {
         rtpush_close(srv, conn, 1003, "topics carry text");
+    } else if (!source_fits(&g.source, (uint32_t)c->topic, msg->data, msg->len)) {
+        rtpush_close(srv, conn, 1009, "larger than a value may be");
     } else if (submit(conn, 1, (unsigned)c->topic, NULL, msg->data, (uint32_t)msg->len) < 0) {
         if (g.away_since_ms == 0) {
             return RTPUSH_RETRY; // many wait: the peer is slowed down
@@ -384,6 +389,9 @@ static void take_item(const source_item *item) {
     case ITEM_EVENT:
         result = rtpush_publish_id(&g.srv, item->topic, item->id, item->lost, item->data,
                                    item->len);
+        break;
+    case ITEM_VALUE:
+        result = rtpush_publish(&g.srv, item->topic, item->data, item->len);
         break;
     case ITEM_ADVANCE:
     case ITEM_BEGIN:
@@ -475,7 +483,7 @@ static void on_healthz(rtpush_server *srv, const rtpush_request *req) {
 
 // -- start ----------------------------------------------------------------------------------------
 
-static int add_topics(char *names) {
+static int add_topics(char *names, const rtpush_topic_kind *kind) {
     char *rest = NULL;
     for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
         if (g.topic_count == TOPICS_MAX) {
@@ -483,10 +491,19 @@ static int add_topics(char *names) {
             return -1;
         }
         topics[g.topic_count].name = name;
-        topics[g.topic_count].kind = &rtpush_topic_event;
+        topics[g.topic_count].kind = kind;
+        topics[g.topic_count].max = kind == &rtpush_topic_state ? (uint16_t)g.opt.state_max : 0;
         g.topic_count++;
     }
     return 0;
+}
+
+static uint32_t state_bytes(void) {
+    uint32_t bytes = 0;
+    for (uint32_t topic = 0; topic < g.topic_count; topic++) {
+        bytes += topics[topic].max;
+    }
+    return bytes;
 }
 
 static int add_origins(char *names) {
@@ -557,6 +574,12 @@ static rtpush_route routes[ROUTES] = {
                  .on_request = on_publish},
 };
 
+// A value is sent from there, with its line ends: a dozen lines and more fit beside the largest.
+static uint32_t tx_size(void) {
+    const uint32_t needed = state_bytes() == 0 ? 0 : g.opt.state_max + VALUE_OVERHEAD + 6u * 16u;
+    return needed < REPLY_SIZE ? REPLY_SIZE : (needed + 3u) / 4u * 4u;
+}
+
 static int start_server(uint32_t slots) {
     static const char *const any[] = {"*", NULL}; // the proxy's name is not ours to know
     rtpush_desc desc;
@@ -575,10 +598,10 @@ static int start_server(uint32_t slots) {
     desc.topic_count = g.topic_count;
     desc.conn_count = slots;
     desc.rx_size = g.opt.max_len + HEAD_SIZE;
-    desc.tx_size = REPLY_SIZE;
+    desc.tx_size = tx_size();
     desc.log_size = g.opt.log_size / 4u * 4u;
-    const size_t words =
-        RTPUSH_WORDS(slots, desc.rx_size, desc.tx_size, desc.log_size, g.topic_count, 0);
+    const size_t words = RTPUSH_WORDS(slots, desc.rx_size, desc.tx_size, desc.log_size,
+                                      g.topic_count, state_bytes());
     desc.memory = calloc(words, 8);
     desc.memory_size = words * 8;
     desc.epoch = 0; // the source says it
@@ -727,19 +750,23 @@ static int run(void) {
 
 int main(int argc, char **argv) {
     static char topic_names[32 * 34];
+    static char state_names[32 * 34];
     static char origin_names[2048];
     const int done = options_parse(argc, argv, &g.opt);
     if (done) {
         return done - 1;
     }
     if (strlen(g.opt.topics) >= sizeof(topic_names) ||
+        strlen(g.opt.state) >= sizeof(state_names) ||
         strlen(g.opt.origins) >= sizeof(origin_names)) { // one cut off might be another site's
-        fputs("gateway: --topics or --origins is too long\n", stderr);
+        fputs("gateway: --topics, --state or --origins is too long\n", stderr);
         return EXIT_FAILURE;
     }
     memcpy(topic_names, g.opt.topics, strlen(g.opt.topics) + 1u);
+    memcpy(state_names, g.opt.state, strlen(g.opt.state) + 1u);
     memcpy(origin_names, g.opt.origins, strlen(g.opt.origins) + 1u);
-    if (add_topics(topic_names) < 0 || add_origins(origin_names) < 0 ||
+    if (add_topics(topic_names, &rtpush_topic_event) < 0 ||
+        add_topics(state_names, &rtpush_topic_state) < 0 || add_origins(origin_names) < 0 ||
         set_trust() < 0 || read_key(g.opt.jwt_key) < 0) {
         return EXIT_FAILURE;
     }
@@ -747,7 +774,7 @@ int main(int argc, char **argv) {
     g.name[0] = rtpush_posix_epoch();
     g.name[1] = rtpush_posix_epoch();
     source_desc desc = {topics, g.topic_count, RTPUSH_EVENT_MAX(g.opt.log_size / 4u * 4u),
-                        g.opt.log_size};
+                        g.opt.log_size, tx_size() - VALUE_OVERHEAD};
     desc.max_len = desc.max_len < g.opt.max_len ? desc.max_len : g.opt.max_len;
     const uint32_t slots = g.opt.conns + 64u; // some for plain requests beside the streams
     if (source_start(&g.source, g.opt.source, &desc) < 0 ||

@@ -2,7 +2,8 @@
 // one reader, this gateway, which serves all others. Its ids, gaps and resets are passed on as they
 // are, so several gateways on one device agree without a broker. Nothing is published into it.
 //
-// Name the EVENT topics in the URL: a STATE value has no id of its own and is not passed on.
+// A STATE topic of the device must be named in the URL and by --state. Its values have no ids of
+// their own: each gateway gives its readers the newest that it was sent.
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@ typedef struct stream {
     CURL *curl;
     int only_notice; // a probe: ends with the first notice
     int ended;       // by us
+    uint32_t values; // bits of STATE topics that came
     int reset;       // the server began anew: ask for all it has
     rtpush_id notice; // id of the first notice, epoch 0: none yet
     int64_t heard_ms;
@@ -139,7 +141,13 @@ static int take_block(stream *t) {
     event.data = t->data;
     event.len = t->data_over ? (size_t)-1 : t->data_len; // judged before it is looked at
     event.behind = (uint8_t)!((http *)t->s->own)->ready;
-    source_deliver(t->s, &event);
+    const int topic = source_judge(t->s, &event);
+    if (topic >= 0 && source_is_state(t->s, (uint32_t)topic)) { // its id is that of the last event
+        source_set_value(t->s, &event, !(t->values >> topic & 1u));
+        t->values |= 1u << topic;
+    } else {
+        source_deliver(t->s, &event);
+    }
     return 1;
 }
 

@@ -29,6 +29,7 @@ enum {
 };
 #define NEVER UINT64_MAX
 #define BUCKET "rtpush_epochs"
+#define VALUES "rtpush_values" // the newest of each STATE topic, key STREAM.TOPIC: "E-N DATA"
 #define NS 1000000000 // of a second
 
 typedef struct link { // one connection, of one thread
@@ -179,12 +180,12 @@ static natsStatus read_record(const jetstream *n, kvStore *kv, uint32_t *epoch, 
     return status == NATS_NOT_FOUND ? NATS_OK : status;
 }
 
-static natsStatus open_bucket(const jetstream *n, link *l, kvStore **kv) {
+static natsStatus open_bucket(const jetstream *n, link *l, const char *name, kvStore **kv) {
     kvConfig config;
-    natsStatus status = js_KeyValue(kv, l->js, BUCKET);
+    natsStatus status = js_KeyValue(kv, l->js, name);
     if (status == NATS_NOT_FOUND) {
         kvConfig_Init(&config);
-        config.Bucket = BUCKET;
+        config.Bucket = name;
         config.History = 1;
         config.StorageType = n->memory ? js_MemoryStorage : js_FileStorage;
         status = js_CreateKeyValue(kv, l->js, &config);
@@ -228,7 +229,7 @@ static int agree(source *s, link *l, look *out) {
     if (look_at(n, l, out) < 0) {
         return -1;
     }
-    natsStatus status = open_bucket(n, l, &kv);
+    natsStatus status = open_bucket(n, l, BUCKET, &kv);
     for (int tries = 0; status == NATS_OK && tries < 5; tries++) {
         status = agree_on(n, kv, seen, base, out);
         if (status == NATS_OK) {
@@ -242,6 +243,149 @@ static int agree(source *s, link *l, look *out) {
         return -1;
     }
     return 0;
+}
+
+// -- values of STATE topics -----------------------------------------------------------------------
+
+static void key_of(const source *s, const jetstream *n, uint32_t topic, char out[200]) {
+    snprintf(out, 200, "%s.%s", n->url.path, s->desc.topics[topic].name);
+}
+
+static void event_of_topic(const source *s, uint32_t topic, source_event *out) {
+    memset(out, 0, sizeof(*out));
+    out->topic = s->desc.topics[topic].name;
+    out->topic_len = strlen(out->topic);
+}
+
+// Takes "E-N DATA" if it is from before an id, where events do not bring it.
+static void take_kept(source *s, uint32_t topic, kvEntry *entry, rtpush_id before) {
+    source_event event;
+    unsigned long epoch = 0;
+    unsigned long seq = 0;
+    char number[24] = "";
+    int at = 0;
+    const char *text = (const char *)kvEntry_Value(entry);
+    const int len = kvEntry_ValueLen(entry);
+    event_of_topic(s, topic, &event);
+    if (text != NULL && len > 0) {
+        memcpy(number, text, (size_t)len < sizeof(number) - 1u ? (size_t)len : sizeof(number) - 1u);
+    }
+    if (sscanf(number, "%lu-%lu%n", &epoch, &seq, &at) == 2 && at < len && number[at] == ' ') {
+        event.data = text + at + 1;
+        event.len = (size_t)(len - at - 1);
+    } else {
+        event.topic = NULL;
+    }
+    event.id.epoch = (uint32_t)epoch;
+    event.id.seq = (uint32_t)seq;
+    if (event.topic == NULL || source_before(event.id, before)) {
+        source_take_value(s, &event, 1);
+    }
+}
+
+// The newest of each topic that the stream has, and what is kept, from before an id.
+static natsStatus take_values(source *s, const jetstream *n, uint32_t base, rtpush_id before) {
+    kvStore *kv = NULL;
+    natsStatus status = open_bucket(n, &((jetstream *)s->own)->reader, VALUES, &kv);
+    for (uint32_t topic = 0; status == NATS_OK && topic < s->desc.topic_count; topic++) {
+        char key[200];
+        kvEntry *entry = NULL;
+        natsMsg *msg = NULL;
+        jsErrCode code;
+        source_event event;
+        if (!source_is_state(s, topic)) {
+            continue;
+        }
+        key_of(s, n, topic, key);
+        status = js_GetLastMsg(&msg, n->reader.js, n->url.path, key, NULL, &code);
+        if (status == NATS_OK) {
+            event_of_topic(s, topic, &event);
+            event.id = rtpush_id_at(base, natsMsg_GetSequence(msg));
+            event.data = natsMsg_GetData(msg) ? natsMsg_GetData(msg) : "";
+            event.len = (size_t)natsMsg_GetDataLength(msg);
+            if (source_before(event.id, before)) {
+                source_take_value(s, &event, 0);
+            }
+            natsMsg_Destroy(msg);
+        }
+        status = status == NATS_NOT_FOUND ? NATS_OK : status;
+        if (status == NATS_OK) {
+            status = kvStore_Get(&entry, kv, key);
+        }
+        if (status == NATS_OK) {
+            take_kept(s, topic, entry, before);
+            kvEntry_Destroy(entry);
+        }
+        status = status == NATS_NOT_FOUND ? NATS_OK : status;
+    }
+    kvStore_Destroy(kv);
+    return status;
+}
+
+static natsStatus keep_value(source *s, kvStore *kv, uint32_t topic, const char *key) {
+    source_value *v = &s->values[topic];
+    kvEntry *entry = NULL;
+    uint64_t revision = 0;
+    rtpush_id behind = source_last(s);
+    natsStatus status = kvStore_Get(&entry, kv, key);
+    behind.seq++;
+    if (status == NATS_OK) { // one that is newer is taken: then ours is kept by it
+        take_kept(s, topic, entry, behind);
+        revision = kvEntry_Revision(entry);
+        unsigned long epoch = 0;
+        unsigned long seq = 0;
+        const char *text = kvEntry_ValueString(entry);
+        if (text != NULL && sscanf(text, "%lu-%lu ", &epoch, &seq) == 2 &&
+            (epoch > v->id.epoch || (epoch == v->id.epoch && seq >= v->id.seq))) {
+            v->kept = 1;
+        }
+        kvEntry_Destroy(entry);
+    }
+    if (status != NATS_OK && status != NATS_NOT_FOUND) {
+        return status;
+    }
+    if (!v->kept) {
+        char *text = (char *)malloc(v->len + 24u);
+        if (text == NULL) {
+            return NATS_NO_MEMORY;
+        }
+        const int at = snprintf(text, 24, "%lu-%lu ", (unsigned long)v->id.epoch,
+                                (unsigned long)v->id.seq);
+        memcpy(text + at, v->data, v->len);
+        status = revision == 0 ? kvStore_Create(NULL, kv, key, text, at + (int)v->len)
+                               : kvStore_Update(NULL, kv, key, text, at + (int)v->len, revision);
+        free(text);
+        v->kept = status == NATS_OK; // else another gateway was faster: looked at again
+    }
+    return NATS_OK;
+}
+
+// Keeps what is new in the bucket. 0: l->why.
+static int keep_values(source *s, const jetstream *n, link *l) {
+    int topic = source_unkept(s, 0);
+    kvStore *kv = NULL;
+    if (topic < 0) {
+        return 1;
+    }
+    natsStatus status = open_bucket(n, l, VALUES, &kv);
+    for (; status == NATS_OK && topic >= 0; topic = source_unkept(s, topic + 1)) {
+        char key[200];
+        key_of(s, n, (uint32_t)topic, key);
+        status = keep_value(s, kv, (uint32_t)topic, key);
+    }
+    kvStore_Destroy(kv);
+    if (status != NATS_OK) {
+        fail(l, "to keep a value", status);
+    }
+    return status == NATS_OK;
+}
+
+// Of the events before this one that are lost, some may be values that are kept.
+static natsStatus take_loss(source *s, const jetstream *n, rtpush_id behind, uint32_t lost) {
+    rtpush_id last = behind;
+    last.seq--;
+    source_advance(s, last, lost);
+    return take_values(s, n, n->base, behind);
 }
 
 // -- reader ---------------------------------------------------------------------------------------
@@ -323,6 +467,12 @@ static int take_message(source *s, jetstream *n, natsMsg *msg, uint64_t *pending
         event.data = event.data ? event.data : "";
         event.behind = *pending > PAGE;
         event.lost = seq > from + 1u ? (uint32_t)(seq - from - 1u) : 0u;
+        if (event.lost > 0 && event.id.seq > 1u && source_has_state(s)) {
+            if (take_loss(s, n, event.id, event.lost) != NATS_OK) {
+                return FAILED;
+            }
+            event.lost = 0;
+        }
         source_deliver(s, &event);
     }
     n->at = seq > n->at ? seq : n->at;
@@ -376,7 +526,12 @@ static int look_again(source *s, jetstream *n, natsSubscription **sub, const loo
         const uint64_t from = n->at > n->keep_after ? n->at : n->keep_after;
         n->at = now->last;
         if (now->last > from) {
-            source_advance(s, rtpush_id_at(n->base, now->last), (uint32_t)(now->last - from));
+            rtpush_id behind = rtpush_id_at(n->base, now->last);
+            behind.seq++;
+            if (take_loss(s, n, behind, (uint32_t)(now->last - from)) != NATS_OK) {
+                fail(&n->reader, "values", NATS_ERR);
+                return 0;
+            }
         }
     }
     n->doubted = n->at;
@@ -402,16 +557,42 @@ static int look_after(source *s, jetstream *n, natsSubscription **sub) {
     return look_again(s, n, sub, &now);
 }
 
+// Agrees on the epoch and finds where to begin. The first time the values are asked for before the
+// end: none is from behind it, and nobody is let in before that is reached.
+static int begin(source *s, jetstream *n, look *began) {
+    link *l = &n->reader;
+    if (agree(s, l, began) < 0) {
+        return -1;
+    }
+    if (n->base == 0 && source_has_state(s)) {
+        const uint32_t base = began->epoch;
+        const rtpush_id any = {0xFFFFFFFFu, RTPUSH_SEQ_MAX};
+        const natsStatus status = take_values(s, n, base, any);
+        if (status != NATS_OK) {
+            fail(l, "values", status);
+            return -1;
+        }
+        if (agree(s, l, began) < 0) {
+            return -1;
+        }
+        if (began->epoch != base) { // their ids are of another stream
+            fail(l, "the stream", NATS_ILLEGAL_STATE);
+            return -1;
+        }
+    }
+    if (began->epoch != n->base) {
+        begin_epoch(s, n, began);
+    }
+    return 0;
+}
+
 static const char *read_nats(source *s) {
     jetstream *n = (jetstream *)s->own;
     link *l = &n->reader;
     natsSubscription *sub = NULL;
     look began;
-    if (link_open(n, l) < 0 || agree(s, l, &began) < 0) {
+    if (link_open(n, l) < 0 || begin(s, n, &began) < 0) {
         return l->why;
-    }
-    if (began.epoch != n->base) {
-        begin_epoch(s, n, &began);
     }
     n->doubted = NEVER;
     const natsStatus status = subscribe(n, l, &sub);
@@ -422,7 +603,7 @@ static const char *read_nats(source *s) {
     uint64_t pending = began.last > n->at ? began.last - n->at : 0u;
     int ready = 0;
     int count = 0;
-    while (count >= 0) {
+    while (count >= 0 && keep_values(s, n, l)) {
         if (!ready && (n->at >= began.last || n->base != began.epoch)) {
             ready = 1;
             source_ready(s);

@@ -26,6 +26,8 @@ static const option table[] = {
     {"host", FIELD(host), 0, 0, "127.0.0.1", "address to listen on"},
     {"port", FIELD(port), 0, 65535, "8081", "TCP port; 0 picks a free one"},
     {"topics", FIELD(topics), 0, 0, "a,b,c", "topics that pass, at most 32"},
+    {"state", FIELD(state), 0, 0, "", "more topics, of which only the newest value counts"},
+    {"state-max", FIELD(state_max), 1, 60000, "512", "bytes of the largest value"},
     {"origins", FIELD(origins), 0, 0, "", "sites whose pages may connect: https://a,https://b"},
     {"conns", FIELD(conns), 1, 200000, "1024", "streams at a time"},
     {"log", FIELD(log_size), 4096, 0x40000000, "4194304", "bytes of the log that is replayed"},

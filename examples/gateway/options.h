@@ -13,6 +13,7 @@ typedef struct options {
     uint32_t from_count;
     const char *host;
     const char *topics;  // a,b,c
+    const char *state;   // ... of which only the newest value counts
     const char *origins; // other sites whose pages may read, with commas
     const char *jwt_key; // a file
     const char *jwt_aud;
@@ -22,6 +23,7 @@ typedef struct options {
     uint32_t conns;
     uint32_t log_size;
     uint32_t max_len;
+    uint32_t state_max;
     uint32_t publish_ms;
     uint32_t check_ms;
     uint32_t drain_s;

@@ -74,6 +74,18 @@ static const char agree_script[] =
     "redis.call('HSET', KEYS[2], 'run', run, 'epoch', string.format('%.0f', e)) "
     "return {e, 0, wait(e)} ";
 
+// KEYS: KEY:values. ARGV: topic, epoch and number, data. Keeps a value, "E-N DATA", if none is kept
+// that is newer. Returns that one, or nothing.
+static const char keep_script[] =
+    "local kept = redis.call('HGET', KEYS[1], ARGV[1]) "
+    "local e, n = string.match(kept or '', '^(%d+)-(%d+) ') "
+    "e, n = tonumber(e or 0), tonumber(n or 0) "
+    "if e > tonumber(ARGV[2]) or (e == tonumber(ARGV[2]) and n >= tonumber(ARGV[3])) then "
+    "  return kept "
+    "end "
+    "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '-' .. ARGV[3] .. ' ' .. ARGV[4]) "
+    "return nil ";
+
 typedef struct link { // one connection, of one thread
     redisContext *ctx;
     char why[200]; // that it failed
@@ -82,6 +94,7 @@ typedef struct link { // one connection, of one thread
 typedef struct redis {
     source_url url;
     char meta[160];
+    char values[160]; // hash of the newest of each STATE topic
     uint32_t maxlen;
     uint32_t durable;
 
@@ -247,6 +260,81 @@ static void id_print(rtpush_id id, int exclusive, char out[32]) {
              (unsigned long)id.seq);
 }
 
+// -- values of STATE topics -----------------------------------------------------------------------
+
+// Takes "E-N DATA" if it is from before an id, where events do not bring it.
+static void take_value(source *s, uint32_t topic, const redisReply *kept, rtpush_id before) {
+    source_event event;
+    unsigned long epoch = 0;
+    unsigned long seq = 0;
+    int at = 0;
+    if (kept->type != REDIS_REPLY_STRING) {
+        return;
+    }
+    memset(&event, 0, sizeof(event));
+    if (sscanf(kept->str, "%lu-%lu%n", &epoch, &seq, &at) == 2 && at < (int)kept->len &&
+        kept->str[at] == ' ' && epoch <= 0xFFFFFFFFu && seq <= 0xFFFFFFFFu) {
+        event.topic = s->desc.topics[topic].name;
+        event.topic_len = strlen(event.topic);
+        event.data = kept->str + at + 1;
+        event.len = (size_t)kept->len - (size_t)at - 1u;
+    }
+    event.id.epoch = (uint32_t)epoch;
+    event.id.seq = (uint32_t)seq;
+    if (event.topic == NULL || source_before(event.id, before)) {
+        source_take_value(s, &event, 1);
+    }
+}
+
+// What is kept of all topics: an array, to be freed. NULL: l->why.
+static redisReply *get_values(const source *s, const redis *r, link *l) {
+    const char *args[2 + SOURCE_TOPICS] = {"HMGET", r->values};
+    for (uint32_t i = 0; i < s->desc.topic_count; i++) {
+        args[2 + i] = s->desc.topics[i].name;
+    }
+    redisReply *reply = checked(
+        l, redisCommandArgv(l->ctx, 2 + (int)s->desc.topic_count, args, NULL), "HMGET");
+    if (reply != NULL &&
+        (reply->type != REDIS_REPLY_ARRAY || reply->elements != s->desc.topic_count)) {
+        freeReplyObject(reply);
+        fail(l, "HMGET", "an answer of another form");
+        return NULL;
+    }
+    return reply;
+}
+
+static void take_values(source *s, const redisReply *values, rtpush_id before) {
+    for (uint32_t topic = 0; topic < s->desc.topic_count; topic++) {
+        if (source_is_state(s, topic)) {
+            take_value(s, topic, values->element[topic], before);
+        }
+    }
+}
+
+// Keeps what is new. A newer one that another gateway has kept is taken where no event will bring
+// it. -1: l->why.
+static int keep_values(source *s, redis *r) {
+    link *l = &r->reader;
+    for (int topic = source_unkept(s, 0); topic >= 0; topic = source_unkept(s, topic + 1)) {
+        source_value *v = &s->values[topic];
+        rtpush_id behind = source_last(s);
+        redisReply *reply = checked(
+            l,
+            redisCommand(l->ctx, "EVAL %s 1 %s %s %u %u %b", keep_script, r->values,
+                         s->desc.topics[topic].name, (unsigned)v->id.epoch, (unsigned)v->id.seq,
+                         v->data, (size_t)v->len),
+            "to keep a value");
+        if (reply == NULL) {
+            return -1;
+        }
+        v->kept = 1;
+        behind.seq++;
+        take_value(s, (uint32_t)topic, reply, behind);
+        freeReplyObject(reply);
+    }
+    return 0;
+}
+
 // -- reader ---------------------------------------------------------------------------------------
 
 // One page backwards from `at`, which becomes its oldest id. Ends early where `bytes` would pass
@@ -316,6 +404,21 @@ static int find_begin(source *s, redis *r, rtpush_id end) {
     return 0;
 }
 
+// Of the events before this one that are lost, values may be kept.
+static int take_loss(source *s, redis *r, source_event *event) {
+    rtpush_id before = event->id;
+    redisReply *values = get_values(s, r, &r->reader);
+    if (values == NULL) {
+        return -1;
+    }
+    before.seq--;
+    source_advance(s, before, event->lost);
+    event->lost = 0;
+    take_values(s, values, event->id);
+    freeReplyObject(values);
+    return 0;
+}
+
 static int take_entry(source *s, redis *r, const redisReply *entry, int behind) {
     source_event event;
     if (!entry_parse(entry, &event)) {
@@ -325,6 +428,9 @@ static int take_entry(source *s, redis *r, const redisReply *entry, int behind) 
     if (event.id.epoch == r->keep_after.epoch ? event.id.seq <= r->keep_after.seq
                                                : event.id.epoch < r->keep_after.epoch) {
         source_remember(s, event.id, event.key, event.key_len);
+        if (event.topic != NULL) {
+            source_take_value(s, &event, 0);
+        }
     } else if (event.id.seq == 0) { // the marker of a new epoch
         source_advance(s, event.id, 0);
     } else {
@@ -332,6 +438,9 @@ static int take_entry(source *s, redis *r, const redisReply *entry, int behind) 
         event.behind = (uint8_t)behind;
         event.lost = event.id.epoch == last.epoch && event.id.seq > last.seq
                          ? event.id.seq - last.seq - 1u : 0u;
+        if (event.lost > 0 && source_has_state(s) && take_loss(s, r, &event) < 0) {
+            return -1;
+        }
         source_deliver(s, &event);
     }
     if (source_before(r->at, event.id)) {
@@ -382,13 +491,38 @@ static int read_page(source *s, redis *r, int block) {
     return count;
 }
 
+// Agrees on the epoch and, the first time, finds where to begin. The values are asked for before
+// the end: none is from behind it, and nobody is let in before that is reached.
+static int begin(source *s, redis *r, rtpush_id *end) {
+    link *l = &r->reader;
+    redisReply *values = NULL;
+    if (!r->began && source_has_state(s)) {
+        values = get_values(s, r, l);
+        if (values == NULL) {
+            return -1;
+        }
+    }
+    int result = agree(s, l, end, NULL);
+    if (result == 0 && !r->began) {
+        result = find_begin(s, r, *end);
+    }
+    if (result == 0 && values != NULL) {
+        rtpush_id behind = *end;
+        behind.seq++;
+        take_values(s, values, behind);
+    }
+    if (values != NULL) {
+        freeReplyObject(values);
+    }
+    return result;
+}
+
 static const char *read_redis(source *s) {
     redis *r = (redis *)s->own;
     link *l = &r->reader;
     rtpush_id end;
     int count;
-    if (link_open(r, l) < 0 || agree(s, l, &end, NULL) < 0 ||
-        (!r->began && find_begin(s, r, end) < 0)) {
+    if (link_open(r, l) < 0 || begin(s, r, &end) < 0) {
         return l->why;
     }
     source_up(s);
@@ -399,7 +533,7 @@ static const char *read_redis(source *s) {
         source_ready(s);
     }
     while (count >= 0) {
-        count = read_page(s, r, 1);
+        count = keep_values(s, r) < 0 ? -1 : read_page(s, r, 1);
         // Nothing came: the stream may have been deleted and begun again with lower ids, for which
         // XREAD does not wake.
         if (count == 0 && agree(s, l, &end, NULL) < 0) {
@@ -533,6 +667,7 @@ static void *open_redis(source *s, const char *url) {
     if (own.url.path[0] == '\0') {
         memcpy(own.url.path, "events", 7);
     }
+    snprintf(own.values, sizeof(own.values), "%s:values", own.url.path);
     snprintf(own.meta, sizeof(own.meta), "%s:rtpush", own.url.path);
     own.maxlen = (uint32_t)maxlen;
     own.durable = (uint32_t)durable;

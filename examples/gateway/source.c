@@ -268,8 +268,17 @@ void source_up(source *s) {
     }
 }
 
+// In another epoch the broker may have lost what it kept.
+static void forget_kept(source *s, rtpush_id id) {
+    const int same = s->last.epoch == 0 || s->last.epoch == id.epoch;
+    for (uint32_t topic = 0; topic < s->desc.topic_count && !same; topic++) {
+        s->values[topic].kept = 0;
+    }
+}
+
 void source_begin(source *s, rtpush_id before) {
     lock(s);
+    forget_kept(s, before);
     s->last = before;
     unlock(s);
     put_simple(s, ITEM_BEGIN, before, 0);
@@ -284,6 +293,7 @@ static int take_position(source *s, rtpush_id id, uint32_t lost) {
     lock(s);
     const int newer = s->last.epoch == 0 || source_before(s->last, id);
     if (newer) {
+        forget_kept(s, id);
         s->last = id;
         s->count.received++;
         s->count.lost += lost;
@@ -312,6 +322,31 @@ static void say_bad(source *s, const source_event *event, int bad) {
     }
 }
 
+int source_is_state(const source *s, uint32_t topic) {
+    return s->desc.topics[topic].kind == &rtpush_topic_state;
+}
+
+int source_has_state(const source *s) {
+    for (uint32_t topic = 0; topic < s->desc.topic_count; topic++) {
+        if (source_is_state(s, topic)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int source_fits(const source *s, uint32_t topic, const void *data, size_t len) {
+    if (len > s->desc.max_len || !source_is_state(s, topic)) {
+        return len <= s->desc.max_len;
+    }
+    size_t room = len; // in an event stream "data: " follows each line end (WHATWG HTML 9.2.6)
+    for (size_t i = 0; i < len && len <= s->desc.topics[topic].max; i++) {
+        const char c = ((const char *)data)[i];
+        room += c == '\n' || c == '\r' ? 6u : 0u;
+    }
+    return len <= s->desc.topics[topic].max && room <= s->desc.value_room;
+}
+
 int source_judge(const source *s, const source_event *event) {
     if (event->topic == NULL) {
         return -1 - BAD_FORM;
@@ -325,10 +360,76 @@ int source_judge(const source *s, const source_event *event) {
     if (topic == s->desc.topic_count) {
         return -1 - BAD_TOPIC;
     }
-    if (event->len > s->desc.max_len) {
+    if (!source_fits(s, topic, event->data, event->len)) {
         return -1 - BAD_TOO_LARGE;
     }
     return rtpush_utf8(0, event->data, event->len) != 0 ? -1 - BAD_UTF8 : (int)topic;
+}
+
+// Takes a value over. 0: what is known is as new.
+static int value_put(source *s, uint32_t topic, const source_event *event, int kept) {
+    source_value *v = &s->values[topic];
+    if (v->data != NULL && !source_before(v->id, event->id)) {
+        return 0;
+    }
+    free(v->data);
+    v->id = event->id;
+    v->len = (uint32_t)event->len;
+    v->data = copy_of(event->data, event->len);
+    v->kept = kept;
+    return 1;
+}
+
+static void put_value(source *s, uint32_t topic, const source_event *event) {
+    source_item item;
+    memset(&item, 0, sizeof(item));
+    item.kind = ITEM_VALUE;
+    item.topic = topic;
+    item.len = (uint32_t)event->len;
+    item.data = copy_of(event->data, event->len);
+    put_item(s, &item);
+}
+
+void source_take_value(source *s, const source_event *event, int kept) {
+    const int topic = source_judge(s, event);
+    if (topic == -1 - BAD_TOPIC || (topic >= 0 && !source_is_state(s, (uint32_t)topic))) {
+        return;
+    }
+    if (topic < 0) {
+        say_bad(s, event, -1 - topic);
+    } else if (value_put(s, (uint32_t)topic, event, kept)) {
+        put_value(s, (uint32_t)topic, event);
+    }
+}
+
+void source_set_value(source *s, const source_event *event, int again) {
+    const int topic = source_judge(s, event);
+    if (topic < 0) {
+        say_bad(s, event, -1 - topic);
+        return;
+    }
+    source_value *v = &s->values[topic];
+    if (!again || v->data == NULL || v->len != event->len ||
+        memcmp(v->data, event->data, event->len) != 0) {
+        free(v->data);
+        v->len = (uint32_t)event->len;
+        v->data = copy_of(event->data, event->len);
+        put_value(s, (uint32_t)topic, event);
+    }
+}
+
+int source_unkept(source *s, int from) {
+    const int64_t now_ms = source_clock_ms();
+    if (from == 0 && s->kept_ms != 0 && now_ms - s->kept_ms < SOURCE_KEEP_MS) {
+        return -1;
+    }
+    for (int topic = from; topic < (int)s->desc.topic_count; topic++) {
+        if (s->values[topic].data != NULL && !s->values[topic].kept) {
+            s->kept_ms = now_ms;
+            return topic;
+        }
+    }
+    return -1;
 }
 
 void source_deliver(source *s, const source_event *event) {
@@ -342,6 +443,8 @@ void source_deliver(source *s, const source_event *event) {
     window_put(s, event->id, event->key, twice ? 0 : key_len);
     unlock(s);
     const int topic = twice ? -1 - BAD_DUPLICATE : source_judge(s, event);
+    const int passed = topic >= 0 && source_is_state(s, (uint32_t)topic) &&
+                       !value_put(s, (uint32_t)topic, event, 0);
     source_item item;
     memset(&item, 0, sizeof(item));
     item.kind = ITEM_ADVANCE;
@@ -352,7 +455,7 @@ void source_deliver(source *s, const source_event *event) {
         const int bad = -1 - topic;
         item.lost += bad == BAD_TOO_LARGE || bad == BAD_UTF8; // readers of its topic miss one
         say_bad(s, event, bad);
-    } else {
+    } else if (!passed) {
         item.kind = ITEM_EVENT;
         item.topic = (uint32_t)topic;
         item.len = (uint32_t)event->len;

@@ -30,6 +30,7 @@ enum {
 
 enum {
     ITEM_EVENT,   // topic, id, lost, data
+    ITEM_VALUE,   // topic, data: of a STATE topic, that came by no position behind the last one
     ITEM_ADVANCE, // id, lost: a position that brings nothing for readers
     ITEM_BEGIN,   // id: the log begins behind it; readers that stand before it have a gap
     ITEM_READY,   // everything that the source held when it was asked last has been delivered
@@ -129,6 +130,7 @@ typedef struct source_desc {
     uint32_t topic_count;
     uint32_t max_len;  // bytes of an event
     uint32_t log_size; // of the gateway, of which the first read fills three quarters
+    uint32_t value_room; // bytes of a value, with 6 more for each line end
 } source_desc;
 
 typedef struct source_seen { // one place of the window
@@ -136,6 +138,15 @@ typedef struct source_seen { // one place of the window
     rtpush_id id;
     uint32_t next; // of the same hash, 1 + index
 } source_seen;
+
+enum { SOURCE_TOPICS = 32, SOURCE_KEEP_MS = 1000 };
+
+typedef struct source_value { // the newest of a STATE topic
+    rtpush_id id; // its position; epoch 0: none is known, or the source does not number values
+    uint32_t len;
+    uint8_t *data; // NULL: none
+    int kept;      // the broker has it where it stays when the stream has dropped it
+} source_value;
 
 struct source {
     const source_kind *kind;
@@ -165,6 +176,8 @@ struct source {
     uint32_t window_next;
     source_counters count;
 
+    source_value values[SOURCE_TOPICS]; // reader
+    int64_t kept_ms;            // reader: when it kept values last
     int64_t said_ms[BAD_COUNT]; // reader: when a line was written last
     uint32_t broken; // publisher: bits of chains of which a message was not stored
     pthread_t reader;
@@ -232,6 +245,22 @@ void source_deliver(source *s, const source_event *event);
 // The index of the event's topic, or -1 - BAD_...
 int source_judge(const source *s, const source_event *event);
 const char *source_bad_words(int bad);
+// May the event's data be one of its topic?
+int source_fits(const source *s, uint32_t topic, const void *data, size_t len);
+// Values of STATE topics. They are events like others, but the newest of each outlives the stream:
+// kinds keep it in the broker (source_unkept) and read it where the stream does not bring it, at
+// the start and after a loss (source_take_value). One that is older than what is known is passed
+// over, so none goes back.
+int source_is_state(const source *s, uint32_t topic);
+int source_has_state(const source *s);
+// A value that was kept, with its position. kept: what is to be noted.
+void source_take_value(source *s, const source_event *event, int kept);
+// A value of a source that gives it no position. again: it comes for the first time on this
+// connection, so it may be the one that is known.
+void source_set_value(source *s, const source_event *event, int again);
+// The next topic, from `from` on, whose value is to be kept, at most once in SOURCE_KEEP_MS each;
+// -1: none now. Kinds set `kept` and ask on behind it.
+int source_unkept(source *s, int from);
 // A position without an event.
 void source_advance(source *s, rtpush_id id, uint32_t lost);
 // Keeps the message id of an event before the first one that is delivered.

@@ -92,6 +92,9 @@ async function startRedis({ durable = false, args = [], password = '' } = {}) {
     const id = last[last.indexOf('last-generated-id') + 1];
     return cli(['XADD', 'ev', `${id.split('-')[0]}-*`, 't', topic, 'd'], data);
   };
+  // Is this the value that is kept of a topic?
+  d.kept = (topic, value) => async () => (
+    (await cli(['HGET', 'ev:values', topic])).endsWith(` ${value}`));
   d.remove = () => cli(['DEL', 'ev']);
   d.trim = (keep) => cli(['XTRIM', 'ev', 'MAXLEN', '=', String(keep)]);
   // Goes back to an earlier state, as a power cut may do, while the gateways are told that it
@@ -130,6 +133,12 @@ async function startNats({ durable = false, password = '' } = {}) {
   d.sure = `nats://${password ? `me:${password}@` : ''}127.0.0.1:${port}/ev`;
   d.url = durable ? d.sure : `${d.sure}?memory=1`;
   d.put = (topic, data) => natsAsk(port, `ev.${topic}`, data);
+  d.kept = (topic, value) => async () => {
+    const text = await natsAsk(port, '$JS.API.STREAM.MSG.GET.KV_rtpush_values',
+      JSON.stringify({ last_by_subj: `$KV.rtpush_values.ev.${topic}` })).catch(() => '');
+    const data = /"data":"([^"]*)"/.exec(text)?.[1] ?? '';
+    return Buffer.from(data, 'base64').toString().endsWith(` ${value}`);
+  };
   d.remove = () => natsAsk(port, '$JS.API.STREAM.DELETE.ev', '');
   d.trim = (keep) => natsAsk(port, '$JS.API.STREAM.PURGE.ev', JSON.stringify({ keep }));
   d.snapshot = async () => {

@@ -50,6 +50,11 @@ class Reader {
 // The package eventsource. It gives up after an answer that is no event stream (WHATWG HTML
 // 9.2.3); then a page has to make a new one.
 export class SseReader extends Reader {
+  cut() {
+    this.source.close();
+    this.start();
+  }
+
   start() {
     if (this.closed) {
       return;
@@ -77,6 +82,8 @@ export class SseReader extends Reader {
 
 // RFC 6455 with rtpush.1: "id SP topic LF payload", an id alone, or nothing.
 export class WsReader extends Reader {
+  cut() { this.ws.terminate(); }
+
   start() {
     if (this.closed) {
       return;
@@ -109,6 +116,8 @@ export class WsReader extends Reader {
 }
 
 export class PollReader extends Reader {
+  cut() {} // its next request goes there
+
   async start() {
     while (!this.closed) {
       try {

@@ -1,9 +1,12 @@
-// What gateways know beside the events: who a client is behind a proxy.
+// What gateways know beside the events: values of STATE topics, who a client is behind a proxy.
 //     node tests/gateway/state.test.mjs build/gateway-asan [PART OF A TEST NAME]
 import process from 'node:process';
-import { open, starter } from './gateways.mjs';
+import { BROKERS } from './brokers.mjs';
+import { metric, open, post, publish, starter } from './gateways.mjs';
+import { KINDS } from './readers.mjs';
 import {
-  call, check, connect, equal, openEvents, parseAnswer, request, run, runAll, test,
+  afterTest, call, check, connect, EventParser, equal, openEvents, parseAnswer, request, run,
+  runAll, sleep, test, until,
 } from '../clients/harness.mjs';
 
 const [binary, only] = process.argv.slice(2);
@@ -114,6 +117,229 @@ test('what --trust cannot be is refused with a line', async () => {
     ['--trust', '10.0.0.1,'.repeat(33)]]) {
     const { code, text } = await run(binary, [...args, '--port', '0', '-']);
     check(code === 1 && /--trust/.test(text), `${args}: ${code} ${text}`);
+  }
+});
+
+// -- values ---------------------------------------------------------------------------------------
+
+const STATE = ['--topics', 'a', '--state', 'b,c'];
+
+// The values that a newcomer gets, without waiting for more.
+async function values(g, topics = 'a,b,c') {
+  const a = await call(`${g.url}/poll?timeout=0&topics=${topics}`);
+  equal(a.status, 200, 'status of a poll');
+  const parser = new EventParser();
+  parser.push(a.body);
+  return Object.fromEntries(parser.events.filter((e) => e.event !== 'rtpush')
+    .map((e) => [e.event, e.data]));
+}
+
+async function shows(g, expected, ms) {
+  let seen;
+  await until('the values', async () => {
+    seen = await values(g);
+    return JSON.stringify(seen) === JSON.stringify(expected);
+  }, ms).catch(() => equal(seen, expected, 'values'));
+}
+
+// Two gateways on a broker.
+function two(name, title, use, options = {}, ms = 40_000) {
+  test(`${name}: ${title}`, async () => {
+    const b = await BROKERS[name].start(options);
+    const gs = [await start(b, ...STATE), await start(b, ...STATE)];
+    await use(gs[0], gs[1], b);
+    for (const g of gs) {
+      if (g.child.exitCode === null && g.child.signalCode === null) {
+        await g.stop();
+      }
+    }
+  }, ms);
+}
+
+const poster = (g) => async (topic, text) => {
+  let a;
+  await until('a POST', async () => {
+    a = await post(g.url, topic, text);
+    return a.status === 200;
+  }, 15_000);
+  return a.body;
+};
+
+for (const name of ['redis', 'nats']) {
+  two(name, 'a newcomer at each gateway gets the newest value and no older one', async (g, h) => {
+    equal(await values(g), {}, 'values at first');
+    for (let n = 0; n < 20; n++) {
+      await publish(n % 2 ? g : h, 'b', `b ${n}`);
+      await publish(n % 2 ? h : g, 'a', `a ${n}`);
+    }
+    const id = await publish(g, 'c', 'one\ntwo');
+    for (const at of [g, h]) {
+      const r = await openEvents(`${at.url}/events?topics=a,b,c&last_event_id=${id}`);
+      await r.wait('both values', () => r.events.length >= 2);
+      equal(r.events.map((e) => `${e.event}: ${e.data}`), ['b: b 19', 'c: one\ntwo'], 'values');
+      equal(r.notices, ['replayed 0'], 'notices');
+      r.close();
+    }
+  });
+
+  two(name, 'a gateway that starts has values that the stream has dropped', async (g, h, b) => {
+    await publish(g, 'b', 'kept');
+    await until('it to be kept', b.kept('b', 'kept'));
+    for (let n = 0; n < 30; n++) {
+      await publish(h, 'a', `a ${n}`);
+    }
+    await publish(h, 'c', 'in the stream');
+    await b.trim(3);
+    const i = await start(b, ...STATE);
+    await shows(i, { b: 'kept', c: 'in the stream' });
+    await publish(i, 'b', 'newer');
+    for (const at of [g, h, i]) {
+      await shows(at, { b: 'newer', c: 'in the stream' });
+    }
+    await i.stop();
+  });
+
+  two(name, 'what a gateway missed while it hung is no value that it missed', async (g, h, b) => {
+    await publish(h, 'b', 'old');
+    const r = await open(g, 'b');
+    await r.wait('the value', () => r.events.length);
+    g.child.kill('SIGSTOP');
+    await publish(h, 'b', 'new');
+    await until('it to be kept', b.kept('b', 'new'));
+    for (let n = 0; n < 30; n++) {
+      await publish(h, 'a', `a ${n}`);
+    }
+    await b.trim(3);
+    g.child.kill('SIGCONT');
+    await r.wait('the new value', () => r.events.some((e) => e.data === 'new'));
+    equal(r.events.map((e) => e.data), ['old', 'new'], 'values');
+    r.close();
+  });
+
+  two(name, 'values are there after a restart of the broker', async (g, h, b) => {
+    await publish(g, 'b', 'before');
+    await until('it to be kept', b.kept('b', 'before'));
+    await b.kill();
+    await b.again();
+    await poster(g)('c', 'after');
+    const i = await start(b, ...STATE);
+    for (const at of [g, h, i]) {
+      await shows(at, { b: 'before', c: 'after' });
+    }
+    await i.stop();
+  }, { durable: true });
+
+  two(name, 'a broker that lost its data gets the values from the gateways', async (g, h, b) => {
+    await publish(g, 'b', 'before');
+    await b.kill();
+    await b.again();
+    await poster(h)('c', 'after');
+    await until('it to be kept', b.kept('b', 'before'), 15_000);
+    const i = await start(b, ...STATE);
+    for (const at of [g, h, i]) {
+      await shows(at, { b: 'before', c: 'after' });
+    }
+    await i.stop();
+  });
+
+  two(name, 'a value never goes back at a reader that goes from one gateway to the other',
+    async (g, h) => {
+      const readers = KINDS.map((Kind, i) => new Kind(g.url, ['a', 'b'], i));
+      afterTest(() => readers.forEach((r) => r.stop()));
+      readers.forEach((r) => r.start());
+      await publish(g, 'b', '-1');
+      await until('all readers', () => readers.every((r) => r.events.length > 0));
+      const all = (async () => {
+        for (let n = 0; n < 400; n++) {
+          await publish(n % 2 ? g : h, n % 3 ? 'b' : 'a', String(n));
+        }
+      })();
+      let done = false;
+      all.then(() => { done = true; }, () => { done = true; });
+      while (!done) {
+        for (const r of readers) {
+          r.url = r.url === g.url ? h.url : g.url;
+          r.cut();
+        }
+        await sleep(120);
+      }
+      await all;
+      for (const r of readers) {
+        await until('the newest value', () => r.events.some((e) => e.topic === 'b'
+          && e.data === '398'));
+        const seen = r.events.filter((e) => e.topic === 'b').map((e) => Number(e.data));
+        equal(seen, [...seen].sort((x, y) => x - y), `values of ${r.constructor.name}`);
+        check(r.opened > 3, `${r.constructor.name} was opened ${r.opened} times`);
+        equal(r.notices, [], `notices of ${r.constructor.name}`);
+        equal(r.events.filter((e) => e.topic === 'a').length, 134, 'events');
+      }
+    });
+
+  two(name, 'a value that is too large is refused, and one of another program told', async (
+    g, h, b) => {
+    await publish(g, 'b', 'good');
+    for (const text of ['x'.repeat(513), '\n'.repeat(400)]) {
+      equal((await post(g.url, 'b', text)).status, 413, `${text.length} bytes`);
+    }
+    const r = await open(g, 'b');
+    await r.wait('the value', () => r.events.length);
+    await b.put('b', 'y'.repeat(513));
+    await b.put('b', 'of another program');
+    await r.wait('the next', () => r.events.length >= 2);
+    equal(r.events.map((e) => e.data), ['good', 'of another program'], 'values');
+    equal(r.notices, ['fresh', 'gap 1'], 'notices');
+    equal(await metric(g, 'source_bad{why="too_large"}'), 1, 'counted');
+    await until('it to be kept', b.kept('b', 'of another program'));
+    await shows(h, { b: 'of another program' });
+    r.close();
+  });
+}
+
+test('redis: what is kept in a form of nobody is counted and passed over', async () => {
+  const b = await BROKERS.redis.start();
+  for (const text of ['', 'x', '5-', '5-5', '99999999999-1 x', '5-5 \xff']) {
+    await b.cli(['HSET', 'ev:values', 'b'], Buffer.from(text, 'latin1'));
+    await b.cli(['HSET', 'ev:values', 'c', '7-7 good', 'd', '7-7 of nobody']);
+    const g = await start(b, ...STATE);
+    equal(await values(g), { c: 'good' }, `values beside ${text}`);
+    const bad = await metric(g, `source_bad{why="${text.endsWith('\xff') ? 'not_utf8' : 'form'}"}`);
+    equal(bad, 1, `counted: ${text}`);
+    await g.stop();
+  }
+});
+
+test('http: values are passed on as the device sends them, and once', async () => {
+  const d = await BROKERS.http.start({ args: STATE });
+  await post(d.direct, 'b', 'before');
+  const gs = [await start(d, ...STATE), await start(d, ...STATE)];
+  for (const g of gs) {
+    await shows(g, { b: 'before' });
+  }
+  const r = await open(gs[0], 'a,b');
+  await r.wait('the value', () => r.events.length);
+  await post(d.direct, 'a', 'event');
+  await post(d.direct, 'b', 'second');
+  await r.wait('both', () => r.events.length >= 3);
+  d.signal('SIGSTOP'); // until the gateway connects again, and gets the value once more
+  await until('away', async () => (await metric(gs[0], 'source_up')) === 0, 25_000);
+  d.signal('SIGCONT');
+  await until('back', async () => (await metric(gs[0], 'source_up')) === 1, 15_000);
+  await post(d.direct, 'c', 'third');
+  await r.wait('nothing', () => r.events.length >= 3);
+  for (const g of gs) {
+    await shows(g, { b: 'second', c: 'third' });
+    equal(await metric(g, 'source_bad{why="id"}'), 0, 'ids that go back');
+  }
+  equal(r.events.map((e) => `${e.event}: ${e.data}`), ['b: before', 'a: event', 'b: second'],
+    'what a reader got');
+  r.close();
+  await Promise.all(gs.map((g) => g.stop()));
+}, 60_000);
+
+test('a topic is an event or a value', async () => {
+  for (const args of [['--state', 'a'], ['--state', 'x', '--state-max', '0'], ['--state', 'x y']]) {
+    const { code, text } = await run(binary, [...args, '--port', '0', '-']);
+    check(code === 1 && /state|name/.test(text), `${args}: ${code} ${text}`);
   }
 });
 
