@@ -314,10 +314,6 @@ static const br_ssl_session_cache_class rtpi_bearssl_cache = {
 
 // >>engine ---------------------------------------------------------------------------------------
 
-static br_ssl_engine_context *rtpi_bearssl_engine(rtpush_tls_slot *slot) {
-    return &((rtpush_bearssl_slot *)(void *)slot)->ssl.eng; // base is its first member
-}
-
 #ifndef RTPUSH_BEARSSL_NO_CLIENT_CERTS
 static void rtpi_bearssl_ask_client(const rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     const rtpush_bearssl_desc *d = &tls->desc;
@@ -434,7 +430,7 @@ static uint8_t rtpi_bearssl_alert_of(int error) {
 // first, or the alert would be in the middle of it.
 // This looks into BearSSL's context (0.6), which has no function for it.
 static void rtpi_tls_alert(rtpush_tls_link *link, int error) {
-    br_ssl_engine_context *eng = rtpi_bearssl_engine(link->slot);
+    br_ssl_engine_context *eng = &((rtpush_bearssl_slot *)(void *)link->slot)->ssl.eng;
     const size_t rest = eng->oxa == eng->oxb ? eng->oxc - eng->oxa : 0u;
     size_t from;
     size_t end = eng->obuf_len - 5u;
@@ -459,24 +455,24 @@ static void rtpi_tls_alert(rtpush_tls_link *link, int error) {
     link->tail_len = (uint16_t)(rest + len);
 }
 
-static void rtpi_tls_stop(rtpush_tls_slot *slot) {
+static void rtpi_tls_stop(rtpush_bearssl_slot *slot) {
     memset(slot, 0, sizeof(rtpush_bearssl_slot));
 }
 
-static unsigned rtpi_tls_state(rtpush_tls_slot *slot) {
-    return br_ssl_engine_current_state(rtpi_bearssl_engine(slot));
+static unsigned rtpi_tls_state(rtpush_bearssl_slot *slot) {
+    return br_ssl_engine_current_state(&slot->ssl.eng);
 }
 
-static int rtpi_tls_error(rtpush_tls_slot *slot) {
-    return br_ssl_engine_last_error(rtpi_bearssl_engine(slot));
+static int rtpi_tls_error(rtpush_bearssl_slot *slot) {
+    return br_ssl_engine_last_error(&slot->ssl.eng);
 }
 
-static int rtpi_tls_hungry(rtpush_tls_slot *slot) {
-    return (br_ssl_engine_current_state(rtpi_bearssl_engine(slot)) & BR_SSL_RECVREC) != 0;
+static int rtpi_tls_hungry(rtpush_bearssl_slot *slot) {
+    return (br_ssl_engine_current_state(&slot->ssl.eng) & BR_SSL_RECVREC) != 0;
 }
 
 static size_t rtpi_tls_feed(rtpush_tls_link *link, const uint8_t *from, size_t len) {
-    br_ssl_engine_context *eng = rtpi_bearssl_engine(link->slot);
+    br_ssl_engine_context *eng = &((rtpush_bearssl_slot *)(void *)link->slot)->ssl.eng;
     size_t room = 0;
     uint8_t *to = br_ssl_engine_sendrec_buf(eng, &room); // not to be sent yet
     // RFC 7918: browsers send a request behind their Finished without waiting for ours, and BearSSL
@@ -495,16 +491,16 @@ static size_t rtpi_tls_feed(rtpush_tls_link *link, const uint8_t *from, size_t l
 }
 
 // A record's plaintext is in our buffer until it is acknowledged.
-static uint8_t *rtpi_tls_plain(rtpush_tls_slot *slot, size_t *len) {
-    return br_ssl_engine_recvapp_buf(rtpi_bearssl_engine(slot), len);
+static uint8_t *rtpi_tls_plain(rtpush_bearssl_slot *slot, size_t *len) {
+    return br_ssl_engine_recvapp_buf(&slot->ssl.eng, len);
 }
 
-static void rtpi_tls_plain_taken(rtpush_tls_slot *slot, size_t n) {
-    br_ssl_engine_recvapp_ack(rtpi_bearssl_engine(slot), n);
+static void rtpi_tls_plain_taken(rtpush_bearssl_slot *slot, size_t n) {
+    br_ssl_engine_recvapp_ack(&slot->ssl.eng, n);
 }
 
-static int rtpi_tls_write(rtpush_tls_slot *slot, const rtpush_span *spans, int count) {
-    br_ssl_engine_context *eng = rtpi_bearssl_engine(slot);
+static int rtpi_tls_write(rtpush_bearssl_slot *slot, const rtpush_span *spans, int count) {
+    br_ssl_engine_context *eng = &slot->ssl.eng;
     size_t room = 0;
     size_t taken = 0;
     uint8_t *to = br_ssl_engine_sendapp_buf(eng, &room);
@@ -519,20 +515,20 @@ static int rtpi_tls_write(rtpush_tls_slot *slot, const rtpush_span *spans, int c
     return (int)taken;
 }
 
-static void rtpi_tls_flush(rtpush_tls_slot *slot) {
-    br_ssl_engine_flush(rtpi_bearssl_engine(slot), 0);
+static void rtpi_tls_flush(rtpush_bearssl_slot *slot) {
+    br_ssl_engine_flush(&slot->ssl.eng, 0);
 }
 
-static void rtpi_tls_close(rtpush_tls_slot *slot) {
-    br_ssl_engine_close(rtpi_bearssl_engine(slot));
+static void rtpi_tls_close(rtpush_bearssl_slot *slot) {
+    br_ssl_engine_close(&slot->ssl.eng);
 }
 
-static const uint8_t *rtpi_tls_wire(rtpush_tls_slot *slot, size_t *len) {
-    return br_ssl_engine_sendrec_buf(rtpi_bearssl_engine(slot), len);
+static const uint8_t *rtpi_tls_wire(rtpush_bearssl_slot *slot, size_t *len) {
+    return br_ssl_engine_sendrec_buf(&slot->ssl.eng, len);
 }
 
-static int rtpi_tls_wire_taken(rtpush_tls_slot *slot, size_t n) {
-    br_ssl_engine_context *eng = rtpi_bearssl_engine(slot);
+static int rtpi_tls_wire_taken(rtpush_bearssl_slot *slot, size_t n) {
+    br_ssl_engine_context *eng = &slot->ssl.eng;
     size_t len = 0;
     br_ssl_engine_sendrec_ack(eng, n);
     return br_ssl_engine_sendrec_buf(eng, &len) == NULL;

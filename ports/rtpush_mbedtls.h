@@ -196,10 +196,6 @@ enum {
 // no byte is copied. Until the port has taken all of it the library is told "not now" and keeps the
 // record; then it asks again, and is told that it was sent.
 
-static rtpush_mbedtls_slot *rtpi_mbedtls_slot_of(rtpush_tls_slot *slot) {
-    return (rtpush_mbedtls_slot *)(void *)slot; // base is its first member
-}
-
 static int rtpi_mbedtls_receive(void *ctx, unsigned char *to, size_t len) {
     rtpush_mbedtls_slot *slot = (rtpush_mbedtls_slot *)ctx;
     const size_t n = len < slot->in_len ? len : slot->in_len;
@@ -234,28 +230,29 @@ static int rtpi_mbedtls_send(void *ctx, const unsigned char *from, size_t len) {
 // RFC 8446 6.2, RFC 5246 7.2.2: the alert for an error for which mbedTLS sends none, in a handshake
 // or because a record was under way. What is not here is not the peer's fault: memory, the key.
 static uint8_t rtpi_mbedtls_alert_of(int error) {
-    switch (error) {
-    case MBEDTLS_ERR_SSL_INVALID_MAC:
-        return MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC;
-    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: // more than fits
-        return MBEDTLS_SSL_ALERT_MSG_RECORD_OVERFLOW;
-    case MBEDTLS_ERR_SSL_INVALID_RECORD:
-    case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
-        return MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE;
-    case MBEDTLS_ERR_SSL_DECODE_ERROR:
-        return MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR;
-    case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
-        return MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER;
+    static const struct {
+        int error;
+        uint8_t alert;
+    } alerts[] = {
+        {MBEDTLS_ERR_SSL_INVALID_MAC, MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC},
+        {MBEDTLS_ERR_SSL_BAD_INPUT_DATA, MBEDTLS_SSL_ALERT_MSG_RECORD_OVERFLOW}, // more than fits
+        {MBEDTLS_ERR_SSL_INVALID_RECORD, MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE},
+        {MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE, MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE},
+        {MBEDTLS_ERR_SSL_DECODE_ERROR, MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR},
+        {MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER, MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER},
 #ifdef MBEDTLS_ERR_ECP_VERIFY_FAILED
-    case MBEDTLS_ERR_ECP_VERIFY_FAILED: // RFC 5246 7.4.8
+        {MBEDTLS_ERR_ECP_VERIFY_FAILED, MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR}, // RFC 5246 7.4.8
 #endif
 #ifdef MBEDTLS_ERR_RSA_VERIFY_FAILED
-    case MBEDTLS_ERR_RSA_VERIFY_FAILED:
+        {MBEDTLS_ERR_RSA_VERIFY_FAILED, MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR},
 #endif
-        return MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR;
-    default:
-        return MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR;
+    };
+    for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++) {
+        if (alerts[i].error == error) {
+            return alerts[i].alert;
+        }
     }
+    return MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR;
 }
 
 static void rtpi_mbedtls_fail(rtpush_mbedtls_slot *slot, int error) {
@@ -318,44 +315,38 @@ static void rtpi_tls_start(rtpush_mbedtls *tls, rtpush_mbedtls_slot *slot) {
     }
 }
 
-static void rtpi_tls_stop(rtpush_tls_slot *base) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
+static void rtpi_tls_stop(rtpush_mbedtls_slot *slot) {
     mbedtls_ssl_free(&slot->ssl);
     memset(slot, 0, sizeof(*slot));
 }
 
-static unsigned rtpi_tls_state(rtpush_tls_slot *base) {
-    const rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
-    unsigned state = slot->state;
-    if (slot->out_len > 0 && slot->error == 0) {
-        state &= ~(unsigned)RTPI_TLS_CLOSED; // close_notify goes first
-    }
-    return slot->out_len > 0 ? state | RTPI_TLS_OUT : state;
+static unsigned rtpi_tls_state(rtpush_mbedtls_slot *slot) {
+    const unsigned mask = slot->error == 0 ? RTPI_TLS_CLOSED : 0; // close_notify goes first
+    return slot->out_len > 0 ? (slot->state & ~mask) | RTPI_TLS_OUT : slot->state;
 }
 
-static int rtpi_tls_error(rtpush_tls_slot *base) {
-    return rtpi_mbedtls_slot_of(base)->error;
+static int rtpi_tls_error(rtpush_mbedtls_slot *slot) {
+    return slot->error;
 }
 
 static void rtpi_tls_alert(rtpush_tls_link *link, int error) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(link->slot);
+    rtpush_mbedtls_slot *slot = (rtpush_mbedtls_slot *)(void *)link->slot;
     if (!(slot->notes & RTPI_MBEDTLS_NEW) && error != MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         slot->alert = rtpi_mbedtls_alert_of(error); // rtpi_tls_wire makes it
     }
 }
 
-static int rtpi_tls_hungry(rtpush_tls_slot *base) {
-    const rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
+static int rtpi_tls_hungry(rtpush_mbedtls_slot *slot) {
     return !(slot->state & RTPI_TLS_CLOSED) && slot->plain_at == slot->plain_len &&
            ((slot->state & RTPI_TLS_READY) || slot->out_len == 0);
 }
 
 static size_t rtpi_tls_feed(rtpush_tls_link *link, const uint8_t *from, size_t len) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(link->slot);
+    rtpush_mbedtls_slot *slot = (rtpush_mbedtls_slot *)(void *)link->slot;
     if (slot->state & RTPI_TLS_EOF_IN) {
         return len; // RFC 8446 6.1: what follows close_notify is ignored
     }
-    if (!rtpi_tls_hungry(link->slot)) {
+    if (!rtpi_tls_hungry(slot)) {
         return 0;
     }
     slot->in = from;
@@ -366,27 +357,24 @@ static size_t rtpi_tls_feed(rtpush_tls_link *link, const uint8_t *from, size_t l
     return len;
 }
 
-static uint8_t *rtpi_tls_plain(rtpush_tls_slot *base, size_t *len) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
-    if (rtpi_tls_hungry(base) && mbedtls_ssl_get_bytes_avail(&slot->ssl) > 0) {
+static uint8_t *rtpi_tls_plain(rtpush_mbedtls_slot *slot, size_t *len) {
+    if (rtpi_tls_hungry(slot) && mbedtls_ssl_get_bytes_avail(&slot->ssl) > 0) {
         rtpi_mbedtls_run(slot); // the rest of a record
     }
     *len = (size_t)slot->plain_len - slot->plain_at;
     return *len > 0 ? slot->plain + slot->plain_at : NULL;
 }
 
-static void rtpi_tls_plain_taken(rtpush_tls_slot *base, size_t n) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
+static void rtpi_tls_plain_taken(rtpush_mbedtls_slot *slot, size_t n) {
     slot->plain_at = (uint16_t)(slot->plain_at + n);
 }
 
 // A long span is a record; short ones are put together in one, so that an event is one.
-static int rtpi_tls_write(rtpush_tls_slot *base, const rtpush_span *spans, int count) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
+static int rtpi_tls_write(rtpush_mbedtls_slot *slot, const rtpush_span *spans, int count) {
     uint8_t record[512];
     const uint8_t *from = (const uint8_t *)spans[0].data;
     size_t len = spans[0].len;
-    size_t most;
+    const size_t most = (size_t)mbedtls_ssl_get_max_out_record_payload(&slot->ssl);
     int result;
     if (count > 1 && len < sizeof(record)) {
         from = record;
@@ -398,7 +386,6 @@ static int rtpi_tls_write(rtpush_tls_slot *base, const rtpush_span *spans, int c
         memcpy(record + len, spans[i].data, n);
         len += n;
     }
-    most = (size_t)mbedtls_ssl_get_max_out_record_payload(&slot->ssl);
     len = len > most ? most : len;
     slot->notes &= (uint8_t)~RTPI_MBEDTLS_NEW;
     result = mbedtls_ssl_write(&slot->ssl, from, len);
@@ -410,14 +397,12 @@ static int rtpi_tls_write(rtpush_tls_slot *base, const rtpush_span *spans, int c
     return (int)len;
 }
 
-static void rtpi_tls_close(rtpush_tls_slot *base) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
+static void rtpi_tls_close(rtpush_mbedtls_slot *slot) {
     slot->notes |= RTPI_MBEDTLS_CLOSING;
     rtpi_mbedtls_notify(slot);
 }
 
-static const uint8_t *rtpi_tls_wire(rtpush_tls_slot *base, size_t *len) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
+static const uint8_t *rtpi_tls_wire(rtpush_mbedtls_slot *slot, size_t *len) {
     if (slot->out_len == 0 && slot->alert != 0) {
         (void)mbedtls_ssl_send_alert_message(&slot->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
                                              slot->alert);
@@ -427,8 +412,7 @@ static const uint8_t *rtpi_tls_wire(rtpush_tls_slot *base, size_t *len) {
     return slot->out;
 }
 
-static int rtpi_tls_wire_taken(rtpush_tls_slot *base, size_t n) {
-    rtpush_mbedtls_slot *slot = rtpi_mbedtls_slot_of(base);
+static int rtpi_tls_wire_taken(rtpush_mbedtls_slot *slot, size_t n) {
     slot->out += n;
     slot->out_len -= n;
     slot->taken += n;
@@ -448,8 +432,8 @@ static int rtpi_tls_wire_taken(rtpush_tls_slot *base, size_t n) {
     return 1;
 }
 
-static void rtpi_tls_flush(rtpush_tls_slot *base) {
-    (void)base; // no record waits for more
+static void rtpi_tls_flush(rtpush_mbedtls_slot *slot) {
+    (void)slot; // no record waits for more
 }
 
 #define RTPI_TLS_IMPLEMENTATION
@@ -461,10 +445,9 @@ static void rtpi_tls_flush(rtpush_tls_slot *base) {
 #define RTPI_MBEDTLS_TICKETS
 static int rtpi_mbedtls_ticket(void *ctx, mbedtls_ssl_session *session, unsigned char *ticket,
                                size_t len) {
-    rtpush_mbedtls *tls =
-        (rtpush_mbedtls *)(void *)((uint8_t *)ctx - offsetof(rtpush_mbedtls, tickets));
     const int result = mbedtls_ssl_ticket_parse(ctx, session, ticket, len);
-    tls->pool.count.resumed += result == 0;
+    uint8_t *tls = (uint8_t *)ctx - offsetof(rtpush_mbedtls, tickets);
+    ((rtpush_mbedtls *)(void *)tls)->pool.count.resumed += result == 0;
     return result;
 }
 
@@ -582,11 +565,9 @@ int rtpush_mbedtls_init(rtpush_mbedtls *tls, rtpush_server *srv, const rtpush_mb
     if (error != RTPUSH_OK) {
         return error;
     }
-    if (rtpi_mbedtls_configure(tls) != 0) {
-        error = RTPUSH_MBEDTLS_ERR_MEMORY;
-    } else if (rtpi_tls_attach(tls, srv) != RTPUSH_OK) {
-        error = RTPUSH_MBEDTLS_ERR_ATTACH;
-    }
+    error = rtpi_mbedtls_configure(tls) != 0            ? (int)RTPUSH_MBEDTLS_ERR_MEMORY
+            : rtpi_tls_attach(tls, srv) != RTPUSH_OK ? (int)RTPUSH_MBEDTLS_ERR_ATTACH
+                                                     : (int)RTPUSH_OK;
     if (error != RTPUSH_OK) {
         rtpush_mbedtls_free(tls);
     }
@@ -601,18 +582,14 @@ void rtpush_mbedtls_free(rtpush_mbedtls *tls) {
 }
 
 const char *rtpush_mbedtls_strerror(int error) {
-    switch (error) {
-    case RTPUSH_MBEDTLS_ERR_ENTROPY:
-        return "no random bytes: set desc.f_rng, or give PSA a source; else TLS protects nothing";
-    case RTPUSH_MBEDTLS_ERR_KEY:
-        return "desc.chain and desc.key must be set";
-    case RTPUSH_MBEDTLS_ERR_MEMORY:
-        return "slots or links missing, or mbedTLS found no memory for its configuration";
-    case RTPUSH_MBEDTLS_ERR_ATTACH:
-        return "this server has a filter";
-    default:
-        return rtpush_strerror(error);
-    }
+    static const char *const words[] = {
+        "no random bytes: set desc.f_rng, or give PSA a source; else TLS protects nothing",
+        "desc.chain and desc.key must be set",
+        "slots or links missing, or mbedTLS found no memory for its configuration",
+        "this server has a filter"};
+    return error <= RTPUSH_MBEDTLS_ERR_ENTROPY && error >= RTPUSH_MBEDTLS_ERR_ATTACH
+               ? words[RTPUSH_MBEDTLS_ERR_ENTROPY - error]
+               : rtpush_strerror(error);
 }
 
 const rtpush_mbedtls_counters *rtpush_mbedtls_get_counters(const rtpush_mbedtls *tls) {

@@ -231,6 +231,10 @@ static const char rtpi_tls_hint[] = "HTTP/1.1 400 Bad Request\r\n"
 
 // >>pool -----------------------------------------------------------------------------------------
 
+static rtpi_tls_slot *rtpi_tls_engine(const rtpush_tls_link *link) {
+    return (rtpi_tls_slot *)(void *)link->slot; // base is its first member
+}
+
 static rtpush_tls_link *rtpi_tls_self(const rtpush_conn *conn) {
     return (rtpush_tls_link *)rtpush_filter_self(conn);
 }
@@ -329,12 +333,11 @@ static void rtpi_tls_handshake_done(rtpush_tls_link *link) {
 }
 
 static void rtpi_tls_slot_give(rtpush_tls_link *link) {
-    rtpush_tls_slot *slot = link->slot;
-    if (slot == NULL) {
+    if (link->slot == NULL) {
         return;
     }
     rtpi_tls_handshake_done(link);
-    rtpi_tls_stop(slot);
+    rtpi_tls_stop(rtpi_tls_engine(link));
     link->slot = NULL;
     rtpi_tls_of(link)->pool.count.slots_used--;
     rtpi_tls_assign(rtpi_tls_of(link));
@@ -379,7 +382,7 @@ static void rtpi_tls_over(rtpush_tls_link *link, int why) {
 // Returns 1 if the engine has ended.
 static int rtpi_tls_look(rtpush_tls_link *link) {
     rtpi_tls *tls = rtpi_tls_of(link);
-    const unsigned state = rtpi_tls_state(link->slot);
+    const unsigned state = rtpi_tls_state(rtpi_tls_engine(link));
     int error;
     if ((state & RTPI_TLS_OUT) && !link->slot->answered) {
         link->slot->answered = 1;
@@ -397,7 +400,7 @@ static int rtpi_tls_look(rtpush_tls_link *link) {
     if (!(state & RTPI_TLS_CLOSED)) {
         return 0;
     }
-    error = rtpi_tls_error(link->slot);
+    error = rtpi_tls_error(rtpi_tls_engine(link));
     if (error == 0) { // close_notify of the peer, and ours is sent
         rtpi_tls_over(link, RTPUSH_REASON_PEER_CLOSED);
         return 1;
@@ -415,17 +418,17 @@ static int rtpi_tls_deliver(rtpush_tls_link *link) {
     int moved = 0;
     size_t len = 0;
     if (link->slot != NULL && !(link->flags & RTPI_TLS_OVER)) {
-        uint8_t *data = rtpi_tls_plain(link->slot, &len);
+        uint8_t *data = rtpi_tls_plain(rtpi_tls_engine(link), &len);
         while (data != NULL) {
             const size_t taken = rtpush_plain_input(srv, link->conn, data, len);
             if (taken > 0) {
-                rtpi_tls_plain_taken(link->slot, taken);
+                rtpi_tls_plain_taken(rtpi_tls_engine(link), taken);
                 moved = 1;
             }
             if (taken < len) {
                 return moved;
             }
-            data = rtpi_tls_plain(link->slot, &len);
+            data = rtpi_tls_plain(rtpi_tls_engine(link), &len);
         }
     }
     if ((link->flags & (RTPI_TLS_EOF | RTPI_TLS_EOF_TOLD)) == RTPI_TLS_EOF) {
@@ -449,7 +452,7 @@ static int rtpi_tls_collect(rtpush_tls_link *link) {
     }
     count = rtpush_plain_output(srv, link->conn, spans, RTPI_TLS_SPANS);
     if (count > 0 && !over) {
-        taken = rtpi_tls_write(link->slot, spans, count);
+        taken = rtpi_tls_write(rtpi_tls_engine(link), spans, count);
         if (taken < 0) {
             (void)rtpi_tls_look(link);
             return 1;
@@ -465,7 +468,7 @@ static int rtpi_tls_collect(rtpush_tls_link *link) {
         link->flags |= RTPI_TLS_FIN;
         rtpi_tls_unwait(link); // it must not keep a slot
         if (!over) {
-            rtpi_tls_close(link->slot);
+            rtpi_tls_close(rtpi_tls_engine(link));
         }
         return 0;
     }
@@ -478,7 +481,8 @@ static int rtpi_tls_collect(rtpush_tls_link *link) {
 // What the port may send now, *len 0 if nothing.
 static const uint8_t *rtpi_tls_pending(rtpush_tls_link *link, size_t *len) {
     *len = link->tail_len;
-    return link->tail_len > 0 || link->slot == NULL ? link->tail : rtpi_tls_wire(link->slot, len);
+    return link->tail_len > 0 || link->slot == NULL ? link->tail
+                                                    : rtpi_tls_wire(rtpi_tls_engine(link), len);
 }
 
 // All that is on_wire becomes the next mark, if there is none.
@@ -582,7 +586,7 @@ static int rtpi_tls_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *s
         (void)rtpi_tls_deliver(link);
     } while (rtpi_tls_collect(link));
     if (len == 0 && link->slot != NULL && !(link->flags & RTPI_TLS_OVER)) {
-        rtpi_tls_flush(link->slot);
+        rtpi_tls_flush(rtpi_tls_engine(link));
         data = rtpi_tls_pending(link, &len);
     }
     if (len > 0) {
@@ -591,7 +595,8 @@ static int rtpi_tls_output(rtpush_server *srv, rtpush_conn *conn, rtpush_span *s
         spans[0].kind = RTPUSH_SPAN_COPY;
         return 1;
     }
-    if ((link->flags & RTPI_TLS_REFUSED) && link->slot != NULL && rtpi_tls_hungry(link->slot)) {
+    if ((link->flags & RTPI_TLS_REFUSED) && link->slot != NULL &&
+        rtpi_tls_hungry(rtpi_tls_engine(link))) {
         link->flags &= (uint8_t)~RTPI_TLS_REFUSED;
         rtpush_filter_ready(srv, conn); // the port does not know that there is room again
     }
@@ -638,7 +643,7 @@ static void rtpi_tls_taken(rtpush_tls_link *link, size_t n) {
         link->tail_len = (uint16_t)(link->tail_len - n);
         return;
     }
-    if (rtpi_tls_wire_taken(link->slot, n)) {
+    if (rtpi_tls_wire_taken(rtpi_tls_engine(link), n)) {
         link->slot->on_wire += link->slot->in_engine;
         link->slot->in_engine = 0;
     }

@@ -6,8 +6,9 @@
 # test-long is what takes long and finds little that others do not: the same with more seeds, the
 # rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
 # every unit test with clang's sanitizers too (the matrix has its memory sanitizer), configurations
-# of lwIP that differ little, the dashboard over TLS, as secure-app and secure-browser have pages,
-# and the clients against a sanitized epoll server, as clients-tls.
+# of lwIP that differ little, transcripts and dashboard over TLS on a board, as secure-app has that,
+# the clients against a server that uses poll (posix has its event loop) and against a sanitized one
+# that uses epoll (as clients-tls), and the widgets and tabs in Firefox, which has rtpush.js here.
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
@@ -34,7 +35,7 @@ command_of() {
         fuzz) echo "sh tests/fuzz/run.sh suite" ;;
         fuzz-long) echo "sh tests/fuzz/run.sh long" ;;
         sim-long) echo "SEEDS=20000 LIMIT=7000 sh tests/unit.sh gcc sim" ;;
-        lwip-long) echo "SEEDS=5000 sh tests/lwip/run.sh simulate" ;;
+        lwip-long) echo "sh tests/lwip/run.sh long" ;;
         matrix) echo "sh tests/matrix.sh" ;;
         bench) echo "sh tests/bench/bench.sh test" ;;
         cpp) echo "sh tests/cpp/run.sh" ;;
@@ -143,7 +144,7 @@ case "${1:-test}" in
     check) chains='lint symbols mutants-self unit seeds' ;;
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
-            fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox
+            clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox
             browser-faults-long images-long gateway-redis-long gateway-nats-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
@@ -162,12 +163,12 @@ fuzz
 symbols lint mutants-self page-size'
         chains='
 device pages widgets selftest
-clients clients-tls clients-poll
+clients clients-tls
 secure-app secure-device
 browser browser-page browser-firefox browser-tabs
-wire wire-tls device-tls
+wire
 clients-sockets sockets
-browser-widgets widgets-firefox
+browser-widgets
 windows
 secure secure-browser
 examples example-clients
@@ -190,7 +191,7 @@ if [ "${1:-test}" = test ]; then
     # What several chains need is made before they begin. If that fails, so do they, and say why.
     sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
     $make -j 2 hub build/dashboard build/widgets-asan build/hub-tls build/echo-tls \
-        build/dashboard-tls build/secure-asan examples-asan firmware secure-firmware \
+        build/secure-asan examples-asan firmware secure-firmware \
         >>build/log/prepare.log 2>&1
 fi
 if [ -n "$busy" ]; then

@@ -5,16 +5,24 @@
 # random runs. A run that fails is printed with the command that repeats it exactly. The last line
 # is `N passed, N failed`.
 #
-#   sh tests/lwip/run.sh             all of it
-#   sh tests/lwip/run.sh simulate    random runs alone
+#   sh tests/lwip/run.sh             what "make test" needs
+#   sh tests/lwip/run.sh long        every build, every single allocation failing, 5,000 seeds
+#   sh tests/lwip/run.sh simulate    random runs alone, of every build
 #   SEEDS=5000 FIRST_SEED=1          so many of each build, from that on
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
 what="${1:-all}"
-seeds="${SEEDS:-300}"
-first="${FIRST_SEED:-1}"
+seeds=100
 limit=500 # seconds for one part
+step=5    # each how many-th allocation fails
+if [ "$what" != all ]; then
+    seeds=5000
+    limit=0
+    step=1
+fi
+seeds="${SEEDS:-$seeds}"
+first="${FIRST_SEED:-1}"
 out=build/lwip
 mkdir -p "$out"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}" # the simulation itself frees nothing
@@ -25,12 +33,13 @@ if ! sh tests/lwip/fetch.sh; then
     exit 1
 fi
 
-builds='2.1-HEAP 2.2-HEAP 2.2-SMALL 2.2-COPY 2.2-TINY 2.2-PICO'
+builds='2.2-HEAP 2.2-SMALL 2.2-COPY 2.2-TINY 2.2-PICO'
 sanitized='2.1-HEAP-asan 2.2-SMALL-asan' # slower by six times, so fewer seeds
+if [ "$what" != all ]; then
+    builds="$builds 2.1-HEAP 2.1-SMALL 2.1-TINY"
+fi
 if [ "$what" = simulate ]; then
-    builds="$builds 2.1-SMALL 2.1-TINY"
     sanitized=''
-    limit=0
 fi
 # shellcheck disable=SC2086 # names are meant to split
 if ! sh tests/lwip/build.sh $builds $sanitized >build/lwip/log.build 2>&1; then
@@ -39,7 +48,7 @@ if ! sh tests/lwip/build.sh $builds $sanitized >build/lwip/log.build 2>&1; then
     echo '0 passed, 1 failed'
     exit 1
 fi
-if [ "$what" = all ]; then
+if [ "$what" != simulate ]; then
     part compile "$limit" 'sh tests/lwip/compile.sh'
 fi
 for build in $builds $sanitized; do
@@ -49,15 +58,16 @@ for build in $builds $sanitized; do
         *) part "$build.seeds" "$limit" "$sim seeds $first $seeds" ;;
     esac
     case "$what $build" in
-        'all '*-TINY | 'all '*-PICO) ;; # what follows opens 8 connections
-        'all '*-asan)
+        'simulate '*) ;;
+        *-TINY | *-PICO) ;; # what follows opens 8 connections
+        *-asan)
             part "$build.rules" "$limit" "$sim rules"
-            part "$build.allocations" "$limit" "$sim allocs 7 7"
+            part "$build.allocations" "$limit" "$sim allocs 7 $((7 * step))"
             ;;
-        'all '*)
+        *)
             part "$build.rules" "$limit" "$sim rules"
-            part "$build.allocations" "$limit" "$sim allocs 1 1"
-            part "$build.bursts" "$limit" "$sim allocs 30 4"
+            part "$build.allocations" "$limit" "$sim allocs 1 $step"
+            part "$build.bursts" "$limit" "$sim allocs 30 $((4 * step))"
             ;;
     esac
 done

@@ -47,7 +47,7 @@ link set s$n up" >>"$out/ours"
     echo "addr add 10.9.$n.2/24 dev r$n
 link set r$n up" >>"$out/theirs"
     if [ "$4" != 0 ]; then
-        echo "qdisc add dev s$n root tbf rate $(($4 * 8))bit burst 1200 limit 40000" >>"$out/tc"
+        echo "qdisc add dev s$n root tbf rate $(($4 * 8))bit burst 1200 limit 400000" >>"$out/tc"
     fi
     links="$links $1,$2,10.9.$n.1,10.9.1.1,$3,$4"
 }
