@@ -99,6 +99,7 @@ node                                        nodejs
 npm                                         npm
 '
 long="$tests"'
+go                                          golang-go
 afl-fuzz                                    afl++
 '
 
@@ -172,7 +173,10 @@ if [ -n "$packages" ]; then
 fi
 
 case "$want" in
-    test | test-long) locks='tests/*/package-lock.json examples/*/package-lock.json' ;;
+    test) locks='tests/*/package-lock.json examples/*/package-lock.json' ;;
+    test-long)
+        locks='tests/*/package-lock.json tests/*/*/package-lock.json examples/*/package-lock.json'
+        ;;
     bench-peers) locks='tests/clients/package-lock.json' ;;
     *) exit 0 ;;
 esac

@@ -75,6 +75,8 @@ command_of() {
             RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
         examples) echo "$make -j 2 examples-asan &&
             node tests/browser/examples.test.mjs build/examples-asan" ;;
+        example-clients-long) echo "$make hub &&
+            node tests/browser/clients.test.mjs build/hub Go Node-RED" ;;
         example-clients) echo "$make hub && node tests/browser/clients.test.mjs build/hub" ;;
         browser-tabs) echo "$make build/page-server &&
             node tests/browser/tabs.test.mjs build/page-server" ;;
@@ -144,8 +146,9 @@ case "${1:-test}" in
     check) chains='lint symbols mutants-self unit seeds' ;;
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
-            clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox
-            browser-faults-long images-long gateway-redis-long gateway-nats-long'
+            clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
+            pages-tls tabs-firefox browser-faults-long images-long example-clients-long
+            gateway-redis-long gateway-nats-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.

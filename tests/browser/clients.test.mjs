@@ -2,7 +2,8 @@
 //
 //     node tests/browser/clients.test.mjs build/hub [NAME...]
 //
-// Pages are built by esbuild and served at the hub's own address. Last line: "N passed, N failed".
+// Without names: all but Go and Node-RED, which make test-long installs. Pages are built by esbuild
+// and served at the hub's own address. Last line: "N passed, N failed".
 
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -79,17 +80,16 @@ async function page(files, news) {
 const file = (name) => fs.readFileSync(WORK + name);
 const built = (source, news) => page({ page: html, 'bundle.js': bundle(source) }, news);
 
-// -- programs that print "topic payload"
+// -- programs that print "topic payload", or as `line` has it
 
-async function prints(program, args, news = true) {
+async function prints(program, args, line = (topic, payload) => `${topic} ${payload}\n`) {
     const child = spawn(program, args, { cwd: CLIENTS, stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
     let errors = '';
     child.stdout.on('data', (data) => { text += data; });
     child.stderr.on('data', (data) => { errors += data; });
     try {
-        await follow((topic, payload) => (topic === 'news' && !news) ||
-            text.includes(`${topic} ${payload}\n`));
+        await follow((topic, payload) => text.includes(line(topic, payload)));
     } catch (error) {
         throw new Error(`${error.message}\n${text}${errors}`);
     } finally {
@@ -137,16 +137,33 @@ const clients = {
     websockets: () => prints(...again(`/usr/bin/python3 websocket.py '${socket()}'`)),
 };
 
+const large = {
+    Go: async () => {
+        execFileSync('go', ['build', '-o', `${WORK}events-go`, 'events.go'], { cwd: CLIENTS });
+        await prints(`${WORK}events-go`, [`${events()}?topics=temp,news`]);
+    },
+    'Node-RED': async () => {
+        const flows = fs.readFileSync(`${CLIENTS}node-red.json`, 'utf8');
+        const address = 'ws://127.0.0.1:8081/ws?topics=temp,news';
+        check(flows.includes(address), 'another address in the flow');
+        fs.writeFileSync(`${WORK}flows.json`, flows.replace(address, socket()));
+        fs.writeFileSync(`${WORK}settings.cjs`, `module.exports = {
+            uiHost: '127.0.0.1', uiPort: 0, httpAdminRoot: false, httpNodeRoot: false,
+            flowFile: 'flows.json', webSocketReconnectTime: 500,
+        };`);
+        await prints('node', [`${TOP}tests/clients/node-red/node_modules/node-red/red.js`,
+            '-u', WORK, '-s', `${WORK}settings.cjs`],
+        (topic, payload) => `topic: '${topic}', payload: '${payload}'`);
+    },
+};
+
 let passed = 0;
 let failed = 0;
-for (const [name, run] of Object.entries(clients)) {
-    if (wanted.length > 0 && !wanted.includes(name)) {
-        continue;
-    }
+for (const name of wanted.length > 0 ? wanted : Object.keys(clients)) {
     try {
         await start();
         await publish('temp', '21.5');
-        await run();
+        await (clients[name] ?? large[name])();
         passed++;
         console.log(`ok   ${name}`);
     } catch (error) {
