@@ -52,6 +52,8 @@ command_of() {
         sockets) echo "sh tests/sockets/run.sh" ;;
         windows) echo "sh tests/sockets/windows.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
+        gateway-feeds) echo "$make build/gateway-asan &&
+            node tests/gateway/feeds.test.mjs build/gateway-asan" ;;
         gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
             node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
@@ -175,7 +177,7 @@ browser-widgets
 windows
 secure secure-browser
 examples example-clients
-gateway-redis gateway-nats gateway-http
+gateway-redis gateway-nats gateway-http gateway-feeds
 access upload proxies proxied-pages
 posix slow threads
 boards'
