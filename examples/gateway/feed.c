@@ -643,6 +643,7 @@ int feeds_start(source *s, const char *source_url_text, const char *const *urls,
             perror("gateway: feeds");
             return -1;
         }
+        pthread_detach(feeds.all[i]->thread); // nothing waits for one that cannot be ended
     }
     return 0;
 }
