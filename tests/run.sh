@@ -54,6 +54,8 @@ command_of() {
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
         gateway-feeds) echo "$make build/gateway-asan &&
             node tests/gateway/feeds.test.mjs build/gateway-asan" ;;
+        gateway-rabbit-long) echo "$make build/gateway && LONG=1 READERS=100 \
+            node tests/gateway/gateway.test.mjs rabbit build/gateway" ;;
         gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
             node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
@@ -150,7 +152,8 @@ case "${1:-test}" in
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
-            gateway-redis-long gateway-nats-long'
+            gateway-redis-long gateway-nats-long
+            gateway-rabbit-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.
@@ -177,7 +180,7 @@ browser-widgets
 windows
 secure secure-browser
 examples example-clients
-gateway-redis gateway-nats gateway-http gateway-feeds
+gateway-redis gateway-nats gateway-rabbit gateway-http gateway-feeds
 access upload proxies proxied-pages
 posix slow threads
 boards'

@@ -399,7 +399,8 @@ static void table_add(amqp_table_t *table, const char *key, const char *text, in
     }
 }
 
-// A new channel that reads a stream from "first" or "next", or with NULL from an offset. 0: l->why.
+// A new channel that reads a stream from "first" or "next", or with NULL from an offset. 0: l->why;
+// a queue that is no stream is refused by RabbitMQ.
 static amqp_channel_t consume(link *l, const char *stream, const char *from, uint64_t offset,
                               uint16_t prefetch) {
     amqp_table_entry_t entries[1];
@@ -432,7 +433,7 @@ static int next_of(link *l, amqp_channel_t channel, int64_t until_ms, got *out) 
         }
         if (kind == GOT_MESSAGE && out->channel == channel) {
             if (out->offset < 0) {
-                fail(l, "consume", "a message without an offset: the queue is no stream");
+                fail(l, "consume", "a message without an offset");
                 return GOT_FAILURE;
             }
             amqp_basic_ack(l->conn, channel, out->tag, 0);
@@ -871,7 +872,7 @@ static int follow(source *s, rabbit *r, const look *began) {
             continue;
         }
         if (m.offset < 0) {
-            fail(l, "consume", "a message without an offset: the queue is no stream");
+            fail(l, "consume", "a message without an offset");
             return FAILED;
         }
         if (take_message(s, r, &m, began->end)) {
@@ -943,7 +944,9 @@ static int send_one(link *l, const char *exchange, const char *to, const char *k
             snprintf(l->why, sizeof(l->why), "publish: the broker failed");
             return OUTCOME_UNKNOWN;
         } else if (kind == GOT_NOTHING) {
-            fail(l, "publish", l->blocked ? "the broker has no memory or disk left" : "no answer");
+            if (!l->blocked) { // else it is answered when the alarm is over
+                fail(l, "publish", "no answer");
+            }
             return OUTCOME_UNKNOWN;
         } else if (kind == GOT_FAILURE) {
             return OUTCOME_UNKNOWN;

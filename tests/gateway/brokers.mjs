@@ -187,10 +187,9 @@ async function sharedRabbit() {
   await daemon('epmd', [], epmd, { env, kept: true });
   const lib = '/usr/lib/rabbitmq/lib';
   const [version] = await readdir(lib);
-  const d = await daemon('sh', [`${lib}/${version}/sbin/rabbitmq-server`], port,
-    { env, kept: true });
-  d.at = at;
-  return d;
+  const scripts = `${lib}/${version}/sbin`;
+  const d = await daemon('sh', [`${scripts}/rabbitmq-server`], port, { env, kept: true });
+  return Object.assign(d, { at, env, scripts });
 }
 
 // Are all threads of a process stopped?
@@ -210,9 +209,10 @@ async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
   const { at, port } = shared;
   const server = `amqp://me:right@127.0.0.1:${port}`;
   const url = `${server}/${stream}?maxbytes=${maxbytes}`;
-  const tool = async (program, args, input = '') => {
+  const tool = async (program, args, input = '', expected = 0) => {
     const { code, text } = await run(program, ['-u', server, ...args], { input });
-    equal(code, 0, `${program} ${args.join(' ')}: ${text}`);
+    equal(code, expected, `${program} ${args.join(' ')}: ${text}`);
+    return text;
   };
   afterTest(() => shared.signal('SIGCONT'));
   return {
@@ -235,7 +235,19 @@ async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
     put: (topic, data) => tool('amqp-publish', ['-e', 'amq.topic', '-r', `${stream}.${topic}`],
       data),
     foreign: (data) => tool('amqp-publish', ['-r', stream], data), // not by its exchange
-    queue: (...args) => tool('amqp-declare-queue', ['-q', stream, ...args]),
+    queue: () => tool('amqp-declare-queue', ['-d', '-q', stream]), // that is no stream
+    get: () => tool('amqp-get', ['-q', stream]),
+    getNone: () => tool('amqp-get', ['-q', stream], '', 2),
+    // An alarm as of a machine without memory, or its end.
+    alarm: async (on) => {
+      const term = on ? 'set_alarm({{resource_limit, memory, node()}, []})'
+        : 'clear_alarm({resource_limit, memory, node()})';
+      const { code, text } = await run('env', [
+        ...Object.entries(shared.env).map(([key, value]) => `${key}=${value}`), 'sh',
+        `${shared.scripts}/rabbitmqctl`, '-n', 'rtpush@localhost', 'eval', `rabbit_alarm:${term}.`],
+      { ms: 60_000 });
+      equal(code, 0, `rabbitmqctl: ${text}`);
+    },
     remove: () => tool('amqp-delete-queue', ['-q', stream]),
     snapshot: async () => {
       await shared.kill('SIGTERM');

@@ -22,7 +22,8 @@ if (!broker || !binary) {
 
 const TOPICS = ['a', 'b', 'c'];
 // In full with Redis; what differs with the other sources needs no crowd.
-const READERS = Number(process.env.READERS ?? (name === 'redis' ? 100 : 30));
+const CROWD = { redis: 100, rabbit: 15 };
+const READERS = Number(process.env.READERS ?? CROWD[name] ?? 30);
 const EVENTS = Number(process.env.EVENTS ?? READERS * 30);
 // Of RabbitMQ the gateway's marks have positions too: a distance is so many events, or a few more.
 const MARKS = name === 'rabbit' ? 20 : 0;
@@ -122,7 +123,7 @@ function publishing() {
     equal((await call(`${g.url}/publish/a`)).status, 405, 'GET');
   });
 
-  one('while the broker is away a POST is answered 503 and Retry-After, and readers stay',
+  heavy(one)('while the broker is away a POST is answered 503 and Retry-After, and readers stay',
     async (g, b) => {
       const r = await fresh(g);
       await b.kill();
@@ -301,7 +302,7 @@ function restarts() {
     r.close();
   }, { broker: { durable: true } });
 
-  one('a broker that restarts without what it had begins a new epoch: reset', async (g, b) => {
+  heavy(one)('a broker that restarts without what it had begins a new epoch', async (g, b) => {
     const r = await fresh(g);
     const before = await publish(g, 'a', 'before');
     await r.wait('the event', () => r.events.length);
@@ -396,7 +397,7 @@ function restarts() {
       await healthy(g);
     }, { broker: { durable: true }, args: ['--away-s', 2, '--drain-s', 2], ms: 40_000 });
 
-  one('a gateway that hung catches up no faster than its readers can be sent what it has',
+  heavy(one)('a gateway that hung catches up no faster than its readers can be sent what it has',
     async (g, b) => {
       const h = await start(b);
       const r = await fresh(g);
@@ -416,7 +417,7 @@ function restarts() {
       await h.stop();
     }, { args: ['--log', 262144], ms: 60_000 });
 
-  one('SIGTERM: /healthz says 404, streams end over time, then the process', async (g, b) => {
+  heavy(one)('SIGTERM: /healthz is 404, streams end over time, then the process', async (g, b) => {
     const h = await startServer(binary, '--port', 0, '--check-ms', 300, '--drain-s', 2, b.url);
     await healthy(h);
     const readers = [];
@@ -790,6 +791,83 @@ function device() {
     }, ALL_MS);
 }
 
+// -- RabbitMQ -------------------------------------------------------------------------------------
+
+function rabbit() {
+  test('a queue that is no stream is told, and nothing is taken from it', async () => {
+    const b = await broker.start();
+    await b.queue();
+    await b.foreign('mine');
+    const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, b.url);
+    await until('three attempts', async () => await metric(g, 'source_failures') >= 3);
+    check(/away: .*rabbit_classic_queue/.test(g.output()), `no word of it: ${g.output()}`);
+    equal((await call(`${g.url}/healthz`)).status, 404, 'healthz');
+    equal((await post(g.url, 'a', 'x')).status, 503, 'a POST');
+    await g.stop();
+    equal(await b.get(), 'mine', 'the first message');
+    await b.getNone();
+  });
+
+  one('a message that did not come by the exchange is counted and passed over',
+    async (g, b) => {
+      const r = await fresh(g);
+      const before = await publish(g, 'a', 'before');
+      await b.foreign('to the queue');
+      const after = await publish(g, 'a', 'after');
+      await r.wait('the event', () => r.events.some((e) => e.id === after));
+      equal(r.events.map((e) => e.id), [before, after], 'ids');
+      equal(r.notices, ['fresh'], 'notices');
+      equal(await metric(g, 'source_bad{why="form"}'), 1, 'counted');
+      r.close();
+    });
+
+  heavy(one)('while RabbitMQ has no memory a POST is 504 or 503, and readers stay',
+    async (g, b) => {
+      const r = await fresh(g);
+      await publish(g, 'a', 'before');
+      await b.alarm(true);
+      const first = await post(g.url, 'a', 'perhaps', { 'Idempotency-Key': 'perhaps' });
+      check(first.status === 503 || first.status === 504, `status ${first.status}`);
+      await until('503', async () => (await post(g.url, 'a', 'lost')).status === 503);
+      await b.alarm(false);
+      await until('200', async () => (await post(g.url, 'a', 'perhaps',
+        { 'Idempotency-Key': 'perhaps' })).status === 200, 20_000);
+      await publish(g, 'a', 'after');
+      await r.wait('the event', () => r.events.some((e) => e.data === 'after'));
+      equal(r.events.filter((e) => e.data === 'perhaps').length, 1, 'times that it came');
+      equal(r.notices, ['fresh'], 'notices');
+      r.close();
+    }, { args: ['--publish-ms', 2000], ms: 90_000 });
+
+  heavy(one)('a stream that went back and has grown since is a reset', async (g, b) => {
+    const r = await fresh(g);
+    await publish(g, 'a', 'kept');
+    await b.snapshot();
+    const ids = [];
+    await until('three events', async () => {
+      const a = await post(g.url, 'a', `gone ${ids.length}`);
+      ids.push(...(a.status === 200 ? [a.body] : []));
+      return ids.length === 3;
+    });
+    await r.wait('them', () => r.events.length >= 4);
+    g.child.kill('SIGSTOP');
+    await b.rollback();
+    const h = await start(b); // that has seen nothing of what is gone
+    for (let n = 0; n < 20; n++) {
+      equal(epoch(await publish(h, 'a', `other ${n}`)), epoch(ids[0]), 'the epoch as before');
+    }
+    g.child.kill('SIGCONT');
+    await r.wait('a reset', () => r.notices.includes('reset'), 20_000);
+    await until('the same epoch at both', async () => {
+      const [x, y] = [await post(g.url, 'a', 'x'), await post(h.url, 'a', 'y')];
+      return x.status === 200 && y.status === 200 && epoch(x.body) === epoch(y.body)
+        && epoch(x.body) > epoch(ids[0]);
+    });
+    r.close();
+    await h.stop();
+  }, { ms: 120_000 });
+}
+
 // -- sources without a broker, access, options ----------------------------------------------------
 
 function alone() {
@@ -899,6 +977,9 @@ if (name === 'http') {
   endings();
   badInput();
   together();
+}
+if (name === 'rabbit') {
+  rabbit();
 }
 if (name === 'redis') {
   alone();
