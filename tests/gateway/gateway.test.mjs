@@ -25,6 +25,7 @@ const TOPICS = ['a', 'b', 'c'];
 const CROWD = { redis: 100, rabbit: 15 };
 const READERS = Number(process.env.READERS ?? CROWD[name] ?? 30);
 const EVENTS = Number(process.env.EVENTS ?? READERS * 30);
+const PACE_MS = name === 'rabbit' && !process.env.LONG ? 120 : 12; // at most, between two events
 // Of RabbitMQ the gateway's marks have positions too: a distance is so many events, or a few more.
 const MARKS = name === 'rabbit' ? 20 : 0;
 const ALL_MS = 180_000 + READERS * EVENTS; // by far: an event to a reader takes 0.1 ms here
@@ -582,7 +583,7 @@ async function publisher(url, topic, total, count) {
       count[a?.status ?? 'cut'] = (count[a?.status ?? 'cut'] ?? 0) + 1;
       await sleep(100);
     }
-    await sleep(random(12));
+    await sleep(random(PACE_MS));
   }
 }
 
