@@ -24,7 +24,7 @@ PORT ?= 8080
     firmware-tools firmware-bench size stack clean bench bench-peers simulate coverage mutants \
     fuzz fuzz-afl cert secure secure-run secure-firmware secure-firmware-run secure-bench \
     package page install widgets widgets-firmware widgets-firmware-run selftest selftest-firmware \
-    selftest-firmware-run examples examples-asan gallery gateway
+    selftest-firmware-run examples examples-asan gallery gateway bench-gateway
 
 ## make demo       build the dashboard and serve it on http://127.0.0.1:8080
 demo: dashboard
@@ -142,6 +142,12 @@ bench:
 bench-peers:
 	sh tests/install.sh bench-peers
 	sh tests/bench/bench.sh peers
+
+## make bench-gateway  9,000 readers of a gateway on Redis, beside nchan; then of two and three
+bench-gateway:
+	sh tests/install.sh bench-gateway
+	sh tests/bench/bench.sh gateway
+	sh tests/bench/bench.sh gateways -w 'at a time'
 
 ## make coverage  lines and branches of rtpush.h and each port that the tests reach
 coverage:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and only what is missing: Debian packages by apt-get (with sudo when
 # not root), npm packages by the lock files.
-# Usage: sh tests/install.sh [demo|secure|gateway|firmware|check|bench|bench-peers|test|test-long]
+# Usage: sh tests/install.sh [demo|secure|gateway|firmware|check|bench[-peers|-gateway]|test[-long]]
 # Fails, naming it, if something cannot be had: a suite is never skipped for want of a tool.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -98,6 +98,12 @@ peers="$bench"'
 node                                        nodejs
 npm                                         npm
 '
+crowd="$gateway"'
+redis-server                                redis-server
+/usr/sbin/nginx                             nginx-light
+/usr/lib/nginx/modules/ngx_nchan_module.so  libnginx-mod-nchan
+python3                                     python3
+'
 long="$tests"'
 go                                          golang-go
 afl-fuzz                                    afl++
@@ -112,6 +118,7 @@ case "$want" in
     check) list="$check" ;;
     bench) list="$bench" ;;
     bench-peers) list="$peers" ;;
+    bench-gateway) list="$crowd" ;;
     test) list="$tests" ;;
     test-long) list="$long" ;;
     *)

@@ -56,6 +56,9 @@ command_of() {
             node tests/gateway/feeds.test.mjs build/gateway-asan" ;;
         gateway-rabbit-long) echo "$make build/gateway && LONG=1 READERS=100 \
             node tests/gateway/gateway.test.mjs rabbit build/gateway" ;;
+        gateway-device) echo "sh tests/device/run.sh gateway" ;;
+        gateway-caddy) echo "$make build/gateway-asan && sh ports/cert.sh &&
+            node tests/gateway/caddy.test.mjs build/gateway-asan" ;;
         gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
             node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
@@ -181,6 +184,7 @@ windows
 secure secure-browser
 examples example-clients
 gateway-redis gateway-nats gateway-rabbit gateway-http gateway-feeds
+gateway-device gateway-caddy
 access upload proxies proxied-pages
 posix slow threads
 boards'

@@ -98,7 +98,7 @@ build_load() {
         return 1
     fi
     $make -s echo hub || return 1
-    for program in bare load; do
+    for program in bare load crowd; do
         # shellcheck disable=SC2086
         $cc -std=c99 -O2 $strict -I. "tests/bench/$program.c" -o "$out/$program" || return 1
     done
@@ -135,20 +135,13 @@ peers() {
 
 # -- gateway --------------------------------------------------------------------------------------
 
-build_crowd() {
-    $make -s gateway || return 1
-    for program in bare crowd; do
-        # shellcheck disable=SC2086
-        $cc -std=c99 -O2 $strict -I. "tests/bench/$program.c" -o "$out/$program" || return 1
-    done
-}
-
 # crowd OPTION...: with a Redis of its own, which ends with this.
 crowd() {
-    build_crowd || return 1
+    build_load && $make -s gateway || return 1
     port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])')"
-    taskset -c "$(($(nproc) - 1))" redis-server --port "$port" --bind 127.0.0.1 --dir "$out" \
+    last="$(taskset -cp $$ | sed 's/.*[-, ]//')"
+    taskset -c "$last" redis-server --port "$port" --bind 127.0.0.1 --dir "$out" \
         --save '' --appendonly no --daemonize no >"$out/redis.log" 2>&1 &
     redis=$!
     gateway="build/gateway --port 0 --conns {conns} --topics a redis://127.0.0.1:$port/ev"
@@ -170,7 +163,7 @@ beside_nchan() {
 }
 
 several() {
-    "$out/crowd" -b "$port:$redis" "$@" "one:redis=$gateway" "two:redis2=$gateway" \
+    "$out/crowd" -n 1 -b "$port:$redis" "$@" "one:redis=$gateway" "two:redis2=$gateway" \
         "three:redis3=$gateway"
 }
 

@@ -32,6 +32,20 @@ def by_server(rows):
     return head, body
 
 
+def crowd(rows):
+    """One line a row and server of crowd.c."""
+    head = ["", "", "us a delivery", "of the first, the last", "p50, p99 ms", "p99 of the first",
+            "% of all", "bytes a reader"]
+    body = []
+    for r in rows:
+        body.append([r["row"], r["server"], f"{float(r['us']):.2f}",
+                     f"{float(r['of_first']):.2f}, {float(r['of_last']):.2f}",
+                     f"{float(r['p50_ms']):.0f}, {float(r['p99_ms']):.0f}",
+                     f"{float(r['p99_of_first']):.2f}", f"{float(r['delivered']):.0f}",
+                     f"{float(r['rss']):,.0f}"])
+    return head, body
+
+
 # What the plot shows, and in which words.
 PLOT = {
     "20 B, 1000 connections, 1 in flight": "echo 20 B",
@@ -63,14 +77,17 @@ def main():
     if sys.argv[1:] == ["plot"]:
         plot()
         return
-    for name in ("instructions", "load", "peers", "memory", "peers-memory", "firmware"):
+    for name in ("instructions", "load", "peers", "memory", "peers-memory", "firmware", "gateway",
+                 "gateways"):
         path = OUT / f"{name}.csv"
         if not path.exists():
             continue
         with open(path, encoding="utf-8", newline="") as f:
             rows = list(csv.DictReader(f))
         print(f"\n{path}")
-        if rows and "ratio" in rows[0]:
+        if name.startswith("gateway"):
+            table(*crowd(rows))
+        elif rows and "ratio" in rows[0]:
             table(*by_server(rows))
         elif rows:
             keys = [k for k in rows[0] if k != "name"]
