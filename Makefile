@@ -220,8 +220,8 @@ LIBRARY_http := -lcurl
 LIBRARY_mqtt := -lmosquitto
 LIBRARY_pubsub := -lhiredis
 LIBRARY_core := -lnats
-GATEWAY = $(addprefix examples/gateway/,gateway.c options.c metrics.c trust.c source.c feed.c \
-    lines.c \
+GATEWAY = $(addprefix examples/gateway/,gateway.c options.c metrics.c trust.c presence.c source.c \
+    feed.c lines.c \
     $(BROKERS:%=%.c)) $(BROKERS:%=-DGATEWAY_WITH_%)
 GATEWAY_LIBRARIES = $(foreach broker,$(BROKERS),$(LIBRARY_$(broker))) -lpthread
 

@@ -25,6 +25,7 @@
 
 #include "feed.h"
 #include "gateway.h"
+#include "presence.h"
 #include "trust.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@
 enum {
     TOPICS_MAX = 32,
     CLAIM_SIZE = TOPICS_MAX * 33, // all names in a claim of a token, of 32 bytes each
+    NAME_SIZE = 256,      // of the sub of a token
     KEY_MAX = 64,         // bytes of an Idempotency-Key
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
     REPLY_SIZE = 1024,    // tx bytes, at least
@@ -75,17 +77,19 @@ static uint32_t topics_of(rtpush_server *srv, char *names) {
 }
 
 // Verifies the token of a request: what it may read and publish. RTPUSH_OK or an error.
+// name: its sub (RFC 7519 4.1.2), asked for with --presence alone.
 static int check_token(rtpush_server *srv, const rtpush_request *req, uint32_t *may_read,
-                       uint32_t *may_publish, uint32_t *left_s) {
+                       uint32_t *may_publish, uint32_t *left_s, char name[NAME_SIZE]) {
     char query[HEAD_SIZE];
     char read[CLAIM_SIZE] = "";
     char publish[CLAIM_SIZE] = "";
-    rtpush_claim claims[2] = {{.name = "topics", .text = read, .text_size = sizeof(read)},
-                              {.name = "publish", .text = publish, .text_size = sizeof(publish)}};
+    rtpush_claim claims[3] = {{.name = "topics", .text = read, .text_size = sizeof(read)},
+                              {.name = "publish", .text = publish, .text_size = sizeof(publish)},
+                              {.name = "sub", .text = name, .text_size = NAME_SIZE}};
     rtpush_jwt jwt = {.key = {jwt_key, g.jwt_key_len},
                       .now_s = (uint32_t)time(NULL),
                       .leeway_s = 5,
-                      .claim_count = 2,
+                      .claim_count = g.opt.presence_s > 0 ? 3 : 2,
                       .aud = g.opt.jwt_aud[0] ? g.opt.jwt_aud : NULL,
                       .claims = claims};
     // A browser sends no header with an EventSource or a WebSocket: there it is ?token=.
@@ -123,28 +127,41 @@ static int take_client(rtpush_server *srv, const rtpush_request *req) {
                            peer ? g.opt.per_peer : 0) == RTPUSH_ERR_FULL ? 429 : 0;
 }
 
+static uint32_t *readable; // by slot: the topics that a GET /presence may see
+
 static int is_stream(const rtpush_request *req) {
     const rtpush_kind *kind = req->route->kind;
     return kind == &rtpush_websocket || kind == &rtpush_events || kind == &rtpush_poll;
 }
 
+static void on_presence(rtpush_server *srv, const rtpush_request *req);
+
 static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant *grant) {
+    char sub[NAME_SIZE] = "";
     uint32_t may_publish = 0xFFFFFFFFu;
     char name[40];
     const int status = take_client(srv, req);
     if (status != 0) {
         return status;
     }
-    if (!is_stream(req) && req->route->kind != &rtpush_upload) {
+    const int presence = req->route->on_request == on_presence;
+    if (!is_stream(req) && !presence && req->route->kind != &rtpush_upload) {
         return 0; // /healthz and /metrics: the proxy keeps the world from them
     }
+    uint32_t may_read = 0xFFFFFFFFu;
     if (g.jwt_key_len > 0) {
-        uint32_t may_read = 0;
-        if (check_token(srv, req, &may_read, &may_publish, &grant->expires_s) != RTPUSH_OK) {
+        if (check_token(srv, req, &may_read, &may_publish, &grant->expires_s, sub) != RTPUSH_OK) {
             return 401;
         }
         grant->topics &= may_read;
         grant->known = 1;
+    }
+    if (presence) {
+        readable[req->conn.index] = may_read;
+        return 0;
+    }
+    if (is_stream(req) && g.opt.presence_s > 0) {
+        presence_expect(req->conn.index, grant->topics, sub);
     }
     if (is_stream(req) && !g.was_ready) {
         return 503; // or it would get the past as if it came now
@@ -412,6 +429,9 @@ static void take_item(const source_item *item) {
     case ITEM_BACK:
         g.away_since_ms = 0;
         break;
+    case ITEM_JOINED:
+        presence_join((const char *)item->data, item->len, source_clock_ms());
+        break;
     case ITEM_RESULT:
         if (!feeds_result(item)) {
             on_result(item);
@@ -460,6 +480,78 @@ static int take_items(int64_t now_ms) {
         source_done(&item);
     }
     return 0;
+}
+
+// -- GET /presence --------------------------------------------------------------------------------
+
+static void on_open(rtpush_server *srv, const rtpush_request *req) {
+    (void)srv;
+    presence_opened(req->conn.index);
+}
+
+static void on_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed *closed) {
+    (void)srv;
+    (void)closed;
+    presence_closed(conn.index, source_clock_ms());
+}
+
+// The topics of ?topics=a,b; without, all that may be read. 0, or a status.
+static int asked_topics(rtpush_server *srv, const rtpush_request *req, uint32_t *topics_out) {
+    char names[CLAIM_SIZE];
+    char *rest = NULL;
+    const uint32_t may = readable[req->conn.index];
+    const int len = rtpush_query(req->query, "topics", names, sizeof(names));
+    *topics_out = len == RTPUSH_ERR_ARGUMENT ? may : 0;
+    if (len < 0) {
+        return len == RTPUSH_ERR_ARGUMENT ? 0 : 400;
+    }
+    for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        const int topic = rtpush_topic_index(srv, name);
+        if (topic < 0) {
+            return 404;
+        }
+        if (!(may >> topic & 1u)) {
+            return 403;
+        }
+        *topics_out |= 1u << topic;
+    }
+    return 0;
+}
+
+static void on_presence(rtpush_server *srv, const rtpush_request *req) {
+    uint32_t wanted = 0;
+    const int status = g.opt.presence_s == 0 ? 404 : asked_topics(srv, req, &wanted);
+    char *answer = status == 0 ? presence_answer(wanted, source_clock_ms()) : NULL;
+    rtpush_response response;
+    if (status != 0) {
+        rtpush_reply_text(srv, req->conn, status, "");
+    } else if (answer == NULL) {
+        reply_with(srv, req->conn, 503, "not known: the source is away\n", "Retry-After", "1");
+    } else {
+        rtpush_set_user(srv, req->conn, answer); // until on_close, which is that of /metrics
+        memset(&response, 0, sizeof(response));
+        response.content_type = "application/json";
+        response.body = answer;
+        response.len = (uint32_t)strlen(answer);
+        response.body_static = 1;
+        rtpush_reply(srv, req->conn, &response);
+    }
+}
+
+// Says anew who reads here, when it is time.
+static void say_presence(int64_t now_ms) {
+    char name[20];
+    char *text = presence_say(now_ms);
+    if (text == NULL) {
+        return;
+    }
+    if (!source_joins(&g.source)) { // no other gateway has this source in common
+        presence_join(text, strlen(text), now_ms);
+        free(text);
+        return;
+    }
+    snprintf(name, sizeof(name), "%08" PRIx32 "%08" PRIx32, g.name[0], g.name[1]);
+    source_join(&g.source, text, name, 3000u * g.opt.presence_s);
 }
 
 // -- GET /healthz ---------------------------------------------------------------------------------
@@ -553,7 +645,7 @@ static int read_key(const char *path) {
 
 static const char *address_headers[] = {NULL, NULL}; // with --trust, and last here:
 static const char *post_headers[] = {"idempotency-key", NULL, NULL};
-enum { EVENTS, WS, POLL, METRICS, HEALTHZ, PUBLISH, ROUTES }; // PUBLISH last: it may be left out
+enum { EVENTS, WS, POLL, METRICS, HEALTHZ, PRESENCE, PUBLISH, ROUTES }; // the last may be left out
 static rtpush_route routes[ROUTES] = {
     // Not const: --max becomes max_body of PUBLISH and max_message of WS.
     [EVENTS] = {.path = "/events", .kind = &rtpush_events},
@@ -568,6 +660,10 @@ static rtpush_route routes[ROUTES] = {
                  .on_request = metrics_on_request,
                  .on_close = metrics_on_close},
     [HEALTHZ] = {.path = "/healthz", .kind = &rtpush_handler, .on_request = on_healthz},
+    [PRESENCE] = {.path = "/presence",
+                  .kind = &rtpush_handler,
+                  .on_request = on_presence,
+                  .on_close = metrics_on_close},
     [PUBLISH] = {.path = "/publish/*",
                  .kind = &rtpush_upload,
                  .methods = RTPUSH_POST,
@@ -590,6 +686,15 @@ static int start_server(uint32_t slots) {
     }
     for (int i = 0; i < PUBLISH; i++) {
         routes[i].headers = address_headers;
+    }
+    for (int i = EVENTS; i <= POLL && g.opt.presence_s > 0; i++) {
+        routes[i].on_open = on_open;
+        routes[i].on_close = on_close;
+    }
+    readable = (uint32_t *)calloc(slots, sizeof(*readable));
+    if (g.opt.presence_s > 0 && presence_start(topics, g.topic_count, slots, g.opt.presence_s,
+                                               g.jwt_key_len > 0) < 0) {
+        readable = NULL;
     }
     routes[PUBLISH].max_body = g.opt.max_len;
     routes[WS].max_message = g.opt.max_len;
@@ -615,7 +720,7 @@ static int start_server(uint32_t slots) {
     // Behind a proxy all peers have one address.
     desc.rate_messages = RTPUSH_UNLIMITED;
     desc.rate_bytes = RTPUSH_UNLIMITED;
-    if (!desc.memory) {
+    if (!desc.memory || !readable) {
         fputs("gateway: not enough memory\n", stderr);
         return -1;
     }
@@ -751,6 +856,7 @@ static int run(void) {
         const int more_ms = take_items(now_ms);
         feeds_step(now_ms);
         end_late_waiters(now_ms);
+        say_presence(now_ms);
         probe(now_ms);
         drain(now_ms);
         wait_ms = rtpush_posix_step(&port, 0);

@@ -180,14 +180,16 @@ static natsStatus read_record(const jetstream *n, kvStore *kv, uint32_t *epoch, 
     return status == NATS_NOT_FOUND ? NATS_OK : status;
 }
 
-static natsStatus open_bucket(const jetstream *n, link *l, const char *name, kvStore **kv) {
+static natsStatus open_bucket(const jetstream *n, link *l, const char *name, int64_t ttl_ns,
+                              kvStore **kv) {
     kvConfig config;
     natsStatus status = js_KeyValue(kv, l->js, name);
     if (status == NATS_NOT_FOUND) {
         kvConfig_Init(&config);
         config.Bucket = name;
         config.History = 1;
-        config.StorageType = n->memory ? js_MemoryStorage : js_FileStorage;
+        config.TTL = ttl_ns;
+        config.StorageType = n->memory || ttl_ns > 0 ? js_MemoryStorage : js_FileStorage;
         status = js_CreateKeyValue(kv, l->js, &config);
     }
     return status;
@@ -229,7 +231,7 @@ static int agree(source *s, link *l, look *out) {
     if (look_at(n, l, out) < 0) {
         return -1;
     }
-    natsStatus status = open_bucket(n, l, BUCKET, &kv);
+    natsStatus status = open_bucket(n, l, BUCKET, 0, &kv);
     for (int tries = 0; status == NATS_OK && tries < 5; tries++) {
         status = agree_on(n, kv, seen, base, out);
         if (status == NATS_OK) {
@@ -286,7 +288,7 @@ static void take_kept(source *s, uint32_t topic, kvEntry *entry, rtpush_id befor
 // The newest of each topic that the stream has, and what is kept, from before an id.
 static natsStatus take_values(source *s, const jetstream *n, uint32_t base, rtpush_id before) {
     kvStore *kv = NULL;
-    natsStatus status = open_bucket(n, &((jetstream *)s->own)->reader, VALUES, &kv);
+    natsStatus status = open_bucket(n, &((jetstream *)s->own)->reader, VALUES, 0, &kv);
     for (uint32_t topic = 0; status == NATS_OK && topic < s->desc.topic_count; topic++) {
         char key[200];
         kvEntry *entry = NULL;
@@ -367,7 +369,7 @@ static int keep_values(source *s, const jetstream *n, link *l) {
     if (topic < 0) {
         return 1;
     }
-    natsStatus status = open_bucket(n, l, VALUES, &kv);
+    natsStatus status = open_bucket(n, l, VALUES, 0, &kv);
     for (; status == NATS_OK && topic >= 0; topic = source_unkept(s, topic + 1)) {
         char key[200];
         key_of(s, n, (uint32_t)topic, key);
@@ -705,6 +707,49 @@ static int probe_nats(source *s, rtpush_id *end) {
         *end = rtpush_id_at(seen.epoch, seen.last);
     }
     return 0;
+}
+
+// The bucket "rtpush_here_MS" has the key STREAM.NAME of each gateway, which expires: how soon is
+// the bucket's (nats-server 2.9), so it is in its name.
+int nats_join(source *s, const char *text, const char *name, uint32_t ms, source_joined *all) {
+    jetstream *n = (jetstream *)s->own;
+    link *l = &n->publisher;
+    kvStore *kv = NULL;
+    kvKeysList keys = {NULL, 0};
+    char bucket[40];
+    char key[200];
+    if (l->nc == NULL && link_open(n, l) < 0) {
+        return -1;
+    }
+    snprintf(bucket, sizeof(bucket), "rtpush_here_%u", (unsigned)ms);
+    const int prefix = snprintf(key, sizeof(key), "%s.", n->url.path);
+    snprintf(key + prefix, sizeof(key) - (size_t)prefix, "%s", name);
+    natsStatus status = open_bucket(n, l, bucket, (int64_t)ms * (NS / 1000), &kv);
+    if (status == NATS_OK) {
+        status = kvStore_PutString(NULL, kv, key, text);
+    }
+    if (status == NATS_OK) {
+        status = kvStore_Keys(&keys, kv, NULL);
+    }
+    for (int i = 0; status == NATS_OK && i < keys.Count; i++) {
+        kvEntry *entry = NULL;
+        if (strncmp(keys.Keys[i], key, (size_t)prefix) != 0) {
+            continue; // of another stream
+        }
+        status = kvStore_Get(&entry, kv, keys.Keys[i]);
+        if (status == NATS_OK) {
+            const char *said = (const char *)kvEntry_Value(entry);
+            source_joined_add(all, said ? said : "", (size_t)kvEntry_ValueLen(entry));
+            kvEntry_Destroy(entry);
+        }
+        status = status == NATS_NOT_FOUND ? NATS_OK : status; // it has expired just now
+    }
+    kvKeysList_Destroy(&keys);
+    kvStore_Destroy(kv);
+    if (status != NATS_OK) {
+        fail(l, "presence", status);
+    }
+    return status == NATS_OK ? 0 : -1;
 }
 
 // -- options --------------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ static const option table[] = {
     {"trust", FIELD(trust), 0, 0, "", "addresses of proxies that say who the client is"},
     {"trust-header", FIELD(trust_header), 0, 0, "x-forwarded-for", "... or forwarded (RFC 7239)"},
     {"per-peer", FIELD(per_peer), 0, 100000, "0", "connections of one client's address; 0: any"},
+    {"presence", FIELD(presence_s), 0, 3600, "0", "seconds between two counts of who reads; 0: no "
+                                                  "counts"},
     {"jwt-key", FIELD(jwt_key), 0, 0, "", "file with the HS256 key of tokens; without: no access "
                                           "control"},
     {"jwt-aud", FIELD(jwt_aud), 0, 0, "", "audience that tokens must name"},

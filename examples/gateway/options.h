@@ -29,6 +29,7 @@ typedef struct options {
     uint32_t drain_s;
     uint32_t away_s;
     uint32_t per_peer;
+    uint32_t presence_s;
 } options;
 
 // 0, or the exit status + 1: it has printed why, or the help. What a flag does not say, the

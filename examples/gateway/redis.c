@@ -86,6 +86,18 @@ static const char keep_script[] =
     "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '-' .. ARGV[3] .. ' ' .. ARGV[4]) "
     "return nil ";
 
+// KEYS: KEY:here, the names of gateways. ARGV: name, text, ms. Says the text for ms in a key of its
+// own, and returns those of all. A name whose key is gone is removed.
+static const char join_script[] =
+    "redis.call('SET', KEYS[1] .. ':' .. ARGV[1], ARGV[2], 'PX', ARGV[3]) "
+    "redis.call('SADD', KEYS[1], ARGV[1]) "
+    "local all = {} "
+    "for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do "
+    "  local text = redis.call('GET', KEYS[1] .. ':' .. name) "
+    "  if text then table.insert(all, text) else redis.call('SREM', KEYS[1], name) end "
+    "end "
+    "return all ";
+
 typedef struct link { // one connection, of one thread
     redisContext *ctx;
     char why[200]; // that it failed
@@ -94,6 +106,7 @@ typedef struct link { // one connection, of one thread
 typedef struct redis {
     source_url url;
     char meta[160];
+    char here[160];   // what gateways say of their readers
     char values[160]; // hash of the newest of each STATE topic
     uint32_t maxlen;
     uint32_t durable;
@@ -653,6 +666,26 @@ static int probe_redis(source *s, rtpush_id *end) {
     return agree(s, l, end, NULL);
 }
 
+int redis_join(source *s, const char *text, const char *name, uint32_t ms, source_joined *all) {
+    redis *r = (redis *)s->own;
+    link *l = &r->publisher;
+    if (l->ctx == NULL && link_open(r, l) < 0) {
+        return -1;
+    }
+    redisReply *reply = checked(l, redisCommand(l->ctx, "EVAL %s 1 %s %s %s %u", join_script,
+                                                r->here, name, text, (unsigned)ms), "presence");
+    if (reply == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_STRING) {
+            source_joined_add(all, reply->element[i]->str, (size_t)reply->element[i]->len);
+        }
+    }
+    freeReplyObject(reply);
+    return 0;
+}
+
 // -- options --------------------------------------------------------------------------------------
 
 static void *open_redis(source *s, const char *url) {
@@ -667,6 +700,7 @@ static void *open_redis(source *s, const char *url) {
     if (own.url.path[0] == '\0') {
         memcpy(own.url.path, "events", 7);
     }
+    snprintf(own.here, sizeof(own.here), "%s:here", own.url.path);
     snprintf(own.values, sizeof(own.values), "%s:values", own.url.path);
     snprintf(own.meta, sizeof(own.meta), "%s:rtpush", own.url.path);
     own.maxlen = (uint32_t)maxlen;

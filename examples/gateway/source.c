@@ -553,23 +553,75 @@ static void answer_probe(source *s, uint64_t token) {
     put_result(s, &item);
 }
 
+typedef int join_function(source *s, const char *text, const char *name, uint32_t ms,
+                          source_joined *all);
+
+static join_function *join_of(const source_kind *kind) {
+#ifdef GATEWAY_WITH_redis
+    if (kind == &source_redis) {
+        return redis_join;
+    }
+#endif
+#ifdef GATEWAY_WITH_nats
+    if (kind == &source_nats) {
+        return nats_join;
+    }
+#endif
+    (void)kind;
+    return NULL;
+}
+
+void source_joined_add(source_joined *all, const char *text, size_t len) {
+    if (all->len + len + 2u > SOURCE_BYTES) { // "+": something is missing
+        if (all->len + 2u <= SOURCE_BYTES + 4u) {
+            memcpy(all->data + all->len, "+\n", 2);
+            all->len += 2u;
+        }
+        return;
+    }
+    memcpy(all->data + all->len, text, len);
+    all->data[all->len + len] = '\n'; // whatever it ends with
+    all->len += len + 1u;
+}
+
+static void answer_join(source *s, char *say) {
+    source_item item;
+    source_joined all = {(char *)malloc(SOURCE_BYTES + 4u), 0};
+    if (all.data != NULL && join_of(s->kind)(s, say, s->said_by, s->say_ms, &all) == 0) {
+        memset(&item, 0, sizeof(item));
+        item.kind = ITEM_JOINED;
+        item.len = (uint32_t)all.len;
+        item.data = copy_of(all.data, all.len);
+        put_result(s, &item);
+    }
+    free(all.data);
+    free(say);
+}
+
 static void *publish_forever(void *arg) {
     source *s = (source *)arg;
     for (;;) {
         source_message m;
         memset(&m, 0, sizeof(m));
         lock(s);
-        while (s->probe == 0 && s->messages_count == 0) {
+        while (s->probe == 0 && s->say == NULL && s->messages_count == 0) {
             pthread_cond_wait(&s->work, &s->mutex);
         }
         const uint64_t probe = s->probe;
+        char *say = probe == 0 ? s->say : NULL;
         s->probe = 0;
-        if (s->messages_count > 0) {
+        if (say != NULL) {
+            s->say = NULL;
+        } else if (s->messages_count > 0) {
             m = s->messages[s->messages_first];
         }
         unlock(s);
         if (probe != 0) {
             answer_probe(s, probe);
+            continue;
+        }
+        if (say != NULL) {
+            answer_join(s, say);
             continue;
         }
         answer(s, &m);
@@ -613,6 +665,20 @@ int source_publish(source *s, uint64_t token, uint32_t topic, const char *key, c
 void source_probe(source *s, uint64_t token) {
     lock(s);
     s->probe = token;
+    pthread_cond_signal(&s->work);
+    unlock(s);
+}
+
+int source_joins(const source *s) {
+    return join_of(s->kind) != NULL;
+}
+
+void source_join(source *s, char *text, const char *name, uint32_t ms) {
+    lock(s);
+    free(s->say); // of the last period, if the publisher is busy
+    s->say = text;
+    s->say_ms = ms;
+    snprintf(s->said_by, sizeof(s->said_by), "%s", name);
     pthread_cond_signal(&s->work);
     unlock(s);
 }

@@ -37,7 +37,8 @@ enum {
     ITEM_AWAY,    // the source cannot be reached, or cannot be trusted now
     ITEM_BACK,    // it is read again; follows each ITEM_AWAY
     ITEM_RESULT,  // of source_publish: token, outcome, id where stored, data: text for a person
-    ITEM_PROBED   // of source_probe: token, outcome, id: the end of the stream
+    ITEM_PROBED,  // of source_probe: token, outcome, id: the end of the stream
+    ITEM_JOINED   // of source_join: data
 };
 
 enum {
@@ -169,6 +170,9 @@ struct source {
     uint32_t messages_first;
     uint32_t messages_count;
     uint64_t probe; // token, 0: none wanted
+    char *say;      // of source_join, NULL: nothing to be said
+    char said_by[20];
+    uint32_t say_ms;
     int up;         // the reader is connected and verified
     rtpush_id last; // newest position delivered; epoch 0: none yet
     source_seen window[SOURCE_WINDOW];
@@ -213,6 +217,11 @@ int source_find(source *s, const char *key, rtpush_id *id);
 int source_wait(source *s, const char *key, rtpush_id *id, int64_t until_ms);
 // Asks for the end of the stream: ITEM_PROBED follows.
 void source_probe(source *s, uint64_t token);
+// Has this source a broker that can do that?
+int source_joins(const source *s);
+// Says `text`, which it takes, to all gateways on this source, for ms and under this one's name.
+// ITEM_JOINED follows, unless the broker is away: what all of them say, one behind the other.
+void source_join(source *s, char *text, const char *name, uint32_t ms);
 void source_get_counters(source *s, source_counters *out);
 
 // -- for kinds ------------------------------------------------------------------------------------
@@ -247,6 +256,16 @@ int source_judge(const source *s, const source_event *event);
 const char *source_bad_words(int bad);
 // May the event's data be one of its topic?
 int source_fits(const source *s, uint32_t topic, const void *data, size_t len);
+// What all gateways say, bounded. Publisher's thread: says `text` of the gateway `name` for ms,
+// then adds what each says. -1: away.
+typedef struct source_joined {
+    char *data;
+    size_t len;
+} source_joined;
+void source_joined_add(source_joined *all, const char *text, size_t len);
+int redis_join(source *s, const char *text, const char *name, uint32_t ms, source_joined *all);
+int nats_join(source *s, const char *text, const char *name, uint32_t ms, source_joined *all);
+
 // Values of STATE topics. They are events like others, but the newest of each outlives the stream:
 // kinds keep it in the broker (source_unkept) and read it where the stream does not bring it, at
 // the start and after a loss (source_take_value). One that is older than what is known is passed

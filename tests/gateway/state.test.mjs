@@ -1,9 +1,11 @@
-// What gateways know beside the events: values of STATE topics, who a client is behind a proxy.
+// What gateways know beside the events: values of STATE topics, who reads, who a client is behind a
+// proxy.
 //     node tests/gateway/state.test.mjs build/gateway-asan [PART OF A TEST NAME]
+import { writeFile } from 'node:fs/promises';
 import process from 'node:process';
-import { BROKERS } from './brokers.mjs';
-import { metric, open, post, publish, starter } from './gateways.mjs';
-import { KINDS } from './readers.mjs';
+import { BROKERS, folder } from './brokers.mjs';
+import { fresh, metric, open, post, publish, starter, token } from './gateways.mjs';
+import { KINDS, WsReader } from './readers.mjs';
 import {
   afterTest, call, check, connect, EventParser, equal, openEvents, parseAnswer, request, run,
   runAll, sleep, test, until,
@@ -341,6 +343,145 @@ test('a topic is an event or a value', async () => {
     const { code, text } = await run(binary, [...args, '--port', '0', '-']);
     check(code === 1 && /state|name/.test(text), `${args}: ${code} ${text}`);
   }
+});
+
+// -- presence -------------------------------------------------------------------------------------
+
+const PRESENCE = ['--presence', 1];
+
+async function presence(g, query = '', headers = {}) {
+  const a = await call(`${g.url}/presence${query}`, { headers });
+  equal([a.status, a.headers['content-type']], [200, 'application/json'], 'the answer');
+  return JSON.parse(a.body);
+}
+
+const counts = (p) => Object.fromEntries(Object.entries(p.topics).map(([t, x]) => [t, x.count]));
+
+async function says(g, expected, what, ms = 15_000) {
+  let seen;
+  await until(what, async () => {
+    const a = await call(`${g.url}/presence`);
+    seen = a.status === 200 && counts(JSON.parse(a.body));
+    return JSON.stringify(seen) === JSON.stringify(expected);
+  }, ms).catch(() => equal(seen, expected, what));
+}
+
+for (const name of ['redis', 'nats']) {
+  test(`${name}: readers are counted over all gateways, and those of a killed one vanish`,
+    async () => {
+      const b = await BROKERS[name].start();
+      const [g, h] = [await start(b, ...PRESENCE), await start(b, ...PRESENCE)];
+      const readers = [await fresh(g, 'a'), await fresh(g, 'a,b'), await fresh(h, 'a,c')];
+      const ws = new WsReader(h.url, ['b'], 0);
+      afterTest(() => ws.stop());
+      ws.start();
+      for (const at of [g, h]) {
+        await says(at, { a: 3, b: 2, c: 1 }, 'all readers');
+      }
+      const now = await presence(g, '?topics=b,a');
+      equal([now.gateways, now.complete, Object.keys(now.topics)], [2, true, ['a', 'b']],
+        'those that are asked for');
+      equal('names' in now.topics.a, false, 'names without tokens');
+      readers[0].close();
+      await says(h, { a: 2, b: 2, c: 1 }, 'without the one that left');
+      h.child.kill('SIGKILL');
+      await says(g, { a: 1, b: 1, c: 0 }, 'without those of the killed one');
+      equal((await presence(g)).gateways, 1, 'gateways');
+      for (const [query, status] of [['?topics=d', 404], ['?topics=%', 400]]) {
+        equal((await call(`${g.url}/presence${query}`)).status, status, query);
+      }
+      await b.kill();
+      await until('503', async () => (await call(`${g.url}/presence`)).status === 503, 15_000);
+      await b.again();
+      await says(g, { a: 1, b: 1, c: 0 }, 'after the broker has come back');
+      await g.stop();
+    }, 90_000);
+
+  test(`${name}: names are those of tokens, once each, and seen by who may read the topic`,
+    async () => {
+      const at = await folder('key');
+      const key = 'k'.repeat(40);
+      await writeFile(`${at}/key`, key);
+      const b = await BROKERS[name].start();
+      const args = [...PRESENCE, '--jwt-key', `${at}/key`];
+      const [g, h] = [await start(b, ...args), await start(b, ...args)];
+      const exp = Math.trunc(Date.now() / 1000) + 60;
+      const readers = [];
+      const come = async (gateway, sub, topics) => {
+        const r = await openEvents(`${gateway.url}/events?topics=${topics}&token=${
+          token({ exp, sub, topics: 'a,b' }, key)}`);
+        equal(r.status, 200, `status of ${sub}`);
+        readers.push(r);
+      };
+      const odd = '\u0001"\\ %41\n</script>\u00e9\u{1f600}\u007f@!+';
+      await come(g, 'ann', 'a');
+      await come(h, 'ann', 'a,b');
+      await come(h, odd, 'a');
+      await come(g, 'x'.repeat(64), 'b');
+      await come(g, 'y'.repeat(65), 'b'); // is counted alone
+      await come(g, undefined, 'b');
+      const bearer = (topics) => ({ Authorization: `Bearer ${token({ exp, topics }, key)}` });
+      let now;
+      await until('all', async () => {
+        const a = await call(`${g.url}/presence`, { headers: bearer('*') });
+        now = a.status === 200 && JSON.parse(a.body).topics;
+        return now && now.a.count === 3 && now.b.count === 4;
+      }, 15_000);
+      equal(now.a.names, [odd, 'ann'], 'names at a');
+      equal(now.b.names, ['ann', 'x'.repeat(64)], 'names at b');
+      equal(now.c, { count: 0, names: [] }, 'at c');
+      equal((await call(`${g.url}/presence`)).status, 401, 'without a token');
+      equal((await call(`${g.url}/presence?topics=b`, { headers: bearer('a') })).status, 403,
+        'of a topic that the token does not name');
+      equal(Object.keys((await presence(g, '', bearer('a'))).topics), ['a'], 'what it names');
+      readers.forEach((r) => r.close());
+      await until('nobody', async () => {
+        const { a } = (await presence(h, '', bearer('*'))).topics;
+        return a.count === 0 && a.names.length === 0;
+      }, 15_000);
+      await g.stop();
+      await h.stop();
+    }, 60_000);
+}
+
+test('what does not fit is left out, and told', async () => {
+  const at = await folder('key');
+  const key = 'k'.repeat(40);
+  await writeFile(`${at}/key`, key);
+  const b = await BROKERS.redis.start();
+  const g = await start(b, ...PRESENCE, '--jwt-key', `${at}/key`);
+  const exp = Math.trunc(Date.now() / 1000) + 60;
+  const headers = { Authorization: `Bearer ${token({ exp, topics: '*' }, key)}` };
+  // As another gateway might say it, one of another version or a foe.
+  const said = ['!', 'a 7', 'nobody 3', 'a', 'a 99999999999999999999', '@', '@ a', '@%4 a',
+    '@%zz a', '@%00 a', `@${'z'.repeat(65)} a`, '@\xff a', '@good a nobody', '',
+    ...[...Array(3000).keys()].map((i) => `@${String(i).padStart(60, 'n')} b`)].join('\n');
+  const here = await b.cli(['SMEMBERS', 'ev:here']);
+  check(/^[0-9a-f]{16}$/.test(here), `the gateway's name: ${here}`);
+  await b.cli(['SADD', 'ev:here', 'other']);
+  await b.cli(['SADD', 'ev:here', 'gone']);
+  await b.cli(['SET', 'ev:here:other'], Buffer.from(said, 'latin1'));
+  let now;
+  await until('it to be joined', async () => {
+    now = await presence(g, '', headers);
+    return now.gateways === 2;
+  });
+  equal(now.topics.a, { count: 7, names: ['good'] }, 'at a');
+  equal([now.complete, now.topics.b.names.length > 900], [false, true], 'at b');
+  equal((await b.cli(['SISMEMBER', 'ev:here', 'gone'])), '0', 'who says nothing any more');
+  await g.stop();
+});
+
+test('without a broker a gateway counts its own; without --presence there is none', async () => {
+  const g = await start(NOTHING, ...PRESENCE);
+  const r = await fresh(g, 'a,b');
+  await says(g, { a: 1, b: 1, c: 0 }, 'the reader');
+  r.close();
+  await says(g, { a: 0, b: 0, c: 0 }, 'nobody');
+  await g.stop();
+  const h = await start(NOTHING);
+  equal((await call(`${h.url}/presence`)).status, 404, 'status');
+  await h.stop();
 });
 
 runAll(only);
