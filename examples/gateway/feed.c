@@ -156,6 +156,7 @@ static feed_entry *entry_at(const feed *f, uint32_t i) {
 static void drop_oldest(feed *f) {
     feed_entry *dropped = entry_at(f, f->flight);
     f->items_bytes -= dropped->len;
+    f->newest[dropped->topic] = 0; // retained, it may come again
     free(dropped->data);
     for (uint32_t i = f->flight; i > 0; i--) {
         *entry_at(f, i) = *entry_at(f, i - 1u);
@@ -225,36 +226,52 @@ static void deliver_local(feed *f, const feed_message *m, const char *topic, siz
     source_deliver(f->s, &event);
 }
 
+// Of a STATE topic what is retained counts, unless this feed has brought it before: it would take
+// the place of what others have published since.
+static int is_news(feed *f, uint32_t topic, const feed_message *m) {
+    uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a
+    for (size_t i = 0; i < m->len; i++) {
+        hash = (hash ^ (uint8_t)m->data[i]) * UINT64_C(1099511628211);
+    }
+    const int news = !m->retained || f->newest[topic] != hash;
+    f->newest[topic] = hash;
+    if (!news) {
+        lock(f);
+        f->count.retained++;
+        unlock(f);
+    }
+    return news;
+}
+
 void feed_deliver(feed *f, const feed_message *m) {
     char topic[40] = "";
     source_event event;
     lock(f);
     f->count.received++;
     unlock(f);
-    if (m->retained) { // it comes again at each connection
-        count_and_say(f, &f->count.retained, 1, SAID_RETAINED, "retained, no event", m);
-        return;
-    }
     const size_t topic_len = m->name != NULL ? map_name(f, m, topic) : 0;
-    if (f->index == 0) {
-        deliver_local(f, m, topic, topic_len);
-        return;
-    }
     memset(&event, 0, sizeof(event));
     event.topic = m->name != NULL ? topic : NULL;
     event.topic_len = topic_len;
     event.data = m->data;
     event.len = m->len;
     const int index = source_judge(f->s, &event);
-    if (index < 0) {
+    const int is_value = index >= 0 && source_is_state(f->s, (uint32_t)index);
+    if (m->retained && !is_value) { // it comes again at each connection
+        count_and_say(f, &f->count.retained, 1, SAID_RETAINED, "retained, no event", m);
+    } else if (f->index == 0 && m->retained) {
+        source_set_value(f->s, &event, 1);
+    } else if (f->index == 0) {
+        deliver_local(f, m, topic, topic_len);
+    } else if (index < 0) {
         const int bad = -1 - index;
         char words[80];
         snprintf(words, sizeof(words), "not passed on, %s", source_bad_words(bad));
         count_and_say(f, &f->count.bad[bad], 1, bad, words, m);
-        return;
+    } else if (!is_value || is_news(f, (uint32_t)index, m)) {
+        feed_dropped(f, put_entry(f, (uint32_t)index, m));
+        wake_loop();
     }
-    feed_dropped(f, put_entry(f, (uint32_t)index, m));
-    wake_loop();
 }
 
 void feed_dropped(feed *f, uint64_t count) {

@@ -51,7 +51,7 @@ typedef struct feed_counters {
     uint64_t published; // stored by the source
     uint64_t dropped;   // there was no room
     uint64_t refused;   // by the source
-    uint64_t retained;  // old when they came: no event
+    uint64_t retained;  // old when they came: no events, and values that it had brought
     uint64_t bad[BAD_COUNT];
     uint64_t connects;
     uint64_t failures;
@@ -78,6 +78,8 @@ struct feed {
     const char *separators; // which become dots
     char to[40];            // all messages go to this topic; "": by their name
     char why[200];          // for the kind: why read ended
+
+    uint64_t newest[SOURCE_TOPICS]; // hashes of values that it brought
 
     uint32_t epoch; // as the source
     uint32_t seq;

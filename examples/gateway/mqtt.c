@@ -3,9 +3,10 @@
 // whose ids are this gateway's own.
 //
 // "home/#" brings home/kitchen/temp as the topic kitchen.temp. What is retained is old when it
-// comes, and comes again at each connection: it is no event. With session=NAME the broker keeps
-// QoS 1 messages while the gateway is away, as many as it wants to. With v=5 (MQTT 5) the user
-// property "message-id" is the message id: then several gateways can have the same feed.
+// comes, and comes again at each connection: it is no event, but may be a value. With session=NAME
+// the broker keeps QoS 1 messages while the gateway is away, as many as it wants to. With v=5
+// (MQTT 5) the user property "message-id" is the message id: then several gateways can have the
+// same feed.
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
