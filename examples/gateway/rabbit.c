@@ -34,15 +34,15 @@
 #include <time.h>
 
 enum {
-    PREFETCH = 1000,    // messages that the broker sends before it is acknowledged
-    ACK_EACH = 250,     // messages of one acknowledgement
+    PREFETCH = 256,     // messages that the broker sends before it is acknowledged
+    ACK_EACH = 64,      // messages of one acknowledgement
     SAMPLE = 100,       // messages whose average size decides where the first read begins
     RUN = 256,          // messages without a pause: the reader is not at the end
     PAUSE_MS = 2,       // that is one
     WAIT_MS = 1000,     // a wait for a message
     PROBE_MS = 2000,    // a mark comes back within this
     HEARTBEAT_S = 2,    // of the reader: after twice that a silent broker is away
-    CHANNELS_MAX = 2000 // then the connection is made anew; RabbitMQ has up to 2047
+    CHANNELS = 32       // numbers, used in turn: a late frame is not taken for one of a new channel
 };
 #define EPOCH_BYTES 4000000 // of STREAM.epoch
 #define MARK "mark "
@@ -64,7 +64,7 @@ typedef struct got { // what came, copied
 
 typedef struct link { // one connection, of one thread
     amqp_connection_state_t conn;
-    amqp_channel_t channels; // the newest; a number is used once
+    amqp_channel_t newest;   // channel that was opened; one at a time is in use
     int blocked;             // the broker said that it takes nothing now
     uint64_t published;      // in the publisher's channel, which counts from 1
     char *data;              // of the message that came last: `room` bytes and a NUL
@@ -100,6 +100,8 @@ typedef struct rabbit {
 
     link publisher;
 } rabbit;
+
+static const char no_room[] = "the broker has no memory or disk left";
 
 static amqp_bytes_t bytes_of(const char *text) {
     return amqp_cstring_bytes(text);
@@ -185,7 +187,7 @@ static int link_open(const rabbit *r, link *l, int heartbeat_s) {
     property.value.value.table.entries = can;
 
     l->conn = amqp_new_connection();
-    l->channels = 0;
+    l->newest = 0;
     l->blocked = 0;
     l->published = 0;
     amqp_socket_t *socket = l->conn ? amqp_tcp_socket_new(l->conn) : NULL;
@@ -215,11 +217,8 @@ static int link_open(const rabbit *r, link *l, int heartbeat_s) {
 
 // A new channel, 0: l->why.
 static amqp_channel_t channel_open(link *l) {
-    if (l->channels == CHANNELS_MAX) {
-        fail(l, "channel", "many were used; the connection is made anew");
-        return 0;
-    }
-    const amqp_channel_t channel = ++l->channels;
+    const amqp_channel_t channel = (amqp_channel_t)(l->newest % CHANNELS + 1u);
+    l->newest = channel;
     amqp_channel_open(l->conn, channel);
     return refused(l, "channel") ? 0 : channel;
 }
@@ -424,7 +423,7 @@ static int next_of(link *l, amqp_channel_t channel, int64_t until_ms, got *out) 
         const int64_t left_ms = until_ms - source_clock_ms();
         const int kind = receive(l, left_ms > 0 ? left_ms : 0, out);
         if (kind == GOT_NOTHING) {
-            fail(l, "a mark", "it did not come back");
+            fail(l, "a mark", l->blocked ? no_room : "it did not come back");
             return GOT_FAILURE;
         }
         if (kind == GOT_CANCEL && out->channel == channel) {
@@ -866,7 +865,7 @@ static int follow(source *s, rabbit *r, const look *began) {
             return FAILED;
         }
         if (kind == GOT_CANCEL && m.channel == r->consumer) { // the stream was deleted
-            return LOOK;
+            return channel_close(l, r->consumer) < 0 ? FAILED : LOOK;
         }
         if (kind != GOT_MESSAGE || m.channel != r->consumer) {
             continue;
@@ -984,7 +983,7 @@ static int publish_rabbit(source *s, const source_message *m, int sent, rtpush_i
         return OUTCOME_AWAY;
     }
     if (l->blocked) {
-        *why = "the broker has no memory or disk left";
+        *why = no_room;
         return OUTCOME_AWAY;
     }
     if (sent) {
@@ -1019,6 +1018,10 @@ static void *open_rabbit(source *s, const char *url) {
     }
     if (own.url.path[0] == '\0') {
         memcpy(own.url.path, "events", 7);
+    }
+    if (strpbrk(own.url.path, "*#") != NULL) {
+        source_say(s, "a stream whose name has * or # would be bound to foreign topics");
+        return NULL;
     }
     if (vhost == RTPUSH_ERR_ARGUMENT) {
         memcpy(own.vhost, "/", 2);
