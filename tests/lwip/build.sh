@@ -1,16 +1,23 @@
 #!/bin/sh
 # Builds build/lwip/sim-NAME for each NAME given: VERSION-CONFIG as 2.1-HEAP (see
-# include/lwipopts.h), behind it -TLS (both sides speak it), -asan (sanitizers) or both. lwIP's
-# source is compiled twice: the peers' copy is linked into one object with local names, the same for
-# all of a version.
+# include/lwipopts.h), behind it -TLS (both sides speak it) or -MBEDTLS (a server by mbedTLS, which
+# `tests/tls/mbedtls.sh small` has built), -asan (sanitizers) or both. lwIP's source is compiled
+# twice: the peers' copy is linked into one object with local names, the same for all of a version.
 # Usage: sh tests/lwip/build.sh NAME...
 set -eu
 cd "$(dirname "$0")/../.."
 self=tests/lwip/build.sh
 cc="${CC:-gcc}"
 lwip_at() { echo "build/lwip/$1/src"; }
-config_of() { name="${1#*-}"; name="${name%-asan}"; echo "${name%-TLS}"; }
-tls_of() { case "$1" in *-TLS*) echo "$2" ;; esac; } # the second word, for those that speak it
+config_of() { name="${1#*-}"; name="${name%-asan}"; name="${name%-MBEDTLS}"; echo "${name%-TLS}"; }
+tls_of() { # what a program that speaks TLS needs: tls_of NAME compile|link
+    case "$1 $2" in
+        *-TLS*compile) echo -DSIM_TLS ;;
+        *-TLS*link) echo -lbearssl ;;
+        *-MBEDTLS*compile) echo -DSIM_TLS -DSIM_MBEDTLS "$(sh tests/tls/mbedtls.sh flags small)" ;;
+        *-MBEDTLS*link) echo build/mbedtls/lib-small.a -lbearssl ;;
+    esac
+}
 objects_of() { echo "build/lwip/objects/$1"; }
 sanitizers_of() {
     case "$1" in
@@ -59,7 +66,12 @@ stack() {
     for name in "$@"; do
         stack "$name" "$(objects_of "$name")" "SIM_$(config_of "$name")"
         echo "$cc $(flags_of "$name") $warn -DSIM_$(config_of "$name") -I." \
-            "$(tls_of "$name" -DSIM_TLS) -Iports -c tests/lwip/sim.c -o $(objects_of "$name")/sim.o"
+            "$(tls_of "$name" compile) -Iports -c tests/lwip/sim.c -o $(objects_of "$name")/sim.o"
+        case "$name" in
+            *-MBEDTLS*) # its client is BearSSL's
+                echo "$cc $(flags_of "$name") $warn -I. $(tls_of "$name" compile)" \
+                    "-c tests/tls/bearssl.c -o $(objects_of "$name")/bearssl.o" ;;
+        esac
     done
 } | xargs -P 2 -I '{}' sh -c '{}'
 
@@ -72,5 +84,5 @@ for name in "$@"; do
     objcopy $keep "$peers.all.o" "$peers.local.o"
     # shellcheck disable=SC2046 # options are meant to split
     $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" \
-        -o "build/lwip/sim-$name" $(tls_of "$name" -lbearssl)
+        -o "build/lwip/sim-$name" $(tls_of "$name" link)
 done

@@ -1,6 +1,7 @@
 // secure.h - what a peer says and hears on the wire: as it is or, with SIM_TLS, through TLS: the
-// filter rtpush_bearssl.h between core and port, BearSSL's client side at each peer. Included by
-// world.h after its types. Certificates come from build/cert.
+// filter rtpush_bearssl.h between core and port, with SIM_MBEDTLS too rtpush_mbedtls.h, and
+// BearSSL's client side at each peer. Included by world.h after its types. Certificates come from
+// build/cert.
 
 #ifndef SIM_SECURE_H
 #define SIM_SECURE_H
@@ -41,7 +42,9 @@ static int s_agrees(const rtpush_conn *c, uint32_t unsent)
 
 #else
 
+#ifndef SIM_MBEDTLS
 #define RTPUSH_BEARSSL_IMPLEMENTATION
+#endif
 #include "../../ports/rtpush_bearssl.h"
 #include "../tls/certs.h"
 
@@ -57,21 +60,67 @@ typedef struct s_engine { // of one peer
     int known; // 1: there is a session to resume
 } s_engine;
 
+static t_cert_ca s_tls_ca;
+static s_engine s_engines[12];
+static rtpush_tls_link s_tls_links[S_TLS_SLOTS];
+
+#ifdef SIM_MBEDTLS
+
+#define RTPUSH_MBEDTLS_IMPLEMENTATION
+#include "../../ports/rtpush_mbedtls.h"
+
+enum { S_TLS_ALERTED = MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE };
+
+static rtpush_mbedtls s_tls;
+static rtpush_mbedtls_slot s_tls_slots[S_TLS_SLOTS];
+static mbedtls_x509_crt s_tls_chain;
+static mbedtls_pk_context s_tls_key;
+
+// The same bytes in every run of a seed.
+static int s_tls_random(void *ctx, unsigned char *out, size_t len)
+{
+    static uint32_t state = 1;
+    (void)ctx;
+    for (size_t i = 0; i < len; i++) {
+        state = state * 1664525u + 1013904223u; // Numerical Recipes
+        out[i] = (uint8_t)(state >> 24);
+    }
+    return 0;
+}
+
+static void s_secure_filter(void)
+{
+    rtpush_mbedtls_desc d;
+    memset(&d, 0, sizeof d);
+    mbedtls_x509_crt_init(&s_tls_chain);
+    mbedtls_pk_init(&s_tls_key);
+    T_CHECK(mbedtls_x509_crt_parse_file(&s_tls_chain, "build/cert/ec.pem") == 0, "ec.pem");
+    T_CHECK(mbedtls_pk_parse_keyfile(&s_tls_key, "build/cert/ec.key", NULL, s_tls_random, NULL) ==
+                0, "ec.key");
+    d.chain = &s_tls_chain;
+    d.key = &s_tls_key;
+    d.slots = s_tls_slots;
+    d.links = s_tls_links;
+    d.slot_count = d.link_count = S_TLS_SLOTS;
+    d.f_rng = s_tls_random;
+    T_CHECK(rtpush_mbedtls_init(&s_tls, &the->t.srv, &d) == 0, "rtpush_mbedtls_init");
+}
+
+#else
+
+enum { S_TLS_ALERTED = BR_ERR_RECV_FATAL_ALERT };
+
 static rtpush_bearssl s_tls;
 static rtpush_bearssl_slot s_tls_slots[S_TLS_SLOTS];
-static rtpush_bearssl_link s_tls_links[S_TLS_SLOTS];
 static uint8_t s_tls_buffers[RTPUSH_BEARSSL_BUFFERS(S_TLS_SLOTS, S_TLS_IN, S_TLS_OUT)];
 static uint8_t s_tls_sessions[8 * RTPUSH_BEARSSL_SESSION];
 static rtpush_bearssl_identity s_tls_identity;
-static t_cert_ca s_tls_ca;
-static s_engine s_engines[12];
 
-static void s_secure_start(void)
+static void s_secure_filter(void)
 {
     static char text[8192];
     static uint8_t der[8192];
     rtpush_bearssl_desc d;
-    T_CHECK(t_cert_anchor(&s_tls_ca, "build/cert") == 0, "build/cert/ca.pem: make cert");
     size_t len = t_cert_file("build/cert", "ec", "pem", text, sizeof text);
     len += t_cert_file("build/cert", "ec", "key", text + len, sizeof text - len);
     T_CHECK(rtpush_bearssl_pem(&s_tls_identity, text, len, der, sizeof der) == 0, "ec.pem");
@@ -87,6 +136,14 @@ static void s_secure_start(void)
     d.sessions = s_tls_sessions;
     d.sessions_size = sizeof s_tls_sessions;
     T_CHECK(rtpush_bearssl_init(&s_tls, &the->t.srv, &d) == 0, "rtpush_bearssl_init");
+}
+
+#endif
+
+static void s_secure_start(void)
+{
+    T_CHECK(t_cert_anchor(&s_tls_ca, "build/cert") == 0, "build/cert/ca.pem: make cert");
+    s_secure_filter();
 }
 
 static void s_secure_connect(s_peer *p)
@@ -107,8 +164,10 @@ static void s_secure_end(void)
     T_CHECK(pool->count.handshakes > 0, "nobody spoke TLS");
     T_CHECK(pool->count.slots_used == 0 && pool->handshakes == 0 && pool->wait_first == NULL,
             "TLS slots are not free");
-    T_CHECK(pool->count.last_error < BR_ERR_RECV_FATAL_ALERT, "an honest peer got an alert: %d",
-            pool->count.last_error);
+    // BearSSL's numbers from this one on are alerts that came, mbedTLS has one for all.
+    T_CHECK(S_TLS_ALERTED > 0 ? pool->count.last_error < S_TLS_ALERTED
+                              : pool->count.last_error != S_TLS_ALERTED,
+            "an honest peer sent an alert: %d", pool->count.last_error);
 }
 
 static void s_out(s_peer *p)
@@ -165,7 +224,7 @@ static void s_in(s_peer *p, const uint8_t *data, size_t len)
 // The core counts plaintext; what lwIP refers to is what the filter made of it.
 static int s_agrees(const rtpush_conn *c, uint32_t unsent)
 {
-    return ((const rtpush_bearssl_link *)rtpush_filter_self(c))->unacked == unsent;
+    return ((const rtpush_tls_link *)rtpush_filter_self(c))->unacked == unsent;
 }
 
 #endif // SIM_TLS
