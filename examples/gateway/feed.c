@@ -590,14 +590,19 @@ void feed_get_counters(const feed *f, feed_counters *out) {
 
 // -- start ----------------------------------------------------------------------------------------
 
-// Is this feed what the source publishes? nats-server's MQTT topics are its subjects.
+// Is this feed what the source publishes? The MQTT topics of nats-server are its subjects. Which of
+// its ports is the MQTT listener cannot be known here.
 static int is_own(const source *s, const char *source_url_text, const feed *f, const char *url) {
     source_url from;
     source_url to;
     const char *at = f->filter;
-    if (strcmp(s->kind->scheme, "nats") != 0 || strcmp(f->kind->scheme, "-") == 0 ||
-        strncmp(f->kind->scheme, "redis", 5) == 0 || source_url_split(url, 1, &from) < 0 ||
-        source_url_split(source_url_text, 1, &to) < 0 || strcmp(from.host, to.host) != 0) {
+    const int core = strcmp(f->kind->scheme, "nats+core") == 0;
+    if (strcmp(s->kind->scheme, "nats") != 0 ||
+        (!core && strncmp(f->kind->scheme, "mqtt", 4) != 0) ||
+        source_url_split(url, 4222, &from) < 0 ||
+        source_url_split(source_url_text, 4222, &to) < 0 ||
+        strcmp(from.host, to.host) != 0 || (core && from.port != to.port) ||
+        (!core && source_url_number(&from, "other", 0) == 1)) {
         return 0;
     }
     const char *stream = to.path[0] ? to.path : "events";
@@ -617,6 +622,7 @@ static int start_one(source *s, const char *source_url_text, const char *url) {
         return -1;
     }
     feed *f = new_feed(kind, s, feeds.count + 1u);
+    feeds.all[feeds.count] = f;
     if (f != NULL) {
         f->items = (feed_entry *)calloc(FEED_ITEMS, sizeof(*f->items));
     }
@@ -629,10 +635,12 @@ static int start_one(source *s, const char *source_url_text, const char *url) {
         return -1;
     }
     if (is_own(s, source_url_text, f, url)) {
-        feed_say(f, "it brings what the source publishes: that would have no end");
+        feed_say(f, "it brings what the source publishes: that would have no end%s",
+                 f->kind->scheme[0] == 'm' ? "; other=1 in its URL says that it is another broker"
+                                           : "");
         return -1;
     }
-    feeds.all[feeds.count++] = f;
+    feeds.count++;
     return 0;
 }
 

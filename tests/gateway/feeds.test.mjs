@@ -654,6 +654,23 @@ test('a wrong password is told, and harms nobody', async () => {
   await g.stop();
 });
 
+test('MQTT of another broker on the host of nats-server is a feed', async () => {
+  const m = await mosquitto();
+  const n = await BROKERS.nats.start();
+  const g = await gateway(n.url, ...feeds(`${m.at}/ev/#?v=5&other=1`));
+  await connected(g);
+  const r = await fresh(g);
+  for (const id of ['1', '2', '1']) { // nats-server answers a repetition with the first position
+    await m.put('ev/a', `with id ${id}`, '-V', '5', '-D', 'publish', 'user-property', 'message-id',
+      id);
+  }
+  const lines = [...Array(200).keys()].map((i) => `message ${i}`);
+  await m.lines('ev/b', lines);
+  await got(r, 'message 199');
+  equal(r.events.map((e) => e.data), ['with id 1', 'with id 2', ...lines], 'events');
+  await g.stop();
+});
+
 test('feeds that cannot be are refused with a line', async () => {
   const to = 'redis://127.0.0.1:1/ev';
   for (const [args, words] of [
@@ -669,7 +686,7 @@ test('feeds that cannot be are refused with a line', async () => {
     [[to, '--from', 'nats+core://x/a%20b'], 'expected nats'],
     [['nats://x:1/ev', '--from', 'nats+core://x:1/>'], 'no end'],
     [['nats://x:1/ev', '--from', 'mqtt://x/ev/#'], 'no end'],
-    [['nats://x:1', '--from', 'mqtt://x/$share/g/events/#'], 'no end']]) {
+    [['nats://x:1', '--from', 'mqtt://x/$share/g/events/#'], 'other=1 in its URL']]) {
     const { code, text } = await run(binary, args);
     check(code !== 0 && text.includes(words) && !text.includes('secret'), `${args}: ${text}`);
   }
