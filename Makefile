@@ -143,11 +143,11 @@ bench-peers:
 	sh tests/install.sh bench-peers
 	sh tests/bench/bench.sh peers
 
-## make bench-gateway  9,000 readers of a gateway on Redis, beside nchan; then of two and three
+## make bench-gateway  9,000 readers of a gateway on Redis, beside nchan; 18,000 of one to three
 bench-gateway:
 	sh tests/install.sh bench-gateway
 	sh tests/bench/bench.sh gateway
-	sh tests/bench/bench.sh gateways -w 'at a time'
+	sh tests/bench/bench.sh gateways -r 18000 -w 'SSE, one'
 
 ## make coverage  lines and branches of rtpush.h and each port that the tests reach
 coverage:
