@@ -59,6 +59,10 @@ command_of() {
         gateway-device) echo "sh tests/device/run.sh gateway" ;;
         gateway-caddy) echo "$make build/gateway-asan && sh ports/cert.sh &&
             node tests/gateway/caddy.test.mjs build/gateway-asan" ;;
+        gateway-state) echo "$make build/gateway-asan hub &&
+            node tests/gateway/state.test.mjs build/gateway-asan" ;;
+        gateway-state-long) echo "$make build/gateway-asan hub &&
+            LONG=1 node tests/gateway/state.test.mjs build/gateway-asan" ;;
         gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
             node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
@@ -155,7 +159,7 @@ case "${1:-test}" in
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
-            gateway-redis-long gateway-nats-long
+            gateway-redis-long gateway-nats-long gateway-state-long
             gateway-rabbit-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
@@ -183,7 +187,7 @@ browser-widgets
 windows
 secure secure-browser
 examples example-clients
-gateway-redis gateway-nats gateway-rabbit gateway-http gateway-feeds
+gateway-redis gateway-nats gateway-rabbit gateway-http gateway-feeds gateway-state
 gateway-device gateway-caddy
 access upload proxies proxied-pages
 posix slow threads

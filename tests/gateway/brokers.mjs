@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import {
-  afterTest, check, equal, freePort, run, until, within,
+  afterTest, check, equal, freePort, run, sleep, until, within,
 } from '../clients/harness.mjs';
 
 const children = new Set();
@@ -93,8 +93,10 @@ async function startRedis({ durable = false, args = [], password = '' } = {}) {
     return cli(['XADD', 'ev', `${id.split('-')[0]}-*`, 't', topic, 'd'], data);
   };
   // Is this the value that is kept of a topic?
-  d.kept = (topic, value) => async () => (
-    (await cli(['HGET', 'ev:values', topic])).endsWith(` ${value}`));
+  d.kept = (topic, value) => async () => {
+    await sleep(200);
+    return (await cli(['HGET', 'ev:values', topic])).endsWith(` ${value}`);
+  };
   d.remove = () => cli(['DEL', 'ev']);
   d.trim = (keep) => cli(['XTRIM', 'ev', 'MAXLEN', '=', String(keep)]);
   // Goes back to an earlier state, as a power cut may do, while the gateways are told that it
@@ -134,6 +136,7 @@ async function startNats({ durable = false, password = '' } = {}) {
   d.url = durable ? d.sure : `${d.sure}?memory=1`;
   d.put = (topic, data) => natsAsk(port, `ev.${topic}`, data);
   d.kept = (topic, value) => async () => {
+    await sleep(200);
     const text = await natsAsk(port, '$JS.API.STREAM.MSG.GET.KV_rtpush_values',
       JSON.stringify({ last_by_subj: `$KV.rtpush_values.ev.${topic}` })).catch(() => '');
     const data = /"data":"([^"]*)"/.exec(text)?.[1] ?? '';
