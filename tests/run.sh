@@ -159,8 +159,7 @@ case "${1:-test}" in
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
-            gateway-redis-long gateway-nats-long gateway-state-long
-            gateway-rabbit-long'
+            gateway-redis-long gateway-nats-long gateway-state-long gateway-rabbit-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.
@@ -177,6 +176,9 @@ cpp packages projects
 fuzz
 symbols lint mutants-self page-size'
         chains='
+gateway-redis gateway-state
+gateway-rabbit gateway-nats
+gateway-http gateway-feeds
 device pages widgets selftest
 clients clients-tls
 secure-app secure-device
@@ -187,7 +189,6 @@ browser-widgets
 windows
 secure secure-browser
 examples example-clients
-gateway-redis gateway-nats gateway-rabbit gateway-http gateway-feeds gateway-state
 gateway-device gateway-caddy
 access upload proxies proxied-pages
 posix slow threads
