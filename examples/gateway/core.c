@@ -24,9 +24,9 @@ typedef struct core {
     char queue[64];
 } core;
 
-static const char *fail(feed *f, const char *what, const natsConnection *nc, natsStatus status) {
+static const char *fail(feed *f, const char *what, natsConnection *nc, natsStatus status) {
     const char *detail = "";
-    if (nc == NULL || natsConnection_GetLastError((natsConnection *)nc, &detail) == NATS_OK) {
+    if (nc == NULL || natsConnection_GetLastError(nc, &detail) == NATS_OK) {
         detail = detail && detail[0] ? detail : natsStatus_GetText(status);
     }
     snprintf(f->why, sizeof(f->why), "%s: %s", what, detail);

@@ -570,7 +570,7 @@ void feeds_stop(void) {
     }
 }
 
-const feed *feeds_at(unsigned i) {
+feed *feeds_at(unsigned i) {
     if (feeds.local != NULL) {
         if (i == 0) {
             return feeds.local;
@@ -580,12 +580,11 @@ const feed *feeds_at(unsigned i) {
     return i < feeds.count ? feeds.all[i] : NULL;
 }
 
-void feed_get_counters(const feed *f, feed_counters *out) {
-    pthread_mutex_t *mutex = (pthread_mutex_t *)&f->mutex;
-    pthread_mutex_lock(mutex);
+void feed_get_counters(feed *f, feed_counters *out) {
+    pthread_mutex_lock(&f->mutex);
     *out = f->count;
     out->queued = f->items_count;
-    pthread_mutex_unlock(mutex);
+    pthread_mutex_unlock(&f->mutex);
 }
 
 // -- start ----------------------------------------------------------------------------------------

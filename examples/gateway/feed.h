@@ -122,8 +122,8 @@ void feeds_stop(void);
 // How many messages wait.
 uint32_t feeds_left(void);
 // The feed that is the source, if it is one, and then the others. NULL: there is no such.
-const feed *feeds_at(unsigned i);
-void feed_get_counters(const feed *f, feed_counters *out);
+feed *feeds_at(unsigned i);
+void feed_get_counters(feed *f, feed_counters *out);
 
 // -- for kinds ------------------------------------------------------------------------------------
 

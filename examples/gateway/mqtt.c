@@ -96,6 +96,7 @@ static void on_message(struct mosquitto *m, void *user, const struct mosquitto_m
     feed_message out;
     char *name = NULL;
     char *value = NULL;
+    char *key = NULL;
     (void)m;
     memset(&out, 0, sizeof(out));
     out.name = in->topic;
@@ -104,21 +105,22 @@ static void on_message(struct mosquitto *m, void *user, const struct mosquitto_m
     out.len = (size_t)in->payloadlen;
     out.retained = in->retain;
     bool again = false;
-    while (out.key == NULL &&
+    while (key == NULL &&
            (props = mosquitto_property_read_string_pair(props, MQTT_PROP_USER_PROPERTY, &name,
                                                         &value, again)) != NULL) {
         again = true;
         if (strcmp(name, "message-id") == 0) {
-            out.key = value;
-            out.key_len = strlen(value);
+            key = value;
         } else {
             free(value);
         }
         free(name);
     }
     up(q); // what a session has kept may come before the answer to SUBSCRIBE
+    out.key = key;
+    out.key_len = key != NULL ? strlen(key) : 0;
     feed_deliver(q->f, &out);
-    free((char *)out.key);
+    free(key);
 }
 
 // A host that does not answer at all keeps it for as long as the system tries, 2 minutes.
