@@ -8,7 +8,8 @@
 # every unit test with clang's sanitizers too (the matrix has its memory sanitizer), configurations
 # of lwIP that differ little, transcripts and dashboard over TLS on a board, as secure-app has that,
 # the clients against a server that uses poll (posix has its event loop) and against a sanitized one
-# that uses epoll (as clients-tls), and the widgets and tabs in Firefox, which has rtpush.js here.
+# that uses epoll (as clients-tls), the widgets and tabs in Firefox, which has rtpush.js here, and
+# the project for Pico W by its SDK, most of which is compiling the SDK.
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
@@ -41,6 +42,7 @@ command_of() {
         cpp) echo "sh tests/cpp/run.sh" ;;
         packages) echo "sh tests/packages/run.sh" ;;
         projects) echo "sh tests/packages/boards.sh" ;;
+        projects-long) echo "sh tests/packages/boards.sh pico" ;;
         snippets) echo "sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
         clients-poll) echo "$make build/echo-poll build/hub-poll &&
@@ -159,7 +161,8 @@ case "${1:-test}" in
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
-            gateway-redis-long gateway-nats-long gateway-state-long gateway-rabbit-long'
+            projects-long gateway-redis-long gateway-nats-long gateway-state-long
+            gateway-rabbit-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.

@@ -1,9 +1,9 @@
 #!/bin/sh
 # TLS by the filter ports/rtpush_mbedtls.h: what tests/tls/run.sh does for rtpush_bearssl.h.
 #     sh tests/tls/mbedtls_run.sh          the tests against a client in memory, by TLS 1.2 and 1.3,
-#                                          some runs over lwIP, and openssl's handshakes
+#                                          and openssl's handshakes
 #     sh tests/tls/mbedtls_run.sh long     also with records of 1,024 bytes and sanitizers in the
-#                                          library, random runs, more over lwIP, other programs,
+#                                          library, random runs, over lwIP, other programs,
 #                                          Chromium, the handshakes of a Cortex-M3 in QEMU, and the
 #                                          flash that a program needs
 # The last line is `N passed, N failed`.
@@ -39,7 +39,6 @@ lwip() {
     part "$1" 400 "sh tests/tls/mbedtls.sh small && sh tests/lwip/fetch.sh ${1%%-*} &&
         sh tests/lwip/build.sh $1 && build/lwip/sim-$1 seeds 1 $2"
 }
-lwip 2.1-HEAP-MBEDTLS-asan "${SEEDS:-20}"
 tools="$make build/hub-mbedtls build/hub && RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem \
     node tests/tls/tools.test.mjs build/hub-mbedtls build/hub"
 if [ "${1:-}" = long ]; then
@@ -47,6 +46,7 @@ if [ "${1:-}" = long ]; then
     part small-1.3 700 "$out/test_tls-small-asan 1.3"
     memory random sim host "${SEEDS:-300}"
     memory random-small sim small-asan "${SEEDS:-300}" 1000
+    lwip 2.1-HEAP-MBEDTLS-asan "${SEEDS:-300}"
     lwip 2.2-SMALL-MBEDTLS-asan "${SEEDS:-300}"
     part allocs-2.1-HEAP 400 'build/lwip/sim-2.1-HEAP-MBEDTLS-asan allocs 1 3'
     part tools-mbedtls 600 "$tools"
