@@ -156,7 +156,11 @@ case "${1:-test}" in
         done
         exit
         ;;
-    check) chains='lint symbols mutants-self unit seeds' ;;
+    check)
+        at_a_time=2
+        chains='unit
+lint symbols mutants-self seeds'
+        ;;
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
