@@ -141,6 +141,7 @@ FAULT(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len
 FAULT(int, socket, (int family, int type, int protocol), (family, type, protocol))
 FAULT(int, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
 FAULT(int, getsockname, (int fd, struct sockaddr *own, socklen_t *len), (fd, own, len))
+FAULT(int, getpeername, (int fd, struct sockaddr *other, socklen_t *len), (fd, other, len))
 FAULT(int, epoll_create1, (int flags), (flags))
 FAULT(int, epoll_ctl, (int poller, int how, int fd, struct epoll_event *event),
       (poller, how, fd, event))
@@ -159,6 +160,7 @@ FAULT(ssize_t, read, (int fd, void *data, size_t len), (fd, data, len))
 #define bind(fd, at, len) fault_bind(fd, at, len)
 #define listen(fd, backlog) fault_listen(fd, backlog)
 #define getsockname(fd, own, len) fault_getsockname(fd, own, len)
+#define getpeername(fd, other, len) fault_getpeername(fd, other, len)
 #define fcntl(...) fault_fcntl(__VA_ARGS__)
 #define epoll_create1(flags) fault_epoll_create1(flags)
 #define epoll_ctl(poller, how, fd, event) fault_epoll_ctl(poller, how, fd, event)
@@ -184,6 +186,7 @@ FAULT(ssize_t, read, (int fd, void *data, size_t len), (fd, data, len))
 #undef bind
 #undef listen
 #undef getsockname
+#undef getpeername
 #undef fcntl
 #undef epoll_create1
 #undef epoll_ctl
@@ -229,6 +232,18 @@ static int on_message(rtpush_server *server, rtpush_handle conn, const rtpush_me
 static const rtpush_topic topics[] = {{"log", &rtpush_topic_event, 0, 0}};
 static rtpush_route routes[6];
 
+// What on_hello's request came from, as authorize of examples asks.
+static char seen_address[RTPUSH_POSIX_ADDRESS_SIZE];
+static int authorize(rtpush_server *server, const rtpush_request *req, rtpush_grant *grant) {
+    (void)server;
+    (void)req;
+    (void)grant;
+    if (rtpush_posix_address(&port, seen_address) != seen_address) {
+        strcpy(seen_address, "none");
+    }
+    return 0;
+}
+
 static void init_server(rtpush_server *server, void *at, size_t size) {
     rtpush_desc desc;
     memset(&desc, 0, sizeof desc);
@@ -254,6 +269,7 @@ static void init_server(rtpush_server *server, void *at, size_t size) {
     routes[5].kind = &rtpush_handler;
     routes[5].on_request = on_stop;
     desc.routes = routes;
+    desc.authorize = authorize;
     desc.route_count = 6;
     desc.topics = topics;
     desc.topic_count = 1;
@@ -941,15 +957,29 @@ static void addresses_of_ipv6_and_mapped_ones(void) {
     for (int i = 0; i < 8; i++) {
         hash = hash * 16777619u; // ::/64
     }
-    CHECK(seen_peer == hash);
+    CHECK(seen_peer == hash && rtpush_posix_peer("::1") == hash);
+    CHECK(strcmp(seen_address, "::1") == 0);
     close(fd);
     end();
     begin_with(&desc, "::");
     fd = dial();
     CHECK(says_hello(fd));
-    CHECK(seen_peer == 0x7F000001u);
+    CHECK(seen_peer == 0x7F000001u && rtpush_posix_peer("127.0.0.1") == seen_peer);
+    CHECK(strcmp(seen_address, "127.0.0.1") == 0); // not as an IPv6 address
     close(fd);
     end();
+    begin();
+    fd = dial();
+    CHECK(says_hello(fd));
+    CHECK(strcmp(seen_address, "127.0.0.1") == 0);
+    char none_here[RTPUSH_POSIX_ADDRESS_SIZE];
+    CHECK(rtpush_posix_address(&port, none_here) == NULL); // no request is asking
+    fault("getpeername", 0, 1, ENOTCONN, -1);
+    CHECK(says_hello(fd));
+    CHECK(strcmp(seen_address, "none") == 0);
+    close(fd);
+    end();
+    CHECK(rtpush_posix_peer("proxy.lan") == 0);
     struct sockaddr_storage none;
     memset(&none, 0, sizeof none);
     CHECK(rtpi_posix_peer(&none) == 1);
