@@ -281,54 +281,6 @@ static int readers_take(int ms) {
 
 // -- connections ----------------------------------------------------------------------------------
 
-// -1: nobody listens.
-static int try_dial(int port) {
-    const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const int segment = 1460; // Ethernet's, see load.c
-    const int on = 1;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0) {
-        fail("socket");
-    }
-    if (connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static int dial(int port) {
-    const int fd = try_dial(port);
-    if (fd < 0) {
-        fail("connect");
-    }
-    return fd;
-}
-
-static void send_all(int fd, const void *data, size_t len) {
-    for (size_t at = 0; at < len;) {
-        const ssize_t n = send(fd, (const char *)data + at, len - at, MSG_NOSIGNAL);
-        if (n <= 0) {
-            fail("send");
-        }
-        at += (size_t)n;
-    }
-}
-
-static int ask(int port, const char *path, int sse) {
-    char text[400];
-    const int fd = dial(port);
-    const int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", path,
-                           sse ? "Accept: text/event-stream\r\n"
-                               : "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-                                 "Sec-WebSocket-Version: 13\r\n"
-                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
-    send_all(fd, text, (size_t)n);
-    return fd;
-}
-
 // Reads the head of an answer. Its status; what followed it is left in `in`, of *more bytes.
 static int answer(int fd, size_t *more) {
     size_t len = 0;

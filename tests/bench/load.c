@@ -43,7 +43,6 @@ enum {
     IDLE_FEW = 1000,
     IDLE_MAX = 5000,
     AT_ONCE = 50,      // connections opened
-    SEGMENT = 1460,    // Ethernet's: loopback's 64 KB and delayed acknowledgements stall senders
     BUFFER = 1 << 18,  // one recv
     SLICES_MAX = 99,
     SLICE_MS_MAX = 10000, // a server waits 20 s for a byte of a client before it pings
@@ -124,42 +123,6 @@ static int slices = 5;
 static const char *only = "";
 static FILE *csv;
 
-static int client_connect(const server *s) {
-    const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port),
-                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const int segment = SEGMENT;
-    const int on = 1;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-        connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0) {
-        fail("connect");
-    }
-    return fd;
-}
-
-static void send_all(int fd, const void *data, size_t len) {
-    for (size_t at = 0; at < len;) {
-        const ssize_t n = send(fd, (const char *)data + at, len - at, MSG_NOSIGNAL);
-        if (n <= 0) {
-            fail("send");
-        }
-        at += (size_t)n;
-    }
-}
-
-static int client_request(const server *s, const char *path, int sse) {
-    char text[400];
-    const int fd = client_connect(s);
-    const int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", path,
-                           sse ? "Accept: text/event-stream\r\n"
-                               : "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-                                 "Sec-WebSocket-Version: 13\r\n"
-                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
-    send_all(fd, text, (size_t)n);
-    return fd;
-}
-
 // Reads the answer's head and, of an event stream, the first block; nothing is published yet, so
 // nothing follows. A stream that begins with an id of ours leaves its sequence number in events.
 static void client_answer(int fd, int sse, sse_reader *events) {
@@ -193,7 +156,7 @@ static void client_answer(int fd, int sse, sse_reader *events) {
 static void client_open(const server *s, const char *path, int sse, sse_reader *events, int *fds,
                         int count) {
     for (int i = 0; i < count; i++) {
-        fds[i] = client_request(s, path, sse);
+        fds[i] = ask(s->port, path, sse);
     }
     for (int i = 0; i < count; i++) {
         client_answer(fds[i], sse, events);
