@@ -1,9 +1,11 @@
-// How long the tests wait for what should come. A limit is written for a machine that has a
-// processor for each process that wants one; where more want to run, all takes longer by as much.
+// How long the tests wait for what should come, as a factor of what a quiet machine needs at most.
+// Where more processes want to run than there are processors, all takes longer by as much, and the
+// load average tells of it a minute late. A limit only ends a test that would hang, so it is large.
 import os from 'node:os';
 
-const MOST = 8;
+const LEAST = 4;
+const MOST = 12;
 
 export function patience() {
-  return Math.min(MOST, Math.max(1, os.loadavg()[0] / os.cpus().length));
+  return Math.min(MOST, Math.max(LEAST, 2 * os.loadavg()[0] / os.cpus().length));
 }

@@ -2,6 +2,7 @@
 import {
   call, check, equal, noticesOf, sleep, test, until, withServer, within,
 } from './harness.mjs';
+import { patience } from '../patience.mjs';
 import { open } from './echo.mjs';
 import { ID, numbered, publish } from './events.mjs';
 
@@ -180,7 +181,7 @@ export default function suite(path) {
     s.child.kill('SIGTERM');
     equal((await within(5_000, 'the close', ws.over)).code, 1001, 'close code');
     equal(await within(5_000, 'the end', s.ended), { code: 0, signal: null }, 'how it ended');
-    check(Date.now() - began < 5_000, 'it took more than 5 s');
+    check(Date.now() - began < 5_000 * patience(), 'it took more than 5 s');
     await call(`${s.url}/healthz`).then(() => check(false, 'it still answers'), () => {});
   });
 }

@@ -133,7 +133,7 @@ server('an image of 5 MB is not held back where the route says so', async (s) =>
   const began = Date.now();
   const a = await fetch(`${s.url}/image`, { method: 'POST', body: image });
   equal(await a.text(), digest(image), 'the image');
-  check(Date.now() - began < 10_000, `${Date.now() - began} ms`); // 18 s by the server's rate
+  check(Date.now() - began < 15_000, `${Date.now() - began} ms`); // 18 s by the server's rate
 });
 
 server('a route that is slow by its rate and by LATER gets all of it', async (s) => {

@@ -158,11 +158,12 @@ async function startNats({ durable = false, password = '' } = {}) {
   return d;
 }
 
-// RabbitMQ needs seconds of a core to start: one for all tests, each with a stream of its own.
+// RabbitMQ needs seconds of a core to start: one for all tests, started before them, so that the
+// limit of none has to hold it; each test has a stream of its own.
 // Not by the wrapper in /usr/sbin, which changes the user. epmd is ours, or Erlang would start one
 // that stays.
 let shared = null;
-async function sharedRabbit() {
+async function prepareRabbit() {
   const at = await mkdtemp(join(tmpdir(), 'rtpush-rabbit-'));
   process.on('exit', () => rmSync(at, { recursive: true, force: true }));
   const [port, distribution, epmd] = [await freePort(), await freePort(), await freePort()];
@@ -192,7 +193,7 @@ async function sharedRabbit() {
   const [version] = await readdir(lib);
   const scripts = `${lib}/${version}/sbin`;
   const d = await daemon('sh', [`${scripts}/rabbitmq-server`], port, { env, kept: true });
-  return Object.assign(d, { at, env, scripts });
+  shared = Object.assign(d, { at, env, scripts });
 }
 
 // Are all threads of a process stopped?
@@ -204,7 +205,6 @@ async function areStopped(pid) {
 
 let streams = 0;
 async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
-  shared ??= await sharedRabbit();
   if (shared.over()) {
     await shared.again();
   }
@@ -277,10 +277,15 @@ async function startDevice({ args = [] } = {}) {
   return d;
 }
 
+// prepare: what all tests of a broker share is started, before the first of them.
 export const BROKERS = {
   redis: { start: startRedis, nowhere: (port) => `redis://127.0.0.1:${port}/ev` },
   nats: { start: startNats, nowhere: (port) => `nats://127.0.0.1:${port}/ev` },
-  rabbit: { start: startRabbit, nowhere: (port) => `amqp://127.0.0.1:${port}/ev` },
+  rabbit: {
+    prepare: prepareRabbit,
+    start: startRabbit,
+    nowhere: (port) => `amqp://127.0.0.1:${port}/ev`,
+  },
   http: { start: startDevice },
 };
 

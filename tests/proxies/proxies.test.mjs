@@ -171,9 +171,9 @@ function headers(p, via) {
 
 // -- what is pushed -------------------------------------------------------------------------------
 
-// A second, and more on a busy machine; less than the keep-alive that could push out what a proxy
-// holds back.
-const SOON = 3_000;
+// Some seconds, by patience.mjs; less than the keep-alive that could push out what a proxy holds
+// back.
+const SOON = 1_000;
 
 // Reads an event stream as it comes, as a browser does: it takes and decodes what is compressed.
 async function reading(port, fields = {}) {
