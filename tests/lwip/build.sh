@@ -19,6 +19,9 @@ tls_of() { # what a program that speaks TLS needs: tls_of NAME compile|link
     esac
 }
 objects_of() { echo "build/lwip/objects/$1"; }
+units_of() { # those of lwIP's source in a folder of objects
+    echo "$1/lwip.o $1/memory.o $1/stack.o"
+}
 sanitizers_of() {
     case "$1" in
         *-asan)
@@ -32,10 +35,12 @@ flags_of() {
         "-Itests/lwip/include -isystem $(lwip_at "${1%%-*}")/include"
 }
 warn='-Wall -Wextra -Wno-unused-function'
-sources='core/init.c core/def.c core/inet_chksum.c core/ip.c core/mem.c core/memp.c core/netif.c
-    core/pbuf.c core/stats.c core/tcp.c core/tcp_in.c core/tcp_out.c core/timeouts.c
-    core/ipv4/ip4.c core/ipv4/ip4_addr.c core/ipv4/icmp.c core/ipv4/etharp.c netif/ethernet.c'
-ipv6='core/ipv6/ip6.c core/ipv6/ip6_addr.c core/ipv6/icmp6.c core/ipv6/nd6.c core/ipv6/ethip6.c'
+# One unit, which compiles in a fifth of the time of its files; the allocators apart, see stack.c.
+sources='core/init.c core/def.c core/inet_chksum.c core/ip.c core/netif.c core/pbuf.c core/stats.c
+    core/tcp.c core/tcp_in.c core/tcp_out.c core/timeouts.c core/ipv4/ip4.c core/ipv4/ip4_addr.c
+    core/ipv4/icmp.c core/ipv4/etharp.c netif/ethernet.c core/ipv6/ip6.c core/ipv6/ip6_addr.c
+    core/ipv6/icmp6.c core/ipv6/nd6.c core/ipv6/ethip6.c'
+memory='core/mem.c core/memp.c'
 
 # stack NAME FOLDER MACRO: commands that compile lwIP and its netif into FOLDER
 stack() {
@@ -44,14 +49,13 @@ stack() {
     if [ "$3" != SIM_CLIENT ] && [ "$3" != SIM_HEAP ]; then
         renamed='-Dmemp_malloc=lwip_memp_malloc -Dmem_malloc=lwip_mem_malloc' # see stack.c
     fi
-    for s in $sources $ipv6; do
-        o="$2/$(basename "$s" .c).o"
+    for unit in lwip memory; do
+        o="$2/$unit.o"
         if [ ! -e "$o" ] || [ -n "$(find tests/lwip/include $self -newer "$o")" ]; then
-            case "$s" in
-                core/mem.c | core/memp.c) more="$renamed" ;;
-                *) more='' ;;
-            esac
-            echo "$cc $(flags_of "$1") -w -D$3 $more -c $(lwip_at "${1%%-*}")/$s -o $o"
+            files="$sources" more=''
+            [ "$unit" = memory ] && files="$memory" more="$renamed"
+            printf '#include "%s"\n' $files >"$2/$unit.c"
+            echo "$cc $(flags_of "$1") -I$(lwip_at "${1%%-*}") -w -D$3 $more -c $2/$unit.c -o $o"
         fi
     done
     echo "$cc $(flags_of "$1") $warn -D$3 -c tests/lwip/stack.c -o $2/stack.o"
@@ -79,10 +83,13 @@ keep="$(grep -oE '\bpeers?_[a-z_]+\(' tests/lwip/sim.h | tr -d '(' | grep -v '^p
     sort -u | sed 's/^/--keep-global-symbol=/')"
 for name in "$@"; do
     peers="$(objects_of "${name%%-*}-peers")"
-    ld -r "$peers"/*.o -o "$peers.all.o"
+    # shellcheck disable=SC2046 # names are meant to split
+    ld -r $(units_of "$peers") "$peers/peers.o" -o "$peers.all.o"
     # shellcheck disable=SC2086 # one option a name
     objcopy $keep "$peers.all.o" "$peers.local.o"
-    # shellcheck disable=SC2046 # options are meant to split
-    $cc $(sanitizers_of "$name") "$(objects_of "$name")"/*.o "$peers.local.o" \
+    own="$(objects_of "$name")"
+    case "$name" in *-MBEDTLS*) client="$own/bearssl.o" ;; *) client='' ;; esac
+    # shellcheck disable=SC2046,SC2086 # options and names are meant to split
+    $cc $(sanitizers_of "$name") $(units_of "$own") "$own/sim.o" $client "$peers.local.o" \
         -o "build/lwip/sim-$name" $(tls_of "$name" link)
 done
