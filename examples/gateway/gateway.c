@@ -50,7 +50,9 @@ enum {
     SLICE_MS = 20,        // streams are ended at most so often: all are looked through each time
     GATHER_STREAMS = 5000, // so many wait 1 ms for what follows an event
     PROBE_MS = 100,       // the source is asked for its end at most so often
-    STOP_MS = 5000        // what is still open then is closed
+    STOP_MS = 5000,       // what is still open then is closed
+    STATUS_MS = 2000,     // away for less is not told
+    STATUS_SIZE = 64      // bytes of the value of --status
 };
 
 static gateway g;
@@ -156,6 +158,7 @@ static int authorize(rtpush_server *srv, const rtpush_request *req, rtpush_grant
         grant->topics &= may_read;
         grant->known = 1;
     }
+    may_publish &= ~g.status_bit;
     if (presence) {
         readable[req->conn.index] = may_read;
         return 0;
@@ -482,6 +485,31 @@ static int take_items(int64_t now_ms) {
     return 0;
 }
 
+// -- the topic of --status ------------------------------------------------------------------------
+// Whether what readers get here is current: a value of this gateway, which has no position in the
+// source. A page that goes to another gateway gets that one's: values are not counted by event ids,
+// and the third part of a poll's id counts only where it was given (desc.seed).
+
+enum { STATUS_NONE, STATUS_UP, STATUS_AWAY }; // what was told last
+
+static void tell_status(int64_t now_ms) {
+    char text[STATUS_SIZE];
+    if (g.status_bit == 0 || !g.was_ready) {
+        return; // before that nobody reads
+    }
+    const int64_t late_ms = g.late_since_ms != 0 ? now_ms - g.late_since_ms : 0;
+    const int status = g.late_since_ms == 0    ? STATUS_UP
+                       : late_ms >= STATUS_MS ? STATUS_AWAY : g.status;
+    if (status == g.status) {
+        return;
+    }
+    snprintf(text, sizeof(text), "{\"source\":\"%s\",\"since\":%lld}",
+             status == STATUS_AWAY ? "away" : "up", (long long)time(NULL) - late_ms / 1000);
+    if (rtpush_publish(&g.srv, g.topic_count - 1u, text, strlen(text)) == RTPUSH_OK) {
+        g.status = status;
+    }
+}
+
 // -- GET /presence --------------------------------------------------------------------------------
 
 static void on_open(rtpush_server *srv, const rtpush_request *req) {
@@ -588,6 +616,23 @@ static int add_topics(char *names, const rtpush_topic_kind *kind) {
         topics[g.topic_count].max = kind == &rtpush_topic_state ? (uint16_t)g.opt.state_max : 0;
         g.topic_count++;
     }
+    return 0;
+}
+
+// The last of the table: the source and its feeds do not know it.
+static int add_status(const char *name) {
+    if (name[0] == '\0') {
+        return 0;
+    }
+    if (g.topic_count == TOPICS_MAX) {
+        fprintf(stderr, "gateway: --status: at most %d topics\n", TOPICS_MAX);
+        return -1;
+    }
+    topics[g.topic_count].name = name;
+    topics[g.topic_count].kind = &rtpush_topic_state;
+    topics[g.topic_count].max = STATUS_SIZE;
+    g.status_bit = 1u << g.topic_count;
+    g.topic_count++;
     return 0;
 }
 
@@ -857,6 +902,7 @@ static int run(void) {
         feeds_step(now_ms);
         end_late_waiters(now_ms);
         say_presence(now_ms);
+        tell_status(now_ms);
         probe(now_ms);
         drain(now_ms);
         wait_ms = rtpush_posix_step(&port, 0);
@@ -883,14 +929,15 @@ int main(int argc, char **argv) {
     memcpy(state_names, g.opt.state, strlen(g.opt.state) + 1u);
     memcpy(origin_names, g.opt.origins, strlen(g.opt.origins) + 1u);
     if (add_topics(topic_names, &rtpush_topic_event) < 0 ||
-        add_topics(state_names, &rtpush_topic_state) < 0 || add_origins(origin_names) < 0 ||
-        set_trust() < 0 || read_key(g.opt.jwt_key) < 0) {
+        add_topics(state_names, &rtpush_topic_state) < 0 || add_status(g.opt.status) < 0 ||
+        add_origins(origin_names) < 0 || set_trust() < 0 || read_key(g.opt.jwt_key) < 0) {
         return EXIT_FAILURE;
     }
     signal(SIGPIPE, SIG_IGN); // hiredis writes to connections that have ended
     g.name[0] = rtpush_posix_epoch();
     g.name[1] = rtpush_posix_epoch();
-    source_desc desc = {topics, g.topic_count, RTPUSH_EVENT_MAX(g.opt.log_size / 4u * 4u),
+    const uint32_t source_topics = g.topic_count - (g.status_bit != 0);
+    source_desc desc = {topics, source_topics, RTPUSH_EVENT_MAX(g.opt.log_size / 4u * 4u),
                         g.opt.log_size, tx_size() - VALUE_OVERHEAD};
     desc.max_len = desc.max_len < g.opt.max_len ? desc.max_len : g.opt.max_len;
     const uint32_t slots = g.opt.conns + 64u; // some for plain requests beside the streams

@@ -21,6 +21,8 @@ typedef struct gateway {
     int was_ready;         // caught up once: before that no reader is let in
     int64_t late_since_ms; // not caught up since; 0: it is
     int64_t away_since_ms; // the source is away since; 0: it is not
+    uint32_t status_bit;   // of the topic of --status; 0: there is none
+    int status;            // that readers of it were told
     int64_t paced_ms;      // when pace_bytes was computed
     int64_t pace_bytes;    // that may be taken while the source has more at once
     int64_t probed_ms;

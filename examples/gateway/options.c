@@ -28,6 +28,7 @@ static const option table[] = {
     {"topics", FIELD(topics), 0, 0, "a,b,c", "topics that pass, at most 32"},
     {"state", FIELD(state), 0, 0, "", "more topics, of which only the newest value counts"},
     {"state-max", FIELD(state_max), 1, 60000, "512", "bytes of the largest value"},
+    {"status", FIELD(status), 0, 0, "", "one more topic, whose value says if the source is away"},
     {"origins", FIELD(origins), 0, 0, "", "sites whose pages may connect: https://a,https://b"},
     {"conns", FIELD(conns), 1, 200000, "1024", "streams at a time"},
     {"log", FIELD(log_size), 4096, 0x40000000, "4194304", "bytes of the log that is replayed"},

@@ -14,6 +14,7 @@ typedef struct options {
     const char *host;
     const char *topics;  // a,b,c
     const char *state;   // ... of which only the newest value counts
+    const char *status;  // one more of these, of this gateway alone; "": none
     const char *origins; // other sites whose pages may read, with commas
     const char *jwt_key; // a file
     const char *jwt_aud;

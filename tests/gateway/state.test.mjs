@@ -1,15 +1,16 @@
-// What gateways know beside the events: values of STATE topics, who reads, who a client is behind a
-// proxy.
+// What gateways know beside the events: values of STATE topics, whether the source is away, who
+// reads, who a client is behind a proxy.
 //     node tests/gateway/state.test.mjs build/gateway-asan [PART OF A TEST NAME]
-// With LONG all tests run with NATS too, not only those of what it keeps.
+// With LONG all tests run with NATS too, not only those of what it keeps, and that of the source
+// that is away with RabbitMQ.
 import { writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { BROKERS, folder } from './brokers.mjs';
 import { fresh, metric, open, post, publish, starter, token } from './gateways.mjs';
 import { KINDS, WsReader } from './readers.mjs';
 import {
-  afterTest, call, check, connect, EventParser, equal, openEvents, parseAnswer, request, run,
-  runAll, sleep, test, until,
+  afterTest, call, check, connect, EventParser, equal, freePort, openEvents, parseAnswer, request,
+  run, runAll, sleep, startProxy, test, until,
 } from '../clients/harness.mjs';
 
 const [binary, only] = process.argv.slice(2);
@@ -353,6 +354,195 @@ test('a topic is an event or a value', async () => {
   }
 });
 
+// -- is the source away ---------------------------------------------------------------------------
+
+const STATUS = ['--topics', 'a', '--status', 'status'];
+
+// What a reader was told, each change once: after a reset all values come again.
+const told = (r) => r.events.filter((e) => e.topic === 'status')
+  .map((e) => JSON.parse(e.data).source).filter((s, i, all) => s !== all[i - 1]);
+
+async function statusReaders(g) {
+  const readers = KINDS.map((Kind, i) => new Kind(g.url, ['a', 'status'], i));
+  afterTest(() => readers.forEach((r) => r.stop()));
+  readers.forEach((r) => r.start());
+  await areTold(readers, ['up']);
+  return readers;
+}
+
+const areTold = (readers, expected) => until(`all to be told ${expected}`, () => readers.every(
+  (r) => JSON.stringify(told(r)) === JSON.stringify(expected)), 25_000)
+  .catch(() => equal(readers.map(told), readers.map(() => expected), 'what readers were told'));
+
+// A feed that is the source.
+async function pubsub() {
+  const b = await BROKERS.redis.start();
+  return Object.assign(b, { url: b.url.replace('redis:', 'redis+pubsub:').replace('/ev', '/*') });
+}
+
+const SOURCES = {
+  redis: () => BROKERS.redis.start({ durable: true }),
+  http: () => BROKERS.http.start(),
+  'redis+pubsub': pubsub,
+  ...(process.env.LONG && {
+    nats: () => BROKERS.nats.start({ durable: true }),
+    rabbit: () => BROKERS.rabbit.start({ durable: true }),
+  }),
+};
+
+for (const [name, source] of Object.entries(SOURCES)) {
+  test(`${name}: pages are told that the source is away, and that it is back`, async () => {
+    const b = await source();
+    const g = await start(b, ...STATUS);
+    const readers = await statusReaders(g);
+    const before = Date.now() / 1000;
+    await b.kill();
+    await areTold(readers, ['up', 'away']);
+    const now = JSON.parse((await values(g, 'status')).status);
+    equal([now.source, Number.isInteger(now.since)], ['away', true], 'what a newcomer gets');
+    check(now.since >= Math.trunc(before) && now.since <= Date.now() / 1000, `since ${now.since}`);
+    await b.again();
+    await areTold(readers, ['up', 'away', 'up']);
+    equal(JSON.parse((await values(g, 'status')).status).source, 'up', 'what a newcomer gets');
+    equal(readers.slice(0, 2).map((r) => r.opened), [1, 1], 'streams that each opened');
+    readers.forEach((r) => r.stop());
+    await g.stop();
+  }, 90_000);
+}
+
+test('a short break of the connection to the source is not told', async () => {
+  const b = await BROKERS.redis.start();
+  const g = await start(b, ...STATUS);
+  const readers = await statusReaders(g);
+  for (let n = 1; n <= 3; n++) {
+    await b.cli(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
+    await until('a new connection', async () => await metric(g, 'source_connects') > n);
+    await poster(g)('a', String(n));
+  }
+  await until('the events', () => readers.every((r) => r.events.some((e) => e.data === '3')));
+  await areTold(readers, ['up']);
+  readers.forEach((r) => r.stop());
+  await g.stop();
+});
+
+test('a page that goes to another gateway gets its status, and each event once', async () => {
+  const b = await BROKERS.redis.start();
+  const network = await startProxy(b.port);
+  const g = await start({ url: b.url.replace(b.port, network.port) }, ...STATUS);
+  const h = await start(b, ...STATUS);
+  const readers = await statusReaders(g);
+  let n = 0;
+  const five = async () => {
+    for (let i = 0; i < 5; i++, n++) {
+      await publish(h, 'a', String(n));
+    }
+  };
+  const have = (total) => until(`${total} events`, () => readers.every(
+    (r) => r.events.filter((e) => e.topic === 'a').length >= total));
+  const goTo = (to) => readers.forEach((r) => {
+    r.url = to.url;
+    r.cut();
+  });
+  await five();
+  await have(5);
+  network.aim(await freePort()); // where nobody listens
+  network.cut();
+  await areTold(readers, ['up', 'away']);
+  await five();
+
+  // A poll's id has the revision of the gateway's values, and says whose it is.
+  const poll = async (at, id) => {
+    const a = await call(`${at.url}/poll?timeout=0&topics=a,status&last_event_id=${id}`);
+    const parser = new EventParser();
+    parser.push(a.body);
+    return [parser.lastId, parser.events.filter((e) => e.event !== 'rtpush').map(
+      (e) => (e.event === 'a' ? e.data : JSON.parse(e.data).source))];
+  };
+  const [first] = await poll(g, readers[0].id.slice(0, 17));
+  equal(first.split('-').length, 4, 'words of its id');
+  equal((await poll(g, first))[1], [], 'at the same gateway');
+  const [second, all] = await poll(h, first);
+  equal(all, ['up', '5', '6', '7', '8', '9'], 'at the other');
+  equal((await poll(h, second))[1], [], 'and again');
+  const r = await open(h, 'a,status', readers[0].id); // Last-Event-ID
+  await r.wait('the events', () => r.events.length >= 6);
+  equal(r.events.map((e) => e.data.slice(0, 14)),
+    ['{"source":"up"', '5', '6', '7', '8', '9'], 'an event stream at the other');
+  equal(r.notices, ['replayed 5'], 'its notices');
+  r.close();
+
+  goTo(h);
+  await have(10);
+  await areTold(readers, ['up', 'away', 'up']);
+  const opened = readers.map((x) => x.opened);
+  goTo(g); // which has not come as far: they wait, and nothing goes back
+  await until('them to be there', () => readers.slice(0, 2).every((x, i) => x.opened > opened[i]));
+  await five();
+  network.aim(b.port);
+  await have(15);
+  await until('the gateway to be back', async () => (
+    JSON.parse((await values(g, 'status')).status).source === 'up'));
+  await five();
+  await have(20);
+  for (const x of readers) {
+    equal(x.events.filter((e) => e.topic === 'a').map((e) => Number(e.data)),
+      [...Array(20).keys()], `events of ${x.constructor.name}`);
+    equal(told(x).at(-1), 'up', `what ${x.constructor.name} was told last`);
+    equal(x.notices, [], `notices of ${x.constructor.name}`);
+    x.stop();
+  }
+  await g.stop();
+  await h.stop();
+}, 90_000);
+
+test('the topic of --status is the gateway\'s alone', async () => {
+  const at = await folder('key');
+  const key = 'k'.repeat(40);
+  await writeFile(`${at}/key`, key);
+  const make = (claims) => token({ exp: Math.trunc(Date.now() / 1000) + 60, ...claims }, key);
+  const b = await BROKERS.redis.start();
+  const g = await start(b, ...STATUS, '--jwt-key', `${at}/key`, '--from',
+    b.url.replace('redis:', 'redis+pubsub:').replace('/ev', '/*'));
+  const bearer = (claims) => ({ headers: { Authorization: `Bearer ${make(claims)}` } });
+  const everything = bearer({ topics: '*', publish: '*' });
+  equal((await post(g.url, 'status', 'x', everything.headers)).status, 403, 'a POST');
+  equal((await post(g.url, 'a', 'first', everything.headers)).status, 200, 'a POST of an event');
+  const c = connect(g.port);
+  const all = make({ topics: '*', publish: '*' });
+  c.write(request('GET', `/ws?topics=a&publish=status&token=${all}`, {
+    Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'AQIDBAUGBwgJCgsMDQ4PEA==',
+  }));
+  equal((await c.until('an answer', (text) => parseAnswer(text))).status, 403, 'a WebSocket');
+  c.destroy();
+  for (const [topics, query, status] of [['a', 'status', 403], ['a', 'a,status', 200],
+    ['status', 'status', 200]]) {
+    const a = await call(`${g.url}/poll?timeout=0&topics=${query}`, bearer({ topics }));
+    equal(a.status, status, `${query} with a token for ${topics}`);
+    equal(a.body.includes('event: status'), topics === 'status', `the value: ${a.body}`);
+  }
+  await b.put('status', '{"source":"gone"}'); // another program
+  await until('the feed', async () => {
+    await b.cli(['PUBLISH', 'status', '{"source":"gone"}']);
+    return await metric(g, 'feed_topic{feed="1"}') > 0;
+  });
+  equal(await metric(g, 'source_bad{why="topic"}'), 1, 'counted');
+  const r = await openEvents(`${g.url}/events?topics=status`, everything);
+  await r.wait('the value', () => r.events.length);
+  equal(r.events.map((e) => JSON.parse(e.data).source), ['up'], 'values');
+  r.close();
+  await g.stop();
+});
+
+test('--status is the name of one more topic', async () => {
+  for (const args of [['--status', 'a'], ['--status', 'b,d'], ['--status', 'rtpush'],
+    ['--state', 'x', '--status', 'x'],
+    ['--topics', [...Array(32).keys()].join(','), '--status', 'x']]) {
+    const { code, text } = await run(binary, [...args, '--port', '0', '-']);
+    check(code === 1 && /status|name/.test(text), `${args}: ${code} ${text}`);
+  }
+});
+
 // -- presence -------------------------------------------------------------------------------------
 
 const PRESENCE = ['--presence', 1];
@@ -499,4 +689,7 @@ test('without a broker a gateway counts its own; without --presence there is non
   await h.stop();
 });
 
+if (process.env.LONG) {
+  await BROKERS.rabbit.prepare();
+}
 runAll(only);
