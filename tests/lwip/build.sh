@@ -25,9 +25,10 @@ units_of() { # those of lwIP's source in a folder of objects
 sanitizers_of() {
     case "$1" in
         *-asan)
-            echo '-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined' \
+            echo '-g1 -O0 -fno-omit-frame-pointer -fsanitize=address,undefined' \
                 -fno-sanitize-recover=all ;;
-        *) echo '-g1 -O1' ;; # compiling takes longer than running
+        *-HEAP* | *-COPY* | *-TINY*) echo '-g1 -O0' ;; # compiling takes longer than running
+        *) echo '-g1 -O1' ;; # instructions are single steps here, see background.h
     esac
 }
 flags_of() {

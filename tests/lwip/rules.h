@@ -1008,11 +1008,13 @@ static int r_publish_interrupted(int topic, uint32_t at)
     return b.strikes > strikes;
 }
 
-// At each instruction in turn, also where the loop has evictions to make: the readers get every
-// event once and in order, and no value that is half an old one.
+// At each instruction in turn (SIM_STRIDE=3: each third), also where the loop has evictions to
+// make: the readers get every event once and in order, and no value that is half an old one.
 static void r_interrupt_at_every_instruction(void)
 {
     static const int topics[] = {M_A, M_S};
+    const char *stride = getenv("SIM_STRIDE");
+    const uint32_t step = stride != NULL ? (uint32_t)strtoul(stride, NULL, 0) : 1;
     world_new(1);
     the->sim.quiet = the->strict = 1;
     the->timer = 1;
@@ -1022,11 +1024,11 @@ static void r_interrupt_at_every_instruction(void)
     for (int i = 0; i < 2; i++) {
         uint32_t at = 0;
         do {
-            for (uint32_t more = at % 5 + (uint32_t)i == 0 ? 8 : 0; more > 0; more--) {
+            for (uint32_t more = at / step % 5 + (uint32_t)i == 0 ? 8 : 0; more > 0; more--) {
                 m_publish_from(&the->sim, M_A); // without a step of the loop
             }
-            the->t.now_ms += at % 3; // packets are due, or not
-            at++;
+            the->t.now_ms += at / step % 3; // packets are due, or not
+            at += step;
             if (!r_publish_interrupted(topics[i], at)) {
                 break;
             }

@@ -5,7 +5,8 @@
 # random runs. A run that fails is printed with the command that repeats it exactly. The last line
 # is `N passed, N failed`.
 #
-#   sh tests/lwip/run.sh             what "make test" needs
+#   sh tests/lwip/run.sh             what "make test" needs; with sanitizers one build, as the suite
+#                                    tls has another
 #   sh tests/lwip/run.sh long        every build, every single allocation failing, 5,000 seeds
 #   sh tests/lwip/run.sh simulate    random runs alone, of every build
 #   SEEDS=5000 FIRST_SEED=1          so many of each build, from that on
@@ -16,11 +17,14 @@ what="${1:-all}"
 seeds=100
 limit=500 # seconds for one part
 step=5    # each how many-th allocation fails
+stride=3  # each how many-th instruction is interrupted
 if [ "$what" != all ]; then
     seeds=5000
     limit=0
     step=1
+    stride=1
 fi
+export SIM_STRIDE="$stride"
 seeds="${SEEDS:-$seeds}"
 first="${FIRST_SEED:-1}"
 out=build/lwip
@@ -34,8 +38,11 @@ if ! sh tests/lwip/fetch.sh; then
 fi
 
 builds='2.2-HEAP 2.2-SMALL 2.2-COPY 2.2-TINY 2.2-PICO'
-sanitized='2.1-HEAP-asan 2.2-SMALL-asan' # slower by six times, so fewer seeds
+sanitized='2.1-HEAP-asan' # slower by six times, so fewer seeds
+compile='2.1-short 2.2'
 if [ "$what" != all ]; then
+    compile='2.1 2.2'
+    sanitized="$sanitized 2.2-SMALL-asan"
     builds="$builds 2.1-HEAP 2.1-SMALL 2.1-TINY"
 fi
 if [ "$what" = simulate ]; then
@@ -49,12 +56,16 @@ if ! sh tests/lwip/build.sh $builds $sanitized >build/lwip/log.build 2>&1; then
     exit 1
 fi
 if [ "$what" != simulate ]; then
-    part compile "$limit" 'sh tests/lwip/compile.sh'
+    for version in $compile; do
+        part "compile-$version" "$limit" "sh tests/lwip/compile.sh $version"
+    done
 fi
 for build in $builds $sanitized; do
     sim="build/lwip/sim-$build"
+    fewer="$((seeds * 2 / 5))" # of those with single steps
     case "$build" in
         *-asan) part "$build.seeds" "$limit" "$sim seeds $((first + seeds)) $((seeds / 8))" ;;
+        *-PICO) part "$build.seeds" "$limit" "$sim seeds $first $fewer" ;;
         *) part "$build.seeds" "$limit" "$sim seeds $first $seeds" ;;
     esac
     case "$what $build" in
