@@ -253,7 +253,7 @@ $(WINDOWS): build/windows/%: $(EXAMPLES) $(CORE) tests/sockets/posix.h tests/soc
     Makefile | build
 	@mkdir -p build/windows
 	sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' examples/$*/$*.c >build/windows/$*.c
-	x86_64-w64-mingw32-gcc $(C99) -O2 -Wconversion -Werror build/windows/$*.c \
+	x86_64-w64-mingw32-gcc $(C99) -O1 -Wconversion -Werror build/windows/$*.c \
 	    -o build/windows/$*.exe -lws2_32
 	cp tests/sockets/wine.sh $@
 

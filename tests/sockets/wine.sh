@@ -11,10 +11,12 @@ mkfifo "$input"
 program=$!
 exec 3>"$input"
 rm "$input"
-trap 'exec 3>&-' TERM INT
+asked=''
+trap 'exec 3>&-; asked=1' TERM INT
 while :; do
-    wait "$program" # until it ends, or a signal comes
+    wait "$program" # until it ends, or a signal comes: then its own status is still to come
     status=$?
-    kill -0 "$program" 2>/dev/null || break
+    if [ -z "$asked" ] || [ "$status" -le 128 ]; then break; fi
+    asked=''
 done
 exit "$status"
