@@ -65,6 +65,7 @@ valgrind                                    valgrind
 /usr/lib/debug/.build-id                    libc6-dbg
 cppcheck                                    cppcheck
 chromium                                    chromium
+chromium-headless-shell                     chromium-headless-shell
 firefox-esr                                 firefox-esr
 node                                        nodejs
 npm                                         npm

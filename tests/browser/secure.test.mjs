@@ -12,7 +12,7 @@ import {
 import {
   ORIGIN, login, now, post, setClock, startSecure, token, tryPassword,
 } from '../clients/secure.mjs';
-import { launch } from './browsers.mjs';
+import { launch, WHOLE } from './browsers.mjs';
 import { lowContrast, nameless } from './checks.mjs';
 import { patience } from '../patience.mjs';
 
@@ -243,7 +243,9 @@ secure('a page that comes later sees what its user has not read, and another pag
 
 secure('what a page shows outside of itself is new, once and while it is hidden',
   async (s, open) => {
-    const context = await browser.newContext();
+    const whole = await launch(CA, [], { program: WHOLE });
+    afterTest(() => whole.close());
+    const context = await whole.newContext();
     await context.grantPermissions(['notifications'], { origin: s.url });
     await context.addInitScript(() => {
       const shown = [];

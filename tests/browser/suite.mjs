@@ -32,7 +32,7 @@ export function forget(pattern = /^/) {
 // In place of the one that is open. The arguments are those of launch.
 export async function openBrowser(ca, args = [], prefs = {}) {
     await browser?.close();
-    browser = await launch(ca, [...QUIET, ...args], prefs);
+    browser = await launch(ca, [...QUIET, ...args], { prefs });
 }
 
 // A page in a context of its own, which its test's end closes.
