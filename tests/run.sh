@@ -5,10 +5,12 @@
 # the other; of all of them five run at a time, because many only wait for timers and clients.
 # test-long is what takes long and finds little that others do not: the same with more seeds, the
 # rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
-# every unit test with clang's sanitizers too (the matrix has its memory sanitizer), configurations
-# of lwIP that differ little, transcripts and dashboard over TLS on a board, as secure-app has that,
-# the clients against a server that uses poll (posix has its event loop) and against a sanitized one
-# that uses epoll (as clients-tls), the widgets and tabs in Firefox, which has rtpush.js here, and
+# every unit test with clang's sanitizers too (the matrix has its memory sanitizer), there with each
+# call in each callback on each connection, of which `unit` tries a third, code of compilers and
+# options where `matrix` only lets them read and warn (matrix-long), configurations of lwIP that
+# differ little, transcripts and dashboard over TLS on a board, as secure-app has that, the clients
+# against a server that uses poll (posix has its event loop) and against a sanitized one that uses
+# epoll (as clients-tls), the widgets and tabs in Firefox, which has rtpush.js here, and
 # the project for Pico W by its SDK, most of which is compiling the SDK.
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
@@ -31,13 +33,14 @@ command_of() {
         images-long) echo "$make firmware-bench secure-bench >build/log/boards.txt &&
             cat build/log/boards.txt && python3 tests/figures.py boards build/log/boards.txt" ;;
         unit) echo "sh tests/unit.sh gcc" ;;
-        unit-clang-long) echo "sh tests/unit.sh clang" ;;
+        unit-clang-long) echo "SEEDS=300 RTPUSH_PART=0 sh tests/unit.sh clang" ;;
         seeds) echo "sh tests/fuzz/run.sh replay" ;;
         fuzz) echo "sh tests/fuzz/run.sh suite" ;;
         fuzz-long) echo "sh tests/fuzz/run.sh long" ;;
         sim-long) echo "SEEDS=20000 LIMIT=7000 sh tests/unit.sh gcc sim" ;;
         lwip-long) echo "sh tests/lwip/run.sh long" ;;
         matrix) echo "sh tests/matrix.sh" ;;
+        matrix-long) echo "LONG=1 sh tests/matrix.sh" ;;
         bench) echo "sh tests/bench/bench.sh test" ;;
         cpp) echo "sh tests/cpp/run.sh" ;;
         packages) echo "sh tests/packages/run.sh" ;;
@@ -165,8 +168,8 @@ lint symbols mutants-self seeds'
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
-            projects-long gateway-redis-long gateway-nats-long gateway-state-long
-            gateway-rabbit-long'
+            projects-long matrix-long gateway-redis-long gateway-nats-long
+            gateway-state-long gateway-rabbit-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.

@@ -3,7 +3,8 @@
 # adds up what they print: cmocka's summary, or `N passed, N failed`. A program that ends without
 # either counts as one failure.
 # RTPUSH_QUICK=1 is for `make check`: fewer seeds, and programs that try a product of cases try a
-# part of it (u_quick in unit.h).
+# part of it (u_quick in unit.h). RTPUSH_PART=0: the products that are for test-long are whole too
+# (u_part).
 # Usage: [SEEDS=N LIMIT=SECONDS] sh tests/unit.sh [gcc|clang] [PROGRAM...]
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -12,9 +13,11 @@ cc="${1:-gcc}"
 [ $# -gt 0 ] && shift
 out="build/unit-$cc"
 mkdir -p "$out"
+rm -f "$out"/*.status "$out"/*.log
 flags='-std=c99 -g1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer
     -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Itests/unit'
-seeds=300 # of the simulation
+seeds=150 # of the simulation; sim-long has 20,000
+export RTPUSH_PART="${RTPUSH_PART:-1}"
 [ "${RTPUSH_QUICK:-0}" = 1 ] && seeds=100
 seeds="${SEEDS:-$seeds}"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
@@ -25,46 +28,86 @@ if [ -z "$programs" ]; then
     exit 1
 fi
 
-# The core that programs are linked with is compiled beside those that include it.
+# Programs that want the same core are one file, `inside` (with the core in it, as U_INSIDE says) or
+# `linked` (to core.o): compiling the core and the fixture takes longer than running most programs.
+# Each is a process of its own all the same. Alone are those that change the core by a macro, those
+# that take an argument, and test_access: its port and rtpush_json.h have functions of one name.
 echo "$cc -O1 $(echo $flags) -c tests/unit/core.c -o $out/core.o" >"$out/core.sh"
-first=''
-last=''
+inside=''
+linked=''
+alone=''
 for p in $programs; do
-    needs="$out/core.o"
-    grep -q '^#define U_INSIDE' "tests/unit/$p.c" && needs=''
     case "$p" in
-        sim) needs='' ;;
-        test_kernels_narrow) needs='' ;; # includes test_kernels.c
+        sim | test_access | test_epoch | test_kernels_narrow | test_outside | test_transcripts)
+            alone="$alone $p"
+            continue
+            ;;
     esac
-    case "$p" in
-        sim | test_callbacks | test_transcripts | test_ws) optimise=-O1 ;;
-        *) optimise=-O0 ;; # compiling takes longer than running
-    esac
+    group=linked
+    grep -q '^#define U_INSIDE' "tests/unit/$p.c" && group=inside
+    [ $group = inside ] && inside="$inside $p" || linked="$linked $p"
+    echo "timeout ${LIMIT:-1500} $out/$group $p" >"$out/$p.sh"
+done
+# together NAME OPTIONS PROGRAM...: they, and a main that calls the one named by its argument
+together() {
+    group="$1"
+    options="$2"
+    shift 2
+    {
+        for p in "$@"; do
+            printf '#define main main_%s\n#include "%s.c"\n#undef main\n' "$p" "$p"
+        done
+        echo 'int main(int argc, char **argv) { (void)argc;'
+        for p in "$@"; do
+            echo "if (strcmp(argv[1], \"$p\") == 0) { return main_$p(); }"
+        done
+        echo 'return 2; }'
+    } >"$out/$group.c"
+    echo "$cc -O0 $(echo $flags) $out/$group.c $options" >"$out/$group.sh"
+}
+[ -z "$inside" ] || together inside "-o $out/inside -lcmocka" $inside
+[ -z "$linked" ] || together linked "-c -o $out/linked.o" $linked
+for p in $alone; do
+    needs=''
     arguments=''
     library=-lcmocka
-    [ "$p" = sim ] && arguments="$seeds" library=''
+    optimise=-O0 # compiling takes longer than running
+    case "$p" in
+        sim) optimise=-O1 arguments="$seeds" library='' ;;
+        test_transcripts) optimise=-O1 needs="$out/core.o" ;;
+        test_access) needs="$out/core.o" ;;
+    esac
     cat >"$out/$p.sh" <<END
 $cc $optimise $(echo $flags) tests/unit/$p.c -o $out/$p $needs $library &&
     timeout ${LIMIT:-1500} $out/$p $arguments
 END
-    if [ -z "$needs" ]; then
-        first="$first $p"
-    else
-        last="$last $p"
-    fi
 done
 
-# All at once would keep programs waiting for the core.
-for group in "core $first" "$last"; do
-    printf '%s\n' $group | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' \
+late="$(echo "$alone" | grep -oE 'test_(access|transcripts)')" # linked to core.o
+# at_once PROGRAM...: their scripts, as many at a time as there are processors
+at_once() {
+    printf '%s\n' "$@" | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' \
         sh -c 'sh "$1/$2.sh" >"$1/$2.log" 2>&1 </dev/null; echo $? >"$1/$2.status"' \
         run "$out" '{}'
-done
+}
+at_once core ${inside:+inside} ${linked:+linked} \
+    $(echo "$alone" | sed 's/test_access//; s/test_transcripts//')
 if [ "$(cat "$out/core.status")" != 0 ]; then
     cat "$out/core.log"
     echo "unit: the core does not compile"
     exit 1
 fi
+for group in ${inside:+inside} ${linked:+linked}; do
+    if [ "$(cat "$out/$group.status")" != 0 ]; then
+        grep -E -A 5 'error|undefined' "$out/$group.log"
+        echo "unit: $group does not compile (again: sh $out/$group.sh)"
+        exit 1
+    fi
+done
+if [ -n "$linked" ]; then
+    $cc $(echo $flags) "$out/linked.o" "$out/core.o" -o "$out/linked" -lcmocka || exit 1
+fi
+at_once $inside $linked $late
 
 passed=0
 failed=0

@@ -1,8 +1,10 @@
 // ports/rtpush_json.h: numbers, strings of any bytes, memory that is too small, the log.
 #include "unit.h"
 
+#ifndef RTPUSH_JSON_IMPLEMENTATION // it is where tests/unit.sh makes one file of programs
 #define RTPUSH_JSON_IMPLEMENTATION
 #include "../../ports/rtpush_json.h"
+#endif
 
 // Prints into memory of exactly `size` bytes, so that a byte too far is found; NUL-terminated in
 // `out`. Returns `over`.
@@ -63,22 +65,22 @@ static void json_prints_strings_as_rfc_8259_says(void **state) {
     T_EQ(t.len, 10);
 }
 
-#define BAD "\xEF\xBF\xBD"
+#define SUB "\xEF\xBF\xBD" // U+FFFD, the replacement
 
 static void json_replaces_what_is_not_utf8(void **state) {
     (void)state;
     static const char *const table[][2] = {
-        {"\x80", BAD},
-        {"\xFF", BAD},
-        {"\xC3", BAD},
-        {"\xC3(", BAD "("},
-        {"a\xE2\x82", "a" BAD BAD},
-        {"\xC0\xAF", BAD BAD},                 // overlong
-        {"\xED\xA0\x80", BAD BAD BAD},         // a surrogate
-        {"\xF4\x90\x80\x80", BAD BAD BAD BAD}, // beyond U+10FFFF
-        {"\xF0\x9F\x98", BAD BAD BAD},         // cut
-        {"\xC3\xA9\xA9", "\xC3\xA9" BAD},      // one byte more
-        {"\xE2\x82\xAC\x80\"", "\xE2\x82\xAC" BAD "\\\""},
+        {"\x80", SUB},
+        {"\xFF", SUB},
+        {"\xC3", SUB},
+        {"\xC3(", SUB "("},
+        {"a\xE2\x82", "a" SUB SUB},
+        {"\xC0\xAF", SUB SUB},                 // overlong
+        {"\xED\xA0\x80", SUB SUB SUB},         // a surrogate
+        {"\xF4\x90\x80\x80", SUB SUB SUB SUB}, // beyond U+10FFFF
+        {"\xF0\x9F\x98", SUB SUB SUB},         // cut
+        {"\xC3\xA9\xA9", "\xC3\xA9" SUB},      // one byte more
+        {"\xE2\x82\xAC\x80\"", "\xE2\x82\xAC" SUB "\\\""},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char want[64];
@@ -130,7 +132,7 @@ static void json_of_any_bytes_is_json(void **state) {
         out[t.len] = '\0';
         T_CHECK(!t.over && is_json_string(out, t.len), "no string: %s", out);
         if (rtpush_utf8(0, bytes, len) == 0) {
-            T_CHECK(strstr(out, BAD) == NULL, "replaced what is right");
+            T_CHECK(strstr(out, SUB) == NULL, "replaced what is right");
         }
         free(bytes);
     }

@@ -964,7 +964,7 @@ static void log_sequence_end_begins_a_new_epoch(U_STATE) {
     u_expect(p, "rtpush: reset 5\n|temp: 20.5");
 }
 
-static void fill_inside(t_world *w) {
+static void fill_unlocked(t_world *w) {
     if (g_serving == 0) {
         g_serving = 1;
         for (int i = 0; i < 60; i++) { // the record being written cannot leave
@@ -982,7 +982,7 @@ static void log_full_behind_a_record_being_written_tells_the_gap(U_STATE) {
     u_peer *q = u_stream(w, "{GET /events?topics=log}");
     q->c->window = 0;
     publish_range(w, 1, 5);
-    w->on_unlock = fill_inside;
+    w->on_unlock = fill_unlocked;
     g_serving = 0;
     T_EQ(rtpush_publish_from(&w->srv, T_LOG, "slow", 4), RTPUSH_OK);
     w->on_unlock = NULL;

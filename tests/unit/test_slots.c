@@ -5,7 +5,7 @@
 enum { ALICE = 11, BOB = 12, MALLORY = 66, GUEST = 42, MANY = 1000 }; // addresses
 
 #define BODY "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 4\r\n\r\nx"
-#define UPLOAD "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 90000\r\n\r\nx"
+#define UNFINISHED "POST /upload HTTP/1.1\r\n" T_HOST "Content-Length: 90000\r\n\r\nx"
 #define HALF "GET /hello HTTP/1.1\r\nHost: 10"
 
 static t_world *begin(uint32_t conns) {
@@ -90,7 +90,7 @@ static void slots_bytes_without_a_request_keep_no_slot(U_STATE) {
 // A request renews it, and so do 4 KiB of a body; its handle stays what it was.
 static void slots_an_upload_that_moves_is_not_the_oldest(U_STATE) {
     t_world *w = begin(3);
-    t_conn *upload = from(w, ALICE, UPLOAD);
+    t_conn *upload = from(w, ALICE, UNFINISHED);
     rtpush_handle handle = t_app_of(w)->last;
     t_advance(w, 1500);
     t_conn *silent = from(w, BOB, "");
@@ -260,7 +260,7 @@ static void slots_what_is_never_taken(U_STATE) {
     c[4]->window = 100; // reads nothing: the answer is under way
     t_say(c[4], "{GET /big}");
     t_app_of(w)->later = 1 << 20;
-    c[5] = from(w, MALLORY, UPLOAD); // on_body answers RETRY
+    c[5] = from(w, MALLORY, UNFINISHED); // on_body answers RETRY
     t_app_of(w)->decide = T_LATER;
     c[6] = from(w, MALLORY, "{GET /hello}"); // authorize too
     t_app_of(w)->decide = T_NOW;
@@ -296,13 +296,13 @@ static void slots_a_known_sender_counts_as_proved(U_STATE) {
 // -- every slot under attack ----------------------------------------------------------------------
 
 static const char *const unfinished[] = {
-    "", "G", HALF, BODY, UPLOAD,
+    "", "G", HALF, BODY, UNFINISHED,
     "{GET /hello}",                    // idle
     "{GET /hello}" HALF,               // half a second head
     "{GET /hello}" BODY,               // a second request without its body
     "POST /echo HTTP/1.1\r\n" T_HOST "Content-Length: 4\r\nExpect: 100-continue\r\n\r\n",
 };
-enum { KINDS = sizeof unfinished / sizeof *unfinished, SLOTS = 16 };
+enum { HEADS = sizeof unfinished / sizeof *unfinished, SLOTS = 16 };
 
 // Attackers that come again whenever they lose their slot.
 static void attack(t_world *w, t_conn *c[SLOTS], int addresses, const char *text) {
@@ -319,7 +319,7 @@ static void attack(t_world *w, t_conn *c[SLOTS], int addresses, const char *text
 
 // From one address: a page opens at once, each time.
 static void slots_an_attack_from_one_address_keeps_nobody_out(U_STATE) {
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < HEADS; kind++) {
         t_world *w = begin(SLOTS);
         t_conn *c[SLOTS] = {NULL};
         for (uint32_t i = 0; i < 100; i++) {
@@ -334,7 +334,7 @@ static void slots_an_attack_from_one_address_keeps_nobody_out(U_STATE) {
 
 // From as many addresses as there are slots: a page opens within 5 s.
 static void slots_an_attack_from_many_addresses_keeps_nobody_out_for_long(U_STATE) {
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < HEADS; kind++) {
         t_world *w = begin(SLOTS);
         t_conn *c[SLOTS] = {NULL};
         for (int i = 0; i < 10; i++) {
@@ -436,7 +436,7 @@ static void slots_bytes_are_counted_over_reconnects(U_STATE) {
     t_world *w = begin_rates(4);
     uint32_t taken = 0;
     for (int i = 0; i < 10; i++) {
-        t_conn *c = from(w, MALLORY, UPLOAD);
+        t_conn *c = from(w, MALLORY, UNFINISHED);
         for (int k = 0; k < 100 && c->in.len == 0; k++) {
             t_say(c, "{rep 64 x}");
         }

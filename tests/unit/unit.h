@@ -31,6 +31,12 @@ static inline int u_quick(void) {
     return value != NULL && strcmp(value, "1") == 0;
 }
 
+// 1 in `make test` and `make check`: of a product of cases that only test-long tries whole, a part.
+static inline int u_part(void) {
+    const char *value = getenv("RTPUSH_PART");
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
 #define T_EQ(a, b) \
     do { \
         long long t_a = (long long)(a); \
