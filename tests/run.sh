@@ -112,6 +112,7 @@ command_of() {
         mutants-self) echo "python3 tests/mutants.py selftest" ;;
         lwip-mutants) echo "sh tests/lwip/mutants.sh" ;;
         tls) echo "sh tests/tls/run.sh" ;;
+        tls-long) echo "sh tests/tls/run.sh long" ;;
         tls-mbedtls) echo "sh tests/tls/mbedtls_run.sh" ;;
         tls-mbedtls-long) echo "sh tests/tls/mbedtls_run.sh long" ;;
         clients-mbedtls) echo "$make build/echo-mbedtls build/hub-mbedtls && $test_ca $client \
@@ -168,7 +169,7 @@ lint symbols mutants-self seeds'
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
-            projects-long matrix-long gateway-redis-long gateway-nats-long
+            projects-long matrix-long tls-long gateway-redis-long gateway-nats-long
             gateway-state-long gateway-rabbit-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
