@@ -42,10 +42,10 @@ fi
 sh tests/fetch.sh mbedtls 3.6 trixie build/mbedtls library/ssl_tls.c
 case "$name" in
     *-asan)
-        how='gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined'
+        how='gcc -g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined'
         how="$how -fno-sanitize-recover=all" # one line: xargs takes each as a command
         ;;
-    host | small) how='gcc -g -O2' ;;
+    host | small) how='gcc -g1 -O1' ;; # compiling takes longer than running
     *)
         cpu="${name%-1[23]}"
         how="arm-none-eabi-gcc -mthumb -mcpu=${cpu%-tiny} -Os"

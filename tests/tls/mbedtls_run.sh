@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.." || exit 1
 out=build/tls
 mkdir -p "$out"
 make="${MAKE:-make} --no-print-directory"
-sanitize='-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+sanitize='-g1 -O0 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 memory() { # NAME PROGRAM LIBRARY ARGUMENTS: a program of tests/tls over mbedTLS
     label="$1"
     name="$2"
