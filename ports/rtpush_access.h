@@ -466,7 +466,7 @@ static int rtpi_mac_is(const char *text, const uint8_t *mac, size_t mac_len) {
 // recursion, 8 levels of nesting. A duplicate of a member that the caller asks for is refused,
 // since two parsers could use different ones (RFC 8725 2.4).
 
-typedef struct rtpi_json {
+typedef struct rtpi_parse {
     rtpi_base64 from;
     int c;             // the current byte, RTPI_END or RTPI_BAD
     uint32_t number;   // the last one, without sign and fraction; saturates
@@ -476,50 +476,50 @@ typedef struct rtpi_json {
     char *out;         // buffer of cap bytes for strings
     size_t cap;
     size_t len; // of the last string
-} rtpi_json;
+} rtpi_parse;
 
 enum { RTPI_ROUGH_SIGN = 1, RTPI_ROUGH_FRACTION = 2, RTPI_ROUGH_POWER = 4, RTPI_ROUGH_BIG = 8 };
 
 #define RTPI_JSON_DEPTH 8u
 #define RTPI_CLAIM_ROUGH (RTPUSH_CLAIM_OTHER + 1) // a number that `number` does not represent
 
-static void rtpi_json_step(rtpi_json *j) {
+static void rtpi_parse_step(rtpi_parse *j) {
     j->c = rtpi_base64_next(&j->from);
 }
 
-static void rtpi_json_begin(rtpi_json *j, const char *at, const char *end) {
+static void rtpi_parse_begin(rtpi_parse *j, const char *at, const char *end) {
     memset(j, 0, sizeof *j);
     j->from.at = at;
     j->from.end = end;
     j->from.url = 1;
-    rtpi_json_step(j);
+    rtpi_parse_step(j);
 }
 
 // Sets the buffer for the strings of the next value.
-static void rtpi_json_sink(rtpi_json *j, char *out, size_t cap, const char *match) {
+static void rtpi_parse_sink(rtpi_parse *j, char *out, size_t cap, const char *match) {
     j->out = out;
     j->cap = cap;
     j->match = match;
     j->len = 0;
 }
 
-static void rtpi_json_space(rtpi_json *j) {
+static void rtpi_parse_space(rtpi_parse *j) {
     while (j->c == ' ' || j->c == '\t' || j->c == '\n' || j->c == '\r') {
-        rtpi_json_step(j);
+        rtpi_parse_step(j);
     }
 }
 
 // If the current byte is c, goes to the next one and returns 1.
-static int rtpi_json_pass(rtpi_json *j, int c) {
-    rtpi_json_space(j);
+static int rtpi_parse_pass(rtpi_parse *j, int c) {
+    rtpi_parse_space(j);
     if (j->c != c) {
         return 0;
     }
-    rtpi_json_step(j);
+    rtpi_parse_step(j);
     return 1;
 }
 
-static void rtpi_json_put(rtpi_json *j, unsigned byte) { // never 0, so it ends no match too late
+static void rtpi_parse_put(rtpi_parse *j, unsigned byte) { // never 0, so it ends no match too late
     if (j->match && !j->differs) {
         j->differs = (uint8_t)j->match[j->len] != byte;
     }
@@ -530,12 +530,12 @@ static void rtpi_json_put(rtpi_json *j, unsigned byte) { // never 0, so it ends 
 }
 
 // Four hexadecimal digits, or 0.
-static unsigned rtpi_json_hex(rtpi_json *j) {
+static unsigned rtpi_parse_hex(rtpi_parse *j) {
     unsigned value = 0;
     unsigned i;
     for (i = 0; i < 4; i++) {
         unsigned digit;
-        rtpi_json_step(j);
+        rtpi_parse_step(j);
         digit = j->c < 0 ? 16u : rtpi_access_nibble((uint8_t)j->c);
         if (digit > 15) {
             return 0;
@@ -546,26 +546,26 @@ static unsigned rtpi_json_hex(rtpi_json *j) {
 }
 
 // RFC 8259 7: an escape, after its backslash. NUL and lone surrogates are refused.
-static int rtpi_json_escape(rtpi_json *j) {
+static int rtpi_parse_escape(rtpi_parse *j) {
     static const char plain[] = "\"\\/bfnrt";
     static const char meaning[] = "\"\\/\b\f\n\r\t";
     uint32_t code;
     const char *at;
-    rtpi_json_step(j);
+    rtpi_parse_step(j);
     if (j->c != 'u') {
         at = j->c > 0 ? strchr(plain, j->c) : NULL;
         if (at) {
-            rtpi_json_put(j, (uint8_t)meaning[at - plain]);
+            rtpi_parse_put(j, (uint8_t)meaning[at - plain]);
         }
         return at != NULL;
     }
-    code = rtpi_json_hex(j);
+    code = rtpi_parse_hex(j);
     if (code >= 0xD800u && code <= 0xDFFFu) {
         uint32_t low = 0;
-        rtpi_json_step(j);
+        rtpi_parse_step(j);
         if (j->c == '\\') {
-            rtpi_json_step(j);
-            low = j->c == 'u' ? rtpi_json_hex(j) : 0;
+            rtpi_parse_step(j);
+            low = j->c == 'u' ? rtpi_parse_hex(j) : 0;
         }
         if (code > 0xDBFFu || low < 0xDC00u || low > 0xDFFFu) {
             return 0;
@@ -573,26 +573,26 @@ static int rtpi_json_escape(rtpi_json *j) {
         code = 0x10000u + ((code - 0xD800u) << 10) + (low - 0xDC00u);
     }
     if (code < 0x80u) {
-        rtpi_json_put(j, (unsigned)code);
+        rtpi_parse_put(j, (unsigned)code);
         return code != 0;
     }
     if (code < 0x800u) {
-        rtpi_json_put(j, 0xC0u | (unsigned)(code >> 6));
+        rtpi_parse_put(j, 0xC0u | (unsigned)(code >> 6));
     } else {
         if (code < 0x10000u) {
-            rtpi_json_put(j, 0xE0u | (unsigned)(code >> 12));
+            rtpi_parse_put(j, 0xE0u | (unsigned)(code >> 12));
         } else {
-            rtpi_json_put(j, 0xF0u | (unsigned)(code >> 18));
-            rtpi_json_put(j, 0x80u | (unsigned)(code >> 12 & 63u));
+            rtpi_parse_put(j, 0xF0u | (unsigned)(code >> 18));
+            rtpi_parse_put(j, 0x80u | (unsigned)(code >> 12 & 63u));
         }
-        rtpi_json_put(j, 0x80u | (unsigned)(code >> 6 & 63u));
+        rtpi_parse_put(j, 0x80u | (unsigned)(code >> 6 & 63u));
     }
-    rtpi_json_put(j, 0x80u | (unsigned)(code & 63u));
+    rtpi_parse_put(j, 0x80u | (unsigned)(code & 63u));
     return 1;
 }
 
 // A string; j->c is its first quotation mark.
-static int rtpi_json_string(rtpi_json *j) {
+static int rtpi_parse_string(rtpi_parse *j) {
     unsigned utf8 = 0; // between characters
     j->len = 0;
     j->differs = 0;
@@ -601,19 +601,19 @@ static int rtpi_json_string(rtpi_json *j) {
     }
     for (;;) {
         uint8_t byte;
-        rtpi_json_step(j);
+        rtpi_parse_step(j);
         if (j->c == '"' || j->c < 0x20) { // also the end of the text
             break;
         }
         if (j->c == '\\') {
-            if (utf8 != 0 || !rtpi_json_escape(j)) {
+            if (utf8 != 0 || !rtpi_parse_escape(j)) {
                 return 0;
             }
             continue;
         }
         byte = (uint8_t)j->c;
         utf8 = rtpush_utf8(utf8, &byte, 1);
-        rtpi_json_put(j, byte);
+        rtpi_parse_put(j, byte);
     }
     if (j->c != '"' || utf8 != 0) {
         return 0;
@@ -621,15 +621,15 @@ static int rtpi_json_string(rtpi_json *j) {
     if (j->match && !j->differs) {
         j->differs = j->match[j->len] != '\0';
     }
-    rtpi_json_step(j);
+    rtpi_parse_step(j);
     return 1;
 }
 
 // Digits, at least one; their value.
-static int rtpi_json_digits(rtpi_json *j, uint32_t *value) {
+static int rtpi_parse_digits(rtpi_parse *j, uint32_t *value) {
     int any = 0;
     *value = 0;
-    for (; j->c >= '0' && j->c <= '9'; any = 1, rtpi_json_step(j)) {
+    for (; j->c >= '0' && j->c <= '9'; any = 1, rtpi_parse_step(j)) {
         unsigned digit = (unsigned)j->c - '0';
         if (*value > (~(uint32_t)0 - digit) / 10u) {
             j->rough |= RTPI_ROUGH_BIG;
@@ -640,95 +640,95 @@ static int rtpi_json_digits(rtpi_json *j, uint32_t *value) {
 }
 
 // RFC 8259 6
-static int rtpi_json_number(rtpi_json *j) {
+static int rtpi_parse_number(rtpi_parse *j) {
     uint32_t rest;
     int zero;
     j->rough = 0;
     if (j->c == '-') {
         j->rough = RTPI_ROUGH_SIGN;
-        rtpi_json_step(j);
+        rtpi_parse_step(j);
     }
     zero = j->c == '0';
     if (zero) { // no digit may follow
         j->number = 0;
-        rtpi_json_step(j);
-    } else if (!rtpi_json_digits(j, &j->number)) {
+        rtpi_parse_step(j);
+    } else if (!rtpi_parse_digits(j, &j->number)) {
         return 0;
     }
     if (j->c == '.') {
         unsigned rough = j->rough;
-        rtpi_json_step(j);
-        if (!rtpi_json_digits(j, &rest)) {
+        rtpi_parse_step(j);
+        if (!rtpi_parse_digits(j, &rest)) {
             return 0;
         }
         j->rough = (uint8_t)(rough | RTPI_ROUGH_FRACTION);
     }
     if (j->c == 'e' || j->c == 'E') {
         j->rough |= RTPI_ROUGH_POWER;
-        rtpi_json_step(j);
+        rtpi_parse_step(j);
         if (j->c == '+' || j->c == '-') {
-            rtpi_json_step(j);
+            rtpi_parse_step(j);
         }
-        return rtpi_json_digits(j, &rest);
+        return rtpi_parse_digits(j, &rest);
     }
     return 1;
 }
 
 // A value that is not an object or array. Returns RTPUSH_CLAIM_..., ABSENT if it is malformed.
-static int rtpi_json_scalar(rtpi_json *j) {
+static int rtpi_parse_scalar(rtpi_parse *j) {
     const char *word = j->c == 't' ? "true" : j->c == 'f' ? "false" : "null";
     if (j->c == '"') {
-        return rtpi_json_string(j) ? RTPUSH_CLAIM_TEXT : RTPUSH_CLAIM_ABSENT;
+        return rtpi_parse_string(j) ? RTPUSH_CLAIM_TEXT : RTPUSH_CLAIM_ABSENT;
     }
     if (j->c == '-' || (j->c >= '0' && j->c <= '9')) {
-        return !rtpi_json_number(j) ? RTPUSH_CLAIM_ABSENT
+        return !rtpi_parse_number(j) ? RTPUSH_CLAIM_ABSENT
                : j->rough           ? RTPI_CLAIM_ROUGH : RTPUSH_CLAIM_NUMBER;
     }
     for (; *word != '\0'; word++) {
         if (j->c != *word) {
             return RTPUSH_CLAIM_ABSENT;
         }
-        rtpi_json_step(j);
+        rtpi_parse_step(j);
     }
     return RTPUSH_CLAIM_OTHER;
 }
 
 // The name of a member and its colon.
-static int rtpi_json_name(rtpi_json *j) {
-    rtpi_json_space(j);
-    return rtpi_json_string(j) && rtpi_json_pass(j, ':');
+static int rtpi_parse_name(rtpi_parse *j) {
+    rtpi_parse_space(j);
+    return rtpi_parse_string(j) && rtpi_parse_pass(j, ':');
 }
 
 // A value of any type; the contents of an object or array are checked, not kept.
-static int rtpi_json_value(rtpi_json *j) {
+static int rtpi_parse_value(rtpi_parse *j) {
     uint32_t objects = 0; // a bit for each level: is it an object?
     unsigned depth = 0;
     int kind;
     do {
         int open = 0; // a level was opened, and may end at once
-        rtpi_json_space(j);
+        rtpi_parse_space(j);
         if (j->c == '{' || j->c == '[') {
             objects = objects << 1 | (j->c == '{');
             open = 1;
             kind = RTPUSH_CLAIM_OTHER;
-            rtpi_json_sink(j, NULL, 0, NULL);
+            rtpi_parse_sink(j, NULL, 0, NULL);
             if (++depth > RTPI_JSON_DEPTH) {
                 return RTPUSH_CLAIM_ABSENT;
             }
-            rtpi_json_step(j);
+            rtpi_parse_step(j);
         } else {
-            kind = rtpi_json_scalar(j);
+            kind = rtpi_parse_scalar(j);
             if (kind == RTPUSH_CLAIM_ABSENT || depth == 0) {
                 return kind;
             }
         }
-        while (depth > 0 && rtpi_json_pass(j, objects & 1u ? '}' : ']')) {
+        while (depth > 0 && rtpi_parse_pass(j, objects & 1u ? '}' : ']')) {
             objects >>= 1;
             depth--;
             open = 0;
         }
-        if (depth > 0 && ((!open && !rtpi_json_pass(j, ',')) ||
-                          ((objects & 1u) && !rtpi_json_name(j)))) {
+        if (depth > 0 && ((!open && !rtpi_parse_pass(j, ',')) ||
+                          ((objects & 1u) && !rtpi_parse_name(j)))) {
             return RTPUSH_CLAIM_ABSENT;
         }
     } while (depth > 0);
@@ -737,20 +737,20 @@ static int rtpi_json_value(rtpi_json *j) {
 
 // Goes to the next member of the object, which is the whole text. 1: its value is next; 0: the text
 // has ended; negative: malformed. A name too long for cap is not one of the caller's.
-static int rtpi_json_member(rtpi_json *j, int first, char *name, size_t cap) {
-    if (first && !rtpi_json_pass(j, '{')) {
+static int rtpi_parse_member(rtpi_parse *j, int first, char *name, size_t cap) {
+    if (first && !rtpi_parse_pass(j, '{')) {
         return RTPUSH_ERR_TOKEN;
     }
-    if (rtpi_json_pass(j, '}')) {
-        rtpi_json_space(j);
+    if (rtpi_parse_pass(j, '}')) {
+        rtpi_parse_space(j);
         return j->c == RTPI_END ? 0 : RTPUSH_ERR_TOKEN;
     }
-    rtpi_json_sink(j, name, cap - 1, NULL);
-    if ((!first && !rtpi_json_pass(j, ',')) || !rtpi_json_name(j)) {
+    rtpi_parse_sink(j, name, cap - 1, NULL);
+    if ((!first && !rtpi_parse_pass(j, ',')) || !rtpi_parse_name(j)) {
         return RTPUSH_ERR_TOKEN;
     }
     name[j->len < cap ? j->len : 0] = '\0';
-    rtpi_json_sink(j, NULL, 0, NULL);
+    rtpi_parse_sink(j, NULL, 0, NULL);
     return 1;
 }
 
@@ -759,16 +759,16 @@ static int rtpi_json_member(rtpi_json *j, int first, char *name, size_t cap) {
 
 // RFC 7515 4.1.1, 4.1.11: alg must be ours; crit is refused, and other members are ignored.
 static int rtpi_jwt_header(const char *at, const char *end, const char *ours) {
-    rtpi_json j;
+    rtpi_parse j;
     char name[8];
     int seen = 0;
     int more;
-    rtpi_json_begin(&j, at, end);
-    while ((more = rtpi_json_member(&j, !seen, name, sizeof name)) > 0) {
+    rtpi_parse_begin(&j, at, end);
+    while ((more = rtpi_parse_member(&j, !seen, name, sizeof name)) > 0) {
         int alg = strcmp(name, "alg") == 0;
         int kind;
-        rtpi_json_sink(&j, NULL, 0, alg ? ours : NULL);
-        kind = rtpi_json_value(&j);
+        rtpi_parse_sink(&j, NULL, 0, alg ? ours : NULL);
+        kind = rtpi_parse_value(&j);
         if (kind == RTPUSH_CLAIM_ABSENT || (alg && (seen & 2))) {
             return RTPUSH_ERR_TOKEN;
         }
@@ -794,7 +794,7 @@ static const char rtpi_registered[4][4] = {"exp", "nbf", "aud", "iss"}; // RTPI_
 
 // RFC 7519 2: a NumericDate may have a fraction, which is cut off. An exponent is refused: it is
 // not used in practice, and would need floating point.
-static int rtpi_jwt_date(const rtpi_json *j, int kind, uint32_t *date) {
+static int rtpi_jwt_date(const rtpi_parse *j, int kind, uint32_t *date) {
     if ((kind != RTPUSH_CLAIM_NUMBER && kind != RTPI_CLAIM_ROUGH) ||
         (j->rough & RTPI_ROUGH_POWER)) {
         return RTPUSH_ERR_TOKEN;
@@ -804,36 +804,36 @@ static int rtpi_jwt_date(const rtpi_json *j, int kind, uint32_t *date) {
 }
 
 // RFC 7519 4.1.3: one audience, or, from its '[' on, an array of them.
-static int rtpi_jwt_audience(rtpi_json *j, const char *aud, uint8_t *ours) {
-    rtpi_json_step(j); // the '['
-    if (rtpi_json_pass(j, ']')) {
+static int rtpi_jwt_audience(rtpi_parse *j, const char *aud, uint8_t *ours) {
+    rtpi_parse_step(j); // the '['
+    if (rtpi_parse_pass(j, ']')) {
         return 0;
     }
     do {
-        rtpi_json_space(j);
-        rtpi_json_sink(j, NULL, 0, aud);
-        if (!rtpi_json_string(j)) {
+        rtpi_parse_space(j);
+        rtpi_parse_sink(j, NULL, 0, aud);
+        if (!rtpi_parse_string(j)) {
             return RTPUSH_ERR_TOKEN;
         }
         *ours |= aud && !j->differs;
-    } while (rtpi_json_pass(j, ','));
-    return rtpi_json_pass(j, ']') ? 0 : RTPUSH_ERR_TOKEN;
+    } while (rtpi_parse_pass(j, ','));
+    return rtpi_parse_pass(j, ']') ? 0 : RTPUSH_ERR_TOKEN;
 }
 
 // One member of the payload: `own` is the caller's claim of this name, or NULL.
-static int rtpi_jwt_claim(const rtpush_jwt *jwt, rtpi_json *j, unsigned which, rtpush_claim *own,
+static int rtpi_jwt_claim(const rtpush_jwt *jwt, rtpi_parse *j, unsigned which, rtpush_claim *own,
                           rtpi_claims *found) {
     int kind;
-    rtpi_json_space(j);
+    rtpi_parse_space(j);
     if (which == RTPI_CLAIM_AUD && j->c == '[') {
         if (own) {
             own->kind = RTPUSH_CLAIM_OTHER;
         }
         return rtpi_jwt_audience(j, jwt->aud, &found->aud);
     }
-    rtpi_json_sink(j, own ? own->text : NULL, own && own->text ? own->text_size : 0,
+    rtpi_parse_sink(j, own ? own->text : NULL, own && own->text ? own->text_size : 0,
                    which == RTPI_CLAIM_AUD ? jwt->aud : which == RTPI_CLAIM_ISS ? jwt->iss : NULL);
-    kind = rtpi_json_value(j);
+    kind = rtpi_parse_value(j);
     if (kind == RTPUSH_CLAIM_ABSENT) {
         return RTPUSH_ERR_TOKEN;
     }
@@ -886,13 +886,13 @@ static int rtpi_jwt_judge(rtpush_jwt *jwt, const rtpi_claims *found) {
 
 static int rtpi_jwt_payload(rtpush_jwt *jwt, const char *at, const char *end) {
     rtpi_claims found;
-    rtpi_json j;
+    rtpi_parse j;
     char name[32];
     int first = 1;
     int more;
     memset(&found, 0, sizeof found);
-    rtpi_json_begin(&j, at, end);
-    while ((more = rtpi_json_member(&j, first, name, sizeof name)) > 0) {
+    rtpi_parse_begin(&j, at, end);
+    while ((more = rtpi_parse_member(&j, first, name, sizeof name)) > 0) {
         unsigned which = 0;
         rtpush_claim *own = NULL;
         unsigned i;

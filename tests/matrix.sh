@@ -241,6 +241,19 @@ for port in ports/rtpush_*.h; do
         "powerpc-linux-gnu-gcc -std=gnu99 -Os $strict_gcc -I. -c $out/$name.c -o @.o"
 done
 
+# A program may implement all of them in one file, so no two have a name of their own in common.
+{
+    printf '#define RTPUSH_IMPLEMENTATION\n#include "rtpush.h"\n'
+    for port in posix sockets access multipart json dash; do
+        printf '#define RTPUSH_%s_IMPLEMENTATION\n#include "ports/rtpush_%s.h"\n' \
+            "$(echo "$port" | tr a-z A-Z)" "$port"
+    done
+} | tee "$out/all.c" >"$out/all.cpp"
+job "all ports that need no stack in one file, gcc" \
+    "gcc -std=gnu99 $strict_gcc -I. -fsyntax-only $out/all.c"
+job "all ports that need no stack in one file, g++" \
+    "g++ -std=c++11 $strict_gcc_cxx -I. -fsyntax-only $out/all.cpp"
+
 printf '#include "rtpush.h"\n#define RTPUSH_SOCKETS_IMPLEMENTATION\n#include "%s"\n' \
     ports/rtpush_sockets.h | tee "$out/sockets.c" >"$out/sockets.cpp"
 for way in '' ' -DRTPUSH_SOCKETS_SELECT'; do

@@ -8,6 +8,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 self=tests/lwip/build.sh
 cc="${CC:-gcc}"
+mkdir -p build/lwip
+exec 9>build/lwip/lock # two suites that run side by side share the peers
+flock 9
 lwip_at() { echo "build/lwip/$1/src"; }
 config_of() { name="${1#*-}"; name="${name%-asan}"; name="${name%-MBEDTLS}"; echo "${name%-TLS}"; }
 tls_of() { # what a program that speaks TLS needs: tls_of NAME compile|link
