@@ -68,6 +68,10 @@ command_of() {
             node tests/gateway/state.test.mjs build/gateway-asan" ;;
         gateway-state-long) echo "$make build/gateway-asan hub &&
             LONG=1 node tests/gateway/state.test.mjs build/gateway-asan" ;;
+        gateway-cut) echo "$make build/gateway-asan &&
+            sh tests/gateway/cut.sh redis build/gateway-asan" ;;
+        gateway-cut-*-long) echo "$make build/gateway-asan && READERS=60 \
+            sh tests/gateway/cut.sh $(echo "$1" | cut -d- -f3) build/gateway-asan" ;;
         gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
             node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
@@ -170,7 +174,7 @@ lint symbols mutants-self seeds'
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
             projects-long matrix-long tls-long gateway-redis-long gateway-nats-long
-            gateway-state-long gateway-rabbit-long'
+            gateway-state-long gateway-rabbit-long gateway-cut-nats-long gateway-cut-rabbit-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.
@@ -200,7 +204,7 @@ browser-widgets
 windows
 secure secure-browser
 examples example-clients
-gateway-device gateway-caddy
+gateway-device gateway-caddy gateway-cut
 access upload proxies proxied-pages
 posix slow threads
 boards'

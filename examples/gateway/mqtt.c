@@ -18,9 +18,16 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid // glibc has no name for it
+#endif
 
 enum {
     KEEPALIVE_S = 5, // the least of the library: a silent broker is noticed within 10 s
@@ -123,7 +130,46 @@ static void on_message(struct mosquitto *m, void *user, const struct mosquitto_m
     free(key);
 }
 
-// A host that does not answer at all keeps it for as long as the system tries, 2 minutes.
+// The library connects blocking, and to a host that does not answer the system tries for 2 minutes.
+// So a timer's signal for this thread alone interrupts it after SOURCE_DEAD_MS: connect fails with
+// EINTR, and the library tries the next address of the host, for as long. (Its connect that does
+// not block takes no properties, and no second address.)
+
+static void on_timer(int number) {
+    (void)number; // it has interrupted what this thread waits for
+}
+
+static int start_timer(timer_t *timer) {
+    struct sigaction action;
+    struct sigevent event;
+    const struct timespec dead = {SOURCE_DEAD_MS / 1000, SOURCE_DEAD_MS % 1000 * 1000000l};
+    const struct itimerspec each = {dead, dead};
+    memset(&action, 0, sizeof(action)); // without SA_RESTART
+    memset(&event, 0, sizeof(event));
+    action.sa_handler = on_timer;
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGALRM;
+    event.sigev_notify_thread_id = gettid();
+    if (sigaction(SIGALRM, &action, NULL) < 0 ||
+        timer_create(CLOCK_MONOTONIC, &event, timer) < 0) {
+        return -1;
+    }
+    return timer_settime(*timer, 0, &each, NULL);
+}
+
+static int connect_within(const mqtt *q, struct mosquitto *m, const mosquitto_property *props) {
+    timer_t timer;
+    if (start_timer(&timer) < 0) {
+        return MOSQ_ERR_ERRNO;
+    }
+    const int result =
+        mosquitto_connect_bind_v5(m, q->url.host, q->url.port, KEEPALIVE_S, NULL, props);
+    const int error = errno == EINTR ? ETIMEDOUT : errno;
+    timer_delete(timer);
+    errno = error;
+    return result;
+}
+
 static int connect_to(const mqtt *q, struct mosquitto *m) {
     mosquitto_property *props = NULL;
     int result = MOSQ_ERR_SUCCESS;
@@ -135,7 +181,7 @@ static int connect_to(const mqtt *q, struct mosquitto *m) {
         pthread_mutex_lock(&tls_mutex);
     }
     if (result == MOSQ_ERR_SUCCESS) {
-        result = mosquitto_connect_bind_v5(m, q->url.host, q->url.port, KEEPALIVE_S, NULL, props);
+        result = connect_within(q, m, props);
     }
     if (alone) {
         if (result == MOSQ_ERR_SUCCESS || result == MOSQ_ERR_TLS) {
@@ -149,8 +195,8 @@ static int connect_to(const mqtt *q, struct mosquitto *m) {
 
 // Until something fails, which is said in q->why, or the feed is ended.
 static void run(mqtt *q, struct mosquitto *m) {
-    const int64_t deadline_ms = source_clock_ms() + SOURCE_DEAD_MS;
     int result = connect_to(q, m);
+    const int64_t deadline_ms = source_clock_ms() + SOURCE_DEAD_MS;
     while (result == MOSQ_ERR_SUCCESS && q->why[0] == '\0' && !feed_ended(q->f)) {
         result = mosquitto_loop(m, LOOP_MS, 1);
         if (!q->up && source_clock_ms() > deadline_ms && q->why[0] == '\0') {

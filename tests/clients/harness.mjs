@@ -143,7 +143,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => process.exit(1));
 }
 
-// Starts an example and waits for `listening on http://127.0.0.1:PORT`, or ws: for echo. A
+// Starts an example and waits for `listening on http://ADDRESS:PORT`, or ws: for echo. A
 // sanitizer's report, or an end other than by SIGKILL or with status 0, makes stop() fail.
 export async function startServer(binary, ...args) {
   const child = spawn(binary, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -165,13 +165,13 @@ export async function startServer(binary, ...args) {
   ended.then((how) => { over = how; });
   const match = await until(`${binary} ${args.join(' ')} to listen`, () => {
     check(!over, `${binary} ended: ${text.slice(-500)}`);
-    return /listening on \w+:\/\/127\.0\.0\.1:(\d+)/.exec(text);
+    return /listening on \w+:\/\/([\d.]+):(\d+)/.exec(text);
   }, 20_000);
-  const port = Number(match[1]);
+  const port = Number(match[2]);
   const server = {
     port,
-    url: `http${S}://127.0.0.1:${port}`,
-    ws: `ws${S}://127.0.0.1:${port}`,
+    url: `http${S}://${match[1]}:${port}`,
+    ws: `ws${S}://${match[1]}:${port}`,
     child,
     ended,
     output: () => text,

@@ -13,6 +13,9 @@ import {
   afterTest, check, equal, freePort, run, sleep, until, within,
 } from '../clients/harness.mjs';
 
+// In a network namespace of the test (cut.sh) a broker is reached by all addresses of it.
+const LISTEN = process.env.RTPUSH_PEER ? '0.0.0.0' : '127.0.0.1';
+
 const children = new Set();
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
@@ -73,7 +76,8 @@ export async function daemon(program, args, port, { env = {}, kept = false } = {
 async function startRedis({ durable = false, args = [], password = '' } = {}) {
   const at = await folder('redis');
   const port = await freePort();
-  const d = await daemon('redis-server', ['--port', port, '--bind', '127.0.0.1', '--dir', at,
+  const d = await daemon('redis-server', ['--port', port, '--bind', LISTEN, '--dir', at,
+    '--protected-mode', 'no', // which would refuse who comes from elsewhere in the namespace
     '--save', '', '--appendonly', durable ? 'yes' : 'no', '--daemonize', 'no',
     '--appendfsync', 'always', // everysec puts writes off while the disk is busy
     ...(password ? ['--requirepass', password] : []), ...args].map(String), port);
@@ -130,7 +134,7 @@ async function natsAsk(port, subject, data) {
 async function startNats({ durable = false, password = '' } = {}) {
   const at = await folder('nats');
   const port = await freePort();
-  const d = await daemon('nats-server', ['-a', '127.0.0.1', '-p', port, '-js', '-sd', `${at}/now`,
+  const d = await daemon('nats-server', ['-a', LISTEN, '-p', port, '-js', '-sd', `${at}/now`,
     ...(password ? ['--user', 'me', '--pass', password] : [])].map(String), port);
   d.sure = `nats://${password ? `me:${password}@` : ''}127.0.0.1:${port}/ev`;
   d.url = durable ? d.sure : `${d.sure}?memory=1`;
@@ -176,7 +180,7 @@ async function prepareRabbit() {
     ERL_EPMD_PORT: String(epmd),
     RUNNING_UNDER_SYSTEMD: '1', // the script becomes the server
     RABBITMQ_NODENAME: 'rtpush@localhost',
-    RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
+    RABBITMQ_NODE_IP_ADDRESS: LISTEN,
     RABBITMQ_NODE_PORT: String(port),
     RABBITMQ_DIST_PORT: String(distribution),
     RABBITMQ_MNESIA_BASE: `${at}/now`,
@@ -289,7 +293,7 @@ export const BROKERS = {
   http: { start: startDevice },
 };
 
-// In front of gateways on these ports, without stickiness.
+// In front of gateways on these ports, or at these addresses with ports, without stickiness.
 export async function startHaproxy(ports) {
   const at = await folder('haproxy');
   const port = await freePort();
@@ -315,7 +319,8 @@ backend g
   option httpchk GET /healthz
   http-check disable-on-404
   default-server check inter 200ms fall 2 rise 1 on-marked-down shutdown-sessions
-${ports.map((p, i) => `  server g${i} 127.0.0.1:${p}\n`).join('')}`);
+${ports.map((p) => (typeof p === 'number' ? `127.0.0.1:${p}` : p))
+    .map((address, i) => `  server g${i} ${address}\n`).join('')}`);
   return daemon('haproxy', ['-db', '-f', file], port);
 }
 

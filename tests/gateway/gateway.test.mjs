@@ -7,7 +7,9 @@ import net from 'node:net';
 import process from 'node:process';
 import { BROKERS, folder, startHaproxy, startNginx } from './brokers.mjs';
 import { faultOf, KINDS, WsReader } from './readers.mjs';
-import { fresh, healthy, metric, open, post, publish, starter, token } from './gateways.mjs';
+import {
+  fresh, healthy, metric, open, post, postAll, publish, starter, token,
+} from './gateways.mjs';
 import {
   afterTest, call, check, connect, equal, freePort, noticesOf, EventParser, openEvents, run, runAll,
   sleep, startServer, test, until,
@@ -571,22 +573,6 @@ function random(limit) { // MINSTD
   return state % limit;
 }
 
-// Posts numbered events to a topic until all are stored. Each is repeated with its key until then.
-async function publisher(url, topic, total, count) {
-  for (let n = 0; n < total; n++) {
-    const headers = { 'Idempotency-Key': `${topic}-${n}` };
-    for (;;) {
-      const a = await post(url, topic, `${topic} ${n}`, headers).catch(() => null);
-      if (a?.status === 200) {
-        break;
-      }
-      count[a?.status ?? 'cut'] = (count[a?.status ?? 'cut'] ?? 0) + 1;
-      await sleep(100);
-    }
-    await sleep(random(PACE_MS));
-  }
-}
-
 // Readers behind a proxy while each gateway fails in its way, and the source in its own. The log
 // and the broker have everything, so nobody is told of anything. posts: where events come in.
 async function chaos(b, {
@@ -611,7 +597,8 @@ async function chaos(b, {
   const repeated = {};
   const total = Math.trunc(events / TOPICS.length);
   let done = false;
-  const all = Promise.all(TOPICS.map((t) => publisher(posts ?? url, t, total, repeated)))
+  const all = Promise.all(TOPICS.map((t) => postAll(posts ?? url, t, (n) => n < total,
+    { count: repeated, pause: () => random(PACE_MS) })))
     .then(() => { done = true; });
   const acts = [
     async (i) => { // killed, and another one in its place

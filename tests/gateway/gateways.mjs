@@ -1,6 +1,6 @@
 // Gateways under test: how they are started, asked and read.
 import { createHmac } from 'node:crypto';
-import { call, check, equal, openEvents, startServer, until } from '../clients/harness.mjs';
+import { call, check, equal, openEvents, sleep, startServer, until } from '../clients/harness.mjs';
 
 export async function healthy(g, ms = 10_000) {
   await until('/healthz to say 200', async () => (
@@ -20,6 +20,23 @@ export async function publish(g, topic, body) {
   equal(a.status, 200, `publish: ${a.body}`);
   check(/^[0-9a-f]{8}-[0-9a-f]{8}$/.test(a.body), `the id ${a.body}`);
   return a.body;
+}
+
+// Posts numbered events to a topic, n from 0 on, while more(n). Each is repeated with its key until
+// it is stored. count: of what else was answered, by status.
+export async function postAll(url, topic, more, { count = {}, pause }) {
+  for (let n = 0; more(n); n++) {
+    const headers = { 'Idempotency-Key': `${topic}-${n}` };
+    for (;;) {
+      const a = await post(url, topic, `${topic} ${n}`, headers).catch(() => null);
+      if (a?.status === 200) {
+        break;
+      }
+      count[a?.status ?? 'cut'] = (count[a?.status ?? 'cut'] ?? 0) + 1;
+      await sleep(100);
+    }
+    await sleep(pause());
+  }
 }
 
 export async function metric(g, what) {
