@@ -212,10 +212,11 @@ build/echo-asan build/hub-asan: build/%-asan: $(EXAMPLES) $(CORE) Makefile | bui
 	$(CC) $(C99) $(SANITIZE) examples/$*/*.c -o $@ -lpthread
 
 # ... the gateway, with the sources that are wanted and their libraries
-BROKERS ?= redis nats rabbit http mqtt pubsub core
+BROKERS ?= redis nats rabbit kafka http mqtt pubsub core
 LIBRARY_redis := -lhiredis
 LIBRARY_nats := -lnats
 LIBRARY_rabbit := -lrabbitmq
+LIBRARY_kafka := -lrdkafka
 LIBRARY_http := -lcurl
 LIBRARY_mqtt := -lmosquitto
 LIBRARY_pubsub := -lhiredis
@@ -231,6 +232,9 @@ build/gateway: $(EXAMPLES) $(CORE) Makefile | build
 
 build/gateway-asan: $(EXAMPLES) $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $(GATEWAY) -o $@ $(GATEWAY_LIBRARIES)
+
+build/kafka-mock: tests/gateway/kafka_mock.c Makefile | build
+	$(CC) $(C99) $(CFLAGS) $< -o $@ -lrdkafka
 
 build/page-server: tests/browser/server.c tests/serve.h $(CORE) Makefile | build
 	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread

@@ -19,6 +19,7 @@ gateway="$demo"'
 /usr/include/hiredis/hiredis.h              libhiredis-dev
 /usr/include/nats/nats.h                    libnats-dev
 /usr/include/amqp.h                         librabbitmq-dev
+/usr/include/librdkafka/rdkafka.h           librdkafka-dev
 /usr/include/*/curl/curl.h                  libcurl4-openssl-dev
 /usr/include/mosquitto.h                    libmosquitto-dev
 '
@@ -86,6 +87,7 @@ mosquitto_pub                               mosquitto-clients
 /usr/lib/rabbitmq/bin/rabbitmq-server       rabbitmq-server
 epmd                                        erlang-base
 amqp-publish                                amqp-tools
+kcat                                        kcat
 '
 bench="$demo"'
 gnuplot                                     gnuplot-nox

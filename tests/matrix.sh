@@ -298,7 +298,7 @@ cp @_assets.h @.d/${name}_assets.h
         make --no-print-directory "build/pages/${name}_page.h" >/dev/null
         sources="-Ibuild/pages -Iexamples/shared $sources"
     elif [ "$name" = gateway ]; then # with every source
-        for broker in redis nats rabbit http mqtt pubsub core; do
+        for broker in redis nats rabbit kafka http mqtt pubsub core; do
             sources="-DGATEWAY_WITH_$broker $sources"
         done
     elif [ "$name" = secure ]; then # TLS

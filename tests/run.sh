@@ -61,6 +61,10 @@ command_of() {
             node tests/gateway/feeds.test.mjs build/gateway-asan" ;;
         gateway-rabbit-long) echo "$make build/gateway && LONG=1 READERS=100 \
             node tests/gateway/gateway.test.mjs rabbit build/gateway" ;;
+        gateway-kafka) echo "$make build/gateway-asan build/kafka-mock &&
+            node tests/gateway/gateway.test.mjs kafka build/gateway-asan" ;;
+        gateway-kafka-long) echo "$make build/gateway build/kafka-mock && LONG=1 READERS=100 \
+            EVENTS=2000 node tests/gateway/gateway.test.mjs kafka build/gateway" ;;
         gateway-device) echo "sh tests/device/run.sh gateway" ;;
         gateway-caddy) echo "$make build/gateway-asan && sh ports/cert.sh &&
             node tests/gateway/caddy.test.mjs build/gateway-asan" ;;
@@ -174,7 +178,8 @@ lint symbols mutants-self seeds'
             clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
             pages-tls tabs-firefox browser-faults-long images-long example-clients-long
             projects-long matrix-long tls-long gateway-redis-long gateway-nats-long
-            gateway-state-long gateway-rabbit-long gateway-cut-nats-long gateway-cut-rabbit-long'
+            gateway-state-long gateway-rabbit-long gateway-cut-nats-long gateway-cut-rabbit-long
+            gateway-kafka-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.
@@ -193,7 +198,7 @@ symbols lint mutants-self page-size'
         chains='
 gateway-redis gateway-state
 gateway-rabbit gateway-nats
-gateway-http gateway-feeds
+gateway-http gateway-feeds gateway-kafka
 device pages widgets selftest
 clients clients-tls
 secure-app secure-device

@@ -704,6 +704,9 @@ static const source_kind *const kinds[] = {
 #ifdef GATEWAY_WITH_rabbit
     &source_rabbit,
 #endif
+#ifdef GATEWAY_WITH_kafka
+    &source_kafka,
+#endif
 #ifdef GATEWAY_WITH_http
     &source_http,
     &source_https,

@@ -96,6 +96,7 @@ typedef struct source_kind {
 extern const source_kind source_redis;
 extern const source_kind source_nats;
 extern const source_kind source_rabbit;
+extern const source_kind source_kafka;
 extern const source_kind source_http;
 extern const source_kind source_https;
 extern const source_kind source_lines; // these are feeds too: feed.h

@@ -34,12 +34,12 @@ export async function folder(name) {
 }
 
 // A program that listens on a port. kill: with a signal, and waits for its end; again: starts it
-// anew. kept: not ended with the test, but with the process.
-export async function daemon(program, args, port, { env = {}, kept = false } = {}) {
+// anew. kept: not ended with the test, but with the process. asks: it reads commands from d.input.
+export async function daemon(program, args, port, { env = {}, kept = false, asks = false } = {}) {
   const d = { port, text: '' };
   d.again = async () => {
     const child = spawn(program, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [asks ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin`, ...env },
     });
     let over = false;
@@ -52,6 +52,7 @@ export async function daemon(program, args, port, { env = {}, kept = false } = {
       child.on('exit', done);
     }).then(() => { over = true; children.delete(child); });
     d.pid = child.pid;
+    d.input = child.stdin;
     d.signal = (signal) => child.kill(signal);
     d.kill = (signal = 'SIGKILL') => {
       child.kill(signal);
@@ -271,6 +272,34 @@ async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
   };
 }
 
+// Kafka's mock, which has its messages in memory: durable is away and back, not a restart. An empty
+// Fetch is answered after its whole time, so that is short here, by a file of properties.
+async function startKafka({ durable = false } = {}) {
+  const at = await folder('kafka');
+  const port = await freePort();
+  await writeFile(`${at}/config`, '# of the tests\n\nfetch.wait.max.ms=100\n');
+  const d = await daemon('build/kafka-mock', [port, 'ev=1', 'ev.epoch=1', 'wide=4', 'wide.epoch=1']
+    .map(String), port, { asks: true });
+  d.say = async (command) => {
+    const count = d.text.split('ok\n').length;
+    d.input.write(`${command}\n`);
+    await until(`kafka-mock to obey: ${command}`, () => d.text.split('ok\n').length > count);
+  };
+  d.server = `127.0.0.1:${port}`;
+  d.url = `kafka://${d.server}/ev?config=${at}/config`;
+  d.sure = d.url;
+  if (durable) {
+    d.kill = () => d.say('down');
+    d.again = () => d.say('up');
+  }
+  d.put = async (key, data, topic = 'ev') => {
+    const { code, text } = await run('kcat', ['-P', '-b', d.server, '-t', topic, '-k', key],
+      { input: data });
+    equal(code, 0, `kcat: ${text}`);
+  };
+  return d;
+}
+
 // A hub in the place of a device.
 async function startDevice({ args = [] } = {}) {
   const port = await freePort();
@@ -290,6 +319,7 @@ export const BROKERS = {
     start: startRabbit,
     nowhere: (port) => `amqp://127.0.0.1:${port}/ev`,
   },
+  kafka: { start: startKafka, nowhere: (port) => `kafka://127.0.0.1:${port}/ev` },
   http: { start: startDevice },
 };
 

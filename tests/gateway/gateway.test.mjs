@@ -1,7 +1,7 @@
 // The gateway over a real broker, alone and three of them behind HAProxy.
 //     node tests/gateway/gateway.test.mjs redis build/gateway-asan [PART OF A TEST NAME]
 // SEED=n chooses the moments at which gateways and broker are killed. LONG=1: all tests with
-// RabbitMQ too, of which each start takes some seconds of a core.
+// RabbitMQ too, of which each start takes some seconds of a core, and with Kafka.
 import { writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import process from 'node:process';
@@ -24,10 +24,11 @@ if (!broker || !binary) {
 
 const TOPICS = ['a', 'b', 'c'];
 // In full with Redis; what differs with the other sources needs no crowd.
-const CROWD = { redis: 100, rabbit: 15 };
+const CROWD = { redis: 100, rabbit: 15, kafka: 12 };
 const READERS = Number(process.env.READERS ?? CROWD[name] ?? 30);
 const EVENTS = Number(process.env.EVENTS ?? READERS * 30);
-const PACE_MS = name === 'rabbit' && !process.env.LONG ? 120 : 12; // at most, between two events
+const SLOW = ['rabbit', 'kafka'].includes(name) && process.env.LONG !== '1';
+const PACE_MS = SLOW ? 120 : 12; // at most, between two events
 // Of RabbitMQ the gateway's marks have positions too: a distance is so many events, or a few more.
 const MARKS = name === 'rabbit' ? 20 : 0;
 const ALL_MS = 180_000 + READERS * EVENTS; // by far: an event to a reader takes 0.1 ms here
@@ -56,8 +57,8 @@ function one(title, use, { broker: options = {}, args = [], ms } = {}) {
 }
 
 // A test of what others show as well: not with RabbitMQ, unless LONG=1.
-function heavy(define) {
-  return name !== 'rabbit' || process.env.LONG === '1' ? define : () => {};
+function heavy(define, ...others) {
+  return process.env.LONG === '1' || !['rabbit', ...others].includes(name) ? define : () => {};
 }
 
 // -- one gateway ----------------------------------------------------------------------------------
@@ -229,6 +230,96 @@ function trimmedBySegments() {
     }, { broker: { maxbytes: 20000 }, ms: 90_000 });
 }
 
+// The mock of Kafka keeps 5 MB.
+function trimmedBySize() {
+  const args = ['--max', 32768, '--log', 1 << 23]; // all of that fits
+  one('what the broker has given up while a gateway hung is a gap, of exactly so many',
+    async (g, b) => {
+      const h = await start(b, ...args);
+      const r = await fresh(g);
+      await publish(h, 'a', 'first');
+      await r.wait('the first', () => r.events.length);
+      g.child.kill('SIGSTOP');
+      const total = 190;
+      let next = 0;
+      await Promise.all([...Array(8).keys()].map(async () => {
+        while (next < total) {
+          next += 1;
+          await publish(h, 'a', 'x'.repeat(32000));
+        }
+      }));
+      const last = await publish(h, 'a', 'last');
+      g.child.kill('SIGCONT');
+      await r.wait('the last', () => r.events.some((e) => e.id === last), 30_000);
+      const missed = r.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
+        .reduce((x, y) => x + y);
+      check(missed > 0, `no gap: ${r.notices}`);
+      equal(missed + r.events.length, total + 2, `events told and given, with ${r.notices}`);
+      const ids = r.events.map((e) => e.id);
+      equal(ids, [...new Set(ids)].sort(), 'ids once and in order');
+      r.close();
+      await h.stop();
+    }, { args, ms: 60_000 });
+}
+
+// What the tests can do to the files of a broker, or to its stream.
+function goesBack() {
+  heavy(test)('a broker that comes back with an older state begins a new epoch', async () => {
+    const b = await broker.start();
+    const g = await start({ url: b.sure });
+    const r = await fresh(g);
+    const before = await publish(g, 'a', 'kept');
+    await b.snapshot();
+    const stored = async (text) => {
+      let a;
+      await until('a POST', async () => {
+        a = await post(g.url, 'a', text);
+        return a.status === 200;
+      });
+      return a.body;
+    };
+    const gone = await stored('gone');
+    await r.wait('both', () => r.events.length >= 2);
+    equal(epoch(gone), epoch(before), 'the epoch before');
+    await b.rollback();
+    const after = await stored('after');
+    check(epoch(after) > epoch(before), `${after} after ${gone}`);
+    await r.wait('the last', () => r.events.some((e) => e.data === 'after'));
+    equal(r.events.map((e) => e.data), ['kept', 'gone', 'after'], 'events');
+    equal(r.notices, ['fresh', 'reset'], 'notices');
+    // A gateway that begins now says the same ids.
+    const h = await start({ url: b.sure });
+    const s = await open(h, 'a', after);
+    await s.wait('the notice', () => s.notices.length);
+    equal(s.notices, ['replayed 0'], 'notices of another gateway');
+    equal(epoch(await publish(h, 'a', 'more')), epoch(after), 'its epoch');
+    await r.wait('one more', () => r.events.some((e) => e.data === 'more'));
+    s.close();
+    r.close();
+    await h.stop();
+    await g.stop();
+  }, 60_000);
+
+  one('a stream that is deleted begins a new epoch for all gateways', async (g, b) => {
+    const h = await start(b);
+    const readers = [await fresh(g), await fresh(h)];
+    const before = await publish(g, 'a', 'before');
+    for (const r of readers) {
+      await r.wait('the event', () => r.events.length);
+    }
+    await b.remove();
+    const after = await publish(h, 'a', 'after');
+    check(epoch(after) > epoch(before), `${after} after ${before}`);
+    for (const r of readers) {
+      await r.wait('the event', () => r.events.length >= 2);
+      equal(r.events.map((e) => e.id), [before, after], 'ids');
+      equal(r.notices, ['fresh', 'reset'], 'notices');
+      r.close();
+    }
+    await h.stop();
+  });
+}
+
 function restarts() {
   one('a gateway that starts again gives the same ids and replays what was missed',
     async (g, b) => {
@@ -271,7 +362,8 @@ function restarts() {
       await h.stop();
     });
 
-  (name === 'rabbit' ? trimmedBySegments : trimmed)();
+  const trims = { rabbit: trimmedBySegments, kafka: trimmedBySize };
+  (trims[name] ?? trimmed)();
 
   one('an id in front of everything is told reset, once the broker has been asked', async (g) => {
     const id = await publish(g, 'a', 'x');
@@ -327,62 +419,7 @@ function restarts() {
     r.close();
   });
 
-  heavy(test)('a broker that comes back with an older state begins a new epoch', async () => {
-    const b = await broker.start();
-    const g = await start({ url: b.sure });
-    const r = await fresh(g);
-    const before = await publish(g, 'a', 'kept');
-    await b.snapshot();
-    const stored = async (text) => {
-      let a;
-      await until('a POST', async () => {
-        a = await post(g.url, 'a', text);
-        return a.status === 200;
-      });
-      return a.body;
-    };
-    const gone = await stored('gone');
-    await r.wait('both', () => r.events.length >= 2);
-    equal(epoch(gone), epoch(before), 'the epoch before');
-    await b.rollback();
-    const after = await stored('after');
-    check(epoch(after) > epoch(before), `${after} after ${gone}`);
-    await r.wait('the last', () => r.events.some((e) => e.data === 'after'));
-    equal(r.events.map((e) => e.data), ['kept', 'gone', 'after'], 'events');
-    equal(r.notices, ['fresh', 'reset'], 'notices');
-    // A gateway that begins now says the same ids.
-    const h = await start({ url: b.sure });
-    const s = await open(h, 'a', after);
-    await s.wait('the notice', () => s.notices.length);
-    equal(s.notices, ['replayed 0'], 'notices of another gateway');
-    equal(epoch(await publish(h, 'a', 'more')), epoch(after), 'its epoch');
-    await r.wait('one more', () => r.events.some((e) => e.data === 'more'));
-    s.close();
-    r.close();
-    await h.stop();
-    await g.stop();
-  }, 60_000);
-
-  one('a stream that is deleted begins a new epoch for all gateways', async (g, b) => {
-    const h = await start(b);
-    const readers = [await fresh(g), await fresh(h)];
-    const before = await publish(g, 'a', 'before');
-    for (const r of readers) {
-      await r.wait('the event', () => r.events.length);
-    }
-    await b.remove();
-    const after = await publish(h, 'a', 'after');
-    check(epoch(after) > epoch(before), `${after} after ${before}`);
-    for (const r of readers) {
-      await r.wait('the event', () => r.events.length >= 2);
-      equal(r.events.map((e) => e.id), [before, after], 'ids');
-      equal(r.notices, ['fresh', 'reset'], 'notices');
-      r.close();
-    }
-    await h.stop();
-  });
-
-  heavy(one)(
+  heavy(one, 'kafka')(
     'without the broker a gateway is healthy for a time, and keeps its streams for twice that',
     async (g, b) => {
       const readers = [];
@@ -400,7 +437,8 @@ function restarts() {
       await healthy(g);
     }, { broker: { durable: true }, args: ['--away-s', 2, '--drain-s', 2], ms: 40_000 });
 
-  heavy(one)('a gateway that hung catches up no faster than its readers can be sent what it has',
+  heavy(one, 'kafka')(
+    'a gateway that hung catches up no faster than its readers can be sent what it has',
     async (g, b) => {
       const h = await start(b);
       const r = await fresh(g);
@@ -420,7 +458,7 @@ function restarts() {
       await h.stop();
     }, { args: ['--log', 262144], ms: 60_000 });
 
-  heavy(one)('SIGTERM: /healthz is 404, streams end over time, then the process', async (g, b) => {
+  heavy(one, 'kafka')('SIGTERM: /healthz is 404, streams end, then the process', async (g, b) => {
     const h = await startServer(binary, '--port', 0, '--check-ms', 300, '--drain-s', 2, b.url);
     await healthy(h);
     const readers = [];
@@ -514,7 +552,9 @@ function badInput() {
       await g.stop();
     }
   }, 90_000);
+}
 
+function passwords() {
   test('a wrong password is told, and nothing is served', async () => {
     const b = await broker.start({ password: 'right' });
     const wrong = b.url.replace('right', 'wrong');
@@ -559,7 +599,7 @@ function together() {
     }, ALL_MS);
 
   const behind = 'behind nginx miss nothing while gateways are killed and drained';
-  heavy(test)(`15 readers ${behind}`, async () => {
+  heavy(test, 'kafka')(`15 readers ${behind}`, async () => {
     await chaos(await broker.start(), {
       front: startNginx, count: 15, events: 300, stop: false,
     });
@@ -856,6 +896,166 @@ function rabbit() {
   }, { ms: 120_000 });
 }
 
+// -- Kafka ----------------------------------------------------------------------------------------
+
+function kafka() {
+  const away = async (url, words) => {
+    const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, url);
+    await until('a line', () => /away: /.test(g.output()), 20_000);
+    check(words.test(g.output()), `another word: ${g.output()}`);
+    equal((await call(`${g.url}/healthz`)).status, 404, 'healthz');
+    equal((await post(g.url, 'a', 'x')).status, 503, 'a POST');
+    return g;
+  };
+
+  test('a topic with several partitions is refused', async () => {
+    const b = await broker.start();
+    const g = await away(b.url.replace('/ev?', '/wide?'),
+      /away: topic wide has 4 partitions: it must have one/);
+    await g.stop();
+  });
+
+  test('a topic that is missing is told, and read once it is there', async () => {
+    const b = await broker.start();
+    await b.say('topic ev.epoch 3');
+    const g = await away(b.url, /away: topic ev\.epoch: Broker: Unknown topic or partition/);
+    await b.say('topic ev.epoch 0');
+    await healthy(g);
+    await publish(g, 'a', 'x');
+    await g.stop();
+  });
+
+  test('of several brokers one that cannot be reached is no harm', async () => {
+    const b = await broker.start();
+    const g = await start({ url: b.url.replace('//', `//127.0.0.1:${await freePort()},`) });
+    const r = await fresh(g);
+    const id = await publish(g, 'a', 'x');
+    await r.wait('the event', () => r.events.some((e) => e.id === id));
+    await sleep(1000);
+    check(await metric(g, 'source_connects') <= 2, 'it connects again and again');
+    r.close();
+    await g.stop();
+  });
+
+  test('a file of properties counts, and one that cannot be is refused', async () => {
+    const b = await broker.start();
+    const at = await folder('config');
+    const url = `kafka://${b.server}/ev?config=${at}/c`;
+    for (const [text, words] of [['a', /line 1: expected/], ['\n#\nno.such=1', /line 3: .*no.such/],
+      ['client.id=x\nacks=9999999', /line 2: /]]) {
+      await writeFile(`${at}/c`, text);
+      const { code, text: said } = await run(binary, [url]);
+      check(code !== 0 && words.test(said), `${text}: ${code} ${said}`);
+    }
+    equal((await run(binary, [`${url}no`])).code, 1, 'without the file');
+    for (const bad of ['kafka://me:secret@x/y', 'kafka:/x', 'kafka://x/a/b', `${url}?config=`]) {
+      const { code, text: said } = await run(binary, [bad]);
+      check(code !== 0 && !said.includes('secret'), `${bad}: ${code} ${said}`);
+    }
+    await writeFile(`${at}/c`, 'security.protocol=ssl\n');
+    const g = await away(url, /away: topic ev: ssl:/);
+    await g.stop();
+  });
+
+  one('a POST that Kafka refuses, or does not take at once, is answered by its word',
+    async (g, b) => {
+      const r = await fresh(g);
+      const sent = async (text, status) => {
+        const a = await post(g.url, 'a', text);
+        equal(a.status, status, `status of ${text}: ${a.body}`);
+      };
+      await b.say('fail 0 6 2'); // NOT_LEADER_OR_FOLLOWER: not stored
+      await sent('not the leader', 200);
+      await b.say('fail 0 20 1'); // NOT_ENOUGH_REPLICAS_AFTER_APPEND: perhaps stored
+      await sent('perhaps', 200);
+      await b.say('fail 0 -195 1'); // closes the connection
+      await sent('closed', 200);
+      await b.say('fail 0 29 1'); // TOPIC_AUTHORIZATION_FAILED
+      await sent('forbidden', 503);
+      await b.say('fail 0 10 1'); // MESSAGE_TOO_LARGE
+      await sent('large', 503);
+      await sent('last', 200);
+      equal(await metric(g, 'publish{outcome="refused"}'), 2, 'refused');
+      await r.wait('the last', () => r.events.some((e) => e.data === 'last'));
+      equal(r.events.map((e) => e.data), ['not the leader', 'perhaps', 'closed', 'last'], 'events');
+      equal(r.notices, ['fresh'], 'notices');
+      r.close();
+    });
+
+  one('errors while the topic is read lose nothing', async (g, b) => {
+    const r = await fresh(g);
+    let n = 0;
+    for (const what of ['1 1', '1 3', '1 6', '1 -195', '1 7', '2 6', '3 -195']) {
+      await b.say(`fail ${what} 2`);
+      await b.put('b', `${n++}`);
+      await until('a POST', async () => (await post(g.url, 'a', `${n}`)).status === 200);
+      n++;
+    }
+    const last = await publish(g, 'a', `${n++}`);
+    await r.wait('the last', () => r.events.some((e) => e.id === last));
+    equal(r.events.map((e) => e.data), [...Array(n).keys()].map(String), 'events');
+    equal(r.notices, ['fresh'], 'notices');
+    r.close();
+  });
+
+  one('a broker that is silent is away, and comes back without a loss', async (g, b) => {
+    const r = await fresh(g);
+    await publish(g, 'a', 'before');
+    b.signal('SIGSTOP');
+    await until('the gateway to notice', async () => (await metric(g, 'source_up')) === 0, 25_000);
+    b.signal('SIGCONT');
+    await until('a POST', async () => (await post(g.url, 'a', 'after')).status === 200, 20_000);
+    await r.wait('the event', () => r.events.length >= 2);
+    equal(r.events.map((e) => e.data), ['before', 'after'], 'events');
+    equal(r.notices, ['fresh'], 'notices');
+    r.close();
+  }, { ms: 60_000 });
+
+  one('a topic that begins anew and is longer soon is a reset', async (g, b) => {
+    const r = await fresh(g);
+    const before = await publish(g, 'a', 'before');
+    await r.wait('it', () => r.events.length);
+    g.child.kill('SIGSTOP');
+    await b.kill();
+    await b.again();
+    for (let n = 0; n < 3; n++) {
+      await b.put('a', `other ${n}`);
+    }
+    g.child.kill('SIGCONT');
+    await r.wait('a reset', () => r.notices.includes('reset') || r.events.length > 1, 20_000);
+    equal([r.notices, r.events.length], [['fresh', 'reset'], 1], 'notices and events');
+    const after = await publish(g, 'a', 'after');
+    check(epoch(after) > epoch(before), `${after} after ${before}`);
+    await r.wait('it', () => r.events.some((e) => e.id === after));
+    r.close();
+  });
+
+  test('gateways that begin at the same time have one epoch, and the last record counts',
+    async () => {
+      const b = await broker.start();
+      const gs = await Promise.all([1, 2, 3].map(() => start(b)));
+      const same = async () => new Set(await Promise.all(gs.map(async (g) => (
+        epoch(await publish(g, 'a', 'x')))))).size === 1;
+      check(await same(), 'several epochs');
+      const now = epoch(await publish(gs[0], 'a', 'x'));
+      const readers = await Promise.all(gs.map((g) => fresh(g)));
+      for (const bad of ['no', '0 0', '4294967295 0', `${'9'.repeat(60)} 1`]) {
+        await b.put('ev', bad, 'ev.epoch'); // no records
+      }
+      await b.put('ev', `${now + 9} 1`, 'ev.epoch');
+      for (const r of readers) {
+        await r.wait('a reset', () => r.notices.includes('reset'));
+        equal(r.notices, ['fresh', 'reset'], 'notices');
+        r.close();
+      }
+      check(await same(), 'several epochs');
+      equal(epoch(await publish(gs[2], 'a', 'x')), now + 9, 'the epoch');
+      for (const g of gs) {
+        await g.stop();
+      }
+    });
+}
+
 // -- sources without a broker, access, options ----------------------------------------------------
 
 function alone() {
@@ -962,12 +1162,21 @@ if (name === 'http') {
 } else {
   publishing();
   restarts();
+  if (name !== 'kafka') {
+    goesBack();
+  }
   endings();
   badInput();
+  if (name !== 'kafka') {
+    passwords();
+  }
   together();
 }
 if (name === 'rabbit') {
   rabbit();
+}
+if (name === 'kafka') {
+  kafka();
 }
 if (name === 'redis') {
   alone();
