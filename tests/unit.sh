@@ -30,15 +30,15 @@ fi
 
 # Programs that want the same core are one file, `inside` (with the core in it, as U_INSIDE says) or
 # `linked` (to core.o): compiling the core and the fixture takes longer than running most programs.
-# Each is a process of its own all the same. Alone are those that change the core by a macro, those
-# that take an argument, and test_access: its port and rtpush_json.h have functions of one name.
+# Each is a process of its own all the same. Alone are those that change the core by a macro, and
+# those that take an argument.
 echo "$cc -O1 $(echo $flags) -c tests/unit/core.c -o $out/core.o" >"$out/core.sh"
 inside=''
 linked=''
 alone=''
 for p in $programs; do
     case "$p" in
-        sim | test_access | test_epoch | test_kernels_narrow | test_outside | test_transcripts)
+        sim | test_epoch | test_kernels_narrow | test_outside | test_transcripts)
             alone="$alone $p"
             continue
             ;;
@@ -75,7 +75,6 @@ for p in $alone; do
     case "$p" in
         sim) optimise=-O1 arguments="$seeds" library='' ;;
         test_transcripts) optimise=-O1 needs="$out/core.o" ;;
-        test_access) needs="$out/core.o" ;;
     esac
     cat >"$out/$p.sh" <<END
 $cc $optimise $(echo $flags) tests/unit/$p.c -o $out/$p $needs $library &&
@@ -83,7 +82,7 @@ $cc $optimise $(echo $flags) tests/unit/$p.c -o $out/$p $needs $library &&
 END
 done
 
-late="$(echo "$alone" | grep -oE 'test_(access|transcripts)')" # linked to core.o
+late="$(echo "$alone" | grep -o test_transcripts)" # linked to core.o
 # at_once PROGRAM...: their scripts, as many at a time as there are processors
 at_once() {
     printf '%s\n' "$@" | xargs -P "$(nproc 2>/dev/null || echo 2)" -I '{}' \
@@ -91,7 +90,7 @@ at_once() {
         run "$out" '{}'
 }
 at_once core ${inside:+inside} ${linked:+linked} \
-    $(echo "$alone" | sed 's/test_access//; s/test_transcripts//')
+    $(echo "$alone" | sed 's/test_transcripts//')
 if [ "$(cat "$out/core.status")" != 0 ]; then
     cat "$out/core.log"
     echo "unit: the core does not compile"
