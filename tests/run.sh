@@ -70,7 +70,7 @@ command_of() {
             node tests/gateway/caddy.test.mjs build/gateway-asan" ;;
         gateway-state) echo "$make build/gateway-asan hub &&
             node tests/gateway/state.test.mjs build/gateway-asan" ;;
-        gateway-state-long) echo "$make build/gateway-asan hub &&
+        gateway-state-long) echo "$make build/gateway-asan build/kafka-mock hub &&
             LONG=1 node tests/gateway/state.test.mjs build/gateway-asan" ;;
         gateway-cut) echo "$make build/gateway-asan &&
             sh tests/gateway/cut.sh redis build/gateway-asan" ;;

@@ -1030,6 +1030,18 @@ function kafka() {
     r.close();
   });
 
+  one('a gateway that starts has the newest value of a STATE topic', async (g, b) => {
+    await publish(g, 't', '20');
+    await b.put('t', '21');
+    await publish(g, 'a', 'x');
+    const h = await start(b, '--state', 't');
+    const r = await open(h, 'a,t');
+    await r.wait('the value', () => r.events.length);
+    equal(r.events.map((e) => [e.event, e.data]), [['t', '21']], 'events');
+    r.close();
+    await h.stop();
+  }, { args: ['--state', 't'] });
+
   test('gateways that begin at the same time have one epoch, and the last record counts',
     async () => {
       const b = await broker.start();
@@ -1050,6 +1062,14 @@ function kafka() {
       }
       check(await same(), 'several epochs');
       equal(epoch(await publish(gs[2], 'a', 'x')), now + 9, 'the epoch');
+      await b.kill(); // with all that it had
+      await b.again();
+      await until('one epoch, a new one', async () => {
+        const answers = await Promise.all(gs.map((g) => post(g.url, 'a', 'x')));
+        return answers.every((a) => a.status === 200 && epoch(a.body) > now + 9)
+          && new Set(answers.map((a) => epoch(a.body))).size === 1;
+      }, 20_000);
+      check(await same(), 'several epochs again');
       for (const g of gs) {
         await g.stop();
       }

@@ -387,6 +387,7 @@ const SOURCES = {
   ...(process.env.LONG && {
     nats: () => BROKERS.nats.start({ durable: true }),
     rabbit: () => BROKERS.rabbit.start({ durable: true }),
+    kafka: () => BROKERS.kafka.start({ durable: true }),
   }),
 };
 
