@@ -501,7 +501,7 @@ test('the topic of --status is the gateway\'s alone', async () => {
   const at = await folder('key');
   const key = 'k'.repeat(40);
   await writeFile(`${at}/key`, key);
-  const make = (claims) => token({ exp: Math.trunc(Date.now() / 1000) + 60, ...claims }, key);
+  const make = (claims) => token({ exp: Math.trunc(Date.now() / 1000) + 600, ...claims }, key);
   const b = await BROKERS.redis.start();
   const g = await start(b, ...STATUS, '--jwt-key', `${at}/key`, '--from',
     b.url.replace('redis:', 'redis+pubsub:').replace('/ev', '/*'));
@@ -609,7 +609,7 @@ for (const name of ['redis', 'nats']) {
       const b = await BROKERS[name].start();
       const args = [...PRESENCE, '--jwt-key', `${at}/key`];
       const [g, h] = [await start(b, ...args), await start(b, ...args)];
-      const exp = Math.trunc(Date.now() / 1000) + 60;
+      const exp = Math.trunc(Date.now() / 1000) + 600;
       const readers = [];
       const come = async (gateway, sub, topics) => {
         const r = await openEvents(`${gateway.url}/events?topics=${topics}&token=${
@@ -656,7 +656,7 @@ test('what does not fit is left out, and told', async () => {
   await writeFile(`${at}/key`, key);
   const b = await BROKERS.redis.start();
   const g = await start(b, ...PRESENCE, '--jwt-key', `${at}/key`);
-  const exp = Math.trunc(Date.now() / 1000) + 60;
+  const exp = Math.trunc(Date.now() / 1000) + 600;
   const headers = { Authorization: `Bearer ${token({ exp, topics: '*' }, key)}` };
   // As another gateway might say it, one of another version or a foe.
   const said = ['!', 'a 7', 'nobody 3', 'a', 'a 99999999999999999999', '@', '@ a', '@%4 a',
