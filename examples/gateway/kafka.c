@@ -167,13 +167,6 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     l->offset = m->offset;
 }
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
-    (void)rk; // instead of a line on stderr: the call that fails says it
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
 // Names and values, up to NULL. What FILE says of these does not count.
 static const char *const reader_settings[] = {
     "auto.offset.reset", "error", "enable.partition.eof", "true", "enable.auto.commit", "false",
@@ -202,7 +195,7 @@ static int link_open(const kafka *k, link *l, rd_kafka_type_t type) {
     rd_kafka_conf_set_opaque(conf, l);
     rd_kafka_conf_set_connect_cb(conf, on_connect);
     rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_log_cb(conf, NULL); // the call that fails says it
     if (type == RD_KAFKA_PRODUCER) {
         rd_kafka_conf_set_dr_msg_cb(conf, on_report);
     }
@@ -425,17 +418,23 @@ static void take_record(const rd_kafka_message_t *m, record *newest) {
 
 // Reads TOPIC.epoch from its first message to its end.
 static int read_records(const kafka *k, link *l, look *out) {
-    if (consume(l, l->epochs, RD_KAFKA_OFFSET_BEGINNING) < 0) {
+    int64_t first;
+    if (find_ends(l, k->epochs, &first, &out->epochs_end) < 0) {
         return -1;
     }
-    for (int over = 0; !over;) {
+    if (first == out->epochs_end) {
+        return 0;
+    }
+    if (consume(l, l->epochs, first) < 0) {
+        return -1;
+    }
+    for (int over = 0; !over;) { // the library tells of an end only after a wait
         rd_kafka_message_t *m = demand(l, k->epochs);
         if (m == NULL) {
             return -1;
         }
-        over = m->err != RD_KAFKA_RESP_ERR_NO_ERROR;
-        out->epochs_end = m->offset;
-        if (!over) {
+        over = m->err || m->offset + 1 >= out->epochs_end;
+        if (!m->err) {
             take_record(m, &out->now);
         }
         rd_kafka_message_destroy(m);
@@ -582,18 +581,18 @@ static int begin_epoch(source *s, kafka *k, const look *seen) {
     return 0;
 }
 
-// What retention has deleted before it was read.
-static void skip_deleted(source *s, kafka *k, const look *seen) {
-    const uint64_t first = (uint64_t)seen->first;
+// Passes over the positions up to this one: retention has deleted them, or they are no messages.
+static void pass_over(source *s, kafka *k, int64_t to, int deleted) {
     const uint64_t from = k->at > k->keep_after ? k->at : k->keep_after;
-    if (first <= k->at) {
+    const uint64_t n = to > 0 ? (uint64_t)to : 0u;
+    if (n <= k->at) {
         return;
     }
-    k->at = first;
+    k->at = n;
     k->hash = 0;
-    if (first > from) {
-        const uint64_t lost = first - from;
-        source_advance(s, rtpush_id_at(k->base, first),
+    if (n > from) {
+        const uint64_t lost = deleted ? n - from : 0u;
+        source_advance(s, rtpush_id_at(k->base, n),
                        lost < 0xFFFFFFFFu ? (uint32_t)lost : 0xFFFFFFFFu);
     }
 }
@@ -607,7 +606,7 @@ static int attach(source *s, kafka *k, look *seen) {
     if (seen->now.epoch != k->base && begin_epoch(s, k, seen) < 0) {
         return -1;
     }
-    skip_deleted(s, k, seen);
+    pass_over(s, k, seen->first, 1);
     __atomic_store_n(&k->epochs_at, seen->epochs_end, __ATOMIC_RELEASE);
     return consume(l, l->epochs, seen->epochs_end) < 0 || consume(l, l->events, (int64_t)k->at) < 0
                ? -1 : 0;
@@ -645,17 +644,6 @@ static void take_message(source *s, kafka *k, const rd_kafka_message_t *m) {
     source_deliver(s, &event);
 }
 
-// The end of the topic, which may be behind marks of transactions.
-static void take_end(source *s, kafka *k, int64_t offset) {
-    if (offset > 0 && (uint64_t)offset > k->at) {
-        k->at = (uint64_t)offset;
-        k->hash = 0;
-        if (k->at > k->keep_after) {
-            source_advance(s, rtpush_id_at(k->base, k->at), 0);
-        }
-    }
-}
-
 enum { LOOK, TROUBLE, FAILED };
 
 // Until the topics are to be looked at again, or the handle fails. *ready: all was delivered once.
@@ -691,7 +679,7 @@ static int follow(source *s, kafka *k, const look *began, int *ready) {
                 __atomic_store_n(&k->epochs_at, m->offset + (m->err ? 0 : 1), __ATOMIC_RELEASE);
             }
         } else if (m != NULL && m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            take_end(s, k, m->offset);
+            pass_over(s, k, m->offset, 0); // it may be behind marks of transactions
         } else if (m != NULL) {
             take_message(s, k, m);
         }

@@ -285,6 +285,13 @@ async function startKafka({ durable = false } = {}) {
     d.input.write(`${command}\n`);
     await until(`kafka-mock to obey: ${command}`, () => d.text.split('ok\n').length > count);
   };
+  const send = d.signal;
+  d.signal = async (signal) => {
+    send(signal);
+    if (signal === 'SIGSTOP') { // as of RabbitMQ, its threads stop one after the other
+      await until('kafka-mock to stop', () => areStopped(d.pid));
+    }
+  };
   d.server = `127.0.0.1:${port}`;
   d.url = `kafka://${d.server}/ev?config=${at}/config`;
   d.sure = d.url;

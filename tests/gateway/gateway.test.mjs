@@ -24,7 +24,7 @@ if (!broker || !binary) {
 
 const TOPICS = ['a', 'b', 'c'];
 // In full with Redis; what differs with the other sources needs no crowd.
-const CROWD = { redis: 100, rabbit: 15, kafka: 12 };
+const CROWD = { redis: 100, rabbit: 15, kafka: 9 };
 const READERS = Number(process.env.READERS ?? CROWD[name] ?? 30);
 const EVENTS = Number(process.env.EVENTS ?? READERS * 30);
 const SLOW = ['rabbit', 'kafka'].includes(name) && process.env.LONG !== '1';
@@ -1001,7 +1001,7 @@ function kafka() {
   one('a broker that is silent is away, and comes back without a loss', async (g, b) => {
     const r = await fresh(g);
     await publish(g, 'a', 'before');
-    b.signal('SIGSTOP');
+    await b.signal('SIGSTOP');
     await until('the gateway to notice', async () => (await metric(g, 'source_up')) === 0, 25_000);
     b.signal('SIGCONT');
     await until('a POST', async () => (await post(g.url, 'a', 'after')).status === 200, 20_000);
