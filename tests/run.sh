@@ -3,15 +3,17 @@
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
 # the other; of all of them five run at a time, because many only wait for timers and clients.
-# test-long is what takes long and finds little that others do not: the same with more seeds, the
-# rules of the lwIP port broken one by one (lwip-mutants, which asks whether the tests can fail),
-# every unit test with clang's sanitizers too (the matrix has its memory sanitizer), there with each
-# call in each callback on each connection, of which `unit` tries a third, code of compilers and
-# options where `matrix` only lets them read and warn (matrix-long), configurations of lwIP that
-# differ little, transcripts and dashboard over TLS on a board, as secure-app has that, the clients
-# against a server that uses poll (posix has its event loop) and against a sanitized one that uses
-# epoll (as clients-tls), the widgets and tabs in Firefox, which has rtpush.js here, and
-# the project for Pico W by its SDK, most of which is compiling the SDK.
+# test-long is what takes long and finds little that others do not:
+#   *-long, of a suite in `test`: more seeds, readers, configurations, compilers or boards
+#   unit-clang-long: clang's sanitizers (the matrix has its memory sanitizer), and each call in each
+#       callback on each connection, of which `unit` tries a third
+#   matrix-long: code of compilers and options where `matrix` only lets them read and warn
+#   lwip-mutants: the rules of the lwIP port broken one by one; asks whether the tests can fail
+#   wire-tls, device-tls, pages-tls: a board over TLS, as secure-app in `test`
+#   clients-poll, clients-asan: as posix and clients-tls in `test`
+#   slots-sockets-long: attacks on slots, which are the core's, over the sockets port
+#   widgets-firefox, tabs-firefox: Firefox has rtpush.js in `test`
+#   projects-long: Pico W by its SDK, most of which is compiling the SDK
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
 set -u
@@ -53,7 +55,10 @@ command_of() {
         clients-asan) echo "$make build/echo-asan build/hub-asan &&
             $client build/echo-asan build/hub-asan" ;;
         clients-sockets) echo "$make build/echo-sockets build/hub-sockets &&
+            RTPUSH_SUITES='echo http events sockets polling pool' \
             $client build/echo-sockets build/hub-sockets" ;;
+        slots-sockets-long) echo "$make build/echo-sockets build/hub-sockets &&
+            RTPUSH_SUITES=slots $client build/echo-sockets build/hub-sockets" ;;
         sockets) echo "sh tests/sockets/run.sh" ;;
         windows) echo "sh tests/sockets/windows.sh" ;;
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
@@ -113,6 +118,7 @@ command_of() {
         widgets-firefox) echo "$make build/widgets-asan && RTPUSH_BROWSER=firefox \
             node tests/browser/widgets.test.mjs build/widgets-asan" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
+        wire-boards-long) echo "sh tests/device/run.sh wire-boards" ;;
         wire | wire-tls | device | device-tls | pages | pages-tls | widgets | selftest | boards | \
             secure-device | secure-app)
             echo "sh tests/device/run.sh $1" ;;
@@ -175,11 +181,11 @@ lint symbols mutants-self seeds'
         ;;
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
-            clients-poll wire-tls device-tls widgets-firefox fuzz-long unit-clang-long clients-asan
-            pages-tls tabs-firefox browser-faults-long images-long example-clients-long
-            projects-long matrix-long tls-long gateway-redis-long gateway-nats-long
-            gateway-state-long gateway-rabbit-long gateway-cut-nats-long gateway-cut-rabbit-long
-            gateway-kafka-long'
+            clients-poll slots-sockets-long wire-tls wire-boards-long device-tls widgets-firefox
+            fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox browser-faults-long
+            images-long example-clients-long projects-long matrix-long tls-long gateway-redis-long
+            gateway-nats-long gateway-state-long gateway-rabbit-long gateway-cut-nats-long
+            gateway-cut-rabbit-long gateway-kafka-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.

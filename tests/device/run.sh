@@ -2,7 +2,8 @@
 # The dashboard and the transcripts where they really run: over TCP on this machine, and in firmware
 # on emulated boards. Prints the totals of what it was asked for.
 # Usage: sh tests/device/run.sh PART...
-#   wire    every transcript over TCP: the POSIX port, and each board
+#   wire    every transcript over TCP: the POSIX port, and the board with 64 KB of RAM
+#   wire-boards  ... and the two others, of which one has another processor
 #   wire-mbedtls  the POSIX port over TLS by mbedTLS, whose server speaks 1.2 here
 #   wire-tls  over TLS: the POSIX port with sanitizers, the board with 64 KB of RAM, and mps2-an385
 #           (mps2-an500 differs from it in its processor, not in what TLS meets)
@@ -116,14 +117,22 @@ build_wire() { # SERVER OPTION...
             "$@" -lpthread
 }
 
-wire() {
+transcripts_on() { # BOARD...
     build build_wire conformance && build env OUT="$out" CFLAGS=-Itests/device \
         SOURCES='tests/device/conformance.c tests/device/conformance_board.c' \
-        sh examples/firmware/build.sh $boards || return
-    begin wire-posix converse '' '' "$out/conformance"
-    for board in $boards; do
+        sh examples/firmware/build.sh "$@" || return
+    for board in "$@"; do
         begin "wire-$board" board_conformance "$board" "$out" 80 ''
     done
+}
+
+wire_boards() {
+    transcripts_on mps2-an385 mps2-an500 && finish
+}
+
+wire() {
+    transcripts_on lm3s6965evb || return
+    begin wire-posix converse '' '' "$out/conformance"
     finish
     run interrupt node tests/clients/interrupt.test.mjs \
         "{\"board\":\"lm3s6965evb\",\"elf\":\"$out/lm3s6965evb.elf\"}"
@@ -209,6 +218,7 @@ secure_app() {
 for part in "$@"; do
     case "$part" in
         wire) wire ;;
+        wire-boards) wire_boards ;;
         wire-tls) wire_tls ;;
         wire-mbedtls) wire_mbedtls ;;
         device)
