@@ -916,9 +916,11 @@ static int run(void) {
 }
 
 // Ends without what libraries do at exit(): the threads of the source run until the end, and would
-// use what OpenSSL has released then.
+// use what OpenSSL has released then. Not fflush(NULL): it waits for the lock of stdin, which the
+// feed "-" holds while it reads.
 static void end_process(void) {
-    fflush(NULL);
+    fflush(stdout);
+    fflush(stderr);
 #ifdef __SANITIZE_ADDRESS__
     __lsan_do_leak_check(); // this is done at exit() as well
 #endif
