@@ -239,6 +239,7 @@ for (const name of ['redis', 'nats']) {
 
   two(name, 'a broker that lost its data gets the values from the gateways', async (g, h, b) => {
     await publish(g, 'b', 'before');
+    await shows(h, { b: 'before' });
     await b.kill();
     await b.again();
     await poster(h)('c', 'after');
