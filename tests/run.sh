@@ -2,7 +2,7 @@
 # Runs suites and adds up what they print. A suite is a command that ends with a line `N passed,
 # N failed` (`, N skipped` may follow); one that prints none, or fails without counting a failure,
 # counts as one failure. The last line is the total, in the same form. Named suites run one after
-# the other; of all of them five run at a time, because many only wait for timers and clients.
+# the other; of all of them six run at a time, because many only wait for timers and clients.
 # test-long is what takes long and finds little that others do not:
 #   *-long, of a suite in `test`: more seeds, readers, configurations, compilers or boards
 #   unit-clang-long: clang's sanitizers (the matrix has its memory sanitizer), and each call in each
@@ -190,7 +190,7 @@ lint symbols mutants-self seeds'
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.
     test)
-        at_a_time=3
+        at_a_time=4
         busy='
 matrix
 lwip lwip-threads
