@@ -918,13 +918,13 @@ static int run(void) {
 // Ends without what libraries do at exit(): the threads of the source run until the end, and would
 // use what OpenSSL has released then. Not fflush(NULL): it waits for the lock of stdin, which the
 // feed "-" holds while it reads.
-static void end_process(void) {
+static void end_process(int status) {
     fflush(stdout);
     fflush(stderr);
 #ifdef __SANITIZE_ADDRESS__
     __lsan_do_leak_check(); // this is done at exit() as well
 #endif
-    _exit(EXIT_SUCCESS);
+    _exit(status);
 }
 
 int main(int argc, char **argv) {
@@ -961,13 +961,13 @@ int main(int argc, char **argv) {
         feeds_start(&g.source, g.opt.source, g.opt.from, g.opt.from_count, g.name,
                     g.opt.publish_ms) < 0 ||
         start_server(slots) < 0 || start_port(slots) < 0) {
-        return EXIT_FAILURE;
+        end_process(EXIT_FAILURE); // the source may have begun
     }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     if (run() < 0) {
         perror("gateway: run");
-        return EXIT_FAILURE;
+        end_process(EXIT_FAILURE);
     }
     feeds_stop();
     rtpush_posix_close(&port);
@@ -975,5 +975,5 @@ int main(int argc, char **argv) {
         fprintf(stderr, "gateway: %lu messages of feeds were not published\n",
                 (unsigned long)feeds_left());
     }
-    end_process();
+    end_process(EXIT_SUCCESS);
 }

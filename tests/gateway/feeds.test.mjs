@@ -686,7 +686,9 @@ test('feeds that cannot be are refused with a line', async () => {
     [[to, '--from', 'nats+core://x/a%20b'], 'expected nats'],
     [['nats://x:1/ev', '--from', 'nats+core://x:1/>'], 'no end'],
     [['nats://x:1/ev', '--from', 'mqtt://x/ev/#'], 'no end'],
-    [['nats://x:1', '--from', 'mqtt://x/$share/g/events/#'], 'other=1 in its URL']]) {
+    // Threads of the source run by then, so it could hang in exit(): now and then.
+    ...Array(10).fill([['nats://x:1', '--from', 'mqtt://x/$share/g/events/#'],
+      'other=1 in its URL'])]) {
     const { code, text } = await run(binary, args);
     check(code !== 0 && text.includes(words) && !text.includes('secret'), `${args}: ${text}`);
   }
