@@ -198,34 +198,41 @@ function trimmed() {
     });
 }
 
+// A reader of gateway g, which hangs while h stores `total` events, `lanes` at a time, between a
+// first and a last one. Returns how many the reader was told as missed, and how many it was given.
+async function trimmedWhileHung(g, h, { total, lanes, size }) {
+  const r = await fresh(g);
+  await publish(h, 'a', 'first');
+  await r.wait('the first', () => r.events.length);
+  g.child.kill('SIGSTOP');
+  let next = 0;
+  await Promise.all([...Array(lanes).keys()].map(async () => {
+    while (next < total) {
+      next += 1;
+      await publish(h, 'a', 'x'.repeat(size));
+    }
+  }));
+  const last = await publish(h, 'a', 'last');
+  g.child.kill('SIGCONT');
+  await r.wait('the last', () => r.events.some((e) => e.id === last), 30_000);
+  const missed = r.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
+    .reduce((x, y) => x + y);
+  check(missed > 0, `no gap: ${r.notices}`);
+  const ids = r.events.map((e) => e.id);
+  equal(ids, [...new Set(ids)].sort(), 'ids once and in order');
+  r.close();
+  return { missed, given: r.events.length };
+}
+
 // RabbitMQ gives up whole segments, and spends an offset on the begin of each.
 function trimmedBySegments() {
   one('what the broker has given up while a gateway hung is a gap, of so many or a few more',
     async (g, b) => {
       const h = await start(b);
-      const r = await fresh(g);
-      await publish(h, 'a', 'first');
-      await r.wait('the first', () => r.events.length);
-      g.child.kill('SIGSTOP');
       const total = 450; // more than the broker sends before it is acknowledged
-      let next = 0;
-      await Promise.all([...Array(20).keys()].map(async () => {
-        while (next < total) {
-          next += 1;
-          await publish(h, 'a', 'x'.repeat(200));
-        }
-      }));
-      const last = await publish(h, 'a', 'last');
-      g.child.kill('SIGCONT');
-      await r.wait('the last', () => r.events.some((e) => e.id === last), 30_000);
-      const missed = r.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
-        .reduce((x, y) => x + y);
-      check(missed > 0, `no gap: ${r.notices}`);
-      const told = missed + r.events.length;
+      const { missed, given } = await trimmedWhileHung(g, h, { total, lanes: 20, size: 200 });
+      const told = missed + given;
       check(told >= total + 2 && told <= total + 80, `${told} told and given of ${total + 2}`);
-      const ids = r.events.map((e) => e.id);
-      equal(ids, [...new Set(ids)].sort(), 'ids once and in order');
-      r.close();
       await h.stop();
     }, { broker: { maxbytes: 20000 }, ms: 90_000 });
 }
@@ -236,28 +243,9 @@ function trimmedBySize() {
   one('what the broker has given up while a gateway hung is a gap, of exactly so many',
     async (g, b) => {
       const h = await start(b, ...args);
-      const r = await fresh(g);
-      await publish(h, 'a', 'first');
-      await r.wait('the first', () => r.events.length);
-      g.child.kill('SIGSTOP');
       const total = 190;
-      let next = 0;
-      await Promise.all([...Array(8).keys()].map(async () => {
-        while (next < total) {
-          next += 1;
-          await publish(h, 'a', 'x'.repeat(32000));
-        }
-      }));
-      const last = await publish(h, 'a', 'last');
-      g.child.kill('SIGCONT');
-      await r.wait('the last', () => r.events.some((e) => e.id === last), 30_000);
-      const missed = r.notices.map((n) => Number(/^gap (\d+)$/.exec(n)?.[1] ?? 0))
-        .reduce((x, y) => x + y);
-      check(missed > 0, `no gap: ${r.notices}`);
-      equal(missed + r.events.length, total + 2, `events told and given, with ${r.notices}`);
-      const ids = r.events.map((e) => e.id);
-      equal(ids, [...new Set(ids)].sort(), 'ids once and in order');
-      r.close();
+      const { missed, given } = await trimmedWhileHung(g, h, { total, lanes: 8, size: 32000 });
+      equal(missed + given, total + 2, 'events told and given');
       await h.stop();
     }, { args, ms: 60_000 });
 }
