@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { BROKERS, daemon, folder, startHaproxy } from './brokers.mjs';
-import { faultOf, KINDS, PollReader, SseReader } from './readers.mjs';
+import { haveAll, KINDS, PollReader, SseReader } from './readers.mjs';
 import { fresh, healthy, metric, postAll } from './gateways.mjs';
 import {
   afterTest, call, check, equal, run, runAll, sleep, startServer, test, until,
@@ -139,14 +139,7 @@ test(`${READERS} readers of gateways that are cut off from ${name} miss nothing 
     await cutOff([0, 1, 2], { gs, readers, pages });
     total = Math.max(...Object.values(posted)) + 10;
     await posts;
-    const last = (r) => TOPICS.every((t) => r.events.some((e) => e.data === `${t} ${total - 1}`));
-    await until('all readers to have the last events', () => readers.every(last), 30_000)
-      .catch(() => {});
-    const faults = readers.map((r) => faultOf(r, total)).filter(Boolean);
-    equal(faults.length, 0, `seed ${seed}: readers with faults: ${faults.slice(0, 3).join('; ')}; `
-      + `posts ${JSON.stringify(repeated)}`);
-    const told = readers.flatMap((r) => r.notices.map((n) => `${r.constructor.name} ${n}`));
-    equal(told.length, 0, `seed ${seed}: what readers were told: ${told.slice(0, 5)}`);
+    await haveAll(readers, total, `seed ${seed}`, `posts ${JSON.stringify(repeated)}`);
     check(repeated[503] > 0, `no POST was refused: ${JSON.stringify(repeated)}`);
     [...readers, ...pages].forEach((r) => r.stop());
     await Promise.all(gs.map((g) => g.stop()));

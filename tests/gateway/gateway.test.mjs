@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import process from 'node:process';
 import { BROKERS, folder, startHaproxy, startNginx } from './brokers.mjs';
-import { faultOf, KINDS, WsReader } from './readers.mjs';
+import { haveAll, KINDS, WsReader } from './readers.mjs';
 import {
   fresh, healthy, metric, open, post, postAll, publish, starter, token,
 } from './gateways.mjs';
@@ -656,14 +656,7 @@ async function chaos(b, {
   }
   await all;
   check(done, 'not all was posted');
-  const last = (r) => TOPICS.every((t) => r.events.some((e) => e.data === `${t} ${total - 1}`));
-  await until('all readers to have the last events', () => readers.every(last), 30_000)
-    .catch(() => {});
-  const faults = readers.map((r) => faultOf(r, total)).filter(Boolean);
-  equal(faults.length, 0, `seed ${seed}: readers with faults: ${faults.slice(0, 3).join('; ')}; `
-    + `posts ${JSON.stringify(repeated)}`);
-  const told = readers.flatMap((r) => r.notices.map((n) => `${r.constructor.name} ${n}`));
-  equal(told.length, 0, `seed ${seed}: what readers were told: ${told.slice(0, 5)}`);
+  await haveAll(readers, total, `seed ${seed}`, `posts ${JSON.stringify(repeated)}`);
   readers.forEach((r) => r.stop());
   await Promise.all(gs.map((g) => g.stop('SIGKILL')));
 }

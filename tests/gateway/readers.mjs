@@ -2,7 +2,7 @@
 // were told: `seen` has the events in order, { topic, data, id }, and { notice } where something
 // was missed.
 import { createRequire } from 'node:module';
-import { call, EventParser, noticesOf, sleep } from '../clients/harness.mjs';
+import { call, equal, EventParser, noticesOf, sleep, until } from '../clients/harness.mjs';
 
 const require = createRequire(new URL('../clients/', import.meta.url));
 const WebSocket = require('ws');
@@ -148,7 +148,7 @@ export const KINDS = [SseReader, WsReader, PollReader];
 
 // What is wrong with what a reader saw of events whose data is "topic number", each topic from 0
 // to total - 1: null if nothing. What it was told that it missed is no fault.
-export function faultOf(reader, total) {
+function faultOf(reader, total) {
   const next = {};
   let told = false;
   for (const e of reader.seen) {
@@ -173,4 +173,16 @@ export function faultOf(reader, total) {
     }
   }
   return null;
+}
+
+// Waits for the last events 0 to total - 1 of each topic, then looks at all: each reader has every
+// event once and in order, and was told nothing. run, more: words for a failure.
+export async function haveAll(readers, total, run, more) {
+  const last = (r) => r.topics.every((t) => r.events.some((e) => e.data === `${t} ${total - 1}`));
+  await until('all readers to have the last events', () => readers.every(last), 30_000)
+    .catch(() => {});
+  const faults = readers.map((r) => faultOf(r, total)).filter(Boolean);
+  equal(faults.length, 0, `${run}: readers with faults: ${faults.slice(0, 3).join('; ')}; ${more}`);
+  const told = readers.flatMap((r) => r.notices.map((n) => `${r.constructor.name} ${n}`));
+  equal(told.length, 0, `${run}: what readers were told: ${told.slice(0, 5)}`);
 }
