@@ -236,21 +236,27 @@ build/gateway-asan: $(EXAMPLES) $(CORE) Makefile | build
 build/kafka-mock: tests/gateway/kafka_mock.c Makefile | build
 	$(CC) $(C99) $(CFLAGS) $< -o $@ -lrdkafka
 
-build/page-server: tests/browser/server.c tests/serve.h $(CORE) Makefile | build
-	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
+# The core with sanitizers, once for all programs of the tests that are linked to it.
+build/core-asan.o: ports/cmake/core.c rtpush.h Makefile | build
+	$(CC) $(C99) $(SANITIZE) -c $< -o $@
 
-build/access: tests/clients/access.c tests/serve.h $(CORE) Makefile | build
-	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
+build/page-server: tests/browser/server.c tests/serve.h build/core-asan.o $(CORE) Makefile
+	$(CC) $(C99) $(SANITIZE) $< build/core-asan.o -o $@ -lpthread
 
-build/upload: tests/clients/upload.c tests/serve.h $(CORE) Makefile | build
-	$(CC) $(C99) $(SANITIZE) $< -o $@ -lpthread
+build/access: tests/clients/access.c tests/serve.h build/core-asan.o $(CORE) Makefile
+	$(CC) $(C99) $(SANITIZE) $< build/core-asan.o -o $@ -lpthread
+
+build/upload: tests/clients/upload.c tests/serve.h build/core-asan.o $(CORE) Makefile
+	$(CC) $(C99) $(SANITIZE) $< build/core-asan.o -o $@ -lpthread
 
 # ... over ports/rtpush_sockets.h, and the same for Windows, where a script starts it by wine
 OVER_SOCKETS := build/echo-sockets build/hub-sockets
-$(OVER_SOCKETS): build/%-sockets: $(EXAMPLES) $(CORE) tests/sockets/posix.h Makefile | build
+$(OVER_SOCKETS): build/%-sockets: $(EXAMPLES) $(CORE) tests/sockets/posix.h build/core-asan.o \
+    Makefile
 	@mkdir -p build/sockets
-	sed 's|ports/rtpush_posix.h|tests/sockets/posix.h|' examples/$*/$*.c >build/sockets/$*.c
-	$(CC) $(C99) $(SANITIZE) build/sockets/$*.c -o $@ -lpthread
+	sed -e 's|ports/rtpush_posix.h|tests/sockets/posix.h|' -e '/define RTPUSH_IMPLEMENTATION/d' \
+	    examples/$*/$*.c >build/sockets/$*.c
+	$(CC) $(C99) $(SANITIZE) build/sockets/$*.c build/core-asan.o -o $@ -lpthread
 
 WINDOWS := build/windows/echo build/windows/hub
 $(WINDOWS): build/windows/%: $(EXAMPLES) $(CORE) tests/sockets/posix.h tests/sockets/wine.sh \

@@ -78,6 +78,7 @@ static int option_of(int fd, int level, int name) {
 static uint8_t big[BIG];
 static int closed; // calls of on_close
 static uint32_t seen_peer;
+static int seen_secure;
 static rtpush_handle waiting; // of /later
 
 static void on_close(rtpush_server *server, rtpush_handle conn, const rtpush_closed *how) {
@@ -99,6 +100,7 @@ static void on_big(rtpush_server *server, const rtpush_request *req) {
 
 static void on_hello(rtpush_server *server, const rtpush_request *req) {
     seen_peer = req->peer;
+    seen_secure = req->secure;
     rtpush_reply_text(server, req->conn, 200, "hello");
 }
 

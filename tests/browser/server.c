@@ -1,13 +1,12 @@
 // What tests/browser/page.test.mjs connects to: each kind of stream, a page without content, the
 // page's script, also as a classic one (sh ports/page.sh build/page, else there is none); what is
 // refused can be changed while it runs.
-//     cc -std=c99 -I. tests/browser/server.c -o build/page-server
+//     cc -std=c99 -I. tests/browser/server.c ports/cmake/core.c -o build/page-server -lpthread
 //     build/page-server --port 0 --keepalive 1000
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "ports/rtpush_posix.h"

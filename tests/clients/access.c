@@ -20,7 +20,6 @@
 #include <string.h>
 #include <time.h>
 
-#define RTPUSH_IMPLEMENTATION
 #include "../../rtpush.h"
 #define RTPUSH_ACCESS_IMPLEMENTATION
 #include "../../ports/rtpush_access.h"

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RTPUSH_IMPLEMENTATION
 #include "../../rtpush.h"
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "../../ports/rtpush_posix.h"

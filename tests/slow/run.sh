@@ -12,12 +12,13 @@ readers=9 # cases of ON_LINKS in readers.py
 if [ "${1:-}" != inside ]; then
     mkdir -p "$out"
     sh ports/cert.sh build/cert || { echo '0 passed, 1 failed'; exit 1; }
+    ${MAKE:-make} --no-print-directory build/core-asan.o || { echo '0 passed, 1 failed'; exit 1; }
     flags='-std=c99 -O1 -g1 -Wall -Wextra -fsanitize=address,undefined -I.
         -fno-sanitize-recover=all'
     # shellcheck disable=SC2086 # options are meant to split
-    if ! gcc $flags tests/slow/server.c -o "$out/plain" -lpthread ||
-        ! gcc $flags -DSLOW_TLS -DRTPUSH_POSIX_POLL tests/slow/server.c -o "$out/tls" \
-            -lbearssl -lpthread; then
+    if ! gcc $flags tests/slow/server.c build/core-asan.o -o "$out/plain" -lpthread ||
+        ! gcc $flags -DSLOW_TLS -DRTPUSH_POSIX_POLL tests/slow/server.c build/core-asan.o \
+            -o "$out/tls" -lbearssl -lpthread; then
         echo '0 passed, 1 failed'
         exit 1
     fi

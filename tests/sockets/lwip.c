@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"
 #define RTPUSH_SOCKETS_LWIP
 #define RTPUSH_SOCKETS_IMPLEMENTATION

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.."
 lwip="build/lwip/${1%-*}/src"
 out="build/sockets/lwip-$1"
 sh tests/lwip/fetch.sh 2.2 >/dev/null
+${MAKE:-make} --no-print-directory build/core-asan.o
 mkdir -p "$out"
 include="-DOS_${1#*-} -I. -Itests/sockets/lwip -Itests/lwip/os -isystem $lwip/include"
 flags="-std=gnu99 -g1 -O1 $include"
@@ -26,5 +27,5 @@ done
 gcc $flags -w -c tests/lwip/os/sys_arch.c -o "$out/sys_arch.o"
 # shellcheck disable=SC2086
 gcc $flags -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all \
-    tests/sockets/lwip.c $objects "$out/sys_arch.o" -o "$out/test" -lpthread
+    tests/sockets/lwip.c build/core-asan.o $objects "$out/sys_arch.o" -o "$out/test" -lpthread
 timeout 600 "$out/test"

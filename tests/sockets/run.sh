@@ -32,12 +32,14 @@ part() {
 }
 
 warn='-Wall -Wextra -Wno-unused-function'
-sanitize='-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+core=build/core-asan.o
+${MAKE:-make} --no-print-directory $core || exit 1
+sanitize='-g1 -O0 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 for way in poll select; do
     option=''
     [ "$way" = select ] && option='-DRTPUSH_SOCKETS_SELECT'
-    part "$way" "gcc -std=c99 $warn $sanitize $option -I. tests/sockets/faults.c \
-        -o $out/faults-$way -lpthread && $out/faults-$way"
+    part "$way" "gcc -std=c99 $warn $sanitize $option -DT_LINKED -I. tests/sockets/faults.c \
+        $core -o $out/faults-$way -lpthread && $out/faults-$way"
 done
 
 # setarch -R: the thread sanitizer of gcc 12 wants addresses that are not randomised.
