@@ -4,7 +4,7 @@
 import { call, startProxy } from '../../clients/harness.mjs';
 import { check, same, until } from '../checks.mjs';
 
-const COMMAND = `read -r line
+const COMMAND = `read -r number line
 case "$line" in
 count) i=0; while [ $i -lt 150 ]; do printf '%s ' $i; i=$((i + 1)); sleep 0.02; done ;;
 bytes) printf 'a\\377b\\303'; sleep 0.2; printf '\\244c\\303' ;;
@@ -24,15 +24,31 @@ export default async function tokens(k) {
     const post = (path, body = '') => call(`${k.url}/${path}`, {
         method: 'POST', body, headers: { 'Content-Length': Buffer.byteLength(body) },
     });
+    // Each prompt has a number, so that no other one is taken for it. Until the page shows it, the
+    // last paragraph is an answer to one before.
+    let number = 0;
     const ask = async (page, words) => {
-        await page.fill('#prompt', words);
+        const prompt = `${++number} ${words}`;
+        await page.fill('#prompt', prompt);
         await page.click('#send');
+        await until(`the prompt ${prompt.slice(0, 20)}`, async () => prompt === await page.evaluate(
+            () => [...document.querySelectorAll('.asked')].at(-1)?.textContent));
     };
     const answer = (page) => page.evaluate(() => (
         document.querySelector('#talk p:last-child')?.textContent));
     const becomes = (page, words) => until(words, async () => (await answer(page)) === words);
     const has = (page, words) => until(words, async () => (
         await answer(page))?.includes(words));
+    // Asks for a command that starts another one; returns the process ids of both.
+    const family = async (page) => {
+        await ask(page, 'child');
+        let pids;
+        await until('process ids', async () => {
+            pids = /(\d+) (\d+)\./.exec(await answer(page))?.slice(1);
+            return pids;
+        });
+        return pids;
+    };
     const gone = (pid) => until(`the end of ${pid}`, () => {
         try {
             process.kill(Number(pid), 0);
@@ -52,7 +68,7 @@ export default async function tokens(k) {
         same((await post('prompt', 'another')).status, 409, 'a second prompt');
         await becomes(a, COUNT);
         await becomes(b, COUNT);
-        same(await b.locator('.asked').allTextContents(), ['count'], 'prompts');
+        same(await b.locator('.asked').allTextContents(), ['1 count'], 'prompts');
         await ask(b, 'two <b>');
         await becomes(a, 'you said: two <b>');
         await until('an end', () => a.isEnabled('#send'));
@@ -85,12 +101,10 @@ export default async function tokens(k) {
         await has(b, '...');
         await b.click('#stop');
         await has(b, '(stopped)');
-        await ask(a, 'child');
-        await has(a, '.');
-        const pids = /(\d+) (\d+)\./.exec(await answer(a));
+        const [parent, child] = await family(a);
         await b.click('#stop');
-        await gone(pids[1]);
-        await gone(pids[2]); // what the command started
+        await gone(parent);
+        await gone(child); // what the command started
     });
 
     await test('what a command does wrong is told, and the next one is asked', async () => {
@@ -101,10 +115,11 @@ export default async function tokens(k) {
         await becomes(page, 'no (failed 3)');
         await ask(page, 'closed');
         await has(page, '(failed');
+        const events = async () => Number.parseInt(await page.textContent('#counts'), 10);
+        const before = await events();
         await ask(page, 'flood');
         await has(page, '0123456789abcdef\n0123456789abcdef');
-        await until('much of it', async () => Number.parseInt(
-            await page.textContent('#counts'), 10) > 200);
+        await until('much of it', async () => (await events()) > before + 200);
         same((await call(`${k.url}/`)).status, 200, 'a page meanwhile');
         await page.click('#stop');
         await has(page, '(stopped)');
@@ -121,18 +136,16 @@ export default async function tokens(k) {
             Origin: 'http://evil.example', 'Content-Length': 0 } })).status, 403, 'another site');
         same((await post('stop')).status, 200, 'nothing to stop');
         const page = await k.live();
-        await ask(page, 'x'.repeat(1000));
-        await becomes(page, `you said: ${'x'.repeat(1000)}`);
+        await ask(page, 'x'.repeat(990)); // the page allows 1000 with the number
+        await becomes(page, `you said: ${'x'.repeat(990)}`);
     });
 
     await test('a command ends with the program', async () => {
         const page = await k.live();
-        await ask(page, 'child');
-        await has(page, '.');
-        const pids = /(\d+) (\d+)\./.exec(await answer(page));
+        const [parent, child] = await family(page);
         await k.stop();
-        await gone(pids[1]);
-        await gone(pids[2]);
+        await gone(parent);
+        await gone(child);
         await k.start();
         await until('a fresh start', async () => (await page.locator('#talk p').count()) === 0);
     }, k.OUTAGE);
