@@ -2,7 +2,7 @@
 import crypto from 'node:crypto';
 import WebSocket from 'ws';
 import {
-  check, equal, test, withServer, within, connect, parseAnswer, until,
+  check, connect, equal, onOneServer, parseAnswer, test, until, withServer, within,
 } from './harness.mjs';
 
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='; // the example of the RFC, and its answer
@@ -302,9 +302,9 @@ function closing(binary) {
     ['a character above U+10FFFF', frame(1, [0xf4, 0x90, 0x80, 0x80]), 1007],
     ['text that ends inside a character', frame(1, [0xe2, 0x82]), 1007],
   ];
+  const refuses = onOneServer(binary, ['--port', 0]);
   for (const [what, bytes, code] of broken) {
-    test(`echo closes with ${code} on ${what}`, () => (
-      run(binary, (s) => expectClose(s.port, bytes, code))));
+    refuses(`echo closes with ${code} on ${what}`, (s) => expectClose(s.port, bytes, code));
   }
 
   test('echo survives a client that disappears in the middle of a frame', () => (

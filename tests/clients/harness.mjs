@@ -1,6 +1,7 @@
 // What the client tests share: a runner, servers started and ended by process id, raw sockets, and
 // small readers for HTTP answers and event streams. Nothing here waits without a limit.
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -33,8 +34,27 @@ export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const tests = [];
 const children = new Set();
 
-export function test(name, run, ms = TEST_MS) {
-  tests.push({ name, run, ms });
+export function test(name, run, ms = TEST_MS, group = null) {
+  tests.push({ name, run, ms, group });
+}
+
+// Tests of requests that leave nothing behind, beside one another, have one server: to start one
+// costs more than they do. A group of them is made by `const on = onOneServer(binary, args)` and
+// `on(name, use)`. The last one examines its end, as withServer does; after one that failed the
+// next one starts another server.
+export function onOneServer(binary, args) {
+  const group = { server: null, failures: 0 };
+  return (name, use) => test(name, async (last) => {
+    const server = group.server ?? await startSearched(binary, args);
+    const { failures } = group;
+    group.server = null;
+    await use(server);
+    if (last) {
+      await finish(binary, server);
+    } else if (group.failures === failures) { // else its time was over before
+      group.server = server;
+    }
+  }, TEST_MS, group);
 }
 
 export function check(condition, message) {
@@ -81,6 +101,14 @@ export async function until(what, probe, ms = 10_000) {
   }
 }
 
+// CPU seconds of this process and of its children that have ended. With RTPUSH_CPU=1 each test says
+// what it took.
+function cpuSeconds() {
+  const { userCPUTime, systemCPUTime } = process.resourceUsage();
+  const stat = fs.readFileSync('/proc/self/stat', 'latin1').split(') ')[1].split(' ');
+  return (userCPUTime + systemCPUTime) / 1e6 + (Number(stat[13]) + Number(stat[14])) / 100;
+}
+
 export async function runAll(only) {
   let passed = 0;
   let failed = 0;
@@ -92,15 +120,18 @@ export async function runAll(only) {
     endChildren();
     process.exit(1);
   }, ALL_MS);
-  for (const { name, run, ms } of tests) {
-    if (only && !name.includes(only)) {
-      continue;
-    }
+  let cpu = cpuSeconds();
+  const chosen = tests.filter(({ name }) => !only || name.includes(only));
+  for (const [i, { name, run, ms, group }] of chosen.entries()) {
+    const last = !group || group !== chosen[i + 1]?.group;
     try {
-      await within(ms, 'the test', run());
+      await within(ms, 'the test', run(last));
       passed += 1;
     } catch (error) {
       failed += 1;
+      if (group) {
+        group.failures += 1;
+      }
       console.log(`FAIL ${name}\n    ${error.message}`);
       const where = (error.stack || '').split('\n').find((l) => l.includes('.test.mjs'));
       if (where) {
@@ -108,7 +139,14 @@ export async function runAll(only) {
       }
     }
     await endAllOf(leftOvers);
-    await endAllOf(running);
+    if (!group?.server) {
+      await endAllOf(running);
+    }
+    if (process.env.RTPUSH_CPU) {
+      const now = cpuSeconds();
+      console.log(`${(now - cpu).toFixed(2)} s  ${name}`);
+      cpu = now;
+    }
   }
   clearTimeout(overall);
   endChildren();
@@ -146,7 +184,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 // Starts an example and waits for `listening on http://ADDRESS:PORT`, or ws: for echo. A
 // sanitizer's report, or an end other than by SIGKILL or with status 0, makes stop() fail.
 export async function startServer(binary, ...args) {
-  const child = spawn(binary, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+  return startIn(process.env, binary, args);
+}
+
+async function startIn(env, binary, args) {
+  const child = spawn(binary, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], env });
   children.add(child);
   let text = '';
   const ended = new Promise((done) => {
@@ -208,8 +250,23 @@ export async function startServer(binary, ...args) {
 // A server for one test: started, used, stopped, and its end examined. A hub is asked first whether
 // all its slots became free when its clients had left.
 export async function withServer(binary, args, use) {
-  const server = await startServer(binary, ...args);
+  const server = await startSearched(binary, args);
   await use(server);
+  await finish(binary, server);
+}
+
+// To look for leaks at the end takes as long as all else of a short test, and these servers take
+// memory only when they start: it is done for the first one with the same arguments.
+const searched = new Set();
+function startSearched(binary, args) {
+  const what = [binary, ...args].join(' ');
+  const leaks = searched.has(what) ? 0 : 1;
+  searched.add(what);
+  const options = [process.env.ASAN_OPTIONS, `detect_leaks=${leaks}`].filter(Boolean).join(':');
+  return startIn({ ...process.env, ASAN_OPTIONS: options }, binary, args);
+}
+
+async function finish(binary, server) {
   await endAllOf(leftOvers);
   if (/hub/.test(binary) && server.child.exitCode === null) {
     let numbers = '';
@@ -244,10 +301,15 @@ export function run(program, args, { input = '', wait = 0, ms = 20_000 } = {}) {
 
 // -- HTTP by hand ---------------------------------------------------------------------------------
 
+// Sessions of TLS by port. What asks once resumes the one before: a whole handshake takes twice the
+// time of all the request, and connect, openEvents and WebSockets make enough of them.
+const sessions = new Map();
+
 // A connection that keeps all it receives as a latin1 string, one character a byte.
-export function connect(port) {
+export function connect(port, session) {
   const raw = net.connect({ port, host: '127.0.0.1', noDelay: true });
-  const socket = secure ? tls.connect({ socket: raw, host: '127.0.0.1' }) : raw;
+  const socket = secure ? tls.connect({ socket: raw, host: '127.0.0.1', session }) : raw;
+  socket.on('session', (s) => sessions.set(port, s));
   const c = {
     socket,
     resetNow: () => raw.resetAndDestroy(),
@@ -337,7 +399,7 @@ export function parseAnswer(text, { closed = false, head = false } = {}) {
 
 // Sends raw bytes on a new connection and returns the first answer.
 export async function ask(port, bytes, { ms = 10_000, head = false } = {}) {
-  const c = connect(port);
+  const c = connect(port, sessions.get(port));
   c.write(bytes);
   const answer = await until(`an answer to ${JSON.stringify(shorten(String(bytes)))}`, () => {
     const parsed = parseAnswer(c.text, { closed: c.closed, head });
@@ -355,9 +417,10 @@ export function request(method, target, headers = {}, body = '') {
 }
 
 // A request by node's own client, on a connection of its own: { status, headers, body }.
+const resuming = secure && new https.Agent();
 export function call(url, { method = 'GET', headers = {}, body } = {}) {
   return within(15_000, `${method} ${url}`, new Promise((done, fail) => {
-    const req = web.request(url, { method, headers, agent: false }, (res) => {
+    const req = web.request(url, { method, headers, agent: resuming }, (res) => {
       const parts = [];
       res.on('data', (d) => parts.push(d));
       res.on('error', fail);

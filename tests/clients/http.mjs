@@ -2,7 +2,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import {
-  ask, call, check, connect, equal, parseAnswer, request, secure, test, until, withServer,
+  ask, call, check, connect, equal, onOneServer, parseAnswer, request, secure, test, until,
+  withServer,
 } from './harness.mjs';
 import { KEY } from './echo.mjs';
 
@@ -18,7 +19,8 @@ const UPGRADE = {
 };
 
 let binary;
-const hub = (name, use, ...args) => test(name, () => (
+let hub; // (name, use): of one server for all
+const hubWith = (name, use, ...args) => test(name, () => (
   withServer(binary, ['--port', 0, '--topics', 'a,b', ...args], use)));
 
 // One request by hand and the status it must get; `then` looks at the rest.
@@ -273,7 +275,7 @@ function connections() {
     });
   });
 
-  hub('hub evicts an idle connection for a new one', async (s) => {
+  hubWith('hub evicts an idle connection for a new one', async (s) => {
     const idle = [];
     for (let i = 0; i < 12; i++) { // --conns and eight more
       const c = connect(s.port);
@@ -407,8 +409,9 @@ function publishing() {
 
 export default function suite(path) {
   binary = path;
+  hub = onOneServer(binary, ['--port', 0, '--topics', 'a,b']);
   tableTests();
-  connections();
   byCurl();
   publishing();
+  connections();
 }
