@@ -240,6 +240,14 @@ build/kafka-mock: tests/gateway/kafka_mock.c Makefile | build
 build/core-asan.o: ports/cmake/core.c rtpush.h Makefile | build
 	$(CC) $(C99) $(SANITIZE) -c $< -o $@
 
+# ... and for microcontrollers, with warnings as in tests/matrix.sh, which has this of its objects:
+# tests/size.sh and symbols.sh measure them, stack.py reads their call graphs.
+CORTEX := build/core-cortex-m0plus.o build/core-cortex-m3.o
+$(CORTEX): build/core-%.o: ports/cmake/core.c rtpush.h Makefile | build
+	arm-none-eabi-gcc -mthumb -mcpu=$* -std=c99 -Os -ffunction-sections -fdata-sections $(STRICT) \
+	    -Wconversion -Wcast-qual -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror \
+	    -fstack-usage -fcallgraph-info=su -I. -c $< -o $@
+
 build/page-server: tests/browser/server.c tests/serve.h build/core-asan.o $(CORE) Makefile
 	$(CC) $(C99) $(SANITIZE) $< build/core-asan.o -o $@ -lpthread
 

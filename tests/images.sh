@@ -55,11 +55,15 @@ foreign_to() {
 
 # target CPU: $cc compiles for it, $link are the options with which it links. libgcc of Xtensa in
 # Debian has no division, which is in the ROM of its chips: what is missing does not count here.
+# $strict: the warnings of tests/matrix.sh, which has this of the core with options off.
 target() {
+    strict=''
     link='-nostartfiles -Wl,--gc-sections,-e,main'
     case "$1" in
         cortex-*)
             cc="arm-none-eabi-gcc -mthumb -mcpu=$1"
+            strict='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wcast-qual -Wvla
+                -Wstrict-prototypes -Wmissing-prototypes -Werror'
             link="$link --specs=nano.specs" ;;
         rv32imc)
             cc='riscv64-unknown-elf-gcc -march=rv32imc -mabi=ilp32 --specs=picolibc.specs' ;;
@@ -102,7 +106,7 @@ image() {
     target "$cpu"
     object="core$(echo "$*" | tr -cd A-Z_).$cpu.o"
     # shellcheck disable=SC2086 # options split
-    { [ -e "$out/$object" ] || $cc "$@" -c "$out/core.c" -o "$out/$object"; } &&
+    { [ -e "$out/$object" ] || $cc $strict "$@" -c "$out/core.c" -o "$out/$object"; } &&
         $cc -DIMAGE_"$image" "$out/image.c" "$out/$object" -o "$out/image.elf" $link \
             -Wl,-Map,"$out/image.map" 2>"$out/image.log" || return 1
     kept "$out/image.map" "$object"

@@ -233,8 +233,9 @@ began_all="$(date +%s)"
 if [ "${1:-test}" = test ]; then
     # What several chains need is made before they begin. If that fails, so do they, and say why.
     sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
-    $make -j 2 build/core-asan.o hub build/gateway-asan build/dashboard build/widgets-asan \
-        build/hub-tls build/echo-tls build/secure-asan examples-asan firmware secure-firmware \
+    $make -j 2 build/core-asan.o build/core-cortex-m0plus.o build/core-cortex-m3.o hub \
+        build/gateway-asan build/dashboard build/widgets-asan build/hub-tls build/echo-tls \
+        build/secure-asan examples-asan firmware secure-firmware \
         >>build/log/prepare.log 2>&1
 fi
 if [ -n "$busy" ]; then
