@@ -19,8 +19,8 @@ verdict() {
     fi
 }
 
-# look NAME PREFIX HELPERS OBJECT COMMAND...: the object that the command makes. HELPERS is a pattern
-# of arithmetic helpers of the compiler.
+# look NAME PREFIX HELPERS OBJECT COMMAND...: the object that the command, with its name behind it,
+# makes. HELPERS is a pattern of arithmetic helpers of the compiler.
 look() {
     name="$1"
     prefix="$2"
