@@ -84,6 +84,8 @@ command_of() {
         gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
             node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
+        gateway-http) echo "$make build/gateway-asan hub build/hub-tls &&
+            node tests/gateway/gateway.test.mjs http build/gateway-asan" ;;
         gateway-*) echo "$make build/gateway-asan hub &&
             node tests/gateway/gateway.test.mjs ${1#gateway-} build/gateway-asan" ;;
         upload) echo "$make build/upload &&

@@ -1,5 +1,6 @@
-// nats+core://[USER:PASSWORD@]HOST[:4222]/SUBJECT?queue=GROUP&topic=NAME: NATS without JetStream,
-// by nats.c. It keeps no history, so this is a feed, or a source whose ids are this gateway's own.
+// nats+core://[USER:PASSWORD@]HOST[:4222]/SUBJECT?queue=GROUP&topic=NAME&tls=1: NATS without
+// JetStream, by nats.c. It keeps no history, so this is a feed, or a source whose ids are this
+// gateway's own.
 //
 // "ev.>" brings ev.kitchen.temp as the topic kitchen.temp. A header Nats-Msg-Id is the message id:
 // then several gateways can have the same feed. So can they in a queue group, of which each message
@@ -10,8 +11,8 @@
 #endif
 
 #include "feed.h"
+#include "nats_connect.h"
 
-#include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,45 +21,12 @@ enum { WAIT_MS = 500 };
 
 typedef struct core {
     source_url url;
-    char server[400];
     char queue[64];
 } core;
 
 static const char *fail(feed *f, const char *what, natsConnection *nc, natsStatus status) {
-    const char *detail = "";
-    if (nc == NULL || natsConnection_GetLastError(nc, &detail) == NATS_OK) {
-        detail = detail && detail[0] ? detail : natsStatus_GetText(status);
-    }
-    snprintf(f->why, sizeof(f->why), "%s: %s", what, detail);
+    snprintf(f->why, sizeof(f->why), "%s: %s", what, nats_words(nc, status));
     return f->why;
-}
-
-static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *user) {
-    (void)nc; // instead of a line on stderr: the call that fails says it
-    (void)sub;
-    (void)err;
-    (void)user;
-}
-
-static natsStatus connect_to(const core *c, natsConnection **nc) {
-    natsOptions *opts = NULL;
-    natsStatus status = natsOptions_Create(&opts);
-    if (status == NATS_OK) {
-        status = natsOptions_SetURL(opts, c->server);
-    }
-    if (status == NATS_OK && c->url.user[0] != '\0') {
-        status = natsOptions_SetUserInfo(opts, c->url.user, c->url.password);
-    }
-    if (status == NATS_OK) {
-        natsOptions_SetAllowReconnect(opts, false); // each connection is new, and said
-        natsOptions_SetTimeout(opts, SOURCE_DEAD_MS);
-        natsOptions_SetPingInterval(opts, 1000);
-        natsOptions_SetMaxPingsOut(opts, 3);
-        natsOptions_SetErrorHandler(opts, on_error, NULL);
-        status = natsConnection_Connect(nc, opts);
-    }
-    natsOptions_Destroy(opts);
-    return status;
 }
 
 static void take(feed *f, natsMsg *msg) {
@@ -103,7 +71,7 @@ static const char *read_core(feed *f) {
     natsSubscription *sub = NULL;
     const char *what = "connect";
     const char *detail = NULL;
-    natsStatus status = connect_to(c, &nc);
+    natsStatus status = nats_connect(&c->url, f->s->desc.ca, &nc);
     if (status == NATS_OK) {
         what = "subscribe";
         status = c->queue[0] ? natsConnection_QueueSubscribeSync(&sub, nc, f->filter, c->queue)
@@ -134,20 +102,17 @@ static void *open_core(feed *f, const char *url) {
     }
     const int bad = source_url_split(url, 4222, &c->url) < 0;
     const int queue = bad ? -1 : rtpush_query(c->url.query, "queue", c->queue, sizeof(c->queue));
-    if (bad || (queue < 0 && queue != RTPUSH_ERR_ARGUMENT) ||
+    if (bad || (queue < 0 && queue != RTPUSH_ERR_ARGUMENT) || nats_tls(&c->url) < 0 ||
         strpbrk(c->url.path, " \t\r\n") != NULL ||
         feed_map(f, &c->url, c->url.path, "*>", ".") < 0) {
         feed_say(f, "expected %s", f->kind->example);
         return NULL;
     }
     c->queue[0] = queue < 0 ? '\0' : c->queue[0];
-    snprintf(c->server, sizeof(c->server), strchr(c->url.host, ':') ? "nats://[%s]:%u"
-                                                                    : "nats://%s:%u",
-             c->url.host, (unsigned)c->url.port);
     return c;
 }
 
-#define EXAMPLE "nats+core://[USER:PASSWORD@]HOST[:4222]/SUBJECT?queue=GROUP&topic=NAME"
+#define EXAMPLE "nats+core://[USER:PASSWORD@]HOST[:4222]/SUBJECT?queue=GROUP&topic=NAME&tls=1"
 const feed_kind feed_core = {"nats+core", EXAMPLE, 0, open_core, read_core};
 const source_kind source_core = {"nats+core", EXAMPLE, feed_open_source, feed_read_source, NULL,
                                  NULL};

@@ -954,7 +954,7 @@ int main(int argc, char **argv) {
     g.name[1] = rtpush_posix_epoch();
     const uint32_t source_topics = g.topic_count - (g.status_bit != 0);
     source_desc desc = {topics, source_topics, RTPUSH_EVENT_MAX(g.opt.log_size / 4u * 4u),
-                        g.opt.log_size, tx_size() - VALUE_OVERHEAD};
+                        g.opt.log_size, tx_size() - VALUE_OVERHEAD, g.opt.ca};
     desc.max_len = desc.max_len < g.opt.max_len ? desc.max_len : g.opt.max_len;
     const uint32_t slots = g.opt.conns + 64u; // some for plain requests beside the streams
     if (source_start(&g.source, g.opt.source, &desc) < 0 ||

@@ -255,6 +255,7 @@ static void get(stream *t, const char *url, const char *last_id) {
     curl_easy_setopt(t->curl, CURLOPT_URL, url);
     curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(t->curl, CURLOPT_CAINFO, t->s->desc.ca);
     curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L); // threads
     curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)SOURCE_DEAD_MS);
     curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, error);

@@ -886,6 +886,7 @@ static void *open_kafka(source *s, const char *url) {
     snprintf(own.topic, sizeof(own.topic), "%s", parts.path[0] ? parts.path : "events");
     snprintf(own.epochs, sizeof(own.epochs), "%s.epoch", own.topic);
     own.conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(own.conf, "ssl.ca.location", s->desc.ca, NULL, 0);
     if (config > 0 && read_config(s, own.conf, path) < 0) {
         return NULL;
     }

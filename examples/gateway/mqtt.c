@@ -40,7 +40,6 @@ typedef struct mqtt {
     source_url url;
     const char *filter;
     char session[64];
-    char ca[200];
     int qos;
     int tls;
     int v5;
@@ -217,8 +216,7 @@ static int prepare(const mqtt *q, struct mosquitto *m) {
         result = mosquitto_username_pw_set(m, q->url.user, q->url.password);
     }
     if (result == MOSQ_ERR_SUCCESS && q->tls) {
-        result = mosquitto_tls_set(m, q->ca[0] ? q->ca : NULL, q->ca[0] ? NULL : "/etc/ssl/certs",
-                                   NULL, NULL, NULL);
+        result = mosquitto_tls_set(m, q->f->s->desc.ca, NULL, NULL, NULL, NULL);
     }
     mosquitto_connect_v5_callback_set(m, on_connect); // of MQTT 3.1.1 too
     mosquitto_subscribe_callback_set(m, on_subscribe);
@@ -275,7 +273,6 @@ static void *open_mqtt(feed *f, const char *url) {
     q->filter = q->url.path;
     bad = bad || qos < 0 || qos > 1 || version < 4 || version > 5 ||
           !text_of(&q->url, "session", q->session, sizeof(q->session)) ||
-          !text_of(&q->url, "ca", q->ca, sizeof(q->ca)) ||
           mosquitto_sub_topic_check(q->filter) != MOSQ_ERR_SUCCESS ||
           feed_map(f, &q->url, plain_filter(q->filter), "#+", "/") < 0;
     if (bad) {
@@ -289,8 +286,8 @@ static void *open_mqtt(feed *f, const char *url) {
 
 #define EXAMPLE "://[USER:PASSWORD@]HOST/TOPIC/FILTER?qos=1&session=NAME&v=5&topic=NAME"
 const feed_kind feed_mqtt = {"mqtt", "mqtt" EXAMPLE, 0, open_mqtt, read_mqtt};
-const feed_kind feed_mqtts = {"mqtts", "mqtts" EXAMPLE "&ca=FILE", 0, open_mqtt, read_mqtt};
+const feed_kind feed_mqtts = {"mqtts", "mqtts" EXAMPLE, 0, open_mqtt, read_mqtt};
 const source_kind source_mqtt = {"mqtt", "mqtt" EXAMPLE, feed_open_source, feed_read_source, NULL,
                                  NULL};
-const source_kind source_mqtts = {"mqtts", "mqtts" EXAMPLE "&ca=FILE", feed_open_source,
+const source_kind source_mqtts = {"mqtts", "mqtts" EXAMPLE, feed_open_source,
                                   feed_read_source, NULL, NULL};

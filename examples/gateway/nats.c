@@ -1,4 +1,5 @@
-// nats://[USER:PASSWORD@]HOST[:4222]/STREAM?maxlen=100000&memory=0: a JetStream stream (2.9).
+// nats://[USER:PASSWORD@]HOST[:4222]/STREAM?maxlen=100000&memory=0&tls=1: a stream of JetStream
+// (nats-server 2.9).
 //
 // An event of a topic has the subject STREAM.TOPIC and the message id as Nats-Msg-Id, by which the
 // server drops repetitions for two minutes. Its id is made of the stream's sequence number and an
@@ -14,9 +15,9 @@
 #define _GNU_SOURCE
 #endif
 
+#include "nats_connect.h"
 #include "source.h"
 
-#include <nats/nats.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ typedef struct look { // what the stream said
 
 typedef struct jetstream {
     source_url url;
-    char server[400];
+    const char *ca;
     char subjects[140]; // STREAM.>
     uint32_t maxlen;
     int memory;
@@ -76,41 +77,14 @@ static void link_close(link *l) {
 }
 
 static const char *fail(link *l, const char *what, natsStatus status) {
-    const char *detail = "";
-    if (l->nc == NULL || natsConnection_GetLastError(l->nc, &detail) == NATS_OK) {
-        detail = detail[0] ? detail : natsStatus_GetText(status);
-    }
-    snprintf(l->why, sizeof(l->why), "%s: %s", what, detail);
+    snprintf(l->why, sizeof(l->why), "%s: %s", what, nats_words(l->nc, status));
     link_close(l);
     return l->why;
 }
 
-static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *user) {
-    (void)nc; // instead of a line on stderr: the call that fails says it
-    (void)sub;
-    (void)err;
-    (void)user;
-}
-
 static int link_open(const jetstream *n, link *l) {
-    natsOptions *opts = NULL;
     jsOptions js;
-    natsStatus status = natsOptions_Create(&opts);
-    if (status == NATS_OK) {
-        status = natsOptions_SetURL(opts, n->server);
-    }
-    if (status == NATS_OK && n->url.user[0] != '\0') {
-        status = natsOptions_SetUserInfo(opts, n->url.user, n->url.password);
-    }
-    if (status == NATS_OK) {
-        natsOptions_SetAllowReconnect(opts, false);
-        natsOptions_SetTimeout(opts, SOURCE_DEAD_MS);
-        natsOptions_SetPingInterval(opts, 1000);
-        natsOptions_SetMaxPingsOut(opts, 3);
-        natsOptions_SetErrorHandler(opts, on_error, NULL);
-        status = natsConnection_Connect(&l->nc, opts);
-    }
-    natsOptions_Destroy(opts);
+    natsStatus status = nats_connect(&n->url, n->ca, &l->nc);
     if (status == NATS_OK) {
         jsOptions_Init(&js);
         js.Wait = SOURCE_DEAD_MS;
@@ -774,7 +748,7 @@ static void *open_nats(source *s, const char *url) {
         memcpy(own.url.path, "events", 7);
     }
     // A stream's name has none of these.
-    if (maxlen < SOURCE_WINDOW || memory < 0 || memory > 1 ||
+    if (maxlen < SOURCE_WINDOW || memory < 0 || memory > 1 || nats_tls(&own.url) < 0 ||
         strpbrk(own.url.path, ".*>/\\ \t\r\n") != NULL) {
         source_say(s, "expected %s, maxlen at least %d", s->kind->example, SOURCE_WINDOW);
         return NULL;
@@ -783,9 +757,7 @@ static void *open_nats(source *s, const char *url) {
         source_say(s, "a topic that begins or ends with a dot, or has two, is no subject");
         return NULL;
     }
-    snprintf(own.server, sizeof(own.server), strchr(own.url.host, ':') ? "nats://[%s]:%u"
-                                                                       : "nats://%s:%u",
-             own.url.host, (unsigned)own.url.port);
+    own.ca = s->desc.ca;
     snprintf(own.subjects, sizeof(own.subjects), "%s.>", own.url.path);
     own.maxlen = (uint32_t)maxlen;
     own.memory = (int)memory;
@@ -793,5 +765,5 @@ static void *open_nats(source *s, const char *url) {
 }
 
 const source_kind source_nats = {
-    "nats", "nats://[USER:PASSWORD@]HOST[:4222]/STREAM?maxlen=100000&memory=0",
+    "nats", "nats://[USER:PASSWORD@]HOST[:4222]/STREAM?maxlen=100000&memory=0&tls=1",
     open_nats, read_nats, publish_nats, probe_nats};

@@ -45,6 +45,8 @@ static const option table[] = {
     {"jwt-key", FIELD(jwt_key), 0, 0, "", "file with the HS256 key of tokens; without: no access "
                                           "control"},
     {"jwt-aud", FIELD(jwt_aud), 0, 0, "", "audience that tokens must name"},
+    {"ca", FIELD(ca), 0, 0, "/etc/ssl/certs/ca-certificates.crt", "authorities that TLS to sources "
+                                                                  "and feeds trusts"},
 };
 enum { OPTIONS = sizeof table / sizeof table[0] };
 

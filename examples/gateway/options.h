@@ -18,6 +18,7 @@ typedef struct options {
     const char *origins; // other sites whose pages may read, with commas
     const char *jwt_key; // a file
     const char *jwt_aud;
+    const char *ca; // a file
     const char *trust;        // addresses of proxies, with commas
     const char *trust_header; // x-forwarded-for or forwarded
     uint32_t port;

@@ -1,4 +1,5 @@
-// amqp://[USER:PASSWORD@]HOST[:5672]/STREAM?maxbytes=100000000: a stream queue of RabbitMQ (3.10).
+// amqp://[USER:PASSWORD@]HOST[:5672]/STREAM?maxbytes=100000000, amqps:// (5671): a stream queue of
+// RabbitMQ (3.10).
 //
 // An event of a topic goes to the exchange amq.topic with the routing key STREAM.TOPIC. The queue
 // STREAM is bound to it by "STREAM.#". Its message id is the property message-id. Its id is made of
@@ -22,6 +23,7 @@
 
 #include <amqp.h>
 #include <amqp_framing.h>
+#include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -79,6 +81,8 @@ typedef struct record { // of STREAM.epoch
 
 typedef struct rabbit {
     source_url url;
+    int tls;
+    const char *ca;
     char vhost[128];
     char prefix[140]; // STREAM.
     char epochs[140]; // STREAM.epoch
@@ -167,6 +171,21 @@ static int refused(link *l, const char *what) {
     return code != 0;
 }
 
+static amqp_socket_t *socket_for(const rabbit *r, amqp_connection_state_t conn) {
+    if (!r->tls) {
+        return amqp_tcp_socket_new(conn);
+    }
+    amqp_socket_t *socket = amqp_ssl_socket_new(conn);
+    if (socket != NULL) {
+        amqp_ssl_socket_set_verify_peer(socket, 1);
+        amqp_ssl_socket_set_verify_hostname(socket, 1);
+        if (amqp_ssl_socket_set_cacert(socket, r->ca) != AMQP_STATUS_OK) {
+            return NULL; // it ends with the connection
+        }
+    }
+    return socket;
+}
+
 static int link_open(const rabbit *r, link *l, int heartbeat_s) {
     const struct timeval dead = {SOURCE_DEAD_MS / 1000, 0};
     const unsigned dead_ms = SOURCE_DEAD_MS;
@@ -190,9 +209,10 @@ static int link_open(const rabbit *r, link *l, int heartbeat_s) {
     l->newest = 0;
     l->blocked = 0;
     l->published = 0;
-    amqp_socket_t *socket = l->conn ? amqp_tcp_socket_new(l->conn) : NULL;
+    amqp_socket_t *socket = l->conn ? socket_for(r, l->conn) : NULL;
     if (socket == NULL) {
-        fail(l, "connect", "not enough memory");
+        fail(l, "connect", r->tls ? "not enough memory, or --ca is no file of certificates"
+                                  : "not enough memory");
         return -1;
     }
     amqp_set_handshake_timeout(l->conn, &dead);
@@ -1008,7 +1028,9 @@ static int publish_rabbit(source *s, const source_message *m, int sent, rtpush_i
 
 static void *open_rabbit(source *s, const char *url) {
     static rabbit own;
-    const int bad = source_url_split(url, 5672, &own.url) < 0;
+    own.tls = s->kind == &source_rabbits;
+    own.ca = s->desc.ca;
+    const int bad = source_url_split(url, own.tls ? 5671 : 5672, &own.url) < 0;
     const int64_t maxbytes = bad ? -1 : source_url_number(&own.url, "maxbytes", 100000000);
     const int vhost =
         bad ? 0 : rtpush_query(own.url.query, "vhost", own.vhost, sizeof(own.vhost));
@@ -1041,6 +1063,8 @@ static void *open_rabbit(source *s, const char *url) {
     return &own;
 }
 
-const source_kind source_rabbit = {
-    "amqp", "amqp://[USER:PASSWORD@]HOST[:5672]/STREAM?maxbytes=100000000&vhost=/",
-    open_rabbit, read_rabbit, publish_rabbit, probe_rabbit};
+#define EXAMPLE "/STREAM?maxbytes=100000000&vhost=/"
+const source_kind source_rabbit = {"amqp", "amqp://[USER:PASSWORD@]HOST[:5672]" EXAMPLE,
+                                   open_rabbit, read_rabbit, publish_rabbit, probe_rabbit};
+const source_kind source_rabbits = {"amqps", "amqps://[USER:PASSWORD@]HOST[:5671]" EXAMPLE,
+                                    open_rabbit, read_rabbit, publish_rabbit, probe_rabbit};

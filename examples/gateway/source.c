@@ -703,6 +703,7 @@ static const source_kind *const kinds[] = {
 #endif
 #ifdef GATEWAY_WITH_rabbit
     &source_rabbit,
+    &source_rabbits,
 #endif
 #ifdef GATEWAY_WITH_kafka
     &source_kafka,

@@ -96,6 +96,7 @@ typedef struct source_kind {
 extern const source_kind source_redis;
 extern const source_kind source_nats;
 extern const source_kind source_rabbit;
+extern const source_kind source_rabbits;
 extern const source_kind source_kafka;
 extern const source_kind source_http;
 extern const source_kind source_https;
@@ -133,6 +134,7 @@ typedef struct source_desc {
     uint32_t max_len;  // bytes of an event
     uint32_t log_size; // of the gateway, of which the first read fills three quarters
     uint32_t value_room; // bytes of a value, with 6 more for each line end
+    const char *ca;      // file of the authorities that TLS trusts, in PEM
 } source_desc;
 
 typedef struct source_seen { // one place of the window

@@ -33,6 +33,15 @@ export async function folder(name) {
   return at;
 }
 
+// A certificate for one name or address, which is its own authority.
+export async function certificate(at, subject = 'IP:127.0.0.1') {
+  const { code, text } = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
+    'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${at}/key.pem`, '-out', `${at}/cert.pem`,
+    '-subj', '/CN=test', '-addext', `subjectAltName=${subject}`, '-days', '2']);
+  equal(code, 0, text);
+  return { cert: `${at}/cert.pem`, key: `${at}/key.pem` };
+}
+
 // A program that listens on a port. kill: with a signal, and waits for its end; again: starts it
 // anew. kept: not ended with the test, but with the process. asks: it reads commands from d.input.
 export async function daemon(program, args, port, { env = {}, kept = false, asks = false } = {}) {
@@ -132,12 +141,17 @@ async function natsAsk(port, subject, data) {
   return text;
 }
 
-async function startNats({ durable = false, password = '' } = {}) {
+async function startNats({ durable = false, password = '', secure = false } = {}) {
   const at = await folder('nats');
+  const tls = secure ? await certificate(at) : null;
   const port = await freePort();
   const d = await daemon('nats-server', ['-a', LISTEN, '-p', port, '-js', '-sd', `${at}/now`,
+    ...(tls ? ['--tls', '--tlscert', tls.cert, '--tlskey', tls.key] : []),
     ...(password ? ['--user', 'me', '--pass', password] : [])].map(String), port);
   d.sure = `nats://${password ? `me:${password}@` : ''}127.0.0.1:${port}/ev`;
+  d.tls = tls;
+  d.over = `nats://127.0.0.1:${port}/ev?tls=1`;
+  d.overOther = `nats://localhost:${port}/ev?tls=1`;
   d.url = durable ? d.sure : `${d.sure}?memory=1`;
   d.put = (topic, data) => natsAsk(port, `ev.${topic}`, data);
   d.kept = (topic, value) => async () => {
@@ -174,7 +188,14 @@ async function prepareRabbit() {
   const [port, distribution, epmd] = [await freePort(), await freePort(), await freePort()];
   await writeFile(`${at}/plugins`, '[].');
   await writeFile(`${at}/environment`, '');
-  await writeFile(`${at}/rabbit.conf`, 'default_user = me\ndefault_pass = right\n');
+  const tls = await certificate(at, 'DNS:localhost'); // rabbitmq-c 0.11 verifies no addresses
+  const secure = await freePort();
+  await writeFile(`${at}/rabbit.conf`, `default_user = me
+default_pass = right
+listeners.ssl.1 = 127.0.0.1:${secure}
+ssl_options.certfile = ${tls.cert}
+ssl_options.keyfile = ${tls.key}
+`);
   const env = {
     HOME: at, // for the cookie
     ERL_EPMD_ADDRESS: '127.0.0.1',
@@ -198,7 +219,7 @@ async function prepareRabbit() {
   const [version] = await readdir(lib);
   const scripts = `${lib}/${version}/sbin`;
   const d = await daemon('sh', [`${scripts}/rabbitmq-server`], port, { env, kept: true });
-  shared = Object.assign(d, { at, env, scripts });
+  shared = Object.assign(d, { at, env, scripts, tls, secure });
 }
 
 // Are all threads of a process stopped?
@@ -227,6 +248,9 @@ async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
     port,
     url,
     sure: url,
+    tls: shared.tls,
+    over: `amqps://me:right@localhost:${shared.secure}/${stream}`,
+    overOther: `amqps://me:right@127.0.0.1:${shared.secure}/${stream}`,
     signal: async (signal) => {
       shared.signal(signal);
       if (signal === 'SIGSTOP') { // one of its threads takes the signal, and the others go on
@@ -307,12 +331,13 @@ async function startKafka({ durable = false } = {}) {
   return d;
 }
 
-// A hub in the place of a device.
-async function startDevice({ args = [] } = {}) {
+// A hub in the place of a device. secure: over TLS, with the certificate of build/cert.
+async function startDevice({ args = [], secure = false } = {}) {
   const port = await freePort();
-  const d = await daemon('build/hub', ['--port', port, '--topics', 'a,b,c', ...args].map(String),
-    port);
-  d.direct = `http://127.0.0.1:${port}`;
+  const d = await daemon(secure ? 'build/hub-tls' : 'build/hub',
+    ['--port', port, '--topics', 'a,b,c', ...args].map(String), port,
+    { env: secure ? { RTPUSH_TLS: 'ec' } : {} });
+  d.direct = `http${secure ? 's' : ''}://127.0.0.1:${port}`;
   d.url = `${d.direct}/events?topics=a,b,c`;
   return d;
 }

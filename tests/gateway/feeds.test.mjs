@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
-import { BROKERS, daemon, folder } from './brokers.mjs';
+import { BROKERS, certificate, daemon, folder } from './brokers.mjs';
 import { healthy, metric, publish as post } from './gateways.mjs';
 import {
   afterTest, call, check, equal, freePort, openEvents, run, runAll, sleep, startServer, test, until,
@@ -28,7 +28,7 @@ async function mosquitto({ password = '', tls = null, limits = '' } = {}) {
   await writeFile(join(at, 'conf'), `listener ${port} 127.0.0.1
 allow_anonymous ${password ? 'false' : 'true'}
 ${password ? `password_file ${at}/users` : ''}
-${tls ? `certfile ${tls}/cert.pem\nkeyfile ${tls}/key.pem` : ''}
+${tls ? `certfile ${tls.cert}\nkeyfile ${tls.key}` : ''}
 user root
 persistence true
 persistence_location ${at}/
@@ -416,24 +416,24 @@ test('at SIGTERM without a source it says how much of the feeds is lost', async 
 });
 
 test('MQTT over TLS: the certificate is verified', async () => {
-  const at = await folder('tls');
-  const { code, text } = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
-    'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${at}/key.pem`, '-out', `${at}/cert.pem`,
-    '-subj', '/CN=test', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2']);
-  equal(code, 0, text);
-  const m = await mosquitto({ tls: at });
+  const tls = await certificate(await folder('tls'));
+  const m = await mosquitto({ tls });
   const b = await redis();
-  const good = `mqtts://127.0.0.1:${m.port}/ev/#?ca=${at}/cert.pem`;
-  const g = await gateway(b.url, ...feeds(good, `mqtts://127.0.0.1:${m.port}/ev/#`));
+  const good = `mqtts://127.0.0.1:${m.port}/ev/#`;
+  const g = await gateway('--ca', tls.cert, b.url,
+    ...feeds(good, `mqtts://localhost:${m.port}/ev/#`));
   await connected(g, 1);
   const r = await fresh(g);
   const { code: sent } = await run('mosquitto_pub', ['-h', '127.0.0.1', '-p', String(m.port),
-    '--cafile', `${at}/cert.pem`, '-t', 'ev/a', '-m', 'safe']);
+    '--cafile', tls.cert, '-t', 'ev/a', '-m', 'safe']);
   equal(sent, 0, 'mosquitto_pub');
   await got(r, 'safe');
   await until('a line of the other', () => /feed 2 \(mqtts\): away: /.test(g.output()));
   equal(await count(g, 'up', 2), 0, 'up of the other');
   await g.stop();
+  const h = await gateway(b.url, ...feeds(good));
+  await until('a line without --ca', () => /feed 1 \(mqtts\): away: /.test(h.output()));
+  await h.stop();
 });
 
 // -- MQTT as the source ---------------------------------------------------------------------------
@@ -639,7 +639,7 @@ test('a wrong password is told, and harms nobody', async () => {
     `nats+core://me:wrong@127.0.0.1:${n.port}/ev.>`, `mqtt://me:wrong@127.0.0.1:${m.port}/e/#?v=5`,
     `${m.at}/ev/#`, `redis+pubsub://:right@127.0.0.1:${b.port}/ev:*`,
     `nats+core://me:right@127.0.0.1:${n.port}/ev.>`));
-  for (const [i, words] of [[1, 'not authorised'], [2, 'WRONGPASS'], [3, 'Authentication'],
+  for (const [i, words] of [[1, 'not authorised'], [2, 'WRONGPASS'], [3, 'Authorization'],
     [4, 'Not authorized']]) {
     await until(`a line of feed ${i}`, () => (
       new RegExp(`feed ${i} \\([^)]*\\): away: .*${words}`).test(g.output())));

@@ -547,13 +547,37 @@ function passwords() {
     const b = await broker.start({ password: 'right' });
     const wrong = b.url.replace('right', 'wrong');
     const g = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, wrong);
-    const words = /away: .*(WRONGPASS|Authentication|ACCESS_REFUSED)/;
+    const words = /away: .*(WRONGPASS|Authorization|ACCESS_REFUSED)/;
     await until('a line', () => words.test(g.output()));
     equal((await call(`${g.url}/healthz`)).status, 404, 'healthz');
     await g.stop();
     const h = await start(b);
     await publish(h, 'a', 'x');
     await h.stop();
+  });
+}
+
+function overTls() {
+  test('over TLS the certificate of the broker is verified, and its name', async () => {
+    const b = await broker.start({ secure: true });
+    const g = await healthy(await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0,
+      '--ca', b.tls.cert, b.over));
+    const r = await fresh(g);
+    await publish(g, 'a', 'safe');
+    await r.wait('the event', () => r.events.length);
+    for (const [what, ...args] of [
+      ['another name', '--ca', b.tls.cert, b.overOther],
+      ['another authority', b.over],
+      ['no file', '--ca', '/nowhere', b.over],
+    ]) {
+      const h = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, ...args);
+      const words = /: away: connect: .*\b(SSL|cert)/i;
+      await until(`a line for ${what}`, () => words.test(h.output()));
+      equal((await call(`${h.url}/healthz`)).status, 404, `healthz with ${what}`);
+      await h.stop();
+    }
+    r.close();
+    await g.stop();
   });
 }
 
@@ -750,6 +774,21 @@ function device() {
     equal(missed + r.events.length, 4001, `events told and given, with ${r.notices}`);
     r.close();
   }, { count: 1, args: ['--log', 65536], ms: 60_000 });
+
+  test('over TLS the certificate of the device is verified', async () => {
+    const d = await broker.start({ secure: true });
+    const g = await start(d, '--ca', 'build/cert/ca.pem');
+    const r = await fresh(g);
+    const { code } = await run('curl', ['-sS', '--cacert', 'build/cert/ca.pem', '-d', 'safe',
+      `${d.direct}/publish/a`]);
+    equal(code, 0, 'curl');
+    await r.wait('the event', () => r.events.length);
+    const h = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, d.url);
+    await until('a line without --ca', () => /: away: .*certificate/i.test(h.output()));
+    equal((await call(`${h.url}/healthz`)).status, 404, 'healthz without --ca');
+    r.close();
+    await Promise.all([g.stop(), h.stop()]);
+  });
 
   test('what is not the event stream of a rtpush is told and tried again', async () => {
     for (const [what, answer, word] of [
@@ -1171,6 +1210,9 @@ if (name === 'http') {
   badInput();
   if (name !== 'kafka') {
     passwords();
+  }
+  if (['nats', 'rabbit'].includes(name)) {
+    overTls();
   }
   together();
 }
