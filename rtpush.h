@@ -8115,6 +8115,10 @@ static int rtpi_output_fill(rtpush_server *srv, rtpush_conn *c) {
 
 // Nothing is to be sent; returns RTPUSH_FIN if a closing connection is complete.
 static int rtpi_output_nothing(rtpush_server *srv, rtpush_conn *c) {
+    if (rtpi_is_open(c) && !rtpi_reader_blocked(c) && !RTPI_WAITS(srv, c) &&
+        c->out.stream.seq < srv->limit_seq) {
+        srv->sweep_due = 1; // more records to pass than one call may: others first
+    }
     if (c->unacked > 0) {
         return 0;
     }

@@ -306,6 +306,52 @@ static void plan_and_tx_are_written_at_once(void **state) {
     u_is(b, "1 y\n");
 }
 
+enum { FAR = 200 }; // events: more than three calls pass (RTPI_PASSES)
+
+// One call passes so many events of other topics and no more. Then the reader is looked at again,
+// also where nothing was sent that rtpush_sent could tell of: behind what was written at once...
+static void plan_far_behind_a_written_one_comes(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.conn_count = 8;
+    w->desc.log_size = 16384;
+    w->plan_size = 1024;
+    w->kernel = 100000;
+    t_start(w);
+    u_peer *a = u_stream(w, "{WS /ws?topics=chat}");
+    u_peer *b = u_stream(w, "{WS /ws?topics=chat}");
+    a->c->window = 0;
+    T_EQ(t_publish_text(w, T_CHAT, "near"), RTPUSH_OK);
+    for (int i = 0; i < FAR; i++) {
+        T_EQ(t_publish_text(w, T_LOG, "x"), RTPUSH_OK);
+    }
+    T_EQ(t_publish_text(w, T_CHAT, "far"), RTPUSH_OK);
+    t_run_ready(w);
+    u_is(b, "1 near\n1 far\n");
+    u_is(a, "");
+    a->c->window = SIZE_MAX;
+    t_serve(a->c); // its socket is writable
+    u_is(a, "1 near\n");
+    T_EQ(t_tick(w), 0);
+    t_run_ready(w);
+    u_is(a, "1 far\n");
+}
+
+// ... and behind a gap, of which a raw WebSocket gets no byte.
+static void plan_far_behind_a_gap_comes(U_STATE) {
+    t_world *w = t_fixture();
+    w->desc.log_size = 4096;
+    t_start(w);
+    u_peer *p = u_stream(w, "{WS /ws?topics=chat}");
+    T_EQ(t_publish_text(w, T_CHAT, "lost"), RTPUSH_OK);
+    for (int i = 0; i < 2 * FAR; i++) {
+        T_EQ(t_publish_text(w, T_LOG, "x"), RTPUSH_OK);
+    }
+    T_EQ(t_publish_text(w, T_CHAT, "far"), RTPUSH_OK);
+    t_run_ready(w);
+    T_CHECK(t_app_of(w)->missed > 0, "there is no gap");
+    u_is(p, "1 far\n");
+}
+
 // "records completed to readers": each once, however many writes it takes, and where its rest waits
 // in tx.
 static void plan_parts_are_delivered_once(U_STATE) {
@@ -347,6 +393,8 @@ int main(void) {
         u_test(plan_memory_is_checked),
         u_test(plan_is_sent_by_a_port_that_copies),
         u_test(plan_and_tx_are_written_at_once),
+        u_test(plan_far_behind_a_written_one_comes),
+        u_test(plan_far_behind_a_gap_comes),
         u_test(plan_parts_are_delivered_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
