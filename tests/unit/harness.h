@@ -225,6 +225,9 @@ typedef struct t_conn {
     int copies;     // 1: the transport copies what it takes, and says so
     size_t kernel;  // of w->kernel: bytes that the peer has not acknowledged
     size_t arrived; // ... that it has
+    uint32_t arrived_ms; // ... when the last of those came, or it was accepted
+    uint32_t told;       // ... most that the core can think is on its way
+    uint32_t took_ms;    // when the transport took the last bytes
     int full;       // ... no room until a third is free
     int fin_held;   // ... FIN is behind them
     int more;              // the last rtpush_sent said so
@@ -268,6 +271,8 @@ typedef struct t_world {
     unsigned wakes;
     unsigned drops;
     unsigned writes; // by rtpush_hooks.write
+    uint32_t shy;    // 0, or one of so many takes less than there is room for
+    uint32_t taken;  // bytes, of all connections
     int lock_depth;
     void (*on_unlock)(struct t_world *w); // an interrupt's chance: runs after each unlock
     int quiet;                            // 1: callbacks of the fixture write no events
@@ -442,10 +447,11 @@ static void t_hook_drop(void *ctx, rtpush_conn *conn, void *port, int reset) {
 
 static uint32_t t_hook_pending(void *ctx, const rtpush_conn *conn, void *port) {
     t_world *w = (t_world *)ctx;
-    const t_conn *c = (const t_conn *)port;
+    t_conn *c = (t_conn *)port;
     T_CHECK(c->conn == conn, "asked for a connection that was gone");
     w->asked++;
-    return (uint32_t)c->kernel + (uint32_t)c->fin_held;
+    c->told = (uint32_t)c->kernel + (uint32_t)c->fin_held;
+    return c->told;
 }
 
 static void t_hook_wake(void *ctx) {
@@ -583,10 +589,13 @@ static size_t t_limit(const t_conn *c) {
 
 // It took so many.
 static void t_took(t_conn *c, size_t n) {
-    const t_world *w = c->world;
+    t_world *w = c->world;
     c->out_total += n;
+    w->taken += (uint32_t)n;
+    c->took_ms = n > 0 ? w->now_ms : c->took_ms;
     if (w->kernel > 0) {
         c->kernel += n;
+        c->told += (uint32_t)n;
         c->full |= c->kernel == w->kernel;
     }
     if (c->window != SIZE_MAX) {
@@ -597,17 +606,28 @@ static void t_took(t_conn *c, size_t n) {
     }
 }
 
-// rtpush_hooks.write, unless the test wants to acknowledge by itself.
+// rtpush_hooks.write. Bytes that are not acknowledged are those that the port has gathered and not
+// sent: they go first.
 static uint32_t t_hook_write(void *ctx, void *port, const uint8_t *data, uint32_t len) {
     t_world *w = (t_world *)ctx;
     t_conn *c = (t_conn *)port;
-    T_CHECK(c->conn != NULL && c->world == w && !c->fin, "a write to a connection that has ended");
+    T_CHECK(c->world == w, "a write of what is for a filter");
+    T_CHECK(c->conn != NULL && !c->fin, "a write to a connection that has ended");
     T_CHECK(len > 0 && len <= 65532, "a write of %lu bytes", (unsigned long)len);
-    if (c->hold_acks || c->refused) {
+    if (w->on_unlock != NULL) { // others publish meanwhile
+        w->on_unlock(w);
+    }
+    if (c->hold_acks || c->unacked > 0 || c->refused) {
         return 0;
     }
     size_t n = t_limit(c);
+    if (n < len) {
+        c->more = 1; // it comes when there is room
+    }
     n = n < len ? n : len;
+    if (w->shy > 0 && t_below(&w->rng, w->shy) == 0) { // a signal came
+        n = t_below(&w->rng, 2) ? 0 : t_below(&w->rng, (uint32_t)n);
+    }
     t_put(&c->out, data, n);
     t_took(c, n);
     w->writes++;
@@ -692,13 +712,35 @@ static int t_has_room(const t_conn *c) {
     return c->window > 0 && (c->world->kernel == 0 || !c->full);
 }
 
+// rtpush_push. Returns 1 if it says that all was sent, which must be true.
+static int t_write(t_conn *c) {
+    t_world *w = c->world;
+    if (c->conn == NULL) {
+        return 0;
+    }
+    if (w->srv.hooks.write == NULL) {
+        return rtpush_push(&w->srv, c->conn);
+    }
+    t_enter(w, T_IN_OUTPUT, c);
+    int all = rtpush_push(&w->srv, c->conn);
+    t_leave(w);
+    if (all) {
+        rtpush_span span;
+        t_enter(w, T_IN_OUTPUT, c);
+        T_CHECK(rtpush_output(&w->srv, c->conn, &span, 1) == 0,
+                "rtpush_push said that all was sent");
+        t_leave(w);
+    }
+    return all;
+}
+
 static void t_serve(t_conn *c) {
     int moved = 1;
     for (int round = 0; moved && c->conn != NULL; round++) {
         T_CHECK(round < 200000, "one connection never comes to rest");
         moved = t_offer(c) > 0;
-        if (c->conn != NULL && rtpush_push(&c->world->srv, c->conn) && c->world->work % 2) {
-            continue; // there is nothing more: else the loop looks
+        if (t_write(c)) {
+            continue; // there is nothing more
         }
         do {
             c->more = 0;
@@ -794,6 +836,7 @@ static t_conn *t_connect_peer(t_world *w, unsigned flags, uint32_t peer) {
         return NULL;
     }
     c->used = 1;
+    c->arrived_ms = w->now_ms;
     c->handle = rtpush_conn_handle(&w->srv, c->conn);
     T_CHECK(rtpush_port(c->conn) == c, "rtpush_port gives another pointer");
     t_leave(w);
@@ -855,6 +898,7 @@ static void t_arrive(t_conn *c, size_t n) {
     n = n < c->kernel ? n : c->kernel;
     c->kernel -= n;
     c->arrived += n;
+    c->arrived_ms = n > 0 ? w->now_ms : c->arrived_ms;
     if (c->kernel == 0 && c->fin_held) {
         c->fin_held = 0;
         c->eof_wanted |= !c->manual_close;

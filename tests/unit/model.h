@@ -1,5 +1,7 @@
 // model.h - a seeded simulation: readers of every kind against publishers of every kind, with
-// stalls, short writes, late acknowledgements, lost bytes, drops and resumes, in small memory.
+// stalls, short writes, late acknowledgements, lost bytes, drops and resumes, in small memory. In
+// two of five runs the port is like that of POSIX: a kernel copies, rtpush_hooks.write sends all, a
+// part or nothing, and some connections have a filter.
 //
 // A model client reads every byte. By what the clients get it checks invariants 1, 2, 6, 9, 10, 14,
 // 18, 19 and 20 of rtpush.h, by looking into the server invariants 7 and 8. In every test, this one
@@ -78,6 +80,7 @@ typedef struct m_sim {
     rtpush_route routes[3];
     rtpush_topic topics[M_TOPICS];
     uint32_t largest; // largest event payload
+    uint32_t got;     // event records that clients read
 } m_sim;
 
 static m_sim *m_of(rtpush_server *srv) {
@@ -319,6 +322,7 @@ static void m_item(m_reader *r, const char *id_text, const char *name, const uin
         T_CHECK(id_text != NULL, "an event without an id");
         T_CHECK(id.seq != r->pos, "event %lu comes twice", (unsigned long)id.seq);
         m_advance_to(r, id.seq - 1, 0);
+        sim->got++;
         m_record *rec = m_record_at(sim, id.seq);
         T_CHECK(rec->topic == topic && rec->n == n, "event %lu is another one",
                 (unsigned long)id.seq);
@@ -358,6 +362,7 @@ static void m_raw(m_reader *r, const uint8_t *data, size_t len) {
             (unsigned long)n);
     r->raw_last = seq;
     r->raw_got++;
+    sim->got++;
 }
 
 static void m_on_message(t_client *cl, int opcode, const uint8_t *data, size_t len) {
@@ -488,6 +493,10 @@ static void m_close(rtpush_server *srv, rtpush_handle conn, const rtpush_closed 
     r->open = 0;
     T_CHECK(closed->reason < RTPUSH_REASON_SYNTAX || closed->reason == RTPUSH_REASON_COUNT,
             "an honest client was closed for reason %d", closed->reason);
+    T_CHECK(closed->reason != RTPUSH_REASON_STALLED || sim->w->kernel == 0 ||
+                sim->w->now_ms - c->arrived_ms + 500 >= sim->w->desc.stall_ms,
+            "stalled, though bytes arrived %lu ms ago",
+            (unsigned long)(sim->w->now_ms - c->arrived_ms));
     T_CHECK(!sim->quiet || closed->reason == RTPUSH_REASON_TRANSPORT || r->kind == M_POLL ||
                 closed->reason == RTPUSH_REASON_EXPIRED,
             "closed for reason %d though all was quiet", closed->reason);
@@ -511,6 +520,10 @@ static int m_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messag
 }
 
 static void m_publish_inside(m_sim *sim);
+
+static void m_writable(rtpush_server *srv, rtpush_handle conn) {
+    t_life_use(m_of(srv)->w, conn);
+}
 
 // What the application publishes here may be lost to this reader at once.
 static void m_gap(rtpush_server *srv, rtpush_handle conn, uint32_t missed) {
@@ -690,6 +703,39 @@ static void m_direct(m_sim *sim, m_reader *r) {
     t_leave(w);
 }
 
+// -- a filter that changes nothing ----------------------------------------------------------------
+
+typedef struct m_link {
+    void *port; // the port's own pointer: first
+} m_link;
+
+static void *m_link_open(void *ctx, rtpush_server *srv, rtpush_conn *conn, void *port) {
+    m_link *link = (m_link *)calloc(1, sizeof *link);
+    (void)ctx;
+    (void)srv;
+    (void)conn;
+    link->port = port;
+    return link;
+}
+
+// The core may write to what a filter gives it, but not to what the port gave.
+static size_t m_link_input(rtpush_server *srv, rtpush_conn *conn, void *bytes, size_t len) {
+    uint8_t *copy = (uint8_t *)malloc(len);
+    memcpy(copy, bytes, len);
+    size_t taken = rtpush_plain_input(srv, conn, copy, len);
+    free(copy);
+    return taken;
+}
+
+static const rtpush_filter m_filter = {NULL,
+                                       m_link_open,
+                                       free,
+                                       m_link_input,
+                                       rtpush_plain_eof,
+                                       rtpush_plain_output,
+                                       rtpush_plain_sent,
+                                       rtpush_plain_acked};
+
 // -- readers come and go --------------------------------------------------------------------------
 
 static void m_say_where(const m_reader *r) {
@@ -759,7 +805,8 @@ static void m_connect(m_reader *r) {
     m_sim *sim = r->sim;
     m_say_where(r);
     t_buf out = {0};
-    t_conn *c = t_connect_peer(sim->w, 0, 1);
+    int secure = sim->w->srv.filter != NULL && t_below(&sim->rng, 4) == 0;
+    t_conn *c = t_connect_peer(sim->w, secure ? RTPUSH_LISTENER_SECURE : 0, 1);
     if (c == NULL) {
         r->wait = 3;
         return;
@@ -913,6 +960,11 @@ static void m_reader_step(m_sim *sim, m_reader *r) {
         if (r->c->hold_acks && t_below(&sim->rng, 2) == 0) {
             t_ack(r->c, 1 + t_below(&sim->rng, (uint32_t)r->c->unacked + 1));
         }
+        if (sim->w->kernel > 0) {
+            uint32_t most = t_below(&sim->rng, 3) ? 30 : (uint32_t)sim->w->kernel;
+            r->c->hold_acks = t_below(&sim->rng, 4) == 0; // the port gathers for a while
+            t_arrive(r->c, 1 + t_below(&sim->rng, most));
+        }
     }
     if (t_below(&sim->rng, 2) == 0) {
         t_serve(r->c);
@@ -933,9 +985,23 @@ static void m_check_log(m_sim *sim) {
         m_say_where(r);
         const rtpush_conn *conn = r->c->conn;
         const rtpi_stream *st = &conn->out.stream;
+        if (r->c->kernel > 0) { // else a reader that stalls is not seen, or one that does not is
+            T_CHECK(conn->flags & RTPI_F_PENDING, "bytes are on their way, and nobody watches");
+            T_CHECK(conn->mark.pending == r->c->told, "%lu bytes may be on their way, it knows %lu",
+                    (unsigned long)r->c->told, (unsigned long)conn->mark.pending);
+        }
+        if (rtpi_is_websocket(conn) && !(conn->flags & RTPI_F_RETRY)) { // rtpush_next was here
+            T_CHECK(!(conn->in.ws.bits & RTPI_WS_DELIVER), "a message is not handed over");
+            T_CHECK(sim->w->kernel == 0 || r->c->unacked > 0 || rtpi_tx_queued(conn) > 0 ||
+                        r->c->more || !t_has_room(r->c) ||
+                        (conn->flags & RTPI_F_CLOSE_SENT) ||
+                        !(conn->todo & (RTPI_TODO_PONG | RTPI_TODO_WRITABLE)),
+                    "a pong or on_writable is owed, and there is room");
+        }
         // Invariant 2.
         T_CHECK(st->gap_from < st->seq, "a gap that does not end before the cursor");
         T_CHECK(st->gap_from == 0 || st->part == 0, "a record begun before a gap is told");
+        T_CHECK(sim->w->kernel == 0 || conn->mark_seq == 0, "it holds what was copied");
         if (conn->mark_seq != 0) { // invariant 8
             T_CHECK((int32_t)(st->seq - conn->hold_seq) >= 0, "hold is ahead of the cursor");
             T_CHECK((int32_t)(conn->mark_seq - conn->hold_seq) >= 0, "mark is behind hold");
@@ -944,6 +1010,45 @@ static void m_check_log(m_sim *sim) {
             T_CHECK((int32_t)(st->seq - srv->tail_seq) >= 0, "mid-record behind the tail");
         }
     }
+}
+
+// A keep-alive comes keepalive_ms after the last bytes, not before.
+static void m_tick(m_sim *sim) {
+    int before[M_READERS];
+    for (int i = 0; i < M_READERS; i++) {
+        const t_conn *c = sim->readers[i].c;
+        before[i] = c != NULL && c->conn != NULL ? c->conn->todo & RTPI_TODO_ALIVE : 0;
+    }
+    t_tick(sim->w);
+    for (int i = 0; i < M_READERS; i++) {
+        const m_reader *r = &sim->readers[i];
+        if (r->kind == M_SSE && r->c != NULL && r->c->conn != NULL && rtpi_is_open(r->c->conn) &&
+            !before[i] && (r->c->conn->todo & RTPI_TODO_ALIVE)) {
+            m_say_where(r);
+            T_CHECK(sim->w->now_ms - r->c->took_ms + 500 >= sim->w->desc.keepalive_ms,
+                    "a keep-alive %lu ms after the last bytes",
+                    (unsigned long)(sim->w->now_ms - r->c->took_ms));
+        }
+    }
+}
+
+// What rtpush_next did not name has nothing to send, if the transport has room, and takes nothing.
+static void m_check_named(m_sim *sim) {
+    const m_reader *r = &sim->readers[t_below(&sim->rng, M_READERS)];
+    t_conn *c = r->c;
+    if (sim->interrupts != 0 || c == NULL || c->conn == NULL || !rtpi_is_open(c->conn) ||
+        c->more || !t_has_room(c)) {
+        return;
+    }
+    rtpush_span span;
+    m_say_where(r);
+    if (c->refused && !(c->conn->flags & RTPI_F_RETRY)) {
+        c->refused = 0;
+        T_CHECK(t_offer(c) == 0, "rtpush_next forgot held input");
+    }
+    t_enter(sim->w, T_IN_OUTPUT, c);
+    T_CHECK(rtpush_output(&sim->w->srv, c->conn, &span, 1) == 0, "rtpush_next forgot a connection");
+    t_leave(sim->w);
 }
 
 // -- the end: everything must have arrived --------------------------------------------------------
@@ -967,6 +1072,7 @@ static void m_settle(m_sim *sim) {
             r->c->window = SIZE_MAX;
             r->c->hold_acks = 0;
             t_ack(r->c, r->c->unacked);
+            t_arrive(r->c, r->c->kernel);
             t_serve(r->c);
             t_run_ready(sim->w);
             m_reader_reads(r);
@@ -1027,6 +1133,7 @@ static void m_check_quiet(m_sim *sim) {
         for (int i = 0; i < M_READERS; i++) {
             if (sim->readers[i].c != NULL) {
                 t_serve(sim->readers[i].c);
+                t_arrive(sim->readers[i].c, sim->readers[i].c->kernel);
                 m_reader_reads(&sim->readers[i]);
             }
         }
@@ -1043,7 +1150,32 @@ static void m_check_quiet(m_sim *sim) {
     }
 }
 
+// What is counted at the end of a run.
+static void m_check_counters(const m_sim *sim) {
+    const rtpush_counters *count = rtpush_get_counters(&sim->w->srv);
+    T_CHECK(count->bytes_out == sim->w->taken, "bytes_out is %lu, %lu were taken",
+            (unsigned long)count->bytes_out, (unsigned long)sim->w->taken);
+    T_CHECK(count->delivered >= sim->got, "delivered is %lu, clients read %lu",
+            (unsigned long)count->delivered, (unsigned long)sim->got);
+}
+
 // -- one run --------------------------------------------------------------------------------------
+
+// A port as that of POSIX. Its numbers are drawn apart: the other runs do not depend on them.
+static void m_copying_port(t_world *w, uint32_t seed) {
+    t_rng rng = t_seed(seed + 2000003u);
+    if (t_below(&rng, 5) >= 2) {
+        return;
+    }
+    w->kernel = 200 + t_below(&rng, 3000);
+    w->plan_size = 256 + 8 * t_below(&rng, 100);
+    w->shy = t_below(&rng, 3) ? 2 + t_below(&rng, 20) : 0;
+    w->input_const = t_below(&rng, 3) == 0;
+    w->desc.stall_ms = 1000 + t_below(&rng, 5000);
+    w->desc.keepalive_ms = 1000 + t_below(&rng, 4000);
+    w->desc.ping_ms = 3000 + t_below(&rng, 5000);
+}
+
 
 static void m_setup(m_sim *sim) {
     t_world *w = sim->w;
@@ -1063,6 +1195,7 @@ static void m_setup(m_sim *sim) {
         sim->routes[i].on_close = m_close;
         sim->routes[i].on_gap = m_gap;
         sim->routes[i].on_message = kinds[i] == &rtpush_websocket ? m_message : NULL;
+        sim->routes[i].on_writable = kinds[i] == &rtpush_websocket ? m_writable : NULL;
     }
     w->desc.routes = sim->routes;
     w->desc.route_count = 3;
@@ -1081,6 +1214,7 @@ static void m_setup(m_sim *sim) {
     w->max_spans = 1 + (int)t_below(&sim->rng, 6);
     w->now_ms = t_below(&sim->rng, 4) ? 1000 : 0xFFFFFFFFu - t_below(&sim->rng, 20000);
     w->plan_size = t_below(&sim->rng, 3) ? 256 + 8 * t_below(&sim->rng, 100) : 0;
+    m_copying_port(w, sim->seed);
     w->extra = sim;
     w->on_unlock = m_unlock;
     sim->interrupts = t_below(&sim->rng, 2) ? 0 : 5 + (int)t_below(&sim->rng, 60);
@@ -1088,6 +1222,9 @@ static void m_setup(m_sim *sim) {
     sim->largest = sim->largest < M_PAYLOAD - 2 ? sim->largest : M_PAYLOAD - 2;
     sim->quiet = 1; // no interrupts during init
     t_start(w);
+    if (w->kernel > 0) {
+        T_CHECK(rtpush_attach_filter(&w->srv, &m_filter) == RTPUSH_OK, "the filter");
+    }
     sim->cap = w->desc.conn_count - 1;
     rtpush_id last = rtpush_last_id(&w->srv);
     sim->quiet = 0;
@@ -1127,10 +1264,11 @@ static void m_run(uint32_t seed) {
         }
         if (t_below(&sim->rng, 3) == 0) {
             sim->w->now_ms += t_below(&sim->rng, t_below(&sim->rng, 20) ? 300 : 9000);
-            t_tick(sim->w);
+            m_tick(sim);
         }
         t_run_ready(sim->w);
         m_check_log(sim);
+        m_check_named(sim);
     }
     sim->interrupts = 0;
     sim->settling = 1;
@@ -1141,6 +1279,7 @@ static void m_run(uint32_t seed) {
     m_settle(sim);
     m_check_settled(sim);
     m_check_quiet(sim);
+    m_check_counters(sim);
     for (int i = 0; i < M_READERS; i++) {
         t_client_free(&sim->readers[i].cl);
     }
