@@ -306,6 +306,57 @@ static void plan_and_tx_are_written_at_once(void **state) {
     u_is(b, "1 y\n");
 }
 
+// What is alone in tx is written at once, but a message that waits for on_message comes with it: a
+// connection is not passed over for having sent all.
+static void plan_written_tx_leaves_no_message_behind(U_STATE) {
+    for (int pushed = 0; pushed < 2; pushed++) {
+        t_world *w = t_fixture();
+        w->plan_size = 1024;
+        w->kernel = 100000;
+        t_start(w);
+        u_peer *p = u_stream(w, "{WS /ws}");
+        t_app_of(w)->later = 1;
+        t_say(p->c, "{81:mine}");
+        u_is(p, "");
+        w->now_ms += 600; // the scan ends the wait
+        t_tick(w);
+        T_EQ(rtpush_send(&w->srv, p->c->handle, RTPUSH_TEXT_MESSAGE, "tx", 2), RTPUSH_OK);
+        T_EQ(pushed ? rtpush_push(&w->srv, p->c->conn) : 0, pushed);
+        t_run_ready(w);
+        u_is(p, "1 tx\n1 mine\n");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
+// Nor is tx all that there is while a pong or a Close waits for room in it.
+static void plan_written_tx_leaves_no_control_frame_behind(U_STATE) {
+    for (int close = 0; close < 2; close++) {
+        t_world *w = t_fixture();
+        w->desc.tx_size = 256;
+        w->plan_size = 1024;
+        w->kernel = 100000;
+        t_start(w);
+        u_peer *p = u_stream(w, "{WS /ws}");
+        p->c->window = 0;
+        while (rtpush_send(&w->srv, p->c->handle, RTPUSH_TEXT_MESSAGE, "x", 1) == RTPUSH_OK) {
+        }
+        if (close) {
+            T_EQ(rtpush_close(&w->srv, p->c->handle, 1000, "enough"), RTPUSH_OK);
+        } else {
+            t_say(p->c, "{89:enough}");
+        }
+        t_run_ready(w);
+        u_is(p, "");
+        p->c->window = SIZE_MAX;
+        t_serve(p->c); // its socket is writable
+        t_run_ready(w);
+        T_CHECK(strstr(u_read(p), close ? "8 1000" : "10 enough") != NULL, "%s", u_read(p));
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 enum { FAR = 200 }; // events: more than three calls pass (RTPI_PASSES)
 
 // One call passes so many events of other topics and no more. Then the reader is looked at again,
@@ -393,6 +444,8 @@ int main(void) {
         u_test(plan_memory_is_checked),
         u_test(plan_is_sent_by_a_port_that_copies),
         u_test(plan_and_tx_are_written_at_once),
+        u_test(plan_written_tx_leaves_no_message_behind),
+        u_test(plan_written_tx_leaves_no_control_frame_behind),
         u_test(plan_far_behind_a_written_one_comes),
         u_test(plan_far_behind_a_gap_comes),
         u_test(plan_parts_are_delivered_once),
