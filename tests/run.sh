@@ -5,9 +5,10 @@
 # the other; of all of them six run at a time, because many only wait for timers and clients.
 # test-long is what takes long and finds little that others do not:
 #   *-long, of a suite in `test`: more seeds, readers, configurations, compilers or boards
-#   unit-clang-long: clang's sanitizers (the matrix has its memory sanitizer), and each call in each
-#       callback on each connection, of which `unit` tries a third
-#   matrix-long: code of compilers and options where `matrix` only lets them read and warn
+#   unit-clang-long: clang's sanitizers (the matrix has its memory sanitizer), each call in each
+#       callback on each connection, transcripts cut at each place: `unit` tries a third of both
+#   matrix-long, cpp-long: code of compilers and options where `matrix` and `cpp` only let them read
+#       and warn; the self-test with -O3
 #   lwip-mutants: the rules of the lwIP port broken one by one; asks whether the tests can fail
 #   wire-tls, device-tls, pages-tls: a board over TLS, as secure-app in `test`
 #   clients-poll, clients-asan: as posix and clients-tls in `test`
@@ -45,6 +46,7 @@ command_of() {
         matrix-long) echo "LONG=1 sh tests/matrix.sh" ;;
         bench) echo "sh tests/bench/bench.sh test" ;;
         cpp) echo "sh tests/cpp/run.sh" ;;
+        cpp-long) echo "LONG=1 sh tests/cpp/run.sh" ;;
         packages) echo "sh tests/packages/run.sh" ;;
         projects) echo "sh tests/packages/boards.sh" ;;
         projects-long) echo "sh tests/packages/boards.sh pico" ;;
@@ -185,9 +187,9 @@ lint symbols mutants-self seeds'
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll slots-sockets-long wire-tls wire-boards-long device-tls widgets-firefox
             fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox browser-faults-long
-            images-long example-clients-long projects-long matrix-long tls-long gateway-redis-long
-            gateway-nats-long gateway-state-long gateway-rabbit-long gateway-cut-nats-long
-            gateway-cut-rabbit-long gateway-kafka-long'
+            images-long example-clients-long projects-long matrix-long cpp-long tls-long
+            gateway-redis-long gateway-nats-long gateway-state-long gateway-rabbit-long
+            gateway-cut-nats-long gateway-cut-rabbit-long gateway-kafka-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.

@@ -2,6 +2,7 @@
 # Builds build/firmware/BOARD.elf and BOARD.map; what has not changed is not compiled again.
 # Usage: sh examples/firmware/build.sh BOARD...     lm3s6965evb, mps2-an385 or mps2-an500
 # CFLAGS adds compiler options, OUT is the folder instead of build/firmware, STACK bytes of stack,
+# WARN compiler options for the application and the drivers alone,
 # SOURCES: files of another application instead of the dashboard, TLS=1 with BearSSL and the filter,
 # LIBRARY: another archive to link. The objects of lwIP and rtpush are in build/firmware-shared, for
 # all images with the same processor and options.
@@ -91,7 +92,7 @@ build() {
         } | tr -s '\n ' | xargs -P 2 -I '{}' sh -c '{}'
     ) 9>"$shared/lock"
     for s in $sources $here/$file; do
-        compile "$s" "$out/$board/$(basename "$s" .c).o" "$newest" $flags $warn
+        compile "$s" "$out/$board/$(basename "$s" .c).o" "$newest" $flags $warn ${WARN:-}
     done | tr -s '\n ' | xargs -P 2 -I '{}' sh -c '{}'
     arm-none-eabi-gcc -mthumb -mcpu=$cpu --specs=nano.specs -nostartfiles -Wl,--gc-sections \
         -Wl,--fatal-warnings -T $here/link.ld -Wl,-Map="$out/$board.map" \

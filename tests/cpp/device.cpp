@@ -1,6 +1,8 @@
 // A device in C++ that uses every call of ports/rtpush.hpp, for the compilers (tests/cpp/run.sh) and
 // for real clients (tests/clients/cpp.test.mjs). Without a port it has begin() alone.
+#ifndef T_LINKED // with the core in an object
 #define RTPUSH_IMPLEMENTATION
+#endif
 #include "rtpush.h"
 #if defined(WITH_SOCKETS)
 #define RTPUSH_SOCKETS_IMPLEMENTATION

@@ -1,6 +1,8 @@
 #!/bin/sh
 # ports/rtpush.hpp: built by every compiler and for every target it promises, and run with real
-# clients, with the sketch of examples/arduino. Usage: sh tests/cpp/run.sh
+# clients, with the sketch of examples/arduino.
+# Usage: sh tests/cpp/run.sh           LONG=1: also code for RISC-V, Xtensa and AVR, which else only
+#                                      read and warn; projects, size and matrix have theirs of C
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
@@ -45,15 +47,17 @@ done
 
 # -- microcontrollers ------------------------------------------------------------------------------
 arm='arm-none-eabi-g++ -mthumb -mcpu=cortex-m3'
+read_only=-fsyntax-only
+[ "${LONG:-0}" = 1 ] && read_only=''
 # shellcheck disable=SC2086
 {
     try "Cortex-M3, C++20" $arm -std=c++20 $strict $lean -c tests/cpp/device.cpp -o "$out/arm.o"
     try "RISC-V, C++11" riscv64-unknown-elf-g++ -std=c++11 -march=rv32imac -mabi=ilp32 \
-        --specs=picolibc.specs $strict $lean -c tests/cpp/device.cpp -o "$out/riscv.o"
+        --specs=picolibc.specs $strict $lean $read_only -c tests/cpp/device.cpp -o "$out/riscv.o"
     try "Xtensa, C++11" xtensa-lx106-elf-g++ -std=c++11 -isystem /usr/lib/xtensa-lx106-elf/include \
-        -mlongcalls $strict $lean -c tests/cpp/device.cpp -o "$out/xtensa.o"
-    try "AVR, C++11" avr-g++ -std=c++11 -mmcu=atmega2560 $strict $lean -c tests/cpp/device.cpp \
-        -o "$out/avr.o"
+        -mlongcalls $strict $lean $read_only -c tests/cpp/device.cpp -o "$out/xtensa.o"
+    try "AVR, C++11" avr-g++ -std=c++11 -mmcu=atmega2560 $strict $lean $read_only \
+        -c tests/cpp/device.cpp -o "$out/avr.o"
     try "Cortex-M3 over the sockets port of an ESP32, C++11" $arm -std=c++11 $strict \
         -DESP_PLATFORM -DWITH_SOCKETS -Itests/sockets/stubs -Itests/packages/stubs/esp-idf \
         -fsyntax-only tests/cpp/device.cpp
@@ -106,13 +110,17 @@ suite() {
 sanitize='-g1 -O0 -fsanitize=address,undefined -fno-sanitize-recover=all'
 # shellcheck disable=SC2086
 {
-    try "texts.cpp" g++ -std=c++11 $strict $sanitize tests/cpp/texts.cpp -o "$out/texts"
-    try "device.cpp" g++ -std=c++11 $strict $sanitize -D_GNU_SOURCE -DWITH_POSIX \
-        tests/cpp/device.cpp -o "$out/device" -lpthread
-    sed 's|server.start(80)|server.start((uint16_t)sketch_port, "127.0.0.1")|' \
-        examples/arduino/arduino.ino >"$out/arduino.cpp"
+    # One core for all three, by the C++ compiler.
+    try "the core" g++ -x c++ -std=c++11 $strict $sanitize -c ports/cmake/core.c -o "$out/core.o"
+    try "texts.cpp" g++ -std=c++11 $strict $sanitize tests/cpp/texts.cpp "$out/core.o" \
+        -o "$out/texts"
+    try "device.cpp" g++ -std=c++11 $strict $sanitize -D_GNU_SOURCE -DWITH_POSIX -DT_LINKED \
+        tests/cpp/device.cpp "$out/core.o" -o "$out/device" -lpthread
+    sed -e 's|server.start(80)|server.start((uint16_t)sketch_port, "127.0.0.1")|' \
+        -e '/define RTPUSH_IMPLEMENTATION/d' examples/arduino/arduino.ino >"$out/arduino.cpp"
     try "the sketch" g++ -std=c++11 $strict $sanitize -Itests/cpp/arduino -I"$out" -D_GNU_SOURCE \
-        -DSKETCH='"arduino.cpp"' tests/cpp/arduino/main.cpp -o "$out/sketch" -lpthread
+        -DSKETCH='"arduino.cpp"' tests/cpp/arduino/main.cpp "$out/core.o" -o "$out/sketch" \
+        -lpthread
 }
 suite texts "$out/texts"
 suite clients node tests/clients/cpp.test.mjs "$out/device" "$out/sketch"

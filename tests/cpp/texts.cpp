@@ -1,6 +1,5 @@
 // What a program gets wrong at run time is a text of begin(), not a silent server.
 #include <stdio.h>
-#define RTPUSH_IMPLEMENTATION
 #include "rtpush.h"
 #include "ports/rtpush.hpp"
 
