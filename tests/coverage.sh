@@ -43,7 +43,7 @@ export PATH="$top/bin:$PATH" CC=gcc
 # The command of a suite, in the tree.
 command_of() {
     case "$1" in
-        unit) echo 'SEEDS=100 LIMIT=1500 sh tests/unit.sh gcc' ;;
+        unit) echo 'SEEDS=100 RTPUSH_PART=0 LIMIT=1500 sh tests/unit.sh gcc' ;;
         posix) echo 'sh tests/posix/run.sh' ;;
         sockets) echo 'sh tests/sockets/run.sh poll select threads lwip-LOCK lwip-MAIL' ;;
         tls) echo 'mkdir -p build/tls && for p in test_tls sim; do
