@@ -6,6 +6,16 @@ import os from 'node:os';
 const LEAST = 4;
 const MOST = 12;
 
+const CPUS = os.cpus().length;
+
+let looked = -Infinity; // when, in ms
+let factor = LEAST;
+
+// Looks once a second at most: it is asked for with each request, and to look costs more than one.
 export function patience() {
-  return Math.min(MOST, Math.max(LEAST, 2 * os.loadavg()[0] / os.cpus().length));
+  if (performance.now() - looked > 1000) {
+    looked = performance.now();
+    factor = Math.min(MOST, Math.max(LEAST, 2 * os.loadavg()[0] / CPUS));
+  }
+  return factor;
 }

@@ -418,9 +418,9 @@ export function request(method, target, headers = {}, body = '') {
 
 // A request by node's own client, on a connection of its own: { status, headers, body }.
 const resuming = secure && new https.Agent();
-export function call(url, { method = 'GET', headers = {}, body } = {}) {
+export function call(url, { method = 'GET', headers = {}, body, agent = resuming } = {}) {
   return within(15_000, `${method} ${url}`, new Promise((done, fail) => {
-    const req = web.request(url, { method, headers, agent: resuming }, (res) => {
+    const req = web.request(url, { method, headers, agent }, (res) => {
       const parts = [];
       res.on('data', (d) => parts.push(d));
       res.on('error', fail);
