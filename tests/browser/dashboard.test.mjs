@@ -16,7 +16,7 @@ import {
     check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
-import { forget, newPage, openBrowser, OUTAGE, run, test } from './suite.mjs';
+import { forget, newPage, openBrowser, OUTAGE, run, show, test } from './suite.mjs';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
@@ -387,25 +387,27 @@ async function openCharts(url) {
 }
 
 async function look(server) {
-    for (const scheme of ['light', 'dark']) {
-        for (const width of [320, 390, 768, 1600]) {
-            await test(`fits_${width}_pixels_in_${scheme}`, async () => {
-                const page = await openPage(server.url, { scheme, width, height: 844 });
-                await live(page, 'websocket');
-                await logged(page, 'Connected over');
+    await test('fits_320_to_1600_pixels_light_and_dark', async () => {
+        const page = await openPage(server.url);
+        await live(page, 'websocket');
+        await logged(page, 'Connected over');
+        for (const scheme of ['light', 'dark']) {
+            for (const width of [320, 390, 768, 1600]) {
+                const at = `at ${width} pixels, ${scheme}`;
+                await show(page, { scheme, width });
                 const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-                check(wide <= width, `${wide} pixels wide`);
-                same(await page.evaluate(lowContrast), [], 'low contrast');
-                same(await page.evaluate(nameless), [], 'without a name');
+                check(wide <= width, `${wide} pixels wide ${at}`);
+                same(await page.evaluate(lowContrast), [], `low contrast ${at}`);
+                same(await page.evaluate(nameless), [], `without a name ${at}`);
                 const back = await page.evaluate(
                     () => getComputedStyle(document.body).backgroundColor);
                 const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;
-                check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back}`);
-                same(await page.evaluate(overflowing), [], 'text wider than its box');
-                same(await page.evaluate(small), [], 'too small for a finger');
-            });
+                check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back} ${at}`);
+                same(await page.evaluate(overflowing), [], `text wider than its box ${at}`);
+                same(await page.evaluate(small), [], `too small for a finger ${at}`);
+            }
         }
-    }
+    });
 
     await test('a_line_at_an_end_of_the_axis_is_drawn_whole', async () => {
         const page = await openCharts(server.url);

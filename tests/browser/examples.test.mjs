@@ -15,7 +15,7 @@ import {
     check, lowContrast, nameless, same, startProgram, stopProgram, until,
 } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
-import { newPage, openBrowser, OUTAGE, run, test } from './suite.mjs';
+import { newPage, openBrowser, OUTAGE, run, show, test } from './suite.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
 const FOLDER = process.argv[2] ?? 'build/examples-asan';
@@ -63,6 +63,7 @@ async function kit(name, { args = [], query = '', connections = 2 }) {
             return page;
         },
         connections,
+        query,
         isLive,
         hostile,
         OUTAGE,
@@ -81,25 +82,22 @@ async function kit(name, { args = [], query = '', connections = 2 }) {
 async function looks(k, name) {
     const shots = `${TOP}build/examples-shots`;
     fs.mkdirSync(shots, { recursive: true });
-    for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 375]]) {
-        await k.test(`is readable, ${scheme}, ${width} pixels`, async () => {
-            const page = await k.open({ scheme, width });
-            await until('a page', () => page.evaluate(() => !document.querySelector('#pill') ||
-                document.querySelector('#pill').dataset.state === 'open'));
-            same(await page.evaluate(lowContrast), [], 'low contrast');
-            same(await page.evaluate(nameless), [], 'without a name');
-            const over = await page.evaluate(() => document.documentElement.scrollWidth -
-                innerWidth);
-            check(over <= 0, `${over} pixels too wide`);
-            await page.screenshot({ path: `${shots}/${name}-${scheme}-${width}.png` });
-        });
-    }
-    await k.test(`costs ${k.connections} connections`, async () => {
+    await k.test(`costs ${k.connections} connections, and is readable`, async () => {
         const proxy = await startProxy(() => k.port);
-        const page = await k.open({ url: `${proxy.url}/` });
+        const page = await k.open({ url: `${proxy.url}/${k.query}` });
         await until('a page', () => page.evaluate(() => !document.querySelector('#pill') ||
             document.querySelector('#pill').dataset.state === 'open'));
         check(proxy.most <= k.connections, `${proxy.most} connections`);
+        for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 375]]) {
+            const at = `at ${width} pixels, ${scheme}`;
+            await show(page, { scheme, width });
+            same(await page.evaluate(lowContrast), [], `low contrast ${at}`);
+            same(await page.evaluate(nameless), [], `without a name ${at}`);
+            const over = await page.evaluate(() => document.documentElement.scrollWidth -
+                innerWidth);
+            check(over <= 0, `${over} pixels too wide ${at}`);
+            await page.screenshot({ path: `${shots}/${name}-${scheme}-${width}.png` });
+        }
         proxy.close();
     }, k.OUTAGE);
     const files = ['', 'app.js'].map((file) => fetch(`${k.url}/${file}`)

@@ -4,7 +4,7 @@
 
 import process from 'node:process';
 import { launch } from './browsers.mjs';
-import { check, WAIT_MS } from './checks.mjs';
+import { check, sleep, WAIT_MS } from './checks.mjs';
 import { patience } from '../patience.mjs';
 
 const TEST_MS = 4 * 60000 * patience();
@@ -44,6 +44,15 @@ export async function newPage(options) {
     page.on('console', (message) => ['error', 'warning'].includes(message.type()) &&
         logged.push(`${message.type()}: ${message.text()}`));
     return page;
+}
+
+// The same page as another screen has it: a page of its own costs a second of a core.
+export async function show(page, { scheme, width, height = 844 }) {
+    await page.setViewportSize({ width, height });
+    if (scheme) {
+        await page.emulateMedia({ colorScheme: scheme });
+    }
+    await sleep(400); // what moves has come to rest
 }
 
 // With ONLY=WORD in the environment: the tests with this word in their names.

@@ -17,7 +17,7 @@ import {
     check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
-import { forget, newPage, openBrowser, run, test } from './suite.mjs';
+import { forget, newPage, openBrowser, run, show, test } from './suite.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
 const PROGRAM = process.argv[2] ?? 'build/widgets-asan';
@@ -252,24 +252,22 @@ function overflowing() {
         .map((e) => e.textContent.trim());
 }
 
-async function look(scheme, width) {
-    const page = await openLive({ scheme, width });
-    await until('a drawing', async () => (await page.locator('.chart canvas, .chart .bars i')
-        .count()) > 0);
-    await sleep(400); // what moves has come to rest
+async function look(page, scheme, width) {
+    const at = `at ${width} pixels, ${scheme}`;
+    await show(page, { scheme: FIREFOX ? null : scheme, width });
     const name = `${FIREFOX ? 'firefox' : 'chromium'}-${scheme}-${width}.png`;
     await page.screenshot({ path: `${TOP}build/widgets-shots/${name}`, fullPage: true });
     if (FIREFOX) { // it logs that the page's policy refuses Playwright's own style
         forget(/Content-Security-Policy/);
     }
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    check(wide <= width, `${wide} pixels wide`);
-    same(await page.evaluate(overflowing), [], 'wider than its box');
-    same(await page.evaluate(lowContrast), [], 'low contrast');
-    same(await page.evaluate(nameless), [], 'without a name');
+    check(wide <= width, `${wide} pixels wide ${at}`);
+    same(await page.evaluate(overflowing), [], `wider than its box ${at}`);
+    same(await page.evaluate(lowContrast), [], `low contrast ${at}`);
+    same(await page.evaluate(nameless), [], `without a name ${at}`);
     const back = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;
-    check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back}`);
+    check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back} ${at}`);
 }
 
 // -- run ------------------------------------------------------------------------------------------
@@ -298,9 +296,14 @@ await run(ALL_MS, async () => {
             // Over WebDriver BiDi no page has a colorScheme of its own: the whole browser is dark.
             await openBrowser(undefined, [], { 'ui.systemUsesDarkTheme': 1 });
         }
-        for (const width of FIREFOX && scheme === 'dark' ? [390, 1280] : [320, 390, 768, 1280]) {
-            await test(`fits_${width}_pixels_in_${scheme}`, () => look(scheme, width));
-        }
+        await test(`fits_320_to_1280_pixels_in_${scheme}`, async () => {
+            const page = await openLive({ scheme });
+            await until('a drawing', async () => (await page.locator(
+                '.chart canvas, .chart .bars i').count()) > 0);
+            for (const width of [320, 390, 768, 1280]) {
+                await look(page, scheme, width);
+            }
+        });
     }
     await (DEVICE ? server.stop() : test('the_server_ends_when_asked', () => stopServer(server)));
 });

@@ -161,7 +161,7 @@ static void s_secure_connect(s_peer *p)
 static void s_secure_end(void)
 {
     const rtpush_tls_pool *pool = &s_tls.pool;
-    // Begun: over a slow, lossy wire a run may end before one is complete, if no peer misses an event.
+    // Over a slow, lossy wire a run may end before a handshake is complete: nobody missed an event.
     T_CHECK(pool->count.begun > 0, "nobody spoke TLS");
     T_CHECK(pool->count.slots_used == 0 && pool->handshakes == 0 && pool->wait_first == NULL,
             "TLS slots are not free");
