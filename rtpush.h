@@ -755,7 +755,8 @@ int rtpush_authorize(rtpush_server *srv, rtpush_handle conn, int status, const r
 // Bit i stands for topic i. ERR_ARGUMENT: one that was not granted (rtpush_grant.topics; without an
 // authorize hook: not of this route).
 int rtpush_subscribe(rtpush_server *srv, rtpush_handle conn, uint32_t topics);
-// A graceful close: a WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none).
+// A graceful close: a WebSocket sends code and reason (at most 123 bytes UTF-8, NULL none), or,
+// where both do not fit behind what tx holds now, the code alone, once it does.
 int rtpush_close(rtpush_server *srv, rtpush_handle conn, uint16_t code, const char *close_reason);
 int rtpush_abort(rtpush_server *srv, rtpush_handle conn); // ends it at once, with a reset
 // Offers again what a callback answered with RTPUSH_RETRY; only needed to be faster than 250 ms.
