@@ -281,20 +281,22 @@ build/threads: tests/posix/threads.c $(CORE) Makefile | build
 
 # ... over TLS: the same programs, listening by tests/tls/listen.h
 OVER_TLS := build/echo-tls build/hub-tls build/dashboard-tls
-$(OVER_TLS): build/%-tls: $(EXAMPLES) $(CORE) $(wildcard tests/tls/*.h) Makefile | cert
+$(OVER_TLS): build/%-tls: $(EXAMPLES) $(CORE) $(wildcard tests/tls/*.h) build/core-asan.o \
+    Makefile | cert
 	@mkdir -p build/tls
-	sed -e 's|rtpush_posix_listen(|tls_listen(|' \
+	sed -e 's|rtpush_posix_listen(|tls_listen(|' -e '/define RTPUSH_IMPLEMENTATION/d' \
 	    -e '/rtpush_posix.h"/a #include "../../tests/tls/listen.h"' \
 	    examples/$*/$*.c >build/tls/$*.c
 	$(CC) $(C99) $(SANITIZE) -Iexamples/$* build/tls/$*.c \
-	    $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) -o $@ -lbearssl -lpthread
+	    $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) build/core-asan.o -o $@ \
+	    -lbearssl -lpthread
 
 # ... and by mbedTLS
 BY_MBEDTLS := build/echo-mbedtls build/hub-mbedtls
 $(BY_MBEDTLS): build/%-mbedtls: build/%-tls build/mbedtls/lib-host.a
 	$(CC) $(C99) $(SANITIZE) -DT_MBEDTLS $$(sh tests/tls/mbedtls.sh flags host) -Iexamples/$* \
-	    build/tls/$*.c $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) build/mbedtls/lib-host.a \
-	    -o $@ -lpthread
+	    build/tls/$*.c $(filter-out %/$*.c,$(wildcard examples/$*/*.c)) build/core-asan.o \
+	    build/mbedtls/lib-host.a -o $@ -lpthread
 
 build/mbedtls/lib-%.a: tests/tls/mbedtls.sh tests/tls/mbedtls/mbedtls_config.h
 	sh tests/tls/mbedtls.sh $*

@@ -51,6 +51,7 @@ command_of() {
         projects) echo "sh tests/packages/boards.sh" ;;
         projects-long) echo "sh tests/packages/boards.sh pico" ;;
         snippets) echo "sh tests/snippets.sh" ;;
+        snippets-long) echo "LONG=1 sh tests/snippets.sh" ;;
         clients) echo "$make echo hub && $client build/echo build/hub" ;;
         clients-poll) echo "$make build/echo-poll build/hub-poll &&
             $client build/echo-poll build/hub-poll" ;;
@@ -187,8 +188,8 @@ lint symbols mutants-self seeds'
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll slots-sockets-long wire-tls wire-boards-long device-tls widgets-firefox
             fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox browser-faults-long
-            images-long example-clients-long projects-long matrix-long cpp-long tls-long
-            gateway-redis-long gateway-nats-long gateway-state-long gateway-rabbit-long
+            images-long example-clients-long projects-long matrix-long cpp-long snippets-long
+            tls-long gateway-redis-long gateway-nats-long gateway-state-long gateway-rabbit-long
             gateway-cut-nats-long gateway-cut-rabbit-long gateway-kafka-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.

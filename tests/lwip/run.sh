@@ -14,10 +14,10 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/totals.sh
 what="${1:-all}"
-seeds=100
+seeds=50
 limit=500 # seconds for one part
-step=5    # each how many-th allocation fails
-stride=3  # each how many-th instruction is interrupted
+step=7    # each how many-th allocation fails
+stride=4  # each how many-th instruction is interrupted
 if [ "$what" != all ]; then
     seeds=5000
     limit=0
