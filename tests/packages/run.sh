@@ -109,10 +109,10 @@ try "release: none where it did not" commits npm 1
 # -- Arduino: the package, and the clone as it is --------------------------------------------------
 # DECIMAL_DIG: that core's WString.cpp needs it with gcc 5.4.
 arduino() { # LIBRARIES BUILD
-    mkdir -p "$2"
+    mkdir -p "$2" "$out/cache"
     arduino-builder -compile -hardware /usr/share/arduino-builder \
         -hardware /usr/share/arduino/hardware -tools /usr/bin -libraries "$1" \
-        -fqbn arduino:avr:mega:cpu=atmega2560 -build-path "$2" \
+        -fqbn arduino:avr:mega:cpu=atmega2560 -build-path "$2" -build-cache "$out/cache" \
         -prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=17 "$here/tests/packages/mega/mega.ino" &&
         [ -s "$2/mega.ino.hex" ]
 }
