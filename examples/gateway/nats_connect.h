@@ -18,14 +18,19 @@ static inline void nats_no_line(natsConnection *nc, natsSubscription *sub, natsS
     (void)user;
 }
 
-// What a call says that failed. nc: NULL if there is no connection.
+// What a call says that failed: of a connection its last error, which may be the cause, such as
+// "Permissions Violation" of a time-out; nc NULL, there is none: that of the call.
 static inline const char *nats_words(natsConnection *nc, natsStatus status) {
     natsStatus last = NATS_OK;
-    const char *words = nc == NULL ? nats_GetLastError(&last) : NULL;
+    const char *words = NULL;
+    int known;
     if (nc != NULL) {
-        last = natsConnection_GetLastError(nc, &words);
+        known = natsConnection_GetLastError(nc, &words) != NATS_OK;
+    } else {
+        words = nats_GetLastError(&last);
+        known = last == status;
     }
-    if (last != status || words == NULL || words[0] == '\0') {
+    if (!known || words == NULL || words[0] == '\0') {
         return natsStatus_GetText(status);
     }
     const char *end = words[0] == '(' ? strstr(words, "): ") : NULL; // "(conn.c:733): "

@@ -1176,7 +1176,6 @@ static void m_copying_port(t_world *w, uint32_t seed) {
     w->desc.ping_ms = 3000 + t_below(&rng, 5000);
 }
 
-
 static void m_setup(m_sim *sim) {
     t_world *w = sim->w;
     static const char *const names[M_TOPICS] = {"a", "s", "b", "u"};
