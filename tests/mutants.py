@@ -3,21 +3,34 @@
 that file. A break that no test notices survives and is listed: a rule that is not tested, or a
 break that changes nothing. Not part of `make test`.
 
-    python3 tests/mutants.py [selftest]     settings come from the environment:
-    FILE=ports/rtpush_posix.h   default rtpush.h
+    python3 tests/mutants.py [selftest] [NAME=value...]     names, also from the environment:
+    PORT=posix                  ports/rtpush_posix.h; none: rtpush.h
     SECTION='ws wire'           only these sections (>>ws, >>wire)
     FUNCTION=regex              only functions whose whole name matches
     COUNT=300 SEED=1            so many of all mutants, the same for the same seed; COUNT=all
     AGAIN=1                     only the survivors of the last run of this file
-    PROGRAMS='sim test_ws'      only these programs decide
+    PROGRAMS='sim test_ws'      only these programs decide; a wrong name lists those there are
     JOBS=2                      at a time
     SANITIZE=0                  survivors are not tried with sanitizers
 
+    PORT=json COUNT=all         the ports, with the minutes that two processors take
+    PORT=multipart COUNT=80
+    PORT=dash COUNT=80
+    PORT=access COUNT=80
+    PORT=sockets COUNT=80       test programs: tests/sockets/faults.c with poll and with select
+    PORT=posix COUNT=80         ... tests/posix/faults.c in its four forms
+    PORT=lwip COUNT=60          ... the simulation of tests/lwip in two builds
+    PORT=tls COUNT=60           ... tests/tls over rtpush_bearssl.h
+    PORT=bearssl COUNT=60
+    PORT=mbedtls COUNT=60       ... tests/tls over rtpush_mbedtls.h, in TLS 1.2 and 1.3
+
 A mutant of rtpush.h is compiled once, its private functions without `static`, and linked with the
 unit programs, which were compiled before with declarations in place of the implementation's
-functions. Of a port the programs are compiled anew. The program that killed most mutants of the
-section runs first; the first failure ends it. What survives is tried again with sanitizers. A
-mutant whose object code is that of the original is equivalent and not counted.
+functions. Of a port the programs are compiled anew, and linked to a core that was compiled before.
+The program that killed most mutants of the section runs first; the first failure ends it. So does
+taking some times as long as with nothing changed, in CPU or on the clock: that mutant hangs, and is
+`killed by NAME (hangs)`. What survives is tried again with sanitizers. A mutant whose object code
+is that of the original is equivalent and not counted.
 All results: build/mutants/*.results. The last line is `N killed, N survived, N not
 compiled`."""
 import bisect
@@ -29,9 +42,11 @@ import queue
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import lint
 
@@ -58,6 +73,7 @@ SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 Mutant = collections.namedtuple("Mutant", "start end new line function section text")
 Program = collections.namedtuple("Program", "name source flags libraries runs")
+CORE = "core" # among the libraries of a program: the core in an object of its own
 
 
 # -- what is mutated -------------------------------------------------------------------------------
@@ -79,7 +95,7 @@ def closing(code, at):
 def implementation(text):
     """C source of the same length in which only what may be mutated is not blank."""
     code = lint.code_of(text)
-    begin = re.search(r"^#ifdef RTPUSH_(\w+_)?IMPLEMENTATION\n", code, flags=re.M).end()
+    begin = re.search(r"^#ifdef RTP(USH|I)_(\w+_)?IMPLEMENTATION\n", code, flags=re.M).end()
     code = blank_part(code, 0, begin)
     for m in re.finditer(r"\bRTPUSH_ASSERT\(", code):
         code = blank_part(code, m.start(), closing(code, m.end() - 1) + 2)
@@ -192,15 +208,24 @@ def programs_of(file):
                  "pipe": ["-DRTPUSH_POSIX_EVENTFD=0"],
                  "accept": ["-DFAULTS_POSIX_2008", "-DRTPUSH_POSIX_EVENTFD=0",
                             "-DRTPUSH_POSIX_POLL"]}
-        return [Program(name, "tests/posix/faults.c", flags, ["-lpthread"], [[]])
+        return [Program(name, "tests/posix/faults.c", ["-DT_LINKED", *flags],
+                        [CORE, "-lpthread"], [[]])
                 for name, flags in forms.items()]
     if file == "ports/rtpush_sockets.h":
-        return [Program(way, "tests/sockets/faults.c", flags, ["-lpthread"], [[]])
+        return [Program(way, "tests/sockets/faults.c", ["-DT_LINKED", *flags],
+                        [CORE, "-lpthread"], [[]])
                 for way, flags in (("poll", []), ("select", ["-DRTPUSH_SOCKETS_SELECT"]))]
     if file in ("ports/rtpush_bearssl.h", "ports/rtpush_tls.h"):
         prepare("sh ports/cert.sh build/cert")
         return [Program(name, f"tests/tls/{name}.c", [], ["-lcmocka", "-lbearssl"], [["60"]])
                 for name in ("test_tls", "sim")]
+    if file == "ports/rtpush_mbedtls.h":
+        prepare("sh ports/cert.sh build/cert && sh tests/tls/mbedtls.sh host")
+        flags = subprocess.run(["sh", "tests/tls/mbedtls.sh", "flags", "host"], check=True,
+                               capture_output=True, text=True).stdout.split()
+        return [Program("test_tls", "tests/tls/test_tls.c", ["-DP_MBEDTLS", *flags],
+                        ["tests/tls/bearssl.c", "build/mbedtls/lib-host.a", "-lcmocka",
+                         "-lbearssl"], [[], ["1.3"]])]
     if file == "ports/rtpush_lwip.h":
         prepare("sh tests/lwip/fetch.sh 2.1 && "
                 "sh tests/lwip/build.sh 2.1-HEAP 2.1-SMALL 2.1-HEAP-asan 2.1-SMALL-asan")
@@ -211,11 +236,12 @@ def programs_of(file):
                         [f"build/lwip/objects/2.1-{c}", "build/lwip/objects/2.1-peers.local.o"],
                         [["rules"], ["seeds", "1", "40"], ["allocs", "1", "11"]])
                 for c in ("HEAP", "SMALL")]
-    name = re.match(r"ports/rtpush_(\w+)\.h$", file)
-    if not name or not os.path.exists(f"tests/unit/test_{name.group(1)}.c"):
+    header = f'#include "../../{file}"'
+    names = sorted(f[:-2] for f in os.listdir("tests/unit")
+                   if f.startswith("test_") and header in lint.read(f"tests/unit/{f}"))
+    if not names:
         sys.exit(f"mutants: no programs are known for {file}")
-    return [Program("test_" + name.group(1), f"tests/unit/test_{name.group(1)}.c", [],
-                    ["-lcmocka"], [[]])]
+    return [Program(name, f"tests/unit/{name}.c", [], [CORE, "-lcmocka"], [[]]) for name in names]
 
 
 def prepare(command):
@@ -249,12 +275,15 @@ class Tree:
 
     def do(self, *command):
         """Whether a command succeeds; what it prints is in the tree's log."""
+        began = time.monotonic()
         with open(f"{self.path}/log", "w", encoding="utf-8") as log:
             child = subprocess.Popen(command, cwd=self.path, stdout=log, stderr=log,
                                      stdin=subprocess.DEVNULL)
             _, status, used = os.wait4(child.pid, 0)
         child.returncode = status
         self.cpu = used.ru_utime + used.ru_stime
+        self.elapsed = time.monotonic() - began
+        self.hangs = os.WIFEXITED(status) and os.WEXITSTATUS(status) in (124, 128 + signal.SIGXCPU)
         return status == 0
 
     def compile(self, out, *flags):
@@ -268,13 +297,15 @@ class Tree:
     def code(self, optimise):
         """The bytes that the compiler makes of what is mutated; None if it refuses."""
         if self.run.file == "rtpush.h":
-            done = self.core("core.o", optimise)
+            out = "core.o"
+            done = self.core(out, optimise)
         else:
+            out = f"first{optimise}.o" # link() takes that with -O0
             p = self.run.programs[0]
-            done = self.compile("core.o", optimise, *p.flags, "-c", p.source)
+            done = self.compile(out, optimise, *p.flags, "-c", p.source)
         if not done:
             return None
-        with open(f"{self.path}/core.o", "rb") as f:
+        with open(f"{self.path}/{out}", "rb") as f:
             return f.read()
 
     def link(self, p, kind):
@@ -289,9 +320,13 @@ class Tree:
                     folder = lib + ("-asan" if kind else "")
                     libraries += [os.path.abspath(f"{folder}/{o}") for o in
                                   sorted(os.listdir(folder)) if o != "sim.o"]
+                elif lib == CORE:
+                    libraries.append(f"{self.run.out}/linked{kind}.o")
                 else:
-                    libraries.append(os.path.abspath(lib) if lib.endswith(".o") else lib)
-            return self.compile(out, "-O0", *flags, *p.flags, p.source, stop, *libraries)
+                    libraries.append(os.path.abspath(lib) if lib.endswith((".o", ".a")) else lib)
+            first = p is self.run.programs[0] and not kind
+            return self.compile(out, "-O0", *flags, *p.flags, "first-O0.o" if first else p.source,
+                                stop, *libraries)
         extra = object_flags(p.source)
         core = "core.o"
         if kind or extra:
@@ -311,17 +346,21 @@ class Tree:
         return done
 
     def passes(self, p, kind):
-        """Whether a program is built and passes; self.spent is its CPU time."""
-        self.spent = 0.0
+        """Whether a program is built and passes; self.spent is its CPU time, self.took of all."""
+        self.spent = self.took = 0.0
+        self.hangs = False
         if not self.link(p, kind):
             return False
-        limit = str(int(5 + (30 if kind else 5) * self.run.took.get(p.name, 10)))
+        times = 30 if kind else 5 # with sanitizers it takes longer
+        limit = self.run.least_s + times * self.run.spent.get(p.name, 60)
+        limit_took = 2 * (self.run.least_s + times * self.run.took.get(p.name, 60))
         for run in p.runs:
-            if not self.do("timeout", "600", "sh", "-c",
-                           'ulimit -c 0; ulimit -t "$0"; exec "$@"', limit,
+            if not self.do("timeout", "-k", "5", str(limit_took), "sh", "-c",
+                           'ulimit -c 0; ulimit -t "$0"; exec "$@"', str(int(limit)),
                            f"{self.path}/program", *run):
                 return False
             self.spent += self.cpu
+            self.took += self.elapsed
         return True
 
     def tried(self, mutant):
@@ -340,7 +379,7 @@ class Tree:
             for p in run.order(mutant.section):
                 if not self.passes(p, kind):
                     run.kills[mutant.section, p.name] += 1
-                    return f"killed by {p.name}{kind}"
+                    return f"killed by {p.name}{kind}{' (hangs)' * self.hangs}"
             if not kind and self.code("-O2") == run.code["-O2"]:
                 return "equivalent"
         return "survived"
@@ -349,6 +388,8 @@ class Tree:
 class Run:
     """All mutants of one file."""
 
+    least_s = 5 # seconds that a program may take in any case
+
     def __init__(self, file, programs, sources):
         self.file, self.programs, self.sources = file, programs, sources
         self.cc = os.environ.get("CC", "gcc")
@@ -356,7 +397,7 @@ class Run:
         self.out = os.path.abspath("build/mutants")
         self.jobs = int(os.environ.get("JOBS", "2"))
         self.kills = collections.Counter()
-        self.took = {}
+        self.spent, self.took = {}, {} # by each program with nothing changed: CPU, and in all
         self.text = lint.read(file)
         if file == "rtpush.h":
             self.text, self.declarations = self.open_up(self.text)
@@ -369,6 +410,10 @@ class Run:
         self.trees = queue.Queue()
         for i in range(self.jobs):
             self.trees.put(Tree(self, f"{self.out}/trees/{i}"))
+        if any(CORE in p.libraries for p in programs):
+            for kind, flags in (("", []), ("-asan", SANITIZED)):
+                subprocess.run([self.cc, "-std=c99", "-w", "-O1", *flags, "-c", "tests/unit/core.c",
+                                "-o", f"{self.out}/linked{kind}.o"], check=True)
         self.code = dict(self.each(lambda tree, o: (o, tree.code(o)), ("-O2", "-O0")))
         for wrong in filter(None, self.each(self.prepare, programs)):
             sys.exit(f"mutants: {wrong}")
@@ -406,20 +451,22 @@ class Run:
     def prepare(self, tree, p):
         """Builds a program's own object, and runs the program with nothing changed."""
         uses = [f for f in self.sources if f == p.source or not f.endswith(".c")]
-        stamp = hashlib.sha256(repr([p, self.cc, self.text] + [lint.read(f) for f in uses])
+        stamp = hashlib.sha256(repr(["took", p, self.cc, self.text] + [lint.read(f) for f in uses])
                                .encode(errors="replace")).hexdigest()
         path = f"{self.out}/{p.name}.stamp"
         last = lint.read(path).split() if os.path.exists(path) else [""]
         if last[0] != stamp:  # else an earlier run did this
             if self.file == "rtpush.h":
-                if not tree.build(p) or tree.code("-O0") is None:
+                if not tree.build(p):
                     return f"{p.name} is not compiled, see {tree.path}/log"
+            if tree.code("-O0") is None:
+                return f"{self.file} is not compiled, see {tree.path}/log"
             if not tree.passes(p, ""):
                 return f"{p.name} fails with nothing changed, see {tree.path}/log"
-            last = [stamp, str(tree.spent)]
+            last = [stamp, str(tree.spent), str(tree.took)]
             with open(path, "w", encoding="utf-8") as f:
                 f.write(" ".join(last))
-        self.took[p.name] = float(last[1])
+        self.spent[p.name], self.took[p.name] = float(last[1]), float(last[2])
         return None
 
     def order(self, section):
@@ -473,6 +520,7 @@ def report(run, mutants):
 # -- the script itself, on a file of twenty lines --------------------------------------------------
 
 SELF_CORE = """#include <stddef.h>
+#include <unistd.h>
 int rtpush_sum(const unsigned char *data, size_t len);
 #ifdef RTPUSH_IMPLEMENTATION
 // >>sum ------
@@ -488,6 +536,7 @@ static int rtpi_is_odd(int n) {
 int rtpush_sum(const unsigned char *data, size_t len) {
     int sum = 0;
     size_t i = 0;
+    while (len == 9) { pause(); }
     for (i = 0; i < len; i++) {
         sum += data[i];
     }
@@ -495,7 +544,8 @@ int rtpush_sum(const unsigned char *data, size_t len) {
 }
 #endif // RTPUSH_IMPLEMENTATION
 """
-SELF_TEST = """#include <assert.h>
+SELF_TEST = """#define _DEFAULT_SOURCE
+#include <assert.h>
 #include <stdlib.h>
 #define RTPUSH_ASSERT(c) assert(c)
 #define RTPUSH_IMPLEMENTATION
@@ -514,6 +564,7 @@ SELF_RESULTS = {
     "return n [% => /] 2 != 0; // 5 < 6": "survived",
     "for (i = 0; i [< => <=] len; i++) {": "killed by test_sum-asan",
     "[sum += data[i] => ];": "killed by test_sum",
+    "while (len == [9 => 8]) { pause(); }": "killed by test_sum (hangs)",
     "return rtpi_is_odd(sum) ? sum : sum [+ => -] 0;": "equivalent",
 }
 
@@ -529,6 +580,7 @@ def selftest():
         program = Program("test_sum", "tests/unit/test_sum.c", [], [], [[]])
         mutants = mutants_of(SELF_CORE)
         failed = [m.text for m in mutants if re.search(r"1000|\[5|5 \[|\[6", m.text)]
+        Run.least_s = 1
         run = Run("rtpush.h", [program], ["rtpush.h", "tests/unit/test_sum.c"])
         run.all([m for m in mutants if m.text in SELF_RESULTS])
         for line in lint.read("build/mutants/rtpush.results").splitlines():
@@ -547,11 +599,16 @@ def main():
     os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
     if sys.argv[1:] == ["selftest"]:
         return selftest()
-    file = os.environ.get("FILE") or "rtpush.h"
+    os.environ.update(argument.split("=", 1) for argument in sys.argv[1:])
+    port = os.environ.get("PORT")
+    file = f"ports/rtpush_{port}.h" if port else os.environ.get("FILE") or "rtpush.h"
     os.makedirs("build/mutants", exist_ok=True)
     programs = programs_of(file)
     if os.environ.get("PROGRAMS"):
-        programs = [p for p in programs if p.name in os.environ["PROGRAMS"].split()]
+        names = os.environ["PROGRAMS"].split()
+        if not set(names) <= {p.name for p in programs}:
+            sys.exit(f"mutants: programs are {' '.join(p.name for p in programs)}")
+        programs = [p for p in programs if p.name in names]
     sources = [f for f in lint.git_files() if re.match(r"(rtpush\.h|(ports|tests)/.*\.[ch])$", f)]
     mutants = chosen(file, mutants_of(lint.read(file)))
     if not mutants or not programs:
