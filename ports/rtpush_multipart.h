@@ -45,8 +45,8 @@
 //
 // WHAT IT READS
 //     RFC 2046 5.1.1    boundaries of 1 to 70 characters, quoted or not; preamble and epilogue are
-//                       skipped; white space behind a boundary. A line that only begins with the
-//                       boundary is malformed. Every line ends with CR LF exactly
+//                       skipped; up to 64 bytes of white space behind a boundary. A line that only
+//                       begins with the boundary is malformed. Every line ends with CR LF exactly
 //     RFC 7578 4.2      each part has one Content-Disposition: form-data with one name. %22 in
 //                       names is '"', as browsers write it, and \" and \\ are read as curl writes
 //                       them; other backslashes stay, as do %0D and %0A. filename* is ignored

@@ -39,6 +39,8 @@ static void json_prints_numbers(void **state) {
            (int32_t)5, (int32_t)215, (int32_t)-215, (int32_t)1000);
     PRINTS("7 0.07 0.007 0.000000007", "%0 %2 %3 %9", (int32_t)7, (int32_t)7, (int32_t)7,
            (int32_t)7);
+    PRINTS("0.0007 0.00007 0.000007 0.0000007 0.00000007", "%4 %5 %6 %7 %8", (int32_t)7,
+           (int32_t)7, (int32_t)7, (int32_t)7, (int32_t)7);
     PRINTS("-2.147483648 -214748364.8", "%9 %1", INT32_MIN, INT32_MIN);
     PRINTS("0000000a deadbeef", "%x %x", (uint32_t)10, (uint32_t)0xDEADBEEFu);
     PRINTS("true false 100% [] ", "%b %b 100%% [] %", 2, 0);
