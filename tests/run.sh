@@ -13,6 +13,8 @@
 #   wire-tls, device-tls, pages-tls: a board over TLS, as secure-app in `test`
 #   clients-poll, clients-asan: as posix and clients-tls in `test`
 #   slots-sockets-long: attacks on slots, which are the core's, over the sockets port
+#   examples-long: the ticker's tests at 1 kHz, which one of them has in `test`
+#   apps-long: each example for boards, of which three are in `test`
 #   widgets-firefox, tabs-firefox: Firefox has rtpush.js in `test`
 #   projects-long: Pico W by its SDK, most of which is compiling the SDK
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
@@ -109,6 +111,8 @@ command_of() {
             RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
         examples) echo "$make -j 2 examples-asan &&
             node tests/browser/examples.test.mjs build/examples-asan" ;;
+        examples-long) echo "$make build/examples-asan/ticker &&
+            LONG=1 node tests/browser/examples.test.mjs build/examples-asan ticker" ;;
         example-clients-long) echo "$make hub &&
             node tests/browser/clients.test.mjs build/hub Go Node-RED" ;;
         example-clients) echo "$make hub && node tests/browser/clients.test.mjs build/hub" ;;
@@ -123,6 +127,7 @@ command_of() {
         widgets-firefox) echo "$make build/widgets-asan && RTPUSH_BROWSER=firefox \
             node tests/browser/widgets.test.mjs build/widgets-asan" ;;
         lwip) echo "sh tests/lwip/run.sh" ;;
+        apps-long) echo "sh tests/device/run.sh apps" ;;
         wire-boards-long) echo "sh tests/device/run.sh wire-boards" ;;
         wire | wire-tls | device | device-tls | pages | pages-tls | widgets | selftest | boards | \
             secure-device | secure-app)
@@ -188,9 +193,10 @@ lint symbols mutants-self'
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll slots-sockets-long wire-tls wire-boards-long device-tls widgets-firefox
             fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox browser-faults-long
-            images-long example-clients-long projects-long matrix-long cpp-long snippets-long
-            tls-long gateway-redis-long gateway-nats-long gateway-state-long gateway-rabbit-long
-            gateway-cut-nats-long gateway-cut-rabbit-long gateway-kafka-long'
+            images-long examples-long apps-long example-clients-long projects-long matrix-long
+            cpp-long snippets-long tls-long gateway-redis-long gateway-nats-long
+            gateway-state-long gateway-rabbit-long gateway-cut-nats-long gateway-cut-rabbit-long
+            gateway-kafka-long'
         ;;
     # A line is a chain: what builds in the same place goes one after the other. Long ones first.
     # Those of `busy` compile and compute, two at a time; the others mostly wait.

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 
 enum { PRICES = 50, GROUP = 5, GROUPS = PRICES / GROUP, TRADES = GROUPS, TOPICS };
-enum { GROUP_MAX = 80, ALL_MAX = 11 + PRICES * 11, BEHIND_MAX_MS = 20 };
+enum { GROUP_MAX = 80, ALL_MAX = 11 + PRICES * 11, BEHIND_MAX_MS = 5000 };
 enum { TRADE_MS = 100, FIX_EVERY = 8, FIX_BACK = 5 }; // each 8th trade corrects the 5th before it
-enum { RX = 512, TX = 1024, LOG = 8192, MESSAGES_S = 2000 };
+enum { RX = 512, TX = 1024, LOG = CONNS > 16 ? 8192 : 4096, MESSAGES_S = 2000 };
 
 #define PRICE(n) {"p" #n, &rtpush_topic_state, 0, GROUP_MAX}
 static const rtpush_topic topics[TOPICS] = {
@@ -28,6 +28,8 @@ static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, TOPICS, GROUPS * GROUP_M
 static uint32_t prices[PRICES]; // in hundredths
 static uint32_t random_state = 1;
 static uint32_t rate = 1000; // moves a second
+static uint32_t moves;       // since the start, until last_ms
+static uint32_t last_ms;
 
 static uint32_t random_below(uint32_t n) {
     random_state = random_state * 1664525u + 1013904223u;
@@ -55,6 +57,7 @@ static void move_price(rtpush_server *srv, uint32_t now_ms) {
     const uint32_t i = random_below(PRICES);
     prices[i] += random_below(41);
     prices[i] -= prices[i] > 120 ? 20 : 0;
+    moves++;
     publish_group(srv, i / GROUP, now_ms);
 }
 
@@ -82,14 +85,19 @@ static void on_prices(rtpush_server *srv, const rtpush_request *req) {
     }
 }
 
-// Any message asks for the device's time: a page compares it with its own.
+// "time" asks for the device's time, which a page compares with its own, for the moves that were
+// made and until when.
 static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg) {
-    uint8_t out[10];
+    uint8_t out[32];
     rtpush_text t = {out, sizeof out, 0, 0};
     if (msg->opcode != RTPUSH_TEXT_MESSAGE || msg->len != 4 || memcmp(msg->data, "time", 4) != 0) {
         return rtpush_close(srv, conn, 1008, "unknown command"); // RFC 6455 7.4.1
     }
     rtpush_text_decimal(&t, rtpush_now_ms(srv));
+    rtpush_text_put(&t, " ", 1);
+    rtpush_text_decimal(&t, last_ms);
+    rtpush_text_put(&t, " ", 1);
+    rtpush_text_decimal(&t, moves);
     return rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, out, t.len);
 }
 
@@ -102,10 +110,10 @@ static void start(rtpush_server *srv) {
     }
 }
 
-// The moves of the time that has passed.
+// The moves of the time that has passed: late ones are made up for, of 5 s at most.
 static uint32_t step(rtpush_server *srv, uint32_t now_ms) {
-    static uint32_t last_ms, trade_ms, owed; // thousandths of a move
-    const uint32_t passed = now_ms - last_ms;
+    static uint32_t trade_ms, owed; // thousandths of a move
+    const uint32_t passed = last_ms != 0 ? now_ms - last_ms : 0;
     owed += (passed < BEHIND_MAX_MS ? passed : BEHIND_MAX_MS) * rate;
     for (; owed >= 1000; owed -= 1000) {
         move_price(srv, now_ms);

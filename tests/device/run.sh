@@ -13,8 +13,9 @@
 #   selftest  examples/selftest in Chromium: from this machine, as a sketch, from that board
 #   device-tls, pages-tls  both over TLS, side by side from this machine and from mps2-an385, which
 #           has RAM for TLS in every connection
-#   boards  the clients on the other boards, without what takes long, and examples of
+#   boards  the clients on the other boards, without what takes long, and three examples of
 #           examples/shared on the one with 64 KB of RAM
+#   apps    all of these examples that are for boards, there
 #   gateway 200 pages of examples/gateway, whose source is that board
 #   secure-device  examples/secure as firmware: TLS in 64 KB of RAM, instructions of a handshake
 #   secure-app     its application and pages there, as tests/clients and tests/browser see them
@@ -179,6 +180,13 @@ clients() { # BOARD MORE
     run "clients-$1" node tests/clients/device.test.mjs "$(device "$@")"
 }
 
+apps() { # NAME...
+    # shellcheck disable=SC2046 # names without blanks
+    build "${MAKE:-make}" --no-print-directory $(for app in "$@"; do
+        echo "build/app-firmware/$app/lm3s6965evb.elf"
+    done) && run apps-lm3s6965evb node tests/clients/apps.test.mjs build/app-firmware "$@"
+}
+
 build_dashboard() {
     build "${MAKE:-make}" --no-print-directory build/dashboard \
         $(for b in $boards; do echo "build/firmware/$b.elf"; done)
@@ -262,10 +270,9 @@ for part in "$@"; do
             build_dashboard || continue
             clients mps2-an385 ',"quick":true'
             clients mps2-an500 ',"quick":true'
-            build "${MAKE:-make}" --no-print-directory $(for app in board chat rtc; do
-                echo "build/app-firmware/$app/lm3s6965evb.elf"
-            done) && run apps-lm3s6965evb node tests/clients/apps.test.mjs build/app-firmware
+            apps board chat rtc
             ;;
+        apps) apps board chat remote rtc ticker upload ;;
         gateway)
             build "${MAKE:-make}" --no-print-directory build/gateway-asan \
                 build/firmware/lm3s6965evb.elf || continue

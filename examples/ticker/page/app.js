@@ -19,6 +19,7 @@ const prices = []; // as they came
 const rows = {};
 const got = {}; // of each way: [{ at, age, prices, answers, bytes }]
 const trips = []; // [round trip, page's clock - device's clock]
+const marks = []; // [device's clock, moves until then]
 $('prices').append(...cells);
 
 for (const [way, name] of Object.entries(WAYS)) {
@@ -27,15 +28,23 @@ for (const [way, name] of Object.entries(WAYS)) {
     $('ways').append(make('tr', { id: way }, make('th', { scope: 'row' }, name), ...rows[way]));
 }
 
-// -- the device's clock: half of the fastest round trip is the way there
+// -- the device's clock: half of the fastest round trip is the way there. And its moves by it
 
 const offset = () => trips.reduce((best, trip) => (trip[0] < best[0] ? trip : best))[1];
 let askedAt = 0;
 
 function clock(text) {
     const trip = performance.now() - askedAt;
-    trips.push([trip, askedAt + trip / 2 - Number(text)]);
+    const [now, ms, moves] = text.split(' ').map(Number);
+    trips.push([trip, askedAt + trip / 2 - now]);
     trips.splice(0, trips.length - WINDOW);
+    marks.push([ms, moves]);
+    marks.splice(0, marks.length - WINDOW);
+    const [began, before] = marks[0];
+    if (ms > began) {
+        const rate = (moves - before) * 1000 / (ms - began);
+        $('rate').textContent = `${Math.round(rate)} moves a second`;
+    }
 }
 
 // `text` came by a way: "MS price price ..."
@@ -68,6 +77,8 @@ const streams = [
         onNotice(kind, n) {
             if (kind === 'gap') {
                 $('lost').textContent = `${n} missed`;
+            } else if (kind === 'reset') { // its clock and its moves began anew
+                trips.length = marks.length = 0;
             }
         },
     }),
