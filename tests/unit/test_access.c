@@ -623,6 +623,7 @@ static void access_jwt_reads_json_strictly(U_STATE) {
         "\t{\r\n\"exp\" : 2000 ,\"\":\"\" } \n",
         "{\"exp\":2000,\"x\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
         "{\"exp\":2000,\"x\":\"\\ud83d\\ude00\\uFFFD\"}",
+        "{\"exp\":2000,\"x\":\"\\ud800\\udc00\\udbff\\udfff\\ud7ff\\ue000\"}",
         "{\"exp\":2000,\"x\":\"\xF0\x9F\x98\x80\"}",
         "{\"exp\":2000,\"\\ud83d\\ude00\":1}", "{\"exp\":2000,\"x\":\"\x7F\"}"};
     static const char *const bad[] = {
@@ -643,6 +644,9 @@ static void access_jwt_reads_json_strictly(U_STATE) {
         "{\"exp\":2000,\"x\":\"\\x\"}", "{\"exp\":2000,\"x\":\"\\u12\"}",
         "{\"exp\":2000,\"x\":\"\\u12G4\"}", "{\"exp\":2000,\"x\":\"\\u0000\"}",
         "{\"exp\":2000,\"x\":\"\\ud83d\"}", "{\"exp\":2000,\"x\":\"\\ud83d\\u0041\"}",
+        "{\"exp\":2000,\"x\":\"\\ud800\"}", "{\"exp\":2000,\"x\":\"\\udfff\"}",
+        "{\"exp\":2000,\"x\":\"\\udc00\\udc00\"}", "{\"exp\":2000,\"x\":\"\\ud800\\udbff\"}",
+        "{\"exp\":2000,\"x\":\"\\ud800\\ue000\"}",
         "{\"exp\":2000,\"x\":\"\\ude00\\ud83d\"}", "{\"exp\":2000,\"x\":\"\\ud83dx\"}",
         "{\"exp\":2000,\"x\":\"\x80\"}", "{\"exp\":2000,\"x\":\"\xC0\x80\"}",
         "{\"exp\":2000,\"x\":\"\xE2\x82\"}", "{\"exp\":2000,\"x\":\"\xE2\\u0041\"}",
@@ -1052,7 +1056,6 @@ static size_t mutate(t_rng *rng, uint8_t *text, size_t len, size_t cap) {
     return len;
 }
 
-// What stands behind a signature is read whatever it is, in memory that ends with it.
 // What else an application can call is said in the words of rtpush_strerror.
 static void access_errors_have_words_of_their_own(U_STATE) {
     for (int error = RTPUSH_ERR_USED; error <= RTPUSH_ERR_TOKEN; error++) {
@@ -1068,6 +1071,7 @@ static void access_errors_have_words_of_their_own(U_STATE) {
     assert_string_equal(rtpush_access_strerror(RTPUSH_OK), rtpush_strerror(RTPUSH_OK));
 }
 
+// What stands behind a signature is read whatever it is, in memory that ends with it.
 static void access_mutated_input_breaks_nothing(U_STATE) {
     static const char *const payloads[] = {
         "{\"exp\":2000,\"sub\":\"al\\u00efce\\ud83d\\ude00\",\"aud\":[\"a\",\"dev\"],\"nbf\":1.5}",

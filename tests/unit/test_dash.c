@@ -69,6 +69,11 @@ static void dash_reads_commands(void **state) {
     ACCEPTS("{\"name\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}", NAME, 0, "\"\\/\b\f\n\r\t");
     ACCEPTS("{\"name\":\"\\u00e9\\u20AC\"}", NAME, 0, "\xC3\xA9\xE2\x82\xAC");
     ACCEPTS("{\"name\":\"\\uD83D\\uDE00\"}", NAME, 0, "\xF0\x9F\x98\x80");
+    ACCEPTS("{\"name\":\"\\uD800\\uDC00\\uDBFF\\uDFFF\"}", NAME, 0, // the first and the last
+            "\xF0\x90\x80\x80\xF4\x8F\xBF\xBF");
+    ACCEPTS("{\"name\":\"\\uD7FF\\uE000\"}", NAME, 0, "\xED\x9F\xBF\xEE\x80\x80"); // none
+    ACCEPTS("{\"name\":\"\\u007f\\u0080\\u07ff\\u0800\"}", NAME, 0,
+            "\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80"); // RFC 3629 3
     ACCEPTS("{\"name\":\"\xF0\x9F\x98\x80\"}", NAME, 0, "\xF0\x9F\x98\x80");
 }
 
@@ -178,6 +183,12 @@ static void dash_refuses_what_is_malformed(void **state) {
         "{\"name\":\"\\u0000\"}",
         "{\"name\":\"\\uD83D\"}",
         "{\"name\":\"\\uDE00\"}",
+        "{\"name\":\"\\uDC00\"}",
+        "{\"name\":\"\\uDFFF\"}",
+        "{\"name\":\"\\uD800\"}",
+        "{\"name\":\"\\uDBFF\"}",
+        "{\"name\":\"\\uD83D\\uDBFF\"}",
+        "{\"name\":\"\\uD83D\\uE000\"}",
         "{\"name\":\"\\uD83D\\uD83D\"}",
         "{\"name\":\"\\uD83Dx\"}",
         "{\"name\":\"\\uD83D\\n\"}",
@@ -244,10 +255,12 @@ static int on_message(rtpush_server *srv, rtpush_handle conn, const rtpush_messa
 static const rtpush_topic topics[] = {{"temp", &rtpush_topic_state, 0, 16},
                                       {"led", &rtpush_topic_state, 0, 16},
                                       {"fan.speed", &rtpush_topic_event, 0, 0},
-                                      {"name", &rtpush_topic_state, 0, 100},
+                                      {"name", &rtpush_topic_state, 0, 110},
                                       {"chat", &rtpush_topic_event, 0, 0}};
-static const rtpush_widget lost[] = {{"gone", "", NULL, NULL, RTPUSH_DASH_VALUE, 0, 0, 0}};
-static const rtpush_dash lost_dash = {"", lost, 1, NULL};
+static const rtpush_widget lost[] = {{"temp", "", NULL, NULL, RTPUSH_DASH_VALUE, 0, 0, 0},
+                                     {"gone", "", NULL, NULL, RTPUSH_DASH_VALUE, 0, 0, 0},
+                                     {"temp", "", NULL, NULL, RTPUSH_DASH_VALUE, 0, 0, 0}};
+static const rtpush_dash lost_dash = {"", lost, 3, NULL};
 static rtpush_route routes[] = {
     {.path = "/dash.json", .kind = &rtpush_handler, .on_request = on_table, .user = (void *)&dash},
     {.path = "/lost", .kind = &rtpush_handler, .on_request = on_table, .user = (void *)&lost_dash},
@@ -379,6 +392,13 @@ static void dash_publishes_what_the_page_reads(void **state) {
     text[199] = '\0';
     T_EQ(rtpush_dash_text(&w->srv, &dash, NAME, text), RTPUSH_ERR_TOO_BIG);
     T_EQ(rtpush_dash_log(&w->srv, &dash, FIXED, "warn", text), RTPUSH_ERR_TOO_BIG);
+    // "at most 140 bytes as JSON", and 100 of a text: what is between the quotation marks
+    text[140] = '\0';
+    T_EQ(rtpush_dash_log(&w->srv, &dash, FIXED, "warn", text), RTPUSH_OK);
+    text[101] = '\0';
+    T_EQ(rtpush_dash_text(&w->srv, &dash, NAME, text), RTPUSH_ERR_TOO_BIG);
+    text[100] = '\0';
+    T_EQ(rtpush_dash_text(&w->srv, &dash, NAME, text), RTPUSH_OK);
     t_finish(w);
 }
 

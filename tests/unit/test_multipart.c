@@ -16,13 +16,19 @@ typedef struct sink {
     int open;   // between BEGIN and END
     int fail;   // return this at END
     int events; // tried
+    int waits;  // of them, that come again
+    int early;  // `fail` is returned already at 1: DATA, 2: BEGIN
 } sink;
 
 static int on_part(void *ctx, int event, const rtpush_part *part, const uint8_t *data, size_t len) {
     sink *s = (sink *)ctx;
     T_CHECK(part->name != NULL, "a part without a name");
-    s->events++;
+    T_CHECK(++s->events < 1000000, "an event again and again");
+    if (s->early && event == RTPUSH_PART_END - s->early) {
+        return s->fail;
+    }
     if (s->later && t_below(&s->rng, s->later) == 0) {
+        s->waits++;
         return t_below(&s->rng, 2) ? RTPUSH_RETRY : RTPUSH_ERR_WOULD_BLOCK;
     }
     if (event == RTPUSH_PART_BEGIN) {
@@ -54,7 +60,9 @@ static int read_form(const char *type, const uint8_t *body, size_t len, size_t c
     rtpush_multipart m;
     char *memory = (char *)malloc(memory_size);
     size_t at = 0;
-    int result = rtpush_multipart_init(&m, type, memory, memory_size, on_part, s);
+    const int begun = rtpush_multipart_init(&m, type, memory, memory_size, on_part, s);
+    int waits = 0;
+    int result;
     do {
         size_t n = cut > at ? cut - at : len - at;
         if (most) {
@@ -68,6 +76,7 @@ static int read_form(const char *type, const uint8_t *body, size_t len, size_t c
             memcpy(piece + n - offered, body + at, offered); // its end stands at the end of memory
             result = rtpush_multipart_read(&m, piece + n - offered, offered,
                                            at + offered == len);
+            waits += result == RTPUSH_RETRY;
             if (result == RTPUSH_RETRY && t_below(&s->rng, 3) == 0 && offered > 1) {
                 offered = 1 + t_below(&s->rng, (uint32_t)offered); // the rate lets less pass now
             } else if (result != RTPUSH_RETRY) {
@@ -80,6 +89,8 @@ static int read_form(const char *type, const uint8_t *body, size_t len, size_t c
     if (result < 0) {
         T_EQ(rtpush_multipart_read(&m, body, len, 1), result); // for good
     }
+    T_EQ(begun, result == RTPUSH_MULTIPART_TYPE ? result : RTPUSH_OK);
+    T_EQ(waits, s->waits); // each goes back to on_body
     free(memory);
     return result;
 }
@@ -87,7 +98,7 @@ static int read_form(const char *type, const uint8_t *body, size_t len, size_t c
 static void expect_at(int line, const char *type, const uint8_t *body, size_t len, int result,
                       const char *log) {
     for (size_t cut = 0; cut <= len; cut++) {
-        sink s = {{0}, 0, t_seed(1), 0, 0, 0};
+        sink s = {{0}, 0, t_seed(1), 0, 0, 0, 0, 0};
         t_put(&s.log, "", 0);
         int is = read_form(type, body, len, cut, cut == len ? 1 : 0, 200, &s);
         if (is != result || (log && strcmp(t_text(&s.log), log) != 0)) {
@@ -203,7 +214,7 @@ static void multipart_reads_boundaries(U_STATE) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char body[600];
-        sink s = {{0}, 0, t_seed(1), 0, 0, 0};
+        sink s = {{0}, 0, t_seed(1), 0, 0, 0, 0, 0};
         snprintf(body, sizeof body, "--%s\r\n" NAME("n") "\r\n\r\nv\r\n--%s--",
                  cases[i].boundary ? cases[i].boundary : "a",
                  cases[i].boundary ? cases[i].boundary : "a");
@@ -243,6 +254,8 @@ static void multipart_refuses_what_is_malformed(U_STATE) {
     expect(TYPE, ONE("Content-Disposition : form-data; name=x", ""), BAD, "");
     expect(TYPE, ONE(NAME("x") "\r\nNothing", ""), BAD, "");
     expect(TYPE, ONE(NAME("x") "\r\n: y", ""), BAD, "");
+    expect(TYPE, ONE(NAME("x") "\r\n:", ""), BAD, "");
+    expect(TYPE, ONE(NAME("x") "\r\ny", ""), BAD, "");
     expect(TYPE, ONE("Content-Disposition: form-data;\r\n name=x", ""), BAD, ""); // folded
     expect(TYPE, ONE(" " NAME("x"), ""), BAD, "");
     expect(TYPE, ONE(NAME("\"a\nb\""), ""), BAD, "");
@@ -252,6 +265,7 @@ static void multipart_refuses_what_is_malformed(U_STATE) {
     expect(TYPE, ONE(NAME("x") "\r\nX: \1", ""), BAD, "");
     expect(TYPE, "--XyZ\n" NAME("x") "\n\n1\n--XyZ--\n", BAD, "");
     expect(TYPE, "--XyZ\r" NAME("x") "\r\n\r\n1\r\n--XyZ--", BAD, "");
+    expect(TYPE, "--XyZ\rX" NAME("x") "\r\n\r\n1\r\n--XyZ--", BAD, ""); // CR alone
     expect(TYPE, "--XyZ\r\n" NAME("x") "\r\n\r1", BAD, "");
     expect(TYPE, "--XyZ\r\n" NAME("x") "\r\n\r\n1\r\n--XyZa\r\n", BAD, "[x|-|-]1[end]");
     expect(TYPE, "--XyZ\r\n" NAME("x") "\r\n\r\n1\r\n--XyZ-\r\n", BAD, "[x|-|-]1[end]");
@@ -284,7 +298,7 @@ static void multipart_bounds_the_fields(U_STATE) {
     // 1 KiB of fields, in which a line counts with its CR and without its LF.
     for (int more = 0; more < 2; more++) {
         char body[1200];
-        sink s = {{0}, 0, t_seed(1), 0, 0, 0};
+        sink s = {{0}, 0, t_seed(1), 0, 0, 0, 0, 0};
         snprintf(body, sizeof body, ONE(NAME("x") "\r\nX:%*s", "1"),
                  1024 + more - (int)strlen(NAME("x") "\r" "X:" "\r" "\r"), "");
         T_EQ(read_form(TYPE, (const uint8_t *)body, strlen(body), 0, 0, 200, &s),
@@ -295,7 +309,7 @@ static void multipart_bounds_the_fields(U_STATE) {
     for (size_t size = 0; size < 160; size++) {
         static const char body[] = ONE(NAME("\"first\"; filename=\"second\"") "\r\n"
                                        "Content-Type: text/plain", "1");
-        sink s = {{0}, 0, t_seed(1), 0, 0, 0};
+        sink s = {{0}, 0, t_seed(1), 0, 0, 0, 0, 0};
         t_put(&s.log, "", 0);
         int is = read_form(TYPE, (const uint8_t *)body, sizeof body - 1, 0, 0, size, &s);
         T_CHECK(is == (size <= strlen(TYPE) ? RTPUSH_MULTIPART_TYPE : size < 64 ? LONG : 0),
@@ -311,7 +325,7 @@ static void multipart_takes_names_of_every_length(U_STATE) {
     for (size_t size = 60; size < 120; size++) {
         const size_t name = size - strings - sizeof "Content-Disposition: form-data; name=\"\"";
         char body[400];
-        sink s = {{0}, 0, t_seed(1), 0, 0, 0};
+        sink s = {{0}, 0, t_seed(1), 0, 0, 0, 0, 0};
         t_put(&s.log, "", 0);
         for (size_t len = 1; len <= name; len++) {
             snprintf(body, sizeof body,
@@ -326,13 +340,15 @@ static void multipart_takes_names_of_every_length(U_STATE) {
     }
 }
 
-// An error of the application ends it, and is what it gave.
+// An error of the application ends it, whichever event it is for, and is what it gave.
 static void multipart_gives_back_the_applications_error(U_STATE) {
     static const char body[] = ONE(NAME("x"), "1") "tail";
-    sink s = {{0}, 0, t_seed(1), 0, -7, 0};
-    T_EQ(read_form(TYPE, (const uint8_t *)body, sizeof body - 1, 0, 0, 200, &s), -7);
-    T_EQ(s.events, 3);
-    t_buf_free(&s.log);
+    for (int early = 0; early < 3; early++) {
+        sink s = {{0}, 0, t_seed(1), 0, -7, 0, 0, early};
+        T_EQ(read_form(TYPE, (const uint8_t *)body, sizeof body - 1, 0, 0, 200, &s), -7);
+        T_EQ(s.events, 3 - early);
+        t_buf_free(&s.log);
+    }
 }
 
 // -- forms by chance ------------------------------------------------------------------------------
@@ -395,14 +411,14 @@ static void multipart_is_the_same_at_every_cut(U_STATE) {
             if (t_below(&rng, 3) == 0) {
                 form.len = t_below(&rng, (uint32_t)form.len);
             }
-            sink s = {{0}, 0, t_seed(1), 0, 0, 0};
+            sink s = {{0}, 0, t_seed(1), 0, 0, 0, 0, 0};
             t_put(&s.log, "", 0);
             wanted = read_form(TYPE, form.data, form.len, 0, 0, 120, &s);
             t_buf_free(&log);
             log = s.log;
         }
         for (int round = 0; round < 6; round++) {
-            sink s = {{0}, round > 2 ? 3u : 0u, t_seed(seed * 8 + (uint32_t)round), 0, 0, 0};
+            sink s = {{0}, round > 2 ? 3u : 0u, t_seed(seed * 8 + (uint32_t)round), 0, 0, 0, 0, 0};
             t_put(&s.log, "", 0);
             int is = read_form(TYPE, form.data, form.len, 0, round % 3 * 20u + 1u, 120, &s);
             if (is != wanted || strcmp(t_text(&s.log), t_text(&log)) != 0) {
