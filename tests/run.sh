@@ -69,7 +69,7 @@ command_of() {
         access) echo "$make build/access && node tests/clients/access.test.mjs build/access" ;;
         gateway-feeds) echo "$make build/gateway-asan &&
             node tests/gateway/feeds.test.mjs build/gateway-asan" ;;
-        gateway-rabbit-long) echo "$make build/gateway && LONG=1 READERS=100 \
+        gateway-rabbit-long) echo "$make build/gateway && LONG=1 READERS=300 EVENTS=20000 \
             node tests/gateway/gateway.test.mjs rabbit build/gateway" ;;
         gateway-kafka) echo "$make build/gateway-asan build/kafka-mock &&
             node tests/gateway/gateway.test.mjs kafka build/gateway-asan" ;;
@@ -86,7 +86,7 @@ command_of() {
             sh tests/gateway/cut.sh redis build/gateway-asan" ;;
         gateway-cut-*-long) echo "$make build/gateway-asan && READERS=60 \
             sh tests/gateway/cut.sh $(echo "$1" | cut -d- -f3) build/gateway-asan" ;;
-        gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=2000 \
+        gateway-*-long) echo "$make build/gateway hub && READERS=300 EVENTS=20000 \
             node tests/gateway/gateway.test.mjs $(echo "$1" | cut -d- -f2) \
             build/gateway 'readers of'" ;;
         gateway-http) echo "$make build/gateway-asan hub build/hub-tls &&

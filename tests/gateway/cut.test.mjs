@@ -5,7 +5,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { BROKERS, daemon, folder, startHaproxy } from './brokers.mjs';
-import { haveAll, KINDS, PollReader, SseReader } from './readers.mjs';
+import { Crowd } from './crowd.mjs';
+import { PollReader, SseReader } from './readers.mjs';
 import { fresh, healthy, metric, postAll } from './gateways.mjs';
 import {
   afterTest, call, check, equal, run, runAll, sleep, startServer, test, until,
@@ -121,11 +122,12 @@ test(`${READERS} readers of gateways that are cut off from ${name} miss nothing 
     const proxy = await startHaproxy(gs.map((g) => g.url.slice('http://'.length)));
     const url = `http://127.0.0.1:${proxy.port}`;
     await healthy({ url });
-    const readers = [...Array(READERS).keys()].map((i) => new KINDS[i % 3](url, TOPICS, i));
+    const crowd = new Crowd(url, TOPICS, READERS);
+    const { readers } = crowd;
     const pages = gs.map((g, i) => new SseReader(g.url, ['status'], i));
     afterTest(() => [...readers, ...pages].forEach((r) => r.stop()));
-    [...readers, ...pages].forEach((r) => r.start());
-    await until('all readers', () => readers.every((r) => r.opened > 0 || r.id), 20_000);
+    pages.forEach((r) => r.start());
+    await crowd.allOpen();
     await until('the status', () => pages.every((r) => statusOf(r) === 'up'));
 
     const repeated = {};
@@ -134,12 +136,12 @@ test(`${READERS} readers of gateways that are cut off from ${name} miss nothing 
     const posts = Promise.all(TOPICS.map((t) => postAll(url, t, (n) => {
       posted[t] = n;
       return n < total;
-    }, { count: repeated, pause: () => random(PACE_MS) })));
+    }, { count: repeated, pause: () => sleep(random(PACE_MS)) })));
     await cutOff([random(3)], { gs, readers, pages });
     await cutOff([0, 1, 2], { gs, readers, pages });
     total = Math.max(...Object.values(posted)) + 10;
     await posts;
-    await haveAll(readers, total, `seed ${seed}`, `posts ${JSON.stringify(repeated)}`);
+    await crowd.haveAll(total, `seed ${seed}`, `posts ${JSON.stringify(repeated)}`);
     check(repeated[503] > 0, `no POST was refused: ${JSON.stringify(repeated)}`);
     [...readers, ...pages].forEach((r) => r.stop());
     await Promise.all(gs.map((g) => g.stop()));

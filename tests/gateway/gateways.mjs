@@ -23,7 +23,7 @@ export async function publish(g, topic, body) {
 }
 
 // Posts numbered events to a topic, n from 0 on, while more(n). Each is repeated with its key until
-// it is stored. count: of what else was answered, by status.
+// it is stored. count: of what else was answered, by status. pause: waits before the next.
 export async function postAll(url, topic, more, { count = {}, pause }) {
   for (let n = 0; more(n); n++) {
     const headers = { 'Idempotency-Key': `${topic}-${n}` };
@@ -35,7 +35,7 @@ export async function postAll(url, topic, more, { count = {}, pause }) {
       count[a?.status ?? 'cut'] = (count[a?.status ?? 'cut'] ?? 0) + 1;
       await sleep(100);
     }
-    await sleep(pause());
+    await pause();
   }
 }
 

@@ -1,9 +1,9 @@
 // Readers over the three transports that come back by themselves, as pages do, and keep what they
 // were told: `seen` has the events in order, { topic, data, id }, and { notice } where something
-// was missed.
+// was missed. In a crowd it is a Ledger, which keeps nothing (crowd.mjs).
 import http from 'node:http';
 import { createRequire } from 'node:module';
-import { call, equal, EventParser, noticesOf, sleep, until } from '../clients/harness.mjs';
+import { call, EventParser, noticesOf, sleep } from '../clients/harness.mjs';
 
 const require = createRequire(new URL('../clients/', import.meta.url));
 const WebSocket = require('ws');
@@ -12,11 +12,11 @@ const { EventSource } = require('eventsource');
 const again = (n) => sleep(100 + (n * 37) % 200);
 
 class Reader {
-  constructor(url, topics, number) {
+  constructor(url, topics, number, seen = []) {
     this.url = url;
     this.topics = topics;
     this.number = number;
-    this.seen = [];
+    this.seen = seen;
     this.id = '';
     this.opened = 0;
     this.codes = []; // with which its WebSockets were closed
@@ -159,44 +159,3 @@ export class PollReader extends Reader {
 }
 
 export const KINDS = [SseReader, WsReader, PollReader];
-
-// What is wrong with what a reader saw of events whose data is "topic number", each topic from 0
-// to total - 1: null if nothing. What it was told that it missed is no fault.
-function faultOf(reader, total) {
-  const next = {};
-  let told = false;
-  for (const e of reader.seen) {
-    if (e.notice) {
-      told = true;
-      for (const topic of reader.topics) {
-        next[topic] = { ...next[topic], jump: true };
-      }
-      continue;
-    }
-    const number = Number(e.data.split(' ')[1]);
-    const expected = next[e.topic]?.number ?? 0;
-    const jump = next[e.topic]?.jump;
-    if (number < expected || (number > expected && !jump)) {
-      return `${reader.constructor.name}: ${e.topic} ${number} at ${e.id}, expected ${expected}`;
-    }
-    next[e.topic] = { number: number + 1 };
-  }
-  for (const topic of reader.topics) {
-    if ((next[topic]?.number ?? 0) !== total && !(told && next[topic]?.jump)) {
-      return `${reader.constructor.name}: ${topic} ends at ${next[topic]?.number}`;
-    }
-  }
-  return null;
-}
-
-// Waits for the last events 0 to total - 1 of each topic, then looks at all: each reader has every
-// event once and in order, and was told nothing. run, more: words for a failure.
-export async function haveAll(readers, total, run, more) {
-  const last = (r) => r.topics.every((t) => r.events.some((e) => e.data === `${t} ${total - 1}`));
-  await until('all readers to have the last events', () => readers.every(last), 30_000)
-    .catch(() => {});
-  const faults = readers.map((r) => faultOf(r, total)).filter(Boolean);
-  equal(faults.length, 0, `${run}: readers with faults: ${faults.slice(0, 3).join('; ')}; ${more}`);
-  const told = readers.flatMap((r) => r.notices.map((n) => `${r.constructor.name} ${n}`));
-  equal(told.length, 0, `${run}: what readers were told: ${told.slice(0, 5)}`);
-}
