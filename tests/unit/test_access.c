@@ -416,6 +416,8 @@ static void access_jwt_judges_the_claims(U_STATE) {
         {"{\"exp\":2000,\"aud\":[\"dev\"]}", NULL, NULL, 0, 0, RTPUSH_ERR_AUDIENCE, 0},
         {"{\"exp\":2000,\"aud\":[\"dev\",1]}", "dev", NULL, 0, 0, RTPUSH_ERR_TOKEN, 0},
         {"{\"exp\":2000,\"aud\":[\"dev\"", "dev", NULL, 0, 0, RTPUSH_ERR_TOKEN, 0},
+        {"{\"exp\":2000,\"aud\":[\"dev\",]}", "dev", NULL, 0, 0, RTPUSH_ERR_TOKEN, 0},
+        {"{\"exp\":2000,\"aud\":[,\"dev\"]}", "dev", NULL, 0, 0, RTPUSH_ERR_TOKEN, 0},
         {"{\"exp\":2000,\"aud\":[[\"dev\"]]}", "dev", NULL, 0, 0, RTPUSH_ERR_TOKEN, 0},
         {"{\"exp\":2000,\"aud\":{\"dev\":\"dev\"}}", "dev", NULL, 0, 0, RTPUSH_ERR_TOKEN, 0},
         {"{\"exp\":2000,\"aud\":7}", "dev", NULL, 0, 0, RTPUSH_ERR_TOKEN, 0},
@@ -479,7 +481,7 @@ static void access_jwt_asks_another_for_the_signature(U_STATE) {
         rtpush_jwt jwt = judge();
         uint8_t hash[32];
         rtpi_sha256 s;
-        signature[len - (len > 0)] = (uint8_t)(len * 7);
+        signature[len - (len > 0)] = (uint8_t)(len > 0 ? (len - 1) * 7 : 0); // 0 is one too
         put_base64url(&token, header, sizeof header - 1);
         t_puts(&token, ".");
         put_base64url(&token, "{\"exp\":2000}", 12);
@@ -561,9 +563,10 @@ static void access_without_a_clock_nothing_that_expires_is_accepted(U_STATE) {
 static void access_jwt_gives_the_claims_asked_for(U_STATE) {
     char sub[8];
     char role[4];
+    char none = '?';
     rtpush_claim claims[6] = {{"sub", sub, sizeof sub, 9, 9}, {"role", role, sizeof role, 9, 9},
                               {"level", NULL, 0, 9, 9},       {"topics", NULL, 0, 9, 9},
-                              {"gone", role, 0, 9, 9},        {"exp", NULL, 0, 9, 9}};
+                              {"gone", &none, 1, 9, 9},        {"exp", NULL, 0, 9, 9}};
     rtpush_jwt jwt = judge();
     jwt.claims = claims;
     jwt.claim_count = 6;
@@ -582,7 +585,11 @@ static void access_jwt_gives_the_claims_asked_for(U_STATE) {
     T_EQ(claims[2].number, 4294967295u);
     T_EQ(claims[3].kind, RTPUSH_CLAIM_OTHER);
     T_EQ(claims[4].kind, RTPUSH_CLAIM_ABSENT);
+    T_EQ(none, '\0');
     T_EQ(claims[5].number, 2000);
+    T_EQ(rtpush_jwt_verify(&jwt, token_of(HS256, "{\"exp\":2000,"
+                                                 "\"sub\":\"\\u20ac\\ud83d\\ude00\"}")), RTPUSH_OK);
+    assert_string_equal(sub, "\xE2\x82\xAC\xF0\x9F\x98\x80"); // RFC 3629 3
     static const struct {
         const char *level;
         int kind;
@@ -625,12 +632,14 @@ static void access_jwt_reads_json_strictly(U_STATE) {
         "{\"exp\":2000,\"x\":\"\\ud83d\\ude00\\uFFFD\"}",
         "{\"exp\":2000,\"x\":\"\\ud800\\udc00\\udbff\\udfff\\ud7ff\\ue000\"}",
         "{\"exp\":2000,\"x\":\"\xF0\x9F\x98\x80\"}",
-        "{\"exp\":2000,\"\\ud83d\\ude00\":1}", "{\"exp\":2000,\"x\":\"\x7F\"}"};
+        "{\"exp\":2000,\"\\ud83d\\ude00\":1}", "{\"exp\":2000,\"x\":\"\x7F\"}",
+        "{\"exp\":2000,\"x\":\"a b\"}"};
     static const char *const bad[] = {
         "", " ", "1", "null", "\"exp\"", "[\"exp\",2000]", "{", "{\"", "{\"exp", "{\"exp\"",
         "{\"exp\":", "{\"exp\":2000", "{\"exp\":2000,", "{\"exp\":2000,}", "{,\"exp\":2000}",
         "{\"exp\":2000},", "{\"exp\":2000}x", "{\"exp\":2000}{}", "{\"exp\" 2000}",
         "{\"exp\":2000 \"x\":1}", "{exp:2000}", "{'exp':2000}", "{\"exp\":2000,\"x\"}",
+        "{\"exp\":2000,:1}", "{:1,\"exp\":2000}",
         "{\"exp\":2000,1:1}", "{\"exp\":02000}", "{\"exp\":+2000}", "{\"exp\":2000.}",
         "{\"exp\":.5}", "{\"exp\":0x7d0}", "{\"exp\":2000,\"x\":-}", "{\"exp\":2000,\"x\":1e}",
         "{\"exp\":2000,\"x\":1e+}", "{\"exp\":2000,\"x\":NaN}", "{\"exp\":2000,\"x\":tru}",
@@ -754,6 +763,8 @@ static void access_basic_is_read_strictly(U_STATE) {
         {"Basic YTo=", "a", ""},
         {"Basic OmI=", "", "b"},
         {"Basic YTpiOmM=", "a", "b:c"}, // the first colon divides
+        {"Basic YTo/Pz8=", "a", "???"}, // RFC 4648 4: all of the alphabet
+        {"Basic YTo+Pj4=", "a", ">>>"},
         {NULL, NULL, NULL},
         {"", NULL, NULL},
         {"Basic", NULL, NULL},
