@@ -73,8 +73,8 @@ command_of() {
             node tests/gateway/gateway.test.mjs rabbit build/gateway" ;;
         gateway-kafka) echo "$make build/gateway-asan build/kafka-mock &&
             node tests/gateway/gateway.test.mjs kafka build/gateway-asan" ;;
-        gateway-kafka-long) echo "$make build/gateway build/kafka-mock && LONG=1 READERS=100 \
-            EVENTS=2000 node tests/gateway/gateway.test.mjs kafka build/gateway" ;;
+        gateway-kafka-long) echo "$make build/gateway build/kafka-mock && LONG=1 READERS=300 \
+            EVENTS=20000 node tests/gateway/gateway.test.mjs kafka build/gateway" ;;
         gateway-device) echo "sh tests/device/run.sh gateway" ;;
         gateway-caddy) echo "$make build/gateway-asan && sh ports/cert.sh &&
             node tests/gateway/caddy.test.mjs build/gateway-asan" ;;

@@ -296,14 +296,37 @@ async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
   };
 }
 
+// HAProxy in the place of a broker that speaks TLS.
+async function startTls(at, port, to) {
+  const tls = await certificate(at);
+  await writeFile(`${at}/both.pem`, await readFile(tls.cert, 'utf8')
+    + await readFile(tls.key, 'utf8'));
+  await writeFile(`${at}/haproxy.cfg`, `
+defaults
+  mode tcp
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+listen tls
+  bind 127.0.0.1:${port} ssl crt ${at}/both.pem
+  server broker 127.0.0.1:${to}
+`);
+  await daemon('haproxy', ['-db', '-f', `${at}/haproxy.cfg`], port);
+  return tls;
+}
+
 // Kafka's mock, which has its messages in memory: durable is away and back, not a restart. An empty
-// Fetch is answered after its whole time, so that is short here, by a file of properties.
-async function startKafka({ durable = false } = {}) {
+// Fetch is answered after its whole time, so that is short here, by a file of properties. The mock
+// has no TLS: with `secure` it tells its clients the port of a proxy that has.
+async function startKafka({ durable = false, secure = false } = {}) {
   const at = await folder('kafka');
   const port = await freePort();
-  await writeFile(`${at}/config`, '# of the tests\n\nfetch.wait.max.ms=100\n');
-  const d = await daemon('build/kafka-mock', [port, 'ev=1', 'ev.epoch=1', 'wide=4', 'wide.epoch=1']
-    .map(String), port, { asks: true });
+  const proxy = secure ? await freePort() : port;
+  const tls = secure ? await startTls(at, proxy, port) : null;
+  await writeFile(`${at}/config`, '# of the tests\n\nfetch.wait.max.ms=100\n'
+    + `security.protocol=${secure ? 'ssl' : 'plaintext'}\n`);
+  const d = await daemon('build/kafka-mock', [`${port}:${proxy}`, 'ev=1', 'ev.epoch=1', 'wide=4',
+    'wide.epoch=1'], port, { asks: true });
   d.say = async (command) => {
     const count = d.text.split('ok\n').length;
     d.input.write(`${command}\n`);
@@ -316,8 +339,11 @@ async function startKafka({ durable = false } = {}) {
       await until('kafka-mock to stop', () => areStopped(d.pid));
     }
   };
-  d.server = `127.0.0.1:${port}`;
+  d.tls = tls;
+  d.server = `127.0.0.1:${proxy}`;
   d.url = `kafka://${d.server}/ev?config=${at}/config`;
+  d.over = d.url;
+  d.overOther = d.url.replace('127.0.0.1', 'localhost');
   d.sure = d.url;
   if (durable) {
     d.kill = () => d.say('down');

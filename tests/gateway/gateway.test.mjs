@@ -579,7 +579,7 @@ function overTls() {
       ['no file', '--ca', '/nowhere', b.over],
     ]) {
       const h = await startServer(binary, '--port', 0, '--drain-s', 0, '--check-ms', 0, ...args);
-      const words = /: away: connect: .*\b(SSL|cert)/i;
+      const words = /: (away: (connect|topic ev):|library:) .*(\bssl|\bcert)/i;
       await until(`a line for ${what}`, () => words.test(h.output()));
       equal((await call(`${h.url}/healthz`)).status, 404, `healthz with ${what}`);
       await h.stop();
@@ -1252,7 +1252,7 @@ if (name === 'http') {
   if (name !== 'kafka') {
     passwords();
   }
-  if (['nats', 'rabbit'].includes(name)) {
+  if (['nats', 'rabbit'].includes(name) || (name === 'kafka' && process.env.LONG === '1')) {
     overTls();
   }
   together();

@@ -1,5 +1,6 @@
 // A broker of Kafka for the tests: librdkafka's mock cluster, which keeps messages in memory.
-//     kafka_mock PORT TOPIC=PARTITIONS...
+//     kafka_mock PORT[:SAID] TOPIC=PARTITIONS...
+// SAID: the port that clients are told to use, of a proxy that speaks TLS and passes the bytes on.
 // Commands on standard input, a line each; "ok" is printed when it is done. It ends at the end of
 // its input.
 //     down, up                 closes all connections and refuses new ones; takes them again
@@ -14,6 +15,7 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 static in_port_t port;
+static in_port_t said;
 
 // The mock listens on a port that the system chooses. This is called in the place of the system's
 // function, and gives it the port that was asked for, so that a broker can start again.
@@ -30,6 +33,16 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len) {
     memcpy(&to, addr, sizeof(to) < len ? sizeof(to) : len);
     to.sin_port = htons(port);
     return (int)syscall(SYS_bind, fd, (struct sockaddr *)&to, len);
+}
+
+// By this the mock learns its port, for its answers to clients.
+int getsockname(int fd, struct sockaddr *addr, socklen_t *len) {
+    const int result = (int)syscall(SYS_getsockname, fd, addr, len);
+    if (result == 0 && addr->sa_family == AF_INET) {
+        const in_port_t number = htons(said);
+        memcpy((char *)addr + offsetof(struct sockaddr_in, sin_port), &number, sizeof(number));
+    }
+    return result;
 }
 
 static int obey(rd_kafka_mock_cluster_t *cluster, const char *line) {
@@ -60,10 +73,12 @@ int main(int argc, char **argv) {
     char line[200];
     char why[200];
     if (argc < 2) {
-        fputs("usage: kafka_mock PORT TOPIC=PARTITIONS...\n", stderr);
+        fputs("usage: kafka_mock PORT[:SAID] TOPIC=PARTITIONS...\n", stderr);
         return 2;
     }
+    const char *other = strchr(argv[1], ':');
     port = (in_port_t)atoi(argv[1]);
+    said = other != NULL ? (in_port_t)atoi(other + 1) : port;
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), why, sizeof(why));
     rd_kafka_mock_cluster_t *cluster = rk ? rd_kafka_mock_cluster_new(rk, 1) : NULL;
     if (cluster == NULL) {
