@@ -27,13 +27,13 @@ export async function publish(g, topic, body) {
 export async function postAll(url, topic, more, { count = {}, pause }) {
   for (let n = 0; more(n); n++) {
     const headers = { 'Idempotency-Key': `${topic}-${n}` };
-    for (;;) {
+    for (let wait = 100; ; wait = Math.min(1000, 2 * wait)) {
       const a = await post(url, topic, `${topic} ${n}`, headers).catch(() => null);
       if (a?.status === 200) {
         break;
       }
       count[a?.status ?? 'cut'] = (count[a?.status ?? 'cut'] ?? 0) + 1;
-      await sleep(100);
+      await sleep(wait);
     }
     await pause();
   }

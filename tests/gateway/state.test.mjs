@@ -396,7 +396,8 @@ const SOURCES = {
 for (const [name, source] of Object.entries(SOURCES)) {
   test(`${name}: pages are told that the source is away, and that it is back`, async () => {
     const b = await source();
-    const g = await start(b, ...STATUS);
+    // A broker that starts slowly may be away for longer than pages stay by default.
+    const g = await start(b, ...STATUS, '--away-s', 3600);
     const readers = await statusReaders(g);
     const before = Date.now() / 1000;
     await b.kill();
@@ -405,7 +406,9 @@ for (const [name, source] of Object.entries(SOURCES)) {
     equal([now.source, Number.isInteger(now.since)], ['away', true], 'what a newcomer gets');
     check(now.since >= Math.trunc(before) && now.since <= Date.now() / 1000, `since ${now.since}`);
     await b.again();
-    await areTold(readers, ['up', 'away', 'up']);
+    await areTold(readers, ['up', 'away', 'up']).catch((error) => {
+      throw new Error(`${error.message}; the gateway: ${g.output()}`);
+    });
     equal(JSON.parse((await values(g, 'status')).status).source, 'up', 'what a newcomer gets');
     equal(readers.slice(0, 2).map((r) => r.opened), [1, 1], 'streams that each opened');
     readers.forEach((r) => r.stop());
