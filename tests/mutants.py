@@ -11,18 +11,19 @@ break that changes nothing. Not part of `make test`.
     AGAIN=1                     only the survivors of the last run of this file
     PROGRAMS='sim test_ws'      only these programs decide; a wrong name lists those there are
     JOBS=2                      at a time
+    OUT=build/mutants           where it works, and leaves *.results and *.survivors
     SANITIZE=0                  survivors are not tried with sanitizers
 
-    PORT=json COUNT=all         the ports, with the minutes that two processors take
+    PORT=json COUNT=100         the ports, by the programs of tests/unit that include them
     PORT=multipart COUNT=80
     PORT=dash COUNT=80
     PORT=access COUNT=80
-    PORT=sockets COUNT=80       test programs: tests/sockets/faults.c with poll and with select
-    PORT=posix COUNT=80         ... tests/posix/faults.c in its four forms
-    PORT=lwip COUNT=60          ... the simulation of tests/lwip in two builds
-    PORT=tls COUNT=60           ... tests/tls over rtpush_bearssl.h
+    PORT=sockets COUNT=80 JOBS=8    tests/sockets/faults.c with poll and with select, which wait
+    PORT=posix COUNT=80 JOBS=8      tests/posix/faults.c in its four forms
+    PORT=lwip COUNT=60              the simulation of tests/lwip in two builds
+    PORT=tls COUNT=60               tests/tls over rtpush_bearssl.h
     PORT=bearssl COUNT=60
-    PORT=mbedtls COUNT=60       ... tests/tls over rtpush_mbedtls.h, in TLS 1.2 and 1.3
+    PORT=mbedtls COUNT=60           tests/tls over rtpush_mbedtls.h, in TLS 1.2 and 1.3
 
 A mutant of rtpush.h is compiled once, its private functions without `static`, and linked with the
 unit programs, which were compiled before with declarations in place of the implementation's
@@ -31,8 +32,7 @@ The program that killed most mutants of the section runs first; the first failur
 taking some times as long as with nothing changed, in CPU or on the clock: that mutant hangs, and is
 `killed by NAME (hangs)`. What survives is tried again with sanitizers. A mutant whose object code
 is that of the original is equivalent and not counted.
-All results: build/mutants/*.results. The last line is `N killed, N survived, N not
-compiled`."""
+The last line is `N killed, N survived, N not compiled`."""
 import bisect
 import collections
 import concurrent.futures
@@ -69,6 +69,8 @@ void __assert_fail(const char *a, const char *b, unsigned c, const char *d) {
     (void)a; (void)b; (void)c; (void)d; _exit(1);
 }
 """
+os.environ.update(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+OUT = os.environ.get("OUT", "build/mutants")
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 Mutant = collections.namedtuple("Mutant", "start end new line function section text")
@@ -394,7 +396,7 @@ class Run:
         self.file, self.programs, self.sources = file, programs, sources
         self.cc = os.environ.get("CC", "gcc")
         self.kinds = ("",) if os.environ.get("SANITIZE") == "0" else ("", "-asan")
-        self.out = os.path.abspath("build/mutants")
+        self.out = os.path.abspath(OUT)
         self.jobs = int(os.environ.get("JOBS", "2"))
         self.kills = collections.Counter()
         self.spent, self.took = {}, {} # by each program with nothing changed: CPU, and in all
@@ -501,7 +503,7 @@ def chosen(file, mutants):
     if env.get("FUNCTION"):
         mutants = [m for m in mutants if re.fullmatch(env["FUNCTION"], m.function)]
     if env.get("AGAIN"):
-        last = lint.read(f"build/mutants/{file.split('/')[-1][:-2]}.survivors").splitlines()
+        last = lint.read(f"{OUT}/{file.split('/')[-1][:-2]}.survivors").splitlines()
         again = {line.split(": ", 1)[1] for line in last}
         return [m for m in mutants if f"{m.function}: {m.text}" in again]
     count = env.get("COUNT", "300")
@@ -583,7 +585,7 @@ def selftest():
         Run.least_s = 1
         run = Run("rtpush.h", [program], ["rtpush.h", "tests/unit/test_sum.c"])
         run.all([m for m in mutants if m.text in SELF_RESULTS])
-        for line in lint.read("build/mutants/rtpush.results").splitlines():
+        for line in lint.read(f"{OUT}/rtpush.results").splitlines():
             outcome, _, _, _, text = re.split(r": |:(?=\d)", line, maxsplit=4)
             if SELF_RESULTS.pop(text) != outcome:
                 failed.append(line)
@@ -599,10 +601,9 @@ def main():
     os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
     if sys.argv[1:] == ["selftest"]:
         return selftest()
-    os.environ.update(argument.split("=", 1) for argument in sys.argv[1:])
     port = os.environ.get("PORT")
     file = f"ports/rtpush_{port}.h" if port else os.environ.get("FILE") or "rtpush.h"
-    os.makedirs("build/mutants", exist_ok=True)
+    os.makedirs(OUT, exist_ok=True)
     programs = programs_of(file)
     if os.environ.get("PROGRAMS"):
         names = os.environ["PROGRAMS"].split()
