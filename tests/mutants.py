@@ -321,7 +321,7 @@ class Tree:
                 if os.path.isdir(lib):
                     folder = lib + ("-asan" if kind else "")
                     libraries += [os.path.abspath(f"{folder}/{o}") for o in
-                                  sorted(os.listdir(folder)) if o != "sim.o"]
+                                  sorted(os.listdir(folder)) if o.endswith(".o") and o != "sim.o"]
                 elif lib == CORE:
                     libraries.append(f"{self.run.out}/linked{kind}.o")
                 else:
