@@ -13,6 +13,7 @@
 #   wire-tls, device-tls, pages-tls: a board over TLS, as secure-app in `test`
 #   clients-poll, clients-asan: as posix and clients-tls in `test`
 #   slots-sockets-long: attacks on slots, which are the core's, over the sockets port
+#   insecure-*-long: pages of a name over plain http, which is no secure context
 #   examples-long: the ticker's tests at 1 kHz, which one of them has in `test`
 #   apps-long: each example for boards, of which three are in `test`
 #   widgets-firefox, tabs-firefox: Firefox has rtpush.js in `test`
@@ -120,6 +121,14 @@ command_of() {
             node tests/browser/tabs.test.mjs build/page-server" ;;
         tabs-firefox) echo "$make build/page-server &&
             RTPUSH_BROWSER=firefox node tests/browser/tabs.test.mjs build/page-server" ;;
+        insecure-dashboard-long) echo "$make build/dashboard && RTPUSH_HOST=device.test \
+            node tests/browser/dashboard.test.mjs build/dashboard" ;;
+        insecure-page-long) echo "$make build/page-server && RTPUSH_HOST=device.test \
+            node tests/browser/page.test.mjs build/page-server" ;;
+        insecure-firefox-long) echo "$make build/page-server && RTPUSH_HOST=device.test \
+            RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
+        insecure-tabs-long) echo "$make build/page-server && RTPUSH_HOST=device.test LONG=1 \
+            node tests/browser/tabs.test.mjs build/page-server" ;;
         browser-faults-long) echo "$make build/page-server &&
             FAULTS=10000 node tests/browser/tabs.test.mjs build/page-server" ;;
         browser-widgets) echo "$make build/widgets-asan &&
@@ -193,6 +202,7 @@ lint symbols mutants-self'
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll slots-sockets-long wire-tls wire-boards-long device-tls widgets-firefox
             fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox browser-faults-long
+            insecure-dashboard-long insecure-page-long insecure-firefox-long insecure-tabs-long
             images-long examples-long apps-long example-clients-long projects-long matrix-long
             cpp-long snippets-long tls-long gateway-redis-long gateway-nats-long
             gateway-state-long gateway-rabbit-long gateway-cut-nats-long gateway-cut-rabbit-long

@@ -36,11 +36,13 @@ const launchFirefox = (prefs) => firefox.launch({
 // The whole browser, for what the engine alone lacks: notifications.
 export const WHOLE = '/usr/bin/chromium';
 
-// Without a CA named: as it is, for plain HTTP.
-export const launch = (ca, args = [], { prefs = {}, program } = {}) => (FIREFOX
+// Without a CA named: as it is, for plain HTTP. cache: with the back/forward cache, which
+// Playwright turns off and the engine alone does not have.
+export const launch = (ca, args = [], { prefs = {}, program, cache = false } = {}) => (FIREFOX
   ? launchFirefox(prefs)
   : chromium.launch({
     executablePath: program ?? process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell',
     args: ['--no-sandbox', ...args],
+    ignoreDefaultArgs: cache ? ['--disable-back-forward-cache'] : [],
     env: ca === undefined ? process.env : trusting(ca),
   }));

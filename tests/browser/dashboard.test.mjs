@@ -16,7 +16,9 @@ import {
     check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
-import { forget, newPage, openBrowser, OUTAGE, run, show, test } from './suite.mjs';
+import {
+    at, forget, HOST, newPage, openBrowser, OUTAGE, run, show, test,
+} from './suite.mjs';
 
 const PROGRAM = process.argv[2] ?? fileURLToPath(new URL('../../build/dashboard', import.meta.url));
 const DEVICE = PROGRAM.startsWith('{') ? JSON.parse(PROGRAM) : null;
@@ -31,14 +33,16 @@ async function startServer(port = 0) {
         const { startTarget } = await import('../clients/device.mjs');
         return startTarget(DEVICE);
     }
-    return startProgram(PROGRAM, ['--port', String(port)], SECURE ? 'https' : 'http');
+    return startProgram(PROGRAM, ['--port', String(port), '--name', HOST],
+        SECURE ? 'https' : 'http');
 }
 
 // -- pages ----------------------------------------------------------------------------------------
 
 const strangers = []; // requests to anywhere else
 
-async function openPage(url, options = {}) {
+async function openPage(address, options = {}) {
+    const url = at(address);
     const { transport = 'auto', scheme = 'light', width = 1280, height = 900, prepare } = options;
     const page = await newPage({ viewport: { width, height }, colorScheme: scheme });
     page.on('request', (request) => {

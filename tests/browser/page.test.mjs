@@ -3,9 +3,10 @@
 //
 //     node tests/browser/page.test.mjs build/page-server
 //
-// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. The server's keep-alive period is 1 s, as
-// its first notice says, so that dead links are detected in seconds. Every wait is bounded;
-// no test relies on this machine being quick. Last line: "N passed, N failed".
+// RTPUSH_BROWSER=firefox: in Firefox instead of Chromium. RTPUSH_HOST: see suite.mjs. The server's
+// keep-alive period is 1 s, as its first notice says, so that dead links are detected in seconds.
+// Every wait is bounded; no test relies on this machine being quick.
+// Last line: "N passed, N failed".
 
 import http from 'node:http';
 import { FIREFOX } from './browsers.mjs';
@@ -104,7 +105,7 @@ async function openPage(url = server.url, prepare = () => {}) {
     const page = await suite.newPage();
     await page.addInitScript(helpers);
     await prepare(page);
-    await page.goto(url);
+    await page.goto(suite.at(url));
     return page;
 }
 
@@ -124,6 +125,12 @@ const test = (name, body, allowed) => suite.test(name,
 
 // Without options of the page and without an answer of the application.
 async function deadLinks() {
+    await test('the_origin_is_the_one_that_was_asked_for', async () => {
+        const page = await openPage();
+        same(await page.evaluate(() => [location.hostname, globalThis.isSecureContext]),
+            [suite.HOST, suite.HOST === '127.0.0.1'], 'host, and whether it is a secure context');
+    });
+
     await test('a_quiet_connection_stays_open_on_each_transport', async () => {
         const page = await openPage();
         for (const transport of TRANSPORTS) {
@@ -222,6 +229,27 @@ async function deadLinks() {
         await page.context().close(); // before it misses the link
         link.close();
     });
+
+    await test('a_clock_that_is_set_back_hides_no_dead_link', async () => {
+        const link = await startLink();
+        const page = await openPage(link.url, (p) => p.addInitScript(jump));
+        for (const transport of TRANSPORTS) {
+            await begin(page, transport, { transport });
+            await state(page, transport, 'open');
+        }
+        await page.evaluate(() => globalThis.sleepFor(-3600000));
+        await sleep(3000); // three periods
+        for (const transport of TRANSPORTS) {
+            await state(page, transport, 'open');
+            same((await look(page, transport)).connects, 1, `connections over ${transport}`);
+        }
+        link.die();
+        await page.evaluate(() => globalThis.sleepFor(-7200000));
+        for (const transport of TRANSPORTS) {
+            await was(page, transport, 'waiting');
+        }
+        link.close();
+    }, OUTAGE);
 
     await test('what_waited_in_the_browser_while_it_slept_proves_nothing', async () => {
         const page = await openPage(server.url, (p) => p.addInitScript(jump));
@@ -361,7 +389,7 @@ async function places() {
             await page.evaluate((name) => globalThis.clients[name].send('x'), transport);
         }
         await begin(page, 'named', {
-            transport: 'poll', url: server.url.replace('http://', 'http://user:pw@'),
+            transport: 'poll', url: suite.at(server.url).replace('http://', 'http://user:pw@'),
         });
         await state(page, 'named', 'open');
     });
@@ -556,6 +584,36 @@ async function network() {
             same((await status(page, 'auto')).transport, 'poll', 'transport');
             same((await look(page, 'auto')).missed, 0, 'missed');
             gateway.close();
+        }, OUTAGE);
+    }
+
+    // A browser freezes a page in the background, here for ten periods: no script runs, and what
+    // arrives meanwhile waits.
+    if (!FIREFOX) { // BiDi has no such command
+        await test('a_page_that_was_frozen_has_all_events_on_each_transport', async () => {
+            const page = await openPage();
+            for (const transport of TRANSPORTS) {
+                await begin(page, transport, { transport });
+                await state(page, transport, 'open');
+            }
+            const wake = await suite.freeze(page);
+            const expected = [];
+            for (let i = 1; i <= 10; i++) {
+                expected.push(`${i}`);
+                await publish(`${i}`);
+                await sleep(1000);
+            }
+            const paused = await wake();
+            check(paused > 8000, `it was frozen for ${paused} ms`);
+            await publish('awake');
+            expected.push('awake');
+            for (const transport of TRANSPORTS) {
+                await until('the last', async () => (
+                    await look(page, transport)).events.includes('awake'));
+                await state(page, transport, 'open');
+                const { events, missed, resets } = await look(page, transport);
+                same([events, missed, resets], [expected, 0, 0], transport);
+            }
         }, OUTAGE);
     }
 

@@ -13,7 +13,7 @@
 #include "examples/upstream/once.h"
 #include "../serve.h"
 
-enum { CONNS = 32, RX = 1024, TX = 1024, LOG = 16384, SCRIPT_MAX = 65536 };
+enum { CONNS = 32, RX = 1024, TX = 1024, LOG = 16384, LOG_MAX = 1 << 20, SCRIPT_MAX = 65536 };
 
 static int refusal;       // 0, or the status of each stream
 static unsigned asked;    // streams asked for, refused ones too
@@ -135,7 +135,7 @@ static uint32_t load(const char *name, char *out) {
 
 int main(int argc, char **argv) {
     static rtpush_server srv;
-    static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG, TOPICS, STATES)];
+    static uint64_t memory[RTPUSH_WORDS(CONNS, RX, TX, LOG_MAX, TOPICS, STATES)];
     static uint64_t port_memory[RTPUSH_POSIX_WORDS(CONNS)];
     rtpush_desc desc = {.routes = routes, .route_count = sizeof(routes) / sizeof(routes[0]),
                         .topics = topics, .topic_count = TOPICS, .memory = memory,
@@ -153,6 +153,8 @@ int main(int argc, char **argv) {
             number = value;
         } else if (strcmp(argv[i], "--keepalive") == 0) {
             desc.keepalive_ms = value;
+        } else if (strcmp(argv[i], "--log") == 0 && value <= LOG_MAX) {
+            desc.log_size = value;
         }
     }
     rtpush_js.len = load("ports/browser/rtpush.js", script);

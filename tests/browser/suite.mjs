@@ -13,6 +13,14 @@ const TEST_MS = 4 * 60000 * patience();
 const QUIET = ['--disable-gpu', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'];
 
+// RTPUSH_HOST=device.test: pages are opened at this name, which is no secure context (W3C Secure
+// Contexts 3.1: localhost and its addresses are, plain http elsewhere is not). Each browser takes
+// it for this machine.
+export const HOST = process.env.RTPUSH_HOST ?? '127.0.0.1';
+export const at = (url, host = HOST) => url.replace('127.0.0.1', host);
+const NAMES = ['--host-resolver-rules=MAP device.test 127.0.0.1'];
+const NAMES_FIREFOX = { 'network.dns.localDomains': 'device.test' };
+
 // What a browser logs of a request that is refused or fails; this cannot be turned off. Firefox has
 // another message for a WebSocket.
 export const OUTAGE =
@@ -30,9 +38,10 @@ export function forget(pattern = /^/) {
 }
 
 // In place of the one that is open. The arguments are those of launch.
-export async function openBrowser(ca, args = [], prefs = {}) {
+export async function openBrowser(ca, args = [], { prefs, ...options } = {}) {
     await browser?.close();
-    browser = await launch(ca, [...QUIET, ...args], { prefs });
+    browser = await launch(ca, [...QUIET, ...NAMES, ...args],
+        { prefs: { ...NAMES_FIREFOX, ...prefs }, ...options });
 }
 
 // A page in a context of its own, which its test's end closes.
@@ -44,6 +53,31 @@ export async function newPage(options) {
     page.on('console', (message) => ['error', 'warning'].includes(message.type()) &&
         logged.push(`${message.type()}: ${message.text()}`));
     return page;
+}
+
+// In Chromium: no script of the page runs until the function is called that this returns, and what
+// arrives waits, as where the browser freezes a page in the background. It does that to hidden
+// pages alone (Page.setWebLifecycleState changes nothing else), and without windows none is hidden:
+// so the debugger pauses it. The function resolves to the ms of the longest pause.
+export async function freeze(page) {
+    await page.evaluate(() => {
+        let last = performance.now();
+        globalThis.longestPause = 0;
+        setInterval(() => {
+            const now = performance.now();
+            globalThis.longestPause = Math.max(globalThis.longestPause, now - last);
+            last = now;
+        }, 100);
+    });
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send('Debugger.enable');
+    await devtools.send('Debugger.pause');
+    return async () => {
+        await devtools.send('Debugger.resume');
+        await devtools.detach();
+        await sleep(300);
+        return page.evaluate(() => globalThis.longestPause);
+    };
 }
 
 // The same page as another screen has it: a page of its own costs a second of a core.

@@ -294,7 +294,7 @@ await run(ALL_MS, async () => {
     for (const scheme of ['light', 'dark']) {
         if (FIREFOX && scheme === 'dark') {
             // Over WebDriver BiDi no page has a colorScheme of its own: the whole browser is dark.
-            await openBrowser(undefined, [], { 'ui.systemUsesDarkTheme': 1 });
+            await openBrowser(undefined, [], { prefs: { 'ui.systemUsesDarkTheme': 1 } });
         }
         await test(`fits_320_to_1280_pixels_in_${scheme}`, async () => {
             const page = await openLive({ scheme });
