@@ -68,6 +68,21 @@ static void on_publish(rtpush_server *srv, const rtpush_request *req) {
     }
 }
 
+// GET /value/NAME: the newest value of a state, for what asks again and again and reads no stream.
+static void on_value(rtpush_server *srv, const rtpush_request *req) {
+    const int topic = rtpush_topic_index(srv, req->rest);
+    size_t len = 0;
+    const void *value = topic < 0 ? NULL : rtpush_state_get(srv, (unsigned)topic, &len);
+    if (value == NULL) {
+        rtpush_reply_text(srv, req->conn, 404, "no such state, or no value yet\n");
+        return;
+    }
+    const rtpush_response answer = {.body = value, .len = (uint32_t)len};
+    if (rtpush_reply(srv, req->conn, &answer) < 0) {
+        rtpush_abort(srv, req->conn);
+    }
+}
+
 // The rtpush_user of a WebSocket: the topic it publishes to, if any, and whether it is raw (without
 // rtpush.1), so that gaps are reported by on_gap alone.
 typedef struct client {
@@ -258,7 +273,7 @@ static int parse(int argc, char **argv, options *out) {
     return 0;
 }
 
-enum { EVENTS, WS, POLL, PUBLISH, STATS, HEALTHZ, ROUTES };
+enum { EVENTS, WS, POLL, PUBLISH, VALUE, STATS, HEALTHZ, ROUTES };
 static rtpush_route routes[ROUTES] = {
     // Not const: --max becomes max_body of PUBLISH and max_message of WS.
     [EVENTS] = {.path = "/events", .kind = &rtpush_events},
@@ -271,6 +286,7 @@ static rtpush_route routes[ROUTES] = {
                  .kind = &rtpush_upload,
                  .methods = RTPUSH_POST,
                  .on_request = on_publish},
+    [VALUE] = {.path = "/value/*", .kind = &rtpush_handler, .on_request = on_value},
     [STATS] = {.path = "/stats", .kind = &rtpush_handler, .on_request = on_stats},
     [HEALTHZ] = {.path = "/healthz", .kind = &rtpush_handler, .on_request = on_healthz},
 };

@@ -11,7 +11,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { call } from '../clients/harness.mjs';
 import { launch } from './browsers.mjs';
-import { check, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
+import { check, same, startProgram, stopProgram, until, WAIT_MS } from './checks.mjs';
 
 const TOP = fileURLToPath(new URL('../../', import.meta.url));
 const CLIENTS = `${TOP}examples/clients/`;
@@ -133,6 +133,25 @@ const clients = {
     eventsource: () => prints('node', ['events.mjs', events(), 'temp', 'news']),
     ws: () => prints(...again(`node websocket.mjs '${socket()}'`)),
     Python: () => prints('python3', ['events.py', `${events()}?topics=temp,news`]),
+    // What Home Assistant and Grafana's Infinity do: the value, again and again.
+    'a poller of values': async () => {
+        const get = async (name) => {
+            const { status, body } = await call(`${hub.url}/value/${name}`);
+            return [status, body];
+        };
+        same(await get('temp'), [200, '21.5'], 'temp');
+        for (const name of ['news', 'nothing', '']) { // an event, no topic, no name
+            same((await get(name))[0], 404, name);
+        }
+        await prints(...again(`echo "temp $(curl -s '${hub.url}/value/temp')"`),
+            (topic, payload) => (topic === 'news' ? '' : `temp ${payload}\n`));
+    },
+    // What Grafana's WebSocket API does: payloads without ids.
+    'a bare WebSocket': () => prints(...again(`node --input-type=module -e "
+        import { WebSocket } from 'ws';
+        const socket = new WebSocket('${socket()}');
+        socket.on('message', (data) => console.log(String(data))).on('error', () => {});"`),
+    (topic, payload) => `${payload}\n`),
     // Debian's own, which has the package.
     websockets: () => prints(...again(`/usr/bin/python3 websocket.py '${socket()}'`)),
 };
