@@ -822,6 +822,37 @@ static void changed_record_gets_its_alert_behind_the_record_under_way(U_STATE) {
     p_finish(w);
 }
 
+// ... and behind flights that are not acknowledged: what they carried is lost, and not on its way.
+static void changed_record_gets_its_alert_behind_what_is_not_acknowledged(U_STATE) {
+    for (int flights = 1; flights < 4; flights++) {
+        t_world *w = p_begin();
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{WS /stream}");
+        p_expect(peer, "HTTP/1.1 101 ");
+        peer->c->hold_acks = 1;
+        for (int i = 0; i < flights; i++) {
+            T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
+            p_run(peer);
+        }
+        T_CHECK(peer->c->conn->unacked > 0, "acknowledged already");
+        peer->writes = peer->written;
+        t_expand(&peer->want, "{81:hello}");
+        p_run(peer);
+        peer->wire.data[9] ^= 1;
+        peer->writes = SIZE_MAX;
+        p_run(peer);
+        T_EQ(p.tls.pool.count.failed, 1);
+        T_EQ(peer->c->conn->unacked, 0);
+        T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 20);
+        T_CHECK(!peer->c->fin, "FIN before the acknowledgement");
+        t_ack(peer->c, peer->c->unacked);
+        p_run(peer);
+        T_CHECK(peer->c->fin, "no FIN behind the alert");
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
 // RFC 8446 6.2, RFC 5246 7.2.2: a fatal alert ends the connection, and is not answered.
 static void fatal_alert_of_the_client_is_not_answered(U_STATE) {
     t_world *w = p_begin();
@@ -1738,6 +1769,7 @@ int main(int argc, char **argv) {
         u_test(empty_input_has_no_effect),
         u_test(changed_record_gets_bad_record_mac),
         u_test(changed_record_gets_its_alert_behind_the_record_under_way),
+        u_test(changed_record_gets_its_alert_behind_what_is_not_acknowledged),
         u_test(fatal_alert_of_the_client_is_not_answered),
         u_test(renegotiation_is_refused_and_the_connection_goes_on),
         u_test(incomplete_renegotiation_delays_nothing),
