@@ -171,6 +171,7 @@ run_suite() {
     limit=2400 # against a program that hangs; those of one test are shorter
     case "$suite" in *-long) limit=7200 ;; esac
     (
+        export RTPUSH_LIMIT_S="$((limit - 200))" # so that what hangs is named
         timeout -k 10 "$limit" sh -c "$(command_of "$suite")" >"$log" 2>&1 </dev/null
         status=$?
         times >"$log.times"
