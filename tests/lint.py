@@ -9,6 +9,7 @@ import sys
 TOP_LEVEL = {"rtpush.h", "examples", "ports", "tests", "Makefile", "README.md", "LICENSE"}
 COLUMNS = 100
 FUNCTION_LINES = 70  # a function is shorter than this
+EXAMPLE_LINES = 150  # of an example of examples/shared, besides comments and blank lines
 NESTING = 4  # blocks inside blocks of a function are fewer than this
 CODE = (".h", ".c", ".sh", ".py", ".mjs", ".js")
 # Names reserved for the compiler or the system, which code may use but not define.
@@ -110,6 +111,24 @@ def each_example_has_a_readme(files):
     for folder in sorted({"/".join(f.split("/")[:2]) for f in files if f.startswith("examples/")}):
         if os.path.isdir(folder) and f"{folder}/README.md" not in files:
             yield f"{folder}: no README.md"
+
+
+def small_examples_are_small_shown_and_tested(files):
+    for f in files:
+        match = re.match(r"examples/(\w+)/(\w+)\.c$", f)
+        if not match or match[1] in ("shared", "gallery") or "../shared/app.h" not in read(f):
+            continue
+        folder, name = f"examples/{match[1]}", match[1]
+        lines = sum(1 for line in code_of(read(f)).split("\n") if line.strip())
+        if lines > EXAMPLE_LINES:
+            yield f"{f}: {lines} lines besides comments"
+        if match[2] != name:
+            yield f"{f}: a second C file"
+        if f"{folder}/screenshot.png" not in files or \
+                "](screenshot.png)" not in read(f"{folder}/README.md"):
+            yield f"{folder}/README.md: no screenshot.png"
+        if f"tests/browser/examples/{name}.mjs" not in files:
+            yield f"{folder}: not tested in a browser"
 
 
 def contents_name_every_section_in_order(files):
@@ -356,8 +375,9 @@ def files_are_small(files):
 
 RULES = [
     top_level_holds_only_what_the_layout_names, each_example_has_a_readme,
-    contents_name_every_section_in_order, functions_are_short, functions_nest_little,
-    lines_fit_the_columns, white_space_is_plain, global_names_carry_the_prefix,
+    small_examples_are_small_shown_and_tested, contents_name_every_section_in_order,
+    functions_are_short, functions_nest_little, lines_fit_the_columns, white_space_is_plain,
+    global_names_carry_the_prefix,
     no_name_is_reserved_or_another_protocols, the_core_calls_no_system,
     private_functions_have_no_forward_declaration, public_functions_are_defined,
     options_are_documented, lock_files_name_no_registry, no_path_of_one_machine,

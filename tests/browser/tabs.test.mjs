@@ -69,12 +69,11 @@ function helpers() {
     };
 }
 
-async function openTab(options, address = server.url) {
-    const url = suite.at(address);
+async function openTab(options, address = server.url, host = suite.HOST) {
     const page = await context.newPage();
     page.on('pageerror', (error) => console.log(`    page: ${error.message}`));
     await page.addInitScript(helpers);
-    await page.goto(url);
+    await page.goto(suite.at(address, host));
     if (options) {
         await page.evaluate((o) => globalThis.begin(o), options);
         await isOpen(page);
@@ -107,11 +106,11 @@ async function shared() {
     // On an insecure origin: there are no Web Locks, and SSE has six connections for all tabs.
     for (const transport of ['sse', 'websocket']) {
         await test(`ten_tabs_on_an_insecure_origin_cost_one_stream_over_${transport}`, async () => {
-            const url = suite.at(server.url, 'device.test');
             await publish('first', 's');
             const pages = [];
             for (let i = 0; i < TABS; i++) {
-                pages.push(await openTab({ by: ['tabs', transport] }, url));
+                pages.push(await openTab({ by: ['tabs', transport] }, server.url,
+                    'device.test'));
                 same(await pages[i].evaluate(() => globalThis.isSecureContext), false, 'secure');
                 await has(pages[i], 's', 'first'); // the newest value, however late it opens
             }
@@ -319,7 +318,8 @@ async function upstream() {
     }
 
     await test('what_a_restart_makes_unknown_is_told', async () => {
-        const page = await openTab({ by: ['sse'] });
+        // Not at a name: route.fetch is not the browser, which alone knows it.
+        const page = await openTab({ by: ['sse'] }, server.url, '127.0.0.1');
         // The server does it, and is gone before the page hears that.
         let stopped;
         const gone = new Promise((done) => { stopped = done; });
