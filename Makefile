@@ -154,7 +154,7 @@ coverage:
 	sh tests/install.sh test
 	sh tests/coverage.sh
 
-## make mutants    COUNT=N SECTION='ws wire' FILE=F: mutants of rtpush.h or a port that survive
+## make mutants    PORT=json COUNT=N SECTION='ws wire': mutants of rtpush.h or a port that survive
 mutants:
 	python3 tests/mutants.py
 

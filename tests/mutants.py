@@ -603,6 +603,8 @@ def main():
         return selftest()
     port = os.environ.get("PORT")
     file = f"ports/rtpush_{port}.h" if port else os.environ.get("FILE") or "rtpush.h"
+    if not os.path.exists(file):
+        sys.exit(f"mutants: there is no {file}")
     os.makedirs(OUT, exist_ok=True)
     programs = programs_of(file)
     if os.environ.get("PROGRAMS"):
