@@ -229,6 +229,12 @@ async function areStopped(pid) {
   return states.every((text) => /\) T /.test(text));
 }
 
+// A node that is killed a moment after its first stream was made has not written down that it has
+// streams, and says of each for ever that it is down.
+const knowsStreams = async (at) => (
+  await readFile(`${at}/now/rtpush@localhost/coordination/rtpush@localhost/names.dets`, 'latin1')
+    .catch(() => '')).includes('rabbit_stream_coordinator');
+
 let streams = 0;
 async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
   if (shared.over()) {
@@ -257,7 +263,12 @@ async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
         await until('RabbitMQ to stop', () => areStopped(shared.pid));
       }
     },
-    kill: (signal) => shared.kill(signal),
+    kill: async (signal) => {
+      if (durable) {
+        await until('RabbitMQ to know its streams after a restart', () => knowsStreams(at));
+      }
+      return shared.kill(signal);
+    },
     again: async () => {
       if (!durable) {
         await rm(`${at}/now`, { recursive: true });
