@@ -1312,6 +1312,36 @@ static void connection_without_progress_gives_way(U_STATE) {
     }
 }
 
+// "made no progress for give_way_ms": of a handshake a whole first flight is progress, and bytes
+// behind it, or of the answer read one by one, are none.
+static void bytes_behind_the_first_flight_are_no_progress(U_STATE) {
+    t_world *w = p_world();
+    p.desc.slot_count = 1;
+    p_start(w);
+    p_peer *first = p_dial(w);
+    p_handshake(first, 0);
+    first->writes = 20;
+    p_run(first);
+    t_advance(w, 700);
+    first->c->window = 0;
+    first->writes = SIZE_MAX;
+    p_run(first);
+    p_peer *second = another_client(w);
+    T_CHECK(!p_open(second), "it does not wait");
+    int quarters = 0;
+    for (; quarters < 12 && p.tls.pool.count.gave_way == 0; quarters++) {
+        first->c->window = 1;
+        t_feed(first->c, "\x16", 1);
+        t_serve(first->c);
+        t_advance(w, 250);
+        p_run(second);
+    }
+    T_CHECK(quarters >= 4 && quarters <= 6, "%d quarters", quarters);
+    p_hang_up(first);
+    p_hang_up(second);
+    p_finish(w);
+}
+
 enum { P_MALLORY = 66, P_MANY = 1000, P_CONNS = 16 };
 
 // A handshake and a head byte of this address, or NULL if it is refused.
@@ -1793,6 +1823,7 @@ int main(int argc, char **argv) {
         u_test(idle_connection_gives_way_soon_after_its_answer_and_late_before),
         u_test(request_under_way_has_give_way_ms),
         u_test(connection_without_progress_gives_way),
+        u_test(bytes_behind_the_first_flight_are_no_progress),
         u_test(one_address_on_every_slot_keeps_nobody_out),
         u_test(many_addresses_on_every_slot_keep_nobody_out_for_long),
         u_test(six_connections_of_a_browser_share_three_slots),
