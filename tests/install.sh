@@ -192,22 +192,29 @@ case "$want" in
 esac
 
 # npm packages, exactly those of the lock files. The stamp is the lock file they came from.
-failed=0
+began=''
 for lock in $locks; do
     folder="${lock%/package-lock.json}"
     if [ ! -e "$lock" ] || cmp -s "$lock" "$folder/node_modules/.rtpush-lock"; then
         continue
     fi
     echo "install: npm ci in $folder"
+    log="build/npm-$(echo "$folder" | tr / -).log"
     mkdir -p build
-    if npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund </dev/null \
-        >build/npm.log 2>&1; then
-        mkdir -p "$folder/node_modules"
-        cp "$lock" "$folder/node_modules/.rtpush-lock"
-    else
-        tail -n 20 build/npm.log >&2
-        echo "install: npm ci failed in $folder" >&2
-        failed=1
-    fi
+    # All at once: most of it is waiting for the network.
+    {
+        if npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund </dev/null \
+            >"$log" 2>&1; then
+            mkdir -p "$folder/node_modules"
+            cp "$lock" "$folder/node_modules/.rtpush-lock"
+        else
+            tail -n 20 "$log" >&2
+            echo "install: npm ci failed in $folder" >&2
+        fi
+    } &
+    began="$began $lock"
 done
-exit "$failed"
+wait
+for lock in $began; do
+    cmp -s "$lock" "${lock%/package-lock.json}/node_modules/.rtpush-lock" || exit 1
+done

@@ -16,7 +16,8 @@
 #   insecure-*-long: pages of a name over plain http, which is no secure context
 #   examples-long: the ticker's tests at 1 kHz, which one of them has in `test`
 #   apps-long: each example for boards, of which three are in `test`
-#   widgets-firefox, tabs-firefox: Firefox has rtpush.js in `test`
+#   widgets-firefox, tabs-firefox: Firefox has rtpush.js in `test`; browser-firefox-long has all
+#       tests of it
 #   projects-long: Pico W by its SDK, most of which is compiling the SDK
 # Usage: sh tests/run.sh check|test|test-long|SUITE...
 #     sh tests/run.sh only SUITE...    without the totals
@@ -27,6 +28,11 @@ mkdir -p build/log
 make="${MAKE:-make} --no-print-directory"
 client='node tests/clients/clients.test.mjs'
 test_ca='RTPUSH_TLS=ec NODE_EXTRA_CA_CERTS=build/cert/ca.pem CURL_CA_BUNDLE=build/cert/ca.pem'
+
+# Tests of rtpush.js whose answer is the browser's: its network, its timers, workers, what it logs.
+# The others ask what the script makes of that, which Chromium has shown.
+firefox='origin_is|dead_link|heard_again|slept|set_back|password|worker|newcomer_asks'
+firefox="$firefox|lacks|while_the_socket|after_a_restart|frozen"
 
 # The command of a suite. Building is part of it, so that a build error fails one suite, not all.
 command_of() {
@@ -108,7 +114,9 @@ command_of() {
             node tests/browser/dashboard.test.mjs build/dashboard" ;;
         browser-page) echo "$make build/page-server &&
             node tests/browser/page.test.mjs build/page-server" ;;
-        browser-firefox) echo "$make build/page-server &&
+        browser-firefox) echo "$make build/page-server && RTPUSH_BROWSER=firefox ONLY='$firefox' \
+            node tests/browser/page.test.mjs build/page-server" ;;
+        browser-firefox-long) echo "$make build/page-server &&
             RTPUSH_BROWSER=firefox node tests/browser/page.test.mjs build/page-server" ;;
         examples) echo "$make -j 2 examples-asan &&
             node tests/browser/examples.test.mjs build/examples-asan" ;;
@@ -202,6 +210,7 @@ lint symbols mutants-self'
     test-long)
         chains='tls-mbedtls-long clients-mbedtls secure-mbedtls sim-long lwip-long lwip-mutants
             clients-poll slots-sockets-long wire-tls wire-boards-long device-tls widgets-firefox
+            browser-firefox-long
             fuzz-long unit-clang-long clients-asan pages-tls tabs-firefox browser-faults-long
             insecure-dashboard-long insecure-page-long insecure-firefox-long insecure-tabs-long
             images-long examples-long apps-long example-clients-long projects-long matrix-long
@@ -254,11 +263,13 @@ done
 began_all="$(date +%s)"
 if [ "${1:-test}" = test ]; then
     # What several chains need is made before they begin. If that fails, so do they, and say why.
-    sh tests/lwip/fetch.sh >build/log/prepare.log 2>&1
+    sh tests/lwip/fetch.sh >build/log/fetch.log 2>&1 &
+    fetch=$!
     $make -j 2 build/core-asan.o build/core-cortex-m0plus.o build/core-cortex-m3.o hub \
         build/gateway-asan build/dashboard build/widgets-asan build/hub-tls build/echo-tls \
-        build/secure-asan examples-asan firmware secure-firmware \
-        >>build/log/prepare.log 2>&1
+        build/secure-asan examples-asan >build/log/prepare.log 2>&1
+    wait "$fetch"
+    $make -j 2 firmware secure-firmware >>build/log/prepare.log 2>&1
 fi
 if [ -n "$busy" ]; then
     echo "$busy" | xargs -P 2 -L 1 sh tests/run.sh only &

@@ -445,7 +445,7 @@ async function look(server) {
             let labels = 0;
             for (const [width, height] of [[220, 120], [290, 150], [420, 170], [900, 220]]) {
                 for (const span of [60, 90, 150, 300]) {
-                    for (let end = 1e9; end < 1e9 + span; end += 7) {
+                    for (let end = 1e9; end < 1e9 + span; end += 13) {
                         const values = Array(2 * span + 1).fill(50);
                         const { texts } = await globalThis.draw(width, height, values, end, span,
                             { range: () => [0, 100] });

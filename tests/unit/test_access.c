@@ -1092,7 +1092,8 @@ static void access_mutated_input_breaks_nothing(U_STATE) {
     t_rng rng = t_seed(7);
     rtpush_tickets tickets = {key, 7, 0, {0}};
     unsigned accepted = 0;
-    for (int round = 0; round < 40000; round++) {
+    const int rounds = u_part() ? 13000 : 40000;
+    for (int round = 0; round < rounds; round++) {
         uint8_t text[512];
         char sub[8];
         const char *password;
@@ -1135,7 +1136,8 @@ static void access_mutated_input_breaks_nothing(U_STATE) {
         T_CHECK(rtpush_ticket_redeem(&tickets, exact, 1, &number, &number) < 0, "accepted");
         free(exact);
     }
-    T_CHECK(accepted > 500, "only %u were accepted: the test looks at nothing", accepted);
+    T_CHECK(accepted > (unsigned)rounds / 80, "only %u were accepted: the test looks at nothing",
+            accepted);
 }
 
 int main(void) {

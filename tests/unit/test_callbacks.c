@@ -614,8 +614,9 @@ enum { SCENES = sizeof scenes / sizeof scenes[0] };
 
 static void play(int index, int action, int inner, int on, int bite) {
     scene *s = &scenes[index];
-    // A third has still every call in every callback, each on one of self, others and all.
-    if (u_part() && (index + action + inner + on) % 3 != 0) {
+    // A third has still every call in every callback, each on one of self, others and all. Of calls
+    // inside a call a seventh has each in seven callbacks.
+    if (u_part() && (index + action + inner + on) % (inner < 0 ? 3 : 7) != 0) {
         return;
     }
     static const char *const ons[ONS] = {"self", "others", "all"};

@@ -453,6 +453,9 @@ static void ws_text_is_checked_like_the_plain_validator(U_STATE) {
             p = u_stream(w, "{WS /ws}");
         }
         int valid = t_utf8_valid(text, 4);
+        if (!valid && u_part() && i % 3 != 0) {
+            continue; // each of these needs a server of its own
+        }
         t_send_frame(p->c, 0x81, text, 4);
         T_CHECK(valid == !t_ended(p->c), "%02x %02x %02x %02x: valid is %d", text[0], text[1],
                 text[2], text[3], valid);
