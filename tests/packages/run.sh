@@ -11,6 +11,7 @@ rm -rf "$out"
 mkdir -p "$out/log"
 export HOME="$out/home" # no settings of whoever runs this
 mkdir -p "$HOME"
+git config --global core.compression 0 # most of what git would compute here
 passed=0
 failed=0
 
@@ -140,12 +141,13 @@ try "pkg-config: runs" prints "$serves" "$out/by-pkg-config"
 cmake_use() { # BUILD OPTION...
     build="$1"
     shift
-    cmake -S "$here/tests/packages/use" -B "$build" -DCMAKE_BUILD_TYPE=Release \
+    cmake -S "$here/tests/packages/use" -B "$build" \
         -DCMAKE_C_FLAGS='-std=c99 -Wall -Werror' "$@" && cmake --build "$build"
 }
 sh tests/lwip/fetch.sh >/dev/null 2>&1
 lwip="$here/tests/lwip/os;$here/build/lwip/2.1/src/include"
-try "CMake: find_package" cmake_use "$out/installed" -DCMAKE_PREFIX_PATH="$out/usr"
+try "CMake: find_package" cmake_use "$out/installed" -DCMAKE_PREFIX_PATH="$out/usr" \
+    -DCMAKE_BUILD_TYPE=Release
 try "CMake: find_package: runs" prints "$serves" "$out/installed/use"
 try "CMake: FetchContent, with lwIP" cmake_use "$out/fetched" -DRTPUSH_GIT="file://$clone" \
     -DLWIP="$lwip"

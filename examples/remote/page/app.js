@@ -15,6 +15,7 @@ const chart = $('chart').getContext('2d');
 const colour = (name) => getComputedStyle(document.body).getPropertyValue(name);
 const sent = new Map(); // number: when
 const trips = [];
+let unshown = true; // trips that are not drawn
 const keys = new Set();
 let number = 0;
 let stick = [0, 0];  // from -127 to 127
@@ -22,6 +23,8 @@ let held = false;
 let heardAt = 0;
 let mine = false;    // it is I who steer
 let vehicle = { x: 32767, y: 32767, trail: [] };
+let drawn = 0;       // of the next frame, if something changed
+const redraw = () => { drawn ||= requestAnimationFrame(frame); };
 
 const client = live({
     transports: [websocket],
@@ -29,8 +32,10 @@ const client = live({
         const answered = data[0] | (data[1] << 8);
         heardAt = performance.now();
         mine = data[2] === 1;
+        redraw();
         if (sent.has(answered)) {
             trips.push(heardAt - sent.get(answered));
+            unshown = true;
             trips.splice(0, trips.length - SHOWN);
             for (const before of sent.keys()) { // of those before it no answer comes any more
                 sent.delete(before);
@@ -44,6 +49,7 @@ const client = live({
         const [x, y] = [data[0] | (data[1] << 8), data[2] | (data[3] << 8)];
         vehicle = { x, y, trail: [...vehicle.trail.slice(-60), [x, y]], driven: data[7] !== 255 };
         $('mode').textContent = MODES[data[6]];
+        redraw();
     },
 });
 
@@ -54,6 +60,7 @@ function send() {
 }
 
 function hold() {
+    redraw();
     if (!held) {
         held = true;
         heardAt = performance.now();
@@ -68,6 +75,7 @@ function letGo(lost) {
     sent.clear();
     $('stick').classList.toggle('lost', lost);
     send(); // once: at rest
+    redraw();
 }
 
 setInterval(() => {
@@ -87,6 +95,7 @@ function drag(event) {
     const x = ((event.clientX - box.left) / box.width - 0.5) * 2.6;
     const y = ((event.clientY - box.top) / box.height - 0.5) * 2.6;
     stick = [limit(x), limit(y)];
+    redraw();
 }
 
 $('stick').addEventListener('pointerdown', (event) => {
@@ -120,6 +129,7 @@ addEventListener('keyup', (event) => {
 function steerByKeys() {
     stick = [...keys].reduce(([x, y], key) => [x + KEYS[key][0], y + KEYS[key][1]], [0, 0])
         .map(limit);
+    redraw();
     if (keys.size === 0) {
         letGo(false);
     }
@@ -162,11 +172,17 @@ function drawTrips() {
 }
 
 function frame() {
+    drawn = 0;
     drawField();
-    drawTrips();
     $('knob').style.transform = `translate(${stick[0] * 0.9}%, ${stick[1] * 0.9}%)`;
     $('who').textContent = held && mine ? 'you steer'
         : (vehicle.driven && 'somebody steers') || 'nobody steers';
-    requestAnimationFrame(frame);
 }
-frame();
+redraw();
+
+setInterval(() => { // ten times a second: more often nobody reads them
+    if (unshown) {
+        unshown = false;
+        drawTrips();
+    }
+}, 100);

@@ -148,18 +148,16 @@ $('cut').onclick = () => {
     setTimeout(() => { cut = false; }, 3000);
 };
 
-// -- the prices, once a frame: more often nobody sees them
+// -- the prices, ten times a second: more often nobody reads them
 
-function frame() {
+setInterval(() => {
     prices.forEach((price, i) => {
         const text = (price / 100).toFixed(2);
         if (cells[i].textContent !== text) {
             cells[i].textContent = text;
         }
     });
-    requestAnimationFrame(frame);
-}
-frame();
+}, 100);
 
 // -- the table
 
