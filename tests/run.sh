@@ -231,7 +231,8 @@ snippets bench
 size stack images
 cpp packages projects
 fuzz
-symbols lint mutants-self page-size'
+symbols lint mutants-self page-size
+windows'
         chains='
 gateway-redis gateway-state
 gateway-rabbit gateway-nats
@@ -243,7 +244,6 @@ browser browser-page browser-firefox browser-tabs
 wire
 clients-sockets sockets
 browser-widgets
-windows
 secure secure-browser
 examples example-clients
 gateway-device gateway-caddy gateway-cut
