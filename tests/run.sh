@@ -227,12 +227,12 @@ matrix
 lwip lwip-threads
 tls tls-mbedtls
 unit
+windows
 snippets bench
 size stack images
 cpp packages projects
 fuzz
-symbols lint mutants-self page-size
-windows'
+symbols lint mutants-self page-size'
         chains='
 gateway-redis gateway-state
 gateway-rabbit gateway-nats

@@ -1125,11 +1125,15 @@ function kafka() {
       equal(epoch(await publish(gs[2], 'a', 'x')), now + 9, 'the epoch');
       await b.kill(); // with all that it had
       await b.again();
+      let answers;
       await until('one epoch, a new one', async () => {
-        const answers = await Promise.all(gs.map((g) => post(g.url, 'a', 'x')));
+        answers = await Promise.all(gs.map((g) => post(g.url, 'a', 'x')));
         return answers.every((a) => a.status === 200 && epoch(a.body) > now + 9)
           && new Set(answers.map((a) => epoch(a.body))).size === 1;
-      }, 20_000);
+      }, 20_000).catch((error) => {
+        throw new Error([`${error.message}; ${now + 9} was before`, ...gs.map((g, i) => (
+          `${answers[i].status} ${answers[i].body.trim()}: ${g.output().slice(-800)}`))].join('\n'));
+      });
       check(await same(), 'several epochs again');
       for (const g of gs) {
         await g.stop();

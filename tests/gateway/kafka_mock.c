@@ -12,6 +12,7 @@
 #define _DEFAULT_SOURCE // syscall
 #endif
 
+#include <errno.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <netinet/in.h>
@@ -25,6 +26,7 @@
 
 static in_port_t port;
 static in_port_t said;
+static int is_ready; // the topics are there
 
 // The mock listens on a port that the system chooses. This is called in the place of the system's
 // function, and gives it the port that was asked for, so that a broker can start again.
@@ -43,6 +45,16 @@ int getsockname(int fd, struct sockaddr *addr, socklen_t *len) {
         memcpy((char *)addr + offsetof(struct sockaddr_in, sin_port), &number, sizeof(number));
     }
     return result;
+}
+
+// Nobody is let in before the topics are there: the mock makes each that a client asks for and that
+// it does not know, with four partitions.
+int accept(int fd, struct sockaddr *addr, socklen_t *len) {
+    if (!__atomic_load_n(&is_ready, __ATOMIC_ACQUIRE)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return (int)syscall(SYS_accept, fd, addr, len);
 }
 
 static int obey(rd_kafka_mock_cluster_t *cluster, const char *line) {
@@ -92,6 +104,7 @@ int main(int argc, char **argv) {
             rd_kafka_mock_topic_create(cluster, argv[i], atoi(count), 1);
         }
     }
+    __atomic_store_n(&is_ready, 1, __ATOMIC_RELEASE);
     printf("listening on %s\n", rd_kafka_mock_cluster_bootstraps(cluster));
     fflush(stdout);
     while (fgets(line, sizeof(line), stdin) != NULL) {
