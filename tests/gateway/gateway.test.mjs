@@ -1131,8 +1131,9 @@ function kafka() {
         return answers.every((a) => a.status === 200 && epoch(a.body) > now + 9)
           && new Set(answers.map((a) => epoch(a.body))).size === 1;
       }, 20_000).catch((error) => {
-        throw new Error([`${error.message}; ${now + 9} was before`, ...gs.map((g, i) => (
-          `${answers[i].status} ${answers[i].body.trim()}: ${g.output().slice(-800)}`))].join('\n'));
+        const all = gs.map((g, i) => (
+          `${answers[i].status} ${answers[i].body.trim()}: ${g.output().slice(-800)}`));
+        throw new Error(`${error.message}; ${now + 9} was before\n${all.join('\n')}`);
       });
       check(await same(), 'several epochs again');
       for (const g of gs) {

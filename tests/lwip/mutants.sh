@@ -23,6 +23,8 @@ acked_never 2.1-HEAP s/rtpush_acked\(rtpi_lwip_server\(slot\), slot->conn, acked
 acked_twice 2.1-HEAP s/(rtpush_acked\(rtpi_lwip_server\(slot\), slot->conn, acked\);)/\1 \1/
 fin_is_a_close 2.1-HEAP s/tcp_shutdown\(slot->pcb, 0, 1\) != ERR_OK/tcp_close(slot->pcb) != ERR_OK/
 fin_is_a_reset 2.1-HEAP s/tcp_shutdown\(slot->pcb, 0, 1\) != ERR_OK/1/
+# a pbuf may be shared, or refer to memory of its driver
+input_written 2.1-HEAP s/hooks.flags = RTPUSH_INPUT_CONST;/hooks.flags = 0;/
 # what may be referred to
 log_referred_though_arp_does_not_copy 2.1-HEAP s/PBUF_NEEDS_COPY\(&rom\) \? 1 : 0/1/
 log_never_referred 2.1-HEAP s/PBUF_NEEDS_COPY\(&rom\) \? 1 : 0/0/

@@ -25,13 +25,13 @@ void sim_peer_gone(int peer);
 enum { SIM_ETHERNET = 1, SIM_MTU_MOST = 1500, SIM_FRAME_MOST = SIM_MTU_MOST + 14 };
 void server_start(uint32_t mtu, int flags);
 // first: bytes of the first pbuf, as of a driver that splits headers from data; 0: as they come
-void server_packet(const uint8_t *packet, size_t len, size_t first);
+int server_packet(const uint8_t *packet, size_t len, size_t first);
 uint32_t server_timers(void); // runs what is due, returns ms until the next
 size_t server_in_use(char *what, size_t cap); // allocations of TCP; what: which
 void server_forget(void);                     // all it knows of its neighbours, and what waits
 void peers_start(uint32_t mtu, int flags);
 void peers_forget(void);
-void peers_packet(const uint8_t *packet, size_t len, size_t first);
+int peers_packet(const uint8_t *packet, size_t len, size_t first);
 uint32_t peers_timers(void);
 size_t peers_in_use(char *what, size_t cap);
 

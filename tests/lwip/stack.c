@@ -207,8 +207,23 @@ void SIM_NAME(start)(uint32_t mtu, int flags)
     netif_set_up(&wire);
 }
 
-// As a driver does: into pbufs of the pool, or lost if there is none.
-void SIM_NAME(packet)(const uint8_t *packet, size_t len, size_t first)
+// Bytes of the headers of a packet, into which lwIP writes; all of it if there is no TCP in it.
+static size_t headers_of(const uint8_t *packet, size_t len)
+{
+    const size_t ip = wire.linkoutput != NULL ? 14 : 0;
+    size_t tcp = len;
+    if (len > ip && packet[ip] >> 4 == 4) {
+        tcp = ip + 4u * (packet[ip] & 15u);
+    } else if (len > ip && packet[ip] >> 4 == 6) {
+        tcp = ip + 40;
+    }
+    return tcp + 20 < len ? tcp + 4u * (packet[tcp + 12] >> 4) : len;
+}
+
+// As a driver does: into pbufs of the pool, or lost if there is none. It refers to the first pbuf
+// for a while, as one does that takes packets from shared memory. Returns 0 if somebody wrote into
+// its data meanwhile.
+int SIM_NAME(packet)(const uint8_t *packet, size_t len, size_t first)
 {
     const u16_t pad = wire.linkoutput != NULL ? ETH_PAD_SIZE : 0;
     const u16_t head = (u16_t)((first > 0 && first < len ? first : len) + pad);
@@ -224,12 +239,20 @@ void SIM_NAME(packet)(const uint8_t *packet, size_t len, size_t first)
         if (p != NULL) {
             pbuf_free(p);
         }
-        return;
+        return 1;
     }
     pbuf_take_at(p, packet, (u16_t)len, pad);
+    const u8_t *data = (const u8_t *)p->payload + pad;
+    const size_t in_first = p->len - pad; // bytes
+    const size_t headers = headers_of(packet, len);
+    pbuf_ref(p);
     if (wire.input(p, &wire) != ERR_OK) {
         pbuf_free(p);
     }
+    const int same = in_first <= headers ||
+                     memcmp(data + headers, packet + headers, in_first - headers) == 0;
+    pbuf_free(p);
+    return same;
 }
 
 void SIM_NAME(forget)(void)

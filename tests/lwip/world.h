@@ -364,7 +364,8 @@ static int s_deliver(void)
     the->packets[best] = the->packets[--the->packet_count];
     if (p.to_server) {
         s_watch_client(p.data, p.len);
-        server_packet(p.data, p.len, s_first(p.data, p.len));
+        T_CHECK(server_packet(p.data, p.len, s_first(p.data, p.len)),
+                "somebody wrote into a pbuf that is shared");
     } else {
         peers_packet(p.data, p.len, 0);
     }
