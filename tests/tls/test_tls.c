@@ -793,6 +793,17 @@ static void changed_record_gets_bad_record_mac(U_STATE) {
     }
 }
 
+// A record with one bit changed on its way.
+static void say_changed(p_peer *peer) {
+    peer->writes = peer->written;
+    t_expand(&peer->want, "{81:hello}");
+    p_run(peer);
+    peer->wire.data[9] ^= 1;
+    peer->writes = SIZE_MAX;
+    p_run(peer);
+    T_EQ(p.tls.pool.count.failed, 1);
+}
+
 // ... and while a record of the server is under way: the alert follows its last byte.
 static void changed_record_gets_its_alert_behind_the_record_under_way(U_STATE) {
     t_world *w = p_begin();
@@ -802,13 +813,7 @@ static void changed_record_gets_its_alert_behind_the_record_under_way(U_STATE) {
     peer->c->window = 7;
     T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
     t_run_ready(w);
-    peer->writes = peer->written;
-    t_expand(&peer->want, "{81:hello}");
-    p_run(peer);
-    peer->wire.data[9] ^= 1;
-    peer->writes = SIZE_MAX;
-    p_run(peer);
-    T_EQ(p.tls.pool.count.failed, 1);
+    say_changed(peer);
     T_EQ(p_error(peer), 0);
     peer->c->window = SIZE_MAX;
     p_run(peer);
@@ -835,13 +840,7 @@ static void changed_record_gets_its_alert_behind_what_is_not_acknowledged(U_STAT
             p_run(peer);
         }
         T_CHECK(peer->c->conn->unacked > 0, "acknowledged already");
-        peer->writes = peer->written;
-        t_expand(&peer->want, "{81:hello}");
-        p_run(peer);
-        peer->wire.data[9] ^= 1;
-        peer->writes = SIZE_MAX;
-        p_run(peer);
-        T_EQ(p.tls.pool.count.failed, 1);
+        say_changed(peer);
         T_EQ(peer->c->conn->unacked, 0);
         T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 20);
         T_CHECK(!peer->c->fin, "FIN before the acknowledgement");
