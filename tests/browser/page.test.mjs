@@ -123,6 +123,14 @@ const test = (name, body, allowed) => suite.test(name,
 
 // -- tests ----------------------------------------------------------------------------------------
 
+// A client for each transport, by whose name it goes.
+async function openEach(page) {
+    for (const transport of TRANSPORTS) {
+        await begin(page, transport, { transport });
+        await state(page, transport, 'open');
+    }
+}
+
 // Without options of the page and without an answer of the application.
 async function deadLinks() {
     await test('the_origin_is_the_one_that_was_asked_for', async () => {
@@ -133,10 +141,7 @@ async function deadLinks() {
 
     await test('a_quiet_connection_stays_open_on_each_transport', async () => {
         const page = await openPage();
-        for (const transport of TRANSPORTS) {
-            await begin(page, transport, { transport });
-            await state(page, transport, 'open');
-        }
+        await openEach(page);
         await sleep(6000); // six periods without an event
         for (const transport of TRANSPORTS) {
             const { states } = await look(page, transport);
@@ -148,10 +153,7 @@ async function deadLinks() {
     await test('a_dead_link_is_silent_and_then_left_on_each_transport', async () => {
         const link = await startLink();
         const page = await openPage(link.url);
-        for (const transport of TRANSPORTS) {
-            await begin(page, transport, { transport });
-            await state(page, transport, 'open');
-        }
+        await openEach(page);
         await publish('before');
         for (const transport of TRANSPORTS) {
             await until('the event', async () => (await look(page, transport)).events.length === 1);
@@ -210,10 +212,7 @@ async function deadLinks() {
     await test('a_page_that_slept_connects_anew', async () => {
         const link = await startLink();
         const page = await openPage(link.url, (p) => p.addInitScript(jump));
-        for (const transport of TRANSPORTS) {
-            await begin(page, transport, { transport });
-            await state(page, transport, 'open');
-        }
+        await openEach(page);
         link.die();
         link.repair(); // before it wakes: an attempt over a dead link would take its time to fail
         await sleep(100); // what is on its way
@@ -233,10 +232,7 @@ async function deadLinks() {
     await test('a_clock_that_is_set_back_hides_no_dead_link', async () => {
         const link = await startLink();
         const page = await openPage(link.url, (p) => p.addInitScript(jump));
-        for (const transport of TRANSPORTS) {
-            await begin(page, transport, { transport });
-            await state(page, transport, 'open');
-        }
+        await openEach(page);
         await page.evaluate(() => globalThis.sleepFor(-3600000));
         await sleep(3000); // three periods
         for (const transport of TRANSPORTS) {
@@ -512,10 +508,7 @@ async function functions() {
 
     await test('every_transport_comes_back_after_a_restart', async () => {
         const page = await openPage();
-        for (const transport of TRANSPORTS) {
-            await begin(page, transport, { transport });
-            await state(page, transport, 'open');
-        }
+        await openEach(page);
         await stopProgram(server);
         server = await startServer(server.port);
         for (const transport of TRANSPORTS) {
@@ -592,10 +585,7 @@ async function network() {
     if (!FIREFOX) { // BiDi has no such command
         await test('a_page_that_was_frozen_has_all_events_on_each_transport', async () => {
             const page = await openPage();
-            for (const transport of TRANSPORTS) {
-                await begin(page, transport, { transport });
-                await state(page, transport, 'open');
-            }
+            await openEach(page);
             const wake = await suite.freeze(page);
             const expected = [];
             for (let i = 1; i <= 10; i++) {
@@ -623,10 +613,7 @@ async function network() {
         await test('offline_is_seen_and_online_resumes_on_each_transport', async () => {
             const link = await startLink();
             const page = await openPage(link.url);
-            for (const transport of TRANSPORTS) {
-                await begin(page, transport, { transport });
-                await state(page, transport, 'open');
-            }
+            await openEach(page);
             await page.context().setOffline(true);
             same(await page.evaluate(() => navigator.onLine), false, 'navigator.onLine');
             await publish('reaches what is open');

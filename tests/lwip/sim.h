@@ -24,7 +24,8 @@ void sim_peer_gone(int peer);
 // One stack, made twice from stack.c: SIM_NAME(x) is server_x or peers_x.
 enum { SIM_ETHERNET = 1, SIM_MTU_MOST = 1500, SIM_FRAME_MOST = SIM_MTU_MOST + 14 };
 void server_start(uint32_t mtu, int flags);
-// first: bytes of the first pbuf, as of a driver that splits headers from data; 0: as they come
+// first: bytes of the first pbuf, as of a driver that splits headers from data; 0: as they come.
+// Returns 0 if somebody wrote into its data, which a driver may share
 int server_packet(const uint8_t *packet, size_t len, size_t first);
 uint32_t server_timers(void); // runs what is due, returns ms until the next
 size_t server_in_use(char *what, size_t cap); // allocations of TCP; what: which
