@@ -181,6 +181,21 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => process.exit(1));
 }
 
+// Stops a program until it gets SIGCONT. One of its threads takes the signal, when it is scheduled;
+// the others go on until then, so this waits for all.
+export async function suspend(child) {
+  child.kill('SIGSTOP');
+  const tasks = `/proc/${child.pid}/task`;
+  const state = (task) => {
+    try {
+      return fs.readFileSync(`${tasks}/${task}/stat`, 'latin1').replace(/.*\) /s, '')[0];
+    } catch {
+      return ''; // it ends just now
+    }
+  };
+  await until('a program to stop', () => fs.readdirSync(tasks).every((t) => state(t) === 'T'));
+}
+
 // Starts an example and waits for `listening on http://ADDRESS:PORT`, or ws: for echo. A
 // sanitizer's report, or an end other than by SIGKILL or with status 0, makes stop() fail.
 export async function startServer(binary, ...args) {

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import {
-  afterTest, check, equal, freePort, run, sleep, until, within,
+  afterTest, check, equal, freePort, run, sleep, suspend, until, within,
 } from '../clients/harness.mjs';
 
 // In a network namespace of the test (cut.sh) a broker is reached by all addresses of it.
@@ -60,9 +60,8 @@ export async function daemon(program, args, port, { env = {}, kept = false, asks
       child.on('error', (error) => { d.text += error.message; done(); });
       child.on('exit', done);
     }).then(() => { over = true; children.delete(child); });
-    d.pid = child.pid;
     d.input = child.stdin;
-    d.signal = (signal) => child.kill(signal);
+    d.signal = (signal) => (signal === 'SIGSTOP' ? suspend(child) : child.kill(signal));
     d.kill = (signal = 'SIGKILL') => {
       child.kill(signal);
       return within(5_000, `${program} to end`, ended);
@@ -222,13 +221,6 @@ ssl_options.keyfile = ${tls.key}
   shared = Object.assign(d, { at, env, scripts, tls, secure });
 }
 
-// Are all threads of a process stopped?
-async function areStopped(pid) {
-  const tasks = await readdir(`/proc/${pid}/task`);
-  const states = await Promise.all(tasks.map((t) => readFile(`/proc/${pid}/task/${t}/stat`)));
-  return states.every((text) => /\) T /.test(text));
-}
-
 // A node that is killed a moment after its first stream was made has not written down that it has
 // streams, and says of each for ever that it is down.
 const knowsStreams = async (at) => (
@@ -257,12 +249,7 @@ async function startRabbit({ durable = false, maxbytes = 100_000_000 } = {}) {
     tls: shared.tls,
     over: `amqps://me:right@localhost:${shared.secure}/${stream}`,
     overOther: `amqps://me:right@127.0.0.1:${shared.secure}/${stream}`,
-    signal: async (signal) => {
-      shared.signal(signal);
-      if (signal === 'SIGSTOP') { // one of its threads takes the signal, and the others go on
-        await until('RabbitMQ to stop', () => areStopped(shared.pid));
-      }
-    },
+    signal: (signal) => shared.signal(signal),
     kill: async (signal) => {
       if (durable) {
         await until('RabbitMQ to know its streams after a restart', () => knowsStreams(at));
@@ -342,13 +329,6 @@ async function startKafka({ durable = false, secure = false } = {}) {
     const count = d.text.split('ok\n').length;
     d.input.write(`${command}\n`);
     await until(`kafka-mock to obey: ${command}`, () => d.text.split('ok\n').length > count);
-  };
-  const send = d.signal;
-  d.signal = async (signal) => {
-    send(signal);
-    if (signal === 'SIGSTOP') { // as of RabbitMQ, its threads stop one after the other
-      await until('kafka-mock to stop', () => areStopped(d.pid));
-    }
   };
   d.tls = tls;
   d.server = `127.0.0.1:${proxy}`;

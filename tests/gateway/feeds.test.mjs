@@ -340,7 +340,7 @@ test('two gateways with one feed lose and double nothing while all that they nee
     await some(200);
     h = await boot('h');
     await some(250);
-    b.signal('SIGSTOP');
+    await b.signal('SIGSTOP');
     await sleep(500);
     b.signal('SIGCONT');
     await some(300);
@@ -389,7 +389,7 @@ test('at SIGTERM what waits is still published', async () => {
   const b = await redis();
   const g = await gateway('--publish-ms', 500, '--drain-s', 20, b.url, ...feeds(`${m.at}/ev/#`));
   await connected(g);
-  b.signal('SIGSTOP');
+  await b.signal('SIGSTOP');
   const lines = [...Array(50).keys()].map((i) => `message ${i}`);
   await m.lines('ev/a', lines);
   await until('them to wait', async () => await count(g, 'queued') === 50);

@@ -14,7 +14,7 @@ import {
 } from './gateways.mjs';
 import {
   afterTest, call, check, connect, equal, freePort, noticesOf, EventParser, openEvents, run, runAll,
-  sleep, startServer, test, until,
+  sleep, startServer, suspend, test, until,
 } from '../clients/harness.mjs';
 
 const [name, binary, only] = process.argv.slice(2);
@@ -182,7 +182,7 @@ function trimmed() {
       const began = await fresh(h);
       await publish(h, 'a', 'first');
       await r.wait('the first', () => r.events.length);
-      g.child.kill('SIGSTOP');
+      await suspend(g.child);
       for (let n = 0; n < 60; n++) {
         await publish(h, 'a', `event ${n}`);
       }
@@ -213,7 +213,7 @@ async function trimmedWhileHung(g, h, { total, lanes, size }) {
   const r = await fresh(g);
   await publish(h, 'a', 'first');
   await r.wait('the first', () => r.events.length);
-  g.child.kill('SIGSTOP');
+  await suspend(g.child);
   let next = 0;
   await Promise.all([...Array(lanes).keys()].map(async () => {
     while (next < total) {
@@ -439,7 +439,7 @@ function restarts() {
     async (g, b) => {
       const h = await start(b);
       const r = await fresh(g);
-      g.child.kill('SIGSTOP');
+      await suspend(g.child);
       const total = 3000; // three times what its log holds
       let next = 0;
       await Promise.all([...Array(20).keys()].map(async () => {
@@ -692,7 +692,7 @@ async function chaos(b, {
       gs[i] = await boot(i);
     },
     stop && (async (i) => { // stopped: its streams are silent until the proxy gives it up
-      gs[i].child.kill('SIGSTOP');
+      await suspend(gs[i].child);
       await sleep(1_500 + random(1500));
       gs[i].child.kill('SIGCONT');
     }),
@@ -803,7 +803,7 @@ function device() {
     const r = await fresh(g);
     await post(d.direct, 'a', 'first');
     await r.wait('the first', () => r.events.length);
-    g.child.kill('SIGSTOP');
+    await suspend(g.child);
     let last;
     for (let n = 0; n < 4000; n++) { // more than the buffers of the connection take
       last = (await post(d.direct, 'a', `${n} ${'x'.repeat(900)}`)).body;
@@ -863,7 +863,7 @@ function device() {
   onDevice('a device that is silent is away, and comes back without a loss', async (d, [g]) => {
     const r = await fresh(g);
     await post(d.direct, 'a', 'before');
-    d.signal('SIGSTOP');
+    await d.signal('SIGSTOP');
     await until('the gateway to notice', async () => (await metric(g, 'source_up')) === 0, 25_000);
     d.signal('SIGCONT');
     await until('the gateway to be back', async () => (await metric(g, 'source_up')) === 1, 15_000);
@@ -940,7 +940,7 @@ function rabbit() {
       return ids.length === 3;
     });
     await r.wait('them', () => r.events.length >= 4);
-    g.child.kill('SIGSTOP');
+    await suspend(g.child);
     await b.rollback();
     const h = await start(b); // that has seen nothing of what is gone
     for (let n = 0; n < 20; n++) {
@@ -1077,7 +1077,7 @@ function kafka() {
     const r = await fresh(g);
     const before = await publish(g, 'a', 'before');
     await r.wait('it', () => r.events.length);
-    g.child.kill('SIGSTOP');
+    await suspend(g.child);
     await b.kill();
     await b.again();
     for (let n = 0; n < 3; n++) {

@@ -10,7 +10,7 @@ import { fresh, metric, open, post, publish, starter, token } from './gateways.m
 import { KINDS, WsReader } from './readers.mjs';
 import {
   afterTest, call, check, connect, EventParser, equal, freePort, openEvents, parseAnswer, request,
-  run, runAll, sleep, startProxy, test, until,
+  run, runAll, sleep, startProxy, suspend, test, until,
 } from '../clients/harness.mjs';
 
 const [binary, only] = process.argv.slice(2);
@@ -211,7 +211,7 @@ for (const name of ['redis', 'nats']) {
     await publish(h, 'b', 'old');
     const r = await open(g, 'b');
     await r.wait('the value', () => r.events.length);
-    g.child.kill('SIGSTOP');
+    await suspend(g.child);
     await publish(h, 'b', 'new');
     await until('it to be kept', b.kept('b', 'new'));
     for (let n = 0; n < 30; n++) {
@@ -258,9 +258,13 @@ for (const name of ['redis', 'nats']) {
       readers.forEach((r) => r.start());
       await publish(g, 'b', '-1');
       await until('all readers', () => readers.every((r) => r.events.length > 0));
+      let total = 0;
       const all = (async () => {
-        for (let n = 0; n < 240; n++) {
-          await publish(n % 2 ? g : h, n % 3 ? 'b' : 'a', String(n));
+        while (total < 240 || readers.some((r) => r.opened < 5)) {
+          for (const topic of ['a', 'b', 'b']) {
+            await publish(total % 2 ? g : h, topic, String(total));
+            total += 1;
+          }
         }
       })();
       let done = false;
@@ -275,13 +279,12 @@ for (const name of ['redis', 'nats']) {
       await all;
       for (const r of readers) {
         // The last two are values: of these the last one is sure to come.
-        await until('the newest of both', () => ['237', '239'].every((data) => (
-          r.events.some((e) => e.data === data))));
+        await until('the newest of both', () => [total - 3, total - 1].every((n) => (
+          r.events.some((e) => e.data === String(n)))));
         const seen = r.events.filter((e) => e.topic === 'b').map((e) => Number(e.data));
         equal(seen, [...seen].sort((x, y) => x - y), `values of ${r.constructor.name}`);
-        check(r.opened > 3, `${r.constructor.name} was opened ${r.opened} times`);
         equal(r.notices, [], `notices of ${r.constructor.name}`);
-        equal(r.events.filter((e) => e.topic === 'a').length, 80, 'events');
+        equal(r.events.filter((e) => e.topic === 'a').length, total / 3, 'events');
       }
     });
 
@@ -330,7 +333,7 @@ test('http: values are passed on as the device sends them, and once', async () =
   await post(d.direct, 'a', 'event');
   await post(d.direct, 'b', 'second');
   await r.wait('both', () => r.events.length >= 3);
-  d.signal('SIGSTOP'); // until the gateway connects again, and gets the value once more
+  await d.signal('SIGSTOP'); // until the gateway connects again, and gets the value once more
   await until('away', async () => {
     await pause();
     return (await metric(gs[0], 'source_up')) === 0;
