@@ -78,6 +78,9 @@ no_retry_by_tcp_poll 2.1-HEAP
     s/if \(slot->flags & RTPI_LWIP_BLOCKED\) \{\n        rtpi_lwip_serve\(slot, 0\);/if (0) {/
 no_service_when_acked 2.1-HEAP
     s/rtpi_lwip_serve\(slot, len\);/rtpush_acked(rtpi_lwip_server(slot), slot->conn, len);/
+in_flight_gets_memory_first 2.1-HEAP s/ &&\n            tcp_sndqueuelen\(slot->pcb\) == 0//
+in_flight_alone_gets_memory_first 2.1-HEAP s/tcp_sndqueuelen\(slot->pcb\) == 0/!(&)/
+nobody_gets_memory_first 2.1-HEAP s/\(sys_now\(\) & 1024u\) != 0/0/
 turn_oversleeps 2.1-HEAP s/port->blocked > 0 && port->retry_ms/0 \&\& port->retry_ms/
 added_to_a_retransmission 2.1-HEAP s/!rtpi_lwip_in_order\(pcb\)/0/g
 other_errors_ignored 2.1-HEAP

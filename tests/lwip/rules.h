@@ -454,6 +454,40 @@ static void r_no_memory_for_fin(void)
     world_end();
 }
 
+// lwIP serves a connection whose bytes were acknowledged as soon as memory is free. So memory for
+// one write goes to the one with nothing in flight, also where the other has waited longer.
+static void r_memory_goes_to_one_without_bytes_in_flight(void)
+{
+    r_world(8, 1500);
+    s_peer *busy = world_peer(M_RAW, 1u << M_A);
+    s_connect(busy);
+    run_for(60);
+    s_peer *idle = world_peer(M_RAW, 1u << M_B);
+    s_connect(idle);
+    run_for(2000); // all is acknowledged
+    the->mute = 1;
+    r_publish(M_A, 20);
+    run_for(1);
+    the->write_error = ERR_MEM;
+    r_publish(M_A, 20);
+    run_for(2 * RTPUSH_LWIP_RETRY_MS);
+    T_CHECK(the->port.blocked == 1, "no connection with bytes in flight waits");
+    r_publish(M_B, 20);
+    run_for(2 * RTPUSH_LWIP_RETRY_MS);
+    while ((the->t.now_ms & 1024u) == 0 || (the->t.now_ms & 1023u) > 512) {
+        run_for(1); // not the half of the time in which nobody goes first
+    }
+    T_CHECK(the->port.blocked == 2, "%lu wait", (unsigned long)the->port.blocked);
+    the->mute = 0;
+    the->write_after = 1;
+    run_for(RTPUSH_LWIP_RETRY_MS + 2 * the->delay_ms);
+    T_CHECK(idle->m.raw_got == 1, "the other one got the memory");
+    the->write_error = 0;
+    run_for(8000);
+    T_CHECK(busy->m.raw_got == 2, "%lu of 2 came", (unsigned long)busy->m.raw_got);
+    world_end();
+}
+
 // -- receiving ------------------------------------------------------------------------------------
 
 static void r_window_follows_what_was_taken(void)
@@ -1288,6 +1322,7 @@ static const s_rule rules[] = {
     {"no_memory_is_tried_again_by_poll", r_no_memory_poll},
     {"no_memory_is_tried_again_by_tcp_poll", r_no_memory_tcp_poll},
     {"no_memory_for_fin", r_no_memory_for_fin},
+    {"memory_goes_to_who_has_nothing_in_flight", r_memory_goes_to_one_without_bytes_in_flight},
     {"window_follows_what_was_taken", r_window_follows_what_was_taken},
     {"empty_pbufs_are_passed_over", r_empty_pbufs},
     {"pbufs_held_are_few", r_pbufs_held_are_few},
