@@ -1195,6 +1195,18 @@ static void rtpi_posix_drain(rtpush_posix *port) {
     }
 }
 
+// Milliseconds until stopping needs a step: none, if rtpush_posix_stop came during this one.
+static uint32_t rtpi_posix_stop_due(const rtpush_posix *port) {
+    if (rtpi_posix_stop_get(port) > port->stopping) {
+        return 0;
+    }
+    if (!port->stopping) {
+        return RTPI_POSIX_NONE;
+    }
+    return rtpi_posix_reached(port->now_ms, port->stop_at_ms) ? 0
+                                                              : port->stop_at_ms - port->now_ms;
+}
+
 // What was published, and timers, until nothing can be done without waiting. Returns the
 // milliseconds until something is due.
 static int rtpi_posix_settle(rtpush_posix *port) {
@@ -1215,9 +1227,8 @@ static int rtpi_posix_settle(rtpush_posix *port) {
             due_ms = retry_ms;
         }
     }
-    if (port->stopping && due_ms > port->stop_at_ms - port->now_ms) {
-        due_ms = port->stop_at_ms - port->now_ms;
-    }
+    const uint32_t stop_ms = rtpi_posix_stop_due(port);
+    due_ms = stop_ms < due_ms ? stop_ms : due_ms;
     return due_ms > INT_MAX ? INT_MAX : (int)due_ms;
 }
 

@@ -1119,6 +1119,32 @@ static void handler_stops_the_loop(void) {
     end();
 }
 
+// In a loop of one's own that does not wait for the descriptor, and with poll() there is none.
+static void step_in_which_it_is_stopped_is_due_again_at_once(void) {
+    rtpush_posix_desc desc = port_desc();
+    desc.stop_ms = 200;
+    begin_with(&desc, NULL);
+    const int waits = dial();
+    say(waits, GET("/later")); // it never ends by itself
+    steps(3);
+    const int fd = dial();
+    say(fd, GET("/stop"));
+    int ms = 1;
+    for (int i = 0; i < 10 && !rtpi_posix_stop_get(&port); i++) {
+        ms = rtpush_posix_step(&port, 0);
+    }
+    CHECK(rtpi_posix_stop_get(&port) == 1 && ms == 0);
+    ms = rtpush_posix_step(&port, 0);
+    CHECK(ms > 0 && ms <= 200);
+    usleep(250000);
+    port.now_ms = rtpi_posix_clock_ms(); // as behind a wait that took longer than it should
+    CHECK(rtpi_posix_settle(&port) == 0);
+    CHECK(rtpush_posix_step(&port, 0) == -1 && errno == 0);
+    close(fd);
+    close(waits);
+    end();
+}
+
 static uint32_t peer_of(const char *address) {
     struct sockaddr_storage at;
     CHECK(rtpi_posix_address(address, 1, &at) > 0);
@@ -1388,6 +1414,7 @@ static const fault_test tests[] = {
     TEST(wakes_are_read_whole),
     TEST(loop_without_servers_waits_for_a_wake),
     TEST(handler_stops_the_loop),
+    TEST(step_in_which_it_is_stopped_is_due_again_at_once),
     TEST(peers_are_networks),
     TEST(pending_counts_the_kernel_and_what_is_staged),
     TEST(close_leaves_finished_answers_to_the_kernel),
