@@ -4742,7 +4742,7 @@ static uint8_t rtpi_route_find(const rtpush_server *srv, const char *path) {
     for (i = 0; i < srv->desc.route_count; i++) {
         const char *pattern = srv->desc.routes[i].path;
         const char *at = path;
-        while (*pattern == *at && *at != '\0') {
+        while (*pattern == *at && *at != '\0' && *at != '*') { // RFC 3986 3.3: a path may have one
             pattern++;
             at++;
         }

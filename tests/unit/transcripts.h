@@ -75,6 +75,10 @@ static const t_script t_scripts[] = {
     {"absolute_form_root", T_GET11("http://10.0.0.1"), "HTTP/1.1 200 |device", NULL, T_STAYS},
     {"escaped_path", T_GET11("/files/a%20b/%63"), "HTTP/1.1 200 |\r\n\r\na b/c", NULL, T_STAYS},
     // RFC 3986 2.2: an escaped slash is no separator; decoded once, so %252F is the text %2F.
+    // '*' in a path is a character (RFC 3986 3.3), also where the route's stands for the rest.
+    {"asterisk_in_the_rest", T_GET11("/files/*"), "HTTP/1.1 200 |\r\n\r\n*", NULL, T_STAYS},
+    {"asterisk_before_the_rest", T_GET11("/files/*x/%2A"), "HTTP/1.1 200 |\r\n\r\n*x/*", NULL,
+     T_STAYS},
     {"escaped_slash", T_GET11("/files/a%2Fb"), T_400, T_NONE, T_CLOSES},
     {"escaped_slash_in_lower_case", T_GET11("/files/a%2fb"), T_400, T_NONE, T_CLOSES},
     {"escaped_slash_for_a_separator", T_GET11("/files%2Fa"), T_400, T_NONE, T_CLOSES},
