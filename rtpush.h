@@ -6263,12 +6263,14 @@ static unsigned rtpi_open_upload(rtpush_server *srv, rtpush_conn *c, rtpush_requ
     rtpi_state(srv, c, RTPI_BODY, rtpi_body_ms(srv, c));
     c->in.http.step = rtpi_is_chunked(c) ? RTPI_S_SIZE : RTPI_S_DATA;
     c->in.http.section = 0;
-    if (c->in.http.bits & RTPI_B_CONTINUE && !(c->in.http.bits & RTPI_B_HTTP10)) {
-        rtpi_put_continue(srv, c);
-    }
     if (route->on_body) { // else on_request comes with the whole body
         rtpi_set(c, RTPI_F_OPENED);
         route->on_request(srv, req);
+    }
+    // RFC 9110 10.1.1: either a final status or 100, also where on_request answers at once.
+    if (c->state == RTPI_BODY && c->in.http.bits & RTPI_B_CONTINUE &&
+        !(c->in.http.bits & RTPI_B_HTTP10)) {
+        rtpi_put_continue(srv, c);
     }
     return 0;
 }

@@ -377,6 +377,31 @@ static void body_chunked_answered_early_ends_the_connection(U_STATE) {
     u_is(p, "");
 }
 
+// RFC 9110 10.1.1: an immediate final status, or 100. Who reads 100 would begin to send what nobody
+// wants.
+static void body_answered_at_its_head_is_not_asked_for(U_STATE) {
+    static const char *const lengths[] = {"Content-Length: 900\r\n\r\n", CHUNKED};
+    for (int i = 0; i < 4; i++) {
+        t_world *w = body_world(1000);
+        char text[200];
+        if (i < 2) {
+            t_routes[T_R_UPLOAD].on_request = t_hello;
+        }
+        t_app_of(w)->decide = i & 1 ? T_LATER : T_NOW;
+        t_start(w);
+        snprintf(text, sizeof text, UPLOAD "Expect: 100-continue\r\n%s", lengths[i & 1]);
+        u_peer *p = u_open(w, text);
+        if (i & 1) {
+            T_EQ(t_decide(w), RTPUSH_OK);
+        }
+        u_is(p, i < 2 ? "200 hello\n" : "");
+        T_EQ(p->cl.interim, i < 2 ? 0 : 1);
+        T_EQ(t_ended(p->c), i < 2);
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 // 4 KiB in each body_ms, of data: sizes and extensions do not count.
 static void body_chunked_must_move(U_STATE) {
     t_world *w = body_world(1000000);
@@ -662,6 +687,7 @@ int main(void) {
         u_test(body_chunked_pieces_left_for_later_come_again),
         u_test(body_length_of_a_piece_is_what_comes_behind_it),
         u_test(body_chunked_answered_early_ends_the_connection),
+        u_test(body_answered_at_its_head_is_not_asked_for),
         u_test(body_chunked_must_move),
         u_test(body_chunked_must_fit_beside_its_head),
         u_test(body_piece_left_for_later_costs_no_rate),
