@@ -7565,7 +7565,7 @@ static int rtpi_path_good(const char *path) {
         return 0;
     }
     for (at = path; *at; at++) {
-        if ((uint8_t)*at < 0x20 || strchr("?#%\x7F", *at) ||
+        if ((uint8_t)*at < 0x20 || strchr("?#%\\\x7F", *at) ||
             (*at == '/' && at[1] != '\0' && strchr(":{<", at[1])) ||
             (*at == '*' && (at[-1] != '/' || at[1] != '\0'))) {
             return 0;
@@ -7584,6 +7584,10 @@ static int rtpi_check_route(rtpush_server *srv, unsigned i) {
     }
     if (rtpi_route_find(srv, r->path) != i) {
         return rtpi_wrong(srv, RTPI_RULE(".path", "one that no earlier route takes"), r->path);
+    }
+    if (!rtpi_in_range(srv, ".path", (uint32_t)strlen(r->path), 1, // bytes: rtpi_target_done
+                       srv->desc.rx_size / 4u * 3u - 5u)) {
+        return 0;
     }
     if (!r->kind) {
         return rtpi_wrong(srv, RTPI_RULE(".kind", "&rtpush_handler, _file ..."), NULL);
@@ -7681,7 +7685,8 @@ static int rtpi_check_numbers(rtpush_server *srv) {
     if (RTPI_OUTSIDE(srv) && !rtpi_in_range(srv, "seed", d->seed, 1, ~(uint32_t)0)) {
         return 0;
     }
-    return rtpi_in_range(srv, "max_streams", d->max_streams, 0, d->conn_count);
+    return (d->log_size == 0 || rtpi_in_range(srv, "log_size", d->log_size, 256, ~(uint32_t)0)) &&
+           rtpi_in_range(srv, "max_streams", d->max_streams, 0, d->conn_count);
 }
 
 static int rtpi_check_topics(rtpush_server *srv) {

@@ -58,6 +58,8 @@ static void api_config_error_names_the_field_what_is_needed_and_what_was_given(U
     REFUSES(d.epoch = 0, "epoch: at least 1 needed, 0 given");
     REFUSES(d.log_size = 0, "log_size: at least 256 needed, 0 given");
     REFUSES(d.log_size = 255, "log_size: at least 256 needed, 252 given");
+    REFUSES((d.topics++, d.topic_count = 1, d.log_size = 128),
+            "log_size: at least 256 needed, 128 given");
     REFUSES(d.topic_count = 33, "topic_count: 0 to 32 needed, 33 given");
     REFUSES(d.route_count = 255, "route_count: 1 to 254 needed, 255 given");
     REFUSES(d.route_count = 300, "route_count: 1 to 254 needed, 300 given");
@@ -135,7 +137,7 @@ static void api_config_error_names_the_topic(U_STATE) {
 static void api_paths_that_no_request_can_have_are_refused(U_STATE) {
     static const char *const bad[] = {"", "x", "/api/:id", "/:id", "/{id}", "/a/<id>", "/*/x",
                                       "/a*b", "/a*", "*", "/a?b", "/a#b", "/a%20b", "/.", "/a/..",
-                                      "/./a", "/a\nb", "/a\x7F"};
+                                      "/./a", "/a\nb", "/a\x7F", "/a\\b"};
     static const char *const good[] = {"/", "/*", "/a", "/a/*", "/a:b", "/a/b.c", "/a b",
                                        "/\xC3\xA4", "/...", "/a//b", "/a@b,c;d"};
     rtpush_route route;
@@ -152,6 +154,14 @@ static void api_paths_that_no_request_can_have_are_refused(U_STATE) {
     }
     route.path = NULL;
     init_refuses(&d, "routes[0].path: \"/exact\" or \"/prefix/*\" needed, given: NULL");
+    char longest[381]; // of targets, three quarters of rx_size less 5, are not answered 414
+    memset(longest, 'a', sizeof longest);
+    longest[0] = '/';
+    longest[380] = '\0';
+    route.path = longest;
+    init_refuses(&d, "routes[0].path: 1 to 379 needed, 380 given");
+    longest[379] = '\0';
+    T_EQ(rtpush_init(&init_srv, &d), RTPUSH_OK);
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         route.path = good[i];
         T_CHECK(rtpush_init(&init_srv, &d) == RTPUSH_OK, "%s: %s", good[i],
