@@ -630,7 +630,8 @@ typedef struct rtpush_desc {
     // Limits.
     uint32_t max_streams;   // (conn_count - 1, at least 1) WebSocket + SSE + waiting polls; at most
                             // conn_count
-    uint32_t max_per_peer;  // (no cap) connections with the same peer value
+    uint32_t max_per_peer;  // (no cap) connections with the same peer value. With a cap, or with a
+                            // rate below, accepting one looks at all slots
     uint32_t rate_messages; // (200) requests and WebSocket frames a second a connection, burst
                             // twice that, at most 32,000; RTPUSH_UNLIMITED. A new connection has no
                             // more left than the others of its address, those just ended included;
@@ -2755,16 +2756,27 @@ static rtpush_conn *rtpi_slot_take(rtpush_server *srv, uint32_t peer) {
     return c;
 }
 
+static int rtpi_has_rates(const rtpush_server *srv) {
+    const rtpush_route *route = srv->desc.routes;
+    const rtpush_route *end = route + srv->desc.route_count;
+    while (route < end && (route->rate_bytes == 0 || route->rate_bytes == RTPUSH_UNLIMITED)) {
+        route++;
+    }
+    return route < end || srv->desc.rate_messages != RTPUSH_UNLIMITED ||
+           srv->desc.rate_bytes != RTPUSH_UNLIMITED;
+}
+
 // Tokens belong to addresses, so that reconnecting gives no new ones. A new connection begins
 // with as few as any slot of its address has left, used or free. Those that were not looked at for
-// two seconds are full again.
+// two seconds are full again. Without limits thousands of slots are not looked through.
 static void rtpi_tokens_begin(rtpush_server *srv, rtpush_conn *conn, uint32_t peer) {
     rtpush_conn *c;
     conn->peer = peer;
     conn->token_at = (uint8_t)(srv->quarter / 4u - 2u);
     conn->tokens = conn->byte_tokens = 0;
     rtpi_tokens_refill(srv, conn);
-    for (c = srv->conns; c < srv->slots_end && peer != 0; c = rtpi_conn_after(srv, c)) {
+    c = peer != 0 && rtpi_has_rates(srv) ? srv->conns : srv->slots_end;
+    for (; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         // token_at has only 8 bits, so of a free one it says something for some time alone.
         uint8_t seconds = (uint8_t)(srv->quarter / 4u - c->token_at);
         if (c->peer == peer && seconds < 2 &&

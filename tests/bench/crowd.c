@@ -82,6 +82,7 @@ typedef struct figures {
     double p99_ms;
     double p99_of_first;
     double delivered; // percent
+    double open_us;   // CPU of the server, a reader that connects
     double rss;       // bytes a reader
     double broker_us; // CPU of Redis, an event
 } figures;
@@ -539,7 +540,9 @@ static void visit(int k, int sse, int round) {
     server_name = s->parts[0].name;
     poller = epoll_create1(EPOLL_CLOEXEC);
     const double before = rss(s);
+    const double began = cpu_s(s);
     readers_open(s, sse);
+    const double open_us = (cpu_s(s) - began) * 1e6 / reader_count;
     publisher_open(s);
     warm_up();
     for (int p = 0; p < PATTERNS; p++) {
@@ -548,6 +551,7 @@ static void visit(int k, int sse, int round) {
         }
     }
     for (int p = 0; p < PATTERNS; p++) {
+        results[first + p][k][round].open_us = open_us;
         results[first + p][k][round].rss = (rss(s) - before) / reader_count;
     }
     readers_close();
@@ -579,7 +583,8 @@ static double median(int index, int k, int field) {
 static void print_all(FILE *csv) {
     static const char *const heads[FIGURES] = {"us",       "of first", "of last",
                                                "p50 ms",   "p99 ms",   "of first",
-                                               "% of all", "RSS",      "broker us"};
+                                               "% of all", "open us",  "RSS",
+                                               "broker us"};
     for (int index = 0; index < ROWS; index++) {
         char title[60];
         title_of(index, title, sizeof(title));
@@ -712,7 +717,8 @@ int main(int argc, char **argv) {
         }
     }
     if (csv) {
-        fputs("row,server,us,of_first,of_last,p50_ms,p99_ms,p99_of_first,delivered,rss,broker_us\n",
+        fputs("row,server,us,of_first,of_last,p50_ms,p99_ms,p99_of_first,delivered,open_us,rss,"
+              "broker_us\n",
               csv);
     }
     print_all(csv);

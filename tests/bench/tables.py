@@ -35,14 +35,14 @@ def by_server(rows):
 def crowd(rows):
     """One line a row and server of crowd.c."""
     head = ["", "", "us a delivery", "of the first, the last", "p50, p99 ms", "p99 of the first",
-            "% of all", "bytes a reader"]
+            "% of all", "us to connect", "bytes a reader"]
     body = []
     for r in rows:
         body.append([r["row"], r["server"], f"{float(r['us']):.2f}",
                      f"{float(r['of_first']):.2f}, {float(r['of_last']):.2f}",
                      f"{float(r['p50_ms']):.0f}, {float(r['p99_ms']):.0f}",
                      f"{float(r['p99_of_first']):.2f}", f"{float(r['delivered']):.0f}",
-                     f"{float(r['rss']):,.0f}"])
+                     f"{float(r['open_us']):.0f}", f"{float(r['rss']):,.0f}"])
     return head, body
 
 

@@ -390,6 +390,21 @@ static void slots_reconnecting_gives_no_new_tokens(U_STATE) {
     T_EQ(served(w, MALLORY, 50), 20);
 }
 
+// ... those of a route's own rate, where the server has none.
+static void slots_reconnecting_gives_no_new_tokens_of_a_route(U_STATE) {
+    const char *upload = "POST /upload HTTP/1.1\r\n" T_HOST
+                         "Content-Length: 2000\r\n\r\n{rep 2000 x}";
+    t_world *w = t_fixture();
+    w->desc.rate_messages = w->desc.rate_bytes = RTPUSH_UNLIMITED;
+    t_routes[T_R_UPLOAD].rate_bytes = 1000;
+    t_start(w);
+    t_conn *c = from(w, MALLORY, upload); // the burst
+    t_expect(c, "HTTP/1.1 200 |2000 ");
+    c = from(w, MALLORY, upload);
+    T_CHECK(c->in.len > 1000, "%lu bytes held back", (unsigned long)c->in.len);
+    t_expect(from(w, GUEST, upload), "HTTP/1.1 200 |2000 ");
+}
+
 // A second connection that saves tokens does not give its address more.
 static void slots_saved_tokens_do_not_add_up_for_an_address(U_STATE) {
     t_world *w = begin_rates(8);
@@ -482,6 +497,7 @@ int main(void) {
         u_test(slots_an_attack_from_one_address_keeps_nobody_out),
         u_test(slots_an_attack_from_many_addresses_keeps_nobody_out_for_long),
         u_test(slots_reconnecting_gives_no_new_tokens),
+        u_test(slots_reconnecting_gives_no_new_tokens_of_a_route),
         u_test(slots_saved_tokens_do_not_add_up_for_an_address),
         u_test(slots_a_busy_connection_does_not_lock_out_its_address),
         u_test(slots_tokens_fill_up_over_reconnects),
