@@ -22,6 +22,7 @@
 #define RTPUSH_POSIX_IMPLEMENTATION
 #include "../../ports/rtpush_posix.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,30 +73,42 @@ typedef struct options {
 } options;
 
 static const char usage[] = "usage: echo [--port 9001] [--host 127.0.0.1] [--conns 1024]\n"
-                            "WebSocket echo at /. --port 0 picks a free port.\n";
+                            "WebSocket echo at /. --port 0 picks a free port.\n"
+                            "--conns: WebSockets at a time, up to 500000.\n";
+
+static int set_number(uint32_t *out, const char *value, uint32_t least, uint32_t most) {
+    char *end = NULL;
+    const unsigned long number = strtoul(value, &end, 10);
+    *out = (uint32_t)number;
+    return end != value && *end == '\0' && *value != '-' && number >= least && number <= most;
+}
+
+static int set_option(options *out, const char *name, const char *value) {
+    uint32_t number = 0;
+    if (strcmp(name, "--port") == 0 && set_number(&number, value, 0, 65535)) {
+        out->number = number;
+    } else if (strcmp(name, "--host") == 0) {
+        out->host = value;
+    } else if (strcmp(name, "--conns") == 0) {
+        return set_number(&out->conns, value, 1, 500000);
+    } else {
+        return 0;
+    }
+    return 1;
+}
 
 // 0, or the exit status + 1.
 static int parse(int argc, char **argv, options *out) {
     for (int i = 1; i < argc; i += 2) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--help") == 0) {
             fputs(usage, stdout);
             return 1 + EXIT_SUCCESS;
         }
-        if (value && strcmp(argv[i], "--port") == 0) {
-            out->number = (unsigned)strtoul(value, NULL, 10);
-        } else if (value && strcmp(argv[i], "--host") == 0) {
-            out->host = value;
-        } else if (value && strcmp(argv[i], "--conns") == 0) {
-            out->conns = (uint32_t)strtoul(value, NULL, 10);
-        } else {
-            fputs(usage, stderr);
+        if (i + 1 == argc || !set_option(out, argv[i], argv[i + 1])) {
+            fprintf(stderr, "echo: cannot use %s %s\n%s", argv[i],
+                    i + 1 < argc ? argv[i + 1] : "without a value", usage);
             return 1 + EXIT_FAILURE;
         }
-    }
-    if (out->conns == 0 || out->conns > 500000u) {
-        fputs("echo: --conns from 1 to 500000\n", stderr);
-        return 1 + EXIT_FAILURE;
     }
     return 0;
 }
@@ -140,7 +153,8 @@ static int start(rtpush_server *srv, const options *opt) {
     }
     const int number = rtpush_posix_listen(&port, srv, opt->host, opt->number, 0);
     if (number < 0) {
-        perror("echo: listen");
+        fprintf(stderr, "echo: cannot listen on %s port %u: %s\n", opt->host, opt->number,
+                strerror(errno));
         return -1;
     }
     const int v6 = strchr(opt->host, ':') != NULL;

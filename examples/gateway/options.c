@@ -161,6 +161,9 @@ int options_parse(int argc, char **argv, options *out) {
             return 1 + EXIT_FAILURE;
         }
     }
+    if (out->source == NULL) {
+        fputs("gateway: no SOURCE is named\n", stderr);
+    }
     if (out->source == NULL || !add_feeds_of_environment(out)) {
         print_usage(stderr);
         return 1 + EXIT_FAILURE;

@@ -23,6 +23,7 @@
 #include "../../ports/rtpush_posix.h"
 
 #include <stddef.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,7 +230,7 @@ static int set_number(uint32_t *out, const char *value) {
     char *end = NULL;
     const unsigned long number = strtoul(value, &end, 10);
     *out = (uint32_t)number;
-    return end != value && *end == '\0' && number <= 0xFFFFFFFFul;
+    return end != value && *end == '\0' && *value != '-' && number <= 0xFFFFFFFFul;
 }
 
 static int set_option(options *out, const char *name, char *value) {
@@ -262,7 +263,8 @@ static int parse(int argc, char **argv, options *out) {
             return 1 + EXIT_SUCCESS;
         }
         if (i + 1 == argc || !set_option(out, argv[i], argv[i + 1])) {
-            fputs(usage, stderr);
+            fprintf(stderr, "hub: cannot use %s %s\n%s", argv[i],
+                    i + 1 < argc ? argv[i + 1] : "without a value", usage);
             return 1 + EXIT_FAILURE;
         }
     }
@@ -351,7 +353,8 @@ static int start_port(rtpush_server *srv, const options *opt, uint32_t slots) {
     }
     const int number = rtpush_posix_listen(&port, srv, opt->host, opt->number, 0);
     if (number < 0) {
-        perror("hub: listen");
+        fprintf(stderr, "hub: cannot listen on %s port %u: %s\n", opt->host, opt->number,
+                strerror(errno));
         return -1;
     }
     const int v6 = strchr(opt->host, ':') != NULL;

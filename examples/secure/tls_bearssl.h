@@ -25,7 +25,8 @@ static int read_pem(const char *path) {
     static size_t used; // of certificates: the second file may bring some too
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
-        fprintf(stderr, "secure: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "secure: %s: %s%s\n", path, strerror(errno),
+                errno == ENOENT ? " (\"make cert\" makes build/cert)" : "");
         return -1;
     }
     const size_t len = fread(text, 1, sizeof text, file);

@@ -23,7 +23,8 @@ static mbedtls_pk_context tls_key;
 // What mbedTLS says of a file: 1, or the message is printed.
 static int is_read(const char *path, int error) {
     if (error == MBEDTLS_ERR_PK_FILE_IO_ERROR || error == MBEDTLS_ERR_X509_FILE_IO_ERROR) {
-        fprintf(stderr, "secure: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "secure: %s: %s%s\n", path, strerror(errno),
+                errno == ENOENT ? " (\"make cert\" makes build/cert)" : "");
     } else if (error != 0) {
         fprintf(stderr, "secure: TLS: %s: mbedTLS says -0x%04x\n", path, (unsigned)-error);
     }

@@ -100,6 +100,10 @@ int main(int argc, char **argv) {
         }
         if (i + 1 == argc || !parse_one(&o, argv[i], argv[i + 1])) {
             const int help = strcmp(argv[i], "--help") == 0;
+            if (!help) {
+                fprintf(stderr, "%s: cannot use %s %s\n", APP_NAME, argv[i],
+                        i + 1 < argc ? argv[i + 1] : "without a value");
+            }
             usage(help ? stdout : stderr);
             return help ? 0 : 2;
         }

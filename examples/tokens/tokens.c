@@ -177,4 +177,5 @@ const app example = {
              .topic_count = TOPICS, .memory = memory, .memory_size = sizeof memory,
              .conn_count = CONNS, .max_streams = STREAMS, .rx_size = RX, .tx_size = TX,
              .log_size = LOG_SIZE},
-    .step = step, .command = command, .end = end};
+    .step = step, .command = command, .end = end,
+    .usage = "  -- COMMAND ...  last: what reads the prompt and prints the tokens\n"};

@@ -11,6 +11,7 @@
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { refusesArguments } from '../clients/harness.mjs';
 import {
     check, lowContrast, nameless, same, startProgram, stopProgram, until,
 } from './checks.mjs';
@@ -117,6 +118,15 @@ await run(ALL_MS, async () => {
         const k = await kit(name, module);
         await looks(k, name);
         await module.default(k);
+        if (name === names[0]) { // one main for all of them
+            await k.test('refuses arguments it cannot use', () => (
+                refusesArguments(`${FOLDER}/${name}`, [
+                    [['--port', k.port], /cannot listen on 127.0.0.1 port .* in use/],
+                    [['--port', 'x'], /cannot use --port x/],
+                    [['--port'], /cannot use --port without a value/],
+                    [['--nothing', 1], /cannot use --nothing 1/],
+                ])));
+        }
         await k.test('ends without a fault', () => k.stop());
     }
 });

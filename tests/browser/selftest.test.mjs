@@ -5,7 +5,7 @@
 //
 // Each argument is a program or an emulated device. Last line: "N passed, N failed".
 
-import { freePort } from '../clients/harness.mjs';
+import { freePort, refusesArguments } from '../clients/harness.mjs';
 import { launch } from './browsers.mjs';
 import { check, same, startProgram, stopProgram } from './checks.mjs';
 
@@ -90,11 +90,23 @@ async function says_what_fails(browser, program) {
     same(await stopProgram(server), 0, 'exit status');
 }
 
+async function refuses_what_it_cannot_use(program) {
+    const server = await startServer(program);
+    await refusesArguments(program, [
+        [['--port', server.port], /cannot listen on 127.0.0.1 port/],
+        [['--port', 'x'], /usage/], [['x'], /usage/], [['--port'], /usage/], [['0', '1'], /usage/],
+    ]);
+    same(await stopProgram(server), 0, 'exit status');
+}
+
 const browser = await launch();
 const programs = process.argv.slice(2);
 for (const program of programs) {
     const { board = program } = program.startsWith('{') ? JSON.parse(program) : {};
     await test(`all_is_ok_on_${board}`, () => works(browser, program));
+}
+for (const program of programs.filter((name) => /selftest(-asan)?$/.test(name))) {
+    await test('refuses_what_it_cannot_use', () => refuses_what_it_cannot_use(program));
 }
 await test('says_what_fails', () => says_what_fails(browser, programs[0]));
 await browser.close();

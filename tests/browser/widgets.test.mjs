@@ -12,6 +12,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { refusesArguments } from '../clients/harness.mjs';
 import { FIREFOX } from './browsers.mjs';
 import {
     check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
@@ -305,5 +306,9 @@ await run(ALL_MS, async () => {
             }
         });
     }
+    await (DEVICE ? null : test('refuses_arguments_it_cannot_use', () => refusesArguments(PROGRAM, [
+        [['--port', server.port], /cannot listen on 127.0.0.1 port/],
+        [['--port', 'x'], /usage/], [['x'], /usage/], [['--port'], /usage/], [['0', '1'], /usage/],
+    ])));
     await (DEVICE ? server.stop() : test('the_server_ends_when_asked', () => stopServer(server)));
 });

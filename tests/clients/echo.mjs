@@ -2,7 +2,8 @@
 import crypto from 'node:crypto';
 import WebSocket from 'ws';
 import {
-  check, connect, equal, onOneServer, parseAnswer, test, until, withServer, within,
+  check, connect, equal, onOneServer, parseAnswer, refusesArguments, test, until,
+  withServer, within,
 } from './harness.mjs';
 
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='; // the example of the RFC, and its answer
@@ -319,6 +320,14 @@ function closing(binary) {
       ws.close();
       await ws.over;
     })));
+
+  test('echo ends with a message if it cannot use an argument or the port', () => (
+    run(binary, (s) => refusesArguments(binary, [
+      [['--port', s.port], /cannot listen on 127.0.0.1 port/],
+      [['--port', 'x'], /cannot use --port x/], [['--port', -1], /cannot use --port -1/],
+      [['--port', 65536], /cannot use --port 65536/], [['--port'], /--port without a value/],
+      [['--conns', 0], /cannot use --conns 0/], [['--nothing', 1], /cannot use --nothing 1/],
+    ]))));
 
   test('echo says 1001 to its clients when it is told to end', () => (
     run(binary, async (s) => {

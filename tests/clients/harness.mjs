@@ -314,6 +314,16 @@ export function run(program, args, { input = '', wait = 0, ms = 20_000 } = {}) {
   }));
 }
 
+// What a program cannot use ends it: rows are [arguments, what it then says, without its usage].
+export async function refusesArguments(program, rows) {
+  for (const [args, words] of rows) {
+    const { code, text } = await run(program, args.map(String));
+    check(code > 0 && words.test(text), `${args.join(' ')}: exit ${code}: ${text}`);
+  }
+  const { code, text } = await run(program, ['--help']);
+  check(code === 0 && text.startsWith('usage: '), `--help: exit ${code}: ${text}`);
+}
+
 // -- HTTP by hand ---------------------------------------------------------------------------------
 
 // Sessions of TLS by port. What asks once resumes the one before: a whole handshake takes twice the

@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import {
-  ask, call, check, connect, equal, onOneServer, parseAnswer, request, secure, test, until,
-  withServer,
+  ask, call, check, connect, equal, onOneServer, parseAnswer, refusesArguments, request, secure,
+  test, until, withServer,
 } from './harness.mjs';
 import { KEY } from './echo.mjs';
 
@@ -414,4 +414,10 @@ export default function suite(path) {
   byCurl();
   publishing();
   connections();
+  hub('the hub ends with a message if it cannot use an argument or the port', (s) => (
+    refusesArguments(binary, [
+      [['--port', s.port], /cannot listen on 127.0.0.1 port/],
+      [['--port', 'x'], /cannot use --port x/], [['--port'], /--port without a value/],
+      [['--max', 60001], /cannot use --max 60001/], [['--log', -1], /cannot use --log -1/],
+    ])));
 }

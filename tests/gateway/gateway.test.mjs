@@ -1233,6 +1233,8 @@ function alone() {
     }
     const { code, text } = await run('env', ['GATEWAY_PORT=none', binary, '-']);
     check(code !== 0 && /port/.test(text), `environment: ${code} ${text}`);
+    const none = await run(binary, []);
+    check(none.code !== 0 && /no SOURCE is named/.test(none.text), none.text);
     equal((await run(binary, ['--help'])).code, 0, '--help');
   });
 }
