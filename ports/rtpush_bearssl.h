@@ -334,6 +334,7 @@ static void rtpi_bearssl_ask_client(const rtpush_bearssl *tls, rtpush_bearssl_sl
         br_x509_minimal_set_time(x509, known ? days : 1u, known ? seconds : 0u);
     }
     br_ssl_engine_set_x509(&slot->ssl.eng, &x509->vtable);
+    // RFC 5246 7.4.4: names the authorities, so that a client with many certificates can choose.
     br_ssl_server_set_trust_anchor_names_alt(&slot->ssl, d->anchors, d->anchor_count);
 }
 #endif
@@ -379,6 +380,7 @@ static void rtpi_tls_start(rtpush_bearssl *tls, rtpush_bearssl_slot *slot) {
     br_ssl_engine_set_hash(eng, br_sha256_ID, &br_sha256_vtable);
     br_ssl_engine_set_prf_sha256(eng, &br_tls12_sha256_prf);
     br_ssl_engine_set_protocol_names(eng, (const char **)(uintptr_t)protocols, 2); // only read
+    // RFC 5246 7.4.1.3: the suite is the first of ours that the client has.
     br_ssl_engine_add_flags(eng, BR_OPT_ENFORCE_SERVER_PREFERENCES | BR_OPT_NO_RENEGOTIATION |
                                      BR_OPT_FAIL_ON_ALPN_MISMATCH);
 #ifndef RTPUSH_BEARSSL_NO_CLIENT_CERTS

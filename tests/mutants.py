@@ -218,11 +218,12 @@ def programs_of(file):
                         [CORE, "-lpthread"], [[]])
                 for way, flags in (("poll", []), ("select", ["-DRTPUSH_SOCKETS_SELECT"]))]
     if file in ("ports/rtpush_bearssl.h", "ports/rtpush_tls.h"):
-        prepare("sh ports/cert.sh build/cert")
+        prepare("sh ports/cert.sh build/cert && sh tests/tls/rsa.sh build/cert")
         return [Program(name, f"tests/tls/{name}.c", [], ["-lcmocka", "-lbearssl"], [["60"]])
                 for name in ("test_tls", "sim")]
     if file == "ports/rtpush_mbedtls.h":
-        prepare("sh ports/cert.sh build/cert && sh tests/tls/mbedtls.sh host")
+        prepare("sh ports/cert.sh build/cert && sh tests/tls/rsa.sh build/cert && "
+                "sh tests/tls/mbedtls.sh host")
         flags = subprocess.run(["sh", "tests/tls/mbedtls.sh", "flags", "host"], check=True,
                                capture_output=True, text=True).stdout.split()
         return [Program("test_tls", "tests/tls/test_tls.c", ["-DP_MBEDTLS", *flags],

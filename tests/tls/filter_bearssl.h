@@ -34,6 +34,7 @@ enum { P_TOO_MUCH = P_SMALL_IN + 1 };
 #define P_TOO_LONG "{hex 15030100020216}" // the answer to such a hello
 #define P_ALERT_LOST(peer) 0
 #define P_SAME_CLOCK 0
+#define P_CLIENT_ALERT(kind) ((kind) == 0 ? 40 : (kind) == 1 ? 48 : 42) // bad_certificate
 
 enum { // last_error
     P_ERR_TOO_LARGE = BR_ERR_TOO_LARGE,
@@ -41,6 +42,7 @@ enum { // last_error
     P_ERR_UNEXPECTED = BR_ERR_UNEXPECTED,
     P_ERR_BAD_FINISHED = BR_ERR_BAD_FINISHED,
     P_ERR_BAD_SIGNATURE = BR_ERR_BAD_SIGNATURE,
+    P_ERR_BAD_RSA_SIGNATURE = BR_ERR_BAD_SIGNATURE,
     P_ERR_INTERNAL_ALERT = BR_ERR_RECV_FATAL_ALERT + 80 // it sent internal_error
 };
 
@@ -49,7 +51,7 @@ typedef struct p_identity {
     uint8_t der[8192];
 } p_identity;
 
-static p_identity p_ec, p_rsa, p_client, p_stranger;
+static p_identity p_ec, p_rsa, p_client, p_stranger, p_rsa_client;
 
 typedef struct p_box { // all memory of the filter under test
     rtpush_bearssl tls;

@@ -25,6 +25,7 @@ enum { P_TOO_MUCH = T_IN + 1000 };
 #define P_TOO_LONG "{hex 15030300020216}" // the answer to such a hello
 // RFC 8446 6.2: behind its Finished a server's alert is by the keys of the application. mbedTLS 3.6
 // sends it by those of the handshake, so a client without a certificate cannot read why.
+#define P_CLIENT_ALERT(kind) ((kind) == 0 ? 40 : (kind) == 1 ? 48 : 46) // certificate_unknown
 #define P_SAME_CLOCK (p_version != 0) // of both sides
 #define P_ALERT_LOST(peer) (p_version && p_error(peer) == MBEDTLS_ERR_SSL_INVALID_MAC)
 
@@ -34,6 +35,7 @@ enum { // last_error
     P_ERR_UNEXPECTED = MBEDTLS_ERR_SSL_INVALID_RECORD,
     P_ERR_BAD_FINISHED = MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE,
     P_ERR_BAD_SIGNATURE = MBEDTLS_ERR_ECP_VERIFY_FAILED,
+    P_ERR_BAD_RSA_SIGNATURE = MBEDTLS_ERR_RSA_VERIFY_FAILED,
     P_ERR_INTERNAL_ALERT = MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE // it sent internal_error
 };
 
@@ -42,7 +44,7 @@ typedef struct p_identity {
     uint8_t der[8192];
 } p_identity;
 
-static p_identity p_ec, p_rsa, p_client, p_stranger;
+static p_identity p_ec, p_rsa, p_client, p_stranger, p_rsa_client;
 
 typedef struct p_keys { // for the server
     mbedtls_x509_crt chain;
@@ -51,7 +53,7 @@ typedef struct p_keys { // for the server
 } p_keys;
 
 static p_keys p_ec_keys, p_rsa_keys;
-static mbedtls_x509_crt p_anchors;
+static mbedtls_x509_crt p_anchors, p_rsa_anchors;
 static struct {
     size_t used, most; // bytes
     size_t limit;      // no more; 0: as many as asked for
@@ -135,7 +137,9 @@ static void p_filter_load(void) {
     p_keys_load(&p_ec_keys, "ec");
     p_keys_load(&p_rsa_keys, "rsa");
     mbedtls_x509_crt_init(&p_anchors);
+    mbedtls_x509_crt_init(&p_rsa_anchors);
     T_EQ(mbedtls_x509_crt_parse_file(&p_anchors, "build/cert/ca.pem"), 0);
+    T_EQ(mbedtls_x509_crt_parse_file(&p_rsa_anchors, "build/cert/rsa/ca.pem"), 0);
 }
 
 static void p_use(const p_identity *identity) {
@@ -163,8 +167,7 @@ static void p_no_sessions(void) {
 }
 
 static void p_ask_clients(const t_cert_ca *ca) {
-    (void)ca;
-    p.desc.anchors = &p_anchors;
+    p.desc.anchors = ca->anchor.pkey.key_type == BR_KEYTYPE_RSA ? &p_rsa_anchors : &p_anchors;
     p.clock = 1;
 }
 
@@ -174,12 +177,18 @@ static int p_filter_init(t_world *w) {
     return rtpush_mbedtls_init(&p.tls, &w->srv, &p.desc);
 }
 
-// With its first signatures a key takes some memory for good.
+// With its first signatures a key takes some memory for good, and that of an RSA CA with the first
+// one that it checks.
 static void p_filter_end(void) {
+    static int rsa_ca_used;
     p_keys *keys = p.tls.desc.key == &p_rsa_keys.key ? &p_rsa_keys : &p_ec_keys;
     rtpush_mbedtls_free(&p.tls);
     if (keys->used < 3 && p.tls.pool.count.begun > 0) {
         keys->used++;
+        p.heap = p_heap.used;
+    }
+    if (p.tls.desc.anchors == &p_rsa_anchors && !rsa_ca_used) {
+        rsa_ca_used = 1;
         p.heap = p_heap.used;
     }
     T_EQ(p_heap.used, p.heap);

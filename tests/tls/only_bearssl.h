@@ -363,6 +363,32 @@ static void pem_takes_whole_files_and_refuses_broken_ones(U_STATE) {
     T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_BEARSSL_ERR_PEM);
 }
 
+// A chain of several in one text: each is where it was put, and they fill the memory exactly.
+static void pem_takes_a_chain(U_STATE) {
+    static char text[16384];
+    static uint8_t der[8192];
+    static rtpush_bearssl_identity id;
+    const p_identity *parts[] = {&p_ec, &p_rsa, &p_client};
+    static const char *const names[] = {"ec", "rsa", "client"};
+    size_t len = 0;
+    size_t used = 0;
+    for (int i = 0; i < 3; i++) {
+        len += p_file(names[i], "pem", text + len, sizeof text - len);
+        used += parts[i]->id.chain[0].data_len;
+    }
+    for (size_t size = used - 1; size <= used; size++) {
+        memset(&id, 0, sizeof id);
+        T_EQ(rtpush_bearssl_pem(&id, text, len, der, size),
+             size < used ? RTPUSH_BEARSSL_ERR_PEM : RTPUSH_OK);
+    }
+    T_EQ(id.chain_len, 3);
+    for (int i = 0; i < 3; i++) {
+        const br_x509_certificate *one = &parts[i]->id.chain[0];
+        T_EQ(id.chain[i].data_len, one->data_len);
+        T_CHECK(memcmp(id.chain[i].data, one->data, one->data_len) == 0, "number %d differs", i);
+    }
+}
+
 // The key alone, in the three forms there are (RFC 5958, RFC 5915, RFC 8017 A.1.2), between other
 // blocks and lines, as openssl writes them.
 static void pem_takes_keys_in_every_form(U_STATE) {
@@ -428,6 +454,7 @@ static void pem_takes_keys_in_every_form(U_STATE) {
     u_test(entropy_reaches_the_generator), \
     u_test(init_names_what_is_missing), \
     u_test(pem_takes_whole_files_and_refuses_broken_ones), \
+    u_test(pem_takes_a_chain), \
     u_test(pem_takes_keys_in_every_form)
 
 #endif

@@ -72,7 +72,7 @@ static void no_ticket_is_given_where_none_may_resume(U_STATE) {
         if (i % 2 == 0) {
             p_no_sessions();
         } else {
-            p_ask_clients(NULL);
+            p_ask_clients(&p_ca);
             p.days = P_DAYS_1970 + (uint32_t)(time(NULL) / 86400) + 1;
         }
         p_start(w);

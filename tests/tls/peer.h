@@ -1,7 +1,7 @@
 // peer.h - the other end: a TLS client by BearSSL's client side, joined in memory to the filter
 // under test, which stands between the port made of memory of tests/unit/harness.h and the core:
 // rtpush_bearssl.h, with P_MBEDTLS rtpush_mbedtls.h. Certificates come from build/cert
-// (ports/cert.sh).
+// (ports/cert.sh, tests/tls/rsa.sh).
 
 #ifndef T_PEER_H
 #define T_PEER_H
@@ -15,7 +15,7 @@
 #include "filter_bearssl.h"
 #endif
 
-static t_cert_ca p_ca;
+static t_cert_ca p_ca, p_rsa_ca;
 
 static size_t p_file(const char *name, const char *suffix, char *out, size_t cap) {
     const size_t len = t_cert_file("build/cert", name, suffix, out, cap);
@@ -37,7 +37,9 @@ static void p_load_all(void) {
     p_load(&p_rsa, "rsa");
     p_load(&p_client, "client");
     p_load(&p_stranger, "stranger");
+    p_load(&p_rsa_client, "rsa/client");
     T_EQ(t_cert_anchor(&p_ca, "build/cert"), 0);
+    T_EQ(t_cert_anchor(&p_rsa_ca, "build/cert/rsa"), 0);
     p_filter_load();
 }
 

@@ -72,6 +72,21 @@ static void speaks_both_suites_over_both_curves_with_both_keys(U_STATE) {
     }
 }
 
+// PROTOCOL in rtpush_tls.h: of what both speak, the server's first. RFC 5246 7.4.1.3.
+static void server_chooses_the_suite(U_STATE) {
+    static const uint16_t suites[] = {BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                                      BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256};
+    t_world *w = p_begin();
+    p_peer *peer = p_dial(w);
+    br_ssl_engine_set_suites(p_engine(peer), suites, 2);
+    p_handshake(peer, 0);
+    p_run(peer);
+    T_CHECK(p_open(peer), "error %d", p_error(peer));
+    T_EQ(peer->ssl.eng.session.cipher_suite, suites[1]);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 // What must not be spoken, one by one: static key exchange, CBC, CCM, AES-256.
 static void refuses_every_other_suite_with_handshake_failure(U_STATE) {
     const uint16_t suites[] = {BR_TLS_RSA_WITH_AES_128_GCM_SHA256,
@@ -806,25 +821,27 @@ static void say_changed(p_peer *peer) {
 
 // ... and while a record of the server is under way: the alert follows its last byte.
 static void changed_record_gets_its_alert_behind_the_record_under_way(U_STATE) {
-    t_world *w = p_begin();
-    p_peer *peer = p_connect(w);
-    p_say(peer, "{WS /stream}");
-    p_expect(peer, "HTTP/1.1 101 ");
-    peer->c->window = 7;
-    T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
-    t_run_ready(w);
-    say_changed(peer);
-    T_EQ(p_error(peer), 0);
-    peer->c->window = SIZE_MAX;
-    p_run(peer);
-    p_expect(peer, "on its way");
-    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 20);
-    T_CHECK(peer->c->fin, "no FIN behind the alert");
-    T_EQ(rtpush_get_counters(&w->srv)->messages_in, 0);
-    t_run(w);
-    T_EQ(counted(w, RTPUSH_REASON_TLS), 1);
-    p_hang_up(peer);
-    p_finish(w);
+    for (size_t window = 1; window < 9; window += 2) { // so much of it has gone
+        t_world *w = p_begin();
+        p_peer *peer = p_connect(w);
+        p_say(peer, "{WS /stream}");
+        p_expect(peer, "HTTP/1.1 101 ");
+        peer->c->window = window;
+        T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
+        t_run_ready(w);
+        say_changed(peer);
+        T_EQ(p_error(peer), 0);
+        peer->c->window = SIZE_MAX;
+        p_run(peer);
+        p_expect(peer, "on its way");
+        T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 20);
+        T_CHECK(peer->c->fin, "no FIN behind the alert");
+        T_EQ(rtpush_get_counters(&w->srv)->messages_in, 0);
+        t_run(w);
+        T_EQ(counted(w, RTPUSH_REASON_TLS), 1);
+        p_hang_up(peer);
+        p_finish(w);
+    }
 }
 
 // ... and behind flights that are not acknowledged: what they carried is lost, and not on its way.
@@ -1492,6 +1509,7 @@ static void half_handshakes_on_every_slot_give_way_to_a_real_one(U_STATE) {
             halves[i] = half_open(w, bytes);
         }
         T_EQ(p.tls.pool.count.slots_used, 4);
+        T_EQ(p.tls.pool.count.slots_high, 4);
         p_peer *peer = p_dial(w);
         p_handshake(peer, 0);
         p_run(peer);
@@ -1697,7 +1715,11 @@ static p_peer *dial_as(t_world *w, const p_identity *who) {
         who = NULL;
     }
 #endif
-    if (who != NULL) {
+    const br_rsa_private_key *rsa = who != NULL ? br_skey_decoder_get_rsa(&who->id.key) : NULL;
+    if (rsa != NULL) {
+        br_ssl_client_set_single_rsa(&peer->ssl, who->id.chain, who->id.chain_len, rsa,
+                                     br_rsa_pkcs1_sign_get_default());
+    } else if (who != NULL) {
         br_ssl_client_set_single_ec(&peer->ssl, who->id.chain, who->id.chain_len,
                                     br_skey_decoder_get_ec(&who->id.key), BR_KEYTYPE_SIGN,
                                     BR_KEYTYPE_EC, &br_ec_p256_m31, br_ecdsa_i31_sign_asn1);
@@ -1718,20 +1740,58 @@ static void client_certificate_of_our_ca_is_accepted(U_STATE) {
     p_finish(w);
 }
 
-// RFC 5246 7.4.8: a client must prove that it has the key of its certificate: decrypt_error.
-static void stolen_client_certificate_gets_decrypt_error(U_STATE) {
-    p_identity thief = p_client;
+// A CA of RSA, and a client with an RSA key.
+static void client_certificate_may_be_of_rsa(U_STATE) {
     t_world *w = world_with_client_certificates();
+    p_ask_clients(&p_rsa_ca);
     p_start(w);
-    thief.id.key = p_stranger.id.key;
-    p_peer *peer = dial_as(w, &thief);
-    T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 51);
-    T_EQ(p.tls.pool.count.last_error, P_ERR_BAD_SIGNATURE);
-    T_EQ(p.tls.pool.count.handshakes, 0);
+    p_peer *peer = dial_as(w, &p_rsa_client);
+    T_CHECK(p_open(peer), "error %d, the server's %d", p_error(peer), p.tls.pool.count.last_error);
+    p_say(peer, "{GET /hello}");
+    p_expect(peer, "hello");
     p_hang_up(peer);
     p_finish(w);
 }
 
+// RFC 5246 7.4.4: the request for a certificate names the authorities that are accepted, so that a
+// browser can offer the right one of many.
+static void client_is_told_which_authority_is_accepted(U_STATE) {
+    t_world *w = world_with_client_certificates();
+    int named = 0;
+    p_start(w);
+    p_peer *peer = p_dial(w);
+    peer->reads = 0;
+    p_handshake(peer, 0);
+    p_run(peer);
+    const t_buf *flight = &peer->c->out;
+    const size_t len = p_ca.anchor.dn.len;
+    for (size_t i = 0; i + 2 + len <= flight->len; i++) {
+        named |= flight->data[i] == 0 && flight->data[i + 1] == len &&
+                 memcmp(flight->data + i + 2, p_ca.anchor.dn.data, len) == 0;
+    }
+    T_CHECK(named, "its name is not in the %lu bytes of the flight", (unsigned long)flight->len);
+    p_hang_up(peer);
+    p_finish(w);
+}
+
+// RFC 5246 7.4.8: a client must prove that it has the key of its certificate: decrypt_error.
+static void stolen_client_certificate_gets_decrypt_error(U_STATE) {
+    for (int rsa = 0; rsa < 2; rsa++) {
+        p_identity thief = rsa ? p_rsa_client : p_client;
+        t_world *w = world_with_client_certificates();
+        p_ask_clients(rsa ? &p_rsa_ca : &p_ca);
+        p_start(w);
+        thief.id.key = rsa ? p_rsa.id.key : p_stranger.id.key;
+        p_peer *peer = dial_as(w, &thief);
+        T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 51);
+        T_EQ(p.tls.pool.count.last_error, rsa ? P_ERR_BAD_RSA_SIGNATURE : P_ERR_BAD_SIGNATURE);
+        T_EQ(p.tls.pool.count.handshakes, 0);
+        p_hang_up(peer);
+        p_finish(w);
+    }
+}
+
+// RFC 5246 7.2.2: without a certificate handshake_failure, by another authority unknown_ca.
 static void other_clients_are_refused(U_STATE) {
     for (int i = 0; i < (P_SAME_CLOCK ? 2 : 3); i++) {
         t_world *w = world_with_client_certificates();
@@ -1741,8 +1801,8 @@ static void other_clients_are_refused(U_STATE) {
         p_start(w);
         p_peer *peer = dial_as(w, i == 0 ? NULL : i == 1 ? &p_stranger : &p_client);
         T_CHECK(!p_open(peer) || t_ended(peer->c), "kind %d came in", i);
-        T_CHECK(p_error(peer) > BR_ERR_RECV_FATAL_ALERT || P_ALERT_LOST(peer),
-                "kind %d: no alert, %d", i, p_error(peer));
+        T_CHECK(p_error(peer) == BR_ERR_RECV_FATAL_ALERT + P_CLIENT_ALERT(i) || P_ALERT_LOST(peer),
+                "kind %d: alert %d", i, p_error(peer) - BR_ERR_RECV_FATAL_ALERT);
         T_EQ(p.tls.pool.count.handshakes, 0);
         T_EQ(rtpush_get_counters(&w->srv)->requests, 0);
         p_hang_up(peer);
@@ -1767,6 +1827,7 @@ int main(int argc, char **argv) {
         u_test(tls_answers_a_request),
         u_test(tells_the_application_that_it_is_secure),
         u_test(speaks_both_suites_over_both_curves_with_both_keys),
+        u_test(server_chooses_the_suite),
         u_test(refuses_every_other_suite_with_handshake_failure),
         u_test(refuses_old_versions_with_protocol_version),
         u_test(refuses_old_and_strange_hellos),
@@ -1835,6 +1896,8 @@ int main(int argc, char **argv) {
         u_test(peers_without_an_address_are_not_one_address),
         u_test(without_a_link_the_connection_is_reset),
         u_test(client_certificate_of_our_ca_is_accepted),
+        u_test(client_certificate_may_be_of_rsa),
+        u_test(client_is_told_which_authority_is_accepted),
         u_test(stolen_client_certificate_gets_decrypt_error),
         u_test(other_clients_are_refused),
         P_ONLY_TESTS,
