@@ -7,10 +7,10 @@
 import fs from 'node:fs';
 import process from 'node:process';
 import {
-  afterTest, call, check, equal, runAll, sleep, test, until,
+  afterTest, call, check, equal, runAll, test, until,
 } from '../clients/harness.mjs';
 import {
-  ORIGIN, login, now, post, setClock, startSecure, token, tryPassword,
+  ORIGIN, login, now, post, setClock, startSecure, token, tryPassword, wait,
 } from '../clients/secure.mjs';
 import { launch, WHOLE } from './browsers.mjs';
 import { lowContrast, nameless } from './checks.mjs';
@@ -137,7 +137,7 @@ secure('after many guesses the page says to wait, and the right one opens', asyn
   await p.page.fill('#password', 'guess');
   await p.page.click('button');
   await p.says('wrong', 'too many tries');
-  await sleep(1500);
+  await wait(s, 1.5);
   await p.login('admin');
   await p.says('role', 'admin');
 });
