@@ -3,10 +3,10 @@
 #
 #     sh examples/shared/page.sh OUTPUT.h examples/NAME
 #
-# page/index.html begins with <title>: head.html stands before it. page/app.js may import shell.js
-# and rtpush.js, page/style.css follows look.css. With esbuild and openssl the page is two files,
-# its style inside and one script, of which what is not used is left out; without them, or with
-# ESBUILD=no, all stay as they are.
+# page/index.html begins with <title>: head.html stands before it, a <noscript> behind it.
+# page/app.js may import shell.js and rtpush.js, page/style.css follows look.css. With esbuild and
+# openssl the page is two files, its style inside and one script, of which what is not used is left
+# out; without them, or with ESBUILD=no, all stay as they are.
 set -eu
 if [ $# -ne 2 ]; then
     echo "usage: sh page.sh OUTPUT.h FOLDER" >&2
@@ -19,7 +19,10 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 cp "$here/shell.js" "$here/../../ports/browser/rtpush.js" "$page"/*.js "$work"
-cat "$here/head.html" "$page/index.html" >"$work/page.html"
+{
+    cat "$here/head.html" "$page/index.html"
+    echo '<noscript><p class="toast">This page needs JavaScript.</p></noscript>'
+} >"$work/page.html"
 cat "$here/look.css" >"$work/style.css"
 [ ! -f "$page/style.css" ] || cat "$page/style.css" >>"$work/style.css"
 if [ "${ESBUILD:-}" != no ] && command -v esbuild >/dev/null && command -v openssl >/dev/null; then

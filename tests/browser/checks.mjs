@@ -101,11 +101,15 @@ export function lowContrast() {
     return found;
 }
 
-// Runs in the page: controls that a screen reader could not name.
+// Runs in the page: controls that a screen reader could not name, and lists whose items it would
+// not know as such, because they have another role (WAI-ARIA 1.2 5.4: listitem).
 export function nameless() {
-    return [...document.querySelectorAll('button, input, [role=log], [role=img]')].filter((e) => {
+    const lists = 'ol[role]:not([role=list]), ul[role]:not([role=list])';
+    const named = 'button, input, ol, [role=log], [role=img]';
+    const nameless = [...document.querySelectorAll(named)].filter((e) => {
         const by = e.getAttribute('aria-labelledby');
         return !(e.getAttribute('aria-label') || (by && document.getElementById(by)?.textContent) ||
             e.labels?.[0]?.textContent.trim() || e.textContent.trim());
-    }).map((e) => e.outerHTML);
+    });
+    return [...nameless, ...document.querySelectorAll(lists)].map((e) => e.outerHTML);
 }

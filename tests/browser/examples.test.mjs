@@ -101,6 +101,11 @@ async function looks(k, name) {
         }
         proxy.close();
     }, k.OUTAGE);
+    await k.test('says without a script that it needs one', async () => {
+        const page = await newPage({ javaScriptEnabled: false });
+        await page.goto(k.url);
+        check((await page.locator('body').innerText()).includes('needs JavaScript'), 'not said');
+    });
     const files = ['', 'app.js'].map((file) => fetch(`${k.url}/${file}`)
         .then((answer) => answer.arrayBuffer()));
     const sizes = (await Promise.all(files)).map((data) => gzipSync(data, { level: 9 }).length);

@@ -150,6 +150,7 @@ secure('the login works without a script too', async (s) => {
   await page.fill('#password', s.secrets.viewer);
   await page.click('button');
   await page.waitForSelector('#logout');
+  check((await page.innerText('body')).includes('need JavaScript'), 'the page says what it lacks');
 });
 
 // At once where there is room. A small device has not enough for three pages over TLS: it is
