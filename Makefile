@@ -26,9 +26,9 @@ PORT ?= 8080
     package page install widgets widgets-firmware widgets-firmware-run selftest selftest-firmware \
     selftest-firmware-run examples examples-asan gallery gateway bench-gateway
 
-## make demo       build the dashboard and serve it on http://127.0.0.1:8080
+## make demo       build the dashboard and serve it on http://127.0.0.1:8080 (PORT=8080)
 demo: dashboard
-	build/dashboard
+	build/dashboard --port $(PORT)
 
 ## make test       install what the tests need, run every suite, end with the totals
 test:
@@ -63,8 +63,9 @@ widgets: build/widgets
 ## make selftest   build build/selftest, a page that tests the board which serves it
 selftest: build/selftest
 
-## make examples   build all examples: build/echo ..., build/examples/chat ...
-examples: echo hub dashboard widgets secure $(APPS:%=build/examples/%) build/examples/gallery
+## make examples   build all examples but the gateway: build/echo ..., build/examples/chat ...
+examples: echo hub dashboard widgets selftest secure $(APPS:%=build/examples/%) \
+    build/examples/gallery
 
 ## make gallery    start them, behind one page on http://127.0.0.1:8080 (PORT=8080)
 gallery: dashboard $(APPS:%=build/examples/%) build/examples/gallery
@@ -184,7 +185,7 @@ package:
 ## make page       build/page: rtpush.js minified, as a module and as a classic script; its sizes
 page:
 	sh ports/page.sh build/page
-	sh tests/browser/size.sh
+	sh tests/browser/size.sh sizes
 
 ## make install    PREFIX=/usr/local DESTDIR=: headers, CMake and pkg-config files; builds nothing
 install:

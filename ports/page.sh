@@ -9,6 +9,7 @@ if [ $# -ne 1 ]; then
     echo "usage: sh page.sh FOLDER" >&2
     exit 2
 fi
+command -v esbuild >/dev/null || { echo "page.sh: esbuild is missing" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 small='--bundle --minify --target=safari15 --log-level=warning'

@@ -552,6 +552,8 @@ device('a token of token.sh is good, until it is over', async (s) => {
   equal(alice, token(s.secrets.token, { exp: JSON.parse(Buffer.from(alice.split('.')[1],
     'base64url')).exp }), 'as node signs it');
   equal((await post(s, '/ticket', '', bearer(await made('alice', -60)))).status, 401, 'over');
+  const keyless = await run('env', ['-u', 'RTPUSH_TOKEN_KEY', 'sh', 'examples/secure/token.sh']);
+  check(keyless.code !== 0 && !keyless.text.includes('eyJ'), `without a key: ${keyless.text}`);
 });
 
 device('viewers who log in again and again push no admin out', async (s) => {
