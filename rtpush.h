@@ -713,8 +713,9 @@ const char *rtpush_config_error(const rtpush_server *srv);
 
 // Loop context: appends an event or stores a STATE value, never waits for readers. len is at most
 // topic max (STATE) or RTPUSH_EVENT_MAX(log_size) (EVENT). ERR_TOO_BIG, ERR_UTF8, ERR_ARGUMENT;
-// ERR_FULL only from inside a callback whose own connection holds the last record, or while a
-// rtpush_publish_from that was interrupted holds the oldest: nothing happened, try again.
+// ERR_FULL only if the oldest record cannot go: the connection whose callback this is called from
+// needs it, or it is not complete (rtpush_reserve, a rtpush_publish_from that was interrupted):
+// nothing is published, try again.
 int rtpush_publish(rtpush_server *srv, unsigned topic, const void *data, size_t len);
 // Any context, interrupts included, if the port's lock hook allows it: as rtpush_publish, but never
 // evicts. RTPUSH_ERR_FULL when the margin the loop keeps free (a quarter of the log) is used up:
@@ -3060,15 +3061,16 @@ static void rtpi_hold_from(rtpush_server *srv, uint32_t seq) {
     }
 }
 
-// Drops the connections that hold record `seq`, or any. 0 if one of them is being served now.
+// Drops the connections that hold record `seq`, or any. 0: none, since one of them is being served
+// now.
 static int rtpi_release(rtpush_server *srv, uint32_t seq) {
     uint32_t floor = ~(uint32_t)0;
     rtpush_conn *c;
+    if (srv->busy && rtpi_holds(srv->busy, seq)) {
+        return 0;
+    }
     for (c = srv->conns; c < srv->slots_end; c = rtpi_conn_after(srv, c)) {
         if (rtpi_holds(c, seq)) {
-            if (c == srv->busy) {
-                return 0;
-            }
             rtpi_end_at_once(srv, c, RTPUSH_REASON_EVICTED_LOG);
             rtpi_drop(srv, c, 1); // at once: the bytes will change
         } else {

@@ -576,6 +576,7 @@ static void log_reader_inside_a_large_record_is_dropped_and_resumes(U_STATE) {
 }
 
 static int g_full;
+static t_conn *g_holder; // holds what the connection being served holds
 static void publish_big(rtpush_server *srv, rtpush_handle conn) {
     static char text[400];
     t_world *w = t_world_of(srv);
@@ -588,22 +589,25 @@ static void publish_big(rtpush_server *srv, rtpush_handle conn) {
         T_EQ(rtpush_last_id(srv).seq - before, result == RTPUSH_OK); // FULL spends no number
         if (result == RTPUSH_ERR_FULL) {
             g_full++;
+            T_EQ(g_holder->dropped, 0);
             assert_null(rtpush_reserve(srv, T_LOG, 230));
             T_EQ(rtpush_last_id(srv).seq, before);
         }
     }
 }
 
-// The connection being served is never dropped during its own service.
+// The connection being served is never dropped during its own service, and nobody for nothing.
 static void log_publishing_inside_callbacks_never_drops_the_connection_being_served(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_WS].on_writable = publish_big;
     w->desc.log_size = 1024;
     t_start(w);
+    u_peer *other = u_stream(w, "{GET /events?topics=log}"); // in an earlier slot
     u_peer *p = u_stream(w, "{WS /ws}");
-    p->c->hold_acks = 1;
+    p->c->hold_acks = other->c->hold_acks = 1;
+    g_holder = other->c;
     t_publish_text(w, T_LOG, "0123456789012345678901234567890123456789");
-    t_run(w); // holds the first record
+    t_run(w); // both hold the first record
     p->c->window = 0;
     w->call = T_IN_API;
     while (rtpush_send(&w->srv, p->c->handle, 1, "xxxxxxxxxxxxxxxx", 16) == RTPUSH_OK) {
