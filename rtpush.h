@@ -2615,10 +2615,18 @@ static inline size_t rtpi_bytes_take(rtpush_server *srv, rtpush_conn *c, uint32_
     return n;
 }
 
+// Is the body of this connection left for later by the application? Not if tokens are what it waits
+// for: those of what on_body leaves are given back (rtpi_body_input). So who sends faster than the
+// rate keeps no slot by that.
+static int rtpi_body_waits(const rtpush_server *srv, const rtpush_conn *c) {
+    return rtpi_has(c, RTPI_F_REFUSED) &&
+           (c->byte_tokens > 0 || rtpi_rate_bytes(srv, c) == RTPUSH_UNLIMITED);
+}
+
 // Can it give way? Yes within a head or a body, or between requests. No if it waits for the
 // application, is a stream, or has an answer that is not acknowledged.
 static int rtpi_may_take(rtpush_server *srv, rtpush_conn *c) {
-    return (c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED))) &&
+    return (c->state == RTPI_HEAD || (c->state == RTPI_BODY && !rtpi_body_waits(srv, c))) &&
            rtpi_arrived(srv, c);
 }
 

@@ -463,6 +463,26 @@ static void slots_bytes_are_counted_over_reconnects(U_STATE) {
     T_CHECK(taken > 12000 && taken <= 13000, "%lu bytes in one second", (unsigned long)taken);
 }
 
+// What a body waits for then is its tokens, not the application.
+static void slots_a_body_faster_than_its_rate_gives_way(U_STATE) {
+    static const char *const floods[] = {
+        UNFINISHED "{rep 20000 x}",
+        "POST /upload HTTP/1.1\r\n" T_HOST "Transfer-Encoding: chunked\r\n\r\n"
+        "15000\r\n{rep 20000 x}"};
+    for (int i = 0; i < 4; i++) {
+        t_world *w = begin_rates(SLOTS);
+        t_conn *c[SLOTS] = {NULL};
+        t_app_of(w)->later = i < 2 ? 0 : 1 << 20;
+        for (int k = 0; k < 20; k++) {
+            attack(w, c, 1, floods[i % 2]);
+            T_EQ(gets_the_page(w, GUEST), i < 2);
+            t_advance(w, 350);
+        }
+        t_app_of(w)->later = 0;
+        t_finish(w);
+    }
+}
+
 // An address is remembered while other slots are free: the one that has been free for longest is
 // used next.
 static void slots_free_ones_are_used_oldest_first(U_STATE) {
@@ -502,6 +522,7 @@ int main(void) {
         u_test(slots_a_busy_connection_does_not_lock_out_its_address),
         u_test(slots_tokens_fill_up_over_reconnects),
         u_test(slots_bytes_are_counted_over_reconnects),
+        u_test(slots_a_body_faster_than_its_rate_gives_way),
         u_test(slots_free_ones_are_used_oldest_first),
         u_test(slots_an_unknown_address_has_tokens_of_its_own),
     };
