@@ -901,7 +901,7 @@ static int rtpi_sockets_open_wake(rtpush_sockets *port) {
     rtpi_sockets_address at;
     const socklen_t len = rtpi_sockets_parse("127.0.0.1", 0, &at);
     port->wake = RTPI_SOCKETS(socket)(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
-    if (port->wake == rtpi_sockets_none) {
+    if (port->wake == rtpi_sockets_none || !RTPI_SOCKETS_FITS(port->wake)) {
         return rtpi_sockets_fail(port, RTPUSH_SOCKETS_ERR_SOCKET);
     }
     if (rtpi_sockets_bind(port->wake, &at, len) < 0 ||
@@ -1003,7 +1003,10 @@ int rtpush_sockets_listen(rtpush_sockets *port, const char *host, unsigned numbe
         return RTPUSH_SOCKETS_ERR_LIMIT;
     }
     const rtpi_sockets_fd fd = rtpi_sockets_open(port, at.any.sa_family, flags);
-    if (fd == rtpi_sockets_none) {
+    if (fd == rtpi_sockets_none || !RTPI_SOCKETS_FITS(fd)) {
+        if (fd != rtpi_sockets_none) {
+            (void)RTPI_SOCKETS_CLOSE(fd);
+        }
         return rtpi_sockets_fail(port, RTPUSH_SOCKETS_ERR_SOCKET);
     }
 #ifndef _WIN32 // where it would let two programs have the same port

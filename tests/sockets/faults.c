@@ -553,6 +553,42 @@ static void a_socket_that_select_cannot_wait_for_is_reset(void) {
     end();
 }
 
+static int low_fds[FD_SETSIZE];
+static int low_count;
+
+// All descriptors below FD_SETSIZE are in use from here on.
+static void use_low_descriptors(void) {
+    int fd;
+    while ((fd = fcntl(2, F_DUPFD, 3)) >= 0 && fd < FD_SETSIZE) {
+        low_fds[low_count++] = fd;
+    }
+    close(fd);
+}
+
+// The waker and listeners neither: FD_SET would write behind the set.
+static void a_socket_of_its_own_that_select_cannot_wait_for_is_an_error(void) {
+    const int wanted = RTPI_SOCKETS_FITS(FD_SETSIZE) ? 0 : RTPUSH_SOCKETS_ERR_SOCKET;
+    const rtpush_sockets_desc desc = port_desc();
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    const rlim_t before = files.rlim_cur;
+    files.rlim_cur = FD_SETSIZE + 100;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    begin();
+    use_low_descriptors();
+    const int bound = rtpush_sockets_listen(&port, "127.0.0.1", 0, 0);
+    CHECK(wanted ? bound == wanted : bound > 0);
+    end();
+    use_low_descriptors();
+    CHECK(rtpush_sockets_init(&port, &srv, &desc) == wanted);
+    rtpush_sockets_close(&port);
+    while (low_count > 0) {
+        close(low_fds[--low_count]);
+    }
+    files.rlim_cur = before;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+}
+
 static uint32_t peer_of(const char *address) {
     rtpi_sockets_address at;
     CHECK(rtpi_sockets_parse(address, 1, &at) > 0);
@@ -1197,6 +1233,7 @@ static const fault_test tests[] = {
     TEST(a_newcomer_to_a_full_port_is_judged_by_the_core),
     TEST(a_newcomer_without_a_slot_of_the_port_is_reset),
     TEST(a_socket_that_select_cannot_wait_for_is_reset),
+    TEST(a_socket_of_its_own_that_select_cannot_wait_for_is_an_error),
     TEST(peers_are_networks),
     TEST(the_least_buffer_serves),
     TEST(sockets_have_what_the_desc_says),
