@@ -2139,7 +2139,7 @@ static rtpush_conn *rtpi_conn_after(const rtpush_server *srv, const rtpush_conn 
 }
 
 static uint32_t rtpi_conn_index(const rtpush_server *srv, const rtpush_conn *c) {
-    return (uint32_t)((uintptr_t)c - (uintptr_t)srv->conns) / srv->conn_size;
+    return (uint32_t)(((uintptr_t)c - (uintptr_t)srv->conns) / srv->conn_size); // 4 GiB and more
 }
 
 RTPI_APART static rtpush_handle rtpi_handle(const rtpush_server *srv, const rtpush_conn *c) {

@@ -361,6 +361,19 @@ static void api_words_are_what_init_needs(U_STATE) {
     T_CHECK(RTPUSH_WORDS(0xFFFFFFFFu, 65532, 65532, 0, 0, 0) > 0x7FFFFFFFu / 8, "it wraps");
 }
 
+// A gateway's may be more: 1,000,000 connections with 2 + 2 KiB.
+static void api_memory_may_be_more_than_4_gib(U_STATE) {
+    static const uint32_t indices[] = {0, 1, 32735, 32736, 999999};
+    rtpush_server srv;
+    memset(&srv, 0, sizeof srv);
+    srv.conns = (rtpush_conn *)init_memory;
+    srv.conn_size = (uint32_t)RTPI_CONN_SIZE((uint64_t)65532 + 65532);
+    for (size_t i = 0; i < sizeof indices / sizeof *indices && sizeof(size_t) > 4; i++) {
+        const uintptr_t at = (uintptr_t)srv.conns + (uintptr_t)indices[i] * srv.conn_size;
+        T_EQ(rtpi_conn_index(&srv, (const rtpush_conn *)at), indices[i]);
+    }
+}
+
 static void api_init_notices_another_header(U_STATE) {
     static rtpush_server srv;
     rtpush_desc d;
@@ -1082,6 +1095,7 @@ int main(void) {
         u_test(api_config_error_names_the_route),
         u_test(api_hosts_and_origins_that_no_browser_sends_are_refused),
         u_test(api_words_are_what_init_needs),
+        u_test(api_memory_may_be_more_than_4_gib),
         u_test(api_init_notices_another_header),
         u_test(api_errors_and_reasons_have_words),
         u_test(api_publish_checks_its_arguments),
