@@ -48,7 +48,7 @@ enum {
     NAME_SIZE = 256,      // of the sub of a token
     KEY_MAX = 64,         // bytes of an Idempotency-Key
     HEAD_SIZE = 2048,     // rx bytes for the request head beside the message: a token fits
-    REPLY_SIZE = 1024,    // tx bytes, at least
+    REPLY_SIZE = 768,     // tx bytes, at least: any answer, to an Origin of the longest host name
     VALUE_OVERHEAD = 84,  // ... beside a value: id, topic, field names
     TURN_ITEMS = 512,     // items of one turn of the loop, then the readers
     SLICE_MS = 20,        // streams are ended at most so often: all are looked through each time

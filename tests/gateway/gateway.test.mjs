@@ -1214,6 +1214,32 @@ function alone() {
     await g.stop();
   }, 60_000);
 
+  // A name of the DNS has at most 253 characters.
+  test('a page of a listed site reads every answer, however long its name is', async () => {
+    const site = `https://${`${'x'.repeat(62)}.`.repeat(4)}y:65535`;
+    const b = await broker.start();
+    const g = await start(b, '--origins', site);
+    const asked = { Origin: site };
+    const key = { 'Idempotency-Key': 'k'.repeat(64), ...asked };
+    for (const [status, path, method, headers] of [
+      [200, 'publish/a', 'POST', key], [404, 'publish/none', 'POST', key],
+      [413, 'publish/a', 'POST', key], [405, 'publish/a', 'GET', asked],
+      [204, 'publish/a', 'OPTIONS', { 'Access-Control-Request-Method': 'POST', ...asked }],
+      [200, 'poll?timeout=0', 'GET', asked], [404, 'poll?topics=none', 'GET', asked],
+      [426, 'ws', 'GET', asked], [200, 'healthz', 'GET', asked], [200, 'metrics', 'GET', asked],
+      [404, 'presence', 'GET', asked]]) {
+      const body = status === 413 ? 'x'.repeat(4097) : 'x';
+      const a = await call(`${g.url}/${path}`,
+        { method, headers, body: method === 'POST' ? body : undefined });
+      equal([a.status, a.headers['access-control-allow-origin']], [status, site],
+        `${method} /${path}`);
+    }
+    const r = await openEvents(`${g.url}/events?topics=a`, { headers: asked });
+    equal([r.status, r.headers['access-control-allow-origin']], [200, site], 'a stream');
+    r.close();
+    await g.stop();
+  });
+
   test('options and environment that cannot be are refused with a line', async () => {
     for (const args of [[], ['x://y'], ['--port', '70000', '-'], ['--what', '-'], ['--log'],
       ['--jwt-key', '/nonexistent', '-'], ['-', '-']]) {
