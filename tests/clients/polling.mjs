@@ -49,12 +49,12 @@ export default function suite(path) {
 
   hub('a poll waits for an event and ends with it', async (s) => {
     const { id } = await poll(s, 'topics=a&timeout=1');
-    const waiting = poll(s, 'topics=a&timeout=10', id);
+    const waiting = poll(s, 'topics=a&timeout=25', id);
     await sleep(300);
     const began = Date.now();
     await publish(s, 'a', 'at last');
     const answer = await waiting;
-    check(Date.now() - began < 8_000, 'it came late');
+    check(Date.now() - began < 20_000, 'it came late');
     equal(answer.events.map((e) => e.data), ['at last'], 'events');
   });
 

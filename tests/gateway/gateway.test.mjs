@@ -144,7 +144,7 @@ function publishing() {
       const began = Date.now();
       const a = await post(g.url, 'a', 'lost');
       equal([a.status, a.headers['retry-after']], [503, '1'], 'the answer');
-      check(Date.now() - began < 4_000, 'it waited');
+      check(Date.now() - began < 20_000, 'it waited');
       equal((await call(`${g.url}/healthz`)).status, 200, 'healthz within 30 s');
       equal(await metric(g, 'source_up'), 0, 'source_up');
       await b.again();
@@ -152,7 +152,7 @@ function publishing() {
       await r.wait('the event', () => r.events.some((e) => e.data === 'back'));
       check(!r.closed, 'the stream was closed');
       r.close();
-    }, { broker: { durable: true } });
+    }, { broker: { durable: true }, args: ['--publish-ms', 25_000] });
 
   one('a POST whose outcome is not known is answered 504, and its repetition is one event',
     async (g, b) => {
