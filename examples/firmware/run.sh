@@ -11,6 +11,7 @@ port="${2:-8080}"
 [ $# -lt 2 ] || shift 2
 elf="${OUT:-build/firmware}/$board.elf"
 guest="${GUEST:-80}"
+[ -f "$elf" ] || { echo "run.sh: $elf is missing: build it, as by make firmware" >&2; exit 1; }
 
 # These boards have no random generator. A real device has one, or gets random bytes at the factory;
 # here QEMU puts them where the firmware looks for them.

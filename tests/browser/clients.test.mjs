@@ -73,7 +73,7 @@ async function page(files, news) {
     await opened.goto(`${hub.url}/page`);
     await follow(async (topic, text) => (topic === 'news' && !news) ||
         (await opened.textContent('body')).includes(text));
-    check(!(await opened.textContent('body')).includes('\u00c2'), 'UTF-8 is read as another charset');
+    check(!(await opened.textContent('body')).includes('\u00c2'), 'not read as UTF-8');
     check(errors.length === 0, errors.join('\n'));
     await opened.close();
 }
