@@ -412,7 +412,8 @@ typedef struct rtpush_topic {
     const char *name;              // 1 to 32 of A-Z a-z 0-9 - _ . ; must not begin with "rtpush"
     const rtpush_topic_kind *kind; // &rtpush_topic_event or &rtpush_topic_state
     uint8_t flags;                 // RTPUSH_BINARY or 0
-    uint16_t max; // STATE: largest value in bytes; it must fit tx_size with its prefix
+    uint16_t max; // STATE: largest value in bytes, at most tx_size - 84. So is a text with 6 bytes
+                  // for each of its line ends, which an event stream needs: else ERR_TOO_BIG
 } rtpush_topic;
 
 // -- routes: a const table, the first match wins --------------------------------------------------
