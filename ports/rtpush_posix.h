@@ -22,7 +22,8 @@
 //     rtpush_posix_run(&port);                                // until rtpush_posix_stop(&port)
 //
 //     In a loop of your own: rtpush_posix_step() instead of run, whenever rtpush_posix_fd() is
-//     readable, after publishing, and no later than the milliseconds it returned.
+//     readable, after calls that send (rtpush_publish, _send, _reply, _authorize, _close ...), and
+//     no later than the milliseconds it returned.
 //
 // NEEDS
 //     POSIX.1-2008 sockets and pthread mutexes (link with -pthread where the C library wants it).
