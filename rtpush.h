@@ -994,7 +994,8 @@ void rtpush_gone(rtpush_server *srv, rtpush_conn *conn);            // the trans
 // Next connection that has something to do (output, or held input to offer again), or NULL.
 rtpush_conn *rtpush_next(rtpush_server *srv);
 // Time: any millisecond counter that wraps at 2^32; going back counts as 0. Returns ms until the
-// next deadline (0xFFFFFFFF none).
+// next deadline (0xFFFFFFFF none). Deadlines that other calls begin count from the last one: after
+// a wait this comes first.
 uint32_t rtpush_tick(rtpush_server *srv, uint32_t now_ms);
 void *rtpush_port(const rtpush_conn *conn);
 rtpush_handle rtpush_conn_handle(const rtpush_server *srv, const rtpush_conn *conn);

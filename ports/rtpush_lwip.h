@@ -57,7 +57,8 @@
 //     rtpush_lwip_poll() does the rest: timers, sending what was published, retries. Call it in
 //     every iteration of the main loop and after publishing. Or set desc.timer, and lwIP's timers
 //     call it: at once for what your callbacks publish; elsewhere use rtpush_publish_from, which
-//     wakes the port, or call rtpush_lwip_poll after rtpush_publish.
+//     wakes the port, or call rtpush_lwip_poll after rtpush_publish. There call it before
+//     rtpush_authorize, _reply and _close: the deadlines that they begin count from its last call.
 //     Inside a callback of this port it returns 0 and does nothing.
 //
 // COPIES

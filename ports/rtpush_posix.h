@@ -24,6 +24,8 @@
 //     In a loop of your own: rtpush_posix_step() instead of run, whenever rtpush_posix_fd() is
 //     readable, after calls that send (rtpush_publish, _send, _reply, _authorize, _close ...), and
 //     no later than the milliseconds it returned.
+//     After a long wait make one before rtpush_authorize, _reply and _close too: the deadlines that
+//     they begin count from the last step.
 //
 // NEEDS
 //     POSIX.1-2008 sockets and pthread mutexes (link with -pthread where the C library wants it).
