@@ -191,6 +191,12 @@ run_once() {
     else
         failed=$((failed + 1))
     fi
+    if split lines sse-16 | head -n 3 | grep -q 'rtpush.h:'; then # a line costs less than one
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo 'FAIL lines'
+    fi
     # shellcheck disable=SC2046 # names, then three numbers
     instructions $(python3 tests/figures.py names)
     python3 tests/figures.py instructions | tee "$out/figures.log"

@@ -4,13 +4,15 @@ difference is what the rounds cost, without start and handshakes. bench.sh calls
 
 Usage: callgrind.py FEWER MORE UNITS row          "core port all" of one unit
        callgrind.py FEWER MORE UNITS functions    every function, the dearest first
-       callgrind.py FEWER MORE UNITS lines        every line that costs an instruction or more
+       callgrind.py FEWER MORE UNITS lines        every line, the dearest first; both of those
+                                                  that cost a twentieth of an instruction
 
 Code is attributed by file and line, so what the compiler inlined counts where it was written. What
 the C library does counts for the function that calls it."""
 import collections
 import pathlib
 import re
+import signal
 import sys
 
 OURS = ("rtpush.h", "ports/", "tests/bench/instructions.c")
@@ -143,9 +145,9 @@ def main():
         for (name, line, _), cost in (more.self_cost + more.library_cost).items():
             lines[name or "?", line] += cost
         for (name, line), cost in lines.most_common():
-            if cost >= units:
+            if cost >= units / 20:
                 text = pathlib.Path(name).read_text(encoding="utf-8").splitlines()[line - 1].strip()
-                print(f"{cost / units:9.1f}  {name}:{line}: {text}")
+                print(f"{cost / units:9.2f}  {name}:{line}: {text}")
         return
     print(f"{total:.0f} instructions a unit; calls: of functions that are not inlined\n")
     print(f"{'all':>9} {'own':>9} {'C library':>10} {'calls':>8}")
@@ -156,4 +158,5 @@ def main():
                   f"{more.calls[function] / units:8.2f}  {function} ({name or '?'})")
 
 
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # head may take a part
 main()
