@@ -446,8 +446,6 @@ static void print_high_water(U_STATE) {
     u_test(no_ticket_is_given_where_none_may_resume), \
     u_test(tls_1_3_is_what_both_choose), \
     u_test(after_close_notify_the_answer_still_comes), \
-    u_test(connection_without_memory_ends_alone), \
-    u_test(connection_whose_allocation_fails_ends_alone), \
     u_test(init_without_memory_says_so_and_frees_all), \
     u_test(init_without_entropy_says_so), \
     u_test(connection_ends_with_the_last_sequence_number), \
@@ -455,7 +453,9 @@ static void print_high_water(U_STATE) {
     u_test(es256_takes_what_its_key_signed_and_nothing_else), \
     u_test(init_names_what_is_missing), \
     u_test(psa_gives_random_bytes), \
-    u_test(print_high_water)
+    u_test(print_high_water), \
+    u_test(connection_without_memory_ends_alone), \
+    u_test(connection_whose_allocation_fails_ends_alone)
 
 // What a client that speaks TLS 1.3 sees of the tests of test_tls.c; those left out are about
 // records of TLS 1.2, or need no handshake.
@@ -463,11 +463,8 @@ static void print_high_water(U_STATE) {
     u_test(tls_answers_a_request), \
     u_test(tells_the_application_that_it_is_secure), \
     u_test(handshake_and_request_pass_byte_by_byte), \
-    u_test(handshake_and_request_pass_at_every_split), \
     u_test(records_of_every_size_arrive), \
     u_test(answers_of_every_size_arrive), \
-    u_test(handshake_cut_at_every_byte_leaves_all_free), \
-    u_test(server_flight_stuck_at_every_byte_leaves_all_free), \
     u_test(echo_survives_small_windows_and_late_acknowledgements), \
     u_test(refused_input_is_offered_again), \
     u_test(output_that_makes_room_names_the_connection), \
@@ -481,8 +478,6 @@ static void print_high_water(U_STATE) {
     u_test(changed_record_gets_bad_record_mac), \
     u_test(changed_record_gets_its_alert_behind_the_record_under_way), \
     u_test(fatal_alert_of_the_client_is_not_answered), \
-    u_test(connection_without_memory_ends_alone), \
-    u_test(connection_whose_allocation_fails_ends_alone), \
     u_test(close_notify_of_the_client_is_answered), \
     u_test(close_notify_during_a_record_is_answered_behind_it), \
     u_test(close_of_the_server_sends_close_notify_before_fin), \
@@ -493,6 +488,11 @@ static void print_high_water(U_STATE) {
     u_test(shutdown_sends_close_and_close_notify), \
     u_test(six_connections_of_a_browser_share_three_slots), \
     u_test(client_certificate_of_our_ca_is_accepted), \
-    u_test(other_clients_are_refused)
+    u_test(other_clients_are_refused), \
+    u_test(handshake_and_request_pass_at_every_split), \
+    u_test(handshake_cut_at_every_byte_leaves_all_free), \
+    u_test(server_flight_stuck_at_every_byte_leaves_all_free), \
+    u_test(connection_without_memory_ends_alone), \
+    u_test(connection_whose_allocation_fails_ends_alone)
 
 #endif
