@@ -372,8 +372,10 @@ static void pem_takes_a_chain(U_STATE) {
     static const char *const names[] = {"ec", "rsa", "client"};
     size_t len = 0;
     size_t used = 0;
+    size_t first = 0;
     for (int i = 0; i < 3; i++) {
         len += p_file(names[i], "pem", text + len, sizeof text - len);
+        first = i == 0 ? len : first;
         used += parts[i]->id.chain[0].data_len;
     }
     for (size_t size = used - 1; size <= used; size++) {
@@ -382,6 +384,9 @@ static void pem_takes_a_chain(U_STATE) {
              size < used ? RTPUSH_BEARSSL_ERR_PEM : RTPUSH_OK);
     }
     T_EQ(id.chain_len, 3);
+    static rtpush_bearssl_identity cut; // what is behind the length that is given is not read
+    T_EQ(rtpush_bearssl_pem(&cut, text, first - 10, der, sizeof der), RTPUSH_OK);
+    T_EQ(cut.chain_len, 0);
     for (int i = 0; i < 3; i++) {
         const br_x509_certificate *one = &parts[i]->id.chain[0];
         T_EQ(id.chain[i].data_len, one->data_len);
