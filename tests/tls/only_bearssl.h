@@ -408,7 +408,8 @@ static void pem_takes_keys_in_every_form(U_STATE) {
     const br_rsa_private_key *rsa = br_skey_decoder_get_rsa(&p_rsa.id.key);
     br_rsa_public_key pub = {n, 0, NULL, 0};
     unsigned char e[4] = {0, 1, 0, 1};
-    rtpush_bearssl_desc desc;
+    rtpush_bearssl_desc desc; // with the key of the form before, which must not stay
+    memset(&desc, 0, sizeof desc);
     pub.nlen = br_rsa_compute_modulus_get_default()(n, rsa);
     // 65537: what openssl takes when it is told nothing (ports/cert.sh). BearSSL cannot compute it
     // for every key: br_rsa_compute_pubexp wants both primes to be 3 modulo 4.
@@ -420,7 +421,6 @@ static void pem_takes_keys_in_every_form(U_STATE) {
         const int ec = form % 2 == 0;
         size_t len = p_file(ec ? "ec" : "rsa", "pem", text, sizeof text);
         memset(&id, 0, sizeof id);
-        memset(&desc, 0, sizeof desc);
         T_EQ(rtpush_bearssl_pem(&id, text, len, der, sizeof der), RTPUSH_OK);
         T_EQ(rtpush_bearssl_identify(&desc, &id), RTPUSH_BEARSSL_ERR_KEY); // it has none yet
         memcpy(text, about, sizeof about);

@@ -126,6 +126,8 @@ static void after_close_notify_the_answer_still_comes(U_STATE) {
     p_bye(peer);
     t_expand(&peer->wire, "{rep 600 x}"); // and what follows is ignored
     p_run(peer);
+    T_CHECK(!peer->c->fin && peer->c->in.len == 0, "the port holds %lu bytes",
+            (unsigned long)peer->c->in.len);
     peer->c->window = SIZE_MAX;
     p_run(peer);
     T_CHECK(peer->got.len > sizeof t_big, "only %lu bytes", (unsigned long)peer->got.len);

@@ -108,6 +108,7 @@ static void refuses_every_other_suite_with_handshake_failure(U_STATE) {
             p_handshake(peer, 0);
             p_run(peer);
             T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 40);
+            T_EQ(peer->c->out_total, 7); // one alert, once: RFC 5246 7.2.2
             T_CHECK(t_ended(peer->c), "the connection is still there");
             p_hang_up(peer);
         }
@@ -201,6 +202,7 @@ static void chooses_http_1_1_and_refuses_other_protocols(U_STATE) {
     p_handshake(peer, 0);
     p_run(peer);
     T_EQ(p_error(peer), BR_ERR_RECV_FATAL_ALERT + 120);
+    T_EQ(peer->c->out_total, 7);
     p_hang_up(peer);
     p_finish(w);
 }
