@@ -316,27 +316,26 @@ build/dashboard_assets.h: $(PAGE) | build
 build/widgets_assets.h: $(PAGE) build/dashboard_assets.h | build
 	sh ports/dash.sh $@ $(wildcard examples/dashboard/node_modules/uplot)
 
-WIDGETS := examples/widgets/app.c examples/widgets/widgets.c
+SHARED := $(wildcard examples/shared/*) ports/browser/rtpush.js ports/assets.sh
 
-build/widgets: $(EXAMPLES) $(CORE) build/widgets_assets.h Makefile
-	$(CC) $(C99) $(CFLAGS) $(WIDGETS) -o $@ -lpthread
+# The main of examples/shared, with an app.h of the example.
+own_main = -DAPP_HEADER='"examples/$(1)/app.h"' examples/$(1)/app.c examples/shared/posix.c
 
-build/widgets-asan: $(EXAMPLES) $(CORE) build/widgets_assets.h Makefile
-	$(CC) $(C99) $(SANITIZE) $(WIDGETS) -o $@ -lpthread
+build/widgets: $(EXAMPLES) $(SHARED) $(CORE) build/widgets_assets.h Makefile
+	$(CC) $(C99) $(CFLAGS) $(call own_main,widgets) -o $@ -lpthread
+
+build/widgets-asan: $(EXAMPLES) $(SHARED) $(CORE) build/widgets_assets.h Makefile
+	$(CC) $(C99) $(SANITIZE) $(call own_main,widgets) -o $@ -lpthread
 
 build/selftest_assets.h: $(wildcard examples/selftest/page/* examples/selftest/*.sh ports/*.sh) \
     ports/browser/rtpush.js | build
 	sh examples/selftest/bundle.sh $@
 
-SELFTEST := examples/selftest/app.c examples/selftest/posix/main.c
+build/selftest: $(EXAMPLES) $(SHARED) $(CORE) build/selftest_assets.h Makefile
+	$(CC) $(C99) $(CFLAGS) $(call own_main,selftest) -o $@ -lpthread
 
-build/selftest: $(EXAMPLES) $(wildcard examples/selftest/posix/*) $(CORE) build/selftest_assets.h \
-    Makefile
-	$(CC) $(C99) $(CFLAGS) -Iexamples/selftest $(SELFTEST) -o $@ -lpthread
-
-build/selftest-asan: $(EXAMPLES) $(wildcard examples/selftest/posix/*) $(CORE) \
-    build/selftest_assets.h Makefile
-	$(CC) $(C99) $(SANITIZE) -Iexamples/selftest $(SELFTEST) -o $@ -lpthread
+build/selftest-asan: $(EXAMPLES) $(SHARED) $(CORE) build/selftest_assets.h Makefile
+	$(CC) $(C99) $(SANITIZE) $(call own_main,selftest) -o $@ -lpthread
 
 # ... the sketch on this machine, by stubs of Arduino's headers
 build/selftest-sketch: $(EXAMPLES) examples/selftest/selftest.ino $(wildcard tests/cpp/arduino/*) \
@@ -378,7 +377,6 @@ build/secure-asan: $(SECURE) $(EXAMPLES) $(CORE) build/secure_assets.h Makefile 
 	$(CC) $(C99) $(SANITIZE) $(SECURE_HOST) -o $@ -lbearssl -lpthread
 
 # -- examples/shared: one main, so that rtpush.h is compiled once for all of them ------------------
-SHARED := $(wildcard examples/shared/*) ports/browser/rtpush.js ports/assets.sh
 PAGES := $(wildcard examples/*/page/*)
 
 build/pages/%_page.h: $(SHARED) $(PAGES) | build

@@ -285,6 +285,10 @@ long_job "rtpush_sockets, big-endian, code" \
     "$powerpc -std=gnu99 $strict_gcc -I. -c $out/sockets.c -o @.o"
 
 # -- examples: clean under the same warnings, as people copy from them; the Makefile links them ----
+own_main() { # as the Makefile's
+    echo "-DAPP_HEADER='\"examples/$1/app.h\"' examples/$1/app.c examples/shared/posix.c"
+}
+
 for example in examples/*/; do
     name="$(basename "$example")"
     ls "$example"*.c >/dev/null 2>&1 || continue
@@ -305,9 +309,9 @@ cp @_assets.h @.d/${name}_assets.h
     if [ "$name" = widgets ]; then # its page is not its own
         before="sh ports/dash.sh @.d/widgets_assets.h examples/dashboard/node_modules/uplot
 "
-        sources="$example/app.c $example/widgets.c"
+        sources="$(own_main widgets)"
     elif [ "$name" = selftest ]; then # beside a sketch
-        sources="-I$example $example/app.c $example/posix/main.c"
+        sources="$(own_main selftest)"
     elif [ -e "$example/page/index.html" ] && [ "$name" != dashboard ]; then # over examples/shared
         make --no-print-directory "build/pages/${name}_page.h" >/dev/null
         sources="-Ibuild/pages -Iexamples/shared $sources"

@@ -136,7 +136,7 @@ for compiler in 'g++ -std=c++11' 'g++ -std=c++20' ${LONG:+"g++ -std=c++17"} \
     ${LONG:+"clang++ -std=c++20 -Wno-c99-designator"}; do
     for source in examples/echo/*.c examples/hub/*.c examples/dashboard/*.c \
         examples/secure/app.c examples/secure/inbox.c examples/secure/secure.c \
-        examples/widgets/app.c examples/widgets/widgets.c; do
+        examples/widgets/app.c examples/shared/posix.c; do
         # shellcheck disable=SC2086
         check "$(echo "$compiler" | sed 's/ -Wno.*//') compiles $source" \
             $compiler -x c++ $warn -fsyntax-only -I. -Ibuild "$source"

@@ -6,7 +6,7 @@
 
 #include "rtpush.h"
 
-#define APP_NAME "rtpush self-test"
+#define APP_NAME "selftest"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,6 +1,8 @@
 // The main of the examples on a PC. It holds what they have in common: options, all ports' code.
 //
 //     build/examples/NAME --port 8080
+//
+// APP_HEADER: the app.h of an example that does without the `example` of the one beside this file.
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // with -std=c99: sockets, epoll
@@ -13,12 +15,23 @@
 #define RTPUSH_JSON_IMPLEMENTATION
 #include "ports/rtpush_json.h"
 
+#ifdef APP_HEADER
+#include APP_HEADER
+static const struct {
+    int (*option)(const char *name, const char *value);
+    const char *usage;
+    void (*command)(char **argv);
+    void (*end)(void);
+} example; // none of these
+#else
 #include "app.h"
+#endif
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static rtpush_posix port; // not on the stack: the signal handler needs it

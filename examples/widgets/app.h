@@ -5,7 +5,7 @@
 
 #include "rtpush.h"
 
-#define APP_NAME "rtpush widgets"
+#define APP_NAME "widgets"
 enum { APP_CONNS = 16, APP_STREAMS = 10 };
 
 // The server, in static memory of its own. NULL: it cannot be; *wrong says why.

@@ -31,7 +31,8 @@ async function startServer(program) {
         const { startTarget } = await import('../clients/device.mjs');
         return startTarget({ ...JSON.parse(program), probe: '/info' });
     }
-    return startProgram(program, [String(await freePort())]); // a sketch cannot tell which it has
+    const port = String(await freePort()); // a sketch cannot tell which it has
+    return startProgram(program, program.endsWith('sketch') ? [port] : ['--port', port]);
 }
 
 // The report, as its reader copies it.

@@ -35,7 +35,7 @@ async function startServer(port = 0) {
         const { startTarget } = await import('../clients/device.mjs');
         return startTarget(DEVICE);
     }
-    return startProgram(PROGRAM, [String(port)]);
+    return startProgram(PROGRAM, ['--port', String(port)]);
 }
 
 async function stopServer(running) {
