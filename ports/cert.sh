@@ -6,15 +6,24 @@
 #     rsa.pem rsa.key            server, RSA 2048
 #     client.pem client.key      a client of the same CA
 #     stranger.pem stranger.key  a client that nobody signed but itself
-# Good for the names and addresses below and those in NAMES ("DNS:x,IP:y"); what exists is kept.
+# Good for the names and addresses below and those in NAMES ("DNS:x,IP:y"). What exists is kept, but
+# for the certificates of the server: the same CA signs new ones for other NAMES, or when they end.
 # A device in the field needs a key of its own, made in it or for it alone.
 # Usage: sh ports/cert.sh [FOLDER]
 set -eu
+case "${1:-}" in -*)
+    sed -n 's/^# Usage: /usage: /p' "$0" >&2
+    exit 2
+    ;;
+esac
 out="${1:-build/cert}"
-names="DNS:localhost,DNS:rtpush.local,IP:127.0.0.1,IP:::1,IP:10.0.2.15${NAMES:+,$NAMES}"
+kept="$(cat "$out/done" 2>/dev/null || :)" # the names of those that exist
+names="DNS:localhost,DNS:rtpush.local,IP:127.0.0.1,IP:::1,IP:10.0.2.15"
+[ -n "${NAMES:-}" ] && names="$names,$NAMES" || names="${kept:-$names}"
 days=397 # the most that browsers take of a server's certificate
 mkdir -p "$out"
-if [ -f "$out/done" ]; then
+if [ -f "$out/done" ] && openssl x509 -in "$out/ec.pem" -noout -checkend 86400 >/dev/null &&
+    { [ -z "${NAMES:-}" ] || [ "$names" = "$kept" ]; }; then
     exit 0
 fi
 umask 077
@@ -58,24 +67,34 @@ static const br_ec_private_key dev_key = {
 END
 }
 
-{
+# The server's two certificates, for keys that are there.
+server() {
+    certificate ec /CN=rtpush.local serverAuth "$names"
+    header >"$out/dev_cert.h"
+    certificate rsa /CN=rtpush.local serverAuth "$names"
+}
+
+all() {
     key ca ec
     openssl req -x509 -new -key "$out/ca.key" -subj '/CN=rtpush development CA' -days 3650 \
         -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign' \
         -out "$out/ca.pem"
     key ec ec
-    certificate ec /CN=rtpush.local serverAuth "$names"
-    header >"$out/dev_cert.h"
     key rsa rsa
-    certificate rsa /CN=rtpush.local serverAuth "$names"
+    server
     key client ec
     certificate client /CN=client clientAuth DNS:client
     key stranger ec
     openssl req -x509 -new -key "$out/stranger.key" -subj /CN=client -days "$days" \
         -out "$out/stranger.pem"
-} >"$out/log" 2>&1 || {
-    cat "$out/log" >&2
-    exit 1
 }
+
+what=all
+[ ! -f "$out/done" ] || what=server
+set +e # behind || the function's would have no effect
+(set -e; "$what") >"$out/log" 2>&1
+status=$?
+set -e
+[ "$status" = 0 ] || { cat "$out/log" >&2; exit 1; }
 rm -f "$out"/*.csr "$out/ext"
-touch "$out/done"
+echo "$names" >"$out/done"

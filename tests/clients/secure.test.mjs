@@ -5,6 +5,8 @@
 //     ... node tests/clients/secure.test.mjs '{"board":"lm3s6965evb","elf":...,"seedAt":...}'
 // No test holds more than three connections at a time open to an emulated device: a small one has
 // memory for three over TLS.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import process from 'node:process';
 import WebSocket from 'ws';
 import {
@@ -679,6 +681,26 @@ onHost('what cannot be used ends the program with a message', async () => {
     const { code, text } = await run(how.binary, args);
     check(code === status && words.test(text), `${args}: ${code} ${text}`);
   }
+});
+
+onHost('a certificate gets the names that are given later, from the same CA', async () => {
+  const at = await mkdtemp(`${tmpdir()}/rtpush-cert-`);
+  afterTest(() => rm(at, { recursive: true, force: true }));
+  const make = async (names) => {
+    const { code, text } = await run('env', [`NAMES=${names}`, 'sh', 'ports/cert.sh', at]);
+    equal(code, 0, text);
+    return run('openssl', ['x509', '-in', `${at}/ec.pem`, '-noout', '-ext', 'subjectAltName']);
+  };
+  check(!/device/.test((await make('')).text), 'names that nobody gave');
+  const ca = await readFile(`${at}/ca.pem`, 'latin1');
+  check(/DNS:device.lan, IP Address:192.168.1.5/.test(
+    (await make('DNS:device.lan,IP:192.168.1.5')).text), 'the names');
+  check(/device.lan/.test((await make('')).text), 'what exists is kept');
+  equal(await readFile(`${at}/ca.pem`, 'latin1'), ca, 'the CA');
+  const { text } = await run('openssl', ['verify', '-CAfile', `${at}/ca.pem`, `${at}/ec.pem`,
+    `${at}/rsa.pem`]);
+  equal(text.match(/OK/g)?.length, 2, text);
+  equal((await run('env', ['NAMES=x', 'sh', 'ports/cert.sh', at])).code, 1, 'no such name');
 });
 
 await runAll(only);
