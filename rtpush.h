@@ -277,15 +277,16 @@
 //     RFC 6265 cookies      done: one named cookie is kept, the first of its name
 //
 // LIMITS
-//     32 topics, 254 routes, 6 kept headers a route; request head 16 KiB in all; in a chunked body
-//     8 digits a size, 64 bytes of extensions a chunk, 1 KiB of trailers; payload of an event
-//     65,535 bytes and a quarter of the log less 18 (RTPUSH_EVENT_MAX); a WebSocket frame below 4
-//     GiB (messages may be longer in fragments); deadlines up to 8,000 s in steps of 250 ms. After
-//     about 4.29 * 10^9 events the epoch changes and readers are told "reset". The counts of "gap
-//     n" and "replayed n" are exact for a reader of all topics and upper bounds for others. Order:
-//     events in sequence for each reader, a STATE topic never goes back; nothing is promised
-//     between the two, nor between a direct send and a publish. While rtpush_publish_from may be
-//     used (the port has a lock hook) a quarter of the log is kept free for it.
+//     32 topics, 254 routes, 6 kept headers and 254 subprotocols a route; request head 16 KiB in
+//     all; in a chunked body 8 digits a size, 64 bytes of extensions a chunk, 1 KiB of trailers;
+//     payload of an event 65,535 bytes and a quarter of the log less 18 (RTPUSH_EVENT_MAX); a
+//     WebSocket frame below 4 GiB (messages may be longer in fragments); deadlines up to 8,000 s in
+//     steps of 250 ms. After about 4.29 * 10^9 events the epoch changes and readers are told
+//     "reset". The counts of "gap n" and "replayed n" are exact for a reader of all topics and
+//     upper bounds for others. Order: events in sequence for each reader, a STATE topic never goes
+//     back; nothing is promised between the two, nor between a direct send and a publish. While
+//     rtpush_publish_from may be used (the port has a lock hook) a quarter of the log is kept free
+//     for it.
 //
 // OPTIONS
 //     Only where RTPUSH_IMPLEMENTATION is defined; no option changes a public type. What is not
