@@ -792,12 +792,13 @@ typedef struct rtpush_response {
                                  // with it a client can ask for the rest safely (If-Range)
 } rtpush_response;
 
-// Answers a HANDLER request, once. ERR_TOO_BIG: head (and copied body) do not fit tx_size; nothing
-// was sent. ERR_ARGUMENT: a status out of range, a header that has CR or LF, is no token or is one
-// of those above, len without a body, or a body for a 205 (RFC 9110 15.3.6). HEAD requests get the
-// head alone. Access-Control-Allow-Origin among the headers takes the place of what desc.origins
-// brings (an ANY_ORIGIN route may say "*"). A static body and a pull with len, answered 200 to a
-// GET that asks for a range, are answered 206 with that part, or 416.
+// Answers a HANDLER request, once. ERR_TOO_BIG: head (and copied body) do not fit tx_size, of which
+// a 100 Continue that is not out yet takes 25 bytes; nothing was sent. ERR_ARGUMENT: a status out
+// of range, a header that has CR or LF, is no token or is one of those above, len without a body,
+// or a body for a 205 (RFC 9110 15.3.6). HEAD requests get the head alone.
+// Access-Control-Allow-Origin among the headers takes the place of what desc.origins brings (an
+// ANY_ORIGIN route may say "*"). A static body and a pull with len, answered 200 to a GET that asks
+// for a range, are answered 206 with that part, or 416.
 int rtpush_reply(rtpush_server *srv, rtpush_handle conn, const rtpush_response *response);
 // The same with a body that is copied; text NULL: none.
 int rtpush_reply_text(rtpush_server *srv, rtpush_handle conn, int status, const char *text);

@@ -113,7 +113,7 @@ typedef struct rtpush_posix_desc {
     size_t memory_size;    // RTPUSH_POSIX_SIZE(conn_count, buffer_count, buffer_size) bytes
     uint32_t conn_count;   // (what fits) the conn_count of all its servers together
     uint32_t buffer_count; // (8) buffers shared by all connections, 1 to 65,535
-    uint32_t buffer_size;  // (32,768) bytes of one, at least 256
+    uint32_t buffer_size;  // (32,768) bytes of one, 256 to 16 MiB
     int send_buffer;       // (65,536) SO_SNDBUF in bytes, -1: the kernel's own choice
     int user_timeout_ms;   // (off) Linux: TCP_USER_TIMEOUT, above the stall_ms of all servers
     int backlog;           // (SOMAXCONN) connections waiting to be accepted
