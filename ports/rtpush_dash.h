@@ -424,13 +424,20 @@ static const char *rtpi_dash_run(rtpush_server *srv, const rtpush_dash *dash, co
     return error < 0 ? rtpush_dash_error(error) : NULL;
 }
 
+#define RTPI_DASH_ANSWER_MAX 32u // bytes of a text of rtpush_dash_error
+
 int rtpush_dash_message(rtpush_server *srv, rtpush_handle conn, const rtpush_message *msg,
                         const rtpush_dash *dash) {
+    const char *wrong;
+    // on_command is asked once, so not before the longest answer has room.
+    if (rtpush_send_room(srv, conn) < RTPI_DASH_ANSWER_MAX) {
+        return RTPUSH_RETRY;
+    }
     // One in pieces is longer than rx_size, and no command.
-    const char *wrong = msg->first && msg->last ? rtpi_dash_run(srv, dash, msg->data, msg->len)
-                                                : rtpush_dash_error(RTPUSH_DASH_MALFORMED);
+    wrong = msg->first && msg->last ? rtpi_dash_run(srv, dash, msg->data, msg->len)
+                                    : rtpush_dash_error(RTPUSH_DASH_MALFORMED);
     if (wrong && msg->last) {
-        return rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, wrong, strlen(wrong));
+        (void)rtpush_send(srv, conn, RTPUSH_TEXT_MESSAGE, wrong, strlen(wrong));
     }
     return RTPUSH_OK;
 }

@@ -19,11 +19,13 @@ static const rtpush_widget widgets[WIDGETS] = {
 
 static rtpush_command got;
 static int refuse;
+static int asked;
 static int on_command(rtpush_server *srv, unsigned widget, int32_t value, const char *text) {
     (void)srv;
     got.widget = widget;
     got.value = value;
     snprintf(got.text, sizeof got.text, "%s", text);
+    asked++;
     return refuse;
 }
 static const rtpush_dash dash = {"Dash", widgets, WIDGETS, on_command};
@@ -430,6 +432,28 @@ static void dash_says_what_is_wrong(void **state) {
     routes[3].flags = 0;
 }
 
+// One command is one call, also if its page reads no answers: a wrong PIN counts once.
+static void dash_asks_once_for_a_command(void **state) {
+    (void)state;
+    t_world *w = start(256);
+    u_peer *ws = u_stream(w, "{WS /ws}");
+    ws->c->window = 0;
+    w->call = T_IN_API;
+    while (rtpush_send(&w->srv, ws->c->handle, 1, "xxxxxxxx", 8) == RTPUSH_OK) {
+    }
+    t_leave(w);
+    asked = 0;
+    refuse = RTPUSH_ERR_STATE;
+    t_send_frame(ws->c, 0x81, "{\"led\":1}", 9);
+    t_advance(w, 3000);
+    T_CHECK(asked <= 1, "asked %d times", asked);
+    ws->c->window = SIZE_MAX;
+    t_advance(w, 1000);
+    refuse = 0;
+    T_EQ(asked, 1);
+    u_expect(ws, "1 refused by the device\n");
+}
+
 // "on_command: NULL: nothing is commanded"
 static void on_no_command(rtpush_server *srv, const rtpush_request *req) {
     static const rtpush_dash mute = {"Dash", widgets, WIDGETS, NULL};
@@ -525,6 +549,7 @@ int main(void) {
         u_test(dash_commands_come_over_both_ways),
         u_test(dash_publishes_what_the_page_reads),
         u_test(dash_says_what_is_wrong),
+        u_test(dash_asks_once_for_a_command),
         u_test(dash_without_on_command_takes_none),
         u_test(dash_ends_what_it_cannot_answer),
         u_test(dash_refuses_rows_that_cannot_be_sent),
