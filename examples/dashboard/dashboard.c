@@ -144,7 +144,7 @@ static int start_port(const options *o) {
     const int number = rtpush_posix_listen(&port, &server, o->host, o->port, 0);
     if (number < 0) {
         fprintf(stderr, "dashboard: cannot listen on %s port %u: %s\n", o->host, o->port,
-                strerror(errno));
+                errno == EINVAL ? "not an address" : strerror(errno));
         rtpush_posix_close(&port);
     }
     return number;

@@ -805,7 +805,8 @@ static int start_port(uint32_t slots) {
     const int number = rtpush_posix_listen(&port, &g.srv, g.opt.host, g.opt.port, 0);
     if (number < 0) {
         fprintf(stderr, "gateway: cannot listen on %s port %u: %s\n", g.opt.host,
-                (unsigned)g.opt.port, strerror(errno));
+                (unsigned)g.opt.port,
+                errno == EINVAL ? "not an address" : strerror(errno));
         return -1;
     }
     const int v6 = strchr(g.opt.host, ':') != NULL;

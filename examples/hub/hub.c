@@ -354,7 +354,7 @@ static int start_port(rtpush_server *srv, const options *opt, uint32_t slots) {
     const int number = rtpush_posix_listen(&port, srv, opt->host, opt->number, 0);
     if (number < 0) {
         fprintf(stderr, "hub: cannot listen on %s port %u: %s\n", opt->host, opt->number,
-                strerror(errno));
+                errno == EINVAL ? "not an address" : strerror(errno));
         return -1;
     }
     const int v6 = strchr(opt->host, ':') != NULL;

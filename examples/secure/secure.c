@@ -231,7 +231,7 @@ static int listen_on(const options *o, unsigned number, unsigned flags) {
     const int got = rtpush_posix_listen(&port, &server, o->host, number, flags);
     if (got < 0) {
         fprintf(stderr, "secure: cannot listen on %s port %u: %s\n", o->host, number,
-                strerror(errno));
+                errno == EINVAL ? "not an address" : strerror(errno));
         rtpush_posix_close(&port);
     }
     return got;

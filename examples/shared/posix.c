@@ -99,7 +99,7 @@ static int start(const options *o) {
                            : rtpush_posix_listen(&port, srv, o->host, o->port, 0);
     if (number < 0) {
         fprintf(stderr, "%s: cannot listen on %s port %u: %s\n", APP_NAME, o->host, o->port,
-                strerror(errno));
+                errno == EINVAL ? "not an address" : strerror(errno));
     }
     return number;
 }

@@ -127,6 +127,7 @@ await run(ALL_MS, async () => {
             await k.test('refuses arguments it cannot use', () => (
                 refusesArguments(`${FOLDER}/${name}`, [
                     [['--port', k.port], /cannot listen on 127.0.0.1 port .* in use/],
+                    [['--port', 0, '--host', 'localhost'], /localhost .* not an address/],
                     [['--port', 'x'], /cannot use --port x/],
                     [['--port'], /cannot use --port without a value/],
                     [['--nothing', 1], /cannot use --nothing 1/],

@@ -417,6 +417,7 @@ export default function suite(path) {
   hub('the hub ends with a message if it cannot use an argument or the port', (s) => (
     refusesArguments(binary, [
       [['--port', s.port], /cannot listen on 127.0.0.1 port/],
+      [['--host', 'localhost', '--port', 0], /localhost port 0: not an address/],
       [['--port', 'x'], /cannot use --port x/], [['--port'], /--port without a value/],
       [['--max', 60001], /cannot use --max 60001/], [['--log', -1], /cannot use --log -1/],
     ])));
