@@ -131,6 +131,9 @@ static int p_filter_init(t_world *w) {
         RTPUSH_BEARSSL_BUFFERS(p.desc.slot_count, p.desc.in_size, p.desc.out_size);
     p.buffers = (uint8_t *)malloc(p.desc.buffers_size);
     p.desc.buffers = p.buffers;
+    memset(&p.tls, 0xee, sizeof p.tls); // memory need not be zero
+    memset(p.slots, 0xee, sizeof p.slots);
+    memset(p.links, 0xee, sizeof p.links);
     return rtpush_bearssl_init(&p.tls, &w->srv, &p.desc);
 }
 

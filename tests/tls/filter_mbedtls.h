@@ -174,6 +174,9 @@ static void p_ask_clients(const t_cert_ca *ca) {
 #include "client_mbedtls.h"
 
 static int p_filter_init(t_world *w) {
+    memset(&p.tls, 0xee, sizeof p.tls); // memory need not be zero
+    memset(p.slots, 0xee, sizeof p.slots);
+    memset(p.links, 0xee, sizeof p.links);
     return rtpush_mbedtls_init(&p.tls, &w->srv, &p.desc);
 }
 

@@ -472,6 +472,7 @@ static void print_high_water(U_STATE) {
     u_test(output_that_makes_room_names_the_connection), \
     u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt), \
     u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms), \
+    u_test(record_that_lacks_a_byte_is_not_acknowledged), \
     u_test(one_acknowledgement_of_several_records_counts_for_all_of_them), \
     u_test(reader_that_acknowledges_late_is_not_dropped), \
     u_test(length_that_no_record_has_gets_record_overflow), \

@@ -593,6 +593,36 @@ static void plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record(U_
     p_finish(w);
 }
 
+// The transport took all of a record but its last byte, and that much was acknowledged.
+static void record_that_lacks_a_byte_is_not_acknowledged(U_STATE) {
+    t_world *w = p_begin();
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{GET /events?topics=log}");
+    const size_t before = peer->c->out_total;
+    T_EQ(t_publish_text(w, T_LOG, "one"), RTPUSH_OK);
+    p_run(peer);
+    const size_t len = peer->c->out_total - before; // of a record that is as long
+    T_EQ(peer->c->conn->unacked, 0);
+    peer->c->hold_acks = 1;
+    peer->c->window = len - 1;
+    T_EQ(t_publish_text(w, T_LOG, "two"), RTPUSH_OK);
+    p_run(peer);
+    T_EQ(peer->c->unacked, len - 1);
+    const uint32_t plain = peer->c->conn->unacked;
+    T_CHECK(plain > 0, "nothing is on its way");
+    t_ack(peer->c, len - 1);
+    T_EQ(peer->c->conn->unacked, plain);
+    peer->c->window = SIZE_MAX;
+    p_run(peer);
+    T_EQ(peer->c->unacked, 1);
+    T_EQ(peer->c->conn->unacked, plain);
+    t_ack(peer->c, 1);
+    T_EQ(peer->c->conn->unacked, 0);
+    p_expect(peer, "data: one|data: two");
+    p_hang_up(peer);
+    p_finish(w);
+}
+
 // A TCP acknowledgement is for all that came before it.
 static void one_acknowledgement_of_several_records_counts_for_all_of_them(U_STATE) {
     t_world *w = p_begin();
@@ -1846,6 +1876,7 @@ int main(int argc, char **argv) {
         u_test(slow_reader_is_told_of_the_gap_and_others_are_not_hurt),
         u_test(reader_that_acknowledges_nothing_is_dropped_after_stall_ms),
         u_test(plaintext_counts_as_acknowledged_with_the_last_byte_of_its_record),
+        u_test(record_that_lacks_a_byte_is_not_acknowledged),
         u_test(one_acknowledgement_of_several_records_counts_for_all_of_them),
         u_test(reader_that_acknowledges_late_is_not_dropped),
         u_test(alert_that_nobody_reads_does_not_keep_the_connection),
