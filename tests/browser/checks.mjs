@@ -113,3 +113,14 @@ export function nameless() {
     });
     return [...nameless, ...document.querySelectorAll(lists)].map((e) => e.outerHTML);
 }
+
+// Runs in the page: what scrolls, and cannot be reached by the keyboard (WCAG 2.1.1).
+export function keyboardless() {
+    const inside = 'a[href], button:enabled, input:enabled, select:enabled, [tabindex="0"]';
+    return [...document.querySelectorAll('body *')].filter((e) => {
+        const { overflowX, overflowY } = getComputedStyle(e);
+        const scrolls = (e.scrollWidth > e.clientWidth && /auto|scroll/.test(overflowX)) ||
+            (e.scrollHeight > e.clientHeight && /auto|scroll/.test(overflowY));
+        return scrolls && e.tabIndex < 0 && !e.querySelector(inside);
+    }).map((e) => e.outerHTML.slice(0, 80));
+}

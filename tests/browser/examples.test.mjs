@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { refusesArguments } from '../clients/harness.mjs';
 import {
-    check, lowContrast, nameless, same, startProgram, stopProgram, until,
+    check, keyboardless, lowContrast, nameless, same, startProgram, stopProgram, until,
 } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
 import { newPage, openBrowser, OUTAGE, run, show, test } from './suite.mjs';
@@ -94,6 +94,7 @@ async function looks(k, name) {
             await show(page, { scheme, width });
             same(await page.evaluate(lowContrast), [], `low contrast ${at}`);
             same(await page.evaluate(nameless), [], `without a name ${at}`);
+            same(await page.evaluate(keyboardless), [], `out of the keyboard's reach ${at}`);
             const over = await page.evaluate(() => document.documentElement.scrollWidth -
                 innerWidth);
             check(over <= 0, `${over} pixels too wide ${at}`);

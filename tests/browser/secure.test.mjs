@@ -13,7 +13,7 @@ import {
   ORIGIN, login, now, post, setClock, startSecure, token, tryPassword, wait,
 } from '../clients/secure.mjs';
 import { launch, WHOLE } from './browsers.mjs';
-import { lowContrast, nameless } from './checks.mjs';
+import { keyboardless, lowContrast, nameless } from './checks.mjs';
 import { patience } from '../patience.mjs';
 
 const [target, only] = process.argv.slice(2);
@@ -125,6 +125,10 @@ secure('both pages are readable in light, dark and on a phone', async (s, open) 
     await p.login('admin');
     await p.says('link', 'open');
     await readable('dashboard');
+    await p.page.evaluate(() => ['log', 'audit'].forEach((id) => { // full, so that they scroll
+      document.getElementById(id).innerHTML = '<li>0 s: something</li>'.repeat(60);
+    }));
+    equal(await p.page.evaluate(keyboardless), [], "out of the keyboard's reach");
     await context.close(); // a small device has not enough for three pages over TLS
   }
 });
