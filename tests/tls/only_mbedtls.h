@@ -286,6 +286,7 @@ static void init_names_what_is_missing(U_STATE) {
 #undef BAD
     p.desc = good;
     T_EQ(p.tls.desc.give_way_ms, 1000);
+    T_EQ(p.tls.desc.ticket_s, 86400);
     T_EQ(p.tls.desc.max_handshakes, p.desc.slot_count);
     assert_string_equal(rtpush_mbedtls_strerror(RTPUSH_ERR_FULL), rtpush_strerror(RTPUSH_ERR_FULL));
     T_CHECK(strstr(rtpush_mbedtls_strerror(RTPUSH_MBEDTLS_ERR_ENTROPY), "random") != NULL,
