@@ -13,7 +13,7 @@
 
 import { fileURLToPath } from 'node:url';
 import {
-    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
+    check, keyboardless, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
 import {
@@ -403,6 +403,7 @@ async function look(server) {
                 check(wide <= width, `${wide} pixels wide ${at}`);
                 same(await page.evaluate(lowContrast), [], `low contrast ${at}`);
                 same(await page.evaluate(nameless), [], `without a name ${at}`);
+                same(await page.evaluate(keyboardless), [], `out of the keyboard's reach ${at}`);
                 const back = await page.evaluate(
                     () => getComputedStyle(document.body).backgroundColor);
                 const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { refusesArguments } from '../clients/harness.mjs';
 import { FIREFOX } from './browsers.mjs';
 import {
-    check, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
+    check, keyboardless, lowContrast, nameless, same, sleep, startProgram, stopProgram, until,
 } from './checks.mjs';
 import { startProxy } from './proxy.mjs';
 import { forget, newPage, openBrowser, run, show, test } from './suite.mjs';
@@ -266,6 +266,7 @@ async function look(page, scheme, width) {
     same(await page.evaluate(overflowing), [], `wider than its box ${at}`);
     same(await page.evaluate(lowContrast), [], `low contrast ${at}`);
     same(await page.evaluate(nameless), [], `without a name ${at}`);
+    same(await page.evaluate(keyboardless), [], `out of the keyboard's reach ${at}`);
     const back = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const bright = back.match(/\d+/g).map(Number).reduce((a, b) => a + b) / 3;
     check(scheme === 'dark' ? bright < 60 : bright > 200, `background ${back} ${at}`);
