@@ -177,6 +177,9 @@ fuzz-afl:
 cert:
 	sh ports/cert.sh build/cert
 
+build/cert/dev_cert.h: cert # an image is made anew where the certificate is
+	@:
+
 ## make package    build/package: trees and archives for PlatformIO, Arduino, ESP-IDF, Zephyr, npm,
 ##                 meson (URL=https://...: where the repository is)
 package:
@@ -432,13 +435,15 @@ build/selftest-firmware/lm3s6965evb.elf: $(FIRMWARE) $(EXAMPLES) $(CORE) build/s
 SECURE_FIRMWARE := examples/secure/firmware.c examples/secure/app.c examples/secure/inbox.c
 
 $(BOARDS:%=build/secure-firmware/%.elf): build/secure-firmware/%.elf: $(SECURE) $(FIRMWARE) \
-    $(EXAMPLES) $(CORE) build/secure_assets.h | cert firmware-tools build/bearssl/lib-cortex-m3.a
+    $(EXAMPLES) $(CORE) build/secure_assets.h build/cert/dev_cert.h | firmware-tools \
+    build/bearssl/lib-cortex-m3.a
 	SOURCES='$(SECURE_FIRMWARE)' CFLAGS=-Iexamples/secure TLS=1 STACK=5K OUT=$(@D) \
 	    sh examples/firmware/build.sh $*
 
 # ... a server by mbedTLS, with the same drivers, lwIP and certificate, to be measured
 build/bench-tls/mps2-an385.elf: tests/bench/tls.c $(FIRMWARE) $(EXAMPLES) $(CORE) \
-    build/mbedtls/lib-cortex-m3.a | cert firmware-tools build/bearssl/lib-cortex-m3.a
+    build/mbedtls/lib-cortex-m3.a build/cert/dev_cert.h | firmware-tools \
+    build/bearssl/lib-cortex-m3.a
 	SOURCES=$< STACK=16K OUT=$(@D) LIBRARY=build/mbedtls/lib-cortex-m3.a \
 	    CFLAGS="-Iexamples/secure -isystem build/bearssl/inc $$(sh tests/tls/mbedtls.sh \
 	    flags cortex-m3)" sh examples/firmware/build.sh mps2-an385
