@@ -146,7 +146,7 @@ secure('after many guesses the page says to wait, and the right one opens', asyn
   await p.says('role', 'admin');
 });
 
-secure('the login works without a script too', async (s) => {
+secure('login and logout work without a script too', async (s) => {
   const context = await browser.newContext({ javaScriptEnabled: false });
   afterTest(() => context.close());
   const page = await context.newPage();
@@ -155,6 +155,9 @@ secure('the login works without a script too', async (s) => {
   await page.click('button');
   await page.waitForSelector('#logout');
   check((await page.innerText('body')).includes('need JavaScript'), 'the page says what it lacks');
+  await page.click('#logout');
+  await page.waitForSelector('#password');
+  equal(await context.cookies(), [], 'cookies');
 });
 
 // At once where there is room. A small device has not enough for three pages over TLS: it is
