@@ -645,7 +645,8 @@ typedef struct rtpush_desc {
     // Deadlines in milliseconds, resolution 250, at most 8,000,000 (else refused at init).
     uint32_t head_ms;      // (10,000) first byte to end of the request head
     uint32_t body_ms;      // (30,000) for each 4 KiB of a request body, chunk sizes not counted,
-                           // whose sender authorize knows (grant->known); of others at most head_ms
+                           // whose sender authorize knows (grant->known); others: head_ms at most.
+                           // By a rate below 4 KiB in this time longer bodies end with 408
     uint32_t idle_ms;      // (15,000) keep-alive connection without a request, its answer arrived
     uint32_t reply_ms;     // (30,000) the application's time to answer
     uint32_t ping_ms;      // (20,000) WebSocket: silence before a ping, and then before the end
@@ -7853,7 +7854,7 @@ RTPI_APART static void rtpi_due(rtpush_server *srv, rtpush_conn *c) {
         }
     } else if (c->state == RTPI_HEAD) {
         rtpi_refuse_late(srv, c, RTPI_NO_FOR(RTPI_NO(408), RTPUSH_REASON_TIMEOUT_HEAD));
-    } else if (c->state == RTPI_BODY && !rtpi_has(c, RTPI_F_REFUSED)) {
+    } else if (c->state == RTPI_BODY && !rtpi_body_waits(srv, c)) {
         rtpi_refuse_late(srv, c, RTPI_NO_FOR(RTPI_NO(408), RTPUSH_REASON_TIMEOUT_BODY));
     } else if (c->state < RTPI_REPLY) { // the application's fault: on_body may have answered RETRY
         rtpi_refuse_late(srv, c, RTPI_NO_FOR(RTPI_NO(503), RTPUSH_REASON_TIMEOUT_REPLY));

@@ -644,6 +644,22 @@ static void body_rate_of_a_route_may_be_lower(U_STATE) {
     u_expect(p, "200 8000 ");
 }
 
+// The sender would keep the rate, and is told too slow: 4 KiB take longer than body_ms gives.
+static void body_rate_below_4_KiB_in_the_time_of_a_body_is_408(U_STATE) {
+    static const uint32_t rates[] = {300, 500};
+    for (size_t i = 0; i < 2; i++) {
+        t_world *w = body_world(1000000);
+        t_routes[T_R_UPLOAD].rate_bytes = rates[i];
+        t_start(w);
+        t_routes[T_R_UPLOAD].on_body = t_on_body;
+        u_peer *p = u_open(w, UPLOAD "Content-Length: 20000\r\n\r\n{rep 20000 x}");
+        t_advance(w, 60000);
+        u_expect(p, i == 0 ? "408 request body too slow" : "200 20000 ");
+        u_free(p);
+        t_finish(w);
+    }
+}
+
 static void body_rate_beyond_the_limit_is_a_config_error(U_STATE) {
     t_world *w = t_fixture();
     t_routes[T_R_UPLOAD].rate_bytes = 2000001;
@@ -699,6 +715,7 @@ int main(void) {
         u_test(body_415_of_many_types_fits),
         u_test(body_rate_of_a_route_is_its_own),
         u_test(body_rate_of_a_route_may_be_lower),
+        u_test(body_rate_below_4_KiB_in_the_time_of_a_body_is_408),
         u_test(body_rate_beyond_the_limit_is_a_config_error),
         u_test(body_end_left_for_later_is_no_trailer),
         u_test(body_rate_of_a_route_begins_full_without_a_limit_of_the_server),
