@@ -531,13 +531,24 @@ static void a_newcomer_without_a_slot_of_the_port_is_reset(void) {
     end();
 }
 
-// select() has room for sockets below FD_SETSIZE: others are reset, and the rest is served.
-static void a_socket_that_select_cannot_wait_for_is_reset(void) {
+static void set_files(rlim_t most) {
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
-    const rlim_t before = files.rlim_cur;
-    files.rlim_cur = FD_SETSIZE + 100;
+    files.rlim_cur = most;
     CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+}
+
+// Descriptors beyond select()'s. Returns how many there may be otherwise.
+static rlim_t more_files(void) {
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    set_files(FD_SETSIZE + 100);
+    return files.rlim_cur;
+}
+
+// select() has room for sockets below FD_SETSIZE: others are reset, and the rest is served.
+static void a_socket_that_select_cannot_wait_for_is_reset(void) {
+    const rlim_t before = more_files();
     begin();
     high_fd = FD_SETSIZE;
     const int high = dial();
@@ -548,8 +559,7 @@ static void a_socket_that_select_cannot_wait_for_is_reset(void) {
     close(high);
     steps(2);
     CHECK(serves());
-    files.rlim_cur = before;
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    set_files(before);
     end();
 }
 
@@ -569,11 +579,7 @@ static void use_low_descriptors(void) {
 static void a_socket_of_its_own_that_select_cannot_wait_for_is_an_error(void) {
     const int wanted = RTPI_SOCKETS_FITS(FD_SETSIZE) ? 0 : RTPUSH_SOCKETS_ERR_SOCKET;
     const rtpush_sockets_desc desc = port_desc();
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    const rlim_t before = files.rlim_cur;
-    files.rlim_cur = FD_SETSIZE + 100;
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    const rlim_t before = more_files();
     begin();
     use_low_descriptors();
     const int bound = rtpush_sockets_listen(&port, "127.0.0.1", 0, 0);
@@ -585,8 +591,7 @@ static void a_socket_of_its_own_that_select_cannot_wait_for_is_an_error(void) {
     while (low_count > 0) {
         close(low_fds[--low_count]);
     }
-    files.rlim_cur = before;
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    set_files(before);
 }
 
 static uint32_t peer_of(const char *address) {

@@ -851,16 +851,22 @@ static void say_changed(p_peer *peer) {
     T_EQ(p.tls.pool.count.failed, 1);
 }
 
+// A WebSocket, of whose record so many bytes have gone.
+static p_peer *within_a_record(t_world *w, size_t window) {
+    p_peer *peer = p_connect(w);
+    p_say(peer, "{WS /stream}");
+    p_expect(peer, "HTTP/1.1 101 ");
+    peer->c->window = window;
+    T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
+    t_run_ready(w);
+    return peer;
+}
+
 // ... and while a record of the server is under way: the alert follows its last byte.
 static void changed_record_gets_its_alert_behind_the_record_under_way(U_STATE) {
-    for (size_t window = 1; window < 9; window += 2) { // so much of it has gone
+    for (size_t window = 1; window < 9; window += 2) {
         t_world *w = p_begin();
-        p_peer *peer = p_connect(w);
-        p_say(peer, "{WS /stream}");
-        p_expect(peer, "HTTP/1.1 101 ");
-        peer->c->window = window;
-        T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
-        t_run_ready(w);
+        p_peer *peer = within_a_record(w, window);
         say_changed(peer);
         T_EQ(p_error(peer), 0);
         peer->c->window = SIZE_MAX;
@@ -1060,12 +1066,7 @@ static void close_notify_ends_a_stream_in_the_middle(U_STATE) {
 static void close_notify_during_a_record_is_answered_behind_it(U_STATE) {
     for (size_t window = 1; window < 30; window += 4) {
         t_world *w = p_begin();
-        p_peer *peer = p_connect(w);
-        p_say(peer, "{WS /stream}");
-        p_expect(peer, "HTTP/1.1 101 ");
-        peer->c->window = window;
-        T_EQ(t_publish_text(w, T_LOG, "on its way"), RTPUSH_OK);
-        t_run_ready(w);
+        p_peer *peer = within_a_record(w, window);
         p_bye(peer);
         p_run(peer);
         T_CHECK(!peer->c->fin, "FIN in a record");
