@@ -247,6 +247,9 @@ static uint8_t rtpi_mbedtls_alert_of(int error) {
 #endif
 #ifdef MBEDTLS_ERR_RSA_VERIFY_FAILED
         {MBEDTLS_ERR_RSA_VERIFY_FAILED, MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR},
+        {MBEDTLS_ERR_RSA_INVALID_PADDING, MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR},
+        {MBEDTLS_ERR_RSA_PUBLIC_FAILED + MBEDTLS_ERR_MPI_BAD_INPUT_DATA, // above the modulus
+         MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR},
 #endif
     };
     for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++) {
